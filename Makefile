@@ -1,0 +1,110 @@
+# make            build/axr-notifyd and build/axr-notify
+# make check      unit tests, fuzz corpora, the example configuration
+# make asan       the same, and both programs, under ASan and UBSan in build/asan
+# make fuzz       libFuzzer targets in build/fuzz (clang)
+# make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
+# make install    DESTDIR= PREFIX= SYSCONFDIR= ; make uninstall takes it back
+#
+# CFLAGS, CPPFLAGS and LDFLAGS are yours; what the build itself needs is in AXR_*.
+
+PREFIX     ?= /usr/local
+SYSCONFDIR ?= /etc
+BUILD      ?= build
+CFLAGS     ?= -O2 -g
+VERSION    := 0.1.0
+
+PKGS       := libevent wslay hiredis libcjson libjwt openssl zlib
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := -levent_core -lwslay -lhiredis -lcjson -ljwt -lcrypto -lz -lm
+
+AXR_WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+              -Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla
+ifdef WERROR
+AXR_WARN   += -Werror
+endif
+# Hardening; a sanitizer build leaves it out, for fortified calls hide bugs from ASan.
+AXR_HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+AXR_HARDEN_LD ?= -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+AXR_CFLAGS := -std=gnu11 -fPIE -Iinclude $(PKG_CFLAGS) -DAXR_VERSION='"$(VERSION)"' \
+              -DAXR_SYSCONFDIR='"$(SYSCONFDIR)"' $(AXR_WARN)
+
+SRCS       := $(shell find src -name '*.c' | LC_ALL=C sort)
+MAINS      := src/main.c src/notify.c
+LIB_OBJS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(MAINS),$(SRCS)))
+LIB        := $(BUILD)/libaxr.a
+
+UNIT_SRCS  := $(sort $(wildcard test/unit/test_*.c))
+UNIT_BINS  := $(patsubst test/unit/%.c,$(BUILD)/test/unit/%,$(UNIT_SRCS))
+FUZZ_SRCS  := $(sort $(wildcard test/fuzz/fuzz_*.c))
+FUZZ_BINS  := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(FUZZ_SRCS))
+REPLAY_BINS := $(patsubst test/fuzz/%.c,$(BUILD)/test/replay/%,$(FUZZ_SRCS))
+
+all: $(BUILD)/axr-notifyd $(BUILD)/axr-notify
+
+$(BUILD)/axr-notifyd: $(BUILD)/obj/src/main.o $(LIB)
+$(BUILD)/axr-notify: $(BUILD)/obj/src/notify.o $(LIB)
+$(BUILD)/axr-notifyd $(BUILD)/axr-notify:
+	$(CC) $(CFLAGS) $(AXR_HARDEN_LD) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
+
+$(LIB): $(LIB_OBJS)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# --- tests -----------------------------------------------------------------
+$(BUILD)/test/unit/%: test/unit/%.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
+	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
+
+# A fuzz target with a main() that feeds it the corpus: what libFuzzer once
+# found stays found, with any compiler.
+$(BUILD)/test/replay/%: test/fuzz/%.c test/fuzz/replay.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
+	    -o $@ $< test/fuzz/replay.c $(LIB) $(PKG_LIBS) $(LDLIBS)
+
+check: all $(UNIT_BINS) $(REPLAY_BINS)
+	BUILD=$(BUILD) scripts/unit
+
+asan:
+	$(MAKE) BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	    AXR_HARDEN= AXR_HARDEN_LD=-pie all check
+
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz:
+	$(MAKE) BUILD=build/fuzz-objs CC=clang CFLAGS='$(FUZZ_FLAGS)' AXR_HARDEN= AXR_HARDEN_LD=-pie build/fuzz-objs/libaxr.a
+	@mkdir -p $(BUILD)/fuzz
+	set -e; for f in $(FUZZ_SRCS); do \
+	    clang $(CPPFLAGS) $(AXR_CFLAGS) -Itest/unit -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	        -o $(BUILD)/fuzz/$$(basename $$f .c) $$f build/fuzz-objs/libaxr.a $(PKG_LIBS); done
+
+# --- lint ------------------------------------------------------------------
+HEADERS    := $(shell find include -name '*.h' | LC_ALL=C sort)
+C_FILES     = $(shell find src include test -name node_modules -prune -o -name '*.[ch]' -print | LC_ALL=C sort)
+lint: headers
+	clang-format --dry-run -Werror $(C_FILES)
+	printf '%s\n' $(SRCS) | xargs -P $$(nproc) -n 4 -I{} clang-tidy --quiet {} -- $(AXR_CFLAGS)
+	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem -Iinclude src
+	mandoc -Tlint -Wwarning man/*.[1578]
+
+headers:
+	set -e; for h in $(HEADERS); do $(CC) $(AXR_CFLAGS) -Werror -fsyntax-only -x c $$h; done
+
+# --- installation ----------------------------------------------------------
+install: all
+	PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install install
+uninstall:
+	PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install uninstall
+
+clean:
+	rm -rf build
+
+.PHONY: all check asan fuzz lint headers install uninstall clean
+.SECONDARY:
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

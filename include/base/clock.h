@@ -1,0 +1,11 @@
+/* clock - monotonic milliseconds, for every deadline.  The wall clock is asked
+ * (time(2)) only where a token's exp and nbf are judged and a log line is dated. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds since some point before the process started; never goes back. */
+uint64_t clock_ms(void);
+
+#endif

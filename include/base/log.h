@@ -1,0 +1,63 @@
+/* log - one line per event, to stderr, syslog or a file.
+ *
+ * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object.
+ * log_warn and log_fatal add strerror(errno) and keep errno; the x forms do not.
+ * No newline at the end of fmt.  Bytes that came from outside go through
+ * log_escape() first; payloads and tokens are never logged. */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/* Names this process in every line ("master", "worker 3"); copied, at most 31 bytes. */
+void log_name(const char *process);
+
+/* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
+ * Returns 0, or -1 with errno set, and then the old target stays. */
+int log_open(enum log_target target, const char *file, enum log_format format);
+
+/* Opens the file again under its name (after a rotation).  On failure the old
+ * descriptor stays and -1 is returned.  Other targets: 0. */
+int log_reopen(void);
+
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* "error", "warn", "info", "debug" -> *level.  Returns 0, or -1 if unknown. */
+int log_level_parse(const char *name, enum log_level *level);
+
+/* Lines that could not be written (disk full, pipe gone) since the start. */
+uint64_t log_lost(void);
+
+#define LOG_PRINTF(f, a) __attribute__((format(printf, f, a)))
+void log_debug(const char *fmt, ...) LOG_PRINTF(1, 2);
+void log_info(const char *fmt, ...) LOG_PRINTF(1, 2);
+void log_warn(const char *fmt, ...) LOG_PRINTF(1, 2);
+void log_warnx(const char *fmt, ...) LOG_PRINTF(1, 2);
+void log_error(const char *fmt, ...) LOG_PRINTF(1, 2);
+void log_errorx(const char *fmt, ...) LOG_PRINTF(1, 2);
+
+/* Log at error level, then exit(1). */
+_Noreturn void fatal(const char *fmt, ...) LOG_PRINTF(1, 2);
+_Noreturn void fatalx(const char *fmt, ...) LOG_PRINTF(1, 2);
+
+/* Writes len bytes as printable ASCII into dst (always terminated): \xNN for
+ * controls, non-ASCII and the backslash; cut with "..." where cap is too
+ * small.  Returns dst. */
+const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len);
+
+/* One line per interval for a cause that may come in floods.  Zero is a valid
+ * start.  Returns 0 while muted (and counts); otherwise returns how many times
+ * it was called since the last line, this one included. */
+struct log_every {
+    uint64_t next_ms; /* clock_ms() from which a line may be written */
+    uint64_t count;   /* calls since the last line */
+};
+uint64_t log_due(struct log_every *every, uint64_t interval_ms);
+
+#endif

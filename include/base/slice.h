@@ -1,0 +1,25 @@
+/* slice - borrowed bytes: a pointer into somebody else's memory and a length. */
+#ifndef BASE_SLICE_H
+#define BASE_SLICE_H
+
+#include <stddef.h>
+#include <string.h>
+
+struct slice {
+    const char *ptr; /* not terminated; may be NULL when len is 0 */
+    size_t len;      /* bytes */
+};
+
+#define SLICE(literal) ((struct slice){(literal), sizeof(literal) - 1})
+
+static inline struct slice slice_str(const char *str)
+{
+    return (struct slice){str, strlen(str)};
+}
+
+static inline int slice_eq(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+#endif

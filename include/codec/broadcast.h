@@ -1,0 +1,45 @@
+/* broadcast - one notification on its way from redis to clients: what emit.c
+ * makes of a redis payload, what the master relays and the workers frame. */
+#ifndef CODEC_BROADCAST_H
+#define CODEC_BROADCAST_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define BROADCAST_ATTACHMENTS_MAX 255 /* of an encoding; limits:attachments is lower */
+
+enum broadcast_flags {
+    BROADCAST_VOLATILE = 1 << 0, /* not for clients that have output waiting */
+};
+
+/* Growing list of borrowed byte strings; reused from message to message. */
+struct slices {
+    struct slice *at;
+    size_t n, cap;
+};
+
+/* All slices borrow from the payload that was decoded (or from scratch, which
+ * the broadcast owns): valid until that goes or the next decode. */
+struct broadcast {
+    uint32_t flags;            /* enum broadcast_flags */
+    struct slices rooms;       /* none: everybody; several: their union */
+    struct slices except;      /* rooms whose members do not get it */
+    struct buf json;           /* JSON array of event and arguments, without its
+                                  closing bracket: ["msg",{"a":1} */
+    struct slices attachments; /* in the order of their placeholders' num */
+    struct buf scratch;        /* memory for strings that had to be converted */
+};
+
+/* Appends; 0, or -1 without memory. */
+int slices_put(struct slices *list, struct slice item);
+
+/* Empties it, keeping the memory. */
+void broadcast_reset(struct broadcast *bc);
+
+/* Frees what it holds; it is empty and valid again. */
+void broadcast_clear(struct broadcast *bc);
+
+#endif

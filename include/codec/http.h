@@ -1,0 +1,65 @@
+/* http - the head of an HTTP/1.x request (RFC 9112), parsed in place. */
+#ifndef CODEC_HTTP_H
+#define CODEC_HTTP_H
+
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HTTP_HEADERS_CAP 256 /* largest limits:headers */
+
+struct http_limits {
+    size_t head_bytes; /* request line and headers, with their line ends */
+    size_t headers;    /* header lines, HTTP_HEADERS_CAP or less */
+};
+
+struct http_header {
+    struct slice name;  /* as sent; compare without case */
+    struct slice value; /* white space around it removed */
+};
+
+struct http_request { /* all slices borrow from the bytes given */
+    struct slice method;
+    struct slice target; /* origin-form, or the path and query of absolute-form */
+    struct slice path;   /* of target, before '?' ; not percent-decoded */
+    struct slice query;  /* after '?', or empty */
+    int minor;           /* HTTP/1.minor: 0 or 1 */
+    size_t nheaders;
+    struct http_header headers[HTTP_HEADERS_CAP];
+};
+
+/* Parses a request head.  Returns its length (with the empty line), 0 if it is
+ * not complete yet, or minus the HTTP status to refuse it with: -400 (malformed,
+ * a NUL or bare CR, white space before a colon, obs-fold, two different Host
+ * or Content-Length, Content-Length with Transfer-Encoding), -414, -431, -505.
+ * A limit that is passed is reported before the head is complete.  Linear
+ * in len for one call; *scanned (0 at first) remembers between calls of one
+ * head how far the search for its end has come. */
+long http_parse(struct http_request *req, const char *bytes, size_t len,
+                const struct http_limits *limits, size_t *scanned);
+
+/* First header of that name (any case), or NULL. */
+const struct http_header *http_header(const struct http_request *req, const char *name);
+
+/* 1 if the comma-separated value of any header called name has token (any case). */
+int http_has_token(const struct http_request *req, const char *name, const char *token);
+
+/* The LAST value of name in a query string (Engine.IO takes the last), not
+ * decoded.  Returns 1, or 0 if it is not there.  A name alone has value "". */
+int http_query(struct slice query, const char *name, struct slice *value);
+
+/* Decodes %XX and (plus != 0) '+' into dst, which has room for src.len bytes.
+ * Returns the length, or -1 for a broken escape. */
+long http_unescape(char *dst, struct slice src, int plus);
+
+/* The value of a cookie (RFC 6265) in any Cookie header.  Returns 1 or 0. */
+int http_cookie(const struct http_request *req, const char *name, struct slice *value);
+
+/* 1 if path is mount (which ends in '/') or lies below it, or is mount without
+ * its last slash. */
+int http_path_below(struct slice path, const char *mount);
+
+const char *http_reason(int status);
+
+#endif

@@ -1,0 +1,33 @@
+/* json - JSON text (RFC 8259) written as JavaScript's JSON.stringify writes it,
+ * and checked without a tree. */
+#ifndef CODEC_JSON_H
+#define CODEC_JSON_H
+
+#include "base/buf.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The string with its quotes: \" \\ \b \t \n \f \r and \u00xx (lower case)
+ * escaped, all else as it is (ECMA-262, QuoteJSONString).  bytes must be valid
+ * UTF-8, but for json_put_string_lossy, which puts U+FFFD for what is not
+ * (as the WHATWG decoder does: one for each maximal subpart). */
+int json_put_string(struct buf *out, const char *bytes, size_t len);
+int json_put_string_lossy(struct buf *out, const char *bytes, size_t len);
+
+/* The shortest digits that read back as value, in JavaScript's form (ECMA-262,
+ * Number::toString): 1e+300, 5e-324, 0.1, -0 as 0; NaN and infinities as null. */
+int json_put_double(struct buf *out, double value);
+
+/* Exact below 2^53; above, rounded to a double first, as JavaScript does. */
+int json_put_int64(struct buf *out, int64_t value);
+int json_put_uint64(struct buf *out, uint64_t value);
+
+#define JSON_DEPTH_MAX 512 /* arrays and objects within each other */
+
+/* Length of the one JSON value that text starts with (white space before it
+ * included), or -1 if there is none, it is cut off, nests too deep or holds
+ * invalid UTF-8.  What follows the value is the caller's business. */
+long json_span(const char *text, size_t len);
+
+#endif

@@ -1,0 +1,51 @@
+/* sio - Socket.IO packets, protocol revisions 4 and 5
+ * (socketio/socket.io, docs/socket.io-protocol), after Engine.IO's "4":
+ *     <type>[<attachments>-][<nsp>,][<ack id>][<JSON>] */
+#ifndef CODEC_SIO_H
+#define CODEC_SIO_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "codec/eio.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum sio_type {
+    SIO_CONNECT,
+    SIO_DISCONNECT,
+    SIO_EVENT,
+    SIO_ACK,
+    SIO_CONNECT_ERROR,
+    SIO_BINARY_EVENT,
+    SIO_BINARY_ACK
+};
+
+#define SIO_ATTACHMENTS_MAX 10 /* of an inbound packet, as socket.io-parser 4.2.6 */
+
+struct sio_packet { /* slices borrow from the input */
+    enum sio_type type;
+    unsigned attachments; /* 1 to SIO_ATTACHMENTS_MAX for the binary types, else 0 */
+    struct slice nsp;     /* "/" if none was given; without its query */
+    struct slice query;   /* EIO3: what followed '?' in the namespace, else empty */
+    int has_id;
+    uint64_t id;       /* of an acknowledgement */
+    struct slice data; /* JSON text, checked; empty if there is none */
+};
+
+/* Decodes a text packet and checks that its data is JSON of the right kind for
+ * its type (events: an array whose first element is a string or number; acks:
+ * an array; CONNECT from EIO4: an object or nothing; DISCONNECT: nothing).
+ * Returns 0, or -1 if it is malformed. */
+int sio_decode(struct sio_packet *packet, enum eio_version version, struct slice text);
+
+/* Each appends a whole Engine.IO message, type 4 included: "40/axr,{...}". */
+int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid);
+/* 44 with message and data.code (EIO4; code may be NULL) or the message as a string (EIO3). */
+int sio_put_connect_error(struct buf *out, enum eio_version version, struct slice nsp,
+                          const char *message, const char *code);
+int sio_put_disconnect(struct buf *out, struct slice nsp);
+/* "42/axr," or "45N-/axr,": what goes before the JSON array of an event. */
+int sio_put_event_head(struct buf *out, struct slice nsp, size_t attachments);
+
+#endif

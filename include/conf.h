@@ -1,0 +1,98 @@
+/* conf - the configuration: read, checked as a whole, then never changed.
+ *
+ * Sources, as nconf orders them: command line over environment over file over
+ * defaults.  axr-notifyd.conf(5) has every key. */
+#ifndef CONF_H
+#define CONF_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "codec/token.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONF_DEFAULT_FILE AXR_SYSCONFDIR "/axr-notifyd/axr-notifyd.conf"
+#define CONF_WORKERS_MAX  256
+
+struct conf_listen {
+    char *host;      /* NULL: all addresses; no brackets around IPv6 */
+    int port;        /* 0: any free one */
+    char *unix_path; /* set: a Unix socket, host and port mean nothing */
+};
+
+struct conf_redis {
+    char *host;
+    int port;
+    char *path;     /* Unix socket, or NULL: TCP */
+    char *username; /* ACL user, or NULL */
+    char *password; /* or NULL */
+    int database;   /* pub/sub ignores it; selected where not 0 */
+};
+
+struct conf {
+    int workers; /* "auto" is resolved */
+    struct conf_listen *listen;
+    size_t nlisten;
+
+    char *path; /* of the endpoint; begins and ends with '/' */
+    char *nsp;  /* the namespace; begins with '/' */
+    char *key;  /* channel prefix of the emitters, not empty */
+    struct conf_redis redis;
+    uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
+    size_t max_http_buffer; /* bytes of one message from a client */
+    int polling, websocket; /* offered transports */
+    int allow_eio3;
+    char *client_file; /* or NULL */
+
+    struct token_policy token; /* points into the memory of this struct */
+    char **cors_origins;       /* NULL-terminated; "*" for any */
+    int cors_any;              /* "*" is among them */
+    int cors_credentials;
+
+    size_t connections_max;            /* per worker */
+    uint32_t connections_per_user;     /* 0: no limit */
+    size_t head_bytes, head_headers;   /* of a request */
+    size_t message_bytes, attachments; /* of a notification */
+    size_t send_buffer;                /* bytes that may wait for one client */
+    uint32_t send_timeout_ms;
+    uint32_t shutdown_timeout_ms;
+
+    enum log_level log_level;
+    enum log_target log_target;
+    enum log_format log_format;
+    char *log_file;
+
+    char *admin_host; /* NULL: "off" */
+    int admin_port;
+    char *pid_file;             /* or NULL */
+    char *user, *group;         /* or NULL: stay who we are */
+    struct conf_report *report; /* where each value came from, for conf_print */
+};
+
+enum conf_for {
+    CONF_FOR_DAEMON, /* everything is needed, keys above all */
+    CONF_FOR_NOTIFY, /* axr-notify: only redis, namespace and key are used; no
+                        secret is read or required */
+};
+
+struct conf_args {
+    const char *file; /* -c, or NULL: CONF_DEFAULT_FILE if it is there */
+    char **options;   /* --KEY VALUE and --KEY=VALUE words, options not ours removed */
+    size_t noptions;
+    char **environ; /* NAME=VALUE..., NULL-terminated */
+};
+
+/* Reads and checks all sources.  Returns the configuration, or NULL with a
+ * complete message (one line or more, each ending in a newline) in errors.
+ * warnings gets lines likewise: ignored and unused keys, short secrets. */
+struct conf *conf_load(const struct conf_args *args, enum conf_for purpose, struct buf *errors,
+                       struct buf *warnings);
+
+/* What is in force, one "key = value  (source)" a line, secrets masked. */
+void conf_print(const struct conf *conf, struct buf *out);
+
+/* Frees it with its secrets overwritten. */
+void conf_free(struct conf **conf);
+
+#endif

@@ -1,0 +1,58 @@
+/* chunk - output bytes that many clients share.
+ *
+ * A log appends frames to refcounted blocks.  Frames that follow each other in
+ * one block are one run: a client that waits for several of them holds one
+ * (block, offset, length) and gets them in one send, with no copy of its own. */
+#ifndef ENGINE_CHUNK_H
+#define ENGINE_CHUNK_H
+
+#include "base/slice.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define CHUNK_BYTES 65536 /* of one block; a larger frame gets a block of its own */
+
+struct chunk;
+
+/* Where the newest bytes go.  Zero-initialised is valid. */
+struct chunklog {
+    struct chunk *tail; /* the log's own reference, or NULL */
+};
+
+/* A run of bytes in a chunk; holding one means holding a reference. */
+struct run {
+    struct chunk *chunk;
+    uint32_t off, len;
+};
+
+/* Room for exactly n bytes at the end of the log, contiguous.  Returns where
+ * to write them and fills *run with no reference of its own: it is valid until
+ * the next call on this log unless it is pushed to a queue.  NULL without memory. */
+uint8_t *chunklog_reserve(struct chunklog *log, size_t n, struct run *run);
+int chunklog_put(struct chunklog *log, const void *bytes, size_t n, struct run *run);
+void chunklog_clear(struct chunklog *log);
+
+/* A client's output: runs in order.  Zero-initialised is empty and holds no
+ * memory; one run is held inline. */
+struct outq {
+    struct run first; /* len 0: the queue is empty */
+    struct run *more; /* after first; ring of more_cap */
+    uint32_t more_head, more_n, more_cap;
+    uint32_t bytes; /* in all runs */
+};
+
+/* Appends a run (takes a reference of its own), joining it to the last one where
+ * they touch.  Returns 0, or -1 without memory (nothing changed). */
+int outq_push(struct outq *queue, const struct run *run);
+
+/* Fills iov with what comes next; returns how many entries (0: empty). */
+int outq_iov(const struct outq *queue, struct iovec *iov, int max);
+
+/* n bytes were written; n <= bytes.  Memory of an emptied queue is given back. */
+void outq_consume(struct outq *queue, size_t n);
+
+void outq_clear(struct outq *queue);
+
+#endif

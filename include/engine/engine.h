@@ -1,0 +1,150 @@
+/* engine - Engine.IO sessions and their transports with Socket.IO on top: what
+ * the worker (and the conformance server) is built on.
+ *
+ *     listener -> conn (HTTP head, upgrade, output)  -> session (Engine.IO:
+ *     open, heartbeat, close; Socket.IO: namespaces, packets) -> engine_app
+ *
+ * The application hears of a client when it asks for the namespace; everything
+ * before (bad requests, other namespaces, heartbeats) is settled here. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/slice.h"
+#include "codec/eio.h"
+#include "codec/http.h"
+#include "codec/sio.h"
+#include "engine/chunk.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct event_base;
+struct engine;
+struct session;
+
+#define ENGINE_SID_LEN 32 /* characters of an Engine.IO session id */
+#define SIO_SID_LEN    20 /* of a Socket.IO id of an EIO4 client */
+/* An EIO3 client's Socket.IO id is "<nsp>#<engine sid>". */
+#define SIO_SID_MAX (256 + 1 + ENGINE_SID_LEN)
+
+struct engine_options { /* strings are borrowed for the engine's life */
+    const char *path;   /* begins and ends with '/' */
+    const char *nsp;    /* begins with '/', at most 256 bytes */
+    uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
+    size_t max_payload; /* bytes of one message from a client */
+    int websocket, allow_eio3;
+    struct http_limits http;
+    size_t connections_max;
+    size_t send_buffer; /* bytes */
+    uint32_t send_timeout_ms;
+    uint32_t slot, generation; /* of this process, for the sid */
+    char *const *origins;      /* who may upgrade from a browser; NULL-terminated */
+};
+
+/* Why a connection or session ended; engine_close_name() for the log. */
+enum engine_close {
+    CLOSE_CLIENT, /* the client closed, or its connection broke */
+    CLOSE_PING_TIMEOUT,
+    CLOSE_CONNECT_TIMEOUT,
+    CLOSE_SEND_TIMEOUT, /* its oldest output waited for too long */
+    CLOSE_SEND_BUFFER,  /* too much output waited */
+    CLOSE_PROTOCOL,     /* it broke a protocol's rules */
+    CLOSE_TOO_BIG,
+    CLOSE_REFUSED, /* by the application */
+    CLOSE_EXPIRED, /* its deadline (session_expire) has come */
+    CLOSE_SHUTDOWN,
+    CLOSE_NO_MEMORY,
+};
+const char *engine_close_name(enum engine_close why);
+
+struct engine_app {
+    /* The handshake of a new session is complete; its request is here for the
+     * last time: what is needed of it must be copied (at most for the time
+     * until admission).  Returns the application's pointer for session_data,
+     * or NULL to refuse without memory. */
+    void *(*opened)(struct session *session, const struct http_request *req,
+                    const struct sockaddr *peer, void *arg);
+    /* The client asks to join the namespace.  packet->data is the auth object
+     * (EIO4) or packet->query the namespace's query (EIO3).  Answer, now or
+     * later, with session_accept or session_refuse. */
+    void (*connect)(struct session *session, const struct sio_packet *packet, void *arg);
+    /* It took its CONNECT back or left: session is not in the namespace any
+     * more (it may ask again).  Not called after session_refuse. */
+    void (*left)(struct session *session, void *arg);
+    /* EVENT, BINARY_EVENT, ACK... from a client that is in; NULL: read and dropped. */
+    void (*packet)(struct session *session, const struct sio_packet *packet, void *arg);
+    /* Everything is over; left() has come before where it was in or joining.
+     * The session is freed after this returns. */
+    void (*closed)(struct session *session, enum engine_close why, void *arg);
+};
+
+/* options is copied; app and arg are borrowed.  NULL without memory. */
+struct engine *engine_new(struct event_base *base, const struct engine_options *options,
+                          const struct engine_app *app, void *arg);
+void engine_free(struct engine **engine);
+
+/* Accepts from a listening socket (non-blocking), which stays the caller's. */
+int engine_listen(struct engine *engine, int fd);
+void engine_stop_listening(struct engine *engine);
+
+size_t engine_connections(const struct engine *engine);
+size_t engine_sessions(const struct engine *engine);
+
+/* Closes every session with WebSocket code 1001, spread evenly over within_ms;
+ * connections that are still in their HTTP head at once.  done is called from
+ * the loop when none is left. */
+void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
+
+/* --- one session --- */
+void *session_data(const struct session *session);
+/* Names it for as long as the engine lives, and is found again, or not. */
+uint64_t session_handle(const struct session *session);
+struct session *session_find(struct engine *engine, uint64_t handle);
+/* By its Socket.IO id, which is a room of its own; NULL if there is none here. */
+struct session *session_by_sio_sid(struct engine *engine, struct slice sid);
+enum eio_version session_version(const struct session *session);
+size_t session_sio_sid(const struct session *session, char dst[SIO_SID_MAX]);
+/* 1 if it is in the namespace (session_accept was called, it has not left). */
+int session_joined(const struct session *session);
+
+/* Sends the CONNECT reply.  Only between connect() and left(). */
+void session_accept(struct session *session);
+/* Sends the error, then DISCONNECT, then closes: DESIGN.md's table. */
+void session_refuse(struct session *session, const char *message, const char *code);
+/* monotonic deadline (clock_ms) at which it gets a DISCONNECT and is closed; 0: never. */
+void session_expire(struct session *session, uint64_t at_ms);
+/* DISCONNECT, then close. */
+void session_disconnect(struct session *session, enum engine_close why);
+
+/* --- fan-out --- */
+
+/* One event for many sessions: frames are made for each encoding when the first
+ * session that needs it comes.  json is the array without its closing bracket.
+ * All is borrowed until engine_fan_end. */
+struct engine_fan {
+    struct engine *engine;
+    struct slice json;
+    const struct slice *attachments;
+    size_t nattachments;
+    int is_volatile;
+    uint64_t serial; /* of this fan-out: marks who has got it */
+    uint8_t made;    /* bit per encoding */
+    uint8_t failed;
+    struct run runs[4]; /* indexed by encoding */
+};
+void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slice json,
+                      const struct slice *attachments, size_t nattachments, int is_volatile);
+/* Session gets nothing of this fan-out. */
+void engine_fan_except(struct engine_fan *fan, struct session *session);
+/* Queues it for session, once however often it is called.  Returns 1 if queued. */
+int engine_fan_send(struct engine_fan *fan, struct session *session);
+void engine_fan_end(struct engine_fan *fan);
+
+/* Queues a text message (Socket.IO packet after the "4") for one session. */
+int session_send(struct session *session, struct slice text);
+
+/* Writes out what has been queued, a slice of the clients at a time, from the
+ * loop.  Called by itself; a caller need not. */
+
+#endif

@@ -1,0 +1,61 @@
+/* link - messages over a pair of pipes: one end of it, on a libevent loop.
+ *
+ * Reads may be partial; writes never block: what the pipe does not take waits
+ * in a queue with a limit.  Policy when it is full: link_send() refuses, and its
+ * caller gives the peer up (the master replaces the worker, whose clients then
+ * reconnect; the worker leaves): nothing is dropped in silence.
+ * Messages that are sent in one turn of the loop leave in one write. */
+#ifndef IPC_LINK_H
+#define IPC_LINK_H
+
+#include "base/buf.h"
+#include "ipc/msg.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct link;
+
+struct link_ops {
+    /* One whole message.  Return 0, or -1 if it is malformed: then closed() is
+     * called next.  The handler may link_send, but not link_free. */
+    int (*message)(struct link *link, struct msg *msg, void *arg);
+    /* After a batch of messages, when nothing more can be read now; may be NULL. */
+    void (*batch_end)(struct link *link, void *arg);
+    /* The other end has gone, sent a malformed message, or an error came (why
+     * says it in a word or two).  Called once; link_free is allowed here. */
+    void (*closed)(struct link *link, const char *why, void *arg);
+};
+
+struct link_options {
+    size_t message_max; /* bytes of one message */
+    size_t queue_max;   /* bytes that may wait to be written */
+    size_t turn_bytes;  /* about how much to read before the loop gets its turn */
+};
+
+/* Takes both descriptors (non-blocking, close-on-exec are set here); either may
+ * be -1 for a one-way link.  Returns NULL without memory (descriptors stay the
+ * caller's). */
+struct link *link_new(struct event_base *base, int read_fd, int write_fd,
+                      const struct link_options *options, const struct link_ops *ops, void *arg);
+
+/* Closes the descriptors and frees; what was queued is lost. */
+void link_free(struct link **link);
+
+/* Queues len bytes of one or more whole messages (copied).  Returns 0, or -1
+ * when the queue is full or memory is out. */
+int link_send(struct link *link, const void *messages, size_t len);
+
+/* Writes what it can now.  0 if the queue is empty, 1 if some is left, -1 on error. */
+int link_flush(struct link *link);
+
+/* Bytes waiting, and since when (clock_ms of the last progress while not empty; 0
+ * when empty): the master's sign that a worker has stopped reading. */
+size_t link_queued(const struct link *link);
+uint64_t link_stalled_since(const struct link *link);
+
+/* Stops reading (0) or goes on (1). */
+void link_read_enable(struct link *link, int on);
+
+#endif

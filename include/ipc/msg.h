@@ -1,0 +1,91 @@
+/* msg - the whole contract between the master and a worker.
+ *
+ * A message is: length u32 (of what follows), type u8, then the fields of its
+ * type in the order given here.  Integers are little-endian; "bytes" is a u32
+ * length and that many bytes; "list" is a u32 count and that many "bytes".
+ * A decoder must end exactly at the end: leftovers are an error, and so is a
+ * length that goes past it.  Whoever gets a bad message gives the link up: the
+ * master replaces that worker, the worker leaves.
+ *
+ * Bump MSG_VERSION with every change of a field; both ends say theirs first. */
+#ifndef IPC_MSG_H
+#define IPC_MSG_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "codec/broadcast.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MSG_VERSION 1
+
+enum msg_type {
+    /* master -> worker, in one order with everything else */
+    MSG_HELLO = 1,  /* version u32, slot u32, generation u32, epoch u64: first */
+    MSG_BROADCAST,  /* epoch u64, seq u64, flags u32, rooms list, except list,
+                       json bytes, attachments list */
+    MSG_ADMITTED,   /* client u64, verdict u8 (enum msg_verdict), epoch u64, seq u64: the answer
+                       to MSG_ADMIT; broadcasts after it on the link have a higher seq */
+    MSG_LOG_LEVEL,  /* level u8 (enum log_level) */
+    MSG_LOG_REOPEN, /* nothing: open the log file again */
+    MSG_DRAIN,      /* within u32 ms: no new clients, close the others spread over
+                       that time, then exit */
+    /* worker -> master */
+    MSG_WORKER_HELLO = 64, /* version u32 */
+    MSG_READY,             /* nothing: accepting from now on */
+    MSG_ADMIT,             /* client u64, uid bytes: may this client in? */
+    MSG_LEFT,              /* client u64, uid bytes: an admitted client has gone */
+};
+
+enum msg_verdict { MSG_ADMIT_OK, MSG_ADMIT_USER_LIMIT, MSG_ADMIT_NO_MEMORY };
+
+/* "broadcast", "admit", ...; "unknown" for a number that is none. */
+const char *msg_name(unsigned type);
+
+/* Starts a message at the end of out; returns a mark for msg_end. */
+size_t msg_begin(struct buf *out, enum msg_type type);
+void msg_put_u8(struct buf *out, uint8_t value);
+void msg_put_u32(struct buf *out, uint32_t value);
+void msg_put_u64(struct buf *out, uint64_t value);
+void msg_put_bytes(struct buf *out, const void *bytes, size_t len);
+void msg_put_list(struct buf *out, const struct slices *list);
+/* Fills in the length.  Returns 0, or -1 if out has failed: then what was put
+ * since msg_begin is taken back. */
+int msg_end(struct buf *out, size_t mark);
+
+/* A message being read; fields are taken in order.  bad is set by the first get
+ * that does not fit; later gets then give 0 or empty. */
+struct msg {
+    unsigned type;
+    const uint8_t *at, *end;
+    int bad;
+};
+
+/* Takes a message apart.  Returns the bytes it occupies in data, 0 if it is not
+ * all there, -1 if its length is 0 or above max. */
+long msg_decode(struct msg *msg, const void *data, size_t len, size_t max);
+uint8_t msg_get_u8(struct msg *msg);
+uint32_t msg_get_u32(struct msg *msg);
+uint64_t msg_get_u64(struct msg *msg);
+struct slice msg_get_bytes(struct msg *msg);
+/* Appends to list, whose items borrow from the message.  Sets bad without memory. */
+void msg_get_list(struct msg *msg, struct slices *list);
+/* 0 if every field was there and nothing is left, else -1. */
+int msg_close(const struct msg *msg);
+
+/* MSG_BROADCAST as a whole, for it is built in one place and read in another.
+ * Returns 0, or -1 without memory (out is as it was). */
+int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, const struct broadcast *bc);
+
+struct msg_broadcast {
+    uint64_t epoch, seq;
+    uint32_t flags;
+    struct slices rooms, except, attachments; /* reused; items borrow from the message */
+    struct slice json;
+};
+/* Returns 0, or -1 if the message is malformed. */
+int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out);
+void msg_broadcast_clear(struct msg_broadcast *bc);
+
+#endif
