@@ -1,8 +1,8 @@
 /* buf - a growing byte buffer.
  *
- * Zero-initialised is empty and valid.  When memory runs out (or max is passed)
- * the buffer keeps what it has, sets failed and ignores further puts, so an
- * encoder checks once, at its end. */
+ * Zero-initialised is empty and valid.  When memory runs out the buffer keeps
+ * what it has, sets failed and ignores further puts, so an encoder checks once,
+ * at its end. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 

@@ -1,9 +1,16 @@
 /* log - one line per event, to stderr, syslog or a file.
  *
- * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object.
- * log_warn and log_fatal add strerror(errno) and keep errno; the x forms do not.
- * No newline at the end of fmt.  Bytes that came from outside go through
- * log_escape() first; payloads and tokens are never logged. */
+ * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object
+ * with time, level, process, pid and message.  Syslog gets it without the time.
+ * log_warn, log_error and fatal add strerror(errno); the x forms do not.  All
+ * keep errno.  No newline at the end of fmt.  A line is at most 4096 bytes (a
+ * longer one is cut and ends in "...") and is always one line: control bytes and
+ * what is not UTF-8 are shown as \xNN.  Nothing blocks, nothing is allocated: a
+ * line that a full pipe or disk does not take is lost, counted, and the next
+ * line that can be written comes after one that says how many were.
+ * (syslog(3) is the exception: it may wait for the system's logger.)
+ * Bytes that came from outside go through log_escape() first; payloads and
+ * tokens are never logged. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -14,7 +21,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* Names this process in every line ("master", "worker 3"); copied, at most 31 bytes. */
+/* Names this process in every line ("master", "worker 3"); copied, at most 31
+ * bytes.  After a fork it also starts the count of lost lines anew. */
 void log_name(const char *process);
 
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.

@@ -1,6 +1,6 @@
 /* table - a hash table of byte-string keys to nodes that the caller embeds in
- * its own structs.  It allocates only its array of buckets.  Keyed with random
- * bytes of its own (siphash).
+ * its own structs.  It allocates only its array of buckets, which grows and
+ * shrinks with the count.  Keyed with random bytes of its own (siphash).
  *
  *     struct room { struct table_node node; ... };
  *     node.key, node.key_len point to memory that lives as long as the node. */
@@ -22,6 +22,7 @@ struct table {
     size_t nbuckets; /* a power of two, or 0 before the first insert */
     size_t count;
     uint8_t key[16];
+    unsigned visiting; /* table_each() calls under way */
 };
 
 void table_init(struct table *table);
@@ -39,7 +40,7 @@ int table_insert(struct table *table, struct table_node *node);
 void table_remove(struct table *table, struct table_node *node);
 
 /* Calls visit for each node; visit may remove (and free) the node it is given,
- * nothing else.  Stops when visit returns non-zero and returns that, else 0. */
+ * and insert nothing.  Stops when visit returns non-zero and returns that, else 0. */
 int table_each(struct table *table, int (*visit)(struct table_node *node, void *arg), void *arg);
 
 #endif

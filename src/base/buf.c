@@ -1,0 +1,97 @@
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAP_MIN_BYTES 64
+
+uint8_t *buf_reserve(struct buf *buf, size_t n)
+{
+    size_t cap = buf->cap ? buf->cap : CAP_MIN_BYTES;
+    uint8_t *data;
+
+    if (buf->failed)
+        return NULL;
+    if (buf->data != NULL && n <= buf->cap - buf->len)
+        return buf->data + buf->len;
+    if (n > SIZE_MAX / 2 - buf->len)
+        goto fail;
+    while (cap < buf->len + n)
+        cap *= 2;
+    data = realloc(buf->data, cap);
+    if (data == NULL)
+        goto fail;
+    buf->data = data;
+    buf->cap = cap;
+    return data + buf->len;
+fail:
+    buf->failed = 1;
+    return NULL;
+}
+
+int buf_put(struct buf *buf, const void *bytes, size_t n)
+{
+    uint8_t *to = buf_reserve(buf, n);
+
+    if (to == NULL)
+        return -1;
+    if (n > 0)
+        memcpy(to, bytes, n);
+    buf->len += n;
+    return 0;
+}
+
+int buf_putc(struct buf *buf, uint8_t byte)
+{
+    return buf_put(buf, &byte, 1);
+}
+
+int buf_puts(struct buf *buf, const char *str)
+{
+    return buf_put(buf, str, strlen(str));
+}
+
+int buf_printf(struct buf *buf, const char *fmt, ...)
+{
+    va_list args;
+    uint8_t *to;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0)
+        buf->failed = 1;
+    to = buf_reserve(buf, (size_t)(n < 0 ? 0 : n) + 1); /* and the terminator */
+    if (to == NULL)
+        return -1;
+    va_start(args, fmt);
+    vsnprintf((char *)to, (size_t)n + 1, fmt, args);
+    va_end(args);
+    buf->len += (size_t)n;
+    return 0;
+}
+
+void buf_consume(struct buf *buf, size_t n)
+{
+    assert(n <= buf->len);
+    if (n == 0)
+        return;
+    buf->len -= n;
+    memmove(buf->data, buf->data + n, buf->len);
+}
+
+void buf_reset(struct buf *buf)
+{
+    buf->len = 0;
+    buf->failed = 0;
+}
+
+void buf_free(struct buf *buf)
+{
+    free(buf->data);
+    memset(buf, 0, sizeof(*buf));
+}

@@ -1,0 +1,409 @@
+#include "base/log.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES   4096 /* PIPE_BUF: a pipe takes such a line whole or not at all */
+#define ERRNO_MAX_BYTES  128  /* kept free for ": strerror" */
+#define ENDING_MAX_BYTES 6    /* ..."}\n */
+
+struct line {
+    char at[LINE_MAX_BYTES];
+    size_t len;
+    int cut; /* something did not fit */
+};
+
+static struct {
+    char process[32];
+    enum log_level level;
+    enum log_target target;
+    enum log_format format;
+    int fd;
+    char *file;
+    pid_t counted_by;    /* whose losses the next two are */
+    uint64_t lost;       /* since the start */
+    uint64_t unreported; /* since a line last said so */
+    int torn;            /* the last write left a line without its end */
+} state = {.process = "axr-notifyd", .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
+void log_name(const char *process)
+{
+    snprintf(state.process, sizeof(state.process), "%s", process);
+    if (state.counted_by != 0 && state.counted_by != getpid())
+        state.lost = state.unreported = 0;
+    state.counted_by = getpid();
+}
+
+void log_set_level(enum log_level level)
+{
+    state.level = level;
+}
+
+enum log_level log_get_level(void)
+{
+    return state.level;
+}
+
+int log_level_parse(const char *name, enum log_level *level)
+{
+    for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+uint64_t log_lost(void)
+{
+    return state.lost;
+}
+
+/* --- where lines go --------------------------------------------------------- */
+
+static int file_open(const char *file)
+{
+    return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+}
+
+static void target_close(void)
+{
+    if (state.target == LOG_TO_FILE)
+        close(state.fd);
+    if (state.target == LOG_TO_SYSLOG)
+        closelog();
+    free(state.file);
+    state.file = NULL;
+    state.fd = STDERR_FILENO;
+    state.torn = 0;
+}
+
+int log_open(enum log_target target, const char *file, enum log_format format)
+{
+    char *copy = NULL;
+    int fd = STDERR_FILENO;
+
+    if (target == LOG_TO_FILE) {
+        copy = strdup(file);
+        if (copy == NULL)
+            return -1;
+        fd = file_open(copy);
+        if (fd < 0) {
+            int error = errno;
+
+            free(copy);
+            errno = error;
+            return -1;
+        }
+    }
+    target_close();
+    if (target == LOG_TO_SYSLOG)
+        openlog("axr-notifyd", LOG_NDELAY, LOG_DAEMON);
+    state.target = target;
+    state.format = format;
+    state.file = copy;
+    state.fd = fd;
+    return 0;
+}
+
+int log_reopen(void)
+{
+    int fd;
+
+    if (state.target != LOG_TO_FILE)
+        return 0;
+    fd = file_open(state.file);
+    if (fd < 0)
+        return -1;
+    close(state.fd);
+    state.fd = fd;
+    state.torn = 0;
+    return 0;
+}
+
+/* --- one line --------------------------------------------------------------- */
+
+/* What is put is whole or not there at all; once something did not fit, nothing
+ * more is taken, so that the end of a line is never from behind a gap. */
+static void line_put(struct line *line, const char *str, size_t len)
+{
+    if (len > sizeof(line->at) - ENDING_MAX_BYTES - line->len)
+        line->cut = 1;
+    if (line->cut)
+        return;
+    memcpy(line->at + line->len, str, len);
+    line->len += len;
+}
+
+static void line_puts(struct line *line, const char *str)
+{
+    line_put(line, str, strlen(str));
+}
+
+static const char *hex_byte(unsigned char byte, char dst[2])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    dst[0] = digits[byte >> 4];
+    dst[1] = digits[byte & 15];
+    return dst;
+}
+
+/* The character (of n bytes, not UTF-8 if n is 0) at text as text or JSON shows it. */
+static void line_put_char(struct line *line, const char *text, size_t n, uint32_t point, int json)
+{
+    char shown[16];
+
+    if (n > 0 && point >= 0x20 && (point < 0x7f || point > 0x9f)) {
+        if (json && (point == '"' || point == '\\'))
+            line_put(line, (char[]){'\\', text[0]}, 2);
+        else
+            line_put(line, text, n);
+    } else if (n > 0 && json) {
+        line_put(line, shown, (size_t)snprintf(shown, sizeof(shown), "\\u%04x", point & 0xffff));
+    } else {
+        size_t i = 0;
+
+        do {
+            line_puts(line, json ? "\\\\x" : "\\x");
+            line_put(line, hex_byte((unsigned char)text[i], shown), 2);
+        } while (++i < n);
+    }
+}
+
+static void line_put_escaped(struct line *line, const char *text, int json)
+{
+    size_t len = strlen(text);
+
+    while (len > 0 && !line->cut) {
+        uint32_t point = 0;
+        size_t n = utf8_next(text, len, &point);
+
+        line_put_char(line, text, n, point, json);
+        text += n ? n : 1;
+        len -= n ? n : 1;
+    }
+}
+
+static void time_format(char *dst, size_t cap)
+{
+    struct timespec now;
+    struct tm tm;
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    n = strftime(dst, cap, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(dst + n, cap - n, ".%03ldZ", now.tv_nsec / 1000000);
+}
+
+static void line_make(struct line *line, enum log_level level, const char *text)
+{
+    int json = state.format == LOG_JSON;
+    char when[48], pid[16];
+
+    line->len = 0;
+    line->cut = 0;
+    time_format(when, sizeof(when));
+    snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+    if (json)
+        line_puts(line, "{");
+    if (state.target != LOG_TO_SYSLOG) {
+        line_puts(line, json ? "\"time\":\"" : "");
+        line_puts(line, when);
+        line_puts(line, json ? "\"," : " ");
+    }
+    line_puts(line, json ? "\"level\":\"" : "");
+    line_puts(line, level_names[level]);
+    line_puts(line, json ? "\",\"process\":\"" : " ");
+    line_put_escaped(line, state.process, json);
+    line_puts(line, json ? "\",\"pid\":" : "[");
+    line_puts(line, pid);
+    line_puts(line, json ? ",\"message\":\"" : "]: ");
+    line_put_escaped(line, text, json);
+    /* line_put() has kept room for these. */
+    line->len += (size_t)snprintf(line->at + line->len, sizeof(line->at) - line->len, "%s%s",
+                                  line->cut ? "..." : "", json ? "\"}" : "");
+    line->at[line->len++] = '\n';
+}
+
+/* Returns 0, or -1 if the line is lost.  A descriptor that is full (a pipe whose
+ * reader sleeps, a stopped terminal) must not stop the process, and stderr cannot
+ * be made non-blocking, for it is shared with others. */
+static int line_write(struct line *line)
+{
+    struct pollfd full = {.fd = state.fd, .events = POLLOUT};
+    ssize_t n;
+
+    if (poll(&full, 1, 0) != 1)
+        return -1;
+    /* A disk that filled up in the middle of a line: do not join two. */
+    if (state.torn) {
+        if (write(state.fd, "\n", 1) != 1)
+            return -1;
+        state.torn = 0;
+    }
+    do {
+        n = write(state.fd, line->at, line->len);
+    } while (n < 0 && errno == EINTR);
+    if (n == (ssize_t)line->len)
+        return 0;
+    state.torn = n > 0;
+    return -1;
+}
+
+static void line_out(struct line *line, enum log_level level, const char *text)
+{
+    if (state.target == LOG_TO_SYSLOG) {
+        line_make(line, level, text);
+        syslog(level_priorities[level], "%.*s", (int)line->len - 1, line->at);
+        return;
+    }
+    if (state.unreported > 0) {
+        char notice[64];
+
+        snprintf(notice, sizeof(notice), "log lines lost: count=%llu",
+                 (unsigned long long)state.unreported);
+        line_make(line, LOG_LEVEL_WARN, notice);
+        if (line_write(line) < 0)
+            goto lost;
+        state.unreported = 0;
+    }
+    line_make(line, level, text);
+    if (line_write(line) == 0)
+        return;
+lost:
+    state.lost++;
+    state.unreported++;
+}
+
+/* error: an errno to explain, or 0. */
+static void line_log(enum log_level level, int error, const char *fmt, va_list args)
+{
+    struct line line;
+    char text[LINE_MAX_BYTES];
+    int saved = errno;
+    size_t cap = sizeof(text) - (error ? ERRNO_MAX_BYTES : 0);
+    int n;
+
+    if (level > state.level)
+        return;
+    n = vsnprintf(text, cap, fmt, args);
+    if (n < 0)
+        text[n = 0] = '\0';
+    if ((size_t)n >= cap)
+        n = (int)cap - 1;
+    if (error)
+        snprintf(text + n, sizeof(text) - (size_t)n, ": %s", strerror(error));
+    line_out(&line, level, text);
+    errno = saved;
+}
+
+#define LOG_CALL(level, error)                                                                     \
+    do {                                                                                           \
+        va_list args;                                                                              \
+                                                                                                   \
+        va_start(args, fmt);                                                                       \
+        line_log(level, error, fmt, args);                                                         \
+        va_end(args);                                                                              \
+    } while (0)
+
+void log_debug(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_DEBUG, 0);
+}
+
+void log_info(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_INFO, 0);
+}
+
+void log_warn(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_WARN, errno);
+}
+
+void log_warnx(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_WARN, 0);
+}
+
+void log_error(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_ERROR, errno);
+}
+
+void log_errorx(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_ERROR, 0);
+}
+
+void fatal(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_ERROR, errno);
+    exit(1);
+}
+
+void fatalx(const char *fmt, ...)
+{
+    LOG_CALL(LOG_LEVEL_ERROR, 0);
+    exit(1);
+}
+
+/* --- for callers ------------------------------------------------------------ */
+
+const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes;
+    size_t used = 0, fits = 0; /* fits: how much stays in front of "..." */
+
+    if (cap == 0)
+        return "";
+    for (size_t i = 0; i < len; i++) {
+        int plain = at[i] >= 0x20 && at[i] < 0x7f && at[i] != '\\';
+        size_t n = plain ? 1 : 4;
+
+        if (used + n > cap - 1) {
+            used = fits;
+            for (int dots = 0; dots < 3 && used < cap - 1; dots++)
+                dst[used++] = '.';
+            break;
+        }
+        if (plain) {
+            dst[used] = (char)at[i];
+        } else {
+            memcpy(dst + used, "\\x", 2);
+            hex_byte(at[i], dst + used + 2);
+        }
+        used += n;
+        if (used + 3 <= cap - 1)
+            fits = used;
+    }
+    dst[used] = '\0';
+    return dst;
+}
+
+uint64_t log_due(struct log_every *every, uint64_t interval_ms)
+{
+    uint64_t now = clock_ms(), count = ++every->count;
+
+    if (now < every->next_ms)
+        return 0;
+    every->next_ms = now + interval_ms;
+    every->count = 0;
+    return count;
+}
