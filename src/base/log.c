@@ -154,13 +154,12 @@ static void line_puts(struct line *line, const char *str)
     line_put(line, str, strlen(str));
 }
 
-static const char *hex_byte(unsigned char byte, char dst[2])
+static void hex_byte(unsigned char byte, char dst[2])
 {
     static const char digits[] = "0123456789abcdef";
 
     dst[0] = digits[byte >> 4];
     dst[1] = digits[byte & 15];
-    return dst;
 }
 
 /* The character (of n bytes, not UTF-8 if n is 0) at text as text or JSON shows it. */
@@ -176,11 +175,13 @@ static void line_put_char(struct line *line, const char *text, size_t n, uint32_
     } else if (n > 0 && json) {
         line_put(line, shown, (size_t)snprintf(shown, sizeof(shown), "\\u%04x", point & 0xffff));
     } else {
-        size_t i = 0;
+        size_t i = 0, slashes = json ? 2 : 1;
 
+        memset(shown, '\\', slashes);
+        shown[slashes] = 'x';
         do {
-            line_puts(line, json ? "\\\\x" : "\\x");
-            line_put(line, hex_byte((unsigned char)text[i], shown), 2);
+            hex_byte((unsigned char)text[i], shown + slashes + 1);
+            line_put(line, shown, slashes + 3);
         } while (++i < n);
     }
 }
@@ -305,8 +306,10 @@ static void line_log(enum log_level level, int error, const char *fmt, va_list a
     n = vsnprintf(text, cap, fmt, args);
     if (n < 0)
         text[n = 0] = '\0';
-    if ((size_t)n >= cap)
+    if ((size_t)n >= cap) {
         n = (int)cap - 1;
+        memcpy(text + n - 3, "...", 3);
+    }
     if (error)
         snprintf(text + n, sizeof(text) - (size_t)n, ": %s", strerror(error));
     line_out(&line, level, text);

@@ -111,9 +111,9 @@ TAP_FN size_t tap_guard_pages(size_t n)
     return (n + page - 1) / page * page;
 }
 
-/* Copies the n bytes (n may be 0) to where a PROT_NONE page begins right behind
- * them, so that reading one too many ends the program.  tap_guard_free() undoes
- * it.  Never NULL. */
+/* Copies the n bytes (n may be 0; zeros if bytes is NULL) to where a PROT_NONE
+ * page begins right behind them, so that reading one too many ends the program.  tap_guard_free()
+ * undoes it.  Never NULL. */
 TAP_FN unsigned char *tap_guard(const void *bytes, size_t n)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), room = tap_guard_pages(n);
@@ -124,7 +124,7 @@ TAP_FN unsigned char *tap_guard(const void *bytes, size_t n)
         perror("tap_guard");
         abort();
     }
-    if (n > 0)
+    if (bytes != NULL && n > 0)
         memcpy(base + room - n, bytes, n);
     return base + room - n;
 }

@@ -1,0 +1,74 @@
+#include "base/buf.h"
+#include "tap.h"
+
+static void test_put(void)
+{
+    struct buf buf = {0};
+
+    is_int(buf_put(&buf, NULL, 0), 0, "nothing into an empty buffer");
+    is_int(buf_puts(&buf, "ab"), 0, "puts");
+    is_int(buf_putc(&buf, 'c'), 0, "putc");
+    is_int(buf_printf(&buf, "%d-%s", 42, "x"), 0, "printf");
+    is_mem(buf.data, buf.len, "abc42-x", 7, "all in order, no terminator counted");
+    buf_consume(&buf, 3);
+    is_mem(buf.data, buf.len, "42-x", 4, "consume drops the front");
+    buf_consume(&buf, 0);
+    buf_consume(&buf, 4);
+    is_int(buf.len, 0, "consume everything");
+    buf_free(&buf);
+    ok(buf.data == NULL && buf.cap == 0, "free leaves it empty");
+    buf_consume(&buf, 0);
+    buf_free(&buf);
+}
+
+static void test_growth(void)
+{
+    struct buf buf = {0};
+    int wrong = 0;
+    uint8_t *to;
+
+    for (int i = 0; i < 100000; i++)
+        wrong += buf_putc(&buf, (uint8_t)i) != 0;
+    for (int i = 0; i < 100000; i++)
+        wrong += buf.data[i] != (uint8_t)i;
+    is_int(wrong, 0, "100000 bytes one by one");
+    is_int(buf.len, 100000, "their count");
+    ok(buf.cap >= buf.len && buf.cap < 4 * buf.len, "capacity keeps in step");
+    to = buf_reserve(&buf, 5000);
+    ok(to == buf.data + buf.len && buf.cap >= buf.len + 5000, "reserve");
+    memset(to, 'x', 5000);
+    buf.len += 5000;
+    buf_reset(&buf);
+    ok(buf.len == 0 && buf.data != NULL, "reset keeps the memory");
+    is_int(buf_printf(&buf, "%0300d", 7), 0, "printf longer than most");
+    is_int(buf.len, 300, "its length");
+    buf_free(&buf);
+}
+
+static void test_failure(void)
+{
+    struct buf buf = {0};
+
+    buf_puts(&buf, "kept");
+    ok(buf_reserve(&buf, SIZE_MAX) == NULL, "SIZE_MAX does not fit");
+    is_int(buf.failed, 1, "failed is set");
+    is_int(buf_puts(&buf, "more"), -1, "puts after it are refused");
+    is_int(buf_putc(&buf, 'm'), -1, "putc after it is refused");
+    is_int(buf_printf(&buf, "%d", 1), -1, "printf after it is refused");
+    ok(buf_reserve(&buf, 0) == NULL, "reserve after it is refused");
+    is_mem(buf.data, buf.len, "kept", 4, "what was there stays");
+    buf_reset(&buf);
+    is_int(buf_puts(&buf, "again"), 0, "reset makes it work again");
+    ok(buf_reserve(&buf, SIZE_MAX / 4) == NULL && buf.failed, "no memory for that much");
+    is_mem(buf.data, buf.len, "again", 5, "what was there stays");
+    buf_free(&buf);
+    is_int(buf.failed, 0, "free clears failed");
+}
+
+int main(void)
+{
+    test_put();
+    test_growth();
+    test_failure();
+    return tap_done();
+}

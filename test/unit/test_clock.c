@@ -1,0 +1,22 @@
+#include "base/clock.h"
+#include "tap.h"
+
+#include <time.h>
+
+int main(void)
+{
+    uint64_t first = clock_ms(), last = first, now;
+    int back = 0;
+
+    ok(first > 0, "the clock runs");
+    for (int i = 0; i < 10000; i++) {
+        now = clock_ms();
+        back += now < last;
+        last = now;
+    }
+    is_int(back, 0, "it never goes back");
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    now = clock_ms() - last;
+    ok(now >= 19, "20 ms are at least 19 (got %d)", (int)now);
+    return tap_done();
+}

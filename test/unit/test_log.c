@@ -1,0 +1,317 @@
+#include "base/clock.h"
+#include "base/log.h"
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <regex.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char dir[] = "/tmp/test_log.XXXXXX";
+static char path[64], moved[64];
+
+/* What the log file holds, then empties it. */
+static const char *contents(void)
+{
+    static char text[65536];
+    int fd = open(path, O_RDWR);
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+
+    text[n > 0 ? n : 0] = '\0';
+    if (ftruncate(fd, 0) < 0)
+        perror("ftruncate");
+    close(fd);
+    return text;
+}
+
+static int matches(const char *text, const char *pattern)
+{
+    regex_t regex;
+    int found;
+
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return 0;
+    found = regexec(&regex, text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    if (!found)
+        tap_show("log  ", text, strlen(text));
+    return found;
+}
+
+#define DATE "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z"
+
+static void test_text(void)
+{
+    struct stat st;
+
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "open a file");
+    is_int(stat(path, &st) == 0 ? st.st_mode & 0777 : 0, 0640, "its mode");
+    log_name("worker 3");
+    log_info("clients=%d", 12);
+    ok(matches(contents(), "^" DATE " info worker 3\\[[0-9]+\\]: clients=12\n$"), "a line");
+    errno = ENOENT;
+    log_warn("open file=%s", "x");
+    is_int(errno, ENOENT, "errno is kept");
+    ok(matches(contents(), " warn worker 3.*: open file=x: No such file or directory\n$"),
+       "warn adds errno");
+    log_warnx("odd");
+    ok(matches(contents(), "warn .*: odd\n$"), "warnx does not");
+    log_error("bad");
+    log_errorx("worse");
+    ok(matches(contents(), "error .*: bad: No such file or directory\n.*error .*: worse\n$"),
+       "error and errorx");
+    log_info("a\nb\r\x1b[0m\x7f\xff\xc2\x85\xc3\xa4 \\");
+    ok(matches(contents(),
+               ": a\\\\x0ab\\\\x0d\\\\x1b\\[0m\\\\x7f\\\\xff\\\\xc2\\\\x85\xc3\xa4 \\\\\n$"),
+       "one line, whatever is in it");
+    log_name("a name that is far longer than the thirty-one bytes there are");
+    log_info("x");
+    ok(matches(contents(), " a name that is far longer than \\["), "a long name is cut");
+    log_name("worker 3");
+}
+
+static void test_levels(void)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+
+    is_int(log_get_level(), LOG_LEVEL_INFO, "info at first");
+    log_debug("hidden");
+    is_str(contents(), "", "debug is not shown");
+    log_set_level(LOG_LEVEL_DEBUG);
+    log_debug("seen");
+    ok(matches(contents(), "debug .*: seen\n$"), "but when asked for");
+    log_set_level(LOG_LEVEL_ERROR);
+    log_warnx("hidden");
+    log_info("hidden");
+    log_errorx("seen");
+    ok(matches(contents(), "^[^\n]*error [^\n]*: seen\n$"), "error alone");
+    log_set_level(LOG_LEVEL_INFO);
+    is_int(log_level_parse("warn", &level), 0, "parse");
+    is_int(level, LOG_LEVEL_WARN, "warn");
+    is_int(log_level_parse("debug", &level), 0, "parse");
+    is_int(level, LOG_LEVEL_DEBUG, "debug");
+    is_int(log_level_parse("Info", &level), -1, "unknown level");
+    is_int(level, LOG_LEVEL_DEBUG, "changes nothing");
+}
+
+static void test_long(void)
+{
+    static char text[6000];
+    const char *line;
+
+    memset(text, 'x', sizeof(text) - 1);
+    log_info("%s", text);
+    line = contents();
+    ok(strlen(line) >= 4090 && strlen(line) <= 4096, "a long line is cut at 4096");
+    ok(matches(line, "xxx\\.\\.\\.\n$"), "and says so");
+    errno = ENOENT;
+    log_warn("%s", text);
+    ok(matches(contents(), "xxx\\.\\.\\.: No such file or directory\n$"),
+       "errno is told all the same");
+    memset(text, '\n', sizeof(text) - 1);
+    log_info("%s", text);
+    line = contents();
+    ok(strlen(line) > 4085 && strlen(line) <= 4096, "escapes count");
+    ok(matches(line, "\\\\x0a\\.\\.\\.\n$"), "and are not torn");
+    for (size_t i = 0; i + 1 < sizeof(text) - 1; i += 2)
+        memcpy(text + i, "\xc3\xa4", 2);
+    log_info("%s", text);
+    ok(matches(contents(), "\xc3\xa4\\.\\.\\.\n$"), "nor is a character");
+}
+
+static void test_json(void)
+{
+    static char text[6000];
+    const char *line;
+
+    is_int(log_open(LOG_TO_FILE, path, LOG_JSON), 0, "open as JSON");
+    log_name("mas\"ter");
+    log_info("q=\" b=\\ n=\n u=\xc3\xa4 bad=\xff c1=\xc2\x85");
+    ok(matches(contents(),
+               "^\\{\"time\":\"" DATE "\",\"level\":\"info\",\"process\":\"mas\\\\\"ter\","
+               "\"pid\":[0-9]+,\"message\":\"q=\\\\\" b=\\\\\\\\ n=\\\\u000a u=\xc3\xa4 "
+               "bad=\\\\\\\\xff c1=\\\\u0085\"\\}\n$"),
+       "a line of JSON");
+    memset(text, '"', sizeof(text) - 1);
+    log_info("%s", text);
+    line = contents();
+    ok(strlen(line) > 4085 && strlen(line) <= 4096, "a long one is cut");
+    ok(matches(line, "[^\\\\](\\\\\")+\\.\\.\\.\"\\}\n$"), "and is still JSON");
+    log_name("master");
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to text");
+}
+
+static void test_reopen(void)
+{
+    log_info("before");
+    is_int(rename(path, moved), 0, "rotate");
+    log_info("still there");
+    is_int(log_reopen(), 0, "reopen");
+    log_info("after");
+    ok(matches(contents(), "^[^\n]*: after\n$"), "new lines in the new file");
+    is_int(rename(moved, path), 0, "look at the old one");
+    ok(matches(contents(), ": before\n.*: still there\n$"), "old lines in the old one");
+    is_int(log_reopen(), 0, "reopen again");
+
+    is_int(rename(path, moved), 0, "a name that cannot be opened");
+    is_int(mkdir(path, 0700), 0, "for it is a directory now");
+    is_int(log_reopen(), -1, "reopen fails");
+    is_int(errno, EISDIR, "and says why");
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), -1, "so does open");
+    log_info("kept");
+    rmdir(path);
+    is_int(rename(moved, path), 0, "back");
+    ok(matches(contents(), ": kept\n$"), "the old descriptor stayed");
+    ok(fcntl(STDERR_FILENO, F_GETFD) >= 0, "stderr is still open");
+}
+
+/* A limit on the file's size stands for the disk that is full. */
+static void test_lost(void)
+{
+    struct rlimit old, tight;
+    const char *text;
+
+    getrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_IGN);
+    contents();
+    log_info("fits");
+    is_int(log_lost(), 0, "nothing lost yet");
+    tight = (struct rlimit){.rlim_cur = 80, .rlim_max = old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &tight);
+    log_info("this line is torn by the end of the room that there is");
+    log_info("this one is lost as a whole");
+    setrlimit(RLIMIT_FSIZE, &old); /* before the next check: it may go to a file */
+    is_int(log_lost(), 2, "both count");
+    log_info("again");
+    log_info("and again");
+    text = contents();
+    ok(matches(text, ": fits\n[^\n]*\n[^\n]* warn [^\n]*: log lines lost: count=2\n"
+                     "[^\n]*: again\n[^\n]*: and again\n$"),
+       "the loss is told once, on a line of its own");
+    is_int(log_lost(), 2, "the count stays");
+}
+
+/* Nobody reads: log_info() must return all the same. */
+static void test_full_pipe(void)
+{
+    int ends[2], saved = dup(STDERR_FILENO), lines = 0;
+    char byte[65536];
+    uint64_t lost = log_lost();
+    ssize_t n;
+
+    if (!ok(pipe(ends) == 0 && saved >= 0, "pipe"))
+        return;
+    dup2(ends[1], STDERR_FILENO);
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_TEXT), 0, "open stderr");
+    for (int i = 0; i < 3000; i++)
+        log_info("line=%d ........................................................", i);
+    ok(log_lost() > lost, "a full pipe loses lines, and nothing waits");
+    n = read(ends[0], byte, sizeof(byte));
+    for (ssize_t i = 0; i < n; i++)
+        lines += byte[i] == '\n';
+    is_int(lines + (int)(log_lost() - lost), 3000, "each is there or counted");
+    ok(n > 0 && byte[n - 1] == '\n', "none is torn");
+    log_info("room again");
+    n = read(ends[0], byte, sizeof(byte) - 1);
+    byte[n > 0 ? n : 0] = '\0';
+    ok(matches(byte, "log lines lost: count=[0-9]+\n.*: room again\n$"), "the loss is told");
+
+    close(ends[0]);
+    lost = log_lost();
+    log_info("nobody there");
+    is_int(log_lost() - lost, 1, "a pipe without a reader counts too");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
+    contents();
+    log_info("told");
+    ok(matches(contents(), "count=1\n.*: told\n$"), "also in the next target");
+}
+
+static void test_fatal(int with_errno)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        errno = EACCES;
+        if (with_errno)
+            fatal("cannot start");
+        fatalx("cannot start");
+    }
+    waitpid(pid, &status, 0);
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 1, "fatal exits with 1");
+    ok(matches(contents(), with_errno ? "error .*: cannot start: Permission denied\n$"
+                                      : "error .*: cannot start\n$"),
+       "and logs");
+}
+
+static void check_escape(const char *bytes, size_t len, size_t cap, const char *want)
+{
+    unsigned char *dst = tap_guard(NULL, cap), *src = tap_guard(bytes, len);
+
+    is_str(log_escape((char *)dst, cap, src, len), want, "escape");
+    tap_guard_free(dst, cap);
+    tap_guard_free(src, len);
+}
+
+static void test_escape(void)
+{
+    check_escape("plain", 5, 6, "plain");
+    check_escape("plain", 5, 5, "p...");
+    check_escape("plain", 5, 4, "...");
+    check_escape("plain", 5, 3, "..");
+    check_escape("plain", 5, 1, "");
+    check_escape("", 0, 1, "");
+    check_escape("a\0\n\x1b\\\xc3\xa4~", 8, 64, "a\\x00\\x0a\\x1b\\x5c\\xc3\\xa4~");
+    check_escape("ab\n", 3, 7, "ab\\x0a");
+    check_escape("ab\n", 3, 6, "ab...");
+    check_escape("a\n\n", 3, 9, "a\\x0a...");
+    check_escape("a\n\n", 3, 8, "a...");
+    is_str(log_escape(NULL, 0, "x", 1), "", "no room at all");
+}
+
+static void test_due(void)
+{
+    struct log_every every = {0};
+    uint64_t until;
+
+    is_int(log_due(&every, 30), 1, "the first is due");
+    is_int(log_due(&every, 30), 0, "the second is not");
+    is_int(log_due(&every, 30), 0, "nor the third");
+    until = clock_ms() + 35;
+    while (clock_ms() < until)
+        usleep(1000);
+    is_int(log_due(&every, 30), 3, "later they are told");
+    is_int(log_due(&every, 30), 0, "once");
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (mkdtemp(dir) == NULL)
+        return 1;
+    snprintf(path, sizeof(path), "%s/log", dir);
+    snprintf(moved, sizeof(moved), "%s/log.1", dir);
+    test_text();
+    test_levels();
+    test_long();
+    test_json();
+    test_reopen();
+    test_lost();
+    test_full_pipe();
+    test_fatal(0);
+    test_fatal(1);
+    test_escape();
+    test_due();
+    is_int(log_open(LOG_TO_SYSLOG, NULL, LOG_TEXT), 0, "syslog opens");
+    is_int(log_reopen(), 0, "nothing to reopen there");
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_TEXT), 0, "and stderr");
+    unlink(path);
+    rmdir(dir);
+    return tap_done();
+}
