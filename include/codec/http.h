@@ -22,20 +22,24 @@ struct http_header {
 struct http_request { /* all slices borrow from the bytes given */
     struct slice method;
     struct slice target; /* origin-form, or the path and query of absolute-form */
-    struct slice path;   /* of target, before '?' ; not percent-decoded */
+    struct slice path;   /* of target, before '?'; not percent-decoded, never empty */
     struct slice query;  /* after '?', or empty */
     int minor;           /* HTTP/1.minor: 0 or 1 */
     size_t nheaders;
     struct http_header headers[HTTP_HEADERS_CAP];
 };
 
-/* Parses a request head.  Returns its length (with the empty line), 0 if it is
- * not complete yet, or minus the HTTP status to refuse it with: -400 (malformed,
- * a NUL or bare CR, white space before a colon, obs-fold, two different Host
- * or Content-Length, Content-Length with Transfer-Encoding), -414, -431, -505.
- * A limit that is passed is reported before the head is complete.  Linear
- * in len for one call; *scanned (0 at first) remembers between calls of one
- * head how far the search for its end has come. */
+/* Parses a request head.  Returns its length (with the empty line, and any empty
+ * lines before the request line), 0 if it is not complete yet, or minus the HTTP
+ * status to refuse it with: -400 (malformed, a bare CR or LF, a control other
+ * than HTAB, white space before a colon, obs-fold, two Host, none in HTTP/1.1,
+ * a Content-Length that is no number or differs from another, Content-Length
+ * with Transfer-Encoding, Transfer-Encoding in HTTP/1.0), -414, -431, -505.
+ * *req is valid only after a positive return.  A control byte, a bare CR or LF
+ * and a head past head_bytes (-414 where the request line alone is) are reported
+ * before the head is complete.  Linear in len for one call; *scanned (0 at
+ * first) remembers between calls of one head how far the search for its end has
+ * come.  Asterisk- and authority-form are left in path as they are. */
 long http_parse(struct http_request *req, const char *bytes, size_t len,
                 const struct http_limits *limits, size_t *scanned);
 
@@ -53,7 +57,8 @@ int http_query(struct slice query, const char *name, struct slice *value);
  * Returns the length, or -1 for a broken escape. */
 long http_unescape(char *dst, struct slice src, int plus);
 
-/* The value of a cookie (RFC 6265) in any Cookie header.  Returns 1 or 0. */
+/* The value of the first cookie (RFC 6265) of that name in any Cookie header,
+ * without the quotes around it.  Returns 1, or 0 if it is not there. */
 int http_cookie(const struct http_request *req, const char *name, struct slice *value);
 
 /* 1 if path is mount (which ends in '/') or lies below it, or is mount without
