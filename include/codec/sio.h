@@ -33,10 +33,11 @@ struct sio_packet { /* slices borrow from the input */
     struct slice data; /* JSON text, checked; empty if there is none */
 };
 
-/* Decodes a text packet and checks that its data is JSON of the right kind for
- * its type (events: an array whose first element is a string or number; acks:
- * an array; CONNECT from EIO4: an object or nothing; DISCONNECT: nothing).
- * Returns 0, or -1 if it is malformed. */
+/* Decodes a text packet and checks that its data is none, or JSON of the right
+ * kind for its type (events: an array whose first element is a string or number;
+ * acks: an array; CONNECT: an object, from EIO3 an array or null too; DISCONNECT:
+ * nothing; CONNECT_ERROR: an object or a string).  Whether a packet without data
+ * makes sense is the caller's business.  Returns 0, or -1 if it is malformed. */
 int sio_decode(struct sio_packet *packet, enum eio_version version, struct slice text);
 
 /* Each appends a whole Engine.IO message, type 4 included: "40/axr,{...}". */
