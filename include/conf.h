@@ -12,8 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONF_DEFAULT_FILE AXR_SYSCONFDIR "/axr-notifyd/axr-notifyd.conf"
-#define CONF_WORKERS_MAX  256
+#define CONF_DEFAULT_FILE    AXR_SYSCONFDIR "/axr-notifyd/axr-notifyd.conf"
+#define CONF_WORKERS_MAX     256
+#define CONF_NSP_MAX         256 /* bytes */
+#define CONF_CONNECTIONS_MAX 16000000
+#define CONF_FILES_RESERVED  64 /* descriptors of a worker that are no clients */
 
 struct conf_listen {
     char *host;      /* NULL: all addresses; no brackets around IPv6 */
@@ -36,7 +39,7 @@ struct conf {
     size_t nlisten;
 
     char *path; /* of the endpoint; begins and ends with '/' */
-    char *nsp;  /* the namespace; begins with '/' */
+    char *nsp;  /* the namespace; begins with '/', at most 256 bytes */
     char *key;  /* channel prefix of the emitters, not empty */
     struct conf_redis redis;
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
@@ -46,13 +49,14 @@ struct conf {
     char *client_file; /* or NULL */
 
     struct token_policy token; /* points into the memory of this struct */
-    char **cors_origins;       /* NULL-terminated; "*" for any */
+    char **cors_origins;       /* NULL-terminated, may be empty; "*" for any; scheme and
+                                  host in lower case, without a default port */
     int cors_any;              /* "*" is among them */
     int cors_credentials;
 
     size_t connections_max;            /* per worker */
     uint32_t connections_per_user;     /* 0: no limit */
-    size_t head_bytes, head_headers;   /* of a request */
+    size_t head_bytes, head_headers;   /* of a request; HTTP_HEADERS_CAP or less */
     size_t message_bytes, attachments; /* of a notification */
     size_t send_buffer;                /* bytes that may wait for one client */
     uint32_t send_timeout_ms;
@@ -65,9 +69,9 @@ struct conf {
 
     char *admin_host; /* NULL: "off" */
     int admin_port;
-    char *pid_file;             /* or NULL */
-    char *user, *group;         /* or NULL: stay who we are */
-    struct conf_report *report; /* where each value came from, for conf_print */
+    char *pid_file;     /* or NULL */
+    char *user, *group; /* or NULL: stay who we are */
+    struct buf report;  /* what conf_print() shows */
 };
 
 enum conf_for {
@@ -76,20 +80,31 @@ enum conf_for {
                         secret is read or required */
 };
 
+/* Where conf_load() looks.  conf_args_split() (conf/args.h) makes one from a
+ * command line; zero-initialised means: defaults and the default file only. */
 struct conf_args {
     const char *file; /* -c, or NULL: CONF_DEFAULT_FILE if it is there */
     char **options;   /* --KEY VALUE and --KEY=VALUE words, options not ours removed */
     size_t noptions;
-    char **environ; /* NAME=VALUE..., NULL-terminated */
+    char **environ;  /* NAME=VALUE..., NULL-terminated, or NULL: nothing */
+    const char *dir; /* where relative file names begin, or NULL: as they are */
 };
 
 /* Reads and checks all sources.  Returns the configuration, or NULL with a
  * complete message (one line or more, each ending in a newline) in errors.
- * warnings gets lines likewise: ignored and unused keys, short secrets. */
+ * warnings gets lines likewise: unused keys, short secrets; keys that are
+ * ignored are in conf_print() only.  No secret gets into either.
+ * Never ends the process, so that a reload may fail. */
 struct conf *conf_load(const struct conf_args *args, enum conf_for purpose, struct buf *errors,
                        struct buf *warnings);
 
-/* What is in force, one "key = value  (source)" a line, secrets masked. */
+/* The same with len bytes of text in place of the file; args->file is only
+ * what messages call it. */
+struct conf *conf_load_text(const struct conf_args *args, const char *text, size_t len,
+                            enum conf_for purpose, struct buf *errors, struct buf *warnings);
+
+/* What is in force: one "key = value  (source)" a line for each key, secrets
+ * masked, then "ignored: key  (source)" and "unused: key  (source)". */
 void conf_print(const struct conf *conf, struct buf *out);
 
 /* Frees it with its secrets overwritten. */
