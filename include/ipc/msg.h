@@ -51,7 +51,7 @@ void msg_put_u64(struct buf *out, uint64_t value);
 void msg_put_bytes(struct buf *out, const void *bytes, size_t len);
 void msg_put_list(struct buf *out, const struct slices *list);
 /* Fills in the length.  Returns 0, or -1 if out has failed: then what was put
- * since msg_begin is taken back. */
+ * since msg_begin is taken back, and so is the failure unless it is older. */
 int msg_end(struct buf *out, size_t mark);
 
 /* A message being read; fields are taken in order.  bad is set by the first get

@@ -293,7 +293,8 @@ lost:
 }
 
 /* error: an errno to explain, or 0. */
-static void line_log(enum log_level level, int error, const char *fmt, va_list args)
+static LOG_PRINTF(3, 0) void line_log(enum log_level level, int error, const char *fmt,
+                                      va_list args)
 {
     struct line line;
     char text[LINE_MAX_BYTES];

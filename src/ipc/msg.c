@@ -1,0 +1,239 @@
+#include "ipc/msg.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LENGTH_BYTES 4        /* in front of each message, "bytes" and "list" */
+#define MARK_NONE    SIZE_MAX /* the buffer had failed before msg_begin */
+
+const char *msg_name(unsigned type)
+{
+    switch (type) {
+    case MSG_HELLO:
+        return "hello";
+    case MSG_BROADCAST:
+        return "broadcast";
+    case MSG_ADMITTED:
+        return "admitted";
+    case MSG_LOG_LEVEL:
+        return "log_level";
+    case MSG_LOG_REOPEN:
+        return "log_reopen";
+    case MSG_DRAIN:
+        return "drain";
+    case MSG_WORKER_HELLO:
+        return "worker_hello";
+    case MSG_READY:
+        return "ready";
+    case MSG_ADMIT:
+        return "admit";
+    case MSG_LEFT:
+        return "left";
+    default:
+        return "unknown";
+    }
+}
+
+/* --- writing ---------------------------------------------------------------- */
+
+size_t msg_begin(struct buf *out, enum msg_type type)
+{
+    size_t mark = out->failed ? MARK_NONE : out->len;
+
+    msg_put_u32(out, 0); /* the length, which msg_end() knows */
+    msg_put_u8(out, (uint8_t)type);
+    return mark;
+}
+
+void msg_put_u8(struct buf *out, uint8_t value)
+{
+    buf_putc(out, value);
+}
+
+void msg_put_u32(struct buf *out, uint32_t value)
+{
+    value = htole32(value);
+    buf_put(out, &value, sizeof(value));
+}
+
+void msg_put_u64(struct buf *out, uint64_t value)
+{
+    value = htole64(value);
+    buf_put(out, &value, sizeof(value));
+}
+
+/* A length or count that its field cannot hold spoils the message. */
+static void put_count(struct buf *out, size_t n)
+{
+    if (n > UINT32_MAX)
+        out->failed = 1;
+    msg_put_u32(out, (uint32_t)n);
+}
+
+void msg_put_bytes(struct buf *out, const void *bytes, size_t len)
+{
+    put_count(out, len);
+    buf_put(out, bytes, len);
+}
+
+void msg_put_list(struct buf *out, const struct slices *list)
+{
+    put_count(out, list->n);
+    for (size_t i = 0; i < list->n; i++)
+        msg_put_bytes(out, list->at[i].ptr, list->at[i].len);
+}
+
+int msg_end(struct buf *out, size_t mark)
+{
+    uint32_t length;
+
+    if (mark == MARK_NONE)
+        return -1;
+    assert(out->failed || out->len > mark + LENGTH_BYTES);
+    if (out->failed || out->len - mark - LENGTH_BYTES > UINT32_MAX) {
+        out->len = mark;
+        out->failed = 0;
+        return -1;
+    }
+    length = htole32((uint32_t)(out->len - mark - LENGTH_BYTES));
+    memcpy(out->data + mark, &length, sizeof(length));
+    return 0;
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+static uint32_t load32(const uint8_t *at)
+{
+    uint32_t value;
+
+    memcpy(&value, at, sizeof(value));
+    return le32toh(value);
+}
+
+long msg_decode(struct msg *msg, const void *data, size_t len, size_t max)
+{
+    const uint8_t *at = data;
+    size_t length;
+
+    if (len < LENGTH_BYTES)
+        return 0;
+    length = load32(at);
+    if (length == 0 || length > max)
+        return -1;
+    if (length > len - LENGTH_BYTES)
+        return 0;
+    at += LENGTH_BYTES;
+    msg->type = at[0];
+    msg->at = at + 1;
+    msg->end = at + length;
+    msg->bad = 0;
+    return (long)(LENGTH_BYTES + length);
+}
+
+/* The next n bytes, or NULL with bad set. */
+static const uint8_t *take(struct msg *msg, size_t n)
+{
+    const uint8_t *at = msg->at;
+
+    if (msg->bad || n > (size_t)(msg->end - at)) {
+        msg->bad = 1;
+        return NULL;
+    }
+    msg->at += n;
+    return at;
+}
+
+uint8_t msg_get_u8(struct msg *msg)
+{
+    const uint8_t *at = take(msg, 1);
+
+    return at ? at[0] : 0;
+}
+
+uint32_t msg_get_u32(struct msg *msg)
+{
+    const uint8_t *at = take(msg, 4);
+
+    return at ? load32(at) : 0;
+}
+
+uint64_t msg_get_u64(struct msg *msg)
+{
+    const uint8_t *at = take(msg, 8);
+    uint64_t value;
+
+    if (at == NULL)
+        return 0;
+    memcpy(&value, at, sizeof(value));
+    return le64toh(value);
+}
+
+struct slice msg_get_bytes(struct msg *msg)
+{
+    size_t len = msg_get_u32(msg);
+    const uint8_t *at = take(msg, len);
+
+    return at ? (struct slice){(const char *)at, len} : (struct slice){NULL, 0};
+}
+
+void msg_get_list(struct msg *msg, struct slices *list)
+{
+    uint32_t n = msg_get_u32(msg);
+
+    /* Each item has a length: a count that the rest cannot hold is a lie, and
+     * must not cost memory. */
+    if (n > (size_t)(msg->end - msg->at) / LENGTH_BYTES)
+        msg->bad = 1;
+    for (; n > 0 && !msg->bad; n--) {
+        struct slice item = msg_get_bytes(msg);
+
+        if (!msg->bad && slices_put(list, item) < 0)
+            msg->bad = 1;
+    }
+}
+
+int msg_close(const struct msg *msg)
+{
+    return msg->bad || msg->at != msg->end ? -1 : 0;
+}
+
+/* --- broadcast -------------------------------------------------------------- */
+
+int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, const struct broadcast *bc)
+{
+    size_t mark = msg_begin(out, MSG_BROADCAST);
+
+    msg_put_u64(out, epoch);
+    msg_put_u64(out, seq);
+    msg_put_u32(out, bc->flags);
+    msg_put_list(out, &bc->rooms);
+    msg_put_list(out, &bc->except);
+    msg_put_bytes(out, bc->json.data, bc->json.len);
+    msg_put_list(out, &bc->attachments);
+    return msg_end(out, mark);
+}
+
+int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out)
+{
+    out->rooms.n = out->except.n = out->attachments.n = 0;
+    out->epoch = msg_get_u64(msg);
+    out->seq = msg_get_u64(msg);
+    out->flags = msg_get_u32(msg);
+    msg_get_list(msg, &out->rooms);
+    msg_get_list(msg, &out->except);
+    out->json = msg_get_bytes(msg);
+    msg_get_list(msg, &out->attachments);
+    if (out->attachments.n > BROADCAST_ATTACHMENTS_MAX)
+        return -1;
+    return msg_close(msg);
+}
+
+void msg_broadcast_clear(struct msg_broadcast *bc)
+{
+    free(bc->rooms.at);
+    free(bc->except.at);
+    free(bc->attachments.at);
+    memset(bc, 0, sizeof(*bc));
+}

@@ -1,0 +1,31 @@
+/* A stream of messages as it comes out of a pipe.  What is well-formed has one
+ * encoding only: put again it must be the same bytes. */
+#include "ipc/msg.h"
+#include "msg_fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BYTES (1 << 20)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct msg_broadcast broadcast;
+    static struct buf out;
+    struct msg msg;
+    long n;
+
+    for (; (n = msg_decode(&msg, data, size, MAX_BYTES)) > 0; data += n, size -= (size_t)n) {
+        struct msg again = msg;
+
+        buf_reset(&out);
+        if (msg_copy(&msg, &out) == 0 &&
+            (out.len != (size_t)n || memcmp(out.data, data, out.len) != 0))
+            abort();
+        if (again.type == MSG_BROADCAST)
+            msg_get_broadcast(&again, &broadcast);
+    }
+    return 0;
+}

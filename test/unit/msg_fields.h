@@ -1,0 +1,68 @@
+/* msg_fields - what include/ipc/msg.h says each type of message consists of, for
+ * the tests that go through all of them. */
+#ifndef TEST_MSG_FIELDS_H
+#define TEST_MSG_FIELDS_H
+
+#include "ipc/msg.h"
+
+/* 1, 4, 8: an integer of so many bytes; b: bytes; l: list. */
+struct msg_fields {
+    unsigned type;
+    const char *name, *fields;
+};
+
+static const struct msg_fields msg_fields[] = {
+    {MSG_HELLO, "hello", "4448"},
+    {MSG_BROADCAST, "broadcast", "884llbl"},
+    {MSG_ADMITTED, "admitted", "8188"},
+    {MSG_LOG_LEVEL, "log_level", "1"},
+    {MSG_LOG_REOPEN, "log_reopen", ""},
+    {MSG_DRAIN, "drain", "4"},
+    {MSG_WORKER_HELLO, "worker_hello", "4"},
+    {MSG_READY, "ready", ""},
+    {MSG_ADMIT, "admit", "8b"},
+    {MSG_LEFT, "left", "8b"},
+};
+
+/* Reads every field of msg and puts it to out: what was read and is well-formed
+ * must come out as the same bytes.  Returns what msg_close says, or -1 for a
+ * type that is not known. */
+static int msg_copy(struct msg *msg, struct buf *out)
+{
+    static struct slices list;
+    const char *field = NULL;
+    struct slice bytes;
+    size_t mark;
+
+    for (size_t i = 0; i < sizeof(msg_fields) / sizeof(msg_fields[0]); i++)
+        if (msg_fields[i].type == msg->type)
+            field = msg_fields[i].fields;
+    if (field == NULL)
+        return -1;
+    mark = msg_begin(out, (enum msg_type)msg->type);
+    for (; *field != '\0'; field++) {
+        switch (*field) {
+        case '1':
+            msg_put_u8(out, msg_get_u8(msg));
+            break;
+        case '4':
+            msg_put_u32(out, msg_get_u32(msg));
+            break;
+        case '8':
+            msg_put_u64(out, msg_get_u64(msg));
+            break;
+        case 'b':
+            bytes = msg_get_bytes(msg);
+            msg_put_bytes(out, bytes.ptr, bytes.len);
+            break;
+        default:
+            list.n = 0;
+            msg_get_list(msg, &list);
+            msg_put_list(out, &list);
+            break;
+        }
+    }
+    return msg_end(out, mark) < 0 ? -1 : msg_close(msg);
+}
+
+#endif
