@@ -1,0 +1,70 @@
+/* room - who is in which room.  Knows no sockets and no sessions: a member is
+ * a struct that the caller embeds in its own.
+ *
+ * Membership is kept both ways: a room has an array of its members, a member
+ * an array of its seats, each entry naming its counterpart's index, so that
+ * either side is left by moving the last entry into the gap.  A room exists
+ * while it has a member.  Names come from outside: the table's hash is keyed. */
+#ifndef WORKER_ROOM_H
+#define WORKER_ROOM_H
+
+#include "base/slice.h"
+#include "base/table.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct room;
+
+struct rooms { /* all rooms of one worker */
+    struct table table;
+};
+
+struct room_seat { /* a member's side */
+    struct room *room;
+    uint32_t at; /* index in the room's members */
+};
+
+#define ROOM_SEATS_INLINE 2 /* every client has two: everybody's room and its user's */
+
+struct room_member { /* zero-initialised: in no room; must not move while in one */
+    struct room_seat inline_seats[ROOM_SEATS_INLINE];
+    struct room_seat *more; /* seats beyond the inline ones */
+    uint32_t n, more_cap;
+};
+
+struct room_entry { /* a room's side */
+    struct room_member *member;
+    uint32_t seat; /* index of the member's seat */
+};
+
+void rooms_init(struct rooms *rooms);
+
+/* Frees the table; every member has left. */
+void rooms_clear(struct rooms *rooms);
+
+size_t rooms_count(const struct rooms *rooms);
+
+/* Adds member to the room called name (copied), making the room if needed.
+ * Returns 1 if added, 0 if it is in already, -1 without memory (nothing
+ * changed).  room_leave() or room_leave_all() undo it.  To see whether it is
+ * in already costs as much as the fewer of its seats and the room's members. */
+int room_join(struct rooms *rooms, struct room_member *member, struct slice name);
+
+/* Returns 1, or 0 if it is not in.  The room is freed with its last member. */
+int room_leave(struct rooms *rooms, struct room_member *member, struct slice name);
+
+/* Leaves every room and frees what member holds; it is zero again. */
+void room_leave_all(struct rooms *rooms, struct room_member *member);
+
+/* NULL if nobody is in it. */
+const struct room *room_find(const struct rooms *rooms, struct slice name);
+
+/* The members, in no order: *n entries, at least one.  Valid until the next
+ * join or leave. */
+const struct room_entry *room_members(const struct room *room, size_t *n);
+
+/* Borrowed while the room exists. */
+struct slice room_name(const struct room *room);
+
+#endif
