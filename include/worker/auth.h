@@ -1,0 +1,51 @@
+/* auth - the places in which a client may put its token, and which of them
+ * decides.  Bytes in, verdict out: no socket, no session, no clock.
+ *
+ * In this order; the first good token wins, a bad one does not stop a good one
+ * that comes later, and if none is good the first one's fault is the reason:
+ *
+ *   1. the CONNECT packet: "token" of the auth object (EIO4); jwt_token,
+ *      auth_token or token in the query of the namespace (EIO3)
+ *   2. the handshake's query: jwt_token, auth_token, token
+ *   3. its header Authorization: Bearer or JWT
+ *   4. its cookie jwt, only where Origin is absent, names the host that was
+ *      asked, or is listed by name: with "*" any page could come in as the user
+ *
+ * An empty value is no token. */
+#ifndef WORKER_AUTH_H
+#define WORKER_AUTH_H
+
+#include "codec/http.h"
+#include "codec/sio.h"
+#include "codec/token.h"
+
+#include <stddef.h>
+#include <time.h>
+
+/* Longest auth object, without the token in it; a longer one counts as a token
+ * that is too large.  What it may cost to parse stays bounded. */
+#define AUTH_OBJECT_BYTES 16384
+
+/* The tokens of one handshake, decoded: one allocation, smaller than the
+ * request's head, and held only from the handshake to the verdict. */
+struct auth_tokens;
+
+/* Copies what may be a token out of req; *tokens is NULL where there is none.
+ * Of one that is longer than the policy allows only that fact is kept.
+ * origins: NULL-terminated, as configured.  Returns 0, or -1 without memory. */
+int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
+                 const struct token_policy *policy, char *const *origins);
+
+/* Overwrites and frees them, sets *tokens to NULL; *tokens may be NULL. */
+void auth_tokens_free(struct auth_tokens **tokens);
+
+enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE };
+
+/* Tries packet's token, then those of the handshake (may be NULL).  TOKEN_OK
+ * fills *user and *source; otherwise both are untouched, and the result is
+ * the fault of the first token, TOKEN_MISSING if there was none. */
+enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
+                             const struct auth_tokens *tokens, time_t now, struct token_user *user,
+                             enum auth_source *source);
+
+#endif

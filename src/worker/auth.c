@@ -1,0 +1,311 @@
+#include "worker/auth.h"
+#include "base/slice.h"
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const QUERY_NAMES[] = {"jwt_token", "auth_token", "token"};
+#define QUERY_NAMES_N  (sizeof(QUERY_NAMES) / sizeof(QUERY_NAMES[0]))
+#define CANDIDATES_MAX (QUERY_NAMES_N + 2) /* and a header and a cookie */
+
+/* A token as the request has it. */
+struct candidate {
+    struct slice text;
+    int plus; /* '+' means a space */
+};
+
+struct candidates {
+    struct candidate at[CANDIDATES_MAX];
+    size_t n;
+};
+
+struct auth_tokens {
+    size_t bytes_len;
+    size_t n;
+    struct {
+        enum token_result fault; /* TOKEN_OK: the token is there and to be judged */
+        size_t off, len;         /* in bytes */
+    } at[CANDIDATES_MAX];
+    char bytes[];
+};
+
+/* --- where tokens are --- */
+
+static int equal_nocase(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Takes prefix off text, in any case. */
+static int skip_nocase(struct slice *text, struct slice prefix)
+{
+    if (text->len < prefix.len || !equal_nocase((struct slice){text->ptr, prefix.len}, prefix))
+        return 0;
+    text->ptr += prefix.len;
+    text->len -= prefix.len;
+    return 1;
+}
+
+static void add(struct candidates *list, struct slice text, int plus)
+{
+    if (text.len > 0)
+        list->at[list->n++] = (struct candidate){text, plus};
+}
+
+static void add_query(struct candidates *list, struct slice query)
+{
+    struct slice value;
+
+    for (size_t i = 0; i < QUERY_NAMES_N; i++)
+        if (http_query(query, QUERY_NAMES[i], &value))
+            add(list, value, 1);
+}
+
+static void add_authorization(struct candidates *list, const struct http_request *req)
+{
+    const struct http_header *header = http_header(req, "authorization");
+    struct slice rest;
+    size_t len;
+
+    if (header == NULL)
+        return;
+    rest = header->value;
+    if (!skip_nocase(&rest, SLICE("bearer")) && !skip_nocase(&rest, SLICE("jwt")))
+        return;
+    len = rest.len;
+    while (rest.len > 0 && (*rest.ptr == ' ' || *rest.ptr == '\t')) {
+        rest.ptr++;
+        rest.len--;
+    }
+    if (rest.len < len) /* else the scheme only begins like ours */
+        add(list, rest, 0);
+}
+
+/* Splits "host[:port]"; *port is fallback if there is none.  Returns 0 or -1. */
+static int split_authority(struct slice text, long fallback, struct slice *host, long *port)
+{
+    size_t i = text.len;
+
+    while (i > 0 && text.ptr[i - 1] >= '0' && text.ptr[i - 1] <= '9')
+        i--;
+    *host = text;
+    *port = fallback;
+    if (i == 0 || text.ptr[i - 1] != ':' || i == text.len)
+        return 0; /* no port, or (as nobody sends it) an empty one */
+    host->len = i - 1;
+    if (text.len - i > 5)
+        return -1;
+    *port = 0;
+    for (; i < text.len; i++)
+        *port = *port * 10 + (text.ptr[i] - '0');
+    return 0;
+}
+
+/* 1 if origin names the host and port that the request was sent to.  A port
+ * left out is the scheme's on both sides: behind a proxy that ends TLS, Host
+ * has none, and which scheme the browser used is known only from Origin. */
+static int origin_is_host(struct slice origin, const struct http_request *req)
+{
+    const struct http_header *host = http_header(req, "host");
+    struct slice name[2];
+    long port[2], fallback;
+
+    if (host == NULL || host->value.len == 0)
+        return 0;
+    if (skip_nocase(&origin, SLICE("http://")))
+        fallback = 80;
+    else if (skip_nocase(&origin, SLICE("https://")))
+        fallback = 443;
+    else
+        return 0;
+    return split_authority(origin, fallback, &name[0], &port[0]) == 0 &&
+           split_authority(host->value, fallback, &name[1], &port[1]) == 0 && port[0] == port[1] &&
+           equal_nocase(name[0], name[1]);
+}
+
+static int cookie_counts(const struct http_request *req, char *const *origins)
+{
+    const struct http_header *origin = http_header(req, "origin");
+
+    if (origin == NULL || origin_is_host(origin->value, req))
+        return 1;
+    for (; origins != NULL && *origins != NULL; origins++)
+        if (strcmp(*origins, "*") != 0 && equal_nocase(slice_str(*origins), origin->value))
+            return 1;
+    return 0;
+}
+
+/* --- what is kept of them --- */
+
+/* Length of text once its escapes are decoded, if they are sound. */
+static size_t decoded_len(struct slice text)
+{
+    size_t escapes = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        escapes += text.ptr[i] == '%';
+    return escapes * 2 < text.len ? text.len - escapes * 2 : 0;
+}
+
+/* Returns 0, or -1 without memory; *tokens is NULL for an empty list. */
+static int tokens_make(struct auth_tokens **tokens, const struct candidates *list, size_t max)
+{
+    struct auth_tokens *made;
+    size_t total = 0;
+
+    *tokens = NULL;
+    if (list->n == 0)
+        return 0;
+    /* http_unescape may write up to the escaped length before it fails. */
+    for (size_t i = 0; i < list->n; i++)
+        if (decoded_len(list->at[i].text) <= max)
+            total += list->at[i].text.len;
+    made = malloc(sizeof(*made) + total);
+    if (made == NULL)
+        return -1;
+    made->n = list->n;
+    made->bytes_len = total;
+    total = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct candidate *from = &list->at[i];
+        long len = 0;
+
+        made->at[i].fault = TOKEN_OK;
+        if (decoded_len(from->text) > max)
+            made->at[i].fault = TOKEN_TOO_LARGE;
+        else if ((len = http_unescape(made->bytes + total, from->text, from->plus)) < 0)
+            made->at[i].fault = TOKEN_MALFORMED;
+        made->at[i].off = total;
+        made->at[i].len = len > 0 ? (size_t)len : 0;
+        total += made->at[i].fault == TOKEN_TOO_LARGE ? 0 : from->text.len;
+    }
+    *tokens = made;
+    return 0;
+}
+
+int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
+                 const struct token_policy *policy, char *const *origins)
+{
+    struct candidates list = {.n = 0};
+    struct slice cookie;
+
+    add_query(&list, req->query);
+    add_authorization(&list, req);
+    if (cookie_counts(req, origins) && http_cookie(req, "jwt", &cookie))
+        add(&list, cookie, 0);
+    return tokens_make(tokens, &list, policy->token_bytes);
+}
+
+void auth_tokens_free(struct auth_tokens **tokens)
+{
+    if (*tokens == NULL)
+        return;
+    explicit_bzero((*tokens)->bytes, (*tokens)->bytes_len);
+    free(*tokens);
+    *tokens = NULL;
+}
+
+/* --- judging --- */
+
+struct trial {
+    const struct token_policy *policy;
+    time_t now;
+    struct token_user *user;
+    enum token_result result; /* TOKEN_MISSING until there was a token */
+};
+
+/* Takes the fate of one more token into account.  Returns 1 if it is good. */
+static int trial_add(struct trial *trial, enum token_result result)
+{
+    if (result == TOKEN_OK || trial->result == TOKEN_MISSING)
+        trial->result = result;
+    return result == TOKEN_OK;
+}
+
+static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
+{
+    for (size_t i = 0; tokens != NULL && i < tokens->n; i++) {
+        enum token_result result = tokens->at[i].fault;
+
+        if (result == TOKEN_OK)
+            result = token_verify(trial->policy, tokens->bytes + tokens->at[i].off,
+                                  tokens->at[i].len, trial->now, trial->user);
+        if (trial_add(trial, result))
+            return 1;
+    }
+    return 0;
+}
+
+/* cJSON ends a string at the first \u0000, so "good\u0000junk" would read as
+ * "good".  No token has one: an object with one anywhere is not looked into.
+ * json is valid, so a backslash is in a string and escapes what follows it. */
+static int has_nul(struct slice json)
+{
+    for (size_t i = 0; i < json.len; i++) {
+        if (json.ptr[i] != '\\')
+            continue;
+        if (json.len - i >= 6 && memcmp(json.ptr + i, "\\u0000", 6) == 0)
+            return 1;
+        i++;
+    }
+    return 0;
+}
+
+static int try_object(struct trial *trial, struct slice json)
+{
+    enum token_result result;
+    cJSON *object, *token;
+    size_t len;
+    int good = 0;
+
+    if (json.len == 0)
+        return 0;
+    if (json.len > trial->policy->token_bytes + AUTH_OBJECT_BYTES)
+        return trial_add(trial, TOKEN_TOO_LARGE);
+    if (has_nul(json))
+        return trial_add(trial, TOKEN_MALFORMED);
+    /* The codec has seen that it is one JSON value and no more. */
+    object = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);
+    if (object == NULL)
+        return trial_add(trial, TOKEN_NO_MEMORY);
+    token = cJSON_GetObjectItemCaseSensitive(object, "token");
+    if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
+        result = token_verify(trial->policy, token->valuestring, len, trial->now, trial->user);
+        explicit_bzero(token->valuestring, len);
+        good = trial_add(trial, result);
+    } else if (token != NULL && !cJSON_IsString(token) && !cJSON_IsNull(token)) {
+        good = trial_add(trial, TOKEN_MALFORMED);
+    }
+    cJSON_Delete(object);
+    return good;
+}
+
+static int try_namespace_query(struct trial *trial, struct slice query)
+{
+    struct candidates list = {.n = 0};
+    struct auth_tokens *tokens;
+    int good;
+
+    add_query(&list, query);
+    if (tokens_make(&tokens, &list, trial->policy->token_bytes) < 0)
+        return trial_add(trial, TOKEN_NO_MEMORY);
+    good = try_tokens(trial, tokens);
+    auth_tokens_free(&tokens);
+    return good;
+}
+
+enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
+                             const struct auth_tokens *tokens, time_t now, struct token_user *user,
+                             enum auth_source *source)
+{
+    struct trial trial = {policy, now, user, TOKEN_MISSING};
+
+    if (try_object(&trial, packet->data) || try_namespace_query(&trial, packet->query))
+        *source = AUTH_FROM_PACKET;
+    else if (try_tokens(&trial, tokens))
+        *source = AUTH_FROM_HANDSHAKE;
+    return trial.result;
+}

@@ -1,0 +1,328 @@
+#include "base/base64.h"
+#include "base/buf.h"
+#include "tap.h"
+#include "worker/auth.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRET    "0123456789abcdef0123456789abcdef"
+#define NOW       1700000000
+#define TOKEN_MAX 1000
+
+static const struct token_policy policy = {
+    .secret = SECRET, .secret_len = 32, .algs = TOKEN_HS, .token_bytes = TOKEN_MAX};
+static char *any_origin[] = {(char[]){"*"}, NULL};
+static char *origins[] = {(char[]){"*"}, (char[]){"https://app.example"}, NULL};
+
+/* An HS256 token for uid; expired if exp is in the past, 0: without exp. */
+static const char *token_for(const char *uid, long exp)
+{
+    static char ring[8][512];
+    static unsigned turn;
+    char *out = ring[turn++ % 8], claims[256];
+    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    unsigned mac_len = 0;
+    size_t n;
+
+    if (exp != 0)
+        snprintf(claims, sizeof(claims), "{\"uid\":\"%s\",\"exp\":%ld}", uid, exp);
+    else
+        snprintf(claims, sizeof(claims), "{\"uid\":\"%s\"}", uid);
+    n = base64url_encode(out, header, sizeof(header) - 1);
+    out[n++] = '.';
+    n += base64url_encode(out + n, claims, strlen(claims));
+    HMAC(EVP_sha256(), SECRET, 32, (const unsigned char *)out, n, mac, &mac_len);
+    out[n++] = '.';
+    n += base64url_encode(out + n, mac, mac_len);
+    out[n] = '\0';
+    return out;
+}
+
+struct verdict {
+    enum token_result result;
+    enum auth_source source;
+    struct token_user user;
+};
+
+/* Judges a client whose request has query and headers (each line ended by CR LF)
+ * and whose CONNECT packet is connect (Socket.IO, without the Engine.IO type). */
+static struct verdict judge(const char *query, const char *headers, enum eio_version version,
+                            const char *connect, char *const *cors)
+{
+    static struct http_request req;
+    struct http_limits limits = {65536, 100};
+    struct verdict verdict = {.source = AUTH_FROM_PACKET};
+    struct auth_tokens *tokens = NULL;
+    struct sio_packet packet;
+    char *head;
+    size_t scanned = 0;
+    unsigned char *guarded;
+    size_t room = strlen(query) + strlen(headers) + 100;
+    int len;
+
+    head = malloc(room);
+    len = snprintf(head, room, "GET /notifications/?EIO=4%s HTTP/1.1\r\n%s\r\n", query, headers);
+    if (http_parse(&req, head, (size_t)len, &limits, &scanned) != len)
+        abort();
+    if (auth_collect(&tokens, &req, &policy, cors) < 0)
+        abort();
+    memset(head, 'x', (size_t)len); /* what is kept is a copy */
+    guarded = tap_guard(connect, strlen(connect));
+    if (sio_decode(&packet, version, (struct slice){(char *)guarded, strlen(connect)}) < 0)
+        abort();
+    verdict.result = auth_judge(&policy, &packet, tokens, NOW, &verdict.user, &verdict.source);
+    tap_guard_free(guarded, strlen(connect));
+    auth_tokens_free(&tokens);
+    ok(tokens == NULL, "tokens are gone");
+    free(head);
+    return verdict;
+}
+
+/* want: the uid, or the code of the refusal. */
+static void judged(struct verdict got, const char *want, const char *name)
+{
+    if (got.result == TOKEN_OK)
+        is_str(got.user.uid, want, name);
+    else
+        is_str(token_result_code(got.result), want, name);
+}
+
+/* format with its first $ replaced by a and its second by b; valid for some calls. */
+static const char *fill(const char *format, const char *a, const char *b)
+{
+    static char ring[4][8192];
+    static unsigned turn;
+    char *out = ring[turn++ % 4];
+    size_t n = 0;
+
+    for (; *format != '\0' && n < sizeof(ring[0]) - 1; format++) {
+        if (*format != '$') {
+            out[n++] = *format;
+            continue;
+        }
+        n += (size_t)snprintf(out + n, sizeof(ring[0]) - n, "%s", a);
+        a = b;
+    }
+    out[n] = '\0';
+    return out;
+}
+
+#define HOST "Host: push.example:3000\r\n"
+
+static void test_places(void)
+{
+    const char *good = token_for("u1", 0), *old = token_for("u1", NOW - 10);
+    struct verdict v;
+
+    judged(judge("", HOST, EIO4, "0/axr,", NULL), "token_missing", "no token anywhere");
+    v = judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", good, ""), NULL);
+    judged(v, "u1", "in the auth object");
+    is_int(v.source, AUTH_FROM_PACKET, "is the packet's");
+    v = judge(fill("&token=$", good, ""), HOST, EIO4, "0/axr,", NULL);
+    judged(v, "u1", "query token");
+    is_int(v.source, AUTH_FROM_HANDSHAKE, "is the handshake's");
+    judged(judge(fill("&auth_token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
+           "query auth_token");
+    judged(judge(fill("&jwt_token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
+           "query jwt_token");
+    judged(judge(fill("&Token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "token_missing",
+           "query names have a case");
+    judged(judge("", fill(HOST "Authorization: Bearer $\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "u1", "Authorization: Bearer");
+    judged(judge("", fill(HOST "authorization: jwt  \t$\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "u1", "authorization: jwt, and more white space");
+    judged(judge("", fill(HOST "Authorization: BEARER$\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "token_missing", "no white space, no scheme");
+    judged(judge("", fill(HOST "Authorization: Basic $\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "token_missing", "another scheme");
+    judged(judge("", HOST "Authorization: Bearer\r\n", EIO4, "0/axr,", NULL), "token_missing",
+           "a scheme without a token");
+    judged(judge("", fill(HOST "Cookie: a=b; jwt=$; c=d\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "u1", "cookie jwt");
+    judged(judge("", HOST, EIO3, fill("0/axr?token=$,", good, ""), NULL), "u1",
+           "query of the namespace, as 2.x sends it");
+    judged(judge("", HOST, EIO3, fill("0/axr?a=b&jwt_token=$", good, ""), NULL), "u1",
+           "query of the namespace, as 1.x sends it");
+    judged(judge(fill("&token=$", old, ""), HOST, EIO4, "0/axr,", NULL), "token_expired",
+           "the fault is told");
+}
+
+static void test_order(void)
+{
+    const char *one = token_for("one", 0), *two = token_for("two", 0);
+    const char *old = token_for("old", NOW - 10);
+
+    judged(judge(fill("&token=$", two, ""), HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", one, ""),
+                 NULL),
+           "one", "the packet comes before the query");
+    judged(judge(fill("&token=$", two, ""), HOST, EIO3, fill("0/axr?token=$,", one, ""), NULL),
+           "one", "the namespace's query comes before the request's");
+    judged(judge(fill("&token=$&jwt_token=$", two, one), HOST, EIO4, "0/axr,", NULL), "one",
+           "jwt_token comes before token");
+    judged(judge(fill("&token=$&auth_token=$", two, one), HOST, EIO4, "0/axr,", NULL), "one",
+           "auth_token comes before token");
+    judged(judge(fill("&token=$", one, ""), fill(HOST "Authorization: Bearer $\r\n", two, ""), EIO4,
+                 "0/axr,", NULL),
+           "one", "the query comes before the header");
+    judged(judge("", fill(HOST "Cookie: jwt=$\r\nAuthorization: JWT $\r\n", two, one), EIO4,
+                 "0/axr,", NULL),
+           "one", "the header comes before the cookie");
+    judged(judge(fill("&token=$", one, ""), HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", old, ""),
+                 NULL),
+           "one", "a bad token does not stop a good one that comes later");
+    judged(judge("&token=x", fill(HOST "Cookie: jwt=$\r\nAuthorization: JWT $\r\n", one, old), EIO4,
+                 "0/axr,{\"token\":\"y\"}", NULL),
+           "one", "nor do three");
+    judged(judge("&token=x", HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", old, ""), NULL),
+           "token_expired", "of several faults the first is told");
+    judged(judge(fill("&token=x&token=$", one, ""), HOST, EIO4, "0/axr,", NULL), "one",
+           "of a name given twice the last counts, as in Engine.IO");
+}
+
+static void test_values(void)
+{
+    const char *good = token_for("u1", 0);
+    char escaped[2048], large[5000];
+    size_t n = 0;
+
+    for (const char *c = good; *c != '\0'; c++)
+        n += (size_t)snprintf(escaped + n, sizeof(escaped) - n, "%%%02x", (unsigned)*c);
+    judged(judge(fill("&token=$", escaped, ""), HOST, EIO4, "0/axr,", NULL), "u1",
+           "a percent-encoded query");
+    judged(judge("", fill(HOST "Cookie: jwt=$\r\n", escaped, ""), EIO4, "0/axr,", NULL), "u1",
+           "a percent-encoded cookie");
+    judged(judge("", fill(HOST "Authorization: Bearer $\r\n", escaped, ""), EIO4, "0/axr,", NULL),
+           "u1", "a percent-encoded header");
+    judged(judge("&token=abc%2", HOST, EIO4, "0/axr,", NULL), "token_malformed", "a broken escape");
+    judged(judge(fill("&token=$%00", good, ""), HOST, EIO4, "0/axr,", NULL), "token_malformed",
+           "a NUL behind a good token");
+    judged(judge(fill("&token=%&auth_token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
+           "a broken escape does not stop a good token");
+    judged(
+        judge("&token=&auth_token", HOST "Cookie: jwt=\r\n", EIO4, "0/axr,{\"token\":\"\"}", NULL),
+        "token_missing", "empty values are none");
+
+    memset(large, 'a', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
+    judged(judge(fill("&token=$", large, ""), HOST, EIO4, "0/axr,", NULL), "token_too_large",
+           "a query above the limit");
+    judged(judge("", fill(HOST "Authorization: JWT $\r\n", large, ""), EIO4, "0/axr,", NULL),
+           "token_too_large", "a header above the limit");
+    judged(judge("", fill(HOST "Cookie: jwt=$\r\n", large, ""), EIO4, "0/axr,", NULL),
+           "token_too_large", "a cookie above the limit");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", large, ""), NULL),
+           "token_too_large", "an auth token above the limit");
+    judged(judge("", HOST, EIO3, fill("0/axr?token=$,", large, ""), NULL), "token_too_large",
+           "a namespace query above the limit");
+    judged(judge(fill("&jwt_token=$&token=$", large, good), HOST, EIO4, "0/axr,", NULL), "u1",
+           "one that is too large does not stop a good one");
+}
+
+static void test_object(void)
+{
+    const char *good = token_for("u1", 0);
+    char *huge = malloc(AUTH_OBJECT_BYTES * 2);
+    size_t n;
+
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"a\":[1,{}],\"token\":\"$\",\"z\":null}", good, ""),
+                 NULL),
+           "u1", "among other keys");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"\\u0074oken\":\"$\"}", good, ""), NULL), "u1",
+           "an escaped key is the same key");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"Token\":\"$\"}", good, ""), NULL), "token_missing",
+           "keys have a case");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"a\":{\"token\":\"$\"}}", good, ""), NULL),
+           "token_missing", "only at the top");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":[\"$\"]}", good, ""), NULL),
+           "token_malformed", "an array is no token");
+    judged(judge("", HOST, EIO4, "0/axr,{\"token\":12}", NULL), "token_malformed",
+           "a number is no token");
+    judged(judge("", HOST, EIO4, "0/axr,{\"token\":null}", NULL), "token_missing",
+           "null is no token at all");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\\u0000\"}", good, ""), NULL),
+           "token_malformed", "a NUL does not cut a string to a good token");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\\u0000x\"}", good, ""), NULL),
+           "token_malformed", "with more behind it neither");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\\u0000x\":\"$\"}", good, ""), NULL),
+           "token_malformed", "nor does one cut a key");
+    judged(
+        judge("", HOST, EIO4, fill("0/axr,{\"a\":\"\\\\u0000\",\"token\":\"$\"}", good, ""), NULL),
+        "u1", "an escaped backslash before u0000 is no NUL");
+
+    n = (size_t)sprintf(huge, "0/axr,{\"token\":\"%s\",\"a\":[", good);
+    while (n < AUTH_OBJECT_BYTES + TOKEN_MAX + 16)
+        n += (size_t)sprintf(huge + n, "1,");
+    sprintf(huge + n, "1]}");
+    judged(judge("", HOST, EIO4, huge, NULL), "token_too_large", "an object that is too large");
+    free(huge);
+}
+
+static void test_origin(void)
+{
+    static const struct {
+        const char *origin, *host;
+        int good;
+    } rows[] = {
+        {"http://push.example:3000", "push.example:3000", 1},
+        {"http://PUSH.example:3000", "push.EXAMPLE:3000", 1},
+        {"http://push.example:3001", "push.example:3000", 0},
+        {"http://push.example", "push.example:3000", 0},
+        {"http://push.example", "push.example", 1},
+        {"http://push.example", "push.example:80", 1},
+        {"https://push.example", "push.example", 1},
+        {"https://push.example", "push.example:443", 1},
+        {"https://push.example:443", "push.example", 1},
+        {"https://push.example", "push.example:80", 0},
+        {"http://push.example:8080", "push.example", 0},
+        {"http://xpush.example", "push.example", 0},
+        {"http://push.example.evil", "push.example", 0},
+        {"http://push.example@evil", "push.example", 0},
+        {"http://push.example:99999999999999999980", "push.example:80", 0},
+        {"http://[::1]:3000", "[::1]:3000", 1},
+        {"http://[::1]", "[::1]", 1},
+        {"http://[::1]", "[::2]", 0},
+        {"null", "push.example", 0},
+        {"null", "null", 0},
+        {"", "push.example", 0},
+        {"http://", "", 0},
+        {"file://", "push.example", 0},
+        {"push.example", "push.example", 0},
+        {"https://app.example", "push.example", 1}, /* listed */
+        {"https://App.Example", "push.example", 1},
+        {"http://app.example", "push.example", 0},
+        {"https://app.example.evil", "push.example", 0},
+        {"*", "push.example", 0},
+    };
+    const char *good = token_for("u1", 0);
+    char headers[1024];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        snprintf(headers, sizeof(headers), "Host: %s\r\nOrigin: %s\r\nCookie: jwt=%s\r\n",
+                 rows[i].host, rows[i].origin, good);
+        judged(judge("", headers, EIO4, "0/axr,", origins), rows[i].good ? "u1" : "token_missing",
+               fill("cookie from '$' at '$'", rows[i].origin, rows[i].host));
+    }
+    judged(judge("", fill(HOST "Origin: http://evil\r\nCookie: jwt=$\r\n", good, ""), EIO4,
+                 "0/axr,", any_origin),
+           "token_missing", "'*' lets no cookie in");
+    judged(judge("", fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,", any_origin), "u1",
+           "without Origin the cookie counts");
+    judged(judge(fill("&token=$", good, ""), HOST "Origin: http://evil\r\n", EIO4, "0/axr,",
+                 any_origin),
+           "u1", "what a page has to know is not bound to its origin");
+}
+
+int main(void)
+{
+    test_places();
+    test_order();
+    test_values();
+    test_object();
+    test_origin();
+    return tap_done();
+}
