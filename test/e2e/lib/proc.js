@@ -1,0 +1,150 @@
+'use strict';
+/* Processes and temporary directories.  Whatever a suite started is ended when
+ * it exits, by its id. */
+const { spawn, spawnSync } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { deadline, until, within } = require('./time');
+
+const alive = new Set();
+const dirs = new Set();
+
+process.on('exit', () => {
+    for (const child of alive) child.kill('SIGKILL');
+    for (const dir of dirs) fs.rmSync(dir, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+function tempDir(context) {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'axr-e2e-'));
+    dirs.add(dir);
+    context.after(() => {
+        fs.rmSync(dir, { recursive: true, force: true });
+        dirs.delete(dir);
+    });
+    return dir;
+}
+
+/* A child whose output (both streams) is kept in .log and can be waited for. */
+class Process {
+    constructor(command, args, options = {}) {
+        this.title = `${path.basename(command)} ${args.join(' ')}`.slice(0, 160);
+        this.log = '';
+        this.watchers = new Set();
+        this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+        this.pid = this.child.pid;
+        alive.add(this.child);
+        this.child.stdin.on('error', () => {}); /* it may have ended before it read */
+        for (const stream of [this.child.stdout, this.child.stderr]) {
+            stream.setEncoding('utf8');
+            stream.on('data', (text) => this.grow(text));
+        }
+        this.exited = new Promise((resolve) => {
+            this.child.on('error', (error) => this.end(resolve, { error }));
+            this.child.on('close', (code, signal) => this.end(resolve, { code, signal }));
+        });
+    }
+    grow(text) {
+        this.log += text;
+        for (const watcher of [...this.watchers]) watcher();
+    }
+    end(resolve, how) {
+        alive.delete(this.child);
+        this.how = how;
+        resolve(how);
+        for (const watcher of [...this.watchers]) watcher();
+    }
+    /* Resolves to the match of pattern in the log from position from on. */
+    line(pattern, ms, from = 0) {
+        let watcher;
+        const found = new Promise((resolve, reject) => {
+            watcher = () => {
+                const match = pattern.exec(this.log.slice(from));
+                if (match) resolve(match);
+                else if (this.how) {
+                    const how = JSON.stringify(this.how);
+                    reject(new Error(`${this.title}: ended (${how}) without ${pattern}\n${this.log}`));
+                }
+            };
+            this.watchers.add(watcher);
+            watcher();
+        });
+        return deadline(found, ms, `${pattern} from ${this.title}`).finally(() =>
+            this.watchers.delete(watcher)
+        );
+    }
+    signal(name) {
+        return this.child.kill(name);
+    }
+    ended(ms, what = 'exit') {
+        return deadline(this.exited, ms, `${what} of ${this.title}`);
+    }
+}
+
+/* Runs a command to its end: { code, signal, out, err }. */
+function run(command, args, options = {}) {
+    const { input, ms = within(10000), ...rest } = options;
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...rest });
+    alive.add(child);
+    const result = { out: '', err: '' };
+    child.stdout.setEncoding('utf8').on('data', (text) => (result.out += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (result.err += text));
+    child.stdin.on('error', () => {});
+    child.stdin.end(input || '');
+    const over = new Promise((resolve, reject) => {
+        child.on('error', reject);
+        child.on('close', (code, signal) => resolve({ ...result, code, signal }));
+    }).finally(() => alive.delete(child));
+    return deadline(over, ms, `end of ${command} ${args.join(' ')}`).catch((error) => {
+        child.kill('SIGKILL');
+        throw error;
+    });
+}
+
+/* State letter of a process as /proc shows it, or '' if there is none. */
+function stateOf(pid) {
+    try {
+        const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+        return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
+    } catch {
+        return '';
+    }
+}
+
+/* A zombie has ended: what is left of it is for its parent to collect. */
+function isRunning(pid) {
+    const state = stateOf(pid);
+    return state !== '' && state !== 'Z' && state !== 'X';
+}
+
+function childrenOf(pid) {
+    try {
+        const text = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+        return text.trim().split(/\s+/).filter(Boolean).map(Number).filter(isRunning);
+    } catch {
+        return [];
+    }
+}
+
+/* Resident memory that is the process's own, in bytes. */
+function memoryOf(pid) {
+    const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+    const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)[1]);
+    return (field('Private_Dirty') + field('Private_Clean')) * 1024;
+}
+
+/* CPU seconds that a process has used. */
+function cpuOf(pid) {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function has(command) {
+    return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+}
+
+module.exports = {
+    Process, run, tempDir, isRunning, childrenOf, memoryOf, cpuOf, has, until,
+};

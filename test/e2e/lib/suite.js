@@ -1,0 +1,120 @@
+'use strict';
+/* A small test runner that is the same with every Node version.
+ *
+ *     const { test } = require('./lib/suite');
+ *     test('what holds', async (t) => { ... });
+ *
+ * Tests run in turn, in the order given.  t.after(fn) undoes, last first;
+ * t.show(source) has its log printed if the test fails.  shared(make) is made
+ * by the first test that asks and undone when all have ended.
+ * The process ends with 1 if a test failed or there was none. */
+const path = require('path');
+const { SLOW } = require('./time');
+
+const MODES = ['quick', 'normal', 'long'];
+const mode = MODES.includes(process.env.AXR_MODE) ? process.env.AXR_MODE : 'normal';
+const name = path.basename(require.main ? require.main.filename : 'suite', '.test.js');
+const tests = [];
+const TEST_MS = 60000;
+const LINES = 40; /* of a log, shown when a test fails */
+
+class Context {
+    constructor() {
+        this.undo = [];
+        this.sources = [];
+    }
+    after(fn) {
+        this.undo.push(fn);
+    }
+    show(source) {
+        this.sources.push(source);
+    }
+    /* Undoes everything; returns the errors that this brought up. */
+    async end() {
+        const errors = [];
+        while (this.undo.length) {
+            try {
+                await this.undo.pop()();
+            } catch (error) {
+                errors.push(error);
+            }
+        }
+        return errors;
+    }
+}
+
+const whole = new Context();
+
+/* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick. */
+function test(what, fn, options = {}) {
+    if (!tests.length) setImmediate(main);
+    if (options.long && mode !== 'long') return;
+    if (options.quick === false && mode === 'quick') return;
+    tests.push({ what, fn, options });
+}
+
+function shared(make) {
+    let made;
+    return () => (made = made || make(whole));
+}
+
+function complain(error, contexts) {
+    console.log(`  ${String((error && error.stack) || error).replace(/\n/g, '\n  ')}`);
+    for (const source of contexts.flatMap((context) => context.sources)) {
+        const lines = source.log.trimEnd().split('\n');
+        console.log(`  --- ${source.title}${lines.length > LINES ? `, last ${LINES} lines` : ''}`);
+        for (const line of lines.slice(-LINES)) console.log(`  | ${line}`);
+    }
+}
+
+/* Every error that reaches the top belongs to the test that runs. */
+let onStray = (error) => {
+    console.log(error);
+    process.exitCode = 1;
+};
+process.on('uncaughtException', (error) => onStray(error));
+process.on('unhandledRejection', (error) => onStray(error));
+
+async function attempt({ fn, options }, context) {
+    const limit = (options.timeout || TEST_MS) * SLOW;
+    let timer;
+    const stray = new Promise((_, reject) => {
+        onStray = reject;
+        timer = setTimeout(() => reject(new Error(`test not over after ${limit} ms`)), limit);
+    });
+    stray.catch(() => {});
+    try {
+        await Promise.race([fn(context), stray]);
+    } finally {
+        clearTimeout(timer);
+    }
+}
+
+async function main() {
+    const began = Date.now();
+    let failed = 0;
+    for (const [index, one] of tests.entries()) {
+        const context = new Context();
+        const start = Date.now();
+        const errors = [];
+        await attempt(one, context).catch((error) => errors.push(error));
+        errors.push(...(await context.end()));
+        const line = `${index + 1} - ${one.what} (${Date.now() - start} ms)`;
+        console.log(errors.length ? `not ok ${line}` : `ok ${line}`);
+        for (const error of errors) complain(error, [context, whole]);
+        if (errors.length) failed++;
+    }
+    let passed = tests.length - failed;
+    const errors = await whole.end();
+    if (errors.length) {
+        console.log('not ok - end of the suite');
+        for (const error of errors) complain(error, [whole]);
+        failed++;
+    }
+    if (!tests.length) console.log('not ok - no test was run');
+    const seconds = ((Date.now() - began) / 1000).toFixed(1);
+    console.log(`# ${name}: ${passed} passed, ${failed} failed, ${seconds} s`);
+    process.exit(failed || !tests.length ? 1 : 0);
+}
+
+module.exports = { test, shared, mode };
