@@ -39,14 +39,14 @@ class Redis {
     get title() {
         return `redis-server on port ${this.port}`;
     }
+    /* Without the lines of a start. */
     get log() {
-        return this.process ? this.process.log : '';
+        return this.process ? this.process.log.replace(/^[^]*Ready to accept.*\n/, '') : '';
     }
     /* True when it serves, false if its port was taken. */
     async launch() {
         const args = ['--port', this.port, '--bind', '127.0.0.1', '--unixsocket', this.socket]
             .concat(['--dir', this.dir, '--save', '', '--appendonly', 'no', '--daemonize', 'no'])
-            .concat(['--loglevel', 'notice', '--always-show-logo', 'no'])
             .concat(this.options.args || []);
         this.process = new Process('redis-server', args.map(String), { cwd: this.dir });
         const ready = /Ready to accept connections|Address already in use/;

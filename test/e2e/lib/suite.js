@@ -58,8 +58,9 @@ function shared(make) {
     return () => (made = made || make(whole));
 }
 
-function complain(error, contexts) {
-    console.log(`  ${String((error && error.stack) || error).replace(/\n/g, '\n  ')}`);
+function complain(errors, contexts) {
+    for (const error of errors)
+        console.log(`  ${String((error && error.stack) || error).replace(/\n/g, '\n  ')}`);
     for (const source of contexts.flatMap((context) => context.sources)) {
         const lines = source.log.trimEnd().split('\n');
         console.log(`  --- ${source.title}${lines.length > LINES ? `, last ${LINES} lines` : ''}`);
@@ -101,14 +102,15 @@ async function main() {
         errors.push(...(await context.end()));
         const line = `${index + 1} - ${one.what} (${Date.now() - start} ms)`;
         console.log(errors.length ? `not ok ${line}` : `ok ${line}`);
-        for (const error of errors) complain(error, [context, whole]);
-        if (errors.length) failed++;
+        if (!errors.length) continue;
+        complain(errors, [context, whole]);
+        failed++;
     }
-    let passed = tests.length - failed;
+    const passed = tests.length - failed;
     const errors = await whole.end();
     if (errors.length) {
         console.log('not ok - end of the suite');
-        for (const error of errors) complain(error, [whole]);
+        complain(errors, [whole]);
         failed++;
     }
     if (!tests.length) console.log('not ok - no test was run');
