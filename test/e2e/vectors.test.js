@@ -1,0 +1,88 @@
+'use strict';
+/* What real emitters and adapters published (test/vectors/emit.json), replayed
+ * through redis: the frames that raw clients get, byte for byte, and who gets
+ * them.  A marker after each message proves what does not come. */
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const util = require('util');
+const { test, shared } = require('./lib/suite');
+const { Redis } = require('./lib/redis');
+const { Daemon, ROOT } = require('./lib/daemon');
+const { Raw } = require('./lib/raw');
+const { heard } = require('./lib/hear');
+
+const FILE = path.join(ROOT, 'test/vectors/emit.json');
+const vectors = JSON.parse(fs.readFileSync(FILE, 'utf8'));
+const NAMESPACES = ['/', '/axr'];
+const UID_MAX = 255;
+
+/* A client is in allusers and in the room of its user: so every room that a
+ * vector names, and that can be a user id, gets a client. */
+const uids = [...new Set(vectors.flatMap((one) => [...(one.rooms || []), ...(one.except || [])]))]
+    .filter((room) => typeof room === 'string' && room !== '' && room !== 'allusers')
+    .filter((room) => Buffer.byteLength(room) <= UID_MAX)
+    .concat('nobody in particular');
+
+async function client(daemon, nsp, uid, eio) {
+    const token = daemon.token(uid);
+    const how = nsp === '/' && eio === 3 ? { eio, query: { token } } : { eio };
+    const one = await Raw.open(daemon.addr, how);
+    if (nsp !== '/' || eio === 4) await one.join(nsp, { token });
+    return Object.assign(one, { uid, nsp });
+}
+
+const world = shared(async (s) => {
+    const redis = await Redis.start(s);
+    const clients = [];
+    for (const nsp of NAMESPACES) {
+        const config = { 'socket.io': { namespace: nsp }, limits: { messageBytes: 8 << 20 } };
+        const daemon = await Daemon.start(s, { redis, config });
+        for (const eio of [4, 3]) for (const uid of uids) clients.push(await client(daemon, nsp, uid, eio));
+    }
+    s.after(() => clients.forEach((one) => one.destroy()));
+    return { redis, clients };
+});
+
+function isFor(vector, one) {
+    if (vector.text === undefined || vector.text === null || vector.nsp !== one.nsp) return false;
+    const member = (room) => room === one.uid || room === 'allusers';
+    const rooms = vector.rooms || [];
+    return (!rooms.length || rooms.some(member)) && !(vector.except || []).some(member);
+}
+
+/* The frames of a vector for one encoding; text is the JSON array. */
+function framesOf({ text, bins = [], nsp }, eio) {
+    const type = bins.length ? `5${bins.length}-` : '2';
+    const head = `4${type}${nsp === '/' ? '' : `${nsp},`}`;
+    return [{ text: head + text }, ...bins.map((hex) => ({ bin: (eio === 3 ? '04' : '') + hex }))];
+}
+
+/* Publishes a vector and checks what each client got before the marker.  They
+ * have read all by then, so that the next one finds no output waiting (volatile). */
+async function replay(vector) {
+    const { redis, clients } = await world();
+    const receivers = await redis.publish(vector.channel, Buffer.from(vector.payload, 'hex'));
+    assert.ok(receivers <= NAMESPACES.length, 'subscribed to it twice');
+    const groups = await Promise.all(
+        NAMESPACES.map((nsp) => heard(redis, clients.filter((one) => one.nsp === nsp), { nsp }))
+    );
+    groups.flat().forEach((events, index) => {
+        const one = clients[index];
+        const got = events.map((event) => event.frames);
+        const expected = isFor(vector, one) ? [framesOf(vector, one.eio)] : [];
+        const where = `${vector.name} to EIO${one.eio} user "${one.uid}" in ${one.nsp}`;
+        assert.deepStrictEqual(got, expected, where + util.inspect({ got, expected }, { depth: 4 }));
+    });
+}
+
+async function replayAll(list) {
+    const errors = [];
+    for (const vector of list) await replay(vector).catch((error) => errors.push(error.message.slice(0, 1500)));
+    assert.strictEqual(errors.length, 0, errors.join('\n'));
+}
+
+for (const producer of new Set(vectors.map((one) => one.producer))) {
+    const list = vectors.filter((one) => one.producer === producer);
+    test(`${list.length} messages of ${producer}`, () => replayAll(list));
+}
