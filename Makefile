@@ -25,7 +25,7 @@ endif
 # Hardening; a sanitizer build leaves it out, for fortified calls hide bugs from ASan.
 AXR_HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
 AXR_HARDEN_LD ?= -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
-AXR_CFLAGS := -std=gnu11 -fPIE -Iinclude $(PKG_CFLAGS) -DAXR_VERSION='"$(VERSION)"' \
+AXR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIE -Iinclude $(PKG_CFLAGS) -DAXR_VERSION='"$(VERSION)"' \
               -DAXR_SYSCONFDIR='"$(SYSCONFDIR)"' $(AXR_WARN)
 
 SRCS       := $(shell find src -name '*.c' | LC_ALL=C sort)
