@@ -29,10 +29,20 @@ struct run {
 
 /* Room for exactly n bytes at the end of the log, contiguous.  Returns where
  * to write them and fills *run with no reference of its own: it is valid until
- * the next call on this log unless it is pushed to a queue.  NULL without memory. */
+ * the next call on this log unless run_ref or outq_push takes one.  NULL without
+ * memory. */
 uint8_t *chunklog_reserve(struct chunklog *log, size_t n, struct run *run);
+/* Gives back what was not needed: run, just reserved, is n bytes long. */
+void chunklog_unreserve(struct chunklog *log, struct run *run, size_t n);
 int chunklog_put(struct chunklog *log, const void *bytes, size_t n, struct run *run);
+
+/* Lets go of a block that was made for one large frame, if that is the newest. */
+void chunklog_trim(struct chunklog *log);
 void chunklog_clear(struct chunklog *log);
+
+/* A reference more, and one less (run is empty after that). */
+void run_ref(const struct run *run);
+void run_unref(struct run *run);
 
 /* A client's output: runs in order.  Zero-initialised is empty and holds no
  * memory; one run is held inline. */
