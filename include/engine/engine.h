@@ -91,9 +91,9 @@ void engine_stop_listening(struct engine *engine);
 size_t engine_connections(const struct engine *engine);
 size_t engine_sessions(const struct engine *engine);
 
-/* Closes every session with WebSocket code 1001, spread evenly over within_ms;
- * connections that are still in their HTTP head at once.  done is called from
- * the loop when none is left. */
+/* Closes every session with WebSocket code 1001, spread over within_ms (evenly,
+ * but at most 100 ms apart); connections that are still in their HTTP head at
+ * once.  done is called from the loop when none is left; it may free the engine. */
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
 
 /* --- one session --- */
@@ -144,7 +144,9 @@ void engine_fan_end(struct engine_fan *fan);
 /* Queues a text message (Socket.IO packet after the "4") for one session. */
 int session_send(struct session *session, struct slice text);
 
-/* Writes out what has been queued, a slice of the clients at a time, from the
- * loop.  Called by itself; a caller need not. */
+/* Writes out what has been queued, now, for a slice of the clients; the loop goes
+ * on with the rest.  It comes by itself on the loop's next turn: to be called
+ * where that would be late, as after a batch of broadcasts. */
+void engine_flush(struct engine *engine);
 
 #endif

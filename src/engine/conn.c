@@ -1,0 +1,386 @@
+/* conn - one connection: its input until it is upgraded, its output always. */
+#include "base/clock.h"
+#include "codec/ws.h"
+#include "engine/state.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define IOV_RUNS      64  /* runs in one sendmsg */
+#define PINGS_BLOCKED 100 /* pings taken from a client that does not read its pongs */
+
+static void on_ready(evutil_socket_t fd, short what, void *arg);
+
+/* --- lists --- */
+
+static void conn_link(struct conn **head, struct conn *conn)
+{
+    conn->next = *head;
+    conn->prev = head;
+    if (*head != NULL)
+        (*head)->prev = &conn->next;
+    *head = conn;
+}
+
+static void conn_unlink(struct conn *conn)
+{
+    *conn->prev = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+}
+
+static void conn_dirty(struct conn *conn)
+{
+    struct engine *engine = conn->engine;
+
+    if (conn->dirty)
+        return;
+    conn->dirty = 1;
+    conn->dirty_next = NULL;
+    *engine->dirty_tail = conn;
+    engine->dirty_tail = &conn->dirty_next;
+    engine_flush_later(engine);
+}
+
+/* --- life --- */
+
+int conn_accept(struct engine *engine, int fd)
+{
+    struct conn *conn = calloc(1, sizeof(*conn));
+
+    if (conn == NULL)
+        return -1;
+    conn->engine = engine;
+    conn->state = CONN_HTTP;
+    event_assign(&conn->ev, engine->base, fd, EV_READ | EV_PERSIST, on_ready, conn);
+    if (event_add(&conn->ev, NULL) < 0) {
+        free(conn);
+        return -1;
+    }
+    conn_link(&engine->conns, conn);
+    engine->nconns++;
+    wheel_set(engine->conn_wheel, &conn->timer, clock_ms() + HEAD_MS);
+    return 0;
+}
+
+static void conn_free_head(struct conn *conn)
+{
+    if (conn->head != NULL)
+        buf_free(conn->head);
+    free(conn->head);
+    conn->head = NULL;
+}
+
+/* The session's end is told exactly once, whatever ended it. */
+static void conn_drop_session(struct conn *conn, enum engine_close why)
+{
+    struct session *session = conn->session;
+
+    conn->session = NULL;
+    if (session != NULL)
+        session_end(session, why);
+}
+
+void conn_kill(struct conn *conn, enum engine_close why, int abort)
+{
+    struct engine *engine = conn->engine;
+    int fd = event_get_fd(&conn->ev);
+
+    if (conn->state == CONN_DEAD)
+        return;
+    conn->state = CONN_DEAD;
+    if (conn->doomed)
+        why = (enum engine_close)conn->doom_why;
+    if (abort) {
+        struct linger reset = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    }
+    event_del(&conn->ev);
+    close(fd);
+    wheel_unset(engine->conn_wheel, &conn->timer);
+    outq_clear(&conn->out);
+    conn_free_head(conn);
+    conn_unlink(conn);
+    conn_link(&engine->dead, conn);
+    engine->nconns--;
+    /* Freed on a later turn: our caller may still be using it. */
+    engine_flush_later(engine);
+    conn_drop_session(conn, why);
+    engine_conn_gone(engine);
+}
+
+void conn_free(struct conn *conn)
+{
+    wsin_free(&conn->wsin);
+    free(conn);
+}
+
+/* --- output --- */
+
+static void conn_wait(struct conn *conn, int for_write)
+{
+    struct engine *engine = conn->engine;
+    short what = EV_READ | EV_PERSIST | (for_write ? EV_WRITE : 0);
+    int fd = event_get_fd(&conn->ev);
+
+    event_del(&conn->ev);
+    event_assign(&conn->ev, engine->base, fd, what, on_ready, conn);
+    event_add(&conn->ev, NULL);
+}
+
+static void conn_set_blocked(struct conn *conn)
+{
+    uint64_t now = clock_ms();
+
+    if (conn->blocked)
+        return;
+    conn->blocked = 1;
+    conn->pings_blocked = 0;
+    conn->stall_since_ms = now;
+    conn->stall_bytes = conn->out.bytes;
+    conn_wait(conn, 1);
+    if (conn->state == CONN_WEBSOCKET)
+        wheel_set(conn->engine->conn_wheel, &conn->timer,
+                  now + conn->engine->options.send_timeout_ms);
+}
+
+static void conn_set_flowing(struct conn *conn)
+{
+    if (!conn->blocked)
+        return;
+    conn->blocked = 0;
+    conn_wait(conn, 0);
+    if (conn->state == CONN_WEBSOCKET)
+        wheel_unset(conn->engine->conn_wheel, &conn->timer);
+}
+
+/* n bytes have left: what waits now may have begun to wait later. */
+static void conn_progress(struct conn *conn, size_t n)
+{
+    if (!conn->blocked)
+        return;
+    if (n < conn->stall_bytes) {
+        conn->stall_bytes -= (uint32_t)n;
+        return;
+    }
+    conn->stall_since_ms = clock_ms();
+    conn->stall_bytes = conn->out.bytes;
+}
+
+static void conn_sent_all(struct conn *conn)
+{
+    conn_set_flowing(conn);
+    if (conn->state == CONN_LINGER && !conn->fin_sent) {
+        conn->fin_sent = 1;
+        shutdown(event_get_fd(&conn->ev), SHUT_WR);
+    }
+}
+
+/* Returns 0, or -1 if the connection is broken. */
+static int conn_write(struct conn *conn)
+{
+    struct iovec iov[IOV_RUNS];
+
+    while (conn->out.bytes > 0) {
+        struct msghdr msg = {.msg_iov = iov};
+        ssize_t n;
+        msg.msg_iovlen = (size_t)outq_iov(&conn->out, iov, IOV_RUNS);
+        n = sendmsg(event_get_fd(&conn->ev), &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
+            conn_set_blocked(conn);
+            return 0;
+        }
+        if (n < 0)
+            return -1;
+        outq_consume(&conn->out, (size_t)n);
+        conn_progress(conn, (size_t)n);
+    }
+    conn_sent_all(conn);
+    return 0;
+}
+
+void conn_flush(struct conn *conn)
+{
+    if (conn->doomed)
+        conn_kill(conn, (enum engine_close)conn->doom_why, 1);
+    else if (conn_write(conn) < 0)
+        conn_kill(conn, CLOSE_CLIENT, 0);
+}
+
+int conn_doom(struct conn *conn, enum engine_close why)
+{
+    if (!conn->doomed) {
+        conn->doomed = 1;
+        conn->doom_why = (uint8_t)why;
+        conn_dirty(conn);
+    }
+    return -1;
+}
+
+int conn_push(struct conn *conn, const struct run *run)
+{
+    size_t limit = conn->engine->options.send_buffer;
+
+    if (conn->state == CONN_DEAD || conn->doomed)
+        return -1;
+    if (conn->out.bytes > 0 && conn->out.bytes + (size_t)run->len > limit) {
+        /* It may wait only for us: ask the kernel before blaming the client. */
+        if (!conn->blocked && conn_write(conn) < 0)
+            return conn_doom(conn, CLOSE_CLIENT);
+        if (conn->out.bytes > 0 && conn->out.bytes + (size_t)run->len > limit)
+            return conn_doom(conn, CLOSE_SEND_BUFFER);
+    }
+    if (outq_push(&conn->out, run) < 0)
+        return conn_doom(conn, CLOSE_NO_MEMORY);
+    if (!conn->blocked) /* else the kernel tells when */
+        conn_dirty(conn);
+    return 0;
+}
+
+int conn_put(struct conn *conn, const void *bytes, size_t len)
+{
+    struct run run;
+
+    if (chunklog_put(&conn->engine->private_log, bytes, len, &run) < 0)
+        return conn_doom(conn, CLOSE_NO_MEMORY);
+    return conn_push(conn, &run);
+}
+
+int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t len)
+{
+    struct run run;
+    uint8_t header[WS_HEADER_MAX];
+    size_t n = ws_header_encode(header, (enum ws_opcode)opcode, len);
+    uint8_t *dst = chunklog_reserve(&conn->engine->private_log, n + len, &run);
+
+    if (dst == NULL)
+        return conn_doom(conn, CLOSE_NO_MEMORY);
+    memcpy(dst, header, n);
+    if (len > 0)
+        memcpy(dst + n, payload, len);
+    return conn_push(conn, &run);
+}
+
+int conn_ping(struct conn *conn)
+{
+    if (!conn->blocked)
+        return 0;
+    return ++conn->pings_blocked > PINGS_BLOCKED ? -1 : 0;
+}
+
+/* --- the end --- */
+
+void conn_linger(struct conn *conn)
+{
+    if (conn->state == CONN_DEAD)
+        return;
+    conn->state = CONN_LINGER;
+    wheel_set(conn->engine->conn_wheel, &conn->timer, clock_ms() + LINGER_MS);
+    if (conn->out.bytes == 0)
+        conn_sent_all(conn);
+}
+
+void conn_finish(struct conn *conn, enum engine_close why)
+{
+    conn_linger(conn);
+    conn_drop_session(conn, why);
+}
+
+void conn_close(struct conn *conn, int code, enum engine_close why)
+{
+    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+
+    if (conn->state != CONN_WEBSOCKET)
+        return;
+    if (conn_put_frame(conn, WS_CLOSE, payload, code == WS_CLOSE_NONE ? 0 : 2) < 0)
+        return;
+    conn_finish(conn, why);
+}
+
+void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
+{
+    struct conn *conn = (struct conn *)(void *)((char *)entry - offsetof(struct conn, timer));
+    struct engine *engine = arg;
+    uint64_t due_ms;
+
+    if (conn->state == CONN_HTTP && conn->head != NULL) {
+        request_refuse(conn, 408);
+        return;
+    }
+    if (conn->state == CONN_WEBSOCKET && conn->blocked) {
+        due_ms = conn->stall_since_ms + engine->options.send_timeout_ms;
+        if (due_ms > now_ms) {
+            wheel_set(engine->conn_wheel, entry, due_ms);
+            return;
+        }
+        conn_kill(conn, CLOSE_SEND_TIMEOUT, 1);
+        return;
+    }
+    conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
+}
+
+/* --- input --- */
+
+/* Parses what there is of a head: straight from the read buffer, or joined to
+ * what came before. */
+static void conn_head(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+    static struct http_request req; /* 8 KB; one process, one thread, no reentry */
+    size_t scanned = conn->head_scanned;
+    long used;
+
+    if (conn->head != NULL) {
+        if (buf_put(conn->head, bytes, len) < 0) {
+            conn_kill(conn, CLOSE_NO_MEMORY, 1);
+            return;
+        }
+        bytes = conn->head->data;
+        len = conn->head->len;
+    }
+    used = http_parse(&req, (const char *)bytes, len, &conn->engine->options.http, &scanned);
+    conn->head_scanned = (uint32_t)scanned;
+    if (used < 0) {
+        request_refuse(conn, (int)-used);
+    } else if (used > 0) {
+        request_serve(conn, &req, bytes + used, len - (size_t)used);
+    } else if (conn->head == NULL) {
+        conn->head = calloc(1, sizeof(*conn->head));
+        if (conn->head == NULL || buf_put(conn->head, bytes, len) < 0)
+            conn_kill(conn, CLOSE_NO_MEMORY, 1);
+        return;
+    }
+    if (used != 0)
+        conn_free_head(conn);
+}
+
+static void conn_read(struct conn *conn)
+{
+    uint8_t *input = conn->engine->input;
+    ssize_t n = recv(event_get_fd(&conn->ev), input, INPUT_BYTES, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n <= 0)
+        conn_kill(conn, CLOSE_CLIENT, 0);
+    else if (conn->state == CONN_HTTP)
+        conn_head(conn, input, (size_t)n);
+    else if (conn->state == CONN_WEBSOCKET)
+        wsin_feed(conn, input, (size_t)n);
+    /* CONN_LINGER: it is read so that closing does not reset what we sent. */
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+
+    (void)fd;
+    if (what & EV_WRITE)
+        conn_flush(conn);
+    if ((what & EV_READ) && conn->state != CONN_DEAD)
+        conn_read(conn);
+}

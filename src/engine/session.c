@@ -1,0 +1,331 @@
+/* session - one Engine.IO session: ids, handshake, heartbeats, deadlines. */
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/rand.h"
+#include "base/siphash.h"
+#include "codec/ws.h"
+#include "engine/state.h"
+
+#include <stdlib.h>
+
+/* --- the table of sessions --- */
+
+static int slots_grow(struct engine *engine)
+{
+    uint32_t n = engine->nslots ? engine->nslots * 2 : 64;
+    struct slot *slots = realloc(engine->slots, n * sizeof(*slots));
+
+    if (slots == NULL)
+        return -1;
+    for (uint32_t i = n; i-- > engine->nslots;) {
+        slots[i] = (struct slot){.serial = 1, .next_free = engine->free_slot};
+        engine->free_slot = i;
+    }
+    engine->slots = slots;
+    engine->nslots = n;
+    return 0;
+}
+
+struct session *session_new(struct conn *conn, enum eio_version version, int base64)
+{
+    struct engine *engine = conn->engine;
+    struct session *session;
+    struct slot *slot;
+
+    if (engine->free_slot == UINT32_MAX && slots_grow(engine) < 0)
+        return NULL;
+    if ((session = calloc(1, sizeof(*session))) == NULL)
+        return NULL;
+    slot = &engine->slots[engine->free_slot];
+    session->engine = engine;
+    session->conn = conn;
+    session->index = engine->free_slot;
+    session->serial = slot->serial;
+    session->version = (uint8_t)version;
+    session->encoding =
+        version == EIO4 ? (base64 ? ENC_WS4_BASE64 : ENC_WS4) : (base64 ? ENC_WS3_BASE64 : ENC_WS3);
+    rand_bytes(session->random, sizeof(session->random));
+    engine->free_slot = slot->next_free;
+    slot->session = session;
+    engine->nsessions++;
+    return session;
+}
+
+void session_end(struct session *session, enum engine_close why)
+{
+    struct engine *engine = session->engine;
+    struct slot *slot = &engine->slots[session->index];
+    int was_in = session->nsp == NSP_JOINED || session->nsp == NSP_JOINING;
+
+    session->nsp = NSP_LEFT;
+    wheel_unset(engine->session_wheel, &session->timer);
+    slot->session = NULL;
+    slot->serial++;
+    slot->next_free = engine->free_slot;
+    engine->free_slot = session->index;
+    engine->nsessions--;
+    if (session->data != NULL) {
+        if (was_in)
+            engine->app->left(session, engine->arg);
+        engine->app->closed(session, why, engine->arg);
+    }
+    free(session);
+}
+
+/* --- ids --- */
+
+static void put_be(uint8_t *dst, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        dst[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
+}
+
+static uint32_t get_be32(const uint8_t *src)
+{
+    return (uint32_t)src[0] << 24 | (uint32_t)src[1] << 16 | (uint32_t)src[2] << 8 | src[3];
+}
+
+/* 128 random bits, then where the session lives: worker slot (1 byte), its
+ * generation (3), index (4). */
+size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1])
+{
+    uint8_t raw[24];
+    size_t n;
+
+    memcpy(raw, session->random, 16);
+    put_be(raw + 16, session->engine->options.slot, 1);
+    put_be(raw + 17, session->engine->options.generation, 3);
+    put_be(raw + 20, session->index, 4);
+    n = base64url_encode(dst, raw, sizeof(raw));
+    dst[n] = '\0';
+    return n;
+}
+
+/* Index (4), worker slot (1), generation (2) and 64 bits of a keyed hash of the
+ * session id and the count of joins: not kept, made again when asked for, and
+ * it gives nothing of the session id away. */
+static void sio_sid_raw(const struct session *session, uint8_t raw[15])
+{
+    uint8_t from[18];
+
+    memcpy(from, session->random, 16);
+    put_be(from + 16, session->joins, 2);
+    put_be(raw, session->index, 4);
+    put_be(raw + 4, session->engine->options.slot, 1);
+    put_be(raw + 5, session->engine->options.generation, 2);
+    put_be(raw + 7, siphash(session->engine->sid_key, from, sizeof(from)), 8);
+}
+
+size_t session_sio_sid(const struct session *session, char dst[SIO_SID_MAX])
+{
+    char sid[ENGINE_SID_LEN + 1];
+    size_t n = 0, nsp_len = strlen(session->engine->options.nsp);
+    uint8_t raw[15];
+
+    if (session->version == EIO4) {
+        sio_sid_raw(session, raw);
+        return base64url_encode(dst, raw, sizeof(raw));
+    }
+    session_sid(session, sid);
+    if (nsp_len > 1) { /* the client of "/" goes by the engine's id alone */
+        memcpy(dst, session->engine->options.nsp, nsp_len);
+        dst[nsp_len] = '#';
+        n = nsp_len + 1;
+    }
+    memcpy(dst + n, sid, ENGINE_SID_LEN);
+    return n + ENGINE_SID_LEN;
+}
+
+struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
+{
+    uint8_t raw[24];
+    char own[SIO_SID_MAX];
+    struct session *session;
+    uint32_t index;
+
+    if (sid.len == SIO_SID_LEN && base64_decode(raw, sid.ptr, sid.len) == 15)
+        index = get_be32(raw);
+    else if (sid.len >= ENGINE_SID_LEN &&
+             base64_decode(raw, sid.ptr + sid.len - ENGINE_SID_LEN, ENGINE_SID_LEN) == 24)
+        index = get_be32(raw + 20);
+    else
+        return NULL;
+    if (index >= engine->nslots || (session = engine->slots[index].session) == NULL ||
+        session->nsp != NSP_JOINED)
+        return NULL;
+    return slice_eq((struct slice){own, session_sio_sid(session, own)}, sid) ? session : NULL;
+}
+
+uint64_t session_handle(const struct session *session)
+{
+    return (uint64_t)session->serial << 32 | session->index;
+}
+
+void *session_data(const struct session *session)
+{
+    return session->data;
+}
+
+enum eio_version session_version(const struct session *session)
+{
+    return (enum eio_version)session->version;
+}
+
+int session_joined(const struct session *session)
+{
+    return session->nsp == NSP_JOINED;
+}
+
+/* --- deadlines --- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return b != 0 && b < a ? b : a;
+}
+
+void session_rearm(struct session *session)
+{
+    uint64_t due = earlier(session->heartbeat_due_ms, session->connect_due_ms);
+
+    wheel_set(session->engine->session_wheel, &session->timer,
+              earlier(due, session->expire_due_ms));
+}
+
+/* EIO3: the client pings, EIO4: the server does. */
+static void heartbeat_start(struct session *session)
+{
+    const struct engine_options *options = &session->engine->options;
+
+    session->ping_sent = 0;
+    session->heartbeat_due_ms = clock_ms() + options->ping_interval_ms;
+    if (session->version == EIO3)
+        session->heartbeat_due_ms += options->ping_timeout_ms;
+}
+
+/* Returns 0, or -1 when the session has been closed. */
+static int heartbeat_beat(struct session *session, uint64_t now_ms)
+{
+    if (session->version == EIO3 || session->ping_sent) {
+        conn_close(session->conn, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
+        return -1;
+    }
+    session->ping_sent = 1;
+    session->heartbeat_due_ms = now_ms + session->engine->options.ping_timeout_ms;
+    conn_put_frame(session->conn, WS_TEXT, "2", 1);
+    return 0;
+}
+
+void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
+{
+    struct session *session =
+        (struct session *)(void *)((char *)entry - offsetof(struct session, timer));
+
+    (void)arg;
+    if (session->expire_due_ms != 0 && session->expire_due_ms <= now_ms) {
+        session_disconnect(session, CLOSE_EXPIRED);
+        return;
+    }
+    if (session->connect_due_ms != 0 && session->connect_due_ms <= now_ms) {
+        conn_close(session->conn, WS_CLOSE_NONE, CLOSE_CONNECT_TIMEOUT);
+        return;
+    }
+    if (session->heartbeat_due_ms <= now_ms && heartbeat_beat(session, now_ms) < 0)
+        return;
+    session_rearm(session);
+}
+
+void session_expire(struct session *session, uint64_t at_ms)
+{
+    session->expire_due_ms = at_ms;
+    session_rearm(session);
+}
+
+/* --- packets --- */
+
+int session_put_scratch(struct session *session)
+{
+    struct buf *scratch = &session->engine->scratch;
+
+    if (scratch->failed)
+        return conn_doom(session->conn, CLOSE_NO_MEMORY);
+    return conn_put_frame(session->conn, WS_TEXT, scratch->data, scratch->len);
+}
+
+void session_start(struct session *session, const struct http_request *req,
+                   const struct sockaddr *peer)
+{
+    struct engine *engine = session->engine;
+    const struct engine_options *options = &engine->options;
+    char sid[ENGINE_SID_LEN + 1];
+    struct eio_open open = {sid, 0, options->ping_interval_ms, options->ping_timeout_ms,
+                            options->max_payload};
+
+    session_sid(session, sid);
+    heartbeat_start(session);
+    session->connect_due_ms = clock_ms() + options->connect_timeout_ms;
+    session_rearm(session);
+    buf_reset(&engine->scratch);
+    eio_put_open(&engine->scratch, &open);
+    session_put_scratch(session);
+    if ((session->data = engine->app->opened(session, req, peer, engine->arg)) == NULL) {
+        conn_kill(session->conn, CLOSE_NO_MEMORY, 0);
+        return;
+    }
+    packet_started(session);
+}
+
+static void on_ping(struct session *session, struct slice data)
+{
+    struct buf *scratch = &session->engine->scratch;
+
+    heartbeat_start(session);
+    session_rearm(session);
+    buf_reset(scratch);
+    buf_putc(scratch, '3');
+    if (slice_eq(data, SLICE("probe")))
+        buf_put(scratch, data.ptr, data.len);
+    session_put_scratch(session);
+}
+
+void session_input(struct session *session, int binary, struct slice payload)
+{
+    struct conn *conn = session->conn;
+    struct buf decoded = {0};
+    struct eio_packet packet;
+
+    if (eio_decode(&packet, (enum eio_version)session->version, binary, payload, &decoded) < 0) {
+        conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        goto out;
+    }
+    switch (packet.type) {
+    case EIO_CLOSE:
+        conn_close(conn, WS_CLOSE_NONE, CLOSE_CLIENT);
+        break;
+    case EIO_PING:
+        if (session->version == EIO3)
+            on_ping(session, packet.data);
+        else
+            conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        break;
+    case EIO_PONG:
+        if (session->version == EIO3) {
+            conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        } else if (session->ping_sent) {
+            heartbeat_start(session);
+            session_rearm(session);
+        }
+        break;
+    case EIO_MESSAGE:
+        if (packet.binary)
+            packet_binary(session);
+        else
+            packet_text(session, packet.data);
+        break;
+    case EIO_OPEN:
+    case EIO_UPGRADE:
+    case EIO_NOOP:
+        break; /* ignored, as Engine.IO does */
+    }
+out:
+    buf_free(&decoded);
+}

@@ -1,0 +1,587 @@
+/* The engine on a loopback listener, with an application that lets everybody in
+ * and a raw client in the same thread: what is sent when. */
+#include "engine/engine.h"
+
+#include "base/clock.h"
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAIT_MS 10000
+
+static struct event_base *base;
+static struct engine *engine;
+static int port, verdict, connects, lefts, closes, packets, drained;
+static enum engine_close last_why;
+static struct session *last;
+
+static void *on_opened(struct session *session, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    return session;
+}
+
+static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    (void)packet;
+    (void)arg;
+    connects++;
+    last = session;
+    if (verdict > 0)
+        session_accept(session);
+    else if (verdict < 0)
+        session_refuse(session, "no", "token_missing");
+}
+
+static void on_left(struct session *session, void *arg)
+{
+    (void)session;
+    (void)arg;
+    lefts++;
+}
+
+static void on_packet(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    (void)session;
+    (void)packet;
+    (void)arg;
+    packets++;
+}
+
+static void on_closed(struct session *session, enum engine_close why, void *arg)
+{
+    (void)session;
+    (void)arg;
+    closes++;
+    last_why = why;
+}
+
+static void on_drained(void *arg)
+{
+    (void)arg;
+    drained = 1;
+}
+
+static const struct engine_app app = {on_opened, on_connect, on_left, on_packet, on_closed};
+
+static void engine_up(const char *nsp)
+{
+    static char *origins[] = {(char *)(uintptr_t) "https://app.example", NULL};
+    struct engine_options options = {
+        .path = "/notifications/",
+        .nsp = nsp,
+        .ping_interval_ms = 200,
+        .ping_timeout_ms = 150,
+        .connect_timeout_ms = 300,
+        .max_payload = 100000,
+        .websocket = 1,
+        .allow_eio3 = 1,
+        .http = {16384, 100},
+        .connections_max = 100,
+        .send_buffer = 1 << 20,
+        .send_timeout_ms = 300,
+        .slot = 1,
+        .generation = 2,
+        .origins = origins,
+    };
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    socklen_t len = sizeof(addr);
+    static int fd = -1;
+
+    if (fd >= 0)
+        close(fd);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 100) < 0)
+        perror("bind");
+    getsockname(fd, (struct sockaddr *)&addr, &len);
+    port = ntohs(addr.sin_port);
+    engine = engine_new(base, &options, &app, NULL);
+    engine_listen(engine, fd);
+    verdict = 1;
+    connects = lefts = closes = packets = drained = 0;
+}
+
+/* --- a client --- */
+
+static int dial(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+        perror("connect");
+    return fd;
+}
+
+/* Reads exactly n bytes while the engine runs.  Returns what came before the end. */
+static size_t take(int fd, void *dst, size_t n)
+{
+    uint64_t end = clock_ms() + WAIT_MS;
+    size_t got = 0;
+
+    while (got < n && clock_ms() < end) {
+        ssize_t r = recv(fd, (char *)dst + got, n - got, MSG_DONTWAIT);
+        if (r > 0)
+            got += (size_t)r;
+        else if (r == 0 || (errno != EAGAIN && errno != EINTR))
+            break;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    return got;
+}
+
+static void pump(const int *until)
+{
+    for (uint64_t end = clock_ms() + WAIT_MS; !*until && clock_ms() < end;)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void put(int fd, const void *bytes, size_t n)
+{
+    if (send(fd, bytes, n, MSG_NOSIGNAL) != (ssize_t)n)
+        perror("send");
+}
+
+/* One masked frame (mask 0). */
+static void put_frame(int fd, int first, const void *payload, size_t n)
+{
+    unsigned char frame[70000];
+    size_t at = 0;
+
+    frame[at++] = (unsigned char)first;
+    if (n < 126) {
+        frame[at++] = (unsigned char)(0x80 | n);
+    } else {
+        frame[at++] = 0x80 | 126;
+        frame[at++] = (unsigned char)(n >> 8);
+        frame[at++] = (unsigned char)n;
+    }
+    memset(frame + at, 0, 4);
+    memcpy(frame + at + 4, payload, n);
+    put(fd, frame, at + 4 + n);
+}
+
+static void put_text(int fd, const char *text)
+{
+    put_frame(fd, 0x81, text, strlen(text));
+}
+
+/* The next frame as "T:text", "B:hex", "C:code", or "EOF". */
+static const char *frame(int fd)
+{
+    static char out[70000];
+    unsigned char head[2], ext[2], body[65536];
+    size_t n;
+
+    if (take(fd, head, 2) < 2)
+        return "EOF";
+    n = head[1];
+    if (n == 126) {
+        take(fd, ext, 2);
+        n = (size_t)ext[0] << 8 | ext[1];
+    }
+    if (take(fd, body, n) < n)
+        return "cut off";
+    if (head[0] == 0x81)
+        snprintf(out, sizeof(out), "T:%.*s", (int)n, (char *)body);
+    else if (head[0] == 0x88)
+        snprintf(out, sizeof(out), "C:%d", n >= 2 ? body[0] << 8 | body[1] : 0);
+    else if (head[0] == 0x8a)
+        snprintf(out, sizeof(out), "P:%.*s", (int)n, (char *)body);
+    else {
+        strcpy(out, head[0] == 0x82 ? "B:" : "?:");
+        for (size_t i = 0; i < n; i++)
+            sprintf(out + 2 + 2 * i, "%02x", body[i]);
+    }
+    return out;
+}
+
+static const char *upgrade(int fd, const char *query, const char *extra)
+{
+    static char reply[4096];
+    char request[1024];
+    size_t n = 0;
+    int len = snprintf(request, sizeof(request),
+                       "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
+                       "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
+                       query, extra);
+
+    put(fd, request, (size_t)len);
+    do {
+        if (take(fd, reply + n, 1) < 1)
+            break;
+        n++;
+    } while (n < sizeof(reply) - 1 && (n < 4 || memcmp(reply + n - 4, "\r\n\r\n", 4) != 0));
+    reply[n] = '\0';
+    return reply;
+}
+
+static int client(const char *query)
+{
+    int fd = dial();
+    const char *open;
+
+    if (strncmp(upgrade(fd, query, ""), "HTTP/1.1 101 ", 13) != 0)
+        ok(0, "upgrade");
+    open = frame(fd);
+    ok(strncmp(open, "T:0{\"sid\":\"", 11) == 0 && strstr(open, "\"upgrades\":[],") != NULL,
+       "open packet");
+    return fd;
+}
+
+static int client4(void)
+{
+    int fd = client("EIO=4&transport=websocket");
+
+    put_text(fd, "40/axr,{\"token\":\"x\"}");
+    ok(strncmp(frame(fd), "T:40/axr,{\"sid\":\"", 17) == 0, "connected");
+    return fd;
+}
+
+/* --- the tests --- */
+
+static void test_refusals(void)
+{
+    static const struct {
+        const char *query, *extra, *want;
+    } cases[] = {
+        {"EIO=4&transport=polling", "", "Transport unknown"},
+        {"EIO=4", "", "Transport unknown"},
+        {"EIO=4&transport=websocket&sid=abc", "", "Session ID unknown"},
+        {"EIO=5&transport=websocket", "", "Unsupported protocol version"},
+        {"transport=websocket", "", "Unsupported protocol version"},
+        {"EIO=4&transport=websocket", "Origin: https://evil.example\r\n", "Forbidden"},
+        {"EIO=4&transport=websocket", "Origin: null\r\n", "Forbidden"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char body[64] = "", *length;
+        int fd = dial();
+        const char *head = upgrade(fd, cases[i].query, cases[i].extra);
+        ok(strncmp(head, "HTTP/1.1 400 ", 13) == 0, "400 for %s", cases[i].query);
+        if ((length = strstr(head, "Content-Length: ")) != NULL)
+            take(fd, body, (size_t)atoi(length + 16));
+        is_str(body, cases[i].want, cases[i].query);
+        is_str(frame(fd), "EOF", "and then closed");
+        close(fd);
+    }
+}
+
+static void test_eio4(void)
+{
+    int fd = client4();
+
+    is_int(connects, 1, "asked once");
+    put_text(fd, "42/axr,[\"up\",1]");
+    put_text(fd, "40/nope,");
+    is_str(frame(fd), "T:44/nope,{\"message\":\"Invalid namespace\"}", "other namespace");
+    is_int(packets, 1, "the event reached the application");
+    put_text(fd, "40");
+    ok(strncmp(frame(fd), "T:40{\"sid\":\"", 12) == 0, "the default namespace may be joined");
+    for (int i = 0; i < 3; i++) {
+        is_str(frame(fd), "T:2", "the server pings");
+        put_text(fd, "3");
+    }
+    put_frame(fd, 0x89, "hello", 5);
+    is_str(frame(fd), "P:hello", "a WebSocket ping is answered");
+    put_text(fd, "451-/axr,[\"up\",{\"_placeholder\":true,\"num\":0}]");
+    put_frame(fd, 0x82, "abc", 3);
+    put_text(fd, "41/axr,");
+    put_text(fd, "40/axr,{}");
+    ok(strncmp(frame(fd), "T:40/axr,{\"sid\":\"", 17) == 0, "left and joined again");
+    is_int(lefts, 1, "left once");
+    put_frame(fd, 0x88, "\x03\xe8", 2);
+    is_str(frame(fd), "C:1000", "the close is echoed");
+    is_str(frame(fd), "EOF", "and the connection ends");
+    close(fd);
+    pump(&closes);
+    is_int(last_why, CLOSE_CLIENT, "closed by the client");
+    is_int(lefts, 2, "left again");
+    is_int((int)engine_sessions(engine), 0, "no session is left");
+}
+
+static void test_timeouts(void)
+{
+    int fd = client4();
+
+    is_str(frame(fd), "T:2", "a ping");
+    is_str(frame(fd), "C:0", "no pong: closed without a code");
+    is_int(last_why, CLOSE_PING_TIMEOUT, "ping timeout");
+    close(fd);
+    fd = client("EIO=4&transport=websocket");
+    is_str(frame(fd), "T:2", "a ping");
+    put_text(fd, "3");
+    is_str(frame(fd), "C:0", "nobody asked for the namespace");
+    is_int(last_why, CLOSE_CONNECT_TIMEOUT, "connect timeout");
+    close(fd);
+    fd = client("EIO=3&transport=websocket");
+    is_str(frame(fd), "T:40", "EIO3 is in the default namespace unasked");
+    put_text(fd, "2probe");
+    is_str(frame(fd), "T:3probe", "EIO3 pings");
+    is_str(frame(fd), "C:0", "which does not stop the connect timeout");
+    is_int(last_why, CLOSE_CONNECT_TIMEOUT, "connect timeout");
+    close(fd);
+}
+
+static void test_faults(void)
+{
+    static const struct {
+        const char *query, *text, *want, *name;
+    } cases[] = {
+        {"EIO=4&transport=websocket", "2", "C:0", "EIO4 ping from the client"},
+        {"EIO=4&transport=websocket", "", "C:0", "empty message"},
+        {"EIO=4&transport=websocket", "4", "C:0", "empty packet"},
+        {"EIO=4&transport=websocket", "9", "C:0", "unknown type"},
+        {"EIO=4&transport=websocket", "42/axr,[\"a\"]", "C:0", "event before joining"},
+        {"EIO=4&transport=websocket", "1", "C:0", "close packet"},
+    };
+    unsigned char masked[] = {0x81, 0x01, '3'}, rsv[] = {0xc1, 0x81, 0, 0, 0, 0, '3'};
+    unsigned char huge[] = {0x82, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xfe, 0, 0, 0, 0};
+    int fd;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        fd = client(cases[i].query);
+        put_text(fd, cases[i].text);
+        is_str(frame(fd), cases[i].want, cases[i].name);
+        close(fd);
+    }
+    fd = client4();
+    put(fd, masked, sizeof(masked));
+    is_str(frame(fd), "C:1002", "unmasked frame");
+    close(fd);
+    fd = client4();
+    put(fd, rsv, sizeof(rsv));
+    is_str(frame(fd), "C:1002", "reserved bit");
+    close(fd);
+    fd = client4();
+    put(fd, huge, sizeof(huge));
+    is_str(frame(fd), "C:1009", "huge frame");
+    is_int(last_why, CLOSE_TOO_BIG, "too big");
+    close(fd);
+    fd = client4();
+    put_frame(fd, 0x81, "4\xff", 2);
+    is_str(frame(fd), "C:1007", "text that is not UTF-8");
+    close(fd);
+    fd = client4();
+    put_frame(fd, 0x01, "4", 1);
+    for (int i = 0; i < 63; i++)
+        put_frame(fd, 0x00, "", 0);
+    is_str(frame(fd), "C:1008", "64 fragments");
+    close(fd);
+    fd = client4();
+    put_text(fd, "451-/axr,[\"up\",{\"_placeholder\":true,\"num\":0}]");
+    put_text(fd, "42/axr,[\"up\"]");
+    is_str(frame(fd), "C:0", "text in place of an attachment");
+    close(fd);
+    fd = client4();
+    put_frame(fd, 0x82, "abc", 3);
+    is_str(frame(fd), "C:0", "binary that nobody announced");
+    close(fd);
+}
+
+/* Frames cut anywhere: the context is lent, kept and given back. */
+static void test_pieces(void)
+{
+    unsigned char frames[4096];
+    size_t n = 0;
+    int fd = client4(), before = packets;
+
+    for (int i = 0; i < 40; i++) {
+        const char *text = "42/axr,[\"up\",\"0123456789\"]";
+        frames[n++] = 0x81;
+        frames[n++] = (unsigned char)(0x80 | strlen(text));
+        memset(frames + n, 0, 4);
+        n += 4;
+        memcpy(frames + n, text, strlen(text));
+        n += strlen(text);
+    }
+    for (size_t at = 0, step = 1; at < n; at += step, step = step % 37 + 1) {
+        put(fd, frames + at, at + step <= n ? step : n - at);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    put_frame(fd, 0x89, "x", 1);
+    is_str(frame(fd), "P:x", "everything before it has been read");
+    is_int(packets - before, 40, "40 messages in odd pieces");
+    close(fd);
+}
+
+static void test_fan(void)
+{
+    struct slice bins[2] = {{"\x01\x02", 2}, {"", 0}};
+    struct engine_fan fan;
+    char sid[SIO_SID_MAX];
+    struct session *s4, *s3;
+    int fd4 = client4(), fd3, fd64;
+
+    s4 = last;
+    fd3 = client("EIO=3&transport=websocket");
+    frame(fd3);
+    put_text(fd3, "40/axr?token=x,");
+    is_str(frame(fd3), "T:40/axr,", "EIO3 joins");
+    s3 = last;
+    fd64 = client("EIO=3&transport=websocket&b64=1");
+    frame(fd64);
+    put_text(fd64, "40/axr");
+    is_str(frame(fd64), "T:40/axr,", "EIO3 without binary joins");
+    engine_fan_begin(engine, &fan, SLICE("[\"m\",1"), NULL, 0, 0);
+    is_int(engine_fan_send(&fan, s4), 1, "queued");
+    is_int(engine_fan_send(&fan, s4), 0, "once");
+    is_int(engine_fan_send(&fan, s3), 1, "queued");
+    engine_fan_end(&fan);
+    engine_fan_begin(engine, &fan, SLICE("[\"b\",0,1"), bins, 2, 0);
+    engine_fan_except(&fan, s4);
+    is_int(engine_fan_send(&fan, s4), 0, "excepted");
+    engine_fan_send(&fan, s3);
+    engine_fan_send(&fan, last);
+    engine_fan_end(&fan);
+    engine_fan_begin(engine, &fan, SLICE("[\"b\",0,1"), bins, 2, 0);
+    engine_fan_send(&fan, s4);
+    engine_fan_end(&fan);
+    is_str(frame(fd4), "T:42/axr,[\"m\",1]", "EIO4 text");
+    is_str(frame(fd3), "T:42/axr,[\"m\",1]", "EIO3 text");
+    is_str(frame(fd4), "T:452-/axr,[\"b\",0,1]", "EIO4 header");
+    is_str(frame(fd4), "B:0102", "EIO4 attachment");
+    is_str(frame(fd4), "B:", "EIO4 empty attachment");
+    is_str(frame(fd3), "T:452-/axr,[\"b\",0,1]", "EIO3 header");
+    is_str(frame(fd3), "B:040102", "EIO3 attachment");
+    is_str(frame(fd3), "B:04", "EIO3 empty attachment");
+    is_str(frame(fd64), "T:452-/axr,[\"b\",0,1]", "base64 header");
+    is_str(frame(fd64), "T:b4AQI=", "base64 attachment");
+    is_str(frame(fd64), "T:b4", "base64 empty attachment");
+    for (int i = 0; i < 2; i++) {
+        struct session *s = i == 0 ? s4 : s3;
+        struct slice name = {sid, session_sio_sid(s, sid)};
+        ok(session_by_sio_sid(engine, name) == s, "found by its Socket.IO id");
+        sid[i == 0 ? 12 : 20] ^= 1;
+        ok(session_by_sio_sid(engine, name) == NULL, "not by another");
+    }
+    ok(session_find(engine, session_handle(s3)) == s3, "found by its handle");
+    ok(session_find(engine, session_handle(s3) + (1ULL << 32)) == NULL, "not by another's");
+    close(fd4);
+    close(fd3);
+    close(fd64);
+}
+
+static void test_stalled(void)
+{
+    static char json[20000];
+    struct engine_fan fan;
+    int small = 4096, fd;
+
+    memset(json, 'x', sizeof(json));
+    memcpy(json, "[\"m\",\"", 6);
+    json[sizeof(json) - 1] = '"';
+    fd = client4();
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    closes = 0;
+    for (int i = 0; i < 30; i++) { /* 600 KB: more than the kernel takes, less than the limit */
+        engine_fan_begin(engine, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 0);
+        is_int(engine_fan_send(&fan, last), 1, "queued");
+        engine_fan_end(&fan);
+    }
+    engine_flush(engine);
+    engine_fan_begin(engine, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 1);
+    is_int(engine_fan_send(&fan, last), 0, "volatile is dropped while output waits");
+    engine_fan_end(&fan);
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_TIMEOUT, "a reader that stalls is cut");
+    close(fd);
+    fd = client4();
+    closes = 0;
+    for (int i = 0; i < 100; i++) {
+        engine_fan_begin(engine, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 0);
+        engine_fan_send(&fan, last);
+        engine_fan_end(&fan);
+    }
+    is_int(closes, 0, "never from inside a fan-out");
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_BUFFER, "too much waits: cut");
+    close(fd);
+}
+
+static void test_refuse_and_drain(void)
+{
+    int fd, fds[3];
+
+    verdict = -1;
+    fd = client("EIO=4&transport=websocket");
+    put_text(fd, "40/axr,{}");
+    is_str(frame(fd), "T:44/axr,{\"message\":\"no\",\"data\":{\"code\":\"token_missing\"}}",
+           "EIO4");
+    is_str(frame(fd), "T:41/axr,", "then a DISCONNECT");
+    is_str(frame(fd), "C:0", "then a close");
+    close(fd);
+    fd = client("EIO=3&transport=websocket");
+    frame(fd);
+    put_text(fd, "40/axr");
+    is_str(frame(fd), "T:44/axr,\"no\"", "EIO3");
+    is_str(frame(fd), "T:41/axr,", "then a DISCONNECT");
+    is_str(frame(fd), "C:0", "then a close");
+    close(fd);
+    is_int(last_why, CLOSE_REFUSED, "refused");
+    verdict = 1;
+    lefts = 0;
+    for (int i = 0; i < 3; i++)
+        fds[i] = client4();
+    session_expire(last, clock_ms() + 20);
+    is_str(frame(fds[2]), "T:41/axr,", "an expired one is told");
+    is_str(frame(fds[2]), "C:0", "and closed");
+    is_int(last_why, CLOSE_EXPIRED, "expired");
+    engine_drain(engine, 1000, on_drained, NULL);
+    is_str(frame(fds[0]), "C:1001", "a drained client is sent away");
+    is_str(frame(fds[1]), "C:1001", "and so is the other");
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    pump(&drained);
+    is_int(drained, 1, "drained");
+    is_int(lefts, 3, "all have left");
+}
+
+static void test_root_namespace(void)
+{
+    int fd;
+
+    engine_up("/");
+    fd = client("EIO=3&transport=websocket");
+    is_str(frame(fd), "T:40", "EIO3 is let into / unasked");
+    is_int(connects, 1, "by the application");
+    close(fd);
+    verdict = -1;
+    fd = client("EIO=3&transport=websocket");
+    is_str(frame(fd), "T:44\"no\"", "or refused, without a 40");
+    is_str(frame(fd), "T:41", "then a DISCONNECT");
+    close(fd);
+    engine_free(&engine);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    base = event_base_new();
+    engine_up("/axr");
+    test_refusals();
+    test_eio4();
+    test_timeouts();
+    test_faults();
+    test_pieces();
+    test_fan();
+    test_stalled();
+    test_refuse_and_drain();
+    engine_free(&engine);
+    test_root_namespace();
+    event_base_free(base);
+    return tap_done();
+}
