@@ -18,36 +18,43 @@ struct event_base;
 struct link;
 
 struct link_ops {
-    /* One whole message.  Return 0, or -1 if it is malformed: then closed() is
-     * called next.  The handler may link_send, but not link_free. */
+    /* One whole message, valid until the handler returns.  Return 0, or -1 if
+     * it is malformed: then closed() is called next.  The handler may link_send,
+     * link_flush and link_read_enable, but not link_free. */
     int (*message)(struct link *link, struct msg *msg, void *arg);
-    /* After a batch of messages, when nothing more can be read now; may be NULL. */
+    /* After a batch of messages: when nothing more can be read now, or the turn
+     * is over, or closed() is next.  May be NULL.  Not link_free here either. */
     void (*batch_end)(struct link *link, void *arg);
     /* The other end has gone, sent a malformed message, or an error came (why
-     * says it in a word or two).  Called once; link_free is allowed here. */
+     * says it in a word or two).  Called once, from the loop, never from within
+     * the functions below; link_free is allowed here.  A link that is not freed
+     * then reads nothing more and refuses to send. */
     void (*closed)(struct link *link, const char *why, void *arg);
 };
 
 struct link_options {
-    size_t message_max; /* bytes of one message */
+    size_t message_max; /* bytes of one message, without its length field */
     size_t queue_max;   /* bytes that may wait to be written */
     size_t turn_bytes;  /* about how much to read before the loop gets its turn */
 };
 
 /* Takes both descriptors (non-blocking, close-on-exec are set here); either may
- * be -1 for a one-way link.  Returns NULL without memory (descriptors stay the
- * caller's). */
+ * be -1 for a one-way link.  Reading is on.  Copies options and ops.  Returns
+ * NULL without memory (descriptors stay the caller's).  SIGPIPE must be ignored.
+ * A link that only writes notices that its reader has gone when it next writes. */
 struct link *link_new(struct event_base *base, int read_fd, int write_fd,
                       const struct link_options *options, const struct link_ops *ops, void *arg);
 
 /* Closes the descriptors and frees; what was queued is lost. */
 void link_free(struct link **link);
 
-/* Queues len bytes of one or more whole messages (copied).  Returns 0, or -1
- * when the queue is full or memory is out. */
+/* Queues len bytes of one or more whole messages (copied); they leave at the end
+ * of this turn of the loop.  Returns 0, or -1 when the queue is full, memory is
+ * out or the link is closed; then nothing of them is queued. */
 int link_send(struct link *link, const void *messages, size_t len);
 
-/* Writes what it can now.  0 if the queue is empty, 1 if some is left, -1 on error. */
+/* Writes what it can now.  0 if the queue is empty, 1 if some is left, -1 on an
+ * error or a closed link (closed() then comes from the loop, if it has not yet). */
 int link_flush(struct link *link);
 
 /* Bytes waiting, and since when (clock_ms of the last progress while not empty; 0
@@ -55,7 +62,8 @@ int link_flush(struct link *link);
 size_t link_queued(const struct link *link);
 uint64_t link_stalled_since(const struct link *link);
 
-/* Stops reading (0) or goes on (1). */
+/* Stops reading (0) or goes on (1); in a handler it holds from the next message
+ * on.  While it is off nobody notices that the other end has gone. */
 void link_read_enable(struct link *link, int on);
 
 #endif

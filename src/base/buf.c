@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define CAP_MIN_BYTES 64
+#define LEN_MAX_BYTES (SIZE_MAX / 4) /* doubling a capacity cannot overflow */
 
 uint8_t *buf_reserve(struct buf *buf, size_t n)
 {
@@ -17,7 +18,7 @@ uint8_t *buf_reserve(struct buf *buf, size_t n)
         return NULL;
     if (buf->data != NULL && n <= buf->cap - buf->len)
         return buf->data + buf->len;
-    if (n > SIZE_MAX / 2 - buf->len)
+    if (n > LEN_MAX_BYTES - buf->len)
         goto fail;
     while (cap < buf->len + n)
         cap *= 2;

@@ -173,7 +173,8 @@ static void line_put_char(struct line *line, const char *text, size_t n, uint32_
         else
             line_put(line, text, n);
     } else if (n > 0 && json) {
-        line_put(line, shown, (size_t)snprintf(shown, sizeof(shown), "\\u%04x", point & 0xffff));
+        snprintf(shown, sizeof(shown), "\\u%04x", point & 0xffff);
+        line_puts(line, shown);
     } else {
         size_t i = 0, slashes = json ? 2 : 1;
 
