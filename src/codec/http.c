@@ -87,7 +87,7 @@ static long skip_empty_lines(const char *bytes, size_t len)
 
     while (at + 1 < len && bytes[at] == '\r' && bytes[at + 1] == '\n')
         at += 2;
-    return at > 2 * EMPTY_LINES_MAX ? -400 : (long)at;
+    return at / 2 > EMPTY_LINES_MAX ? -400 : (long)at;
 }
 
 /* Looks at the bytes from *scanned on, each once.  Returns the length of the
@@ -287,7 +287,8 @@ long http_parse(struct http_request *req, const char *bytes, size_t len,
         return rest.len > 0 && memchr(rest.ptr, '\n', rest.len) == NULL ? -414 : -431;
     }
     rest.len = (size_t)(end - start) - 2;
-    (void)next_part(&rest, '\n', &line);
+    if (!next_part(&rest, '\n', &line))
+        return -400;
     line.len--;
     status = parse_request_line(req, line);
     if (status == 0)
