@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#define TOKEN_UID_MAX 255 /* bytes of a user id */
+#define TOKEN_UID_MAX   255   /* bytes of a user id */
+#define TOKEN_BYTES_CAP 65536 /* largest token_bytes; libjwt puts tokens on the stack */
 
 enum token_alg { /* bits of token_keys.algs */
                  TOKEN_HS256 = 1 << 0,
@@ -41,12 +42,13 @@ struct token_policy {
     unsigned algs;                /* accepted algorithms, already cut to the keys' families */
     const char *const *audiences; /* any one of them; NULL-terminated; NULL: unchecked */
     const char *const *issuers;   /* likewise */
-    int64_t tolerance_s;          /* clock tolerance for exp and nbf, seconds */
-    size_t token_bytes;           /* longest token */
+    int64_t tolerance_s;          /* clock tolerance for exp and nbf, 0 to 2^31 seconds */
+    size_t token_bytes;           /* longest token; TOKEN_BYTES_CAP at most */
 };
 
 /* TOKEN_RS for an RSA key of 2048 bits or more, TOKEN_ES256/384/512 for P-256,
- * P-384 and P-521, 0 for anything else (private keys and certificates too). */
+ * P-384 and P-521, 0 for anything else (private keys, certificates and more
+ * than one key too). */
 unsigned token_pem_algs(const char *pem, size_t len);
 
 enum token_result { /* each has a code for data.code and a message for people */
@@ -75,7 +77,20 @@ struct token_user {
 };
 
 /* Verifies token (len bytes, need not be terminated) at wall-clock time now.
- * TOKEN_OK fills *user; otherwise it is untouched. */
+ * TOKEN_OK fills *user; otherwise it is untouched.
+ *
+ * The header's alg must be among policy->algs and fit a key that is set; a
+ * header with crit is refused, and one with a typ other than JWT (in any case)
+ * too, because libjwt refuses it.  exp and nbf must be integers of at most 2^53,
+ * either way; aud and iss are looked at only where the policy asks for them.
+ * A name that is read must not be there twice.
+ *
+ * The first of these claims that is there decides who the user is; if it is
+ * there but unusable, the result is TOKEN_NO_USER and not the next one's id:
+ * profile (an object; or a string that holds one as JSON; or, if the claim
+ * compression is "zlib", a string that holds that JSON compressed by gzip, as
+ * base64, inflating to at most 64 KB), then its member uid; the claim uid; the
+ * claim sub.  Numbers are no ids. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
                                time_t now, struct token_user *user);
 
