@@ -1,5 +1,5 @@
 /* json - JSON text (RFC 8259) written as JavaScript's JSON.stringify writes it,
- * and checked without a tree. */
+ * and checked without a tree.  Nothing here looks at the locale. */
 #ifndef CODEC_JSON_H
 #define CODEC_JSON_H
 
@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* Each json_put_* returns 0, or -1 without memory (out->failed is set). */
 
 /* The string with its quotes: \" \\ \b \t \n \f \r and \u00xx (lower case)
  * escaped, all else as it is (ECMA-262, QuoteJSONString).  bytes must be valid
@@ -23,11 +25,19 @@ int json_put_double(struct buf *out, double value);
 int json_put_int64(struct buf *out, int64_t value);
 int json_put_uint64(struct buf *out, uint64_t value);
 
+/* Milliseconds since 1970 as Date.prototype.toJSON writes them: a string
+ * "YYYY-MM-DDTHH:mm:ss.sssZ", with a sign and six digits of year outside 0 to
+ * 9999; a fraction of a millisecond is cut off; null for what is no date (NaN,
+ * or more than 8.64e15 away from 0). */
+int json_put_date(struct buf *out, double ms);
+
 #define JSON_DEPTH_MAX 512 /* arrays and objects within each other */
 
 /* Length of the one JSON value that text starts with (white space before it
  * included), or -1 if there is none, it is cut off, nests too deep or holds
- * invalid UTF-8.  What follows the value is the caller's business. */
+ * invalid UTF-8.  What follows the value is the caller's business.  Where it
+ * fails, *bad (if not NULL) is the offset of the first byte that cannot be. */
 long json_span(const char *text, size_t len);
+long json_span_at(const char *text, size_t len, size_t *bad);
 
 #endif
