@@ -1,0 +1,53 @@
+/* route - which workers hold a room: where a broadcast has to go.
+ *
+ * Kept from the admissions of the workers; no sockets, no messages.  A room is
+ * mostly one user, and most users are on one worker: the cost of a message to
+ * one user does not depend on how many workers or users there are. */
+#ifndef MASTER_ROUTE_H
+#define MASTER_ROUTE_H
+
+#include "base/slice.h"
+#include "codec/broadcast.h"
+#include "conf.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ROUTE_EVERYBODY "allusers" /* the room that each client is in, not kept in the table */
+
+struct route;
+
+struct route_targets {
+    size_t n;
+    uint16_t slots[CONF_WORKERS_MAX]; /* each once, in no order */
+};
+
+/* nsp is borrowed: EIO3 clients have ids that start with it.  NULL without memory. */
+struct route *route_new(const char *nsp);
+void route_free(struct route **route);
+
+/* One more client in room (copied) on the worker slot, which is up.  Returns 0, or -1
+ * without memory (nothing changed). */
+int route_join(struct route *route, struct slice room, unsigned slot);
+
+/* One less.  Returns 0, or -1 if that worker has none in the room. */
+int route_leave(struct route *route, struct slice room, unsigned slot);
+
+/* Clients in room on all workers. */
+size_t route_clients(const struct route *route, struct slice room);
+
+/* How many rooms are in the table. */
+size_t route_rooms(const struct route *route);
+
+/* slot serves clients from now on: what goes to everybody goes to it too. */
+void route_up(struct route *route, unsigned slot);
+
+/* slot has gone: everything it held is forgotten. */
+void route_down(struct route *route, unsigned slot);
+
+/* The workers a message to these rooms concerns: all that are up for no rooms,
+ * for ROUTE_EVERYBODY, and for a room that is not in the table but may be the
+ * id of a socket (those are not in it).  Valid until the next route_find. */
+const struct route_targets *route_find(struct route *route, const struct slices *rooms);
+
+#endif

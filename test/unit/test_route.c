@@ -1,0 +1,171 @@
+#include "master/route.h"
+
+#include "tap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static char text[64];
+
+/* "1 4 7": where a message to the rooms goes, in order; "-" for nowhere. */
+static const char *find(struct route *route, const char *const *names)
+{
+    struct slices rooms = {0};
+    for (size_t i = 0; names[i]; i++)
+        if (slices_put(&rooms, slice_str(names[i])) < 0)
+            abort();
+    const struct route_targets *targets = route_find(route, &rooms);
+    size_t at = 0;
+    text[0] = '\0';
+    for (unsigned slot = 0; slot < CONF_WORKERS_MAX; slot++)
+        for (size_t i = 0; i < targets->n; i++)
+            if (targets->slots[i] == slot)
+                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", slot);
+    free(rooms.at);
+    return targets->n ? text : "-";
+}
+#define FIND(route, ...) find(route, (const char *const[]){__VA_ARGS__, NULL})
+
+static struct route *three_workers(const char *nsp)
+{
+    struct route *route = route_new(nsp);
+    if (!route)
+        abort();
+    for (unsigned slot = 1; slot <= 3; slot++)
+        route_up(route, slot);
+    return route;
+}
+
+static void test_rooms(void)
+{
+    struct route *route = three_workers("/axr");
+    is_str(FIND(route, "ann"), "-", "a room that nobody holds goes nowhere");
+    is_int(route_join(route, SLICE("ann"), 2), 0, "first client of a room");
+    is_int(route_join(route, SLICE("ann"), 2), 0, "second on the same worker");
+    is_str(FIND(route, "ann"), "2", "goes to its worker");
+    is_int(route_join(route, SLICE("ann"), 3), 0, "third on another worker");
+    is_int(route_join(route, SLICE("ann"), 1), 0, "fourth on yet another");
+    is_int((long)route_clients(route, SLICE("ann")), 4, "clients are counted across workers");
+    is_str(FIND(route, "ann"), "1 2 3", "goes to all its workers");
+    is_int(route_leave(route, SLICE("ann"), 2), 0, "one of two leaves");
+    is_str(FIND(route, "ann"), "1 2 3", "still goes to all");
+    is_int(route_leave(route, SLICE("ann"), 2), 0, "the other leaves");
+    is_str(FIND(route, "ann"), "1 3", "that worker is left out");
+    is_int(route_leave(route, SLICE("ann"), 2), -1, "a worker with none has none to leave");
+    is_int(route_leave(route, SLICE("bob"), 2), -1, "nor from a room that is not there");
+    is_int(route_leave(route, SLICE("ann"), 1), 0, "another leaves");
+    is_int(route_leave(route, SLICE("ann"), 3), 0, "the last leaves");
+    is_str(FIND(route, "ann"), "-", "goes nowhere again");
+    is_int((long)route_rooms(route), 0, "the room is freed with its last client");
+    route_free(&route);
+    ok(route == NULL, "route_free clears the pointer");
+}
+
+static void test_union(void)
+{
+    struct route *route = three_workers("/axr");
+    route_join(route, SLICE("ann"), 1);
+    route_join(route, SLICE("ann"), 3);
+    route_join(route, SLICE("bob"), 3);
+    is_str(FIND(route, "ann", "bob", "ann"), "1 3", "several rooms: each worker once");
+    is_str(FIND(route, "bob", "nobody"), "3", "a room without holders adds none");
+    is_str(find(route, (const char *const[]){NULL}), "1 2 3", "no room: every worker");
+    is_str(FIND(route, "bob", "allusers"), "1 2 3", "allusers: every worker");
+    is_str(FIND(route, "Allusers"), "-", "names are compared exactly");
+    is_int(route_join(route, SLICE(""), 1), 0, "the empty name is a name");
+    is_str(FIND(route, ""), "1", "and is found");
+    route_free(&route);
+}
+
+static void test_ids(void)
+{
+    struct route *route = three_workers("/axr");
+    is_str(FIND(route, "ojIckSD2jqNzOqIrAGzL"), "1 2 3", "20 characters may be an id");
+    is_str(FIND(route, "/axr#x"), "1 2 3", "<nsp>#... may be an id");
+    is_str(FIND(route, "/axr"), "-", "the namespace alone is none");
+    is_str(FIND(route, "/axs#x"), "-", "nor is an id of another namespace");
+    is_str(FIND(route, "0123456789abcdef0123456789abcdef"), "-", "nor 32 characters");
+    route_join(route, SLICE("user-of-20-character"), 2);
+    is_str(FIND(route, "user-of-20-character"), "2", "a known room of 20 characters is a room");
+    route_free(&route);
+
+    route = three_workers("/");
+    is_str(FIND(route, "0123456789abcdef0123456789abcdef"), "1 2 3",
+           "32 characters may be an id in the default namespace");
+    is_str(FIND(route, "/#x"), "1 2 3", "so may /#...");
+    route_free(&route);
+}
+
+static void test_down(void)
+{
+    struct route *route = three_workers("/axr");
+    route_up(route, 2);
+    is_str(FIND(route, "allusers"), "1 2 3", "up twice is up once");
+    route_join(route, SLICE("ann"), 1);
+    route_join(route, SLICE("ann"), 2);
+    route_join(route, SLICE("bob"), 2);
+    struct slices none = {0};
+    const struct route_targets *targets = route_find(route, &none);
+    route_down(route, 2);
+    is_int((long)targets->n, 3, "what was found stays while a worker goes down");
+    is_str(FIND(route, "ann"), "1", "what a dead worker held is forgotten");
+    is_str(FIND(route, "bob"), "-", "with its only room");
+    is_str(FIND(route, "allusers"), "1 3", "it gets nothing that goes to everybody");
+    is_int((long)route_rooms(route), 1, "one room is left");
+    route_up(route, 2);
+    is_str(FIND(route, "allusers"), "1 2 3", "its successor does");
+    route_free(&route);
+}
+
+/* Users come and go on every worker; what is found is checked against a plain array. */
+static void test_churn(void)
+{
+    enum { USERS = 3000, SLOTS = 8 };
+    static unsigned char held[USERS][SLOTS];
+    struct route *route = route_new("/axr");
+    if (!route)
+        abort();
+    unsigned seed = 4711;
+    for (int i = 0; i < 60000; i++) {
+        seed = seed * 1103515245 + 12345;
+        unsigned user = (seed >> 8) % USERS, slot = (seed >> 20) % SLOTS;
+        char name[16];
+        struct slice room = {name, (size_t)snprintf(name, sizeof name, "u%u", user)};
+        if (held[user][slot] > 0 && (seed >> 28) % 2) {
+            held[user][slot]--;
+            route_leave(route, room, slot);
+        } else if (route_join(route, room, slot) == 0) {
+            held[user][slot]++;
+        }
+    }
+    int wrong = 0, rooms = 0;
+    for (int user = 0; user < USERS; user++) {
+        char name[16], want[32] = "-";
+        size_t at = 0, clients = 0;
+        snprintf(name, sizeof name, "u%d", user);
+        for (int slot = 0; slot < SLOTS; slot++) {
+            clients += held[user][slot];
+            if (held[user][slot] > 0)
+                at += (size_t)snprintf(want + at, sizeof want - at, "%s%d", at ? " " : "", slot);
+        }
+        wrong += strcmp(FIND(route, name), want) != 0;
+        wrong += route_clients(route, slice_str(name)) != clients;
+        rooms += clients > 0;
+    }
+    is_int(wrong, 0, "60,000 joins and leaves leave the right workers");
+    is_int((long)route_rooms(route), rooms, "and no room too many");
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        route_down(route, slot);
+    is_int((long)route_rooms(route), 0, "all workers down: nothing left");
+    route_free(&route);
+}
+
+int main(void)
+{
+    test_rooms();
+    test_union();
+    test_ids();
+    test_down();
+    test_churn();
+    return tap_done();
+}
