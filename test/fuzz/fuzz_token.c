@@ -1,0 +1,96 @@
+/* A token, in three ways that the first byte chooses: 't', the text as it is;
+ * 'p', the rest is a payload that gets a good header and signature, so that the
+ * claims are reached; 'h', the rest is a header, and payload and signature are
+ * good.  The key is the one that the corpus is signed with. */
+#include "base/base64.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "codec/token.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW     1000000
+#define HEADER  "{\"alg\":\"HS256\",\"typ\":\"JWT\"}"
+#define PAYLOAD "{\"sub\":\"s\",\"aud\":\"a\",\"iss\":\"i\"}"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char secret[] = "the secret of the fuzz target";
+
+static void must(int cond)
+{
+    if (!cond)
+        abort();
+}
+
+static void put_segment(struct buf *out, const void *bytes, size_t len)
+{
+    uint8_t *to = buf_reserve(out, BASE64URL_LEN(len) + 1);
+
+    must(to != NULL);
+    out->len += base64url_encode((char *)to, bytes, len);
+}
+
+static void put_signed(struct buf *out, const void *header, size_t header_len, const void *payload,
+                       size_t payload_len)
+{
+    uint8_t mac[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    put_segment(out, header, header_len);
+    buf_putc(out, '.');
+    put_segment(out, payload, payload_len);
+    HMAC(EVP_sha256(), secret, sizeof(secret) - 1, out->data, out->len, mac, &len);
+    buf_putc(out, '.');
+    put_segment(out, mac, len);
+}
+
+static void verify(const char *token, size_t len)
+{
+    static const char *const audiences[] = {"a", "b", NULL}, *const issuers[] = {"i", NULL};
+    const struct token_policy policy = {.secret = secret,
+                                        .secret_len = sizeof(secret) - 1,
+                                        .algs = TOKEN_HS,
+                                        .audiences = audiences,
+                                        .issuers = issuers,
+                                        .tolerance_s = 5,
+                                        .token_bytes = 8192};
+    struct token_user user = {.uid_len = SIZE_MAX};
+    enum token_result result = token_verify(&policy, token, len, NOW, &user);
+
+    if (result != TOKEN_OK) {
+        must(user.uid_len == SIZE_MAX);
+        return;
+    }
+    must(user.uid_len > 0 && user.uid_len <= TOKEN_UID_MAX);
+    must(strlen(user.uid) == user.uid_len && utf8_valid(user.uid, user.uid_len));
+    must(user.expires == 0 || user.expires > NOW);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf text = {0};
+
+    if (size == 0)
+        return 0;
+    switch (data[0]) {
+    case 't':
+        verify((const char *)data + 1, size - 1);
+        break;
+    case 'p':
+        put_signed(&text, HEADER, sizeof(HEADER) - 1, data + 1, size - 1);
+        verify((const char *)text.data, text.len);
+        break;
+    case 'h':
+        put_signed(&text, data + 1, size - 1, PAYLOAD, sizeof(PAYLOAD) - 1);
+        verify((const char *)text.data, text.len);
+        break;
+    default:
+        break;
+    }
+    buf_free(&text);
+    return 0;
+}
