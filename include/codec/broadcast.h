@@ -21,8 +21,8 @@ struct slices {
     size_t n, cap;
 };
 
-/* All slices borrow from the payload that was decoded (or from scratch, which
- * the broadcast owns): valid until that goes or the next decode. */
+/* All slices borrow from the payload that was decoded: valid until that goes
+ * or the next decode. */
 struct broadcast {
     uint32_t flags;            /* enum broadcast_flags */
     struct slices rooms;       /* none: everybody; several: their union */
@@ -30,7 +30,6 @@ struct broadcast {
     struct buf json;           /* JSON array of event and arguments, without its
                                   closing bracket: ["msg",{"a":1} */
     struct slices attachments; /* in the order of their placeholders' num */
-    struct buf scratch;        /* memory for strings that had to be converted */
 };
 
 /* Appends; 0, or -1 without memory. */
