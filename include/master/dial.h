@@ -1,0 +1,25 @@
+/* dial - a host name, an address or a Unix path -> a connected socket, without
+ * blocking.  Every address of a name is tried in turn. */
+#ifndef MASTER_DIAL_H
+#define MASTER_DIAL_H
+
+struct dial;
+struct event_base;
+
+struct dial_ops {
+    /* The end of it, never from within dial_new: fd is a connected, non-blocking
+     * socket that is now the caller's, or -1 and why says in a few words what the
+     * last address said (borrowed for the call).  dial_free is allowed here. */
+    void (*done)(int fd, const char *why, void *arg);
+};
+
+/* To path if it is not NULL, else to host and port.  ops is borrowed, the strings
+ * are not kept.  Returns NULL, with errno set, where it cannot start.  There is no
+ * deadline but a short one for an address that has others after it: dial_free()
+ * when you have waited enough. */
+struct dial *dial_new(struct event_base *base, const char *path, const char *host, int port,
+                      const struct dial_ops *ops, void *arg);
+
+void dial_free(struct dial **dial);
+
+#endif

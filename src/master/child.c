@@ -1,0 +1,75 @@
+#include "master/child.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FDS_GUESS 65536 /* how far to look where /proc is not mounted */
+
+/* Those that the master handles; others keep what they have (a sanitizer's handlers). */
+static void signals_reset(void)
+{
+    static const int handled[] = {SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+        (void)sigaction(handled[i], &plain, NULL);
+    plain.sa_handler = SIG_IGN;
+    (void)sigaction(SIGPIPE, &plain, NULL);
+}
+
+pid_t child_fork(void)
+{
+    sigset_t all, old;
+    fflush(NULL);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    pid_t pid = fork();
+    if (pid == 0) {
+        signals_reset();
+        sigemptyset(&old);
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return pid;
+}
+
+static int is_kept(int fd, const int *keep, size_t nkeep)
+{
+    struct stat st;
+    if (fd <= STDERR_FILENO)
+        return 1;
+    for (size_t i = 0; i < nkeep; i++)
+        if (keep[i] == fd)
+            return 1;
+    return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode));
+}
+
+static int fd_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > FDS_GUESS)
+        return FDS_GUESS;
+    return (int)limit.rlim_cur;
+}
+
+void child_close_fds(const int *keep, size_t nkeep)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir) {
+        for (int fd = 0; fd < fd_limit(); fd++)
+            if (!is_kept(fd, keep, nkeep))
+                close(fd);
+        return;
+    }
+    const struct dirent *item;
+    while ((item = readdir(dir))) {
+        char *end;
+        long fd = strtol(item->d_name, &end, 10);
+        if (end != item->d_name && fd != dirfd(dir) && !is_kept((int)fd, keep, nkeep))
+            close((int)fd);
+    }
+    closedir(dir);
+}
