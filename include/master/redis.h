@@ -1,0 +1,45 @@
+/* redis - the one subscription: connects, subscribes, stays subscribed.
+ *
+ * Subscribed to are the pattern "<key>#<nsp>#*" and the channels "<key>#emitter"
+ * and "<key>#<nsp>" of emitters that differ.  A connection that is lost or
+ * refused is made again after 50 ms, doubling to 1 s, with jitter.  One that
+ * says nothing is noticed: PING every 3 s, and 5 s for a sign of life.  Nothing
+ * that redis answers can end this process. */
+#ifndef MASTER_REDIS_H
+#define MASTER_REDIS_H
+
+#include "base/slice.h"
+#include "conf.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct event_base;
+struct redis;
+
+struct redis_ops { /* none may call redis_free */
+    /* One published message; both are valid for the call. */
+    void (*message)(struct slice channel, struct slice payload, void *arg);
+    /* A message was so large that the connection was given up for it. */
+    void (*too_large)(void *arg);
+    /* An attempt has ended: subscribed (1) or not (0), or the subscription is lost (0). */
+    void (*state)(int subscribed, void *arg);
+};
+
+struct redis_stats {
+    uint64_t attempts; /* to connect */
+    uint64_t messages; /* taken */
+    uint64_t odd;      /* replies that mean nothing, read over */
+    uint64_t gaps;     /* subscriptions lost */
+    uint64_t gap_ms;   /* time without one after the first, all told (the current gap not yet) */
+};
+
+/* Begins at once.  conf and ops are borrowed.  NULL without memory. */
+struct redis *redis_new(struct event_base *base, const struct conf *conf,
+                        const struct redis_ops *ops, void *arg);
+void redis_free(struct redis **redis);
+
+int redis_subscribed(const struct redis *redis);
+const struct redis_stats *redis_stats(const struct redis *redis);
+
+#endif

@@ -1,0 +1,632 @@
+#include "master/redis.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "master/dial.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ATTEMPT_MS      3000 /* to connect and be subscribed */
+#define PING_MS         3000
+#define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
+#define BACKOFF_MIN_MS  50
+#define BACKOFF_MAX_MS  1000
+#define ODD_LOG_MS      60000
+#define READ_MAX        65536                /* bytes before the loop gets its turn */
+#define ELEMENTS_MAX    64                   /* of an array; a message has 4 */
+#define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
+
+enum state { WAITING, DIALLING, HANDSHAKE, SUBSCRIBED };
+
+/* Each kind is logged once until the next success. */
+enum failure {
+    FAIL_CONNECT,
+    FAIL_DEADLINE,
+    FAIL_SILENT,
+    FAIL_CLOSED,
+    FAIL_PROTOCOL,
+    FAIL_TOO_LARGE,
+    FAIL_MEMORY,
+    FAIL_PASSWORD,
+    FAIL_PERMISSION,
+    FAIL_LOADING,
+    FAIL_CLIENTS,
+    FAIL_ERROR /* another -ERR */
+};
+
+enum { TOPIC_PATTERN, TOPIC_EMITTER, TOPIC_NSP, TOPICS };
+
+struct redis {
+    struct event_base *base;
+    const struct conf *conf;
+    const struct redis_ops *ops;
+    void *arg;
+
+    enum state state;
+    struct dial *dial;
+    struct bufferevent *bev;
+    redisReader *reader;
+    redisReplyObjectFunctions functions; /* the reader's, with a bound */
+    const redisReplyObjectFunctions *defaults;
+    struct event *timer; /* the attempt's deadline, or the next one's time */
+    struct event *pulse; /* while subscribed: the next PING, or silence */
+
+    struct buf topics[TOPICS];    /* as they are subscribed to */
+    unsigned confirmed;           /* bits of topics */
+    unsigned oks;                 /* +OK still to come: of AUTH and SELECT */
+    size_t unfinished, reply_max; /* bytes since the last whole reply, and the bound */
+
+    int failed; /* a failure was found: fail() comes at the end of the event */
+    enum failure failure;
+    char why[256];
+    char where[256]; /* for the log */
+    unsigned logged; /* bits of failures that were logged since the last success */
+
+    uint32_t backoff_ms;
+    uint64_t heard_ms, subscribed_ms;
+    uint64_t lost_ms; /* since when the subscription is missing; 0: it never was there */
+    int pinged;       /* a PING is out and nothing came since */
+    struct redis_stats stats;
+    struct log_every odd_log;
+};
+
+static void attempt(struct redis *redis);
+
+/* --- failing ------------------------------------------------------------------ */
+
+/* Notes the failure (the first counts): whoever called is still using what has to go. */
+static int __attribute__((format(printf, 3, 4)))
+found(struct redis *redis, enum failure failure, const char *fmt, ...)
+{
+    if (redis->failed)
+        return -1;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(redis->why, sizeof redis->why, fmt, args);
+    va_end(args);
+    redis->failed = 1;
+    redis->failure = failure;
+    return -1;
+}
+
+static void timer_set(struct event *timer, uint32_t ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+    /* Fails for want of memory only, and the memory of a timer is there already. */
+    (void)event_add(timer, &tv);
+}
+
+static void disconnect(struct redis *redis)
+{
+    dial_free(&redis->dial);
+    if (redis->bev)
+        bufferevent_free(redis->bev);
+    redis->bev = NULL;
+    if (redis->reader)
+        redisReaderFree(redis->reader);
+    redis->reader = NULL;
+    event_del(redis->pulse);
+    event_del(redis->timer);
+}
+
+static void failure_log(struct redis *redis)
+{
+    unsigned bit = 1U << redis->failure;
+    if (redis->state == SUBSCRIBED)
+        log_warnx("redis lost: %s; retrying", redis->why);
+    else if (!(redis->logged & bit))
+        log_warnx("redis not reachable at %s: %s; retrying", redis->where, redis->why);
+    else
+        log_debug("redis not reachable at %s: %s", redis->where, redis->why);
+    redis->logged |= bit;
+}
+
+static void backoff_next(struct redis *redis, uint64_t now)
+{
+    /* One that breaks right after it came about is no success. */
+    if (redis->state == SUBSCRIBED && now - redis->subscribed_ms > BACKOFF_MAX_MS)
+        redis->backoff_ms = BACKOFF_MIN_MS;
+    uint32_t half = redis->backoff_ms / 2;
+    timer_set(redis->timer, half + rand_below(half + 1));
+    redis->backoff_ms *= 2;
+    if (redis->backoff_ms > BACKOFF_MAX_MS)
+        redis->backoff_ms = BACKOFF_MAX_MS;
+}
+
+/* Acts on what found() has noted. */
+static void fail(struct redis *redis)
+{
+    uint64_t now = clock_ms();
+    redis->failed = 0;
+    failure_log(redis);
+    disconnect(redis);
+    if (redis->state == SUBSCRIBED) {
+        redis->stats.gaps++;
+        /* What a silent redis published since it was last heard may be lost too. */
+        redis->lost_ms = redis->failure == FAIL_SILENT ? redis->heard_ms : now;
+    }
+    backoff_next(redis, now);
+    redis->state = WAITING;
+    if (redis->failure == FAIL_TOO_LARGE)
+        redis->ops->too_large(redis->arg);
+    redis->ops->state(0, redis->arg);
+}
+
+/* --- commands ----------------------------------------------------------------- */
+
+/* Straight to the socket, which is new and takes it whole: in a buffer of the
+ * bufferevent the password would lie about in memory, in that of children too. */
+static int auth_send(struct redis *redis, int fd)
+{
+    const struct conf_redis *conf = &redis->conf->redis;
+    const char *argv[] = {"AUTH", conf->password, NULL};
+    int argc = 2;
+    if (!conf->password)
+        return 0;
+    if (conf->username) {
+        argv[1] = conf->username;
+        argv[2] = conf->password;
+        argc = 3;
+    }
+    char *command;
+    int len = redisFormatCommandArgv(&command, argc, argv, NULL);
+    if (len < 0)
+        return found(redis, FAIL_MEMORY, "out of memory");
+    ssize_t n = send(fd, command, (size_t)len, MSG_NOSIGNAL);
+    explicit_bzero(command, (size_t)len);
+    redisFreeCommand(command);
+    redis->oks++;
+    /* Where it fails redis may have said why already: reading will tell. */
+    return n == len || n < 0 ? 0 : found(redis, FAIL_CLOSED, "AUTH sent in part");
+}
+
+static int command_put(struct redis *redis, int argc, const char **argv, const size_t *lens)
+{
+    char *command;
+    int len = redisFormatCommandArgv(&command, argc, argv, lens);
+    if (len < 0)
+        return -1;
+    int rc = bufferevent_write(redis->bev, command, (size_t)len);
+    redisFreeCommand(command);
+    return rc;
+}
+
+static int select_put(struct redis *redis)
+{
+    char number[16];
+    const char *argv[] = {"SELECT", number};
+    if (redis->conf->redis.database == 0)
+        return 0;
+    snprintf(number, sizeof number, "%d", redis->conf->redis.database);
+    redis->oks++;
+    return command_put(redis, 2, argv, NULL);
+}
+
+static int subscribe_put(struct redis *redis)
+{
+    const char *pattern[] = {"PSUBSCRIBE", (char *)redis->topics[TOPIC_PATTERN].data};
+    const size_t pattern_lens[] = {10, redis->topics[TOPIC_PATTERN].len};
+    const char *channels[] = {"SUBSCRIBE", (char *)redis->topics[TOPIC_EMITTER].data,
+                              (char *)redis->topics[TOPIC_NSP].data};
+    const size_t channels_lens[] = {9, redis->topics[TOPIC_EMITTER].len,
+                                    redis->topics[TOPIC_NSP].len};
+    if (command_put(redis, 2, pattern, pattern_lens) < 0)
+        return -1;
+    return command_put(redis, 3, channels, channels_lens);
+}
+
+/* --- replies ------------------------------------------------------------------ */
+
+static struct slice text_of(const redisReply *reply)
+{
+    return (struct slice){reply->str, reply->len};
+}
+
+/* Element i of an array as a string; empty where it is something else. */
+static struct slice element(const redisReply *reply, size_t i)
+{
+    const redisReply *one = i < reply->elements ? reply->element[i] : NULL;
+    if (!one || one->type != REDIS_REPLY_STRING || !one->str)
+        return (struct slice){0};
+    return text_of(one);
+}
+
+static void odd(struct redis *redis, const char *what)
+{
+    redis->stats.odd++;
+    uint64_t count = log_due(&redis->odd_log, ODD_LOG_MS);
+    if (count > 0)
+        log_warnx("redis: reply read over: %s count=%llu", what, (unsigned long long)count);
+}
+
+static enum failure error_kind(const char *text)
+{
+    if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "WRONGPASS", 9) == 0)
+        return FAIL_PASSWORD;
+    if (strstr(text, "invalid password") || strstr(text, "AUTH <password> called without"))
+        return FAIL_PASSWORD;
+    if (strncmp(text, "NOPERM", 6) == 0)
+        return FAIL_PERMISSION;
+    if (strncmp(text, "LOADING", 7) == 0)
+        return FAIL_LOADING;
+    return strstr(text, "max number of clients") ? FAIL_CLIENTS : FAIL_ERROR;
+}
+
+/* What redis says to an unknown command has its arguments in it: the password,
+ * where that command is AUTH. */
+static const char *error_show(const struct redis *redis, const char *text, char *dst, size_t cap)
+{
+    const char *password = redis->conf->redis.password;
+    const char *args = strstr(text, "with args");
+    if (password && strstr(text, password))
+        return "an error that shows the password";
+    return log_escape(dst, cap, text, args ? (size_t)(args - text) : strlen(text));
+}
+
+static int on_error_reply(struct redis *redis, const redisReply *reply)
+{
+    char shown[160];
+    if (redis->state == SUBSCRIBED) {
+        odd(redis, error_show(redis, reply->str, shown, sizeof shown));
+        return 0;
+    }
+    return found(redis, error_kind(reply->str), "it answered: %s",
+                 error_show(redis, reply->str, shown, sizeof shown));
+}
+
+static void subscribed(struct redis *redis)
+{
+    uint64_t now = clock_ms();
+    redis->state = SUBSCRIBED;
+    redis->subscribed_ms = now;
+    redis->logged = 0;
+    redis->pinged = 0;
+    event_del(redis->timer);
+    timer_set(redis->pulse, PING_MS);
+    if (redis->lost_ms > 0) {
+        uint64_t gap = now - redis->lost_ms;
+        redis->stats.gap_ms += gap;
+        log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
+                  (unsigned long long)gap);
+    } else {
+        char text[256];
+        const struct buf *pattern = &redis->topics[TOPIC_PATTERN];
+        log_info("redis subscribed at %s: pattern=%s", redis->where,
+                 log_escape(text, sizeof text, pattern->data, pattern->len));
+    }
+    redis->ops->state(1, redis->arg);
+}
+
+static int on_confirmation(struct redis *redis, const redisReply *reply, int pattern)
+{
+    struct slice name = element(reply, 1);
+    for (int i = pattern ? TOPIC_PATTERN : TOPIC_EMITTER; i < TOPICS; i++) {
+        struct slice topic = {(char *)redis->topics[i].data, redis->topics[i].len};
+        if (slice_eq(name, topic) && (i == TOPIC_PATTERN) == pattern)
+            redis->confirmed |= 1U << i;
+    }
+    if (redis->state == HANDSHAKE && redis->oks == 0 && redis->confirmed == (1U << TOPICS) - 1)
+        subscribed(redis);
+    return 0;
+}
+
+static int on_message(struct redis *redis, const redisReply *reply, size_t channel)
+{
+    struct slice payload = element(reply, channel + 1);
+    if (reply->elements != channel + 2 || !payload.ptr || !element(reply, channel).ptr) {
+        odd(redis, "a message of another shape");
+        return 0;
+    }
+    redis->stats.messages++;
+    redis->ops->message(element(reply, channel), payload, redis->arg);
+    return 0;
+}
+
+static int on_array(struct redis *redis, const redisReply *reply)
+{
+    struct slice kind = element(reply, 0);
+    if (slice_eq(kind, SLICE("pmessage")))
+        return on_message(redis, reply, 2);
+    if (slice_eq(kind, SLICE("message")))
+        return on_message(redis, reply, 1);
+    if (slice_eq(kind, SLICE("psubscribe")))
+        return on_confirmation(redis, reply, 1);
+    if (slice_eq(kind, SLICE("subscribe")))
+        return on_confirmation(redis, reply, 0);
+    if (slice_eq(kind, SLICE("unsubscribe")) || slice_eq(kind, SLICE("punsubscribe")))
+        return found(redis, FAIL_PROTOCOL, "it ended the subscription");
+    if (!slice_eq(kind, SLICE("pong")))
+        odd(redis, "an array that is no message");
+    return 0;
+}
+
+static int on_reply(struct redis *redis, const redisReply *reply)
+{
+    switch (reply->type) {
+    case REDIS_REPLY_ARRAY:
+        return on_array(redis, reply);
+    case REDIS_REPLY_ERROR:
+        return on_error_reply(redis, reply);
+    case REDIS_REPLY_STATUS:
+        if (redis->oks > 0 && slice_eq(text_of(reply), SLICE("OK")))
+            redis->oks--;
+        else if (!slice_eq(text_of(reply), SLICE("PONG")))
+            odd(redis, "a status nobody asked for");
+        return 0;
+    default:
+        odd(redis, "neither array, status nor error");
+        return 0;
+    }
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+#if HIREDIS_MAJOR < 1
+/* "*2147483647" would make hiredis allocate 16 GB and then look through it. */
+static void *create_array(const redisReadTask *task, int elements)
+{
+    const struct redis *redis = task->privdata;
+    return elements > ELEMENTS_MAX ? NULL : redis->defaults->createArray(task, elements);
+}
+
+static void reader_bound(struct redis *redis)
+{
+    redis->defaults = redis->reader->fn;
+    redis->functions = *redis->defaults;
+    redis->functions.createArray = create_array;
+    redis->reader->fn = &redis->functions;
+    redis->reader->privdata = redis;
+}
+#else
+static void reader_bound(struct redis *redis)
+{
+    redis->reader->maxelements = ELEMENTS_MAX;
+}
+#endif
+
+static int replies_take(struct redis *redis)
+{
+    for (;;) {
+        void *reply = NULL;
+        if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK)
+            return found(redis, FAIL_PROTOCOL, "not the redis protocol");
+        if (!reply)
+            return 0;
+        redis->unfinished = 0;
+        int rc = on_reply(redis, reply);
+        freeReplyObject(reply);
+        if (rc < 0)
+            return -1;
+    }
+}
+
+static int bytes_take(struct redis *redis, const char *bytes, size_t len)
+{
+    redis->heard_ms = clock_ms();
+    if (redis->pinged) { /* anything is a sign of life: a pong may be behind a lot */
+        redis->pinged = 0;
+        timer_set(redis->pulse, PING_MS);
+    }
+    redis->unfinished += len;
+    if (redisReaderFeed(redis->reader, bytes, len) != REDIS_OK)
+        return found(redis, FAIL_MEMORY, "out of memory");
+    if (replies_take(redis) < 0)
+        return -1;
+    if (redis->unfinished > redis->reply_max)
+        return found(redis, FAIL_TOO_LARGE, "a reply of more than %zu bytes", redis->reply_max);
+    return 0;
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+    struct redis *redis = arg;
+    struct evbuffer *input = bufferevent_get_input(bev);
+    char bytes[16384];
+    int n;
+    while ((n = evbuffer_remove(input, bytes, sizeof bytes)) > 0) {
+        if (bytes_take(redis, bytes, (size_t)n) < 0) {
+            fail(redis);
+            return;
+        }
+    }
+}
+
+/* Before redis closes on us it may have said why, and libevent stops reading at
+ * the first error, which can be one of writing. */
+static void last_words(struct redis *redis)
+{
+    char bytes[4096];
+    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n > 0)
+        (void)bytes_take(redis, bytes, (size_t)n);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+    struct redis *redis = arg;
+    int error = errno;
+    (void)bev;
+    if (what & BEV_EVENT_ERROR)
+        last_words(redis);
+    if (what & BEV_EVENT_EOF)
+        (void)found(redis, FAIL_CLOSED, "it closed the connection");
+    else
+        (void)found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
+    fail(redis);
+}
+
+/* --- connecting --------------------------------------------------------------- */
+
+static int handshake(struct redis *redis, int fd)
+{
+    redis->state = HANDSHAKE;
+    redis->confirmed = 0;
+    redis->oks = 0;
+    redis->unfinished = 0;
+    redis->reader = redisReaderCreate();
+    redis->bev = bufferevent_socket_new(redis->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (!redis->bev)
+        close(fd);
+    if (!redis->bev || !redis->reader)
+        return found(redis, FAIL_MEMORY, "out of memory");
+    if (auth_send(redis, fd) < 0)
+        return -1;
+    reader_bound(redis);
+    (void)bufferevent_set_max_single_read(redis->bev, READ_MAX);
+    bufferevent_setcb(redis->bev, on_read, NULL, on_event, redis);
+    if (bufferevent_enable(redis->bev, EV_READ | EV_WRITE) < 0 || select_put(redis) < 0 ||
+        subscribe_put(redis) < 0)
+        return found(redis, FAIL_MEMORY, "out of memory");
+    return 0;
+}
+
+static void on_dialled(int fd, const char *why, void *arg)
+{
+    struct redis *redis = arg;
+    int rc = fd < 0 ? found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
+    dial_free(&redis->dial);
+    if (rc < 0)
+        fail(redis);
+}
+
+static const struct dial_ops dial_ops = {.done = on_dialled};
+
+static void attempt(struct redis *redis)
+{
+    const struct conf_redis *conf = &redis->conf->redis;
+    redis->stats.attempts++;
+    redis->state = DIALLING;
+    timer_set(redis->timer, ATTEMPT_MS);
+    redis->dial = dial_new(redis->base, conf->path, conf->host, conf->port, &dial_ops, redis);
+    if (!redis->dial) {
+        (void)found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
+        fail(redis);
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis *redis = arg;
+    (void)fd;
+    (void)what;
+    if (redis->state == WAITING) {
+        attempt(redis);
+        return;
+    }
+    (void)found(redis, FAIL_DEADLINE, "%s within %d ms",
+                redis->state == DIALLING ? "not connected" : "not subscribed", ATTEMPT_MS);
+    fail(redis);
+}
+
+static void on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis *redis = arg;
+    (void)fd;
+    (void)what;
+    if (redis->pinged) {
+        (void)found(redis, FAIL_SILENT, "it has said nothing for %llu ms",
+                    (unsigned long long)(clock_ms() - redis->heard_ms));
+        fail(redis);
+        return;
+    }
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
+    /* Out of memory: what cannot be asked is not answered either. */
+    (void)bufferevent_write(redis->bev, ping, sizeof ping - 1);
+    redis->pinged = 1;
+    timer_set(redis->pulse, SILENCE_MS);
+}
+
+/* --- coming and going --------------------------------------------------------- */
+
+/* What the pattern would take for a wild card is escaped. */
+static void glob_escape(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("*?[]\\^-", *text))
+            (void)buf_putc(out, '\\');
+        (void)buf_putc(out, (uint8_t)*text);
+    }
+}
+
+static int topics_make(struct redis *redis)
+{
+    const struct conf *conf = redis->conf;
+    struct buf *pattern = &redis->topics[TOPIC_PATTERN];
+    glob_escape(pattern, conf->key);
+    (void)buf_putc(pattern, '#');
+    glob_escape(pattern, conf->nsp);
+    (void)buf_puts(pattern, "#*");
+    (void)buf_printf(&redis->topics[TOPIC_EMITTER], "%s#emitter", conf->key);
+    (void)buf_printf(&redis->topics[TOPIC_NSP], "%s#%s", conf->key, conf->nsp);
+    return pattern->failed || redis->topics[TOPIC_EMITTER].failed || redis->topics[TOPIC_NSP].failed
+               ? -1
+               : 0;
+}
+
+struct redis *redis_new(struct event_base *base, const struct conf *conf,
+                        const struct redis_ops *ops, void *arg)
+{
+    struct redis *redis = calloc(1, sizeof *redis);
+    if (!redis)
+        return NULL;
+    redis->base = base;
+    redis->conf = conf;
+    redis->ops = ops;
+    redis->arg = arg;
+    redis->backoff_ms = BACKOFF_MIN_MS;
+    redis->reply_max = 16 * conf->message_bytes;
+    if (redis->reply_max < REPLY_MIN_BYTES)
+        redis->reply_max = REPLY_MIN_BYTES;
+    if (conf->redis.path)
+        snprintf(redis->where, sizeof redis->where, "unix:%s", conf->redis.path);
+    else
+        snprintf(redis->where, sizeof redis->where,
+                 strchr(conf->redis.host, ':') ? "[%s]:%d" : "%s:%d", conf->redis.host,
+                 conf->redis.port);
+    redis->timer = event_new(base, -1, 0, on_timer, redis);
+    redis->pulse = event_new(base, -1, 0, on_pulse, redis);
+    if (!redis->timer || !redis->pulse || topics_make(redis) < 0) {
+        redis_free(&redis);
+        return NULL;
+    }
+    timer_set(redis->timer, 0); /* state is WAITING: the first attempt */
+    return redis;
+}
+
+void redis_free(struct redis **redisp)
+{
+    struct redis *redis = *redisp;
+    if (!redis)
+        return;
+    *redisp = NULL;
+    if (redis->timer && redis->pulse)
+        disconnect(redis);
+    if (redis->timer)
+        event_free(redis->timer);
+    if (redis->pulse)
+        event_free(redis->pulse);
+    for (int i = 0; i < TOPICS; i++)
+        buf_free(&redis->topics[i]);
+    free(redis);
+}
+
+int redis_subscribed(const struct redis *redis)
+{
+    return redis->state == SUBSCRIBED;
+}
+
+const struct redis_stats *redis_stats(const struct redis *redis)
+{
+    return &redis->stats;
+}

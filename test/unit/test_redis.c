@@ -1,0 +1,794 @@
+/* Against a real redis-server (skipped where there is none) and against a fake
+ * one in the same loop, which says what no redis should. */
+#include "master/redis.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <hiredis/hiredis.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define DEADLINE_MS 30000
+
+static struct event_base *base;
+static char dir[64], log_file[96];
+
+/* --- what the subscription tells ------------------------------------------------ */
+
+static struct {
+    struct buf text; /* "channel=payload " for each message */
+    int subscribed, state_calls, too_large;
+} heard;
+
+static void on_message(struct slice channel, struct slice payload, void *arg)
+{
+    (void)arg;
+    buf_put(&heard.text, channel.ptr, channel.len);
+    buf_putc(&heard.text, '=');
+    buf_put(&heard.text, payload.ptr, payload.len);
+    buf_putc(&heard.text, ' ');
+}
+
+static void on_too_large(void *arg)
+{
+    (void)arg;
+    heard.too_large++;
+}
+
+static void on_state(int subscribed, void *arg)
+{
+    (void)arg;
+    heard.subscribed = subscribed;
+    heard.state_calls++;
+}
+
+static const struct redis_ops ops = {on_message, on_too_large, on_state};
+
+static const char *messages(void)
+{
+    buf_putc(&heard.text, '\0');
+    heard.text.len--;
+    return (const char *)heard.text.data;
+}
+
+static int has_messages(void)
+{
+    return heard.text.len > 0;
+}
+
+static int is_subscribed(void)
+{
+    return heard.subscribed;
+}
+
+static int is_not_subscribed(void)
+{
+    return !heard.subscribed;
+}
+
+static int has_failed(void)
+{
+    return heard.state_calls > 0;
+}
+
+static int has_given_up(void)
+{
+    return heard.too_large > 0;
+}
+
+/* Turns the loop until done() or the deadline; returns the ms it took, or -1. */
+static long run_until(int (*done)(void))
+{
+    const struct timeval tick = {0, 20000};
+    uint64_t start = clock_ms();
+    while (!done()) {
+        if (clock_ms() - start > DEADLINE_MS)
+            return -1;
+        event_base_loopexit(base, &tick);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    return (long)(clock_ms() - start);
+}
+
+static int never(void)
+{
+    return 0;
+}
+
+static void run_for(unsigned ms)
+{
+    uint64_t end = clock_ms() + ms;
+    const struct timeval tick = {0, 10000};
+    while (clock_ms() < end && !never()) {
+        event_base_loopexit(base, &tick);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+}
+
+static void heard_reset(void)
+{
+    buf_reset(&heard.text);
+    heard.subscribed = heard.state_calls = heard.too_large = 0;
+}
+
+/* --- the log --------------------------------------------------------------------- */
+
+static void log_begin(void)
+{
+    unlink(log_file);
+    if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0)
+        exit(1);
+}
+
+/* How often the log says text. */
+static int logged(const char *text)
+{
+    static char all[65536];
+    FILE *file = fopen(log_file, "r");
+    if (!file)
+        return -1;
+    size_t len = fread(all, 1, sizeof all - 1, file);
+    fclose(file);
+    all[len] = '\0';
+    int n = 0;
+    for (const char *at = all; (at = strstr(at, text)); at++)
+        n++;
+    return n;
+}
+
+/* --- a fake redis ---------------------------------------------------------------- */
+
+#define BULK(n, text) "$" #n "\r\n" text "\r\n"
+#define CONFIRMED                                                                                  \
+    "*3\r\n" BULK(10, "psubscribe")                                                                \
+        BULK(8, "k#/axr#*") ":1\r\n"                                                               \
+                            "*3\r\n" BULK(9, "subscribe")                                          \
+                                BULK(9, "k#emitter") ":2\r\n"                                      \
+                                                     "*3\r\n" BULK(9, "subscribe")                 \
+                                                         BULK(6, "k#/axr") ":3\r\n"
+#define MESSAGE "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") BULK(2, "hi")
+
+static struct {
+    struct evconnlistener *listener;
+    int port;
+    struct bufferevent *client; /* the last one */
+    int clients;
+    struct buf asked;   /* by all of them */
+    const char *answer; /* to whoever has asked something, once */
+    size_t answer_len;
+    int bytewise;      /* one byte a turn */
+    int close_at_once; /* after the answer, before reading */
+    int answered;      /* this client has its answer */
+    size_t flood;      /* bytes of nothing after the answer */
+    struct event *drip;
+    size_t dripped;
+} fake;
+
+static void fake_drip(evutil_socket_t fd, short what, void *arg)
+{
+    const struct timeval soon = {0, 0};
+    (void)fd, (void)what, (void)arg;
+    if (!fake.client || fake.dripped >= fake.answer_len)
+        return;
+    bufferevent_write(fake.client, fake.answer + fake.dripped++, 1);
+    event_add(fake.drip, &soon);
+}
+
+static void fake_answer(struct bufferevent *bev)
+{
+    const struct timeval soon = {0, 0};
+    fake.answered = 1;
+    if (fake.bytewise) {
+        fake.dripped = 0;
+        event_add(fake.drip, &soon);
+        return;
+    }
+    bufferevent_write(bev, fake.answer, fake.answer_len);
+    static char nothing[1 << 20];
+    for (size_t left = fake.flood; left > 0; left -= left < sizeof nothing ? left : sizeof nothing)
+        evbuffer_add_reference(bufferevent_get_output(bev), nothing,
+                               left < sizeof nothing ? left : sizeof nothing, NULL, NULL);
+}
+
+static void fake_read(struct bufferevent *bev, void *arg)
+{
+    char bytes[4096];
+    size_t n;
+    (void)arg;
+    while ((n = bufferevent_read(bev, bytes, sizeof bytes)) > 0)
+        buf_put(&fake.asked, bytes, n);
+    if (!fake.answered && fake.answer)
+        fake_answer(bev);
+}
+
+static void fake_event(struct bufferevent *bev, short what, void *arg)
+{
+    (void)what, (void)arg;
+    if (fake.client == bev)
+        fake.client = NULL;
+    bufferevent_free(bev);
+}
+
+static void fake_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr,
+                        int len, void *arg)
+{
+    int one = 1;
+    (void)listener, (void)addr, (void)len, (void)arg;
+    fake.clients++;
+    if (fake.close_at_once) {
+        ok(send(fd, fake.answer, fake.answer_len, MSG_NOSIGNAL) > 0, "fake: last words sent");
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fake.client = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+    fake.answered = 0;
+    bufferevent_setcb(fake.client, fake_read, NULL, fake_event, NULL);
+    bufferevent_enable(fake.client, EV_READ | EV_WRITE);
+}
+
+static void fake_start(const char *answer, size_t len)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof addr;
+    memset(&fake, 0, sizeof fake);
+    fake.answer = answer;
+    fake.answer_len = len;
+    fake.drip = event_new(base, -1, 0, fake_drip, NULL);
+    fake.listener =
+        evconnlistener_new_bind(base, fake_accept, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE,
+                                16, (struct sockaddr *)&addr, sizeof addr);
+    getsockname(evconnlistener_get_fd(fake.listener), (struct sockaddr *)&addr, &size);
+    fake.port = ntohs(addr.sin_port);
+}
+#define FAKE(text) fake_start(text, sizeof(text) - 1)
+
+static void fake_stop(void)
+{
+    evconnlistener_free(fake.listener);
+    event_free(fake.drip);
+    if (fake.client)
+        bufferevent_free(fake.client);
+    buf_free(&fake.asked);
+}
+
+static void fake_say(const char *text)
+{
+    bufferevent_write(fake.client, text, strlen(text));
+}
+
+static int fake_has_two(void)
+{
+    return fake.clients >= 2;
+}
+
+static int fake_has_three(void)
+{
+    return fake.clients >= 3;
+}
+
+static int fake_was_pinged(void)
+{
+    return fake.asked.len > 4 && memmem(fake.asked.data, fake.asked.len, "PING", 4) != NULL;
+}
+
+static struct conf *conf_fake(void)
+{
+    static struct conf conf;
+    memset(&conf, 0, sizeof conf);
+    conf.key = (char[]){"k"};
+    static char key[] = "k", nsp[] = "/axr", host[] = "127.0.0.1";
+    conf.key = key;
+    conf.nsp = nsp;
+    conf.redis.host = host;
+    conf.redis.port = fake.port;
+    conf.message_bytes = 4194304;
+    return &conf;
+}
+
+static struct redis *redis_begin(const struct conf *conf)
+{
+    heard_reset();
+    log_begin();
+    struct redis *redis = redis_new(base, conf, &ops, NULL);
+    if (!redis)
+        exit(1);
+    return redis;
+}
+
+static void redis_end(struct redis **redis)
+{
+    redis_free(redis);
+    /* What libevent frees it frees in the next turn. */
+    run_for(1);
+}
+
+/* --- tests with it --------------------------------------------------------------- */
+
+static void test_handshake(void)
+{
+    FAKE("+OK\r\n+OK\r\n"
+         "*3\r\n" BULK(10, "psubscribe") BULK(27, "k\\*\\?#/a\\[x\\]\\-\\^\\\\#*") ":1\r\n");
+    struct conf *conf = conf_fake();
+    static char key[] = "k*?", nsp[] = "/a[x]-^\\", user[] = "me", password[] = "sesame";
+    conf->key = key;
+    conf->nsp = nsp;
+    conf->redis.username = user;
+    conf->redis.password = password;
+    conf->redis.database = 3;
+    struct redis *redis = redis_begin(conf);
+    static const char want[] = "*3\r\n" BULK(4, "AUTH") BULK(2, "me") BULK(6, "sesame") /* */
+        "*2\r\n" BULK(6, "SELECT") BULK(1, "3")                                         /* */
+        "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(21, "k\\*\\?#/a\\[x\\]\\-\\^\\\\#*")       /* */
+        "*3\r\n" BULK(9, "SUBSCRIBE") BULK(11, "k*?#emitter") BULK(12, "k*?#/a[x]-^\\");
+    ok(run_until(fake_has_two) >= 2500, "confirmations that do not come: given up after 3 s");
+    size_t n = fake.asked.len < sizeof want - 1 ? fake.asked.len : sizeof want - 1;
+    is_mem(fake.asked.data, n, want, sizeof want - 1,
+           "AUTH, SELECT, the pattern with its glob characters escaped, the channels");
+    is_int(logged("not subscribed within"), 1, "and logged");
+    is_int(logged("sesame"), 0, "without the password");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_bytewise(void)
+{
+    FAKE(CONFIRMED MESSAGE "*4\r\n" BULK(8, "pmessage") BULK(8, "k#/axr#*") BULK(10, "k#/axr#me#")
+             BULK(0, "") "*2\r\n" BULK(4, "pong") BULK(0, "") MESSAGE);
+    fake.bytewise = 1;
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed, one byte at a time");
+    while (heard.text.len < 32)
+        if (run_until(has_messages) < 0)
+            break;
+        else
+            run_for(1);
+    is_str(messages(), "k#/axr=hi k#/axr#me#= k#/axr=hi ", "messages of both kinds, an empty one");
+    is_int(redis_stats(redis)->odd, 0, "nothing odd in that");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static const char *const odd_replies[] = {
+    "+OK\r\n",
+    "*0\r\n",
+    "*-1\r\n",
+    "$-1\r\n",
+    "$3\r\nabc\r\n",
+    ":5\r\n",
+    "-ERR what a day\r\n",
+    "-\r\n",
+    "+\r\n",
+    "*1\r\n" BULK(7, "message"),
+    "*2\r\n" BULK(7, "message") BULK(6, "k#/axr"),
+    "*3\r\n" BULK(7, "message") "$-1\r\n" BULK(2, "hi"),
+    "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "$-1\r\n",
+    "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") ":7\r\n",
+    "*3\r\n" BULK(7, "message") "*0\r\n" BULK(2, "hi"),
+    "*4\r\n" BULK(7, "message") BULK(6, "k#/axr") BULK(2, "hi") BULK(2, "ho"),
+    "*3\r\n" BULK(8, "pmessage") BULK(8, "k#/axr#*") BULK(6, "k#/axr"),
+    "*3\r\n:7\r\n" BULK(6, "k#/axr") BULK(2, "hi"),
+    "*1\r\n*1\r\n*1\r\n*0\r\n",
+    "*3\r\n" BULK(7, "MESSAGE") BULK(6, "k#/axr") BULK(2, "hi"),
+};
+
+static void test_odd(void)
+{
+    FAKE(CONFIRMED);
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed");
+    size_t n = sizeof odd_replies / sizeof *odd_replies;
+    for (size_t i = 0; i < n; i++)
+        fake_say(odd_replies[i]);
+    fake_say("*3\r\n" BULK(9, "subscribe") "$-1\r\n:0\r\n" MESSAGE);
+    ok(run_until(has_messages) >= 0, "a message after odd replies");
+    is_str(messages(), "k#/axr=hi ", "is the only one taken");
+    is_int(redis_stats(redis)->odd, n, "each odd reply is counted");
+    is_int(logged("reply read over"), 1, "one line for all of them");
+    is_int(fake.clients, 1, "the connection lives");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static const struct {
+    const char *name, *text;
+    size_t len;
+} garbage[] = {
+#define GARBAGE(name, text)                                                                        \
+    {                                                                                              \
+        name, text, sizeof(text) - 1                                                               \
+    }
+    GARBAGE("HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"),
+    GARBAGE("NUL bytes", "\0\0\0\0\r\n"),
+    GARBAGE("an array of 2^31-1", "*2147483647\r\n"),
+    GARBAGE("an array of 2^64", "*18446744073709551616\r\n"),
+    GARBAGE("an array of 65", "*65\r\n"),
+    GARBAGE("a negative length", "$-5\r\n"),
+    GARBAGE("a length of 2^63", "$9223372036854775808\r\n"),
+    GARBAGE("a bulk that is no number", "$x\r\n"),
+    GARBAGE("an integer that is none", ":1x\r\n"),
+    GARBAGE("nesting of 9", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n"),
+    GARBAGE("the end of the pattern",
+            "*3\r\n" BULK(12, "punsubscribe") BULK(8, "k#/axr#*") ":0\r\n"),
+    GARBAGE("the end of a channel", "*3\r\n" BULK(11, "unsubscribe") "$-1\r\n:0\r\n"),
+};
+
+static void test_garbage(void)
+{
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        FAKE(CONFIRMED);
+        struct redis *redis = redis_begin(conf_fake());
+        int good = run_until(is_subscribed) >= 0;
+        bufferevent_write(fake.client, garbage[i].text, garbage[i].len);
+        good = good && run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0;
+        ok(good && fake.clients == 2, "%s: connected anew", garbage[i].name);
+        redis_end(&redis);
+        fake_stop();
+    }
+}
+
+/* Random bytes, and a good conversation with bytes of it changed: nothing but
+ * surviving is asked. */
+static void test_mutated(void)
+{
+    static char bytes[] = CONFIRMED MESSAGE MESSAGE;
+    static const char good[] = CONFIRMED MESSAGE MESSAGE;
+    unsigned seed = 20240229;
+    FAKE("");
+    struct redis *redis = redis_begin(conf_fake());
+    fake.bytewise = 0;
+    for (int round = 0; round < 200; round++) {
+        memcpy(bytes, good, sizeof good);
+        for (int i = 0; i < 3; i++) {
+            seed = seed * 1103515245 + 12345;
+            bytes[(seed >> 8) % (sizeof bytes - 1)] = (char)(seed >> 24);
+        }
+        fake.answer = bytes;
+        fake.answer_len = sizeof bytes - 1;
+        if (fake.client)
+            bufferevent_write(fake.client, bytes, sizeof bytes - 1);
+        run_for(1);
+    }
+    fake.answer = good;
+    fake.answer_len = sizeof good - 1;
+    if (fake.client) {
+        bufferevent_free(fake.client);
+        fake.client = NULL;
+    }
+    heard.subscribed = 0;
+    ok(run_until(is_subscribed) >= 0, "after 200 mutated conversations a good one counts");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_refusals(void)
+{
+    static const struct {
+        const char *answer, *shown;
+        int close_at_once;
+    } cases[] = {
+        {"-NOAUTH Authentication required.\r\n", "NOAUTH Authentication required.", 0},
+        {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", "WRONGPASS", 0},
+        {"-NOPERM this user has no permissions\r\n", "NOPERM", 0},
+        {"-LOADING Redis is loading the dataset in memory\r\n", "LOADING", 0},
+        {"-ERR max number of clients reached\r\n", "max number of clients", 1},
+        {"-ERR unknown command `AUTH`, with args beginning with: `ses\r\n", "unknown command", 0},
+        {"-ERR what is `sesame`?\r\n", "an error that shows the password", 0},
+        {"-ERR \x1b[31m\x01\r\n", "ERR \\x1b[31m\\x01", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static char password[] = "sesame";
+        fake_start(cases[i].answer, strlen(cases[i].answer));
+        fake.close_at_once = cases[i].close_at_once;
+        struct conf *conf = conf_fake();
+        conf->redis.password = password;
+        struct redis *redis = redis_begin(conf);
+        ok(run_until(fake_has_three) >= 0, "%s: tried again", cases[i].shown);
+        ok(is_not_subscribed() && heard.state_calls >= 2, "each attempt is reported as failed");
+        is_int(logged("redis not reachable"), 1, "one line for all attempts");
+        is_int(logged(cases[i].shown), 1, "which says why");
+        is_int(logged("`ses") + logged("sesame"), 0, "and no secret");
+        redis_end(&redis);
+        fake_stop();
+    }
+}
+
+static void test_changing_reasons(void)
+{
+    FAKE("-LOADING soon\r\n");
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(fake_has_two) >= 0, "refused");
+    fake.answer = "-NOPERM no\r\n";
+    fake.answer_len = strlen(fake.answer);
+    fake.clients = 0;
+    ok(run_until(fake_has_two) >= 0, "refused for another reason");
+    run_for(50);
+    is_int(logged("redis not reachable"), 2, "each reason has a line");
+    fake.answer = CONFIRMED;
+    fake.answer_len = sizeof(CONFIRMED) - 1;
+    ok(run_until(is_subscribed) >= 0, "subscribed at last");
+    is_int(logged("redis subscribed at"), 1, "logged");
+    is_int(redis_stats(redis)->gaps, 0, "no gap: there was no subscription before");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_closed(void)
+{
+    FAKE(CONFIRMED);
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed");
+    bufferevent_free(fake.client);
+    fake.client = NULL;
+    ok(run_until(is_not_subscribed) >= 0, "closed by redis");
+    is_int(logged("redis lost: it closed the connection"), 1, "logged");
+    ok(run_until(is_subscribed) >= 0, "subscribed again");
+    is_int(logged("redis subscribed again after"), 1, "and the gap is logged");
+    is_int(redis_stats(redis)->gaps, 1, "and counted");
+    fake_say(MESSAGE);
+    ok(run_until(has_messages) >= 0, "messages come again");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_silent(void)
+{
+    FAKE(CONFIRMED);
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed");
+    ok(run_until(fake_was_pinged) >= 2500, "asked for a sign of life after 3 s");
+    long ms = run_until(is_not_subscribed);
+    ok(ms >= 4500 && ms < 15000, "silent for 5 s more (%ld ms): lost", ms);
+    is_int(logged("redis lost: it has said nothing"), 1, "logged");
+    ok(run_until(is_subscribed) >= 0, "subscribed again");
+    ok(redis_stats(redis)->gap_ms >= 7500, "the gap counts from the last that was heard");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_too_large(void)
+{
+    FAKE(CONFIRMED "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "$500000000\r\n");
+    fake.flood = 70UL << 20;
+    struct redis *redis = redis_begin(conf_fake());
+    ok(run_until(has_given_up) >= 0, "a message above 64 MiB is given up");
+    fake.flood = 0;
+    ok(run_until(fake_has_two) >= 0, "with its connection");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static void test_unreachable(void)
+{
+    FAKE("");
+    struct conf *conf = conf_fake();
+    fake_stop();
+    struct redis *redis = redis_begin(conf);
+    run_for(2500);
+    unsigned long long attempts = redis_stats(redis)->attempts;
+    ok(attempts >= 4 && attempts <= 14, "refused: back-off grows (%llu attempts)", attempts);
+    is_int(logged("Connection refused"), 1, "one line");
+    redis_end(&redis);
+
+    static char path[] = "/nowhere/redis.sock";
+    conf->redis.path = path;
+    redis = redis_begin(conf);
+    ok(run_until(has_failed) >= 0, "a path that is not there");
+    is_int(logged("unix:/nowhere/redis.sock: connect: No such file"), 1, "one line");
+    redis_end(&redis);
+
+    static char longpath[300];
+    memset(longpath, 'x', sizeof longpath - 1);
+    conf->redis.path = longpath;
+    redis = redis_begin(conf);
+    ok(run_until(has_failed) >= 0, "a path that is too long");
+    redis_end(&redis);
+
+    static char host[] = "no-such-host.invalid";
+    conf->redis.path = NULL;
+    conf->redis.host = host;
+    redis = redis_begin(conf);
+    uint64_t start = clock_ms();
+    run_for(100);
+    ok(clock_ms() - start < 2000, "a name: the loop turns while it is looked up");
+    ok(run_until(has_failed) >= 0, "a name that is not known");
+    redis_end(&redis);
+}
+
+static void test_names(void)
+{
+    FAKE(CONFIRMED);
+    struct conf *conf = conf_fake();
+    static char localhost[] = "localhost", name[256];
+    conf->redis.host = localhost;
+    struct redis *redis = redis_begin(conf);
+    ok(run_until(is_subscribed) >= 0, "localhost, on 127.0.0.1");
+    redis_end(&redis);
+    fake_stop();
+
+    FAKE(CONFIRMED);
+    /* A name that this machine knows by its files, where it has one. */
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (getnameinfo((struct sockaddr *)&addr, sizeof addr, name, sizeof name, NULL, 0,
+                    NI_NAMEREQD) != 0)
+        strcpy(name, "localhost.");
+    conf = conf_fake();
+    conf->redis.host = name;
+    redis = redis_begin(conf);
+    ok(run_until(has_failed) >= 0, "%s: an attempt has ended", name);
+    redis_end(&redis);
+    fake_stop();
+}
+
+/* --- a real redis ----------------------------------------------------------------- */
+
+static pid_t server;
+static char server_socket[96];
+
+static void server_start(const char *const *more)
+{
+    const char *argv[24] = {"redis-server",
+                            "--port",
+                            "0",
+                            "--unixsocket",
+                            server_socket,
+                            "--save",
+                            "",
+                            "--dir",
+                            dir,
+                            "--appendonly",
+                            "no",
+                            "--unixsocketperm",
+                            "700"};
+    size_t argc = 13;
+    while (more && *more)
+        argv[argc++] = *more++;
+    server = fork();
+    if (server == 0) {
+        char *copy[24] = {0};
+        if (!freopen("/dev/null", "w", stdout))
+            _exit(126);
+        for (size_t i = 0; i < argc; i++)
+            copy[i] = strdup(argv[i]);
+        execvp(copy[0], copy);
+        _exit(127);
+    }
+}
+
+static void server_stop(void)
+{
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}
+
+static long publish(const char *user, const char *password, const char *channel, const char *text)
+{
+    long got = -1;
+    redisContext *context = redisConnectUnix(server_socket);
+    if (context && !context->err) {
+        if (password)
+            freeReplyObject(redisCommand(context, "AUTH %s %s", user, password));
+        redisReply *reply = redisCommand(context, "PUBLISH %s %s", channel, text);
+        if (reply && reply->type == REDIS_REPLY_INTEGER)
+            got = (long)reply->integer;
+        if (reply)
+            freeReplyObject(reply);
+    }
+    if (context)
+        redisFree(context);
+    return got;
+}
+
+static struct conf *conf_real(void)
+{
+    struct conf *conf = conf_fake();
+    conf->redis.path = server_socket;
+    return conf;
+}
+
+static void test_real(void)
+{
+    server_start(NULL);
+    struct redis *redis = redis_begin(conf_real());
+    ok(run_until(is_subscribed) >= 0, "real redis: subscribed");
+    is_int(publish(NULL, NULL, "k#/axr#", "one"), 1, "to all: one subscriber");
+    is_int(publish(NULL, NULL, "k#/axr#ann#", "two"), 1, "to a room");
+    is_int(publish(NULL, NULL, "k#emitter", "three"), 1, "old emitters' channel");
+    is_int(publish(NULL, NULL, "k#/axr", "four"), 1, "the channel without its end");
+    is_int(publish(NULL, NULL, "k#/axs#", "no"), 0, "not another namespace");
+    is_int(publish(NULL, NULL, "k-request#/axr#", "no"), 0, "nor requests");
+    while (redis_stats(redis)->messages < 4 && run_until(has_messages) >= 0)
+        run_for(1);
+    is_str(messages(), "k#/axr#=one k#/axr#ann#=two k#emitter=three k#/axr=four ", "all, in order");
+    run_for(3500);
+    is_int(redis_stats(redis)->odd, 0, "its pong is as expected");
+    ok(is_subscribed(), "and it is alive");
+    server_stop();
+    ok(run_until(is_not_subscribed) >= 0, "redis has gone");
+    run_for(1500);
+    server_start(NULL);
+    long ms = run_until(is_subscribed);
+    ok(ms >= 0 && ms < 4500, "back: subscribed again after %ld ms", ms);
+    is_int(logged("redis lost"), 1, "the loss is logged once");
+    is_int(logged("redis subscribed again after"), 1, "so is the gap");
+    heard_reset();
+    is_int(publish(NULL, NULL, "k#/axr#", "five"), 1, "published");
+    ok(run_until(has_messages) >= 0, "and received");
+    server_stop();
+    redis_end(&redis);
+}
+
+static void test_real_acl(void)
+{
+    const char *acl[] = {"--user", "me",     "on",      ">sesame", "allchannels",
+                         "+@all",  "--user", "default", "off",     NULL};
+    static char user[] = "me", password[] = "sesame", wrong[] = "open!";
+    server_start(acl);
+    struct conf *conf = conf_real();
+    conf->redis.username = user;
+    conf->redis.password = wrong;
+    struct redis *redis = redis_begin(conf);
+    while (logged("WRONGPASS") == 0 && heard.state_calls < 20)
+        run_for(50);
+    is_int(logged("WRONGPASS"), 1, "wrong password: says so");
+    is_int(logged("open!"), 0, "without it");
+    redis_end(&redis);
+    conf->redis.password = password;
+    conf->redis.database = 2;
+    redis = redis_begin(conf);
+    ok(run_until(is_subscribed) >= 0, "user, password and database");
+    is_int(publish("me", "sesame", "k#/axr#", "in"), 1, "published");
+    ok(run_until(has_messages) >= 0, "and received");
+    redis_end(&redis);
+    server_stop();
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    strcpy(dir, "/tmp/test_redis.XXXXXX");
+    if (!mkdtemp(dir))
+        return 1;
+    snprintf(log_file, sizeof log_file, "%s/log", dir);
+    snprintf(server_socket, sizeof server_socket, "%s/redis.sock", dir);
+    base = event_base_new();
+    test_handshake();
+    test_bytewise();
+    test_odd();
+    test_garbage();
+    test_mutated();
+    test_refusals();
+    test_changing_reasons();
+    test_closed();
+    test_silent();
+    test_too_large();
+    test_unreachable();
+    test_names();
+    if (system("command -v redis-server >/dev/null") == 0) {
+        test_real();
+        test_real_acl();
+    } else {
+        ok(1, "real redis # SKIP no redis-server");
+    }
+    event_base_free(base);
+    buf_free(&heard.text);
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    unlink(log_file);
+    unlink(server_socket);
+    rmdir(dir);
+    return tap_done();
+}
