@@ -3,7 +3,40 @@
  * The payload is msgpack: [uid, packet, opts] with packet {type, data, nsp} and
  * opts {rooms, except, flags} (socket.io-redis-emitter, lib/index.ts; and
  * socket.io-redis-adapter, lib/index.ts, onmessage).  It goes straight from
- * msgpack to JSON text, with no tree in between.  Nothing in it is trusted. */
+ * msgpack to JSON text, with no tree in between.  Nothing in it is trusted.
+ *
+ * What is taken: uid of any type or none ([packet, opts]), keys in any order,
+ * unknown keys; nsp missing or undefined is "/"; rooms, except and flags missing,
+ * nil, undefined, "" or empty.  Of a key that comes twice the last counts, as in
+ * JavaScript.  packet.type is ignored, for it is wrong where binary is
+ * concerned: whoever frames the message goes by the number of attachments.
+ *
+ * Rooms are strings.  What a Node server tells apart from any string (the number
+ * 42, nil, the inner array of [["a","b"]], invalid UTF-8) is a room that nobody
+ * is in: a message for nothing but such rooms is EMIT_NOBODY, never one for
+ * everybody, and in except they exclude nobody.
+ *
+ * Values become what JSON.stringify makes of the values that Node's decoder
+ * gives (notepack.io 3):
+ *   nil, NaN, infinities, dates out of range      null
+ *   undefined                                     null in an array; a map omits the key
+ *   integers above 2^53                           rounded to a double, shortest digits
+ *   dates                                         string, YYYY-MM-DDTHH:mm:ss.sssZ
+ *   binary                                        {"_placeholder":true,"num":k} and an attachment
+ *   an unknown extension type n                   [n,{"_placeholder":true,"num":k}]
+ *   strings that are not UTF-8                    U+FFFD for each maximal bad part, surrogates
+ *                                                 included (three each); a lone surrogate that
+ *                                                 an emitter has already merged with its
+ *                                                 neighbour into a valid point stays so
+ *   keys: numbers, nil, undefined, booleans,      as a string, the way JavaScript converts
+ *     binary                                      them; other types are malformed
+ *   the key __proto__                             left out with its value: an assignment in Node
+ *                                                 sets no such property
+ * Keys keep their order and repetitions, where Node moves integer keys to the
+ * front and drops repetitions: JSON.parse in the client does both, so that it
+ * hands over equal values (but not where the last of them is undefined: then
+ * the one before it stays).  An object of the application that looks like a
+ * placeholder passes unchanged, as in Node: the format cannot tell them apart. */
 #ifndef CODEC_EMIT_H
 #define CODEC_EMIT_H
 
@@ -19,40 +52,49 @@ enum emit_result {
     EMIT_OK,
     EMIT_OTHER_NAMESPACE, /* for a namespace that is not ours: not an error */
     EMIT_NOT_BROADCAST,   /* another kind of message of the cluster: not an error */
+    EMIT_NOBODY,          /* only for rooms that nobody can be in: not an error */
+    EMIT_COPY,            /* one of several copies, and not the one that is taken:
+                             not an error */
     EMIT_MALFORMED,       /* not msgpack of any dialect, or not of the right shape */
     EMIT_TOO_DEEP,        /* nested more than EMIT_DEPTH_MAX */
     EMIT_TOO_LARGE,       /* above limits:messageBytes, as payload or as JSON */
     EMIT_NO_EVENT,        /* data[0] is missing or neither string nor number */
-    EMIT_RESERVED_EVENT,  /* connect, connect_error, disconnect, disconnecting,
-                             newListener, removeListener: current clients
-                             disconnect when they get one */
+    EMIT_RESERVED_EVENT,  /* emit_event_reserved(): current clients disconnect
+                             when they get one */
     EMIT_ATTACHMENTS,     /* more than limits:attachments */
     EMIT_NO_MEMORY,
     EMIT_RESULTS /* how many there are */
 };
 
-#define EMIT_DEPTH_MAX 128 /* nesting of data; real emitters pass 100 levels */
+#define EMIT_DEPTH_MAX 128 /* arrays and maps in each other, data being the first */
 
 struct emit_limits {
     size_t message_bytes; /* largest payload, and largest JSON text made of it */
     size_t attachments;   /* at most, BROADCAST_ATTACHMENTS_MAX or less */
 };
 
-/* Decodes one published message.  channel is where it came (used for the copies
- * that some emitters publish once a room, and where the payload has no
- * namespace); key is the channel prefix, nsp our namespace, with its slash.
- * *bc is reset first and borrows from payload. */
+/* Decodes one published message.  channel is where it came and key the channel
+ * prefix: emitters of the 1.x form publish a message for several rooms once a
+ * room, each copy naming all rooms, and the copy that is taken is the one on
+ * the channel of the first.  nsp is our namespace, with its slash.
+ * *bc is reset first and borrows from payload; what it holds is complete only
+ * with EMIT_OK. */
 enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct slice payload,
                              struct slice key, struct slice nsp, const struct emit_limits *limits);
 
 /* "malformed", "reserved_event", ...; never NULL. */
 const char *emit_result_name(enum emit_result result);
 
+/* 1 for connect, connect_error, disconnect, disconnecting, newListener and
+ * removeListener, which mean something else to clients; else 0. */
+int emit_event_reserved(struct slice name);
+
 /* The other direction, for axr-notify: one message as @socket.io/redis-emitter 5
- * publishes it.  rooms and except as in bc; json is a complete JSON array text
- * of the event and its arguments, valid UTF-8.  Appends the channel name and
- * the msgpack payload.  Returns 0, -1 if json is not what it should be, -2
- * without memory. */
+ * publishes it (but for integers beyond 64 bits, which that truncates: they go
+ * as floating point).  rooms and except as in bc; json is a complete JSON array
+ * text of the event and its arguments.  Appends the channel name and the
+ * msgpack payload.  Returns 0, -1 if json is not what it should be, -2 without
+ * memory. */
 int emit_encode(struct buf *channel, struct buf *payload, struct slice key, struct slice nsp,
                 const struct slices *rooms, const struct slices *except, uint32_t flags,
                 struct slice json);
