@@ -48,10 +48,12 @@ struct conf {
     int allow_eio3;
     char *client_file; /* or NULL */
 
-    struct token_policy token; /* points into the memory of this struct */
-    char **cors_origins;       /* NULL-terminated, may be empty; "*" for any; scheme and
-                                  host in lower case, without a default port */
-    int cors_any;              /* "*" is among them */
+    struct token_policy token; /* points to the next four */
+    char *secret, *public_key;
+    char **audiences, **issuers; /* NULL-terminated, or NULL */
+    char **cors_origins;         /* NULL-terminated, may be empty; "*" for any; scheme and
+                                    host in lower case, without a default port */
+    int cors_any;                /* "*" is among them */
     int cors_credentials;
 
     size_t connections_max;            /* per worker */

@@ -1,0 +1,18 @@
+/* conf/source - the file, the environment and the command line, read into the
+ * settings in this order.  Private to conf/. */
+#ifndef CONF_SOURCE_H
+#define CONF_SOURCE_H
+
+#include "conf/settings.h"
+
+#include <stddef.h>
+
+/* text is what to read in place of the file, or NULL.  Returns 0, or -1 where
+ * the file could not be read or is no JSON: then what it holds is unknown, and
+ * nothing can be said of what is missing.  Errors are in the settings. */
+int sources_read(struct settings *set, const char *text, size_t len);
+
+/* 1 if a value given to name on the command line may be or hold a secret. */
+int source_arg_secret(const char *name);
+
+#endif

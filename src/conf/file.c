@@ -1,0 +1,88 @@
+#include "conf/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A fifo that nobody writes to must not block the open; what comes through one
+ * that somebody does write to (a shell's <(...)) is waited for. */
+static int open_waiting(const char *name)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int flags;
+
+    if (fd < 0)
+        return -1;
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Fills what was allocated for it: max + 1 bytes. */
+static int read_all(int fd, struct file *file, size_t max)
+{
+    while (file->len <= max) {
+        ssize_t n = read(fd, file->text + file->len, max + 1 - file->len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0) {
+            file->text[file->len] = '\0';
+            return 0;
+        }
+        file->len += (size_t)n;
+    }
+    errno = EFBIG;
+    return -1;
+}
+
+int file_read(struct file *file, const char *name, size_t max)
+{
+    struct stat st;
+    int fd, saved, result = -1;
+
+    memset(file, 0, sizeof(*file));
+    fd = open_waiting(name);
+    if (fd < 0)
+        return -1;
+    file->text = malloc(max + 1);
+    if (!file->text || fstat(fd, &st) < 0)
+        goto out;
+    file->shared = S_ISREG(st.st_mode) && (st.st_mode & S_IROTH);
+    result = read_all(fd, file, max);
+out:
+    saved = errno;
+    close(fd);
+    if (result < 0)
+        file_clear(file);
+    errno = saved;
+    return result;
+}
+
+void file_clear(struct file *file)
+{
+    if (file->text)
+        explicit_bzero(file->text, file->len);
+    free(file->text);
+    memset(file, 0, sizeof(*file));
+}
+
+char *file_name(const char *dir, const char *name)
+{
+    char *full;
+
+    if (!dir || name[0] == '/')
+        return strdup(name);
+    if (asprintf(&full, "%s/%s", dir, name) < 0)
+        return NULL;
+    return full;
+}

@@ -1,0 +1,514 @@
+#include "conf/settings.h"
+
+#include "base/log.h"
+#include "base/utf8.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOUND_MAX  96  /* bytes of a description, for what was found */
+#define WANTED_MAX 256 /* likewise, for what was wanted */
+
+/* --- messages --- */
+
+static void put_where(struct buf *out, const struct source *source)
+{
+    switch (source->layer) {
+    case LAYER_FILE:
+        buf_printf(out, "%.*s:%u", source->name_len, source->name, source->line);
+        break;
+    case LAYER_ENV:
+        buf_printf(out, "environment %.*s", source->name_len, source->name);
+        break;
+    case LAYER_ARGS:
+        buf_puts(out, "command line");
+        break;
+    case LAYER_DEFAULT:
+        buf_puts(out, "default");
+        break;
+    }
+}
+
+void source_put(struct buf *out, const struct source *source)
+{
+    if (source->layer == LAYER_FILE)
+        buf_puts(out, "file ");
+    put_where(out, source);
+}
+
+/* A message that does not fit its buffer is lost, but the error still counts. */
+__attribute__((format(printf, 4, 0))) static void
+message(struct buf *out, const struct source *source, const char *path, const char *fmt, va_list ap)
+{
+    char text[1024];
+
+    (void)vsnprintf(text, sizeof(text), fmt, ap);
+    if (source) {
+        put_where(out, source);
+        buf_puts(out, ": ");
+    }
+    if (path)
+        buf_printf(out, "%s: ", path);
+    buf_printf(out, "%s\n", text);
+}
+
+void settings_error(struct settings *set, const struct source *source, const char *path,
+                    const char *fmt, ...)
+{
+    va_list ap;
+
+    set->nerrors++;
+    va_start(ap, fmt);
+    message(set->errors, source, path, fmt, ap);
+    va_end(ap);
+}
+
+void settings_warn(struct settings *set, const struct source *source, const char *path,
+                   const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    message(set->warnings, source, path, fmt, ap);
+    va_end(ap);
+}
+
+void settings_unknown(struct settings *set, const struct source *source, const char *name,
+                      enum spelling how)
+{
+    char shown[128], path[SCHEMA_PATH_MAX], env[SCHEMA_PATH_MAX + 64];
+    const char *meant = schema_suggest(name, how, path);
+    const char *quote = meant ? "\"" : "";
+
+    log_escape(shown, sizeof(shown), name, strlen(name));
+    if (meant && how == SPELT_FOLDED)
+        meant = schema_env_name(meant, env);
+    /* The source of a variable is its name. */
+    settings_error(set, source, how == SPELT_FOLDED ? NULL : shown, "unknown key%s%s%s%s",
+                   meant ? "; did you mean " : "", quote, meant ? meant : "", meant ? "\"?" : "");
+}
+
+const char *value_describe(const struct jsonc *value, int secret, char *dst, size_t cap)
+{
+    char text[FOUND_MAX - 16];
+
+    switch (value->type) {
+    case JSONC_NULL:
+        return "null";
+    case JSONC_FALSE:
+        return secret ? "a boolean" : "false";
+    case JSONC_TRUE:
+        return secret ? "a boolean" : "true";
+    case JSONC_ARRAY:
+        return value->count == 0 ? "an empty array" : "an array";
+    case JSONC_OBJECT:
+        return "an object";
+    case JSONC_NUMBER:
+    case JSONC_STRING:
+        break;
+    }
+    if (secret)
+        return value->type == JSONC_NUMBER ? "a number" : "a string";
+    log_escape(text, sizeof(text), value->text, value->len);
+    (void)snprintf(dst, cap, value->type == JSONC_NUMBER ? "%s" : "\"%s\"", text);
+    return dst;
+}
+
+/* --- checks --- */
+
+static int has_word(const char *words, const struct jsonc *value)
+{
+    for (; *words; words += strcspn(words, "|"), words += *words == '|') {
+        size_t len = strcspn(words, "|");
+
+        if (value->len == len && memcmp(value->text, words, len) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int is_bool(const struct jsonc *value)
+{
+    return value->type == JSONC_TRUE || value->type == JSONC_FALSE;
+}
+
+/* Text of a string: NULL if it will do, else what is wrong with it. */
+static const char *text_fault(const struct key *key, const struct jsonc *value, char *dst,
+                              size_t cap)
+{
+    if ((int64_t)value->len > key->max) {
+        (void)snprintf(dst, cap, "found %zu bytes, wanted at most %lld", value->len,
+                       (long long)key->max);
+        return dst;
+    }
+    if (key->flags & KEY_SECRET)
+        return NULL;
+    if (!utf8_valid(value->text, value->len))
+        return "found invalid UTF-8, wanted text";
+    for (size_t i = 0; i < value->len; i++)
+        if ((unsigned char)value->text[i] < 0x20 || value->text[i] == 0x7f)
+            return "found a control character, wanted text";
+    return NULL;
+}
+
+static int is_int(const struct key *key, const struct jsonc *value)
+{
+    if (key->words && value->type == JSONC_STRING)
+        return has_word(key->words, value);
+    return value->type == JSONC_NUMBER && trunc(value->number) == value->number &&
+           value->number >= (double)key->min && value->number <= (double)key->max;
+}
+
+/* 1 if the value is of the key's type, the text of strings aside. */
+static int fits(const struct key *key, const struct jsonc *value)
+{
+    switch (key->type) {
+    case KEY_SECTION:
+        return value->type == JSONC_OBJECT;
+    case KEY_INT:
+        return is_int(key, value);
+    case KEY_BOOL:
+        return is_bool(value);
+    case KEY_TLS:
+        return is_bool(value) || value->type == JSONC_OBJECT;
+    case KEY_TEXT:
+        return value->type == JSONC_STRING;
+    case KEY_WORD:
+        return value->type == JSONC_STRING && has_word(key->words, value);
+    case KEY_LISTEN: /* its elements are for the one who builds the list */
+        return value->type == JSONC_ARRAY && value->count > 0;
+    case KEY_LIST:
+        if (is_bool(value))
+            return (key->flags & KEY_ANY) != 0;
+        return value->type == JSONC_STRING ||
+               (value->type == JSONC_ARRAY && (value->count > 0 || !(key->flags & KEY_FILLED)));
+    case KEY_IGNORED:
+        break;
+    }
+    return 1;
+}
+
+static int element_fits(const struct key *key, const struct jsonc *value)
+{
+    return value->type == JSONC_STRING && value->len > 0 &&
+           (!key->words || has_word(key->words, value));
+}
+
+static void mismatch(struct settings *set, const struct match *match, const struct jsonc *value,
+                     const struct source *source)
+{
+    char found[FOUND_MAX], wanted[WANTED_MAX];
+
+    settings_error(set, source, match->path, "found %s, wanted %s",
+                   value_describe(value, match->key->flags & KEY_SECRET, found, sizeof(found)),
+                   schema_wanted(match->key, wanted, sizeof(wanted)));
+}
+
+/* In a file each element of an array may stand in a line of its own. */
+static struct source source_of(const struct source *source, const struct jsonc *value)
+{
+    struct source at = *source;
+
+    if (at.layer == LAYER_FILE)
+        at.line = value->line;
+    return at;
+}
+
+/* One string of a list, or the value of a KEY_TEXT.  Returns 0, or -1 (reported). */
+static int check_text(struct settings *set, const struct match *match, const struct jsonc *value,
+                      const struct source *source)
+{
+    struct source at = source_of(source, value);
+    char found[FOUND_MAX], wanted[WANTED_MAX];
+    const char *fault;
+
+    if (match->key->type == KEY_LIST && !element_fits(match->key, value)) {
+        settings_error(set, &at, match->path, "found %s, wanted %s",
+                       value_describe(value, 0, found, sizeof(found)),
+                       schema_wanted_element(match->key, wanted, sizeof(wanted)));
+        return -1;
+    }
+    fault = text_fault(match->key, value, wanted, sizeof(wanted));
+    if (fault)
+        settings_error(set, &at, match->path, "%s", fault);
+    return fault ? -1 : 0;
+}
+
+static int check(struct settings *set, const struct match *match, const struct jsonc *value,
+                 const struct source *source)
+{
+    const struct key *key = match->key;
+    int result = 0;
+
+    if (!fits(key, value)) {
+        mismatch(set, match, value, source);
+        return -1;
+    }
+    if ((key->type != KEY_TEXT && key->type != KEY_LIST) || is_bool(value))
+        return 0;
+    for (const struct jsonc *e = setting_next(value, NULL); e; e = setting_next(value, e))
+        if (check_text(set, match, e, source) < 0)
+            result = -1;
+    return result;
+}
+
+/* --- values --- */
+
+struct jsonc *value_from_text(const char *text, size_t len)
+{
+    struct jsonc *value = calloc(1, sizeof(*value));
+
+    if (!value)
+        return NULL;
+    value->type = JSONC_STRING;
+    value->line = 1;
+    value->len = len;
+    value->text = strndup(text, len);
+    if (!value->text)
+        jsonc_free(&value);
+    return value;
+}
+
+const struct jsonc *setting_next(const struct jsonc *list, const struct jsonc *element)
+{
+    if (list->type != JSONC_ARRAY)
+        return element ? NULL : list;
+    return element ? element->next : list->first;
+}
+
+struct setting *settings_at(struct settings *set, const char *path)
+{
+    return &set->at[schema_key(path) - conf_keys];
+}
+
+int setting_given(const struct setting *setting)
+{
+    return setting->source.layer != LAYER_DEFAULT;
+}
+
+const char *setting_text(const struct setting *setting)
+{
+    const struct jsonc *value = setting->value;
+
+    return value && value->type == JSONC_STRING && value->len > 0 ? value->text : NULL;
+}
+
+struct jsonc *settings_keep(struct settings *set, struct jsonc **tree)
+{
+    struct jsonc *kept = *tree;
+    struct tree *grown = realloc(set->trees, (set->ntrees + 1) * sizeof(*grown));
+
+    *tree = NULL;
+    if (!grown) {
+        jsonc_free(&kept);
+        settings_error(set, NULL, NULL, "out of memory");
+        return NULL;
+    }
+    set->trees = grown;
+    set->trees[set->ntrees++].root = kept;
+    return kept;
+}
+
+static void remark_ignored(struct settings *set, const struct key *key, const struct source *source)
+{
+    for (size_t i = 0; i < set->nignored; i++)
+        if (set->ignored[i].key == key)
+            return;
+    assert(set->nignored < SETTINGS_MAX);
+    set->ignored[set->nignored++] = (struct remark){key, *source};
+}
+
+/* Path begins with the name of the section. */
+static int lies_in(const char *path, const char *section)
+{
+    size_t n = strlen(section);
+
+    return strncmp(path, section, n) == 0 && path[n] == ':';
+}
+
+/* Whoever misses a value below must not say that it was not given. */
+static void mark_broken(struct settings *set, const struct key *key)
+{
+    for (size_t i = 0; i < conf_nkeys; i++)
+        if (&conf_keys[i] == key || lies_in(conf_keys[i].path, key->path))
+            set->at[i].broken = 1;
+}
+
+static void put_member(struct settings *set, const char *section, const struct jsonc *value,
+                       const struct source *source)
+{
+    struct source at = *source;
+    char path[SCHEMA_PATH_MAX];
+    struct match match = {NULL, NULL, -1};
+    int n;
+
+    n = snprintf(path, sizeof(path), "%s%s%s", section ? section : "", section ? ":" : "",
+                 value->key);
+    if (at.layer == LAYER_FILE)
+        at.line = value->key_line;
+    /* A ':' within a name is no way to say where the key lies. */
+    if (n < (int)sizeof(path) && !strchr(value->key, ':'))
+        match = schema_match(path, SPELT_FILE);
+    if (match.key)
+        settings_put(set, &match, value, &at);
+    else
+        settings_unknown(set, &at, path, SPELT_FILE);
+}
+
+/* Sections lie within each other no deeper than in the table. */
+static void put_section(struct settings *set, const char *section, const struct jsonc *object,
+                        const struct source *source)
+{
+    for (const struct jsonc *value = object->first; value; value = value->next)
+        put_member(set, section, value, source);
+}
+
+void settings_put_root(struct settings *set, const struct jsonc *object,
+                       const struct source *source)
+{
+    put_section(set, NULL, object, source);
+}
+
+/* An alias and its key in one file: neither is the one that is meant. */
+static int conflicts(struct settings *set, const struct setting *setting, const struct match *match,
+                     const struct source *source)
+{
+    if (source->layer != LAYER_FILE || setting->source.layer != LAYER_FILE)
+        return 0;
+    settings_error(set, source, match->path,
+                   "found it again under another name (%s, line %u), wanted one of them",
+                   setting->path, setting->source.line);
+    return 1;
+}
+
+static void put_value(struct settings *set, const struct match *match, const struct jsonc *value,
+                      const struct source *source)
+{
+    struct setting *setting = &set->at[match->key - conf_keys];
+
+    if (check(set, match, value, source) < 0) {
+        setting->broken = 1;
+        return;
+    }
+    if (match->key->flags & KEY_SECRET && value->len == 0)
+        return;
+    if (conflicts(set, setting, match, source))
+        return;
+    setting->value = value;
+    setting->source = *source;
+    setting->path = match->path;
+}
+
+void settings_put(struct settings *set, const struct match *match, const struct jsonc *value,
+                  const struct source *source)
+{
+    const struct key *key = match->key;
+
+    if (key->type == KEY_IGNORED) {
+        remark_ignored(set, key, source);
+    } else if (key->type == KEY_SECTION) {
+        if (fits(key, value)) {
+            put_section(set, key->path, value, source);
+        } else {
+            mismatch(set, match, value, source);
+            mark_broken(set, key);
+        }
+    } else if (set->purpose == CONF_FOR_DAEMON || key->flags & KEY_NOTIFY) {
+        put_value(set, match, value, source);
+    }
+}
+
+/* The list that this source has begun to make of elements, or a new one. */
+static struct jsonc *own_list(struct settings *set, const struct match *match,
+                              const struct source *source)
+{
+    struct setting *setting = &set->at[match->key - conf_keys];
+    struct jsonc *list;
+
+    for (size_t i = 0; i < set->ntrees; i++)
+        if (set->trees[i].root == setting->value && setting->source.layer == source->layer &&
+            setting->value->type == JSONC_ARRAY)
+            return set->trees[i].root;
+    list = calloc(1, sizeof(*list));
+    if (!list) {
+        settings_error(set, NULL, NULL, "out of memory");
+        return NULL;
+    }
+    list->type = JSONC_ARRAY;
+    list->line = 1;
+    return settings_keep(set, &list);
+}
+
+/* Puts *value where number index of the list is, or at its end. */
+static void set_element(struct jsonc *list, size_t index, struct jsonc **value)
+{
+    struct jsonc **link = &list->first, *old;
+
+    while (index-- > 0)
+        link = &(*link)->next;
+    old = *link;
+    if (old) {
+        (*value)->next = old->next;
+        old->next = NULL;
+        jsonc_free(&old);
+    } else {
+        list->count++;
+    }
+    *link = *value;
+    *value = NULL;
+}
+
+void settings_put_element(struct settings *set, const struct match *match, struct jsonc *value,
+                          const struct source *source)
+{
+    struct match whole = {match->key, match->path, -1};
+    struct jsonc *list = NULL;
+
+    if (set->purpose == CONF_FOR_NOTIFY && !(match->key->flags & KEY_NOTIFY))
+        goto out;
+    list = own_list(set, match, source);
+    if (!list)
+        goto out;
+    if ((size_t)match->element > list->count) {
+        settings_error(set, source, match->path, "found element %ld without element %zu before it",
+                       match->element, list->count);
+        goto out;
+    }
+    set_element(list, (size_t)match->element, &value);
+    put_value(set, &whole, list, source);
+out:
+    jsonc_free(&value);
+}
+
+/* --- begin and end --- */
+
+void settings_init(struct settings *set, const struct conf_args *args, enum conf_for purpose,
+                   struct buf *errors, struct buf *warnings)
+{
+    *set =
+        (struct settings){.args = args, .purpose = purpose, .errors = errors, .warnings = warnings};
+    assert(conf_nkeys <= SETTINGS_MAX);
+    for (size_t i = 0; i < conf_nkeys; i++) {
+        const char *deflt = conf_keys[i].deflt;
+        struct jsonc_error error;
+        struct jsonc *value = deflt ? jsonc_parse(deflt, strlen(deflt), &error) : NULL;
+
+        set->at[i].path = conf_keys[i].path;
+        if (value)
+            set->at[i].value = settings_keep(set, &value);
+        else if (deflt)
+            settings_error(set, NULL, conf_keys[i].path, "default: %s", error.text);
+    }
+}
+
+void settings_clear(struct settings *set)
+{
+    for (size_t i = 0; i < set->ntrees; i++)
+        jsonc_free(&set->trees[i].root);
+    free(set->trees);
+    memset(set, 0, sizeof(*set));
+}

@@ -1,0 +1,372 @@
+#include "conf/source.h"
+
+#include "conf/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define FILE_MAX_BYTES (1 << 20)
+
+/* --- the file --- */
+
+static int read_text(struct settings *set, const char *name, const char *text, size_t len)
+{
+    struct source source = {LAYER_FILE, name, (int)strlen(name), 1};
+    struct jsonc_error error;
+    struct jsonc *tree = jsonc_parse(text, len, &error);
+    const struct jsonc *root;
+    char found[64];
+
+    if (!tree && error.blank)
+        return 0;
+    if (!tree) {
+        settings_error(set, NULL, NULL, "%s:%u:%u: %s", name, error.line, error.column, error.text);
+        return -1;
+    }
+    root = settings_keep(set, &tree);
+    if (!root)
+        return -1;
+    source.line = root->line;
+    if (root->type != JSONC_OBJECT) {
+        settings_error(set, &source, NULL, "found %s, wanted an object",
+                       value_describe(root, 1, found, sizeof(found)));
+        return -1;
+    }
+    settings_put_root(set, root, &source);
+    return 0;
+}
+
+static int read_file(struct settings *set)
+{
+    const char *name = set->args->file ? set->args->file : CONF_DEFAULT_FILE;
+    struct file file;
+    int result;
+
+    if (file_read(&file, name, FILE_MAX_BYTES) < 0) {
+        if (!set->args->file && (errno == ENOENT || errno == ENOTDIR))
+            return 0;
+        settings_error(set, NULL, NULL, "%s: cannot read the configuration: %s", name,
+                       strerror(errno));
+        return -1;
+    }
+    result = read_text(set, name, file.text, file.len);
+    file_clear(&file);
+    return result;
+}
+
+/* --- values that are text --- */
+
+static struct jsonc *parse(const char *text, struct jsonc_error *error)
+{
+    return jsonc_parse(text, strlen(text), error);
+}
+
+/* a, b,c */
+static struct jsonc *split_list(const char *text)
+{
+    struct jsonc *list = calloc(1, sizeof(*list)), **tail;
+
+    if (!list)
+        return NULL;
+    list->type = JSONC_ARRAY;
+    list->line = 1;
+    tail = &list->first;
+    for (;;) {
+        size_t n;
+
+        text += strspn(text, " \t");
+        n = strcspn(text, ",");
+        const char *next = text + n;
+
+        while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+            n--;
+        *tail = value_from_text(text, n);
+        if (!*tail) {
+            jsonc_free(&list);
+            return NULL;
+        }
+        tail = &(*tail)->next;
+        list->count++;
+        if (!*next)
+            return list;
+        text = next + 1;
+    }
+}
+
+/* Text that is to be JSON.  Where it is not: if it looks like an array or an
+ * object, *error says what is wrong with it; anything else is a string. */
+static struct jsonc *json_or_text(const char *text, struct jsonc_error *error)
+{
+    struct jsonc *value = parse(text, error);
+    char first = text[strspn(text, " \t\r\n")];
+
+    if (value || first == '{' || first == '[')
+        return value;
+    error->text[0] = '\0';
+    return value_from_text(text, strlen(text));
+}
+
+static struct jsonc *list_from_text(const struct key *key, const char *text,
+                                    struct jsonc_error *error)
+{
+    char first = text[strspn(text, " \t\r\n")];
+
+    if (first == '[' || first == '"' || first == '{')
+        return parse(text, error);
+    if (key->flags & KEY_ANY && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+        return parse(text, error);
+    return split_list(text);
+}
+
+/* [::1]:80 begins as an array does. */
+static struct jsonc *listen_from_text(const char *text, struct jsonc_error *error)
+{
+    struct jsonc *value = parse(text, error), *list;
+
+    if (value && value->type == JSONC_ARRAY)
+        return value;
+    if (!value && strpbrk(text, "\"{"))
+        return NULL;
+    if (!value || value->type == JSONC_NUMBER) {
+        jsonc_free(&value);
+        error->text[0] = '\0';
+        return split_list(text);
+    }
+    list = calloc(1, sizeof(*list));
+    if (!list) {
+        jsonc_free(&value);
+        return NULL;
+    }
+    list->type = JSONC_ARRAY;
+    list->first = value;
+    list->count = 1;
+    return list;
+}
+
+static struct jsonc *from_text(const struct key *key, int element, const char *text,
+                               struct jsonc_error *error)
+{
+    memset(error, 0, sizeof(*error));
+    if (element)
+        return key->type == KEY_LISTEN ? json_or_text(text, error)
+                                       : value_from_text(text, strlen(text));
+    switch (key->type) {
+    case KEY_TEXT:
+    case KEY_WORD:
+    case KEY_IGNORED:
+        return value_from_text(text, strlen(text));
+    case KEY_LIST:
+        return list_from_text(key, text, error);
+    case KEY_LISTEN:
+        return listen_from_text(text, error);
+    case KEY_SECTION:
+    case KEY_INT:
+    case KEY_BOOL:
+    case KEY_TLS:
+        break;
+    }
+    return json_or_text(text, error);
+}
+
+static void put_text(struct settings *set, const struct match *match, const char *text,
+                     const struct source *source)
+{
+    struct jsonc_error error;
+    struct jsonc *value = from_text(match->key, match->element >= 0, text, &error);
+
+    if (!value) {
+        settings_error(set, source, match->path, "column %u: %s", error.column,
+                       error.text[0] ? error.text : "out of memory");
+        settings_at(set, match->key->path)->broken = 1;
+    } else if (match->element >= 0) {
+        settings_put_element(set, match, value, source);
+    } else {
+        const struct jsonc *kept = settings_keep(set, &value);
+
+        if (kept)
+            settings_put(set, match, kept, source);
+    }
+}
+
+/* --- the environment --- */
+
+/* A variable that is one of ours. */
+struct variable {
+    struct match match;
+    struct source source;
+    const char *value;
+    int rank; /* the higher counts: PORT, the plain name, the one with the prefix */
+};
+
+static int compare_int(long a, long b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Within a rank the whole comes before its parts, so that a part counts. */
+static int compare(const void *one, const void *two)
+{
+    const struct variable *a = one, *b = two;
+    int a_part = a->match.key->type != KEY_SECTION, b_part = b->match.key->type != KEY_SECTION;
+    int order = compare_int(a->rank, b->rank);
+
+    if (order == 0)
+        order = compare_int(a_part, b_part);
+    if (order == 0)
+        order = compare_int(a->match.key - conf_keys, b->match.key - conf_keys);
+    if (order == 0)
+        order = compare_int(a->match.element, b->match.element);
+    return order;
+}
+
+/* socket.io__redis__hots: not ours to refuse, for the environment is everyone's,
+ * but most likely a slip. */
+static void warn_unknown(struct settings *set, const struct source *source, const char *name)
+{
+    char section[SCHEMA_PATH_MAX], path[SCHEMA_PATH_MAX];
+    const char *end = strstr(name, "__"), *meant;
+    struct match match;
+
+    if (!end || set->purpose == CONF_FOR_NOTIFY)
+        return;
+    (void)snprintf(section, sizeof(section), "%.*s", (int)(end - name), name);
+    match = schema_match(section, SPELT_FILE);
+    if (!match.key || match.key->type != KEY_SECTION)
+        return;
+    meant = schema_suggest(name, SPELT_ENV, path);
+    settings_warn(set, source, NULL, "unknown key, not used%s%s%s",
+                  meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
+/* Finds out whether word is ours; if it is, fills *variable and returns 1. */
+static int read_variable(struct settings *set, const char *word, struct variable *variable)
+{
+    static const size_t prefix = sizeof(SCHEMA_ENV_PREFIX) - 1;
+    const char *equals = strchr(word, '=');
+    size_t len = equals ? (size_t)(equals - word) : 0;
+    int ours = strncasecmp(word, SCHEMA_ENV_PREFIX, prefix) == 0;
+    char name[SCHEMA_PATH_MAX];
+
+    if (len == 0 || (len >= sizeof(name) && !ours))
+        return 0;
+    variable->source = (struct source){LAYER_ENV, word, (int)(len < 200 ? len : 200), 0};
+    variable->value = equals + 1;
+    (void)snprintf(name, sizeof(name), "%.*s", (int)len, word);
+    if (ours && len < sizeof(name)) {
+        variable->match = schema_match(name + prefix, SPELT_FOLDED);
+        variable->rank = 2;
+    } else if (ours) {
+        variable->match.key = NULL;
+    } else if (strcmp(name, "PORT") == 0) {
+        variable->match = schema_match("port", SPELT_ENV);
+        variable->rank = 0;
+    } else {
+        variable->match = schema_match(name, SPELT_ENV);
+        variable->rank = 1;
+    }
+    if (!variable->match.key && ours)
+        settings_unknown(set, &variable->source, name + prefix, SPELT_FOLDED);
+    else if (!variable->match.key)
+        warn_unknown(set, &variable->source, name);
+    return variable->match.key != NULL;
+}
+
+/* Which of two the environment meant is not to be told: their order is chance. */
+static void put_variable(struct settings *set, const struct variable *variable,
+                         const struct variable *before)
+{
+    enum key_type type = variable->match.key->type;
+
+    if (!*variable->value && type != KEY_TEXT && type != KEY_IGNORED)
+        return;
+    if (before && compare(variable, before) == 0 && type != KEY_IGNORED && *before->value &&
+        strcmp(variable->value, before->value) != 0) {
+        settings_error(set, &variable->source, variable->match.path,
+                       "found it again under another name (environment %.*s), wanted one of them",
+                       before->source.name_len, before->source.name);
+        return;
+    }
+    put_text(set, &variable->match, variable->value, &variable->source);
+}
+
+static void read_environment(struct settings *set)
+{
+    struct variable *found = NULL;
+    size_t n = 0, used = 0;
+
+    while (set->args->environ && set->args->environ[n])
+        n++;
+    if (n > 0)
+        found = calloc(n, sizeof(*found));
+    if (n > 0 && !found)
+        settings_error(set, NULL, NULL, "out of memory");
+    for (size_t i = 0; found && i < n; i++)
+        used += (size_t)read_variable(set, set->args->environ[i], &found[used]);
+    if (used > 0)
+        qsort(found, used, sizeof(*found), compare);
+    for (size_t i = 0; i < used; i++)
+        put_variable(set, &found[i], i > 0 ? &found[i - 1] : NULL);
+    free(found);
+}
+
+/* --- the command line --- */
+
+static void put_option(struct settings *set, const char *name, size_t len, const char *value)
+{
+    static const struct source source = {.layer = LAYER_ARGS};
+    char key[SCHEMA_PATH_MAX];
+    struct match match = {NULL, NULL, -1};
+
+    (void)snprintf(key, sizeof(key), "%.*s", (int)(len < sizeof(key) ? len : sizeof(key)), name);
+    if (len < sizeof(key))
+        match = schema_match(key, SPELT_ARGS);
+    if (!match.key)
+        settings_unknown(set, &source, key, SPELT_ARGS);
+    else if (!value)
+        settings_error(set, &source, match.path, "found no value after it, wanted one");
+    else
+        put_text(set, &match, value, &source);
+}
+
+static void read_command_line(struct settings *set)
+{
+    size_t n = set->args->noptions;
+    char **words = set->args->options;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *name = words[i] + 2, *equals;
+
+        if (strncmp(words[i], "--", 2) != 0) {
+            settings_error(set, NULL, NULL, "command line: found a word that is no --KEY");
+            continue;
+        }
+        equals = strchr(name, '=');
+        if (equals)
+            put_option(set, name, (size_t)(equals - name), equals + 1);
+        else
+            put_option(set, name, strlen(name), i + 1 < n ? words[i + 1] : NULL);
+        i += !equals;
+    }
+}
+
+int source_arg_secret(const char *name)
+{
+    struct match match = schema_match(name, SPELT_ARGS);
+
+    /* A section may hold a secret; a name that is none may be a slip in one. */
+    return !match.key || match.key->type == KEY_SECTION || match.key->type == KEY_IGNORED ||
+           match.key->flags & KEY_SECRET;
+}
+
+int sources_read(struct settings *set, const char *text, size_t len)
+{
+    const char *name = set->args->file ? set->args->file : CONF_DEFAULT_FILE;
+    int result = text ? read_text(set, name, text, len) : read_file(set);
+
+    read_environment(set);
+    read_command_line(set);
+    return result;
+}
