@@ -1,0 +1,281 @@
+#include "conf/build.h"
+
+#include "conf/file.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/un.h>
+
+#define LISTEN_MAX 64
+
+static const char wanted_address[] = "\"host:port\", \"[::1]:port\" or \"unix:/path\"";
+
+/* --- addresses --- */
+
+int address_host(const char *host, size_t len)
+{
+    char text[256];
+    struct in6_addr in6;
+
+    if (len == 0 || len >= sizeof(text))
+        return 0;
+    memcpy(text, host, len);
+    text[len] = '\0';
+    if (strchr(text, ':'))
+        return inet_pton(AF_INET6, text, &in6) == 1;
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == len;
+}
+
+static int port_parse(const char *text)
+{
+    size_t len = strlen(text);
+    long port;
+
+    if (len == 0 || len > 5 || strspn(text, "0123456789") != len)
+        return -1;
+    port = strtol(text, NULL, 10);
+    return port <= 65535 ? (int)port : -1;
+}
+
+const char *address_parse(const char *text, const char **host, size_t *len, int *port)
+{
+    const char *colon = strrchr(text, ':');
+
+    *host = text;
+    *len = colon ? (size_t)(colon - text) : 0;
+    *port = port_parse(colon ? colon + 1 : text);
+    if (*port < 0)
+        return colon ? "a port from 0 to 65535 after the last ':'" : wanted_address;
+    if (*len >= 2 && text[0] == '[' && text[*len - 1] == ']') {
+        *host = text + 1;
+        *len -= 2;
+        return memchr(*host, ':', *len) && address_host(*host, *len) ? NULL
+                                                                     : "an IPv6 address in []";
+    }
+    if (*len == 0 || (*len == 1 && text[0] == '*')) {
+        *host = NULL;
+        return NULL;
+    }
+    if (memchr(text, ':', *len))
+        return "an IPv6 address in brackets: [::1]:port";
+    return address_host(*host, *len) ? NULL : wanted_address;
+}
+
+/* --- one listener --- */
+
+struct place { /* of the listener in the configuration */
+    struct conf *conf;
+    struct settings *set;
+    const struct setting *setting;
+    struct source source;
+};
+
+static void bad(struct place *place, const struct jsonc *value, const char *wanted)
+{
+    char found[96];
+
+    settings_error(place->set, &place->source, place->setting->path, "found %s, wanted %s",
+                   value_describe(value, 0, found, sizeof(found)), wanted);
+}
+
+static int same(const struct conf_listen *a, const struct conf_listen *b)
+{
+    if (a->unix_path || b->unix_path)
+        return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
+    if (a->port != b->port || a->port == 0)
+        return 0;
+    return a->host && b->host ? strcasecmp(a->host, b->host) == 0 : a->host == b->host;
+}
+
+/* Appends listener (takes its strings) unless it is there already. */
+static void add(struct place *place, struct conf_listen *listen, const struct jsonc *value)
+{
+    struct conf *conf = place->conf;
+    size_t i = 0;
+
+    while (i < conf->nlisten && !same(&conf->listen[i], listen))
+        i++;
+    if (i < conf->nlisten) {
+        bad(place, value, "each address once");
+    } else if (conf->nlisten == LISTEN_MAX) {
+        bad(place, value, "at most 64 addresses");
+    } else {
+        conf->listen[conf->nlisten++] = *listen;
+        return;
+    }
+    free(listen->host);
+    free(listen->unix_path);
+}
+
+static void add_unix(struct place *place, const char *path, const struct jsonc *value)
+{
+    struct conf_listen listen = {0};
+
+    listen.unix_path = *path ? file_name(place->set->args->dir, path) : NULL;
+    if (!listen.unix_path ||
+        strlen(listen.unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+        bad(place, value, "a socket's path of 1 to 107 bytes");
+        free(listen.unix_path);
+        return;
+    }
+    add(place, &listen, value);
+}
+
+/* host NULL: all addresses. */
+static void add_tcp(struct place *place, const char *host, size_t len, int port,
+                    const struct jsonc *value)
+{
+    struct conf_listen listen = {.port = port};
+
+    if (host) {
+        listen.host = strndup(host, len);
+        if (!listen.host) {
+            settings_error(place->set, NULL, NULL, "out of memory");
+            return;
+        }
+    }
+    add(place, &listen, value);
+}
+
+static void add_text(struct place *place, const struct jsonc *value)
+{
+    const char *host, *wanted;
+    size_t len;
+    int port;
+
+    if (strncmp(value->text, "unix:", 5) == 0) {
+        add_unix(place, value->text + 5, value);
+        return;
+    }
+    wanted = address_parse(value->text, &host, &len, &port);
+    if (wanted)
+        bad(place, value, wanted);
+    else
+        add_tcp(place, host, len, port, value);
+}
+
+static void add_number(struct place *place, const char *host, const struct jsonc *value)
+{
+    int port = (int)(value->number >= 0 && value->number <= 65535 ? value->number : -1);
+
+    if (port < 0 || port != value->number)
+        bad(place, value, "a port from 0 to 65535");
+    else
+        add_tcp(place, host, host ? strlen(host) : 0, port, value);
+}
+
+/* The host of {"host": "127.0.0.1", "port": 3000}: 0, or -1 (reported). */
+static int member_host(struct place *place, const struct jsonc *value, const char **host)
+{
+    *host = NULL;
+    if (!value || (value->type == JSONC_STRING && (!*value->text || strcmp(value->text, "*") == 0)))
+        return 0;
+    if (value->type != JSONC_STRING || !address_host(value->text, value->len)) {
+        bad(place, value, "host to be a name or an address, IPv6 without brackets");
+        return -1;
+    }
+    *host = value->text;
+    return 0;
+}
+
+static void add_object(struct place *place, const struct jsonc *value)
+{
+    const struct jsonc *port = jsonc_member(value, "port");
+    const char *host;
+
+    for (const struct jsonc *m = value->first; m; m = m->next) {
+        if (strcmp(m->key, "host") != 0 && strcmp(m->key, "port") != 0) {
+            bad(place, value, "its keys to be host and port");
+            return;
+        }
+    }
+    if (member_host(place, jsonc_member(value, "host"), &host) < 0)
+        return;
+    if (!port || port->type != JSONC_NUMBER)
+        bad(place, port ? port : value, "port to be a number from 0 to 65535");
+    else
+        add_number(place, host, port);
+}
+
+static void add_any(struct place *place, const struct jsonc *value)
+{
+    switch (value->type) {
+    case JSONC_STRING:
+        add_text(place, value);
+        break;
+    case JSONC_NUMBER:
+        add_number(place, NULL, value);
+        break;
+    case JSONC_OBJECT:
+        add_object(place, value);
+        break;
+    case JSONC_NULL:
+    case JSONC_TRUE:
+    case JSONC_FALSE:
+    case JSONC_ARRAY:
+        bad(place, value, wanted_address);
+    }
+}
+
+/* --- all --- */
+
+static void warn_unused(struct settings *set, const char *path)
+{
+    const struct setting *setting = settings_at(set, path);
+
+    if (setting_given(setting))
+        settings_warn(set, &setting->source, path, "not used, for listen is given");
+}
+
+static void build_list(struct place *place)
+{
+    const struct jsonc *list = place->setting->value;
+
+    for (const struct jsonc *e = list->first; e; e = e->next) {
+        if (place->setting->source.layer == LAYER_FILE)
+            place->source.line = e->line;
+        add_any(place, e);
+    }
+    warn_unused(place->set, "port");
+    warn_unused(place->set, "host");
+}
+
+static void build_one(struct place *place)
+{
+    const struct setting *setting = settings_at(place->set, "host");
+    const char *host = setting_text(setting);
+    const struct jsonc *port = settings_at(place->set, "port")->value;
+    size_t len = host ? strlen(host) : 0;
+
+    if (host && strcmp(host, "*") == 0)
+        host = NULL;
+    if (host && len > 2 && host[0] == '[' && host[len - 1] == ']') {
+        host++;
+        len -= 2;
+    }
+    place->setting = setting;
+    place->source = setting->source;
+    if (host && !address_host(host, len))
+        bad(place, setting->value, "a host name or an address");
+    else if (port)
+        add_tcp(place, host, len, (int)port->number, port);
+}
+
+void build_listen(struct conf *conf, struct settings *set)
+{
+    struct place place = {conf, set, settings_at(set, "listen"), {0}};
+
+    conf->listen = calloc(LISTEN_MAX, sizeof(*conf->listen));
+    if (!conf->listen) {
+        settings_error(set, NULL, NULL, "out of memory");
+        return;
+    }
+    place.source = place.setting->source;
+    if (place.setting->value)
+        build_list(&place);
+    else if (!place.setting->broken)
+        build_one(&place);
+}

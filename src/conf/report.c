@@ -1,0 +1,210 @@
+#include "conf/build.h"
+
+#include "codec/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char mask[] = "********";
+
+/* --- values as JSON --- */
+
+static void put_text(struct buf *out, const char *text)
+{
+    json_put_string_lossy(out, text, strlen(text));
+}
+
+static void put_value(struct buf *out, const struct jsonc *value)
+{
+    static const char *const words[] = {
+        [JSONC_NULL] = "null", [JSONC_FALSE] = "false", [JSONC_TRUE] = "true"};
+    const char *between = "";
+
+    switch (value->type) {
+    case JSONC_NULL:
+    case JSONC_FALSE:
+    case JSONC_TRUE:
+        buf_puts(out, words[value->type]);
+        return;
+    case JSONC_NUMBER:
+        buf_printf(out, "%.15g", value->number);
+        return;
+    case JSONC_STRING:
+        json_put_string_lossy(out, value->text, value->len);
+        return;
+    case JSONC_ARRAY:
+    case JSONC_OBJECT:
+        break;
+    }
+    buf_putc(out, value->type == JSONC_ARRAY ? '[' : '{');
+    for (const struct jsonc *e = value->first; e; e = e->next, between = ",") {
+        buf_puts(out, between);
+        if (e->key) {
+            put_text(out, e->key);
+            buf_putc(out, ':');
+        }
+        put_value(out, e);
+    }
+    buf_putc(out, value->type == JSONC_ARRAY ? ']' : '}');
+}
+
+static void put_strings(struct buf *out, char *const *strings)
+{
+    buf_putc(out, '[');
+    for (size_t i = 0; strings[i]; i++) {
+        if (i > 0)
+            buf_putc(out, ',');
+        put_text(out, strings[i]);
+    }
+    buf_putc(out, ']');
+}
+
+/* --- keys whose value in force is not the one that was given --- */
+
+/* The password of a redis URL masked. */
+static void put_url(struct buf *out, const char *url)
+{
+    const char *start = strstr(url, "://") + 3; /* it has been parsed */
+    const char *end = start + strcspn(start, "/?");
+    const char *at = memrchr(start, '@', (size_t)(end - start));
+    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    struct buf shown = {0};
+
+    if (colon)
+        buf_printf(&shown, "%.*s:%s%s", (int)(colon - url), url, mask, at);
+    else
+        buf_puts(&shown, url);
+    json_put_string_lossy(out, (const char *)shown.data, shown.len);
+    buf_free(&shown);
+}
+
+static void put_listen(struct buf *out, const struct conf *conf)
+{
+    buf_putc(out, '[');
+    for (size_t i = 0; i < conf->nlisten; i++) {
+        const struct conf_listen *listen = &conf->listen[i];
+        const char *host = listen->host ? listen->host : "*";
+        const char *open = strchr(host, ':') ? "[" : "", *close = *open ? "]" : "";
+
+        buf_puts(out, i > 0 ? ",\"" : "\"");
+        if (listen->unix_path)
+            buf_printf(out, "unix:%s\"", listen->unix_path);
+        else
+            buf_printf(out, "%s%s%s:%d\"", open, host, close, listen->port);
+    }
+    buf_putc(out, ']');
+}
+
+static void put_algorithms(struct buf *out, unsigned algs)
+{
+    static const char *const names[] = {"HS256", "HS384", "HS512", "RS256", "RS384",
+                                        "RS512", "ES256", "ES384", "ES512"};
+    const char *between = "";
+
+    buf_putc(out, '[');
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!(algs & token_alg_parse(names[i])))
+            continue;
+        buf_printf(out, "%s\"%s\"", between, names[i]);
+        between = ",";
+    }
+    buf_putc(out, ']');
+}
+
+/* Returns 1 if it has shown the key. */
+static int put_special(struct buf *out, const struct conf *conf, const struct key *key,
+                       const struct setting *setting)
+{
+    if (strcmp(key->path, "listen") == 0 && setting->value)
+        put_listen(out, conf);
+    else if (strcmp(key->path, "socket.io:redis:url") == 0 && setting->value)
+        put_url(out, setting->value->text);
+    else if (strcmp(key->path, "auth:options:algorithms") == 0)
+        put_algorithms(out, conf->token.algs);
+    else if (strcmp(key->path, "cors:origins") == 0 && conf->cors_origins)
+        put_strings(out, conf->cors_origins);
+    else
+        return 0;
+    return 1;
+}
+
+/* Returns 1 if it has shown the key: it has a field, and something is in it. */
+static int put_field(struct buf *out, const struct conf *conf, const struct key *key)
+{
+    const void *field = (const char *)conf + key->offset;
+
+    switch (key->field) {
+    case FIELD_INT:
+        if (key->type == KEY_BOOL)
+            buf_puts(out, *(const int *)field ? "true" : "false");
+        else
+            buf_printf(out, "%d", *(const int *)field);
+        return 1;
+    case FIELD_U32:
+        buf_printf(out, "%u", *(const uint32_t *)field);
+        return 1;
+    case FIELD_SIZE:
+        buf_printf(out, "%zu", *(const size_t *)field);
+        return 1;
+    case FIELD_TEXT:
+        if (!*(char *const *)field)
+            return 0;
+        if (key->flags & KEY_SECRET)
+            buf_puts(out, mask);
+        else
+            put_text(out, *(char *const *)field);
+        return 1;
+    case FIELD_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* A key that struct conf does not hold as it is. */
+static void put_given(struct buf *out, const struct key *key, const struct setting *setting)
+{
+    int none = !setting->value || key->field == FIELD_TEXT ||
+               (key->type == KEY_TEXT && !setting_text(setting));
+
+    if (none)
+        buf_puts(out, key->absent ? key->absent : "none");
+    else if (key->flags & KEY_SECRET)
+        buf_puts(out, mask);
+    else
+        put_value(out, setting->value);
+}
+
+static void put_key(struct buf *out, const struct conf *conf, const struct key *key,
+                    const struct setting *setting)
+{
+    buf_printf(out, "%s = ", key->path);
+    if (!put_special(out, conf, key, setting) && !put_field(out, conf, key))
+        put_given(out, key, setting);
+    buf_puts(out, "  (");
+    source_put(out, &setting->source);
+    if (strcmp(setting->path, key->path) != 0)
+        buf_printf(out, ", %s", setting->path);
+    buf_puts(out, ")\n");
+}
+
+static void put_remarks(struct buf *out, const char *what, const struct remark *remarks, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(out, "%s: %s  (", what, remarks[i].key->path);
+        source_put(out, &remarks[i].source);
+        buf_puts(out, ")\n");
+    }
+}
+
+void build_report(struct conf *conf, struct settings *set)
+{
+    struct buf *out = &conf->report;
+
+    for (size_t i = 0; i < conf_nkeys; i++)
+        if (conf_keys[i].type != KEY_SECTION && conf_keys[i].type != KEY_IGNORED)
+            put_key(out, conf, &conf_keys[i], &set->at[i]);
+    put_remarks(out, "ignored", set->ignored, set->nignored);
+    put_remarks(out, "unused", set->unused, set->nunused);
+    if (out->failed)
+        settings_error(set, NULL, NULL, "out of memory");
+}

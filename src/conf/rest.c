@@ -1,0 +1,342 @@
+#include "conf/build.h"
+
+#include "conf/file.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* --- helpers of all that build --- */
+
+char *build_strdup(struct settings *set, const char *text)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    if (text && !copy)
+        settings_error(set, NULL, NULL, "out of memory");
+    return copy;
+}
+
+void build_set(char **text, char *value)
+{
+    if (*text)
+        explicit_bzero(*text, strlen(*text));
+    free(*text);
+    *text = value;
+}
+
+char *build_file_name(struct settings *set, const struct setting *setting)
+{
+    const char *text = setting_text(setting);
+    char *name = text ? file_name(set->args->dir, text) : NULL;
+
+    if (text && !name)
+        settings_error(set, NULL, NULL, "out of memory");
+    return name;
+}
+
+char **build_strings(struct settings *set, const struct jsonc *list)
+{
+    size_t n = list->type == JSONC_ARRAY ? list->count : 1, i = 0;
+    char **strings = calloc(n + 1, sizeof(*strings));
+
+    for (const struct jsonc *e = setting_next(list, NULL); strings && e; e = setting_next(list, e))
+        if (!(strings[i++] = strdup(e->text)))
+            build_strings_free(&strings);
+    if (!strings)
+        settings_error(set, NULL, NULL, "out of memory");
+    return strings;
+}
+
+void build_strings_free(char ***strings)
+{
+    for (size_t i = 0; *strings && (*strings)[i]; i++)
+        free((*strings)[i]);
+    free(*strings);
+    *strings = NULL;
+}
+
+/* --- fields --- */
+
+/* An empty string stands for the default. */
+static const char *text_in_force(const struct setting *setting, const struct key *key, char *dst,
+                                 size_t cap)
+{
+    const char *text = setting_text(setting);
+    size_t len;
+
+    if (text || !key->deflt)
+        return text;
+    len = strlen(key->deflt) - 2; /* without its quotes; there is no escape in one */
+    if (len >= cap)
+        return NULL;
+    memcpy(dst, key->deflt + 1, len);
+    dst[len] = '\0';
+    return dst;
+}
+
+static void set_text(char **field, struct settings *set, const struct setting *setting,
+                     const struct key *key)
+{
+    char deflt[64];
+    const char *text = text_in_force(setting, key, deflt, sizeof(deflt));
+
+    build_set(field,
+              key->flags & KEY_FILE ? build_file_name(set, setting) : build_strdup(set, text));
+}
+
+static void set_field(struct conf *conf, struct settings *set, const struct setting *setting,
+                      const struct key *key)
+{
+    void *field = (char *)conf + key->offset;
+    const struct jsonc *value = setting->value;
+    double number = 0;
+
+    if (value && value->type == JSONC_NUMBER)
+        number = value->number;
+    else if (value && value->type == JSONC_TRUE)
+        number = 1;
+    switch (key->field) {
+    case FIELD_INT:
+        *(int *)field = (int)number;
+        break;
+    case FIELD_U32:
+        *(uint32_t *)field = (uint32_t)number;
+        break;
+    case FIELD_SIZE:
+        *(size_t *)field = (size_t)number;
+        break;
+    case FIELD_TEXT:
+        set_text(field, set, setting, key);
+        break;
+    case FIELD_NONE:
+        break;
+    }
+}
+
+void build_fields(struct conf *conf, struct settings *set)
+{
+    for (size_t i = 0; i < conf_nkeys; i++)
+        set_field(conf, set, &set->at[i], &conf_keys[i]);
+}
+
+/* --- names --- */
+
+static void refuse(struct settings *set, const char *path, const char *wanted)
+{
+    const struct setting *setting = settings_at(set, path);
+    char found[96];
+
+    settings_error(
+        set, &setting->source, setting->path, "found %s, wanted %s",
+        setting->value ? value_describe(setting->value, 0, found, sizeof(found)) : "none", wanted);
+}
+
+/* axr and /axr are the same, as they are for Socket.IO. */
+static void build_namespace(struct conf *conf, struct settings *set)
+{
+    size_t len = conf->nsp ? strlen(conf->nsp) : 0;
+    char *nsp;
+
+    if (len == 0)
+        return;
+    if (conf->nsp[0] != '/') {
+        nsp = malloc(len + 2);
+        if (!nsp) {
+            settings_error(set, NULL, NULL, "out of memory");
+            return;
+        }
+        nsp[0] = '/';
+        memcpy(nsp + 1, conf->nsp, len + 1);
+        build_set(&conf->nsp, nsp);
+        len++;
+    }
+    /* ',' ends a namespace in a packet, '?' begins its query. */
+    if (strpbrk(conf->nsp, ",?"))
+        refuse(set, "socket.io:namespace", "a namespace without ',' and '?'");
+    else if (len > CONF_NSP_MAX)
+        refuse(set, "socket.io:namespace", "at most 256 bytes with its '/'");
+}
+
+void build_names(struct conf *conf, struct settings *set)
+{
+    build_namespace(conf, set);
+}
+
+/* /a/b/ from a/b, /a/b or /a/b//; / from / */
+static void build_path(struct conf *conf, struct settings *set)
+{
+    const char *given = conf->path;
+    size_t len;
+    char *path;
+
+    if (!given)
+        return;
+    for (const char *c = given; *c; c++) {
+        if (*c <= 0x20 || *c >= 0x7f || strchr("?#%", *c)) {
+            refuse(set, "path", "a path of printable ASCII without '?', '#', '%' and blanks");
+            return;
+        }
+    }
+    given += strspn(given, "/");
+    len = strlen(given);
+    while (len > 0 && given[len - 1] == '/')
+        len--;
+    path = calloc(1, len + 3);
+    if (!path) {
+        settings_error(set, NULL, NULL, "out of memory");
+        return;
+    }
+    path[0] = '/';
+    memcpy(path + 1, given, len);
+    if (len > 0)
+        path[len + 1] = '/';
+    build_set(&conf->path, path);
+}
+
+/* --- numbers that the machine decides --- */
+
+static int online_cpus(void)
+{
+    long online = sysconf(_SC_NPROCESSORS_CONF);
+    int n = online > CPU_SETSIZE ? (int)online : CPU_SETSIZE, count = 0;
+    size_t size = CPU_ALLOC_SIZE((size_t)n);
+    cpu_set_t *cpus = CPU_ALLOC((size_t)n);
+
+    if (cpus && sched_getaffinity(0, size, cpus) == 0)
+        count = CPU_COUNT_S(size, cpus);
+    CPU_FREE(cpus);
+    if (count < 1)
+        count = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    if (count < 1)
+        count = 1;
+    return count < CONF_WORKERS_MAX ? count : CONF_WORKERS_MAX;
+}
+
+static void build_workers(struct conf *conf, struct settings *set)
+{
+    const struct jsonc *value = settings_at(set, "workers")->value;
+
+    if (!value || value->type == JSONC_STRING)
+        conf->workers = online_cpus();
+}
+
+/* The daemon raises its soft limit to the hard one. */
+static size_t connections_possible(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 1024 - CONF_FILES_RESERVED;
+    if (limit.rlim_max == RLIM_INFINITY ||
+        limit.rlim_max > CONF_CONNECTIONS_MAX + CONF_FILES_RESERVED)
+        return CONF_CONNECTIONS_MAX;
+    return limit.rlim_max > CONF_FILES_RESERVED + 1 ? limit.rlim_max - CONF_FILES_RESERVED : 1;
+}
+
+static void build_connections(struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "limits:connections");
+    size_t possible = connections_possible();
+
+    if (!setting->value)
+        conf->connections_max = possible;
+    else if (conf->connections_max > possible)
+        settings_warn(set, &setting->source, setting->path,
+                      "found %zu, but the hard limit of open files allows %zu",
+                      conf->connections_max, possible);
+}
+
+/* --- the others --- */
+
+static int lists(const struct jsonc *list, const char *word)
+{
+    for (const struct jsonc *e = list ? setting_next(list, NULL) : NULL; e;
+         e = setting_next(list, e))
+        if (e->text && strcmp(e->text, word) == 0)
+            return 1;
+    return 0;
+}
+
+static void build_log(struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "log:target");
+    const char *target = setting_text(setting);
+    const char *level = setting_text(settings_at(set, "log:level"));
+
+    if (level && log_level_parse(level, &conf->log_level) < 0)
+        refuse(set, "log:level", "error, warn, info or debug");
+    conf->log_format = lists(settings_at(set, "log:format")->value, "json") ? LOG_JSON : LOG_TEXT;
+    conf->log_target = LOG_TO_STDERR;
+    if (!target || strcmp(target, "stderr") == 0)
+        return;
+    if (strcmp(target, "syslog") == 0) {
+        conf->log_target = LOG_TO_SYSLOG;
+    } else if (strchr(target, '/')) { /* so that a slip such as "sylog" is no file */
+        conf->log_target = LOG_TO_FILE;
+        conf->log_file = build_file_name(set, setting);
+    } else {
+        refuse(set, "log:target", "\"stderr\", \"syslog\" or a file name with a '/' in it");
+    }
+}
+
+static void build_admin(struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "admin:host");
+    const struct jsonc *port = settings_at(set, "admin:port")->value;
+    const char *host = setting_text(setting);
+
+    conf->admin_port = port ? (int)port->number : 0;
+    if ((port && port->type == JSONC_STRING) || (host && strcmp(host, "off") == 0))
+        return;
+    if (host && !address_host(host, strlen(host)))
+        refuse(set, "admin:host", "a host name, an address or \"off\"");
+    else
+        conf->admin_host = build_strdup(set, host ? host : "127.0.0.1");
+}
+
+void build_rest(struct conf *conf, struct settings *set)
+{
+    const struct jsonc *transports = settings_at(set, "socket.io:transports")->value;
+
+    build_workers(conf, set);
+    build_path(conf, set);
+    build_connections(conf, set);
+    build_log(conf, set);
+    build_admin(conf, set);
+    conf->polling = lists(transports, "polling");
+    conf->websocket = lists(transports, "websocket");
+}
+
+/* --- what is still to come --- */
+
+/* 1 if the value asks for what is still to come, and not for its absence. */
+static int asks(const struct setting *setting, const struct key *key)
+{
+    const struct jsonc *value = setting->value;
+
+    if (!setting_given(setting) || !value || value->type == JSONC_FALSE)
+        return 0;
+    if (key->type == KEY_LIST)
+        return lists(value, "polling") && !lists(value, "websocket");
+    if (value->type == JSONC_STRING)
+        return value->len > 0 && strcmp(value->text, "off") != 0;
+    return !(strcmp(key->path, "limits:connectionsPerUser") == 0 && value->number == 0);
+}
+
+void build_unused(struct settings *set)
+{
+    for (size_t i = 0; i < conf_nkeys; i++) {
+        const struct setting *setting = &set->at[i];
+
+        if (!(conf_keys[i].flags & KEY_UNUSED) || !asks(setting, &conf_keys[i]))
+            continue;
+        set->unused[set->nunused++] = (struct remark){&conf_keys[i], setting->source};
+        settings_warn(set, &setting->source, setting->path,
+                      conf_keys[i].type == KEY_LIST
+                          ? "polling is not there yet, so it is unused"
+                          : "its feature is not there yet, so it is unused");
+    }
+}
