@@ -54,6 +54,13 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The headers of these two do not tell their version, and Debian's wslay has no .pc file.
+WSLAY_VERSION = $(or $(shell pkg-config --modversion libwslay 2>/dev/null),$(shell \
+                  dpkg-query -W -f '$${Version}' libwslay-dev 2>/dev/null),unknown)
+LIBJWT_VERSION = $(or $(shell pkg-config --modversion libjwt 2>/dev/null),unknown)
+$(BUILD)/obj/src/main.o: AXR_CFLAGS += -DAXR_WSLAY_VERSION='"$(WSLAY_VERSION)"' \
+                  -DAXR_LIBJWT_VERSION='"$(LIBJWT_VERSION)"'
+
 # --- tests -----------------------------------------------------------------
 $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	@mkdir -p $(@D)

@@ -1,0 +1,180 @@
+/* axr-notifyd: options, configuration, and over to the master. */
+#include "base/buf.h"
+#include "base/log.h"
+#include "conf.h"
+#include "conf/args.h"
+#include "master/master.h"
+
+#include <cjson/cJSON.h>
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <zlib.h>
+
+/* Their headers say nothing, or not the truth; the Makefile asks pkg-config. */
+#ifndef AXR_WSLAY_VERSION
+#define AXR_WSLAY_VERSION "unknown"
+#endif
+#ifndef AXR_LIBJWT_VERSION
+#define AXR_LIBJWT_VERSION "unknown"
+#endif
+
+#define EXIT_CONFIG 1
+#define EXIT_USAGE  2
+
+struct options {
+    int detach, test, version, help;
+};
+
+enum { OPTION_DETACH = 1, OPTION_TEST, OPTION_VERSION, OPTION_HELP };
+
+static const struct args_option own[] = {
+    {"-d", OPTION_DETACH, 0},         {"-t", OPTION_TEST, 0}, {"-V", OPTION_VERSION, 0},
+    {"--version", OPTION_VERSION, 0}, {"-h", OPTION_HELP, 0}, {"--help", OPTION_HELP, 0},
+};
+
+static const char usage[] =
+    "usage: axr-notifyd [-c FILE] [-d] [-t] [-V] [-h] [--KEY VALUE | --KEY=VALUE]...\n";
+
+static const char help[] =
+    "\n"
+    "  -c FILE        configuration file (" CONF_DEFAULT_FILE ", if it is there)\n"
+    "  -d             detach and write the pid file\n"
+    "  -t             check the configuration, print what is in force, exit\n"
+    "  -V, --version  print the versions of this program and its libraries\n"
+    "  -h, --help     print this\n"
+    "  --KEY VALUE    set a key of the configuration: --socket.io:redis:host r1\n"
+    "\n"
+    "The keys are in axr-notifyd.conf(5), signals and files in axr-notifyd(8).\n";
+
+static int visit(int id, const char *value, void *arg, struct buf *errors)
+{
+    struct options *options = arg;
+
+    switch (id) {
+    case OPTION_DETACH:
+        options->detach = 1;
+        break;
+    case OPTION_TEST:
+        options->test = 1;
+        break;
+    case OPTION_VERSION:
+        options->version = 1;
+        break;
+    case OPTION_HELP:
+        options->help = 1;
+        break;
+    default:
+        buf_printf(errors, "no argument is wanted, found \"%.100s\"\n", value);
+        return -1;
+    }
+    return 0;
+}
+
+static void print_version(void)
+{
+    printf("axr-notifyd %s\n", AXR_VERSION);
+    printf("libevent %s\n", event_get_version());
+    printf("wslay %s\n", AXR_WSLAY_VERSION);
+    printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+    printf("cJSON %s\n", cJSON_Version());
+    printf("libjwt %s\n", AXR_LIBJWT_VERSION);
+    printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
+    printf("zlib %s\n", zlibVersion());
+}
+
+/* Each line of text to standard error, after the name of the program. */
+static void complain(const struct buf *text, const char *kind)
+{
+    const char *at = (const char *)text->data, *end = at + text->len;
+
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline ? newline : end;
+
+        (void)fprintf(stderr, "axr-notifyd: %s%.*s\n", kind, (int)(stop - at), at);
+        at = stop + 1;
+    }
+}
+
+/* What was printed has arrived, or the exit status says that it has not. */
+static int flushed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    (void)fprintf(stderr, "axr-notifyd: cannot write to standard output\n");
+    return EXIT_CONFIG;
+}
+
+/* Each client takes a descriptor, and the soft limit is for programs that use
+ * select(). */
+static void raise_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warn("cannot raise the limit of open files");
+}
+
+static int print_conf(const struct conf *conf)
+{
+    struct buf out = {0};
+
+    conf_print(conf, &out);
+    (void)fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+    return flushed();
+}
+
+static int run(const struct conf_args *args, const struct options *options)
+{
+    struct buf errors = {0}, warnings = {0};
+    struct conf *conf;
+    int status = EXIT_CONFIG;
+
+    raise_files();
+    conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
+    complain(&warnings, "warning: ");
+    complain(&errors, "");
+    if (conf && options->test)
+        status = print_conf(conf);
+    else if (conf)
+        status = master_run(conf, args, options->detach);
+    conf_free(&conf);
+    buf_free(&errors);
+    buf_free(&warnings);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct conf_args args;
+    struct buf errors = {0};
+    int status = EXIT_USAGE;
+
+    if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
+                        &options, &errors) < 0) {
+        complain(&errors, "");
+        (void)fputs(usage, stderr);
+    } else if (options.help) {
+        (void)fputs(usage, stdout);
+        (void)fputs(help, stdout);
+        status = flushed();
+    } else if (options.version) {
+        print_version();
+        status = flushed();
+    } else {
+        status = run(&args, &options);
+    }
+    conf_args_clear(&args);
+    buf_free(&errors);
+    return status;
+}
