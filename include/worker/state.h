@@ -1,0 +1,99 @@
+/* state - what the files of the worker share; nobody outside src/worker
+ * includes this. */
+#ifndef WORKER_STATE_H
+#define WORKER_STATE_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "codec/token.h"
+#include "engine/engine.h"
+#include "ipc/msg.h"
+#include "worker/auth.h"
+#include "worker/room.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVERYBODY SLICE("allusers") /* the room that every client is in */
+
+struct event;
+struct event_base;
+struct link;
+
+enum client_state {
+    CLIENT_OUT,     /* has not asked for the namespace, was refused, or left */
+    CLIENT_JOINING, /* judged good, waiting for the master */
+    CLIENT_IN,      /* accepted; in its rooms */
+};
+
+struct client { /* session_data() of every session */
+    struct session *session;
+    struct room_member member;
+    struct auth_tokens *tokens; /* of the handshake, until the first verdict */
+    struct admission *asked;    /* sent to the master and not answered, or NULL */
+    char *uid;                  /* of the last good token, or NULL */
+    int64_t expires;            /* ... and its token_user.expires */
+    uint8_t uid_len;
+    uint8_t state; /* enum client_state */
+    uint8_t kept;  /* uid came with the handshake, and counts for later CONNECTs too */
+};
+
+/* A question to the master.  It outlives its client: an answer that comes too
+ * late has to be taken back under the same name. */
+struct admission {
+    struct admission *next;
+    struct client *client; /* NULL: gone */
+    uint64_t handle;
+    uint8_t uid_len;
+    char uid[];
+};
+
+struct worker {
+    const struct conf *conf;
+    const struct worker_start *start;
+    struct event_base *base;
+    struct engine *engine;
+    struct link *link;          /* to the master */
+    struct event *leave_timer;  /* when it is over, drained or not */
+    struct event *resume_timer; /* reading again from the link, after a turn for others */
+    uint64_t leave_at_ms;       /* 0: not leaving */
+    uint64_t turn_ms;           /* when this turn's first broadcast came; 0: none has */
+    int greeted;                /* MSG_HELLO has come */
+    int listening;              /* start->listen_fds are open */
+    int deaf;                   /* the link is given up: no message counts any more */
+    int status;                 /* to exit with */
+
+    struct rooms rooms;
+    struct admission *asked, **asked_end; /* in the order they were sent */
+    struct msg_broadcast broadcast;       /* reused */
+    struct buf out;                       /* one message to the master; reused */
+
+    struct log_every refused[TOKEN_NO_MEMORY + 1];
+    struct log_every not_admitted;
+    struct log_every fan_failed;
+};
+
+/* --- worker.c --- */
+
+/* Sends out to the master.  When that fails the worker leaves. */
+void worker_send(struct worker *worker);
+
+/* --- client.c --- */
+
+extern const struct engine_app client_app; /* its arg is the worker */
+
+static inline struct client *client_of(const struct room_entry *entry)
+{
+    return (struct client *)(void *)((char *)entry->member - offsetof(struct client, member));
+}
+
+/* The master's answer.  Returns 0, or -1 if that was not asked. */
+int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict);
+
+/* Frees the questions that were never answered; no client is left. */
+void client_forget_asked(struct worker *worker);
+
+/* --- fanout.c --- */
+void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc);
+
+#endif

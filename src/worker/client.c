@@ -1,0 +1,298 @@
+/* client - one client between its handshake and its end: tokens, admission, rooms.
+ *
+ * The master counts a client from the MSG_ADMIT that it answers with MSG_ADMIT_OK
+ * until MSG_LEFT; each such answer must lead to exactly one MSG_LEFT:
+ *
+ *   OUT --connect(), token good--> JOINING   MSG_ADMIT, unless one is still out
+ *   OUT --connect(), token bad---> OUT       session_refuse
+ *   JOINING --left()-------------> OUT       nothing: the answer is not here yet
+ *   JOINING --answer OK----------> IN        rooms, session_accept
+ *   JOINING --answer not OK------> OUT       session_refuse
+ *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
+ *   OUT or gone --answer OK------> the same  MSG_LEFT
+ *   IN --left()------------------> OUT       rooms, MSG_LEFT
+ *
+ * At most one question is out for a client, so the answer in hand is always that
+ * one's.  A client that left and asked again before the answer came takes it for
+ * itself if it is still the same user. */
+#include "base/clock.h"
+#include "conf.h"
+#include "worker/state.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define REFUSED_LOG_MS 60000
+
+/* --- to the master --- */
+
+static void tell(struct worker *worker, enum msg_type type, uint64_t handle, struct slice uid)
+{
+    size_t mark;
+
+    buf_reset(&worker->out);
+    mark = msg_begin(&worker->out, type);
+    msg_put_u64(&worker->out, handle);
+    msg_put_bytes(&worker->out, uid.ptr, uid.len);
+    msg_end(&worker->out, mark);
+    worker_send(worker);
+}
+
+static struct slice uid_of(const struct client *client)
+{
+    return (struct slice){client->uid, client->uid_len};
+}
+
+/* --- refusing --- */
+
+/* Both end with the client freed, or about to be. */
+static void refuse(struct client *client, const char *message, const char *code)
+{
+    client->state = CLIENT_OUT;
+    session_refuse(client->session, message, code);
+}
+
+static void refuse_token(struct worker *worker, struct client *client, enum token_result result)
+{
+    uint64_t times = log_due(&worker->refused[result], REFUSED_LOG_MS);
+
+    if (times > 0)
+        log_info("client refused: reason=%s times=%llu", token_result_code(result),
+                 (unsigned long long)times);
+    else
+        log_debug("client refused: reason=%s", token_result_code(result));
+    refuse(client, token_result_message(result), token_result_code(result));
+}
+
+static void refuse_verdict(struct worker *worker, struct client *client, unsigned verdict)
+{
+    uint64_t times;
+
+    if (verdict == MSG_ADMIT_NO_MEMORY) {
+        refuse_token(worker, client, TOKEN_NO_MEMORY);
+        return;
+    }
+    times = log_due(&worker->not_admitted, REFUSED_LOG_MS);
+    if (times > 0)
+        log_info("client refused: reason=user_limit times=%llu", (unsigned long long)times);
+    refuse(client, "too many connections of this user", "user_limit");
+}
+
+/* --- who it is --- */
+
+static enum token_result take_user(struct client *client, const struct token_user *user,
+                                   enum auth_source source)
+{
+    char *uid = malloc(user->uid_len);
+
+    if (uid == NULL)
+        return TOKEN_NO_MEMORY;
+    memcpy(uid, user->uid, user->uid_len);
+    free(client->uid);
+    client->uid = uid;
+    client->uid_len = (uint8_t)user->uid_len;
+    client->expires = user->expires;
+    client->kept = source == AUTH_FROM_HANDSHAKE;
+    return TOKEN_OK;
+}
+
+static int has_expired(const struct client *client, time_t now)
+{
+    return client->expires != 0 && now >= client->expires;
+}
+
+/* The tokens of the handshake do not outlive the first verdict; what they said
+ * does, for a client that leaves and asks again without a token of its own. */
+static enum token_result judge(struct worker *worker, struct client *client,
+                               const struct sio_packet *packet)
+{
+    time_t now = time(NULL);
+    enum auth_source source = AUTH_FROM_PACKET;
+    struct token_user user = {.uid_len = 0};
+    enum token_result result =
+        auth_judge(&worker->conf->token, packet, client->tokens, now, &user, &source);
+
+    auth_tokens_free(&client->tokens);
+    if (result == TOKEN_OK)
+        return take_user(client, &user, source);
+    if (!client->kept)
+        return result;
+    if (!has_expired(client, now))
+        return TOKEN_OK;
+    return result == TOKEN_MISSING ? TOKEN_EXPIRED : result;
+}
+
+/* --- admission --- */
+
+static void ask(struct worker *worker, struct client *client)
+{
+    struct admission *asked = malloc(sizeof(*asked) + client->uid_len);
+
+    if (asked == NULL) {
+        refuse_token(worker, client, TOKEN_NO_MEMORY);
+        return;
+    }
+    asked->next = NULL;
+    asked->client = client;
+    asked->handle = session_handle(client->session);
+    asked->uid_len = client->uid_len;
+    memcpy(asked->uid, client->uid, client->uid_len);
+    *worker->asked_end = asked;
+    worker->asked_end = &asked->next;
+    client->asked = asked;
+    tell(worker, MSG_ADMIT, asked->handle, uid_of(client));
+}
+
+/* The master answers in order, so it is the first one. */
+static struct admission *take_asked(struct worker *worker, uint64_t handle)
+{
+    struct admission **at = &worker->asked, *found;
+
+    while (*at != NULL && (*at)->handle != handle)
+        at = &(*at)->next;
+    found = *at;
+    if (found == NULL)
+        return NULL;
+    *at = found->next;
+    if (found->next == NULL)
+        worker->asked_end = at;
+    return found;
+}
+
+/* An absolute time of the wall clock becomes a monotonic one here, once: later
+ * jumps of the clock disconnect nobody.  One too far away to matter is none. */
+static uint64_t deadline(int64_t expires, time_t now)
+{
+    if (expires == 0 || expires - now > INT32_MAX)
+        return 0;
+    return clock_ms() + (uint64_t)(expires - now) * 1000;
+}
+
+static void let_in(struct worker *worker, struct client *client)
+{
+    time_t now = time(NULL);
+    enum token_result result = TOKEN_OK;
+
+    /* A user who is called like everybody's room is in it once, as all are. */
+    if (has_expired(client, now))
+        result = TOKEN_EXPIRED;
+    else if (room_join(&worker->rooms, &client->member, EVERYBODY) < 0 ||
+             room_join(&worker->rooms, &client->member, uid_of(client)) < 0)
+        result = TOKEN_NO_MEMORY;
+    if (result != TOKEN_OK) {
+        room_leave_all(&worker->rooms, &client->member);
+        tell(worker, MSG_LEFT, session_handle(client->session), uid_of(client));
+        refuse_token(worker, client, result);
+        return;
+    }
+    client->state = CLIENT_IN;
+    session_expire(client->session, deadline(client->expires, now));
+    session_accept(client->session);
+}
+
+int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict)
+{
+    struct admission *asked = take_asked(worker, handle);
+    struct client *client;
+    int waits, same;
+
+    if (asked == NULL)
+        return -1;
+    client = asked->client;
+    waits = client != NULL && client->state == CLIENT_JOINING;
+    same = waits && slice_eq((struct slice){asked->uid, asked->uid_len}, uid_of(client));
+    if (client != NULL)
+        client->asked = NULL;
+    if (verdict == MSG_ADMIT_OK && !same)
+        tell(worker, MSG_LEFT, handle, (struct slice){asked->uid, asked->uid_len});
+    free(asked);
+    if (waits && !same)
+        ask(worker, client);
+    else if (waits && verdict == MSG_ADMIT_OK)
+        let_in(worker, client);
+    else if (waits)
+        refuse_verdict(worker, client, verdict);
+    return 0;
+}
+
+void client_forget_asked(struct worker *worker)
+{
+    struct admission *asked;
+
+    while ((asked = worker->asked) != NULL) {
+        worker->asked = asked->next;
+        free(asked);
+    }
+    worker->asked_end = &worker->asked;
+}
+
+/* --- what the engine tells --- */
+
+static void *on_opened(struct session *session, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    const struct worker *worker = arg;
+    struct client *client = calloc(1, sizeof(*client));
+
+    (void)peer;
+    if (client == NULL)
+        return NULL;
+    client->session = session;
+    if (auth_collect(&client->tokens, req, &worker->conf->token, worker->conf->cors_origins) < 0) {
+        free(client);
+        return NULL;
+    }
+    return client;
+}
+
+static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    struct worker *worker = arg;
+    struct client *client = session_data(session);
+    enum token_result result = judge(worker, client, packet);
+
+    assert(client->state == CLIENT_OUT);
+    if (result != TOKEN_OK) {
+        refuse_token(worker, client, result);
+        return;
+    }
+    client->state = CLIENT_JOINING;
+    if (client->asked == NULL)
+        ask(worker, client);
+}
+
+/* The session may be about to be freed: it is asked for its name, no more. */
+static void on_left(struct session *session, void *arg)
+{
+    struct worker *worker = arg;
+    struct client *client = session_data(session);
+
+    if (client->state == CLIENT_IN) {
+        room_leave_all(&worker->rooms, &client->member);
+        tell(worker, MSG_LEFT, session_handle(session), uid_of(client));
+    }
+    client->state = CLIENT_OUT;
+}
+
+static void on_closed(struct session *session, enum engine_close why, void *arg)
+{
+    struct client *client = session_data(session);
+
+    (void)arg;
+    log_debug("client closed: reason=\"%s\"", engine_close_name(why));
+    assert(client->state == CLIENT_OUT && client->member.n == 0);
+    if (client->asked != NULL)
+        client->asked->client = NULL;
+    auth_tokens_free(&client->tokens);
+    free(client->uid);
+    free(client);
+}
+
+const struct engine_app client_app = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .closed = on_closed,
+};

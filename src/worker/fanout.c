@@ -1,0 +1,56 @@
+/* fanout - one broadcast to those of this worker's clients that it is for. */
+#include "worker/state.h"
+
+#define FAN_LOG_MS 60000
+
+/* Sending ends no session before the loop's next turn, so neither the rooms nor
+ * their members change under the walk. */
+static void send_room(struct engine_fan *fan, const struct room *room)
+{
+    const struct room_entry *members;
+    size_t n = 0;
+
+    if (room == NULL)
+        return;
+    members = room_members(room, &n);
+    for (size_t i = 0; i < n; i++)
+        engine_fan_send(fan, client_of(&members[i])->session);
+}
+
+static void except_room(struct engine_fan *fan, const struct room *room)
+{
+    const struct room_entry *members;
+    size_t n = 0;
+
+    if (room == NULL)
+        return;
+    members = room_members(room, &n);
+    for (size_t i = 0; i < n; i++)
+        engine_fan_except(fan, client_of(&members[i])->session);
+}
+
+void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc)
+{
+    struct session *session;
+    struct engine_fan fan;
+
+    engine_fan_begin(worker->engine, &fan, bc->json, bc->attachments.at, bc->attachments.n,
+                     (bc->flags & BROADCAST_VOLATILE) != 0);
+    /* A name may be a room, or a client's Socket.IO id, which is a room too but
+     * stands in no table. */
+    for (size_t i = 0; i < bc->except.n; i++) {
+        except_room(&fan, room_find(&worker->rooms, bc->except.at[i]));
+        if ((session = session_by_sio_sid(worker->engine, bc->except.at[i])) != NULL)
+            engine_fan_except(&fan, session);
+    }
+    for (size_t i = 0; i < bc->rooms.n; i++) {
+        send_room(&fan, room_find(&worker->rooms, bc->rooms.at[i]));
+        if ((session = session_by_sio_sid(worker->engine, bc->rooms.at[i])) != NULL)
+            engine_fan_send(&fan, session);
+    }
+    if (bc->rooms.n == 0)
+        send_room(&fan, room_find(&worker->rooms, EVERYBODY));
+    engine_fan_end(&fan);
+    if (fan.failed && log_due(&worker->fan_failed, FAN_LOG_MS) > 0)
+        log_errorx("no memory to frame a notification: its receivers here do not get it");
+}

@@ -1,0 +1,379 @@
+#include "worker/worker.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf.h"
+#include "ipc/link.h"
+#include "ipc/start.h"
+#include "worker/state.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+/* The leak checker attaches to its own process, which must be dumpable for it. */
+#ifdef __SANITIZE_ADDRESS__
+#define LEAKS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAKS_CHECKED 1
+#endif
+#endif
+
+#define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
+#define TURN_BYTES     (1 << 20)  /* read at most so much from the master ... */
+#define TURN_MS        5          /* ... and so long, before clients get their turn */
+#define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
+/* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
+#define LEAVE_MIN_MS 50
+
+/* --- leaving --- */
+
+static void stop(struct worker *worker)
+{
+    event_base_loopbreak(worker->base);
+}
+
+static void on_drained(void *arg)
+{
+    stop(arg);
+}
+
+static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)fd;
+    (void)what;
+    log_debug("leaving: connections=%zu", engine_connections(worker->engine));
+    stop(worker);
+}
+
+static void close_listeners(struct worker *worker)
+{
+    if (!worker->listening)
+        return;
+    worker->listening = 0;
+    engine_stop_listening(worker->engine);
+    for (size_t i = 0; i < worker->start->nlisten; i++)
+        close(worker->start->listen_fds[i]);
+}
+
+/* Takes no more clients and is gone after within_ms at the latest.  Called again
+ * it can only become sooner. */
+static void leave(struct worker *worker, int status, uint32_t within_ms)
+{
+    uint64_t at_ms = clock_ms() + within_ms;
+    struct timeval wait;
+
+    if (status != 0)
+        worker->status = status;
+    if (worker->leave_at_ms != 0 && worker->leave_at_ms <= at_ms)
+        return;
+    worker->leave_at_ms = at_ms;
+    close_listeners(worker);
+    engine_drain(worker->engine, within_ms, on_drained, worker);
+    if (within_ms < LEAVE_MIN_MS)
+        within_ms = LEAVE_MIN_MS;
+    wait = (struct timeval){within_ms / 1000, (suseconds_t)(within_ms % 1000) * 1000};
+    evtimer_add(worker->leave_timer, &wait);
+}
+
+/* The link is of no use any more.  It is freed at the end: this may be its own
+ * callback. */
+static void give_link_up(struct worker *worker, int status)
+{
+    if (worker->deaf)
+        return;
+    worker->deaf = 1;
+    link_read_enable(worker->link, 0);
+    leave(worker, status, QUICK_LEAVE_MS);
+}
+
+/* --- to the master --- */
+
+void worker_send(struct worker *worker)
+{
+    if (worker->deaf)
+        return;
+    if (worker->out.failed || link_send(worker->link, worker->out.data, worker->out.len) < 0) {
+        log_errorx("cannot tell the master: queued=%zu; leaving", link_queued(worker->link));
+        give_link_up(worker, 1);
+    }
+}
+
+static void send_plain(struct worker *worker, enum msg_type type)
+{
+    size_t mark;
+
+    buf_reset(&worker->out);
+    mark = msg_begin(&worker->out, type);
+    if (type == MSG_WORKER_HELLO)
+        msg_put_u32(&worker->out, MSG_VERSION);
+    msg_end(&worker->out, mark);
+    worker_send(worker);
+}
+
+/* --- from the master --- */
+
+static int on_hello(struct worker *worker, struct msg *msg)
+{
+    uint32_t version = msg_get_u32(msg);
+
+    if (version != MSG_VERSION) {
+        log_errorx("the master speaks version %u, this is %u", version, MSG_VERSION);
+        return -1;
+    }
+    msg_get_u32(msg); /* slot */
+    msg_get_u32(msg); /* generation */
+    msg_get_u64(msg); /* epoch */
+    if (msg_close(msg) < 0)
+        return -1;
+    for (size_t i = 0; i < worker->start->nlisten; i++) {
+        if (engine_listen(worker->engine, worker->start->listen_fds[i]) < 0) {
+            log_errorx("no memory to listen");
+            return -1;
+        }
+    }
+    worker->greeted = 1;
+    send_plain(worker, MSG_READY);
+    return 0;
+}
+
+/* A burst of broadcasts to many clients may take long to queue.  Between its
+ * parts the loop gets its turn: what is queued begins to leave, and heartbeats
+ * and new clients are served; what goes on waiting, waits in the pipe. */
+static int on_broadcast(struct worker *worker, struct msg *msg)
+{
+    static const struct timeval next_turn = {0, 0};
+
+    if (msg_get_broadcast(msg, &worker->broadcast) < 0)
+        return -1;
+    if (worker->turn_ms == 0)
+        worker->turn_ms = clock_ms();
+    fanout_broadcast(worker, &worker->broadcast);
+    if (clock_ms() - worker->turn_ms >= TURN_MS) {
+        link_read_enable(worker->link, 0);
+        evtimer_add(worker->resume_timer, &next_turn);
+    }
+    return 0;
+}
+
+static void on_batch_end(struct link *link, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)link;
+    worker->turn_ms = 0;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)fd;
+    (void)what;
+    if (!worker->deaf)
+        link_read_enable(worker->link, 1);
+}
+
+static int on_admitted(struct worker *worker, struct msg *msg)
+{
+    uint64_t handle = msg_get_u64(msg);
+    unsigned verdict = msg_get_u8(msg);
+
+    msg_get_u64(msg); /* epoch and seq: what comes later flows from here */
+    msg_get_u64(msg);
+    if (msg_close(msg) < 0 || verdict > MSG_ADMIT_NO_MEMORY)
+        return -1;
+    return client_admitted(worker, handle, verdict);
+}
+
+static int on_log_level(struct msg *msg)
+{
+    unsigned level = msg_get_u8(msg);
+
+    if (msg_close(msg) < 0 || level > LOG_LEVEL_DEBUG)
+        return -1;
+    log_set_level((enum log_level)level);
+    return 0;
+}
+
+static int on_log_reopen(struct msg *msg)
+{
+    if (msg_close(msg) < 0)
+        return -1;
+    if (log_reopen() < 0)
+        log_warn("cannot open the log again");
+    return 0;
+}
+
+static int on_drain(struct worker *worker, struct msg *msg)
+{
+    uint32_t within_ms = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0)
+        return -1;
+    log_debug("draining: within_ms=%u connections=%zu", within_ms,
+              engine_connections(worker->engine));
+    leave(worker, 0, within_ms);
+    return 0;
+}
+
+static int dispatch(struct worker *worker, struct msg *msg)
+{
+    if (worker->greeted != (msg->type != MSG_HELLO))
+        return -1; /* first, and once */
+    switch (msg->type) {
+    case MSG_HELLO:
+        return on_hello(worker, msg);
+    case MSG_BROADCAST:
+        return on_broadcast(worker, msg);
+    case MSG_ADMITTED:
+        return on_admitted(worker, msg);
+    case MSG_LOG_LEVEL:
+        return on_log_level(msg);
+    case MSG_LOG_REOPEN:
+        return on_log_reopen(msg);
+    case MSG_DRAIN:
+        return on_drain(worker, msg);
+    default:
+        return -1;
+    }
+}
+
+static int on_message(struct link *link, struct msg *msg, void *arg)
+{
+    struct worker *worker = arg;
+    unsigned type = msg->type;
+
+    (void)link;
+    if (worker->deaf)
+        return 0;
+    if (dispatch(worker, msg) == 0)
+        return 0;
+    log_errorx("bad message from the master: type=%u (%s); leaving", type, msg_name(type));
+    give_link_up(worker, 1);
+    return -1;
+}
+
+/* EOF means that the master has died: it drains its workers before it leaves. */
+static void on_link_closed(struct link *link, const char *why, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)link;
+    if (!worker->deaf)
+        log_errorx("the link to the master is gone: %s; leaving", why);
+    give_link_up(worker, 0);
+}
+
+/* --- life --- */
+
+/* The same in any process that holds keys and talks to strangers: no way to gain
+ * privileges, no memory in a core file or under a debugger of the same user. */
+static void harden(void)
+{
+    static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+
+    /* The master directs its workers over the pipe.  A signal that reaches the
+     * whole process group (Ctrl-C, systemd) is the master's business. */
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        log_warn("prctl(PR_SET_NO_NEW_PRIVS)");
+#ifndef LEAKS_CHECKED
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        log_warn("prctl(PR_SET_DUMPABLE)");
+#endif
+}
+
+static struct engine *make_engine(struct worker *worker)
+{
+    const struct conf *conf = worker->conf;
+    struct engine_options options = {
+        .path = conf->path,
+        .nsp = conf->nsp,
+        .ping_interval_ms = conf->ping_interval_ms,
+        .ping_timeout_ms = conf->ping_timeout_ms,
+        .connect_timeout_ms = conf->connect_timeout_ms,
+        .max_payload = conf->max_http_buffer,
+        .websocket = conf->websocket,
+        .allow_eio3 = conf->allow_eio3,
+        .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
+        .connections_max = conf->connections_max,
+        .send_buffer = conf->send_buffer,
+        .send_timeout_ms = conf->send_timeout_ms,
+        .slot = (uint32_t)worker->start->slot,
+        .generation = worker->start->generation,
+        .origins = conf->cors_origins,
+    };
+
+    return engine_new(worker->base, &options, &client_app, worker);
+}
+
+/* Returns 0, or -1 (logged); worker_close() undoes either. */
+static int worker_open(struct worker *worker)
+{
+    static const struct link_ops ops = {
+        .message = on_message, .batch_end = on_batch_end, .closed = on_link_closed};
+    const struct worker_start *start = worker->start;
+    struct link_options options = {.message_max = start_message_max(worker->conf),
+                                   .queue_max = UP_MAX_BYTES,
+                                   .turn_bytes = TURN_BYTES};
+
+    worker->base = event_base_new();
+    if (worker->base == NULL)
+        goto fail;
+    worker->leave_timer = evtimer_new(worker->base, on_leave_timer, worker);
+    worker->resume_timer = evtimer_new(worker->base, on_resume, worker);
+    worker->engine = make_engine(worker);
+    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL)
+        goto fail;
+    worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
+    if (worker->link == NULL)
+        goto fail;
+    send_plain(worker, MSG_WORKER_HELLO);
+    return 0;
+fail:
+    log_errorx("no memory to start");
+    return -1;
+}
+
+static void worker_close(struct worker *worker)
+{
+    worker->deaf = 1; /* the clients' last words reach nobody */
+    if (worker->engine != NULL) {
+        close_listeners(worker);
+        engine_free(&worker->engine);
+    }
+    client_forget_asked(worker);
+    rooms_clear(&worker->rooms);
+    if (worker->link != NULL)
+        link_free(&worker->link);
+    if (worker->leave_timer != NULL)
+        event_free(worker->leave_timer);
+    if (worker->resume_timer != NULL)
+        event_free(worker->resume_timer);
+    if (worker->base != NULL)
+        event_base_free(worker->base);
+    msg_broadcast_clear(&worker->broadcast);
+    buf_free(&worker->out);
+}
+
+int worker_run(const struct conf *conf, const struct worker_start *start)
+{
+    struct worker worker = {.conf = conf, .start = start, .listening = 1};
+    char name[32];
+
+    snprintf(name, sizeof(name), "worker %d", start->slot + 1);
+    log_name(name);
+    harden();
+    worker.asked_end = &worker.asked;
+    rooms_init(&worker.rooms);
+    if (worker_open(&worker) < 0 || event_base_dispatch(worker.base) != 0)
+        worker.status = 1;
+    worker_close(&worker);
+    return worker.status;
+}

@@ -1,0 +1,795 @@
+/* The worker as a process: this test plays its master at the other ends of the
+ * pipes, and its clients over TCP. */
+#include "base/clock.h"
+#include "conf.h"
+#include "ipc/msg.h"
+#include "ipc/start.h"
+#include "jwt_make.h"
+#include "tap.h"
+#include "worker/worker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WAIT_MS 10000 /* for what must come */
+#define HUSH_MS 50    /* for what must not */
+
+static char *no_origins[] = {NULL};
+static struct conf conf = {
+    .path = (char[]){"/notifications/"},
+    .nsp = (char[]){"/axr"},
+    .ping_interval_ms = 60000,
+    .ping_timeout_ms = 60000,
+    .connect_timeout_ms = 60000,
+    .max_http_buffer = 100000,
+    .websocket = 1,
+    .allow_eio3 = 1,
+    .token = {.secret = JWT_SECRET,
+              .secret_len = JWT_SECRET_LEN,
+              .algs = TOKEN_HS,
+              .token_bytes = 4096},
+    .cors_origins = no_origins,
+    .connections_max = 100,
+    .head_bytes = 16384,
+    .head_headers = 100,
+    .message_bytes = 100000,
+    .attachments = 10,
+    .send_buffer = 1 << 20,
+    .send_timeout_ms = 10000,
+};
+
+/* --- the master --- */
+
+static pid_t worker;
+static int listen_fd, listen_port, down, up;
+static struct buf up_buf;
+
+static void make_listener(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(addr);
+
+    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&addr, len) < 0 ||
+        listen(listen_fd, 100) < 0 || getsockname(listen_fd, (struct sockaddr *)&addr, &len) < 0)
+        abort();
+    listen_port = ntohs(addr.sin_port);
+}
+
+/* The worker's log is thrown away: it has lines about all that is done to it. */
+static void fork_worker(void)
+{
+    int to[2], from[2];
+
+    make_listener();
+    if (pipe(to) < 0 || pipe(from) < 0 || (worker = fork()) < 0)
+        abort();
+    if (worker == 0) {
+        struct worker_start start = {.slot = 0,
+                                     .generation = 1,
+                                     .down_fd = to[0],
+                                     .up_fd = from[1],
+                                     .listen_fds = &listen_fd,
+                                     .nlisten = 1};
+        close(to[1]);
+        close(from[0]);
+        buf_free(&up_buf);
+        log_set_level(LOG_LEVEL_DEBUG);
+        if (getenv("TEST_WORKER_LOG") == NULL)
+            log_open(LOG_TO_FILE, "/dev/null", LOG_TEXT);
+        exit(worker_run(&conf, &start));
+    }
+    close(to[0]);
+    close(from[1]);
+    close(listen_fd);
+    down = to[1];
+    up = from[0];
+    buf_reset(&up_buf);
+}
+
+/* Puts the fields of a message, as msg.h names them: 1, 4, 8: integers; b: bytes
+ * (a string); l: a list (a string of names separated by commas). */
+static void put_fields(struct buf *out, const char *fields, va_list args)
+{
+    struct slices list = {0};
+
+    for (; *fields != '\0'; fields++) {
+        if (*fields == '1') {
+            msg_put_u8(out, (uint8_t)va_arg(args, unsigned));
+        } else if (*fields == '4') {
+            msg_put_u32(out, va_arg(args, uint32_t));
+        } else if (*fields == '8') {
+            msg_put_u64(out, va_arg(args, uint64_t));
+        } else {
+            const char *text = va_arg(args, const char *);
+            if (*fields == 'b') {
+                msg_put_bytes(out, text, strlen(text));
+                continue;
+            }
+            list.n = 0;
+            while (*text != '\0') {
+                size_t n = strcspn(text, ",");
+                slices_put(&list, (struct slice){text, n});
+                text += n + (text[n] == ',');
+            }
+            msg_put_list(out, &list);
+        }
+    }
+    free(list.at);
+}
+
+static void send_down(unsigned type, const char *fields, ...)
+{
+    struct buf out = {0};
+    size_t mark = msg_begin(&out, (enum msg_type)type);
+    va_list args;
+
+    va_start(args, fields);
+    put_fields(&out, fields, args);
+    va_end(args);
+    if (msg_end(&out, mark) < 0 || write(down, out.data, out.len) != (ssize_t)out.len)
+        perror("# write to the worker");
+    buf_free(&out);
+}
+
+static void broadcast(uint32_t flags, const char *rooms, const char *except, const char *json)
+{
+    static uint64_t seq;
+
+    send_down(MSG_BROADCAST, "884llbl", (uint64_t)1, ++seq, flags, rooms, except, json, "");
+}
+
+struct heard { /* from the worker */
+    unsigned type;
+    uint64_t client;
+    char uid[256];
+};
+
+static int readable(int fd, int within_ms)
+{
+    struct pollfd poll_fd = {fd, POLLIN, 0};
+
+    return poll(&poll_fd, 1, within_ms) > 0;
+}
+
+/* The next message from the worker; type 0 if none comes, or EOF. */
+static struct heard hear(int within_ms)
+{
+    struct heard heard = {0};
+    struct slice uid;
+    struct msg msg;
+    long used;
+
+    while ((used = msg_decode(&msg, up_buf.data, up_buf.len, 65536)) == 0) {
+        ssize_t n = -1;
+        if (readable(up, within_ms) && buf_reserve(&up_buf, 4096) != NULL)
+            n = read(up, up_buf.data + up_buf.len, 4096);
+        if (n <= 0)
+            return heard;
+        up_buf.len += (size_t)n;
+    }
+    if (used < 0)
+        return heard;
+    heard.type = msg.type;
+    if (msg.type == MSG_WORKER_HELLO) {
+        is_int(msg_get_u32(&msg), MSG_VERSION, "the worker says its version");
+    } else if (msg.type == MSG_ADMIT || msg.type == MSG_LEFT) {
+        heard.client = msg_get_u64(&msg);
+        uid = msg_get_bytes(&msg);
+        snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
+    }
+    if (msg_close(&msg) < 0)
+        heard.type = 0;
+    buf_consume(&up_buf, (size_t)used);
+    return heard;
+}
+
+/* The next message is of that type and about uid; returns its client. */
+static uint64_t expect(enum msg_type type, const char *uid)
+{
+    struct heard heard = hear(WAIT_MS);
+
+    ok(heard.type == type && strcmp(heard.uid, uid) == 0, "the worker says %s %s", msg_name(type),
+       uid);
+    if (heard.type == 0) { /* nothing that follows could pass */
+        printf("Bail out! the worker is silent or gone\n");
+        kill(worker, SIGKILL);
+        exit(1);
+    }
+    if (heard.type != type || strcmp(heard.uid, uid) != 0)
+        printf("#   got %s %s\n", msg_name(heard.type), heard.uid);
+    return heard.client;
+}
+
+static void expect_nothing(void)
+{
+    struct heard heard = hear(HUSH_MS);
+
+    is_str(heard.type == 0 ? "nothing" : msg_name(heard.type), "nothing", "the worker is silent");
+}
+
+static void verdict(uint64_t client, enum msg_verdict verdict)
+{
+    send_down(MSG_ADMITTED, "8188", client, (unsigned)verdict, (uint64_t)1, (uint64_t)0);
+}
+
+static void start_worker(void)
+{
+    fork_worker();
+    expect(MSG_WORKER_HELLO, "");
+    send_down(MSG_HELLO, "4448", (uint32_t)MSG_VERSION, (uint32_t)0, (uint32_t)1, (uint64_t)1);
+    expect(MSG_READY, "");
+}
+
+/* The worker ends by itself within that time; returns its exit status. */
+static int ended(uint64_t within_ms)
+{
+    uint64_t end = clock_ms() + within_ms;
+    int status = -1;
+    pid_t pid;
+
+    while ((pid = waitpid(worker, &status, WNOHANG)) == 0 && clock_ms() < end)
+        poll(NULL, 0, 5);
+    if (pid == 0) {
+        kill(worker, SIGKILL);
+        waitpid(worker, &status, 0);
+        return -1;
+    }
+    if (up >= 0)
+        close(up);
+    if (down >= 0)
+        close(down);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+/* --- a client --- */
+
+struct peer {
+    int fd;
+    struct buf in;
+};
+
+static void peer_send(struct peer *peer, const char *text)
+{
+    uint8_t frame[8 + 8192] = {0x81}; /* masked with zeros */
+    size_t len = strlen(text), head = 2;
+
+    if (len < 126) {
+        frame[1] = (uint8_t)(0x80 | len);
+    } else {
+        frame[1] = 0x80 | 126;
+        frame[2] = (uint8_t)(len >> 8);
+        frame[3] = (uint8_t)len;
+        head = 4;
+    }
+    head += 4;
+    memcpy(frame + head, text, len);
+    if (write(peer->fd, frame, head + len) != (ssize_t)(head + len))
+        perror("# write to the worker's socket");
+}
+
+/* More input.  Returns 0 at the end or when none comes. */
+static int peer_read(struct peer *peer)
+{
+    ssize_t n;
+
+    if (!readable(peer->fd, WAIT_MS) || buf_reserve(&peer->in, 65536) == NULL)
+        return 0;
+    n = read(peer->fd, peer->in.data + peer->in.len, 65536);
+    if (n <= 0)
+        return 0;
+    peer->in.len += (size_t)n;
+    return 1;
+}
+
+/* The next message; "<close CODE>" for a close frame, "<end>" for EOF. */
+static const char *next(struct peer *peer)
+{
+    static char text[65536];
+    const uint8_t *at;
+    size_t head = 2, len;
+
+    for (;;) {
+        at = peer->in.data;
+        if (peer->in.len >= 4) {
+            len = at[1];
+            if (len == 126) {
+                len = (size_t)at[2] << 8 | at[3];
+                head = 4;
+            }
+            if (peer->in.len >= head + len)
+                break;
+        } else if (peer->in.len >= 2 && (size_t)at[1] + 2 <= peer->in.len) {
+            len = at[1];
+            break;
+        }
+        if (!peer_read(peer))
+            return "<end>";
+    }
+    if ((at[0] & 15) == 8)
+        snprintf(text, sizeof(text), "<close %d>", len >= 2 ? at[2] << 8 | at[3] : 0);
+    else
+        snprintf(text, sizeof(text), "%.*s", (int)len, (const char *)at + head);
+    buf_consume(&peer->in, head + len);
+    return text;
+}
+
+/* The next message begins like that. */
+static void next_is(struct peer *peer, const char *want)
+{
+    const char *got = next(peer);
+
+    if (!ok(strncmp(got, want, strlen(want)) == 0, "the client gets %s", want))
+        printf("#   got %s\n", got);
+}
+
+static struct peer dial(int version, const char *query)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                               .sin_port = htons((uint16_t)listen_port)};
+    struct peer peer = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), {0}};
+    char request[2048];
+    uint8_t *end;
+    int n = snprintf(request, sizeof(request),
+                     "GET /notifications/?EIO=%d&transport=websocket%s HTTP/1.1\r\n"
+                     "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     "Sec-WebSocket-Version: 13\r\n"
+                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                     version, query);
+
+    if (connect(peer.fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+        write(peer.fd, request, (size_t)n) != n)
+        perror("# connect");
+    while (peer.in.len == 0 || (end = memmem(peer.in.data, peer.in.len, "\r\n\r\n", 4)) == NULL)
+        if (!peer_read(&peer))
+            break;
+    if (ok(peer.in.len > 12 && memcmp(peer.in.data, "HTTP/1.1 101", 12) == 0, "upgraded"))
+        buf_consume(&peer.in, (size_t)(end + 4 - peer.in.data));
+    next_is(&peer, "0{");
+    if (version == 3)
+        next_is(&peer, "40");
+    return peer;
+}
+
+static void hang_up(struct peer *peer)
+{
+    close(peer->fd);
+    buf_free(&peer->in);
+}
+
+static const char *packet(const char *before, const char *token, const char *after)
+{
+    static char text[4096];
+
+    snprintf(text, sizeof(text), "%s%s%s", before, token, after);
+    return text;
+}
+
+static void ask(struct peer *peer, const char *uid)
+{
+    peer_send(peer, packet("40/axr,{\"token\":\"", jwt_make(uid, 0), "\"}"));
+}
+
+/* All that the peer has sent so far has been dealt with. */
+static void settle(struct peer *peer)
+{
+    peer_send(peer, "40/elsewhere,");
+    next_is(peer, "44/elsewhere,");
+}
+
+/* A client of EIO4 that is in; returns its handle, and its Socket.IO id in sid. */
+static struct peer let_in(const char *uid, uint64_t *handle, char sid[21])
+{
+    struct peer peer = dial(4, "");
+    const char *got;
+
+    ask(&peer, uid);
+    *handle = expect(MSG_ADMIT, uid);
+    verdict(*handle, MSG_ADMIT_OK);
+    got = next(&peer);
+    ok(sscanf(got, "40/axr,{\"sid\":\"%20[^\"]\"}", sid) == 1 && strlen(sid) == 20, "%s is in",
+       uid);
+    return peer;
+}
+
+/* --- tests --- */
+
+static void test_admission(void)
+{
+    struct peer peer = dial(4, "");
+    uint64_t first, second;
+
+    ask(&peer, "ann");
+    first = expect(MSG_ADMIT, "ann");
+    broadcast(0, "", "", "[\"early\"");
+    verdict(first, MSG_ADMIT_OK);
+    broadcast(0, "", "", "[\"late\"");
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    next_is(&peer, "42/axr,[\"late\"]"); /* joining, it has heard nothing */
+    peer_send(&peer, "41/axr,");
+    is_int(expect(MSG_LEFT, "ann"), first, "it was that client");
+    settle(&peer);
+    broadcast(0, "ann", "", "[\"gone\"");
+    ask(&peer, "ann");
+    second = expect(MSG_ADMIT, "ann");
+    verdict(second, MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+
+    peer = dial(4, "");
+    ask(&peer, "bob");
+    verdict(expect(MSG_ADMIT, "bob"), MSG_ADMIT_USER_LIMIT);
+    next_is(&peer, "44/axr,{\"message\":\"too many connections of this user\",\"data\":{\"code\":"
+                   "\"user_limit\"}}");
+    next_is(&peer, "41/axr,");
+    next_is(&peer, "<close");
+    expect_nothing();
+    hang_up(&peer);
+}
+
+/* Clients that go or change their mind before the master has answered. */
+static void test_joining(void)
+{
+    struct peer peer = dial(4, ""), other;
+    uint64_t client;
+    char sid[21];
+
+    ask(&peer, "ann");
+    client = expect(MSG_ADMIT, "ann");
+    peer_send(&peer, "41/axr,");
+    settle(&peer);
+    expect_nothing();
+    verdict(client, MSG_ADMIT_OK);
+    is_int(expect(MSG_LEFT, "ann"), client, "left while joining: taken back");
+    expect_nothing();
+
+    ask(&peer, "ann");
+    client = expect(MSG_ADMIT, "ann");
+    peer_send(&peer, "41/axr,");
+    ask(&peer, "ann");
+    settle(&peer);
+    expect_nothing(); /* it waits for the answer that is out */
+    verdict(client, MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    peer_send(&peer, "41/axr,");
+    expect(MSG_LEFT, "ann");
+
+    ask(&peer, "ann");
+    client = expect(MSG_ADMIT, "ann");
+    peer_send(&peer, "41/axr,");
+    ask(&peer, "bob");
+    settle(&peer);
+    verdict(client, MSG_ADMIT_OK);
+    expect(MSG_LEFT, "ann");
+    client = expect(MSG_ADMIT, "bob");
+    verdict(client, MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    broadcast(0, "ann", "", "[\"ann\"");
+    broadcast(0, "bob", "", "[\"bob\"");
+    next_is(&peer, "42/axr,[\"bob\"]");
+    hang_up(&peer);
+    expect(MSG_LEFT, "bob");
+
+    peer = dial(4, "");
+    ask(&peer, "ann");
+    client = expect(MSG_ADMIT, "ann");
+    hang_up(&peer);
+    other = let_in("zed", &(uint64_t){0}, sid);
+    settle(&other);
+    verdict(client, MSG_ADMIT_OK);
+    is_int(expect(MSG_LEFT, "ann"), client, "vanished while joining: taken back");
+
+    peer = dial(4, "");
+    ask(&peer, "ann");
+    client = expect(MSG_ADMIT, "ann");
+    hang_up(&peer);
+    settle(&other);
+    settle(&other);
+    verdict(client, MSG_ADMIT_USER_LIMIT);
+    expect_nothing(); /* nothing to take back */
+    hang_up(&other);
+    expect(MSG_LEFT, "zed");
+}
+
+static void test_tokens(void)
+{
+    struct peer peer = dial(4, "");
+    char query[1024];
+    uint64_t client;
+
+    peer_send(&peer, "40/axr,");
+    next_is(&peer, "44/axr,{\"message\":");
+    next_is(&peer, "41/axr,");
+    next_is(&peer, "<close");
+    hang_up(&peer);
+
+    peer = dial(4, "");
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", 1000), "\"}"));
+    ok(strstr(next(&peer), "\"code\":\"token_expired\"") != NULL, "the reason is told");
+    next_is(&peer, "41/axr,");
+    hang_up(&peer);
+
+    /* What the handshake proved counts for a second CONNECT. */
+    snprintf(query, sizeof(query), "&token=%s", jwt_make("ann", 0));
+    peer = dial(4, query);
+    for (int i = 0; i < 3; i++) {
+        peer_send(&peer, i < 2 ? "40/axr," : "40/axr,{\"token\":\"bad\"}");
+        client = expect(MSG_ADMIT, "ann");
+        verdict(client, MSG_ADMIT_OK);
+        next_is(&peer, "40/axr,{\"sid\":\"");
+        peer_send(&peer, "41/axr,");
+        expect(MSG_LEFT, "ann");
+    }
+    hang_up(&peer);
+
+    /* A token in a CONNECT counts for that one only. */
+    peer = dial(4, "");
+    ask(&peer, "ann");
+    verdict(expect(MSG_ADMIT, "ann"), MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    peer_send(&peer, "41/axr,");
+    expect(MSG_LEFT, "ann");
+    peer_send(&peer, "40/axr,");
+    ok(strstr(next(&peer), "token_missing") != NULL, "a CONNECT's token is not kept");
+    hang_up(&peer);
+
+    peer = dial(3, "");
+    peer_send(&peer, packet("40/axr?token=", jwt_make("old", 0), ""));
+    verdict(expect(MSG_ADMIT, "old"), MSG_ADMIT_OK);
+    next_is(&peer, "40/axr");
+    hang_up(&peer);
+    expect(MSG_LEFT, "old");
+    expect_nothing();
+}
+
+static void test_expiry(void)
+{
+    struct peer peer = dial(4, ""), far = dial(4, "");
+    uint64_t client, start;
+
+    peer_send(&far, packet("40/axr,{\"token\":\"", jwt_make("far", 253402300799LL), "\"}"));
+    verdict(expect(MSG_ADMIT, "far"), MSG_ADMIT_OK);
+    next_is(&far, "40/axr,{\"sid\":\"");
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", time(NULL) + 2), "\"}"));
+    client = expect(MSG_ADMIT, "ann");
+    verdict(client, MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,{\"sid\":\"");
+    start = clock_ms();
+    next_is(&peer, "41/axr,");
+    next_is(&peer, "<close");
+    ok(clock_ms() - start < 4000, "disconnected when its token expired");
+    is_int(expect(MSG_LEFT, "ann"), client, "it was that client");
+    hang_up(&peer);
+
+    /* The answer comes when the token has expired. */
+    peer = dial(4, "");
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", time(NULL) + 1), "\"}"));
+    client = expect(MSG_ADMIT, "ann");
+    poll(NULL, 0, 1100);
+    verdict(client, MSG_ADMIT_OK);
+    ok(strstr(next(&peer), "token_expired") != NULL, "expired while joining");
+    is_int(expect(MSG_LEFT, "ann"), client, "and taken back");
+    hang_up(&peer);
+
+    broadcast(0, "far", "", "[\"still\"");
+    next_is(&far, "42/axr,[\"still\"]");
+    hang_up(&far);
+    expect(MSG_LEFT, "far");
+}
+
+/* Each broadcast names in its event who is to get it. */
+static void test_fanout(void)
+{
+    struct peer peer[4];
+    uint64_t handle[4];
+    char sid[4][21], rooms[200];
+    static const char *const users[] = {"ann", "ann", "bob", "allusers"};
+    static const char *const rows[][3] = {
+        /* rooms, except, receivers */
+        {"", "", "0123"},         {"ann", "", "01"},           {"bob", "", "2"},
+        {"allusers", "", "0123"}, {"ann,bob", "", "012"},      {"bob,ann,allusers,bob", "", "0123"},
+        {"nobody", "", ""},       {"", "ann", "23"},           {"ann,bob", "ann", "2"},
+        {"", "allusers", ""},     {"ann", "nobody,bob", "01"}, {"", "ann,bob", "3"},
+        {"SID0", "", "0"},        {"SID0,SID2", "", "02"},     {"ann,SID0", "", "01"},
+        {"", "SID0,SID3", "12"},  {"SID1", "ann", ""},         {"SIDx", "", ""},
+    };
+
+    for (int i = 0; i < 4; i++)
+        peer[i] = let_in(users[i], &handle[i], sid[i]);
+    for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        char field[2][100], json[200];
+        for (int f = 0; f < 2; f++) {
+            field[f][0] = '\0';
+            for (const char *c = rows[r][f]; *c != '\0'; c++) {
+                char word[24] = {*c};
+                if (strncmp(c, "SID", 3) == 0) {
+                    snprintf(word, sizeof(word), "%s",
+                             c[3] == 'x' ? "aaaaaaaaaaaaaaaaaaaa" : sid[c[3] - '0']);
+                    c += 3;
+                }
+                strncat(field[f], word, sizeof(field[f]) - strlen(field[f]) - 1);
+            }
+        }
+        snprintf(json, sizeof(json), "[%zu,\"%s\"", r, rows[r][2]);
+        broadcast(0, field[0], field[1], json);
+    }
+    for (int i = 0; i < 4; i++) {
+        for (size_t r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+            if (strchr(rows[r][2], '0' + i) == NULL)
+                continue;
+            snprintf(rooms, sizeof(rooms), "42/axr,[%zu,\"%s\"]", r, rows[r][2]);
+            is_str(next(&peer[i]), rooms, "each gets its own, once and in order");
+        }
+    }
+    broadcast(BROADCAST_VOLATILE, "", "", "[\"v\"");
+    for (int i = 0; i < 4; i++)
+        next_is(&peer[i], "42/axr,[\"v\"]");
+    for (int i = 0; i < 4; i++) {
+        hang_up(&peer[i]);
+        is_int(expect(MSG_LEFT, users[i]), handle[i], "the one who hung up has left");
+    }
+}
+
+/* A long burst to many clients is cut into turns; all of it arrives in order. */
+static void test_burst(void)
+{
+    enum { PEERS = 60, EVENTS = 20000, EACH = 2000 };
+    static struct peer peer[PEERS];
+    uint64_t handle;
+    char sid[21], json[40];
+    int wrong = 0;
+
+    for (int i = 0; i < PEERS; i++)
+        peer[i] = let_in("ann", &handle, sid);
+    for (int sent = 0; sent < EVENTS && wrong == 0; sent += EACH) {
+        for (int i = sent; i < sent + EACH; i++) {
+            snprintf(json, sizeof(json), "[%d", i);
+            broadcast(0, "", "", json);
+        }
+        for (int i = 0; i < PEERS; i++) {
+            for (int e = sent; e < sent + EACH && wrong == 0; e++) {
+                snprintf(json, sizeof(json), "42/axr,[%d]", e);
+                wrong += strcmp(next(&peer[i]), json) != 0;
+            }
+        }
+    }
+    is_int(wrong, 0, "60 clients get 20,000 notifications each, in order");
+    for (int i = 0; i < PEERS; i++) {
+        hang_up(&peer[i]);
+        expect(MSG_LEFT, "ann");
+    }
+}
+
+static void test_drain(void)
+{
+    struct peer peer;
+    uint64_t handle, start;
+    char sid[21];
+
+    start_worker();
+    kill(worker, SIGTERM);
+    kill(worker, SIGINT);
+    kill(worker, SIGHUP);
+    kill(worker, SIGUSR1);
+    peer = let_in("ann", &handle, sid);
+    ok(1, "signals are the master's business");
+    send_down(MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG);
+    send_down(MSG_LOG_REOPEN, "");
+    broadcast(0, "", "", "[\"last\"");
+    start = clock_ms();
+    send_down(MSG_DRAIN, "4", (uint32_t)5000);
+    next_is(&peer, "42/axr,[\"last\"]");
+    next_is(&peer, "<close 1001>");
+    expect(MSG_LEFT, "ann");
+    hang_up(&peer);
+    is_int(ended(WAIT_MS), 0, "drained: exit 0");
+    ok(clock_ms() - start < 5000, "as soon as nobody is left");
+
+    start_worker();
+    peer = let_in("ann", &handle, sid);
+    start = clock_ms();
+    send_down(MSG_DRAIN, "4", (uint32_t)300000);
+    send_down(MSG_DRAIN, "4", (uint32_t)100);
+    next_is(&peer, "<close 1001>");
+    is_int(ended(WAIT_MS), 0, "a second drain hurries the first"); /* the client stays */
+    ok(clock_ms() - start < 1500, "exit by the deadline");
+    next_is(&peer, "<end>");
+    hang_up(&peer);
+}
+
+static void test_master_gone(void)
+{
+    struct peer peer;
+    uint64_t handle, start;
+    char sid[21];
+
+    start_worker();
+    peer = let_in("ann", &handle, sid);
+    start = clock_ms();
+    close(down);
+    down = -1;
+    next_is(&peer, "<close 1001>");
+    is_int(ended(WAIT_MS), 0, "gone after the master");
+    ok(clock_ms() - start < 1000, "within a second");
+    hang_up(&peer);
+
+    start_worker();
+    peer = dial(4, "");
+    start = clock_ms();
+    close(up);
+    up = -1;
+    ask(&peer, "ann");
+    next_is(&peer, "<close 1001>");
+    is_int(ended(WAIT_MS), 0, "a master that does not listen has gone too");
+    ok(clock_ms() - start < 1000, "noticed with the first word to it");
+    hang_up(&peer);
+}
+
+static void test_bad_master(void)
+{
+    struct peer peer;
+    uint64_t handle;
+    char sid[21];
+
+    fork_worker();
+    expect(MSG_WORKER_HELLO, "");
+    send_down(MSG_HELLO, "4448", (uint32_t)MSG_VERSION + 1, (uint32_t)0, (uint32_t)1, (uint64_t)1);
+    is_int(ended(WAIT_MS), 1, "another version: exit 1");
+
+    fork_worker();
+    expect(MSG_WORKER_HELLO, "");
+    send_down(MSG_LOG_REOPEN, "");
+    is_int(ended(WAIT_MS), 1, "no hello first: exit 1");
+
+    static const struct {
+        unsigned type;
+        const char *fields;
+    } bad[] = {
+        {MSG_READY, ""},        {99, ""},
+        {MSG_HELLO, "4448"},    {MSG_DRAIN, ""},
+        {MSG_DRAIN, "44"},      {MSG_LOG_LEVEL, "1"},
+        {MSG_LOG_REOPEN, "1"},  {MSG_BROADCAST, "88"},
+        {MSG_ADMITTED, "8188"},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        start_worker();
+        send_down(bad[i].type, bad[i].fields, UINT64_C(77), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+        is_int(ended(WAIT_MS), 1, "a bad message: exit 1");
+    }
+
+    start_worker();
+    peer = let_in("ann", &handle, sid);
+    send_down(99, "");
+    next_is(&peer, "<close 1001>");
+    hang_up(&peer);
+    is_int(ended(WAIT_MS), 1, "its clients are told to come back");
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    start_worker();
+    test_admission();
+    test_joining();
+    test_tokens();
+    test_expiry();
+    test_fanout();
+    test_burst();
+    send_down(MSG_DRAIN, "4", (uint32_t)1000);
+    is_int(ended(WAIT_MS), 0, "drained with nobody left");
+    test_drain();
+    test_master_gone();
+    test_bad_master();
+    buf_free(&up_buf);
+    return tap_done();
+}
