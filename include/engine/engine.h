@@ -70,7 +70,8 @@ struct engine_app {
      * later, with session_accept or session_refuse. */
     void (*connect)(struct session *session, const struct sio_packet *packet, void *arg);
     /* It took its CONNECT back or left: session is not in the namespace any
-     * more (it may ask again).  Not called after session_refuse. */
+     * more (it may ask again).  Not called after session_refuse.  Its end may
+     * be near: no deadline may be set for it here or in closed(). */
     void (*left)(struct session *session, void *arg);
     /* EVENT, BINARY_EVENT, ACK... from a client that is in; NULL: read and dropped. */
     void (*packet)(struct session *session, const struct sio_packet *packet, void *arg);
@@ -137,7 +138,9 @@ void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slic
                       const struct slice *attachments, size_t nattachments, int is_volatile);
 /* Session gets nothing of this fan-out. */
 void engine_fan_except(struct engine_fan *fan, struct session *session);
-/* Queues it for session, once however often it is called.  Returns 1 if queued. */
+/* Queues it for session, once however often it is called.  Returns 1 if queued.
+ * A session that cannot take it ends on the loop's next turn, never in here:
+ * the caller may be walking over a room. */
 int engine_fan_send(struct engine_fan *fan, struct session *session);
 void engine_fan_end(struct engine_fan *fan);
 

@@ -176,8 +176,8 @@ static int wsin_step(struct wsin *wsin)
 
     if (conn->state != CONN_WEBSOCKET)
         return -1;
-    if (result != 0) {
-        conn_close(conn, WS_CLOSE_NONE,
+    if (result != 0) { /* a header that wslay cannot read, or no memory */
+        conn_close(conn, WS_CLOSE_PROTOCOL,
                    result == WSLAY_ERR_NOMEM ? CLOSE_NO_MEMORY : CLOSE_PROTOCOL);
         return -1;
     }

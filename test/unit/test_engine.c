@@ -349,6 +349,7 @@ static void test_faults(void)
         {"EIO=4&transport=websocket", "1", "C:0", "close packet"},
     };
     unsigned char masked[] = {0x81, 0x01, '3'}, rsv[] = {0xc1, 0x81, 0, 0, 0, 0, '3'};
+    unsigned char padded[] = {0x81, 0xfe, 0, 1, 0, 0, 0, 0, '3'};
     unsigned char huge[] = {0x82, 0xff, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xfe, 0, 0, 0, 0};
     int fd;
 
@@ -365,6 +366,10 @@ static void test_faults(void)
     fd = client4();
     put(fd, rsv, sizeof(rsv));
     is_str(frame(fd), "C:1002", "reserved bit");
+    close(fd);
+    fd = client4();
+    put(fd, padded, sizeof(padded));
+    is_str(frame(fd), "C:1002", "length in more bytes than it needs");
     close(fd);
     fd = client4();
     put(fd, huge, sizeof(huge));
