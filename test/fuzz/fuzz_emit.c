@@ -1,0 +1,57 @@
+#include "base/utf8.h"
+#include "codec/emit.h"
+#include "codec/json.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct emit_limits limits = {65536, 10};
+
+static size_t occurrences(struct slice text, const char *word)
+{
+    size_t n = 0;
+
+    for (const char *at = text.ptr, *end = text.ptr + text.len;
+         (at = memmem(at, (size_t)(end - at), word, strlen(word))) != NULL; at++)
+        n++;
+    return n;
+}
+
+static void check_rooms(const struct slices *rooms)
+{
+    for (size_t i = 0; i < rooms->n; i++)
+        assert(utf8_valid(rooms->at[i].ptr, rooms->at[i].len));
+}
+
+static void check(struct broadcast *bc)
+{
+    struct slice json;
+
+    assert(bc->json.len < limits.message_bytes && bc->attachments.n <= limits.attachments);
+    assert((bc->flags & ~(uint32_t)BROADCAST_VOLATILE) == 0);
+    buf_putc(&bc->json, ']');
+    json = (struct slice){(const char *)bc->json.data, bc->json.len};
+    assert(utf8_valid(json.ptr, json.len));
+    assert(json_span(json.ptr, json.len) == (long)json.len);
+    assert(json.ptr[0] == '[' && json.ptr[1] != ']');
+    /* An object of the sender's may look like a placeholder. */
+    assert(occurrences(json, "\"_placeholder\":true,\"num\":") >= bc->attachments.n);
+    check_rooms(&bc->rooms);
+    check_rooms(&bc->except);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct broadcast bc = {0};
+    struct slice payload = {(const char *)data, size};
+
+    if (emit_decode(&bc, SLICE("socket.io#/axr#a#"), payload, SLICE("socket.io"), SLICE("/axr"),
+                    &limits) == EMIT_OK)
+        check(&bc);
+    broadcast_clear(&bc);
+    return 0;
+}
