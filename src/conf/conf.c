@@ -18,7 +18,8 @@ static void build(struct conf *conf, struct settings *set)
     build_cors(conf, set);
     build_rest(conf, set);
     build_unused(set);
-    build_report(conf, set);
+    if (set->nerrors == 0)
+        build_report(conf, set);
 }
 
 static struct conf *load(const struct conf_args *args, const char *text, size_t len,

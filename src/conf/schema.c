@@ -358,7 +358,8 @@ const char *schema_suggest(const char *name, enum spelling how, char dst[SCHEMA_
     size_t closest;
 
     to_path(name, how, path);
-    closest = strlen(path) / 3 + 1; /* from here on it is another word */
+    /* From here on it is another word. */
+    closest = strlen(path) < 4 ? 2 : strlen(path) / 3 + 2;
     if (closest > 4)
         closest = 4;
     for (size_t i = 0; i < conf_nkeys; i++)

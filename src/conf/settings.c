@@ -202,9 +202,11 @@ static void mismatch(struct settings *set, const struct match *match, const stru
                      const struct source *source)
 {
     char found[FOUND_MAX], wanted[WANTED_MAX];
+    /* What stands where an object should may be what should stand in it. */
+    int secret = match->key->type == KEY_SECTION || (match->key->flags & KEY_SECRET);
 
     settings_error(set, source, match->path, "found %s, wanted %s",
-                   value_describe(value, match->key->flags & KEY_SECRET, found, sizeof(found)),
+                   value_describe(value, secret, found, sizeof(found)),
                    schema_wanted(match->key, wanted, sizeof(wanted)));
 }
 
