@@ -35,6 +35,9 @@ struct broadcast {
 /* Appends; 0, or -1 without memory. */
 int slices_put(struct slices *list, struct slice item);
 
+/* Frees its memory; it is empty and valid again. */
+void slices_clear(struct slices *list);
+
 /* Empties it, keeping the memory. */
 void broadcast_reset(struct broadcast *bc);
 

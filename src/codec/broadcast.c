@@ -20,7 +20,7 @@ int slices_put(struct slices *list, struct slice item)
     return 0;
 }
 
-static void slices_clear(struct slices *list)
+void slices_clear(struct slices *list)
 {
     free(list->at);
     memset(list, 0, sizeof(*list));
