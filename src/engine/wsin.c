@@ -69,7 +69,7 @@ static void on_frame(wslay_event_context_ptr ctx,
     (void)ctx;
     wsin->begun += 2 + (len < 126 ? 0 : len < 65536 ? 2 : 8) + 4 + len;
     if (frame->opcode == WSLAY_PING && conn_ping(conn) < 0)
-        conn_close(conn, WS_CLOSE_POLICY, CLOSE_PROTOCOL);
+        conn_doom(conn, CLOSE_PROTOCOL); /* it would not read a close frame either */
     if (wslay_is_ctrl_frame(frame->opcode))
         return;
     if (++wsin->frames > FRAGMENTS_MAX)
@@ -84,9 +84,14 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
     struct wsin *wsin = arg;
     struct slice payload = {(const char *)msg->msg, msg->msg_length};
 
-    (void)ctx;
+    /* A code has two bytes (RFC 6455, section 5.5.1); wslay lets one pass. */
+    if (msg->opcode == WSLAY_CONNECTION_CLOSE && msg->msg_length == 1)
+        conn_close(wsin->conn, WS_CLOSE_PROTOCOL, CLOSE_PROTOCOL);
     if (wslay_is_ctrl_frame(msg->opcode))
         return;
+    /* A ping that came before is answered before. */
+    if (wslay_event_want_write(ctx))
+        wslay_event_send(ctx);
     /* The session may have been closed by an earlier message of this batch. */
     if (wsin->conn->state == CONN_WEBSOCKET)
         session_input(wsin->conn->session, msg->opcode == WSLAY_BINARY_FRAME, payload);

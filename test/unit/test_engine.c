@@ -372,6 +372,10 @@ static void test_faults(void)
     is_str(frame(fd), "C:1002", "length in more bytes than it needs");
     close(fd);
     fd = client4();
+    put_frame(fd, 0x88, "x", 1);
+    is_str(frame(fd), "C:1002", "close payload of one byte");
+    close(fd);
+    fd = client4();
     put(fd, huge, sizeof(huge));
     is_str(frame(fd), "C:1009", "huge frame");
     is_int(last_why, CLOSE_TOO_BIG, "too big");
