@@ -387,6 +387,16 @@ static int conflicts(struct settings *set, const struct setting *setting, const 
     return 1;
 }
 
+/* conf_args_split() overwrites it, but not soon enough for all. */
+static void warn_visible(struct settings *set, const struct match *match, const struct jsonc *value,
+                         const struct source *source)
+{
+    int is_url = strcmp(match->key->path, "socket.io:redis:url") == 0;
+
+    if (source->layer == LAYER_ARGS && (!is_url || strchr(value->text, '@')))
+        settings_warn(set, source, match->path, "a secret there may be seen by other users");
+}
+
 static void put_value(struct settings *set, const struct match *match, const struct jsonc *value,
                       const struct source *source)
 {
@@ -396,8 +406,11 @@ static void put_value(struct settings *set, const struct match *match, const str
         setting->broken = 1;
         return;
     }
-    if (match->key->flags & KEY_SECRET && value->len == 0)
-        return;
+    if (match->key->flags & KEY_SECRET) {
+        if (value->len == 0)
+            return;
+        warn_visible(set, match, value, source);
+    }
     if (conflicts(set, setting, match, source))
         return;
     setting->value = value;

@@ -142,7 +142,7 @@ static void write_file(const char *name, const void *bytes, size_t len, mode_t m
 static void test_defaults(void)
 {
     struct conf *conf =
-        good("a secret is all that is needed", "", NULL, LIST("--auth:secret", SECRET));
+        good("a secret is all that is needed", "", LIST("auth__secret=" SECRET), NULL);
 
     if (!conf)
         return;
@@ -1113,6 +1113,17 @@ static void test_secrecy(void)
                 "\"redis://u:hunter2b@h\"}}}",
                 LIST("AXR_NOTIFYD__SOCKET_IO__REDIS__PASSWORD=hunter2c"), NULL);
     ok(!has(&report, "hunter2") && !has(&warnings, "hunter2"), "are masked");
+    conf_free(&conf);
+    conf = good("secrets on the command line", "", NULL,
+                LIST("--auth", "{\"secret\":\"" SECRET "\"}", "--socket.io:redis:password",
+                     "hunter2", "--socket.io:redis:url", "redis://u:hunter2@h"));
+    ok(has(&warnings, "command line: auth:secret: a secret there may be seen by other users") &&
+           has(&warnings, "socket.io:redis:password: a secret there") &&
+           has(&warnings, "socket.io:redis:url: a secret there") && !has(&warnings, "hunter2"),
+       "are warned of");
+    conf_free(&conf);
+    conf = good("none", "{" WITH_SECRET "}", NULL, LIST("--socket.io:redis:url", "redis://h"));
+    is_int(warnings.len, 0, "a URL without a password is no secret");
     conf_free(&conf);
     refused("a bad object with a secret", "", LIST("auth={\"secret\":\"hunter2\",}"), NULL,
             "comma");
