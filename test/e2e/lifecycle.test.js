@@ -375,7 +375,7 @@ test('USR1: the log is opened again, by the master and the workers', async (t) =
 test('signals that mean nothing here change nothing', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis });
-    for (const signal of ['SIGUSR2', 'SIGPIPE', 'SIGWINCH']) daemon.signal(signal);
+    for (const signal of ['SIGPIPE', 'SIGWINCH', 'SIGCONT']) daemon.signal(signal);
     await serves(t, redis, daemon);
 });
 

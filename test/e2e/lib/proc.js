@@ -127,8 +127,13 @@ function childrenOf(pid) {
     }
 }
 
-/* Resident memory that is the process's own, in bytes. */
+/* Resident memory that is the process's own, in bytes.  Who is not root may not
+ * see into a process that cannot be dumped, and takes the sum of pages instead. */
 function memoryOf(pid) {
+    if (process.getuid() !== 0) {
+        const [, resident, common] = fs.readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ').map(Number);
+        return (resident - common) * 4096;
+    }
     const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
     const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)[1]);
     return (field('Private_Dirty') + field('Private_Clean')) * 1024;
