@@ -39,6 +39,7 @@ struct conn {
     struct wheel_entry timer; /* head, linger or send deadline */
     uint64_t stall_since_ms;  /* blocked: nothing that waited then has waited longer */
     uint32_t stall_bytes;     /* ... and this much of it is still waiting */
+    uint32_t exempt_bytes;    /* of the output: does not count against send_buffer */
     uint32_t head_scanned;
     uint8_t state;   /* enum conn_state */
     uint8_t dirty;   /* in engine->dirty */

@@ -160,6 +160,7 @@ static void conn_set_flowing(struct conn *conn)
 /* n bytes have left: what waits now may have begun to wait later. */
 static void conn_progress(struct conn *conn, size_t n)
 {
+    conn->exempt_bytes -= n < conn->exempt_bytes ? (uint32_t)n : conn->exempt_bytes;
     if (!conn->blocked)
         return;
     if (n < conn->stall_bytes) {
@@ -222,19 +223,28 @@ int conn_doom(struct conn *conn, enum engine_close why)
     return -1;
 }
 
+/* What is pushed into an empty queue does not count against the limit: a
+ * message larger than that would reach nobody who is sent another. */
+static int conn_is_full(const struct conn *conn, size_t len)
+{
+    size_t waiting = conn->out.bytes - conn->exempt_bytes;
+
+    return conn->out.bytes > 0 && waiting + len > conn->engine->options.send_buffer;
+}
+
 int conn_push(struct conn *conn, const struct run *run)
 {
-    size_t limit = conn->engine->options.send_buffer;
-
     if (conn->state == CONN_DEAD || conn->doomed)
         return -1;
-    if (conn->out.bytes > 0 && conn->out.bytes + (size_t)run->len > limit) {
+    if (conn_is_full(conn, run->len)) {
         /* It may wait only for us: ask the kernel before blaming the client. */
         if (!conn->blocked && conn_write(conn) < 0)
             return conn_doom(conn, CLOSE_CLIENT);
-        if (conn->out.bytes > 0 && conn->out.bytes + (size_t)run->len > limit)
+        if (conn_is_full(conn, run->len))
             return conn_doom(conn, CLOSE_SEND_BUFFER);
     }
+    if (conn->out.bytes == 0)
+        conn->exempt_bytes = run->len;
     if (outq_push(&conn->out, run) < 0)
         return conn_doom(conn, CLOSE_NO_MEMORY);
     if (!conn->blocked) /* else the kernel tells when */

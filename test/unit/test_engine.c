@@ -484,6 +484,29 @@ static void test_fan(void)
     close(fd64);
 }
 
+/* A message above the limit for what may wait reaches a client that reads, and
+ * so does what follows it. */
+static void test_large(void)
+{
+    static char json[3 << 20], got[(3 << 20) + 64];
+    struct engine_fan fan;
+    int fd = client4();
+
+    memset(json, 'x', sizeof(json));
+    memcpy(json, "[\"m\",\"", 6);
+    json[sizeof(json) - 1] = '"';
+    engine_fan_begin(engine, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 0);
+    engine_fan_send(&fan, last);
+    engine_fan_end(&fan);
+    engine_fan_begin(engine, &fan, SLICE("[\"n\""), NULL, 0, 0);
+    is_int(engine_fan_send(&fan, last), 1, "a message behind a large one is queued");
+    engine_fan_end(&fan);
+    take(fd, got, 10 + 7 + sizeof(json) + 1);
+    is_mem(got + 10, 16, "42/axr,[\"m\",\"xxx", 16, "the large one arrives");
+    is_str(frame(fd), "T:42/axr,[\"n\"]", "and arrives after it");
+    close(fd);
+}
+
 static void test_stalled(void)
 {
     static char json[20000];
@@ -587,6 +610,7 @@ int main(void)
     test_faults();
     test_pieces();
     test_fan();
+    test_large();
     test_stalled();
     test_refuse_and_drain();
     engine_free(&engine);
