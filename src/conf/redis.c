@@ -294,7 +294,7 @@ void build_redis(struct conf *conf, struct settings *set)
     const struct setting *user = settings_at(set, "socket.io:redis:username");
 
     refuse_tls(set);
-    if (setting_text(host) && !address_host(conf->redis.host, strlen(conf->redis.host)))
+    if (conf->redis.host && !address_host(conf->redis.host, strlen(conf->redis.host)))
         settings_error(set, &host->source, host->path, "found no host name and no address");
     if (url->value)
         take_url(conf, set, url);

@@ -39,13 +39,28 @@ static int read_text(struct settings *set, const char *name, const char *text, s
     return 0;
 }
 
+/* A daemon has left the directory that the name begins at. */
+static int read_named(struct settings *set, struct file *file, const char *name)
+{
+    char *full = file_name(set->args->dir, name);
+    int result, saved;
+
+    if (!full)
+        return -1;
+    result = file_read(file, full, FILE_MAX_BYTES);
+    saved = errno;
+    free(full);
+    errno = saved;
+    return result;
+}
+
 static int read_file(struct settings *set)
 {
     const char *name = set->args->file ? set->args->file : CONF_DEFAULT_FILE;
     struct file file;
     int result;
 
-    if (file_read(&file, name, FILE_MAX_BYTES) < 0) {
+    if (read_named(set, &file, name) < 0) {
         if (!set->args->file && (errno == ENOENT || errno == ENOTDIR))
             return 0;
         settings_error(set, NULL, NULL, "%s: cannot read the configuration: %s", name,

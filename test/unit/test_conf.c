@@ -1164,7 +1164,7 @@ static void test_notify(void)
 
 static struct conf *load_file(const char *name)
 {
-    struct conf_args args = {.file = name, .dir = "/d"};
+    struct conf_args args = {.file = name, .dir = strchr(name, '/') ? "/d" : dir};
     char *options[] = {strdup("--auth:secret=" SECRET), strdup("--pidFile"), strdup("run/x.pid"),
                        strdup("--listen"), strdup("unix:s")};
     struct conf *conf;
@@ -1211,6 +1211,9 @@ static void test_files(void)
     conf_free(&conf);
     conf = load_file(path_of("good.conf"));
     ok(conf != NULL, "a good one");
+    conf_free(&conf);
+    conf = load_file("good.conf");
+    ok(conf != NULL, "by a name that begins at the directory of the start");
     conf_free(&conf);
     refused_file(path_of("nowhere.conf"),
                  "nowhere.conf: cannot read the configuration: No such file");
