@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* --- helpers of all that build --- */
+/* --- what all that build need --- */
 
 char *build_strdup(struct settings *set, const char *text)
 {

@@ -27,7 +27,7 @@ static const char public_pem[] =
 static struct buf errors, warnings, report;
 static char dir[] = "/tmp/test_conf.XXXXXX";
 
-/* --- helpers --- */
+/* --- loading and comparing --- */
 
 static char **copy(const char *const *words, size_t *n)
 {
