@@ -176,10 +176,12 @@ async function inOrder(client, count) {
 async function churn(daemon, isOver) {
     for (let i = 0; !isOver(); i++) {
         const client = await joined(daemon.addr, daemon.token('churn'), { eio: 3 + (i % 2) });
-        if (i % 3 === 0) client.destroy();
-        else if (i % 3 === 1) client.send(8, Buffer.from([3, 232]));
-        else client.sendText('41/axr,');
-        if (i % 3) await client.event().catch(() => {});
+        if (i % 3 === 1) {
+            client.send(8, Buffer.from([3, 232]));
+            await client.end();
+        } else if (i % 3 === 2) {
+            client.sendText('41/axr,');
+        }
         client.destroy();
     }
 }
