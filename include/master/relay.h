@@ -1,0 +1,60 @@
+/* relay - what redis publishes -> the workers it concerns.
+ *
+ * Decodes each message once, gives it the next sequence number, encodes it once
+ * for the pipes and hands it to the workers that route.h names.  Also answers
+ * admissions: an admitted client is in the table before it hears of it, so no
+ * message that is published afterwards passes it by. */
+#ifndef MASTER_RELAY_H
+#define MASTER_RELAY_H
+
+#include "base/slice.h"
+#include "codec/emit.h"
+#include "conf.h"
+#include "ipc/msg.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct relay;
+
+struct relay_ops {
+    /* One whole message for the pipe to a worker; may call relay_worker_down. */
+    void (*send)(unsigned slot, const void *message, size_t len, void *arg);
+};
+
+struct relay_stats {
+    uint64_t relayed;               /* to one worker at least */
+    uint64_t nobody;                /* good, but no worker holds a room of it */
+    uint64_t dropped[EMIT_RESULTS]; /* by cause */
+    uint64_t faulty;                /* dropped for a cause that is an error */
+    uint64_t admitted, over_limit;  /* admissions: granted, refused for the user's limit */
+};
+
+/* conf and ops are borrowed.  NULL without memory. */
+struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg);
+void relay_free(struct relay **relay);
+
+/* One published message. */
+void relay_message(struct relay *relay, struct slice channel, struct slice payload);
+
+/* A message that never came in whole: counted and logged like the others. */
+void relay_drop(struct relay *relay, enum emit_result cause, struct slice channel);
+
+/* slot serves clients from now on / has gone. */
+void relay_worker_up(struct relay *relay, unsigned slot);
+void relay_worker_down(struct relay *relay, unsigned slot);
+
+/* May a client of this user in, on the worker slot?  MSG_ADMIT_OK counts it in.
+ * limits:connectionsPerUser holds across all workers. */
+enum msg_verdict relay_admit(struct relay *relay, unsigned slot, struct slice uid);
+
+/* An admitted client has gone. */
+void relay_left(struct relay *relay, unsigned slot, struct slice uid);
+
+/* The run of this master, random, and the number of the last message relayed. */
+uint64_t relay_epoch(const struct relay *relay);
+uint64_t relay_seq(const struct relay *relay);
+
+const struct relay_stats *relay_stats(const struct relay *relay);
+
+#endif
