@@ -1,0 +1,37 @@
+/* listen - the sockets where clients connect: bound once by the master, shared
+ * by all workers. */
+#ifndef MASTER_LISTEN_H
+#define MASTER_LISTEN_H
+
+#include "base/buf.h"
+#include "conf.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct listener {
+    int fd;
+    char *unix_path; /* absolute; NULL: TCP */
+    dev_t dev;       /* of the socket file that is ours */
+    ino_t ino;
+};
+
+struct listeners { /* zero is empty */
+    struct listener *at;
+    int *fds; /* the same descriptors, as workers get them */
+    size_t n;
+};
+
+/* Binds everything conf->listen names.  No host: all addresses, IPv4 and IPv6 on
+ * one socket.  A host that has several addresses gets a socket for each; an IPv6
+ * address takes IPv6 only.  A Unix socket that nobody listens on is replaced.
+ * Returns 0, or -1 with a line in error, and then nothing is bound. */
+int listen_open(struct listeners *listeners, const struct conf *conf, struct buf *error);
+
+/* Appends what is really bound: "127.0.0.1:3000 [::1]:3000 unix:/run/axr.sock". */
+void listen_names(const struct listeners *listeners, struct buf *out);
+
+/* Closes them and, with remove, takes away the socket files that are still ours. */
+void listen_close(struct listeners *listeners, int remove);
+
+#endif

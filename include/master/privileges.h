@@ -1,0 +1,29 @@
+/* privileges - become the configured user, for good, and leave no traces. */
+#ifndef MASTER_PRIVILEGES_H
+#define MASTER_PRIVILEGES_H
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+struct privileges {   /* whom to become */
+    const char *user; /* for initgroups, or NULL */
+    uid_t uid;
+    gid_t gid;
+    int change; /* 0: stay who we are */
+};
+
+/* Looks user and group (names or numbers, either may be NULL) up.  Returns 0, or
+ * -1 with a line in error: unknown, or not ours to become.  user is borrowed. */
+int privileges_find(struct privileges *found, const char *user, const char *group,
+                    struct buf *error);
+
+/* Becomes them, and makes sure that there is no way back.  Returns 0, or -1 with a
+ * line in error: then this process must end. */
+int privileges_drop(const struct privileges *found, struct buf *error);
+
+/* umask 077, no core dumps, no debugger of our user, and no setuid program after
+ * exec; children inherit it.  After privileges_drop(), which would undo some of it. */
+void privileges_harden(void);
+
+#endif

@@ -1,0 +1,267 @@
+#include "master/listen.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "master/daemon.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG   65535 /* the kernel cuts it to net.core.somaxconn */
+#define UNIX_MODE 0666  /* as open as a TCP port is; its directory may say less */
+
+/* Starts, and ends, with the errno of what failed. */
+static int __attribute__((format(printf, 2, 3))) complain(struct buf *error, const char *fmt, ...)
+{
+    char text[512];
+    int saved = errno;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    (void)buf_printf(error, "cannot listen on %s: %s", text, strerror(saved));
+    errno = saved;
+    return -1;
+}
+
+static struct listener *listener_add(struct listeners *listeners, int fd)
+{
+    listeners->at = xrealloc(listeners->at, (listeners->n + 1) * sizeof *listeners->at);
+    listeners->fds = xrealloc(listeners->fds, (listeners->n + 1) * sizeof *listeners->fds);
+    listeners->fds[listeners->n] = fd;
+    listeners->at[listeners->n] = (struct listener){.fd = fd};
+    return &listeners->at[listeners->n++];
+}
+
+/* A bound and listening socket, or -1 with errno. */
+static int socket_bind(const struct sockaddr *addr, socklen_t len, int v6only)
+{
+    int one = 1;
+    int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+        goto out;
+    if (addr->sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
+        goto out;
+    if (bind(fd, addr, len) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+out:;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* This machine has no such address, or no such protocol: another may do. */
+static int is_missing(int error)
+{
+    return error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
+}
+
+/* --- TCP ---------------------------------------------------------------------- */
+
+static int open_everywhere(struct listeners *listeners, int port, struct buf *error)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket_bind((struct sockaddr *)&six, sizeof six, 0);
+    if (fd < 0 && is_missing(errno))
+        fd = socket_bind((struct sockaddr *)&four, sizeof four, 0);
+    if (fd < 0)
+        return complain(error, "port %d", port);
+    listener_add(listeners, fd);
+    return 0;
+}
+
+static void port_set(struct sockaddr *addr, in_port_t port)
+{
+    if (addr->sa_family == AF_INET6)
+        ((struct sockaddr_in6 *)addr)->sin6_port = port;
+    else
+        ((struct sockaddr_in *)addr)->sin_port = port;
+}
+
+static in_port_t port_of(int fd)
+{
+    struct sockaddr_in6 addr = {0}; /* the port is where sockaddr_in has it */
+    socklen_t len = sizeof addr;
+    return getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ? 0 : addr.sin6_port;
+}
+
+static int open_each(struct listeners *listeners, const struct conf_listen *conf,
+                     const struct addrinfo *found, struct buf *error)
+{
+    int opened = 0, missing = 0;
+    in_port_t port = htons((uint16_t)conf->port);
+    for (const struct addrinfo *one = found; one; one = one->ai_next) {
+        port_set(one->ai_addr, port);
+        int fd = socket_bind(one->ai_addr, one->ai_addrlen, 1);
+        if (fd < 0 && !is_missing(errno))
+            return complain(error, "%s port %d", conf->host, conf->port);
+        if (fd < 0) {
+            missing = errno;
+            continue;
+        }
+        listener_add(listeners, fd);
+        port = port_of(fd); /* port 0: all addresses of a name get the same */
+        opened++;
+    }
+    errno = missing;
+    return opened > 0 ? 0 : complain(error, "%s port %d", conf->host, conf->port);
+}
+
+static int open_host(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found;
+    int rc = getaddrinfo(conf->host, NULL, &hints, &found);
+    if (rc != 0) {
+        (void)buf_printf(error, "cannot listen on %s port %d: %s", conf->host, conf->port,
+                         gai_strerror(rc));
+        return -1;
+    }
+    rc = open_each(listeners, conf, found, error);
+    freeaddrinfo(found);
+    return rc;
+}
+
+/* --- Unix sockets ------------------------------------------------------------- */
+
+/* 1 if somebody listens there, 0 if it may be replaced or is not there, -1 with
+ * errno if it is something else or cannot be told. */
+static int is_live(const struct sockaddr_un *addr)
+{
+    struct stat st;
+    if (lstat(addr->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (!S_ISSOCK(st.st_mode)) {
+        errno = EEXIST;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
+    int error = errno;
+    close(fd);
+    if (rc == 0 || error == EAGAIN) /* EAGAIN: its backlog is full */
+        return 1;
+    errno = error;
+    return error == ECONNREFUSED ? 0 : -1;
+}
+
+static int path_bind(const struct sockaddr_un *addr)
+{
+    int live = is_live(addr);
+    if (live > 0)
+        errno = EADDRINUSE;
+    if (live != 0)
+        return -1;
+    if (unlink(addr->sun_path) < 0 && errno != ENOENT)
+        return -1;
+    return socket_bind((const struct sockaddr *)addr, sizeof *addr, 0);
+}
+
+static int open_path(struct listeners *listeners, const char *path, struct buf *error)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct stat st;
+    if (strlen(path) >= sizeof addr.sun_path) {
+        errno = ENAMETOOLONG;
+        return complain(error, "unix:%s", path);
+    }
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    int fd = path_bind(&addr);
+    if (fd < 0)
+        return complain(error, "unix:%s", path);
+    struct listener *listener = listener_add(listeners, fd);
+    if (chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
+        return complain(error, "unix:%s", path);
+    listener->unix_path = daemon_path(path);
+    listener->dev = st.st_dev;
+    listener->ino = st.st_ino;
+    return 0;
+}
+
+/* --- all of them -------------------------------------------------------------- */
+
+int listen_open(struct listeners *listeners, const struct conf *conf, struct buf *error)
+{
+    for (size_t i = 0; i < conf->nlisten; i++) {
+        const struct conf_listen *one = &conf->listen[i];
+        int rc;
+        if (one->unix_path)
+            rc = open_path(listeners, one->unix_path, error);
+        else if (one->host)
+            rc = open_host(listeners, one, error);
+        else
+            rc = open_everywhere(listeners, one->port, error);
+        if (rc < 0) {
+            listen_close(listeners, 1);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void name_of(const struct listener *listener, struct buf *out)
+{
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof addr;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (listener->unix_path) {
+        (void)buf_printf(out, "unix:%s", listener->unix_path);
+        return;
+    }
+    if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) < 0 ||
+        getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        (void)buf_puts(out, "?");
+    else
+        (void)buf_printf(out, addr.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+void listen_names(const struct listeners *listeners, struct buf *out)
+{
+    for (size_t i = 0; i < listeners->n; i++) {
+        if (i > 0)
+            (void)buf_putc(out, ' ');
+        name_of(&listeners->at[i], out);
+    }
+}
+
+static void path_remove(const struct listener *listener)
+{
+    struct stat st;
+    if (lstat(listener->unix_path, &st) < 0 || st.st_dev != listener->dev ||
+        st.st_ino != listener->ino)
+        return; /* another has taken its place */
+    if (unlink(listener->unix_path) < 0)
+        log_warn("cannot remove %s", listener->unix_path);
+}
+
+void listen_close(struct listeners *listeners, int remove)
+{
+    for (size_t i = 0; i < listeners->n; i++) {
+        struct listener *listener = &listeners->at[i];
+        close(listener->fd);
+        if (listener->unix_path && remove)
+            path_remove(listener);
+        free(listener->unix_path);
+    }
+    free(listeners->at);
+    free(listeners->fds);
+    *listeners = (struct listeners){0};
+}

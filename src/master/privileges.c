@@ -1,0 +1,106 @@
+#include "master/privileges.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* "1000" -> 1000; -1 if text is no number. */
+static long number(const char *text)
+{
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    return *text == '\0' || *end != '\0' || errno != 0 || value < 0 ? -1 : value;
+}
+
+static int user_find(struct privileges *found, const char *user, struct buf *error)
+{
+    const struct passwd *pw = getpwnam(user);
+    long uid = number(user);
+    if (!pw && uid >= 0)
+        pw = getpwuid((uid_t)uid);
+    if (!pw) {
+        (void)buf_printf(error, "user %s is not known", user);
+        return -1;
+    }
+    found->user = user;
+    found->uid = pw->pw_uid;
+    found->gid = pw->pw_gid;
+    return 0;
+}
+
+static int group_find(struct privileges *found, const char *group, struct buf *error)
+{
+    const struct group *gr = getgrnam(group);
+    long gid = number(group);
+    if (!gr && gid < 0) {
+        (void)buf_printf(error, "group %s is not known", group);
+        return -1;
+    }
+    found->gid = gr ? gr->gr_gid : (gid_t)gid;
+    return 0;
+}
+
+int privileges_find(struct privileges *found, const char *user, const char *group,
+                    struct buf *error)
+{
+    *found = (struct privileges){.uid = geteuid(), .gid = getegid()};
+    if (user && user_find(found, user, error) < 0)
+        return -1;
+    if (group && group_find(found, group, error) < 0)
+        return -1;
+    found->change = geteuid() == 0 && (user || group);
+    if (geteuid() == 0 || (found->uid == geteuid() && found->gid == getegid()))
+        return 0;
+    (void)buf_printf(error, "only root can become user %s, group %s", user ? user : "(as now)",
+                     group ? group : "(its own)");
+    return -1;
+}
+
+static int no_way_back(const struct privileges *found)
+{
+    uid_t uids[3];
+    gid_t gids[3];
+    if (getresuid(&uids[0], &uids[1], &uids[2]) < 0 || getresgid(&gids[0], &gids[1], &gids[2]) < 0)
+        return 0;
+    for (int i = 0; i < 3; i++)
+        if (uids[i] != found->uid || gids[i] != found->gid)
+            return 0;
+    /* Root can go anywhere, and was asked for by name. */
+    return found->uid == 0 || (setuid(0) < 0 && seteuid(0) < 0 && setgroups(0, NULL) < 0);
+}
+
+int privileges_drop(const struct privileges *found, struct buf *error)
+{
+    if (!found->change)
+        return 0;
+    int rc = found->user ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
+    if (rc < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
+        setresuid(found->uid, found->uid, found->uid) < 0) {
+        (void)buf_printf(error, "cannot become uid %ld, gid %ld: %s", (long)found->uid,
+                         (long)found->gid, strerror(errno));
+        return -1;
+    }
+    if (no_way_back(found))
+        return 0;
+    (void)buf_printf(error, "became uid %ld, but could become root again", (long)found->uid);
+    return -1;
+}
+
+void privileges_harden(void)
+{
+    const struct rlimit none = {0, 0};
+    umask(077);
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
+        log_warn("cannot switch core dumps off");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
+        log_warn("cannot give up setuid programs");
+}

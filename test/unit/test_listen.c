@@ -1,0 +1,161 @@
+#include "master/listen.h"
+
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char dir[] = "/tmp/test_listen.XXXXXX";
+static char path[64];
+
+static struct buf error, names;
+
+static int open_one(struct listeners *listeners, const char *host, int port, const char *unix_path)
+{
+    struct conf_listen one = {(char *)(uintptr_t)host, port, (char *)(uintptr_t)unix_path};
+    struct conf conf = {.listen = &one, .nlisten = 1};
+    buf_reset(&error);
+    int rc = listen_open(listeners, &conf, &error);
+    buf_putc(&error, '\0');
+    return rc;
+}
+
+static const char *names_of(const struct listeners *listeners)
+{
+    buf_reset(&names);
+    listen_names(listeners, &names);
+    buf_putc(&names, '\0');
+    return (char *)names.data;
+}
+
+static int port_of(const struct listeners *listeners)
+{
+    struct sockaddr_in6 addr = {0};
+    socklen_t len = sizeof addr;
+    getsockname(listeners->fds[0], (struct sockaddr *)&addr, &len);
+    return ntohs(addr.sin6_port);
+}
+
+static int can_connect(const struct sockaddr *addr, socklen_t len)
+{
+    int fd = socket(addr->sa_family, SOCK_STREAM, 0);
+    int rc = connect(fd, addr, len);
+    close(fd);
+    return rc == 0;
+}
+
+static void test_tcp(void)
+{
+    struct listeners first = {0}, second = {0};
+    char text[64];
+    is_int(open_one(&first, "127.0.0.1", 0, NULL), 0, "port 0");
+    int port = port_of(&first);
+    snprintf(text, sizeof text, "127.0.0.1:%d", port);
+    is_str(names_of(&first), text, "the port that was bound is named");
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "and can be connected to");
+    is_int(open_one(&second, "127.0.0.1", port, NULL), -1, "a port in use");
+    snprintf(text, sizeof text, "127.0.0.1 port %d: Address already in use", port);
+    ok(strstr((char *)error.data, text) != NULL, "says so: %s", (char *)error.data);
+    ok(second.n == 0 && second.at == NULL, "and leaves nothing open");
+    is_int(open_one(&second, NULL, port, NULL), -1, "all addresses: in use too");
+    listen_close(&first, 1);
+    is_int(open_one(&second, "127.0.0.1", port, NULL), 0, "free again at once");
+    listen_close(&second, 1);
+    is_int(open_one(&second, "192.0.2.1", 0, NULL), -1, "an address that is not ours");
+    is_int(open_one(&second, "no-such-host.invalid", 0, NULL), -1, "a name that is not known");
+}
+
+static void test_everywhere(void)
+{
+    struct listeners all = {0};
+    is_int(open_one(&all, NULL, 0, NULL), 0, "all addresses");
+    is_int((long)all.n, 1, "one socket");
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port_of(&all)),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "takes IPv4");
+    char text[64];
+    snprintf(text, sizeof text, "[::]:%d", port_of(&all));
+    ok(strcmp(names_of(&all), text) == 0 || strncmp(names_of(&all), "0.0.0.0:", 8) == 0, "named %s",
+       names_of(&all));
+    listen_close(&all, 1);
+    is_int(open_one(&all, "localhost", 0, NULL), 0, "a name");
+    for (size_t i = 1; i < all.n; i++) {
+        struct listeners other = {.at = &all.at[i], .fds = &all.fds[i], .n = 1};
+        is_int(port_of(&other), port_of(&all), "has one port on all its addresses");
+    }
+    listen_close(&all, 1);
+}
+
+static void test_unix(void)
+{
+    struct listeners first = {0}, second = {0};
+    struct stat st;
+    char text[80];
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    strcpy(addr.sun_path, path);
+    is_int(open_one(&first, NULL, 0, path), 0, "a path");
+    snprintf(text, sizeof text, "unix:%s", path);
+    is_str(names_of(&first), text, "named");
+    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "can be connected to");
+    is_int(stat(path, &st) == 0 ? st.st_mode & 0777 : 0, 0666, "by everybody");
+    is_int(open_one(&second, NULL, 0, path), -1, "where somebody listens");
+    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "who is left alone");
+    listen_close(&first, 0);
+    is_int(access(path, F_OK), 0, "left behind");
+    is_int(open_one(&second, NULL, 0, path), 0, "is replaced");
+    is_int(open_one(&first, NULL, 0, path), -1, "but not while it lives");
+    unlink(path);
+    is_int(open_one(&first, NULL, 0, path), 0, "gone: made anew");
+    listen_close(&second, 1);
+    is_int(access(path, F_OK), 0, "the first owner leaves the second's alone");
+    listen_close(&first, 1);
+    is_int(access(path, F_OK), -1, "the second takes it away");
+    FILE *file = fopen(path, "w");
+    fclose(file);
+    is_int(open_one(&first, NULL, 0, path), -1, "a file that is no socket");
+    is_int(access(path, F_OK), 0, "stays");
+    unlink(path);
+    char longpath[200];
+    memset(longpath, 'x', sizeof longpath - 1);
+    longpath[sizeof longpath - 1] = '\0';
+    is_int(open_one(&first, NULL, 0, longpath), -1, "a path that is too long");
+}
+
+static void test_several(void)
+{
+    struct listeners all = {0};
+    struct conf_listen some[] = {
+        {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}, {(char[]){"192.0.2.1"}, 1, NULL}};
+    struct conf conf = {.listen = some, .nlisten = 2};
+    buf_reset(&error);
+    is_int(listen_open(&all, &conf, &error), 0, "several");
+    is_int((long)all.n, 2, "each has its socket");
+    ok(strstr(names_of(&all), " unix:") != NULL, "separated by a space: %s", names_of(&all));
+    listen_close(&all, 1);
+    conf.nlisten = 3;
+    is_int(listen_open(&all, &conf, &error), -1, "one of them fails");
+    ok(all.n == 0 && access(path, F_OK) < 0, "and the others are taken back");
+}
+
+int main(void)
+{
+    if (!mkdtemp(dir))
+        return 1;
+    snprintf(path, sizeof path, "%s/sock", dir);
+    test_tcp();
+    test_everywhere();
+    test_unix();
+    test_several();
+    buf_free(&error);
+    buf_free(&names);
+    rmdir(dir);
+    return tap_done();
+}
