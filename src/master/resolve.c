@@ -8,7 +8,6 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,12 +30,9 @@ static size_t answer_add(char *text, size_t len, const struct addrinfo *one)
     char host[NI_MAXHOST];
     if (getnameinfo(one->ai_addr, one->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
         return len;
-    size_t n = strlen(host);
-    if (len + n + 1 >= RESOLVE_TEXT_MAX)
-        return len;
-    memcpy(text + len, host, n);
-    text[len + n] = '\n';
-    return len + n + 1;
+    size_t room = RESOLVE_TEXT_MAX - len;
+    int n = snprintf(text + len, room, "%s\n", host);
+    return (size_t)n < room - 1 ? len + (size_t)n : len;
 }
 
 _Noreturn static void child_run(const char *host, int fd)

@@ -1,0 +1,502 @@
+#include "master/master.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc/msg.h"
+#include "master/child.h"
+#include "master/daemon.h"
+#include "master/listen.h"
+#include "master/pidfile.h"
+#include "master/pool.h"
+#include "master/privileges.h"
+#include "master/redis.h"
+#include "master/relay.h"
+#include "master/reload.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
+#define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
+
+static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+enum { SIGNALS = sizeof signals / sizeof *signals };
+
+struct master {
+    const struct conf *conf;
+    struct conf_args args;
+    int (*worker)(const struct conf *, const struct worker_start *);
+    enum log_target log_target; /* the configured one, or syslog in its place */
+    struct privileges privileges;
+    struct listeners listeners;
+    struct pidfile pidfile;
+    int status_fd; /* to whoever waits for the start; -1: nobody */
+
+    struct event_base *base;
+    struct event *signals[SIGNALS];
+    struct event *redis_wait, *start_wait;
+    struct relay *relay;
+    struct pool *pool;
+    struct redis *redis;
+
+    int workers_ready, redis_tried, announced;
+    int stops; /* how often it was told to stop */
+    int status;
+};
+
+/* --- what goes wrong at the start --------------------------------------------- */
+
+/* error has one line, for whoever started us and for the log.  Returns -1. */
+static int start_failed(struct master *m, struct buf *error)
+{
+    (void)buf_putc(error, '\0');
+    const char *text = error->failed ? "out of memory" : (const char *)error->data;
+    log_errorx("%s", text);
+    if (m->status_fd >= 0)
+        daemon_failed(&m->status_fd, text);
+    else if (m->log_target != LOG_TO_STDERR)
+        (void)fprintf(stderr, "axr-notifyd: %s\n", text);
+    buf_free(error);
+    m->status = 1;
+    return -1;
+}
+
+static int start_failed_errno(struct master *m, const char *what)
+{
+    struct buf error = {0};
+    (void)buf_printf(&error, "%s: %s", what, strerror(errno));
+    return start_failed(m, &error);
+}
+
+/* --- the ready line ----------------------------------------------------------- */
+
+static void announce(struct master *m)
+{
+    struct buf names = {0};
+    if (m->announced || !m->workers_ready || !m->redis_tried || m->stops)
+        return;
+    m->announced = 1;
+    event_del(m->redis_wait);
+    event_del(m->start_wait);
+    listen_names(&m->listeners, &names);
+    log_info("axr-notifyd ready: %d workers, listening on %.*s, redis %s", m->conf->workers,
+             (int)names.len, (const char *)names.data,
+             redis_subscribed(m->redis) ? "subscribed" : "not reachable, retrying");
+    buf_free(&names);
+    daemon_ready(&m->status_fd);
+}
+
+static void on_redis_wait(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *m = arg;
+    (void)fd;
+    (void)what;
+    m->redis_tried = 1;
+    announce(m);
+}
+
+static void stop(struct master *m, const char *why);
+
+/* Whoever started the daemon has waited enough. */
+static void on_start_wait(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *m = arg;
+    struct buf error = {0};
+    (void)fd;
+    (void)what;
+    (void)buf_printf(&error, "not all workers are ready after %d s; see the log", START_MS / 1000);
+    (void)start_failed(m, &error);
+    stop(m, "the start has failed");
+}
+
+/* --- redis and the workers ---------------------------------------------------- */
+
+static void on_redis_message(struct slice channel, struct slice payload, void *arg)
+{
+    struct master *m = arg;
+    relay_message(m->relay, channel, payload);
+}
+
+static void on_redis_too_large(void *arg)
+{
+    struct master *m = arg;
+    relay_drop(m->relay, EMIT_TOO_LARGE, (struct slice){0});
+}
+
+static void on_redis_state(int subscribed, void *arg)
+{
+    struct master *m = arg;
+    (void)subscribed;
+    m->redis_tried = 1;
+    announce(m);
+}
+
+static const struct redis_ops redis_ops = {on_redis_message, on_redis_too_large, on_redis_state};
+
+static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
+{
+    struct master *m = arg;
+    pool_send(m->pool, slot, message, len);
+}
+
+static const struct relay_ops relay_ops = {on_relay_send};
+
+static void on_pool_ready(void *arg)
+{
+    struct master *m = arg;
+    m->workers_ready = 1;
+    announce(m);
+}
+
+static void on_pool_empty(void *arg)
+{
+    struct master *m = arg;
+    event_base_loopbreak(m->base);
+}
+
+/* The option or variable is wiped if its name is that of a secret of redis. */
+static int names_redis_secret(const char *name)
+{
+    return strcasestr(name, "redis") && (strcasestr(name, "password") || strcasestr(name, "url"));
+}
+
+/* What a worker has no use for goes: the password of redis, wherever it came from.
+ * This is the child's copy. */
+static void secrets_wipe(const struct master *m)
+{
+    if (m->conf->redis.password)
+        explicit_bzero(m->conf->redis.password, strlen(m->conf->redis.password));
+    for (size_t i = 0; i < m->args.noptions; i++) {
+        char *value = strchr(m->args.options[i], '=');
+        if (!names_redis_secret(m->args.options[i]))
+            continue;
+        if (value)
+            explicit_bzero(value + 1, strlen(value + 1));
+        else if (i + 1 < m->args.noptions)
+            explicit_bzero(m->args.options[i + 1], strlen(m->args.options[i + 1]));
+    }
+    for (char **variable = m->args.environ; variable && *variable; variable++) {
+        char *value = strchr(*variable, '=');
+        if (value && names_redis_secret(*variable))
+            explicit_bzero(value + 1, strlen(value + 1));
+    }
+}
+
+static void on_pool_child(void *arg)
+{
+    struct master *m = arg;
+    /* Else the worker's own base would find these in its way. */
+    for (int i = 0; i < SIGNALS; i++)
+        event_del(m->signals[i]);
+    /* Its connection to syslog was closed with the other sockets. */
+    if (m->log_target == LOG_TO_SYSLOG)
+        (void)log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format);
+    if (m->pidfile.fd >= 0)
+        close(m->pidfile.fd); /* the lock is not this process's, and stays */
+    secrets_wipe(m);
+}
+
+static const struct pool_ops pool_ops = {on_pool_ready, on_pool_empty, on_pool_child};
+
+/* --- signals ------------------------------------------------------------------ */
+
+/* The first asks, the second hurries, the third kills. */
+static void stop(struct master *m, const char *why)
+{
+    m->stops++;
+    if (m->stops == 1) {
+        log_info("stopping: %s, clients are closed within %u ms", why,
+                 (unsigned)m->conf->shutdown_timeout_ms);
+        listen_close(&m->listeners, 1);
+        pool_drain(m->pool, m->conf->shutdown_timeout_ms);
+    } else if (m->stops == 2) {
+        log_info("stopping now: %s again", why);
+        pool_drain(m->pool, 0);
+    } else {
+        pool_kill(m->pool);
+    }
+}
+
+/* Logs each line of text. */
+static void log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix)
+{
+    const char *at = (const char *)text->data, *end = at + text->len;
+    while (at && at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop_at = newline ? newline : end;
+        log("%s%.*s", prefix, (int)(stop_at - at), at);
+        at = stop_at + 1;
+    }
+}
+
+static void level_apply(struct master *m, enum log_level level)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    struct buf message = {0};
+    if (level == log_get_level())
+        return;
+    log_info("log:level is %s from now on", names[level]);
+    log_set_level(level);
+    size_t mark = msg_begin(&message, MSG_LOG_LEVEL);
+    msg_put_u8(&message, (uint8_t)level);
+    if (msg_end(&message, mark) == 0)
+        pool_send_all(m->pool, &message);
+    buf_free(&message);
+}
+
+static void reload(struct master *m)
+{
+    struct buf errors = {0}, warnings = {0}, keys = {0};
+    struct conf *wanted = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+    log_lines(&warnings, log_warnx, "configuration: ");
+    if (!wanted) {
+        log_lines(&errors, log_errorx, "configuration: ");
+        log_errorx("configuration not reloaded: the old one stays in force");
+        goto out;
+    }
+    level_apply(m, wanted->log_level);
+    if (reload_changes(m->conf, wanted, &keys) > 0)
+        log_warnx("configuration reloaded; changed, but in force only after a restart: %.*s",
+                  (int)keys.len, (const char *)keys.data);
+    else
+        log_info("configuration reloaded");
+out:
+    conf_free(&wanted);
+    buf_free(&errors);
+    buf_free(&warnings);
+    buf_free(&keys);
+}
+
+static void reopen(struct master *m)
+{
+    struct buf message = {0};
+    if (log_reopen() < 0)
+        log_warn("cannot open the log file again: the old one stays in use");
+    size_t mark = msg_begin(&message, MSG_LOG_REOPEN);
+    if (msg_end(&message, mark) == 0)
+        pool_send_all(m->pool, &message);
+    buf_free(&message);
+    log_info("log opened again");
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+    struct master *m = arg;
+    (void)what;
+    switch (sig) {
+    case SIGCHLD:
+        pool_reap(m->pool);
+        break;
+    case SIGTERM:
+        stop(m, "SIGTERM");
+        break;
+    case SIGINT:
+        stop(m, "SIGINT");
+        break;
+    case SIGHUP:
+        reload(m);
+        break;
+    case SIGUSR1:
+        reopen(m);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- the start ---------------------------------------------------------------- */
+
+static void on_libevent_log(int severity, const char *text)
+{
+    if (severity >= EVENT_LOG_WARN)
+        log_warnx("libevent: %s", text);
+}
+
+static int log_start(struct master *m)
+{
+    log_set_level(m->conf->log_level);
+    log_name("master");
+    m->log_target = m->conf->log_target;
+    if (log_open(m->log_target, m->conf->log_file, m->conf->log_format) == 0)
+        return 0;
+    m->log_target = LOG_TO_STDERR;
+    return start_failed_errno(m, m->conf->log_file ? m->conf->log_file : "log");
+}
+
+/* All that can fail for reasons an operator can mend comes before the fork of -d,
+ * while his terminal is there. */
+static int foreground_start(struct master *m)
+{
+    const struct conf *conf = m->conf;
+    struct buf error = {0};
+    if (conf->pid_file && pidfile_check(conf->pid_file, &error) < 0)
+        return start_failed(m, &error);
+    if (privileges_find(&m->privileges, conf->user, conf->group, &error) < 0)
+        return start_failed(m, &error);
+    if (listen_open(&m->listeners, conf, &error) < 0)
+        return start_failed(m, &error);
+    return 0;
+}
+
+static void limits_log(const struct master *m)
+{
+    struct rlimit limit = {0};
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    log_info("limits: connections=%zu per worker, open files=%llu", m->conf->connections_max,
+             (unsigned long long)limit.rlim_cur);
+}
+
+static int timer_set(struct event *timer, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+    return event_add(timer, &tv);
+}
+
+static int events_start(struct master *m)
+{
+    event_set_log_callback(on_libevent_log);
+    m->base = event_base_new();
+    if (!m->base)
+        return -1;
+    m->redis_wait = event_new(m->base, -1, 0, on_redis_wait, m);
+    m->start_wait = event_new(m->base, -1, 0, on_start_wait, m);
+    if (!m->redis_wait || !m->start_wait || timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
+        (m->status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
+        return -1;
+    for (int i = 0; i < SIGNALS; i++) {
+        m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
+        if (!m->signals[i] || event_add(m->signals[i], NULL) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int parts_start(struct master *m)
+{
+    m->relay = relay_new(m->conf, &relay_ops, m);
+    if (!m->relay)
+        return -1;
+    const struct pool_options options = {m->base, m->conf, &m->listeners, m->relay, m->worker};
+    m->pool = pool_new(&options, &pool_ops, m);
+    if (!m->pool)
+        return -1;
+    pool_start(m->pool);
+    m->redis = redis_new(m->base, m->conf, &redis_ops, m);
+    return m->redis ? 0 : -1;
+}
+
+static int background_start(struct master *m)
+{
+    const char *pid_file = m->conf->pid_file;
+    struct buf error = {0};
+    if (pid_file && pidfile_write(&m->pidfile, pid_file, &error) < 0)
+        return start_failed(m, &error);
+    if (privileges_drop(&m->privileges, &error) < 0)
+        return start_failed(m, &error);
+    privileges_harden();
+    limits_log(m);
+    errno = ENOMEM;
+    if (events_start(m) < 0 || parts_start(m) < 0)
+        return start_failed_errno(m, "cannot start");
+    return 0;
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static void totals_log(const struct master *m)
+{
+    const struct relay_stats *relay = relay_stats(m->relay);
+    const struct redis_stats *redis = redis_stats(m->redis);
+    log_info("stopped: relayed=%llu nobody=%llu dropped=%llu redis_gaps=%llu log_lost=%llu",
+             (unsigned long long)relay->relayed, (unsigned long long)relay->nobody,
+             (unsigned long long)relay->faulty, (unsigned long long)redis->gaps,
+             (unsigned long long)log_lost());
+}
+
+static void clear(struct master *m)
+{
+    pool_free(&m->pool);
+    redis_free(&m->redis);
+    relay_free(&m->relay);
+    for (int i = 0; i < SIGNALS; i++)
+        if (m->signals[i])
+            event_free(m->signals[i]);
+    if (m->redis_wait)
+        event_free(m->redis_wait);
+    if (m->start_wait)
+        event_free(m->start_wait);
+    if (m->base)
+        event_base_free(m->base);
+    event_set_log_callback(NULL);
+    listen_close(&m->listeners, 1);
+    pidfile_remove(&m->pidfile);
+}
+
+static int serve(struct master *m)
+{
+    if (background_start(m) < 0)
+        return m->status;
+    if (event_base_dispatch(m->base) < 0) {
+        log_errorx("the event loop has failed");
+        m->status = 1;
+    }
+    totals_log(m);
+    return m->status;
+}
+
+/* A descriptor that whoever called us left open (a pipe that somebody reads to its
+ * end) must not live as long as the daemon. */
+static void strangers_close(const struct master *m)
+{
+    size_t n = m->listeners.n;
+    int *keep = xcalloc(n + 1, sizeof *keep);
+    for (size_t i = 0; i < n; i++)
+        keep[i] = m->listeners.fds[i];
+    keep[n] = m->status_fd;
+    child_close_fds(keep, n + 1);
+    free(keep);
+}
+
+/* 1 in the process that was called: *status is its exit status. */
+static int detach_now(struct master *m, int *status)
+{
+    int rc = daemon_detach(&m->status_fd, status);
+    if (rc < 0) {
+        *status = 1;
+        return start_failed_errno(m, "cannot detach");
+    }
+    if (rc > 0) { /* the sockets live on in the daemon */
+        listen_close(&m->listeners, 0);
+        return rc;
+    }
+    strangers_close(m);
+    if (m->log_target != LOG_TO_FILE && log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format) == 0)
+        m->log_target = LOG_TO_SYSLOG;
+    return rc;
+}
+
+int master_run(const struct conf *conf, const struct conf_args *args, int detach,
+               int (*worker)(const struct conf *, const struct worker_start *))
+{
+    struct master m = {
+        .conf = conf, .args = *args, .worker = worker, .pidfile = {.fd = -1}, .status_fd = -1};
+    char *file = args->file ? daemon_path(args->file) : NULL; /* for HUP, after chdir */
+    int status = 1;
+    m.args.file = file;
+    signal(SIGPIPE, SIG_IGN);
+    if (log_start(&m) == 0 && foreground_start(&m) == 0) {
+        int rc = detach ? detach_now(&m, &status) : 0;
+        if (rc == 0)
+            status = serve(&m);
+    }
+    clear(&m);
+    free(file);
+    return status;
+}
