@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "conf/args.h"
 #include "master/master.h"
+#include "worker/worker.h"
 
 #include <cjson/cJSON.h>
 #include <event2/event.h>
@@ -146,7 +147,7 @@ static int run(const struct conf_args *args, const struct options *options)
     if (conf && options->test)
         status = print_conf(conf);
     else if (conf)
-        status = master_run(conf, args, options->detach);
+        status = master_run(conf, args, options->detach, worker_run);
     conf_free(&conf);
     buf_free(&errors);
     buf_free(&warnings);
