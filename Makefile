@@ -99,7 +99,7 @@ HEADERS    := $(shell find include -name '*.h' | LC_ALL=C sort)
 C_FILES     = $(shell find src include test -name node_modules -prune -o -name '*.[ch]' -print | LC_ALL=C sort)
 lint: headers
 	clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\n' $(SRCS) | xargs -P $$(nproc) -n 4 -I{} clang-tidy --quiet {} -- $(AXR_CFLAGS)
+	printf '%s\n' $(SRCS) | xargs -P $$(nproc) -I{} clang-tidy --quiet {} -- $(AXR_CFLAGS)
 	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -Iinclude src
 	mandoc -Tlint -Wwarning man/*.[1578]

@@ -151,7 +151,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
  * again and again and spin the loop.  Let it rest. */
 static void engine_accept_failed(struct engine *engine, int error)
 {
-    struct timeval pause = {0, EMFILE_PAUSE_MS * 1000};
+    struct timeval pause = {0, EMFILE_PAUSE_MS * 1000L};
     uint64_t times = log_due(&engine->emfile_log, 10000);
 
     if (times > 0) {
