@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "conf/source.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static int take(struct split *split, const struct args_option *option, const cha
 {
     if (option->id != OPTION_CONFIG)
         return split->visit(option->id, value, split->arg, split->errors);
+    assert(value != NULL); /* -c takes one */
     drop(split->args->file);
     split->args->file = xstrdup(value);
     return 0;

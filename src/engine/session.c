@@ -142,6 +142,7 @@ struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
     char own[SIO_SID_MAX];
     struct session *session;
     uint32_t index;
+    size_t len;
 
     if (sid.len == SIO_SID_LEN && base64_decode(raw, sid.ptr, sid.len) == 15)
         index = get_be32(raw);
@@ -153,7 +154,8 @@ struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
     if (index >= engine->nslots || (session = engine->slots[index].session) == NULL ||
         session->nsp != NSP_JOINED)
         return NULL;
-    return slice_eq((struct slice){own, session_sio_sid(session, own)}, sid) ? session : NULL;
+    len = session_sio_sid(session, own);
+    return slice_eq((struct slice){own, len}, sid) ? session : NULL;
 }
 
 uint64_t session_handle(const struct session *session)
