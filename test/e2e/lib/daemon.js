@@ -152,7 +152,7 @@ class Daemon {
     async kill() {
         this.killed = true;
         this.signal('SIGKILL');
-        await this.process.ended(within(1000));
+        await this.process.exited;
     }
 
     /* axr-notify with the daemon's configuration. */

@@ -1,11 +1,13 @@
 'use strict';
 /* Processes and temporary directories.  Whatever a suite started is ended when
  * it exits, by its id. */
-const { spawn, spawnSync } = require('child_process');
+const { execFileSync, spawn, spawnSync } = require('child_process');
+const crypto = require('crypto');
 const fs = require('fs');
+const net = require('net');
 const os = require('os');
 const path = require('path');
-const { deadline, until, within } = require('./time');
+const { deadline, within } = require('./time');
 
 const alive = new Set();
 const dirs = new Set();
@@ -26,23 +28,34 @@ function tempDir(context) {
     return dir;
 }
 
+/* Both ends of a kernel pipe.  What Node gives its children is a socket, which is
+ * full after some 70 short lines: a program that does not wait would lose lines. */
+function pipe() {
+    const name = path.join(os.tmpdir(), `axr-e2e-${process.pid}-${crypto.randomBytes(6).toString('hex')}`);
+    execFileSync('mkfifo', ['-m', '600', name]);
+    const { O_RDONLY, O_WRONLY, O_NONBLOCK } = fs.constants;
+    const reader = fs.openSync(name, O_RDONLY | O_NONBLOCK);
+    const writer = fs.openSync(name, O_WRONLY);
+    fs.unlinkSync(name);
+    return { reader: new net.Socket({ fd: reader, writable: false }), writer };
+}
+
 /* A child whose output (both streams) is kept in .log and can be waited for. */
 class Process {
     constructor(command, args, options = {}) {
         this.title = `${path.basename(command)} ${args.join(' ')}`.slice(0, 160);
         this.log = '';
         this.watchers = new Set();
-        this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
+        const { reader, writer } = pipe();
+        this.child = spawn(command, args, { stdio: ['ignore', writer, writer], ...options });
+        fs.closeSync(writer);
         this.pid = this.child.pid;
         alive.add(this.child);
-        this.child.stdin.on('error', () => {}); /* it may have ended before it read */
-        for (const stream of [this.child.stdout, this.child.stderr]) {
-            stream.setEncoding('utf8');
-            stream.on('data', (text) => this.grow(text));
-        }
+        reader.setEncoding('utf8').on('data', (text) => this.grow(text));
+        this.drained = new Promise((resolve) => reader.on('close', resolve).on('error', resolve));
         this.exited = new Promise((resolve) => {
             this.child.on('error', (error) => this.end(resolve, { error }));
-            this.child.on('close', (code, signal) => this.end(resolve, { code, signal }));
+            this.child.on('exit', (code, signal) => this.end(resolve, { code, signal }));
         });
     }
     grow(text) {
@@ -62,13 +75,14 @@ class Process {
             watcher = () => {
                 const match = pattern.exec(this.log.slice(from));
                 if (match) resolve(match);
-                else if (this.how) {
-                    const how = JSON.stringify(this.how);
-                    reject(new Error(`${this.title}: ended (${how}) without ${pattern}\n${this.log}`));
-                }
             };
             this.watchers.add(watcher);
             watcher();
+            this.exited.then(() => this.drained).then(() => {
+                watcher();
+                const text = JSON.stringify(this.how);
+                reject(new Error(`${this.title}: ended (${text}) without ${pattern}\n${this.log}`));
+            });
         });
         return deadline(found, ms, `${pattern} from ${this.title}`).finally(() =>
             this.watchers.delete(watcher)
@@ -77,8 +91,9 @@ class Process {
     signal(name) {
         return this.child.kill(name);
     }
-    ended(ms, what = 'exit') {
-        return deadline(this.exited, ms, `${what} of ${this.title}`);
+    /* Resolves to { code, signal } once it has ended and all it said is in the log. */
+    ended(ms) {
+        return deadline(this.exited.then((how) => this.drained.then(() => how)), ms, `end of ${this.title}`);
     }
 }
 
@@ -150,6 +165,4 @@ function has(command) {
     return spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
 }
 
-module.exports = {
-    Process, run, tempDir, isRunning, childrenOf, memoryOf, cpuOf, has, until,
-};
+module.exports = { Process, run, tempDir, isRunning, childrenOf, memoryOf, cpuOf, has };

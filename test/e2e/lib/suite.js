@@ -45,9 +45,13 @@ class Context {
 
 const whole = new Context();
 
-/* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick. */
+const only = new RegExp(process.env.AXR_ONLY || '');
+
+/* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick.
+ * AXR_ONLY=pattern in the environment picks tests by their name. */
 function test(what, fn, options = {}) {
-    if (!tests.length) setImmediate(main);
+    if (!main.due) main.due = setImmediate(main);
+    if (!only.test(what)) return;
     if (options.long && mode !== 'long') return;
     if (options.quick === false && mode === 'quick') return;
     tests.push({ what, fn, options });
