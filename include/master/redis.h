@@ -24,6 +24,8 @@ struct redis_ops { /* none may call redis_free */
     void (*too_large)(void *arg);
     /* An attempt has ended: subscribed (1) or not (0), or the subscription is lost (0). */
     void (*state)(int subscribed, void *arg);
+    /* The answer to redis_sync. */
+    void (*synced)(void *arg);
 };
 
 struct redis_stats {
@@ -40,6 +42,11 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
 void redis_free(struct redis **redis);
 
 int redis_subscribed(const struct redis *redis);
+
+/* Asks redis for a sign that everything published up to now has been handed over.
+ * Returns 0, or -1 where there is no subscription or no memory; if the subscription
+ * is lost meanwhile, state() says so instead. */
+int redis_sync(struct redis *redis);
 const struct redis_stats *redis_stats(const struct redis *redis);
 
 #endif

@@ -22,6 +22,7 @@
 #define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  1000
+#define SYNC            "sync" /* comes back behind all that was published before */
 #define ODD_LOG_MS      60000
 #define READ_MAX        65536                /* bytes before the loop gets its turn */
 #define ELEMENTS_MAX    64                   /* of an array; a message has 4 */
@@ -128,7 +129,7 @@ static void failure_log(struct redis *redis)
     else if (!(redis->logged & bit))
         log_warnx("redis not reachable at %s: %s; retrying", redis->where, redis->why);
     else
-        log_debug("redis not reachable at %s: %s", redis->where, redis->why);
+        log_debug("redis: another attempt has failed: %s", redis->why);
     redis->logged |= bit;
 }
 
@@ -348,6 +349,8 @@ static int on_array(struct redis *redis, const redisReply *reply)
         return found(redis, FAIL_PROTOCOL, "it ended the subscription");
     if (!slice_eq(kind, SLICE("pong")))
         odd(redis, "an array that is no message");
+    else if (slice_eq(element(reply, 1), SLICE(SYNC)))
+        redis->ops->synced(redis->arg);
     return 0;
 }
 
@@ -395,6 +398,17 @@ static void reader_bound(struct redis *redis)
 }
 #endif
 
+/* Any whole reply is a sign of life: a pong may be behind a lot.  Mere bytes are
+ * not, for what looks like the start of a huge reply would swallow them for long. */
+static void alive(struct redis *redis)
+{
+    redis->heard_ms = clock_ms();
+    if (redis->pinged) {
+        redis->pinged = 0;
+        timer_set(redis->pulse, PING_MS);
+    }
+}
+
 static int replies_take(struct redis *redis)
 {
     for (;;) {
@@ -404,6 +418,7 @@ static int replies_take(struct redis *redis)
         if (!reply)
             return 0;
         redis->unfinished = 0;
+        alive(redis);
         int rc = on_reply(redis, reply);
         freeReplyObject(reply);
         if (rc < 0)
@@ -413,11 +428,6 @@ static int replies_take(struct redis *redis)
 
 static int bytes_take(struct redis *redis, const char *bytes, size_t len)
 {
-    redis->heard_ms = clock_ms();
-    if (redis->pinged) { /* anything is a sign of life: a pong may be behind a lot */
-        redis->pinged = 0;
-        timer_set(redis->pulse, PING_MS);
-    }
     redis->unfinished += len;
     if (redisReaderFeed(redis->reader, bytes, len) != REDIS_OK)
         return found(redis, FAIL_MEMORY, "out of memory");
@@ -535,7 +545,7 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (redis->pinged) {
-        (void)found(redis, FAIL_SILENT, "it has said nothing for %llu ms",
+        (void)found(redis, FAIL_SILENT, "no answer for %llu ms",
                     (unsigned long long)(clock_ms() - redis->heard_ms));
         fail(redis);
         return;
@@ -549,11 +559,12 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 
 /* --- coming and going --------------------------------------------------------- */
 
-/* What the pattern would take for a wild card is escaped. */
+/* What the pattern would take for a wild card is escaped, and no more than that: the
+ * patterns of an ACL have to be spelled the same. */
 static void glob_escape(struct buf *out, const char *text)
 {
     for (; *text; text++) {
-        if (strchr("*?[]\\^-", *text))
+        if (strchr("*?[\\", *text))
             (void)buf_putc(out, '\\');
         (void)buf_putc(out, (uint8_t)*text);
     }
@@ -624,6 +635,12 @@ void redis_free(struct redis **redisp)
 int redis_subscribed(const struct redis *redis)
 {
     return redis->state == SUBSCRIBED;
+}
+
+int redis_sync(struct redis *redis)
+{
+    const char *argv[] = {"PING", SYNC};
+    return redis->state == SUBSCRIBED ? command_put(redis, 2, argv, NULL) : -1;
 }
 
 const struct redis_stats *redis_stats(const struct redis *redis)
