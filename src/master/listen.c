@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,16 +17,19 @@
 #define BACKLOG   65535 /* the kernel cuts it to net.core.somaxconn */
 #define UNIX_MODE 0666  /* as open as a TCP port is; its directory may say less */
 
-/* Starts, and ends, with the errno of what failed. */
-static int __attribute__((format(printf, 2, 3))) complain(struct buf *error, const char *fmt, ...)
+/* Says where and why: the text, or what errno says.  Keeps errno. */
+static int complain(struct buf *error, const struct conf_listen *conf, const char *why)
 {
-    char text[512];
     int saved = errno;
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    (void)buf_printf(error, "cannot listen on %s: %s", text, strerror(saved));
+    (void)buf_puts(error, "cannot listen on ");
+    if (conf->unix_path)
+        (void)buf_printf(error, "unix:%s", conf->unix_path);
+    else if (!conf->host)
+        (void)buf_printf(error, "*:%d", conf->port);
+    else
+        (void)buf_printf(error, strchr(conf->host, ':') ? "[%s]:%d" : "%s:%d", conf->host,
+                         conf->port);
+    (void)buf_printf(error, ": %s", why ? why : strerror(saved));
     errno = saved;
     return -1;
 }
@@ -71,15 +72,17 @@ static int is_missing(int error)
 
 /* --- TCP ---------------------------------------------------------------------- */
 
-static int open_everywhere(struct listeners *listeners, int port, struct buf *error)
+static int open_everywhere(struct listeners *listeners, const struct conf_listen *conf,
+                           struct buf *error)
 {
+    int port = conf->port;
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket_bind((struct sockaddr *)&six, sizeof six, 0);
     if (fd < 0 && is_missing(errno))
         fd = socket_bind((struct sockaddr *)&four, sizeof four, 0);
     if (fd < 0)
-        return complain(error, "port %d", port);
+        return complain(error, conf, NULL);
     listener_add(listeners, fd);
     return 0;
 }
@@ -108,7 +111,7 @@ static int open_each(struct listeners *listeners, const struct conf_listen *conf
         port_set(one->ai_addr, port);
         int fd = socket_bind(one->ai_addr, one->ai_addrlen, 1);
         if (fd < 0 && !is_missing(errno))
-            return complain(error, "%s port %d", conf->host, conf->port);
+            return complain(error, conf, NULL);
         if (fd < 0) {
             missing = errno;
             continue;
@@ -118,7 +121,7 @@ static int open_each(struct listeners *listeners, const struct conf_listen *conf
         opened++;
     }
     errno = missing;
-    return opened > 0 ? 0 : complain(error, "%s port %d", conf->host, conf->port);
+    return opened > 0 ? 0 : complain(error, conf, NULL);
 }
 
 static int open_host(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
@@ -127,11 +130,8 @@ static int open_host(struct listeners *listeners, const struct conf_listen *conf
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found;
     int rc = getaddrinfo(conf->host, NULL, &hints, &found);
-    if (rc != 0) {
-        (void)buf_printf(error, "cannot listen on %s port %d: %s", conf->host, conf->port,
-                         gai_strerror(rc));
-        return -1;
-    }
+    if (rc != 0)
+        return complain(error, conf, gai_strerror(rc));
     rc = open_each(listeners, conf, found, error);
     freeaddrinfo(found);
     return rc;
@@ -174,21 +174,22 @@ static int path_bind(const struct sockaddr_un *addr)
     return socket_bind((const struct sockaddr *)addr, sizeof *addr, 0);
 }
 
-static int open_path(struct listeners *listeners, const char *path, struct buf *error)
+static int open_path(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
 {
+    const char *path = conf->unix_path;
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct stat st;
     if (strlen(path) >= sizeof addr.sun_path) {
         errno = ENAMETOOLONG;
-        return complain(error, "unix:%s", path);
+        return complain(error, conf, NULL);
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
     int fd = path_bind(&addr);
     if (fd < 0)
-        return complain(error, "unix:%s", path);
+        return complain(error, conf, NULL);
     struct listener *listener = listener_add(listeners, fd);
     if (chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
-        return complain(error, "unix:%s", path);
+        return complain(error, conf, NULL);
     listener->unix_path = daemon_path(path);
     listener->dev = st.st_dev;
     listener->ino = st.st_ino;
@@ -203,11 +204,11 @@ int listen_open(struct listeners *listeners, const struct conf *conf, struct buf
         const struct conf_listen *one = &conf->listen[i];
         int rc;
         if (one->unix_path)
-            rc = open_path(listeners, one->unix_path, error);
+            rc = open_path(listeners, one, error);
         else if (one->host)
             rc = open_host(listeners, one, error);
         else
-            rc = open_everywhere(listeners, one->port, error);
+            rc = open_everywhere(listeners, one, error);
         if (rc < 0) {
             listen_close(listeners, 1);
             return -1;

@@ -61,7 +61,7 @@ static void test_tcp(void)
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ok(can_connect((struct sockaddr *)&addr, sizeof addr), "and can be connected to");
     is_int(open_one(&second, "127.0.0.1", port, NULL), -1, "a port in use");
-    snprintf(text, sizeof text, "127.0.0.1 port %d: Address already in use", port);
+    snprintf(text, sizeof text, "cannot listen on 127.0.0.1:%d: Address already in use", port);
     ok(strstr((char *)error.data, text) != NULL, "says so: %s", (char *)error.data);
     ok(second.n == 0 && second.at == NULL, "and leaves nothing open");
     is_int(open_one(&second, NULL, port, NULL), -1, "all addresses: in use too");
