@@ -21,9 +21,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
+#define REDIS_WAIT_MS 3000 /* the ready line waits so long for the first attempt */
+#define SYNC_MS       250  /* before a stop redis may take so long to show that it has sent all */
+#define LOG_UMASK     027
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
 static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -48,6 +51,7 @@ struct master {
 
     int workers_ready, redis_tried, announced;
     int stops; /* how often it was told to stop */
+    int draining;
     int status;
 };
 
@@ -75,6 +79,12 @@ static int start_failed_errno(struct master *m, const char *what)
     return start_failed(m, &error);
 }
 
+static int timer_set(struct event *timer, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+    return event_add(timer, &tv);
+}
+
 /* --- the ready line ----------------------------------------------------------- */
 
 static void announce(struct master *m)
@@ -93,11 +103,18 @@ static void announce(struct master *m)
     daemon_ready(&m->status_fd);
 }
 
+static void drain(struct master *m);
+
+/* So long, at the start or before a stop, and no longer. */
 static void on_redis_wait(evutil_socket_t fd, short what, void *arg)
 {
     struct master *m = arg;
     (void)fd;
     (void)what;
+    if (m->stops) {
+        drain(m);
+        return;
+    }
     m->redis_tried = 1;
     announce(m);
 }
@@ -133,12 +150,22 @@ static void on_redis_too_large(void *arg)
 static void on_redis_state(int subscribed, void *arg)
 {
     struct master *m = arg;
-    (void)subscribed;
+    if (m->stops) {
+        if (!subscribed)
+            drain(m);
+        return;
+    }
     m->redis_tried = 1;
     announce(m);
 }
 
-static const struct redis_ops redis_ops = {on_redis_message, on_redis_too_large, on_redis_state};
+static void on_redis_synced(void *arg)
+{
+    drain(arg);
+}
+
+static const struct redis_ops redis_ops = {on_redis_message, on_redis_too_large, on_redis_state,
+                                           on_redis_synced};
 
 static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
 {
@@ -207,6 +234,16 @@ static const struct pool_ops pool_ops = {on_pool_ready, on_pool_empty, on_pool_c
 
 /* --- signals ------------------------------------------------------------------ */
 
+/* What was published before the stop has been relayed: now the clients go. */
+static void drain(struct master *m)
+{
+    if (m->draining)
+        return;
+    m->draining = 1;
+    event_del(m->redis_wait);
+    pool_drain(m->pool, m->conf->shutdown_timeout_ms);
+}
+
 /* The first asks, the second hurries, the third kills. */
 static void stop(struct master *m, const char *why)
 {
@@ -215,9 +252,11 @@ static void stop(struct master *m, const char *why)
         log_info("stopping: %s, clients are closed within %u ms", why,
                  (unsigned)m->conf->shutdown_timeout_ms);
         listen_close(&m->listeners, 1);
-        pool_drain(m->pool, m->conf->shutdown_timeout_ms);
+        if (redis_sync(m->redis) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
+            drain(m);
     } else if (m->stops == 2) {
         log_info("stopping now: %s again", why);
+        m->draining = 1;
         pool_drain(m->pool, 0);
     } else {
         pool_kill(m->pool);
@@ -277,8 +316,11 @@ out:
 static void reopen(struct master *m)
 {
     struct buf message = {0};
+    /* The master makes the file, with the mode that its first one had. */
+    mode_t mask = umask(LOG_UMASK);
     if (log_reopen() < 0)
         log_warn("cannot open the log file again: the old one stays in use");
+    umask(mask);
     size_t mark = msg_begin(&message, MSG_LOG_REOPEN);
     if (msg_end(&message, mark) == 0)
         pool_send_all(m->pool, &message);
@@ -351,12 +393,6 @@ static void limits_log(const struct master *m)
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     log_info("limits: connections=%zu per worker, open files=%llu", m->conf->connections_max,
              (unsigned long long)limit.rlim_cur);
-}
-
-static int timer_set(struct event *timer, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    return event_add(timer, &tv);
 }
 
 static int events_start(struct master *m)
