@@ -339,6 +339,7 @@ test('where the default namespace is the configured one, EIO3 is judged by its r
 test('DISCONNECT: the connection stays, nothing is heard, and it may ask again', async (t) => {
     const { redis, token } = await world();
     for (const eio of [4, 3]) {
+        const witness = await join(t);
         const client = await join(t, { eio });
         const first = client.sid;
         client.sendText(eio === 4 ? '41/axr,' : '41/axr');
@@ -346,7 +347,7 @@ test('DISCONNECT: the connection stays, nothing is heard, and it may ask again',
         client.send(OP.PING, 'left');
         assert.strictEqual((await client.take()).payload.toString(), 'left');
         redis.emitter().emit('msg', 'while out');
-        await stays(await join(t)); /* it has been published */
+        assert.deepStrictEqual((await witness.event()).args, ['msg', 'while out']);
         const second = await client.join('/axr', { token });
         if (eio === 4) assert.notStrictEqual(second, first);
         await stays(client);
