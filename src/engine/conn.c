@@ -120,14 +120,13 @@ void conn_free(struct conn *conn)
 
 /* --- output --- */
 
-static void conn_wait(struct conn *conn, int for_write)
+static void conn_wait(struct conn *conn, short what)
 {
     struct engine *engine = conn->engine;
-    short what = EV_READ | EV_PERSIST | (for_write ? EV_WRITE : 0);
     int fd = event_get_fd(&conn->ev);
 
     event_del(&conn->ev);
-    event_assign(&conn->ev, engine->base, fd, what, on_ready, conn);
+    event_assign(&conn->ev, engine->base, fd, what | EV_PERSIST, on_ready, conn);
     event_add(&conn->ev, NULL);
 }
 
@@ -141,7 +140,7 @@ static void conn_set_blocked(struct conn *conn)
     conn->pings_blocked = 0;
     conn->stall_since_ms = now;
     conn->stall_bytes = conn->out.bytes;
-    conn_wait(conn, 1);
+    conn_wait(conn, EV_READ | EV_WRITE);
     if (conn->state == CONN_WEBSOCKET)
         wheel_set(conn->engine->conn_wheel, &conn->timer,
                   now + conn->engine->options.send_timeout_ms);
@@ -152,7 +151,7 @@ static void conn_set_flowing(struct conn *conn)
     if (!conn->blocked)
         return;
     conn->blocked = 0;
-    conn_wait(conn, 0);
+    conn_wait(conn, EV_READ);
     if (conn->state == CONN_WEBSOCKET)
         wheel_unset(conn->engine->conn_wheel, &conn->timer);
 }
@@ -368,6 +367,17 @@ static void conn_head(struct conn *conn, const uint8_t *bytes, size_t len)
         conn_free_head(conn);
 }
 
+/* The client sends nothing more, which does not say that it reads nothing more:
+ * an answer on its way (a request refused, a close frame) leaves first. */
+static void conn_eof(struct conn *conn)
+{
+    if (conn->state == CONN_LINGER && conn_write(conn) == 0 && conn->out.bytes > 0) {
+        conn_wait(conn, EV_WRITE); /* reading would find the end again and again */
+        return;
+    }
+    conn_kill(conn, CLOSE_CLIENT, 0);
+}
+
 static void conn_read(struct conn *conn)
 {
     uint8_t *input = conn->engine->input;
@@ -375,7 +385,9 @@ static void conn_read(struct conn *conn)
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
-    if (n <= 0)
+    if (n == 0)
+        conn_eof(conn);
+    else if (n < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
     else if (conn->state == CONN_HTTP)
         conn_head(conn, input, (size_t)n);

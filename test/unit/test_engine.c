@@ -280,6 +280,25 @@ static void test_refusals(void)
     }
 }
 
+/* Who shuts its sending side down after the request still reads the answer. */
+static void test_half_closed(void)
+{
+    static const char request[] = "GET /notifications/?EIO=4&transport=polling HTTP/1.1\r\n"
+                                  "Host: h\r\n\r\n";
+    int answered = 0;
+
+    for (int i = 0; i < 10; i++) {
+        char reply[13] = "";
+        int fd = dial();
+        put(fd, request, sizeof(request) - 1);
+        shutdown(fd, SHUT_WR);
+        take(fd, reply, sizeof(reply) - 1);
+        answered += strcmp(reply, "HTTP/1.1 400") == 0;
+        close(fd);
+    }
+    is_int(answered, 10, "half-closed connections that were answered");
+}
+
 static void test_eio4(void)
 {
     int fd = client4();
@@ -605,6 +624,7 @@ int main(void)
     base = event_base_new();
     engine_up("/axr");
     test_refusals();
+    test_half_closed();
     test_eio4();
     test_timeouts();
     test_faults();
