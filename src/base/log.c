@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define LINE_MAX_BYTES   4096 /* PIPE_BUF: a pipe takes such a line whole or not at all */
 #define ERRNO_MAX_BYTES  128  /* kept free for ": strerror" */
 #define ENDING_MAX_BYTES 6    /* ..."}\n */
+#define FILE_MODE        0640 /* of a log file that is made */
 
 struct line {
     char at[LINE_MAX_BYTES];
@@ -75,9 +77,17 @@ uint64_t log_lost(void)
 
 /* --- where lines go --------------------------------------------------------- */
 
+/* A file that is made has the same mode at the start and after a rotation, when
+ * the umask has become stricter. */
 static int file_open(const char *file)
 {
-    return open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
+    int fd = open(file, flags | O_EXCL, FILE_MODE);
+
+    if (fd < 0)
+        return errno == EEXIST ? open(file, flags, FILE_MODE) : -1;
+    (void)fchmod(fd, FILE_MODE);
+    return fd;
 }
 
 static void target_close(void)

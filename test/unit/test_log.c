@@ -146,10 +146,15 @@ static void test_json(void)
 
 static void test_reopen(void)
 {
+    mode_t mask = umask(077);
+    struct stat st;
+
     log_info("before");
     is_int(rename(path, moved), 0, "rotate");
     log_info("still there");
     is_int(log_reopen(), 0, "reopen");
+    umask(mask);
+    is_int(stat(path, &st) == 0 ? st.st_mode & 0777 : 0, 0640, "the mode is that of the old one");
     log_info("after");
     ok(matches(contents(), "^[^\n]*: after\n$"), "new lines in the new file");
     is_int(rename(moved, path), 0, "look at the old one");
