@@ -323,7 +323,7 @@ static int asks(const struct setting *setting, const struct key *key)
         return lists(value, "polling") && !lists(value, "websocket");
     if (value->type == JSONC_STRING)
         return value->len > 0 && strcmp(value->text, "off") != 0;
-    return !(strcmp(key->path, "limits:connectionsPerUser") == 0 && value->number == 0);
+    return 1;
 }
 
 void build_unused(struct settings *set)

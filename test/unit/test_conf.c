@@ -1070,8 +1070,7 @@ static void test_unused(void)
     warned("--admin:host", "off", NULL);
     warned("--socket.io:clientFile", "/x", want);
     warned("--socket.io:clientFile", "", NULL);
-    warned("--limits:connectionsPerUser", "1", want);
-    warned("--limits:connectionsPerUser", "0", NULL);
+    warned("--limits:connectionsPerUser", "1", NULL);
     warned("--socket.io:upgradeTimeout", "10000", want);
     warned("--cors:credentials", "true", want);
     warned("--cors:credentials", "false", NULL);
