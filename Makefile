@@ -54,6 +54,13 @@ $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The default configuration file is compiled in: `make install SYSCONFDIR=` after a
+# plain `make` has to build again what names it.
+$(BUILD)/sysconfdir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
+$(patsubst %,$(BUILD)/obj/src/%.o,main notify conf/source): $(BUILD)/sysconfdir
+
 # The headers of these two do not tell their version, and Debian's wslay has no .pc file.
 WSLAY_VERSION = $(or $(shell pkg-config --modversion libwslay 2>/dev/null),$(shell \
                   dpkg-query -W -f '$${Version}' libwslay-dev 2>/dev/null),unknown)
@@ -116,7 +123,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all check asan fuzz lint headers install uninstall clean
+.PHONY: all check asan fuzz lint headers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
