@@ -40,4 +40,7 @@ int json_put_date(struct buf *out, double ms);
 long json_span(const char *text, size_t len);
 long json_span_at(const char *text, size_t len, size_t *bad);
 
+/* 1 if valid JSON text holds \u0000 in a string: cJSON would end the string there. */
+int json_has_nul(const char *text, size_t len);
+
 #endif

@@ -564,3 +564,16 @@ long json_span(const char *text, size_t len)
 {
     return json_span_at(text, len, NULL);
 }
+
+/* A backslash in valid JSON is always in a string and has a character after it. */
+int json_has_nul(const char *text, size_t len)
+{
+    for (size_t i = 0; i + 1 < len; i++) {
+        if (text[i] != '\\')
+            continue;
+        i++;
+        if (len - i >= 5 && memcmp(text + i, "u0000", 5) == 0)
+            return 1;
+    }
+    return 0;
+}

@@ -147,27 +147,13 @@ static struct slice skip_space(struct slice s)
     return s;
 }
 
-/* cJSON would cut a string at "\u0000".  A backslash in valid JSON is always in
- * a string and has a character after it. */
-static int has_nul_escape(struct slice json)
-{
-    for (size_t i = 0; i + 1 < json.len; i++) {
-        if (json.ptr[i] != '\\')
-            continue;
-        i++;
-        if (json.len - i >= 5 && memcmp(json.ptr + i, "u0000", 5) == 0)
-            return 1;
-    }
-    return 0;
-}
-
 /* Checks that text is one JSON object and nothing else.  *inside is what comes
  * after its brace. */
 static int open_object(struct slice text, struct slice *inside)
 {
     long len = json_span(text.ptr, text.len);
 
-    if (len <= 0 || skip_space(skip(text, (size_t)len)).len > 0 || has_nul_escape(text))
+    if (len <= 0 || skip_space(skip(text, (size_t)len)).len > 0 || json_has_nul(text.ptr, text.len))
         return -1;
     text = skip_space(text);
     if (text.ptr[0] != '{')

@@ -1,5 +1,6 @@
 #include "worker/auth.h"
 #include "base/slice.h"
+#include "codec/json.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
@@ -239,21 +240,6 @@ static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
     return 0;
 }
 
-/* cJSON ends a string at the first \u0000, so "good\u0000junk" would read as
- * "good".  No token has one: an object with one anywhere is not looked into.
- * json is valid, so a backslash is in a string and escapes what follows it. */
-static int has_nul(struct slice json)
-{
-    for (size_t i = 0; i < json.len; i++) {
-        if (json.ptr[i] != '\\')
-            continue;
-        if (json.len - i >= 6 && memcmp(json.ptr + i, "\\u0000", 6) == 0)
-            return 1;
-        i++;
-    }
-    return 0;
-}
-
 static int try_object(struct trial *trial, struct slice json)
 {
     enum token_result result;
@@ -265,7 +251,8 @@ static int try_object(struct trial *trial, struct slice json)
         return 0;
     if (json.len > trial->policy->token_bytes + AUTH_OBJECT_BYTES)
         return trial_add(trial, TOKEN_TOO_LARGE);
-    if (has_nul(json))
+    /* "good\u0000junk" would read as "good", and no token has one. */
+    if (json_has_nul(json.ptr, json.len))
         return trial_add(trial, TOKEN_MALFORMED);
     /* The codec has seen that it is one JSON value and no more. */
     object = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);

@@ -381,9 +381,31 @@ static void test_locale(void)
     buf_free(&out);
 }
 
+static void test_has_nul(void)
+{
+    static const struct {
+        const char *text;
+        int want;
+    } rows[] = {
+        {"\"\\u0000\"", 1},
+        {"{\"a\":[\"b\\\\\\u0000\"]}", 1},
+        {"\"\\\\u0000\"", 0},
+        {"\"\\u0001\"", 0},
+        {"\"u0000\"", 0},
+        {"\"\\\"\\u0000x\"", 1},
+        {"\"\\u00000\\u0010\"", 1},
+        {"1", 0},
+        {"", 0},
+    };
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        is_int(json_has_nul(rows[i].text, strlen(rows[i].text)), rows[i].want, rows[i].text);
+}
+
 int main(void)
 {
     test_strings();
+    test_has_nul();
     test_lossy();
     test_long_strings();
     test_doubles();
