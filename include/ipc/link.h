@@ -25,10 +25,10 @@ struct link_ops {
     /* After a batch of messages: when nothing more can be read now, or the turn
      * is over, or closed() is next.  May be NULL.  Not link_free here either. */
     void (*batch_end)(struct link *link, void *arg);
-    /* The other end has gone, sent a malformed message, or an error came (why
-     * says it in a word or two).  Called once, from the loop, never from within
-     * the functions below; link_free is allowed here.  A link that is not freed
-     * then reads nothing more and refuses to send. */
+    /* The other end has gone (link_peer_closed), sent a malformed message, or an
+     * error came; why says it in a word or two, for the log.  Called once, from the loop, never
+     * from within the functions below; link_free is allowed here.  A link that is not freed then
+     * reads nothing more and refuses to send. */
     void (*closed)(struct link *link, const char *why, void *arg);
 };
 
@@ -56,6 +56,10 @@ int link_send(struct link *link, const void *messages, size_t len);
 /* Writes what it can now.  0 if the queue is empty, 1 if some is left, -1 on an
  * error or a closed link (closed() then comes from the loop, if it has not yet). */
 int link_flush(struct link *link);
+
+/* 1 if the link is over because the other end has closed its pipes, between two
+ * messages. */
+int link_peer_closed(const struct link *link);
 
 /* Bytes waiting, and since when (clock_ms of the last progress while not empty; 0
  * when empty): the master's sign that a worker has stopped reading. */

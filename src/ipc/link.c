@@ -37,6 +37,7 @@ struct link {
     uint64_t progress_ms; /* when out last went from empty or lost bytes to the pipe */
 
     const char *why; /* the link has failed; NULL while it works */
+    int peer_closed; /* ... because the other end has closed it */
     int reported;    /* closed() has been called */
 };
 
@@ -54,6 +55,18 @@ static void fail(struct link *link, const char *why)
     if (link->write_event != NULL)
         event_del(link->write_event);
     event_active(link->soon, EV_TIMEOUT, 0);
+}
+
+static void fail_closed(struct link *link)
+{
+    if (link->why == NULL)
+        link->peer_closed = 1;
+    fail(link, "closed by peer");
+}
+
+int link_peer_closed(const struct link *link)
+{
+    return link->peer_closed;
 }
 
 /* The link may be gone when this returns. */
@@ -130,7 +143,10 @@ static size_t read_once(struct link *link)
         return 0;
     }
     if (n == 0) {
-        fail(link, link->in.len > 0 ? "closed within a message" : "closed by peer");
+        if (link->in.len > 0)
+            fail(link, "closed within a message");
+        else
+            fail_closed(link);
         return 0;
     }
     link->in.len += (size_t)n;
@@ -238,7 +254,10 @@ int link_flush(struct link *link)
         n = write(link->write_fd, link->out.data + link->out_start, queued);
     } while (n < 0 && errno == EINTR);
     if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
-        fail(link, errno == EPIPE ? "closed by peer" : strerror(errno));
+        if (errno == EPIPE)
+            fail_closed(link);
+        else
+            fail(link, strerror(errno));
         return -1;
     }
     if (n > 0) {

@@ -109,10 +109,9 @@ static void slot_kill(struct slot *slot, const char *why)
 static void on_closed(struct link *link, const char *why, void *arg)
 {
     struct slot *slot = arg;
-    (void)link;
     if (!slot_lives(slot))
         return;
-    if (strcmp(why, "closed by peer") != 0) {
+    if (!link_peer_closed(link)) {
         slot_kill(slot, why);
         return;
     }

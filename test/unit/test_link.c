@@ -392,6 +392,7 @@ static void test_peer_closes(void)
     is_mem(b->got.data, b->got.len, "last words", 10, "what was sent before is read");
     is_int(b->closed, 1, "then closed is called, once");
     is_str(b->why, "closed by peer", "why");
+    is_int(link_peer_closed(b->link), 1, "which a program can ask for");
     is_int(send_body(b, "x", 1), -1, "a closed link refuses to send");
     is_int(link_flush(b->link), -1, "or to flush");
     link_read_enable(b->link, 0);
@@ -403,6 +404,7 @@ static void test_peer_closes(void)
     pipe_new(ends);
     b = end_new(ends[0], -1, &roomy);
     b->free_closed = 1;
+    is_int(link_peer_closed(b->link), 0, "an open link");
     if (write(ends[1], "\5\0\0\0\1", 5) != 5)
         abort();
     close(ends[1]);
