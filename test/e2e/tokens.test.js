@@ -11,12 +11,12 @@ const zlib = require('zlib');
 const { test, shared, mode } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, ROOT, SECRET } = require('./lib/daemon');
-const { Raw } = require('./lib/raw');
+const { Raw, OP, frame } = require('./lib/raw');
 const { heardArgs } = require('./lib/hear');
 const { VERSIONS, Client, connect } = require('./lib/clients');
 const { sign, now } = require('./lib/jwt');
 const { tempDir } = require('./lib/proc');
-const { SLOW, within, elapse } = require('./lib/time');
+const { SLOW, within, until, elapse } = require('./lib/time');
 
 const { tokens: vectors } = JSON.parse(fs.readFileSync(path.join(ROOT, 'test/vectors/tokens.json'), 'utf8'));
 
@@ -179,6 +179,8 @@ const TOKENS = {
     'a profile in gzip': ['secret', () => sign({ profile: gz('{"uid":"u"}'), compression: 'zlib' }, SECRET), 'ok'],
     'a user id of 255 bytes': ['secret', () => sign({ uid: 'é'.repeat(127) + 'x' }, SECRET), 'ok'],
     'exp in the future': ['secret', () => sign(user({ exp: now() + HOUR }), SECRET), 'ok'],
+    'exp in a month': ['secret', () => sign(user({ exp: now() + 31 * 24 * HOUR }), SECRET), 'ok'],
+    'exp 2^53 - 1': ['secret', () => sign(user({ exp: Number.MAX_SAFE_INTEGER }), SECRET), 'ok'],
     'nbf in the past': ['secret', () => sign(user({ nbf: now() - 1 }), SECRET), 'ok'],
     'RS256': ['rs', () => sign(user(), rsa.privateKey, 'RS256'), 'ok'],
     'RS512 where all RS are taken': ['rs', () => sign(user(), rsa.privateKey, 'RS512'), 'ok'],
@@ -448,6 +450,44 @@ test('limits:connectionsPerUser holds across workers, and a place is given back'
         assert.ok(Date.now() < end, 'the place of the one that left was not given back');
     }
     clients.forEach((client) => client.destroy());
+});
+
+test('who asks, leaves and vanishes before it is admitted takes no place', async (t) => {
+    const redis = await quiet();
+    const daemon = await Daemon.start(t, { redis, config: { limits: { connectionsPerUser: 3 } } });
+    const token = daemon.token('u');
+    const request = frame(OP.TEXT, `40/axr,${JSON.stringify({ token })}`);
+    const leave = frame(OP.TEXT, '41/axr,');
+    const hasty = [[request], [request, leave], [request, leave, request], [request, leave, request, leave, request, leave]];
+    for (let i = 0; i < 200; i++) {
+        const client = await Raw.open(daemon.addr, { early: Buffer.concat(hasty[i % hasty.length]) });
+        if (i % 3 === 0) client.destroy();
+        else if (i % 3 === 1) client.socket.resetAndDestroy();
+        else client.send(OP.CLOSE, Buffer.from([3, 232]));
+        await client.end();
+    }
+    const clients = [];
+    await until(async () => {
+        const { client } = await ask(daemon, 4, { auth: { token } });
+        if (client) clients.push(client);
+        return clients.length === 3;
+    }, within(2000), 'three places');
+    assert.strictEqual((await ask(daemon, 4, { auth: { token } })).code, 'user_limit');
+    redis.emitter().to('u').emit('msg', 'once');
+    for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, ['once']);
+    clients.forEach((client) => client.destroy());
+});
+test('the places of a worker that was killed are given back', async (t) => {
+    const daemon = await Daemon.start(t, { redis: await quiet(), config: { workers: 1, limits: { connectionsPerUser: 1 } } });
+    daemon.deaths = true;
+    const auth = { token: daemon.token('u') };
+    const { client } = await ask(daemon, 4, { auth });
+    process.kill(daemon.workers()[0], 'SIGKILL');
+    await client.end();
+    await until(() => daemon.workers().length === 1, within(1000), 'worker replaced');
+    const again = await ask(daemon, 4, { auth });
+    assert.ok(again.client, again.message);
+    again.client.destroy();
 });
 
 test('no token shows in a log', async () => {

@@ -13,6 +13,8 @@ async function heard(redis, clients, { nsp = '/axr', ms } = {}) {
 async function untilMarker(client, mark, ms) {
     const events = [];
     for (;;) {
+        /* What has come already is read without a turn of the event loop: give it some. */
+        if (events.length % 1000 === 999) await new Promise(setImmediate);
         const event = await client.event(ms);
         if (event.args[0] === 'marker' && event.args[1] === mark) return events;
         events.push(event);

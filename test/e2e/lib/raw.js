@@ -239,7 +239,8 @@ class Raw {
     }
 
     /* The next frame that is neither a heartbeat nor a close. */
-    take(ms = within(3000)) {
+    async take(ms = within(3000)) {
+        if (this.frames.length && !this.waiters.length) return this.frames.shift();
         const next = new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
         this.wake();
         return deadline(next, ms, 'frame');
