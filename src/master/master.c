@@ -21,12 +21,10 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define REDIS_WAIT_MS 3000 /* the ready line waits so long for the first attempt */
-#define SYNC_MS       250  /* before a stop redis may take so long to show that it has sent all */
-#define LOG_UMASK     027
+#define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
+#define SYNC_MS       250   /* before a stop redis may take so long to show that it has sent all */
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
 static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -316,11 +314,8 @@ out:
 static void reopen(struct master *m)
 {
     struct buf message = {0};
-    /* The master makes the file, with the mode that its first one had. */
-    mode_t mask = umask(LOG_UMASK);
     if (log_reopen() < 0)
         log_warn("cannot open the log file again: the old one stays in use");
-    umask(mask);
     size_t mark = msg_begin(&message, MSG_LOG_REOPEN);
     if (msg_end(&message, mark) == 0)
         pool_send_all(m->pool, &message);
