@@ -1,11 +1,11 @@
 /* request - answers to HTTP requests: the upgrade to WebSocket, or an error in
  * the words that Engine.IO uses (engine.io, lib/server.ts, verify and abort). */
+#include "codec/origin.h"
 #include "codec/ws.h"
 #include "engine/state.h"
 
 #include <event2/event.h>
 #include <stdio.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 /* Queues a whole answer; the connection is closed after it. */
@@ -43,35 +43,12 @@ static void refuse(struct conn *conn, const struct http_request *req, int upgrad
     answer(conn, status, "", "application/json", body, slice_eq(req->method, SLICE("HEAD")));
 }
 
-/* The origin's host and port are those the request was sent to. */
-static int origin_is_host(struct slice origin, struct slice host)
-{
-    const char *sep = memmem(origin.ptr, origin.len, "://", 3);
-    size_t skip;
-
-    if (sep == NULL)
-        return 0;
-    skip = (size_t)(sep + 3 - origin.ptr);
-    return origin.len - skip == host.len && strncasecmp(origin.ptr + skip, host.ptr, host.len) == 0;
-}
-
 /* Browsers always send Origin with an upgrade and do not ask first (CORS does
  * not cover WebSocket), so the server has to look.  Others send none. */
 static int origin_allowed(const struct engine *engine, const struct http_request *req)
 {
-    const struct http_header *origin = http_header(req, "Origin"), *host;
-
-    if (origin == NULL || engine->options.origins == NULL)
-        return 1;
-    for (char *const *o = engine->options.origins; *o != NULL; o++) {
-        if (strcmp(*o, "*") == 0)
-            return 1;
-        if (strlen(*o) == origin->value.len &&
-            strncasecmp(*o, origin->value.ptr, origin->value.len) == 0)
-            return 1;
-    }
-    host = http_header(req, "Host");
-    return host != NULL && origin_is_host(origin->value, host->value);
+    return engine->options.origins == NULL ||
+           origin_judge(req, engine->options.origins) != ORIGIN_FOREIGN;
 }
 
 static int base64_wanted(const struct http_request *req)

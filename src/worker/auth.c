@@ -1,12 +1,12 @@
 #include "worker/auth.h"
 #include "base/slice.h"
 #include "codec/json.h"
+#include "codec/origin.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static const char *const QUERY_NAMES[] = {"jwt_token", "auth_token", "token"};
 #define QUERY_NAMES_N  (sizeof(QUERY_NAMES) / sizeof(QUERY_NAMES[0]))
@@ -35,21 +35,6 @@ struct auth_tokens {
 
 /* --- where tokens are --- */
 
-static int equal_nocase(struct slice a, struct slice b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-/* Takes prefix off text, in any case. */
-static int skip_nocase(struct slice *text, struct slice prefix)
-{
-    if (text->len < prefix.len || !equal_nocase((struct slice){text->ptr, prefix.len}, prefix))
-        return 0;
-    text->ptr += prefix.len;
-    text->len -= prefix.len;
-    return 1;
-}
-
 static void add(struct candidates *list, struct slice text, int plus)
 {
     if (text.len > 0)
@@ -74,7 +59,7 @@ static void add_authorization(struct candidates *list, const struct http_request
     if (header == NULL)
         return;
     rest = header->value;
-    if (!skip_nocase(&rest, SLICE("bearer")) && !skip_nocase(&rest, SLICE("jwt")))
+    if (!slice_skip_nocase(&rest, SLICE("bearer")) && !slice_skip_nocase(&rest, SLICE("jwt")))
         return;
     len = rest.len;
     while (rest.len > 0 && (*rest.ptr == ' ' || *rest.ptr == '\t')) {
@@ -83,60 +68,6 @@ static void add_authorization(struct candidates *list, const struct http_request
     }
     if (rest.len < len) /* else the scheme only begins like ours */
         add(list, rest, 0);
-}
-
-/* Splits "host[:port]"; *port is fallback if there is none.  Returns 0 or -1. */
-static int split_authority(struct slice text, long fallback, struct slice *host, long *port)
-{
-    size_t i = text.len;
-
-    while (i > 0 && text.ptr[i - 1] >= '0' && text.ptr[i - 1] <= '9')
-        i--;
-    *host = text;
-    *port = fallback;
-    if (i == 0 || text.ptr[i - 1] != ':' || i == text.len)
-        return 0; /* no port, or (as nobody sends it) an empty one */
-    host->len = i - 1;
-    if (text.len - i > 5)
-        return -1;
-    *port = 0;
-    for (; i < text.len; i++)
-        *port = *port * 10 + (text.ptr[i] - '0');
-    return 0;
-}
-
-/* 1 if origin names the host and port that the request was sent to.  A port
- * left out is the scheme's on both sides: behind a proxy that ends TLS, Host
- * has none, and which scheme the browser used is known only from Origin. */
-static int origin_is_host(struct slice origin, const struct http_request *req)
-{
-    const struct http_header *host = http_header(req, "host");
-    struct slice name[2];
-    long port[2], fallback;
-
-    if (host == NULL || host->value.len == 0)
-        return 0;
-    if (skip_nocase(&origin, SLICE("http://")))
-        fallback = 80;
-    else if (skip_nocase(&origin, SLICE("https://")))
-        fallback = 443;
-    else
-        return 0;
-    return split_authority(origin, fallback, &name[0], &port[0]) == 0 &&
-           split_authority(host->value, fallback, &name[1], &port[1]) == 0 && port[0] == port[1] &&
-           equal_nocase(name[0], name[1]);
-}
-
-static int cookie_counts(const struct http_request *req, char *const *origins)
-{
-    const struct http_header *origin = http_header(req, "origin");
-
-    if (origin == NULL || origin_is_host(origin->value, req))
-        return 1;
-    for (; origins != NULL && *origins != NULL; origins++)
-        if (strcmp(*origins, "*") != 0 && equal_nocase(slice_str(*origins), origin->value))
-            return 1;
-    return 0;
 }
 
 /* --- what is kept of them --- */
@@ -187,6 +118,12 @@ static int tokens_make(struct auth_tokens **tokens, const struct candidates *lis
     return 0;
 }
 
+/* With "*" it would let any page in as the user. */
+static int cookie_counts(enum origin origin)
+{
+    return origin == ORIGIN_ABSENT || origin == ORIGIN_HOST || origin == ORIGIN_LISTED;
+}
+
 int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
                  const struct token_policy *policy, char *const *origins)
 {
@@ -195,7 +132,7 @@ int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
 
     add_query(&list, req->query);
     add_authorization(&list, req);
-    if (cookie_counts(req, origins) && http_cookie(req, "jwt", &cookie))
+    if (cookie_counts(origin_judge(req, origins)) && http_cookie(req, "jwt", &cookie))
         add(&list, cookie, 0);
     return tokens_make(tokens, &list, policy->token_bytes);
 }

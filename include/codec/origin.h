@@ -1,0 +1,21 @@
+/* origin - the page that a request came from (RFC 6454), as browsers say it. */
+#ifndef CODEC_ORIGIN_H
+#define CODEC_ORIGIN_H
+
+#include "codec/http.h"
+
+enum origin {
+    ORIGIN_ABSENT,  /* no Origin header: no browser */
+    ORIGIN_HOST,    /* the host and port that the request was sent to */
+    ORIGIN_LISTED,  /* in the list by its name */
+    ORIGIN_ANY,     /* not, but "*" is in the list */
+    ORIGIN_FOREIGN, /* none of these; "null" too, unless that is listed */
+};
+
+/* Judges the Origin header.  list is NULL-terminated, or NULL: empty.  Names are
+ * compared in any case.  A port left out is the scheme's on both sides: behind a
+ * proxy that ends TLS, Host has none, and which scheme the browser used is known
+ * only from Origin. */
+enum origin origin_judge(const struct http_request *req, char *const *list);
+
+#endif

@@ -1,0 +1,58 @@
+#include "codec/origin.h"
+
+/* Splits "host[:port]"; *port is fallback if there is none.  Returns 0 or -1. */
+static int split_authority(struct slice text, long fallback, struct slice *host, long *port)
+{
+    size_t i = text.len;
+
+    while (i > 0 && text.ptr[i - 1] >= '0' && text.ptr[i - 1] <= '9')
+        i--;
+    *host = text;
+    *port = fallback;
+    if (i == 0 || text.ptr[i - 1] != ':' || i == text.len)
+        return 0; /* no port, or (as nobody sends it) an empty one */
+    host->len = i - 1;
+    if (text.len - i > 5)
+        return -1;
+    *port = 0;
+    for (; i < text.len; i++)
+        *port = *port * 10 + (text.ptr[i] - '0');
+    return 0;
+}
+
+static int is_host(struct slice origin, const struct http_request *req)
+{
+    const struct http_header *host = http_header(req, "host");
+    struct slice name[2];
+    long port[2], fallback;
+
+    if (host == NULL || host->value.len == 0)
+        return 0;
+    if (slice_skip_nocase(&origin, SLICE("http://")))
+        fallback = 80;
+    else if (slice_skip_nocase(&origin, SLICE("https://")))
+        fallback = 443;
+    else
+        return 0;
+    return split_authority(origin, fallback, &name[0], &port[0]) == 0 &&
+           split_authority(host->value, fallback, &name[1], &port[1]) == 0 && port[0] == port[1] &&
+           slice_eq_nocase(name[0], name[1]);
+}
+
+enum origin origin_judge(const struct http_request *req, char *const *list)
+{
+    const struct http_header *origin = http_header(req, "origin");
+    int any = 0;
+
+    if (origin == NULL)
+        return ORIGIN_ABSENT;
+    if (is_host(origin->value, req))
+        return ORIGIN_HOST;
+    for (; list != NULL && *list != NULL; list++) {
+        if (strcmp(*list, "*") == 0)
+            any = 1;
+        else if (slice_eq_nocase(slice_str(*list), origin->value))
+            return ORIGIN_LISTED;
+    }
+    return any ? ORIGIN_ANY : ORIGIN_FOREIGN;
+}
