@@ -4,6 +4,7 @@
 #define CODEC_JSON_H
 
 #include "base/buf.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +17,11 @@
  * (as the WHATWG decoder does: one for each maximal subpart). */
 int json_put_string(struct buf *out, const char *bytes, size_t len);
 int json_put_string_lossy(struct buf *out, const char *bytes, size_t len);
+
+/* Copies JSON text with all that is above U+007F as \\uxxxx (lower case; two of
+ * them above U+FFFF), so that its bytes, characters and UTF-16 units are as many.
+ * It means the same as before.  U+FFFD for what is not UTF-8, as above. */
+int json_put_ascii(struct buf *out, struct slice json);
 
 /* The shortest digits that read back as value, in JavaScript's form (ECMA-262,
  * Number::toString): 1e+300, 5e-324, 0.1, -0 as 0; NaN and infinities as null. */
