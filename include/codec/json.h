@@ -18,7 +18,7 @@
 int json_put_string(struct buf *out, const char *bytes, size_t len);
 int json_put_string_lossy(struct buf *out, const char *bytes, size_t len);
 
-/* Copies JSON text with all that is above U+007F as \\uxxxx (lower case; two of
+/* Copies JSON text with all that is above U+007F as \uxxxx (lower case; two of
  * them above U+FFFF), so that its bytes, characters and UTF-16 units are as many.
  * It means the same as before.  U+FFFD for what is not UTF-8, as above. */
 int json_put_ascii(struct buf *out, struct slice json);

@@ -132,6 +132,60 @@ int json_put_string_lossy(struct buf *out, const char *bytes, size_t len)
     return put_string(out, len > 0 ? bytes : "", len, 1);
 }
 
+/* \u and four digits. */
+static uint8_t *put_unit(uint8_t *to, uint32_t unit)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    *to++ = '\\';
+    *to++ = 'u';
+    for (int shift = 12; shift >= 0; shift -= 4)
+        *to++ = (uint8_t)hex[unit >> shift & 15];
+    return to;
+}
+
+/* As put_chunk(), but all that is ASCII stays and nothing else does. */
+static const uint8_t *put_ascii_chunk(uint8_t **to, const uint8_t *at, const uint8_t *stop,
+                                      const uint8_t *end)
+{
+    uint8_t *dst = *to;
+
+    while (at < stop) {
+        uint32_t point = 0xfffd;
+        size_t n;
+
+        if (*at < 0x80) {
+            *dst++ = *at++;
+            continue;
+        }
+        n = utf8_next(at, (size_t)(end - at), &point);
+        if (point > 0xffff)
+            dst = put_unit(dst, 0xd800 + ((point - 0x10000) >> 10));
+        dst = put_unit(dst, point > 0xffff ? 0xdc00 + (point & 0x3ff) : point);
+        at += n > 0 ? n : broken_len(at, (size_t)(end - at));
+    }
+    *to = dst;
+    return at;
+}
+
+int json_put_ascii(struct buf *out, struct slice json)
+{
+    const uint8_t *at = (const uint8_t *)json.ptr;
+    const uint8_t *end = json.len > 0 ? at + json.len : at;
+
+    while (at < end) {
+        const uint8_t *stop = end - at > CHUNK_BYTES ? at + CHUNK_BYTES : end;
+        /* The last character may reach beyond stop and become two escapes. */
+        uint8_t *to = buf_reserve(out, ((size_t)(stop - at) + 1) * ESCAPE_MAX);
+
+        if (to == NULL)
+            return -1;
+        at = put_ascii_chunk(&to, at, stop, end);
+        out->len = (size_t)(to - out->data);
+    }
+    return 0;
+}
+
 /* ---- numbers ---- */
 
 /* The number digits * 10^exp10. */

@@ -137,6 +137,58 @@ static void test_long_strings(void)
     buf_free(&out);
 }
 
+static void test_ascii(void)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        {"", ""},
+        {"[\"ev\",1]", "[\"ev\",1]"},
+        {"{\"a\\n\\\\\":\"\x7f\"}", "{\"a\\n\\\\\":\"\x7f\"}"},
+        {"\"h\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"h\\u00e9\\u20ac\\ud83d\\ude00\""},
+        {"\"\xc2\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"",
+         "\"\\u0080\\uffff\\ud800\\udc00\\udbff\\udfff\""},
+        {"\"\xff\xe2\x82!\xed\xa0\x80\"", "\"\\ufffd\\ufffd!\\ufffd\\ufffd\\ufffd\""},
+    };
+    struct buf out = {0};
+
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t len = strlen(cases[i].in);
+        unsigned char *guarded = tap_guard(cases[i].in, len);
+
+        ok(json_put_ascii(&out, (struct slice){(char *)guarded, len}) == 0, "ASCII %zu", i);
+        is_text(&out, cases[i].out, "escaped");
+        tap_guard_free(guarded, len);
+    }
+    ok(json_put_ascii(&out, (struct slice){NULL, 0}) == 0 && out.len == 0, "no bytes at all");
+    buf_free(&out);
+}
+
+/* Characters at every offset from where the copying stops for more memory, and
+ * nothing but the longest, into a buffer that is as small as can be. */
+static void test_long_ascii(void)
+{
+    enum { LEN = 2100 };
+    static const char grin[] = "\xf0\x9f\x98\x80", escaped[] = "\\ud83d\\ude00";
+    struct buf in = {0}, out = {0}, want = {0};
+    int bad = 0;
+
+    for (size_t at = 500; at < 520; at++) {
+        for (size_t i = 0; i < LEN; i++) {
+            int here = i >= at && (i < at + 2 || i % 7 == 0);
+
+            buf_puts(&in, here ? grin : "a");
+            buf_puts(&want, here ? escaped : "a");
+        }
+        bad += json_put_ascii(&out, (struct slice){(char *)in.data, in.len}) != 0;
+        bad += out.len != want.len || memcmp(out.data, want.data, want.len) != 0;
+        buf_free(&in);
+        buf_free(&out);
+        buf_free(&want);
+    }
+    is_int(bad, 0, "escaped across the borders");
+}
+
 static void test_doubles(void)
 {
     struct buf out = {0};
@@ -408,6 +460,8 @@ int main(void)
     test_has_nul();
     test_lossy();
     test_long_strings();
+    test_ascii();
+    test_long_ascii();
     test_doubles();
     test_round_trip();
     test_integers();
