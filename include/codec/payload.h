@@ -21,7 +21,8 @@ struct payload {
 
 /* Starts on body (borrowed until the last payload_next()).  octets: the body is
  * application/octet-stream, the binary form that only version 3 has.  Returns 0,
- * or -1 if it can be no payload: empty, or octets in version 4. */
+ * or -1 if it can be no payload: empty, or octets in version 4.  Then there is no
+ * payload_next(). */
 int payload_begin(struct payload *it, enum eio_version version, int octets, struct slice body);
 
 /* Returns 1 and the next packet, 0 at the end, -1 if what follows is malformed
@@ -34,8 +35,8 @@ int payload_next(struct payload *it, struct eio_packet *packet, struct buf *scra
 
 /* Appends the payload in a JSONP request's body, d=<form-urlencoded>, with the
  * \n and \\n undone that Engine.IO's client puts for a newline and for \n.
- * Returns 0, or -1 if there is no d, or more than one, a broken escape, or no
- * memory (out->failed). */
+ * The last d counts.  Returns 0, or -1 if there is none, for a broken escape, or
+ * without memory (out->failed). */
 int payload_unwrap_jsonp(struct buf *out, struct slice body);
 
 /* --- encoding ---------------------------------------------------------------- */
