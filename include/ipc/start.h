@@ -22,6 +22,11 @@ struct worker_start {
     int up_fd;           /* writes to the master */
     const int *listen_fds;
     size_t nlisten;
+    /* ipc/handoff.h: the end that this worker reads, and for each slot the end
+     * that its siblings write.  The worker closes them; nhandoff 0: no siblings. */
+    int handoff_fd;
+    const int *handoff_fds;
+    size_t nhandoff;
 };
 
 /* Longest message on a pipe to a worker: the master sends none above it, the

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/handoff.h"
 #include "ipc/link.h"
 #include "ipc/msg.h"
 #include "master/child.h"
@@ -67,6 +68,7 @@ struct pool {
     int draining;
     unsigned ready; /* slots that have been UP once */
     struct buf message;
+    int *handoff_reads, *handoff_writes; /* ipc/handoff.h, by slot; -1: not made */
     unsigned nslots;
     struct slot slots[];
 };
@@ -316,14 +318,21 @@ _Noreturn static void child_run(struct slot *slot, int down_fd, int up_fd)
                                        .down_fd = down_fd,
                                        .up_fd = up_fd,
                                        .listen_fds = listeners->fds,
-                                       .nlisten = listeners->n};
+                                       .nlisten = listeners->n,
+                                       .handoff_fd = pool->handoff_reads[slot->index],
+                                       .handoff_fds = pool->handoff_writes,
+                                       .nhandoff = pool->nslots};
     char name[32];
-    int *keep = xcalloc(listeners->n + 2, sizeof *keep);
-    keep[0] = down_fd;
-    keep[1] = up_fd;
+    size_t n = 0;
+    int *keep = xcalloc(listeners->n + pool->nslots + 3, sizeof *keep);
+    keep[n++] = down_fd;
+    keep[n++] = up_fd;
+    keep[n++] = start.handoff_fd;
     for (size_t i = 0; i < listeners->n; i++)
-        keep[i + 2] = listeners->fds[i];
-    child_close_fds(keep, listeners->n + 2);
+        keep[n++] = listeners->fds[i];
+    for (size_t i = 0; i < pool->nslots; i++)
+        keep[n++] = pool->handoff_writes[i];
+    child_close_fds(keep, n);
     free(keep);
     (void)snprintf(name, sizeof name, "worker %u", slot->number);
     log_name(name);
@@ -538,6 +547,36 @@ static int events_new(struct pool *pool)
     return 0;
 }
 
+/* Every slot's pair lives as long as the pool: a new worker takes its
+ * predecessor's place, and its siblings notice nothing. */
+static int handoffs_new(struct pool *pool)
+{
+    pool->handoff_reads = malloc(pool->nslots * sizeof *pool->handoff_reads);
+    pool->handoff_writes = malloc(pool->nslots * sizeof *pool->handoff_writes);
+    if (!pool->handoff_reads || !pool->handoff_writes)
+        return -1;
+    for (unsigned i = 0; i < pool->nslots; i++)
+        pool->handoff_reads[i] = pool->handoff_writes[i] = -1;
+    for (unsigned i = 0; i < pool->nslots; i++)
+        if (handoff_pair(&pool->handoff_reads[i], &pool->handoff_writes[i]) < 0) {
+            log_error("cannot make a socket pair");
+            return -1;
+        }
+    return 0;
+}
+
+static void handoffs_free(struct pool *pool)
+{
+    for (unsigned i = 0; pool->handoff_reads && pool->handoff_writes && i < pool->nslots; i++) {
+        if (pool->handoff_reads[i] >= 0)
+            close(pool->handoff_reads[i]);
+        if (pool->handoff_writes[i] >= 0)
+            close(pool->handoff_writes[i]);
+    }
+    free(pool->handoff_reads);
+    free(pool->handoff_writes);
+}
+
 struct pool *pool_new(const struct pool_options *options, const struct pool_ops *ops, void *arg)
 {
     const struct conf *conf = options->conf;
@@ -552,7 +591,7 @@ struct pool *pool_new(const struct pool_options *options, const struct pool_ops 
         .message_max = UP_MESSAGE_MAX, .queue_max = QUEUE_MIN_BYTES, .turn_bytes = TURN_BYTES};
     if (pool->link_options.queue_max < 2 * start_message_max(conf))
         pool->link_options.queue_max = 2 * start_message_max(conf);
-    if (events_new(pool) < 0)
+    if (handoffs_new(pool) < 0 || events_new(pool) < 0)
         pool_free(&pool);
     return pool;
 }
@@ -578,6 +617,7 @@ void pool_free(struct pool **poolp)
     if (pool->deadline)
         event_free(pool->deadline);
     buf_free(&pool->message);
+    handoffs_free(pool);
     free(pool);
 }
 

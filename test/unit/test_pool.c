@@ -64,6 +64,9 @@ static int worker_strangers(const struct worker_start *start)
         int own = fd == start->down_fd || fd == start->up_fd;
         for (size_t i = 0; i < start->nlisten; i++)
             own |= fd == start->listen_fds[i];
+        own |= fd == start->handoff_fd;
+        for (size_t i = 0; i < start->nhandoff; i++)
+            own |= fd == start->handoff_fds[i];
         n += !own && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode);
     }
     return n;
