@@ -19,6 +19,7 @@ struct chunk;
 /* Where the newest bytes go.  Zero-initialised is valid. */
 struct chunklog {
     struct chunk *tail; /* the log's own reference, or NULL */
+    uint8_t kind;       /* of what is in it; the caller's to choose, and to ask for: run_kind */
 };
 
 /* A run of bytes in a chunk; holding one means holding a reference. */
@@ -44,6 +45,9 @@ void chunklog_clear(struct chunklog *log);
 void run_ref(const struct run *run);
 void run_unref(struct run *run);
 
+/* The kind of the log it came from. */
+uint8_t run_kind(const struct run *run);
+
 /* A client's output: runs in order.  Zero-initialised is empty and holds no
  * memory; one run is held inline. */
 struct outq {
@@ -62,6 +66,11 @@ int outq_iov(const struct outq *queue, struct iovec *iov, int max);
 
 /* n bytes were written; n <= bytes.  Memory of an emptied queue is given back. */
 void outq_consume(struct outq *queue, size_t n);
+
+/* Moves runs from the front of src to the end of dst while they are of the
+ * first one's kind.  Returns the bytes moved, or -1 without memory (a part may
+ * have moved). */
+long outq_move(struct outq *dst, struct outq *src);
 
 void outq_clear(struct outq *queue);
 

@@ -31,15 +31,16 @@ struct session;
 struct engine_options { /* strings are borrowed for the engine's life */
     const char *path;   /* begins and ends with '/' */
     const char *nsp;    /* begins with '/', at most 256 bytes */
-    uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms;
-    size_t max_payload; /* bytes of one message from a client */
-    int websocket, allow_eio3;
+    uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
+    size_t max_payload; /* bytes of one message (or one POST) from a client */
+    int polling, websocket, allow_eio3;
     struct http_limits http;
     size_t connections_max;
     size_t send_buffer; /* bytes */
     uint32_t send_timeout_ms;
     uint32_t slot, generation; /* of this process, for the sid */
-    char *const *origins;      /* who may upgrade from a browser; NULL-terminated */
+    char *const *origins;      /* who may come from a browser; NULL-terminated */
+    int credentials;           /* cors:credentials */
 };
 
 /* Why a connection or session ended; engine_close_name() for the log. */
@@ -78,12 +79,21 @@ struct engine_app {
     /* Everything is over; left() has come before where it was in or joining.
      * The session is freed after this returns. */
     void (*closed)(struct session *session, enum engine_close why, void *arg);
+    /* A connection is for a session of another process: the one in that slot.
+     * bytes is what has been read of it.  Returns 0 when fd (a copy of it) and
+     * bytes are on their way, 1 if that cannot be now, -1 if there is no such
+     * process.  NULL: there are no others. */
+    int (*handoff)(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 };
 
 /* options is copied; app and arg are borrowed.  NULL without memory. */
 struct engine *engine_new(struct event_base *base, const struct engine_options *options,
                           const struct engine_app *app, void *arg);
 void engine_free(struct engine **engine);
+
+/* Takes a connection that another process has handed over, with the bytes that
+ * it had read.  Returns 0, or -1 without memory (fd stays the caller's). */
+int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len);
 
 /* Accepts from a listening socket (non-blocking), which stays the caller's. */
 int engine_listen(struct engine *engine, int fd);
@@ -92,9 +102,9 @@ void engine_stop_listening(struct engine *engine);
 size_t engine_connections(const struct engine *engine);
 size_t engine_sessions(const struct engine *engine);
 
-/* Closes every session with WebSocket code 1001, spread over within_ms (evenly,
- * but at most 100 ms apart); connections that are still in their HTTP head at
- * once.  done is called from the loop when none is left; it may free the engine. */
+/* Closes every session with WebSocket code 1001 (polling: a close packet), spread
+ * over within_ms (evenly, but at most 100 ms apart), then what is left of HTTP.  done is called
+ * from the loop when none is left; it may free the engine. */
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
 
 /* --- one session --- */
@@ -132,7 +142,7 @@ struct engine_fan {
     uint64_t serial; /* of this fan-out: marks who has got it */
     uint8_t made;    /* bit per encoding */
     uint8_t failed;
-    struct run runs[4]; /* indexed by encoding */
+    struct run runs[8]; /* indexed by encoding */
 };
 void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slice json,
                       const struct slice *attachments, size_t nattachments, int is_volatile);

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "codec/body.h"
 #include "engine/chunk.h"
 #include "engine/engine.h"
 #include "engine/wheel.h"
@@ -13,53 +14,100 @@
 #include <stdint.h>
 
 #define INPUT_BYTES     65536 /* read from one socket at a time */
-#define HEAD_MS         10000 /* for a request head, from accept */
+#define HEAD_MS         10000 /* for a request's head, and for its body */
+#define IDLE_MS         60000 /* a connection is kept for its next request */
 #define LINGER_MS       1000  /* after the last byte we send, for the client to read it */
+#define FAREWELL_MS     10000 /* a polling session that is over waits for a GET to say so */
+#define HANDOFF_MS      1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE     256   /* clients written to before the loop gets its turn */
 #define ACCEPT_BATCH    16    /* connections accepted before the loop gets its turn */
 #define EMFILE_PAUSE_MS 100   /* no accepting after we ran out of descriptors */
 
 enum conn_state {
-    CONN_HTTP,      /* reading a request head */
+    CONN_HTTP,      /* between requests, or reading a request's head */
+    CONN_BODY,      /* reading a POST's body */
+    CONN_POLL,      /* a session's GET that waits for output */
+    CONN_HANDOFF,   /* a request for another worker's session that cannot be passed yet */
     CONN_WEBSOCKET, /* upgraded; has a session */
-    CONN_LINGER,    /* no session any more: output leaves, FIN, input is thrown away */
+    CONN_LINGER,    /* output leaves, FIN, input is thrown away */
     CONN_DEAD,      /* closed; freed on the next turn */
+};
+
+/* What a connection needs while it speaks HTTP. */
+struct exchange {
+    struct buf in; /* read, not used yet */
+    size_t scanned;
+    struct body body; /* of the request being answered, and what came of it */
+    struct buf data;
+    uint64_t session;  /* a POST's: the handle */
+    uint8_t version;   /* of the session */
+    uint8_t octets;    /* the body is application/octet-stream */
+    uint8_t keep;      /* the connection is kept after the answer */
+    uint8_t jsonp;     /* the answer is a script, for callback number callback */
+    uint8_t head_only; /* HEAD */
+    uint8_t pumping;   /* conn_pump is on the stack */
+    char callback[12];
+    char cors[320]; /* header lines of every answer to this request */
+    uint32_t handoff_slot;
+    uint64_t handoff_end_ms;
 };
 
 /* One TCP (or Unix) connection. */
 struct conn {
     struct event ev; /* read, and write too while blocked */
     struct engine *engine;
-    struct session *session;   /* CONN_WEBSOCKET only */
+    struct session *session;   /* CONN_WEBSOCKET, CONN_POLL */
     struct conn *next, **prev; /* in engine->conns, or engine->dead */
     struct conn *dirty_next;   /* in engine->dirty */
     struct wsin *wsin;         /* only while a frame or message is partly read */
-    struct buf *head;          /* only while a request head is partly read */
+    struct exchange *http;     /* NULL once upgraded */
     struct outq out;
-    struct wheel_entry timer; /* head, linger or send deadline */
-    uint64_t stall_since_ms;  /* blocked: nothing that waited then has waited longer */
-    uint32_t stall_bytes;     /* ... and this much of it is still waiting */
-    uint32_t exempt_bytes;    /* of the output: does not count against send_buffer */
-    uint32_t head_scanned;
-    uint8_t state;   /* enum conn_state */
-    uint8_t dirty;   /* in engine->dirty */
-    uint8_t blocked; /* the kernel took no more; waiting for writability */
+    struct wheel_entry timer;
+    uint64_t due_ms;         /* the state's deadline; 0: none */
+    uint64_t stall_since_ms; /* blocked: nothing that waited then has waited longer */
+    uint32_t stall_bytes;    /* ... and this much of it is still waiting */
+    uint32_t exempt_bytes;   /* of the output: does not count against send_buffer */
+    uint8_t state;           /* enum conn_state */
+    uint8_t dirty;           /* in engine->dirty */
+    uint8_t blocked;         /* the kernel took no more; waiting for writability */
     uint8_t fin_sent;
     uint8_t doomed; /* ends on the next flush, for doom_why */
     uint8_t doom_why;
+    uint8_t probing;        /* CONN_WEBSOCKET that wants to take over a polling session */
     uint16_t pings_blocked; /* pings that came while blocked */
 };
 
 enum nsp_state { NSP_NONE, NSP_JOINING, NSP_JOINED, NSP_LEFT };
 
-/* Bytes that a broadcast may be sent as. */
-enum encoding { ENC_WS4, ENC_WS3, ENC_WS4_BASE64, ENC_WS3_BASE64, ENCODINGS };
+/* Bytes that a broadcast may be sent as; also the kind of a run. */
+enum encoding {
+    ENC_WS4,
+    ENC_WS3,
+    ENC_WS4_BASE64,
+    ENC_WS3_BASE64,
+    ENC_POLL4,
+    ENC_POLL3_TEXT,
+    ENC_POLL3_BINARY, /* an EIO3 payload with binary in it, all of it in binary form */
+    ENCODINGS
+};
+
+/* What a session needs while its transport is polling. */
+struct polling {
+    struct outq out;
+    struct conn *get;          /* CONN_POLL, or NULL */
+    struct conn *post;         /* CONN_BODY, or NULL */
+    struct conn *probe;        /* the WebSocket that may take over, or NULL */
+    uint64_t probe_due_ms;     /* upgradeTimeout */
+    uint64_t waiting_since_ms; /* output without a GET; 0: there is none, or a GET */
+    uint8_t probed;            /* "2probe" has come: GETs are answered at once */
+};
 
 /* One Engine.IO session, with its Socket.IO state. */
 struct session {
     struct engine *engine;
-    struct conn *conn;
-    void *data; /* the application's */
+    struct conn *ws;         /* or NULL: polling */
+    struct polling *polling; /* or NULL: WebSocket */
+    void *data;              /* the application's; NULL when it has been told of the end */
     struct wheel_entry timer;
     uint64_t heartbeat_due_ms;
     uint64_t connect_due_ms; /* 0: has been in, or is */
@@ -69,11 +117,12 @@ struct session {
     uint16_t joins;          /* how often it was let in: part of the Socket.IO id */
     uint8_t random[16];      /* of the sid */
     uint8_t version;         /* enum eio_version */
-    uint8_t encoding;        /* enum encoding */
+    uint8_t base64;          /* the client takes no binary */
     uint8_t nsp;             /* enum nsp_state of the configured namespace */
     uint8_t root;            /* ... of "/", where that is another one */
     uint8_t ping_sent;       /* EIO4: waiting for the pong */
     uint8_t attachments;     /* inbound ones still to come */
+    uint8_t over;            /* ended; waits for a GET to tell the client */
 };
 
 struct slot {
@@ -98,7 +147,7 @@ struct engine {
     struct event flush_timer;  /* zero timeout: the rest of the dirty clients, the dead */
     struct event drain_timer;
     int accepting, stopped, draining;
-    struct log_every emfile_log, full_log;
+    struct log_every emfile_log, full_log, handoff_log;
 
     struct conn *conns, *dead;
     size_t nconns;
@@ -131,41 +180,96 @@ void engine_flush_later(struct engine *engine);
 void engine_conn_gone(struct engine *engine);
 
 /* --- conn.c --- */
-int conn_accept(struct engine *engine, int fd);
+struct conn *conn_accept(struct engine *engine, int fd);
 /* Queues a run.  Like every put it never ends the connection at once: where too
  * much waits, that happens on the loop's next turn, and -1 is returned. */
 int conn_push(struct conn *conn, const struct run *run);
 /* Ends it on the loop's next turn, not now: who pushes may be walking over a
  * room, and the end of a session changes that.  Returns -1. */
 int conn_doom(struct conn *conn, enum engine_close why);
+/* Has conn_flush called in this turn or the next. */
+void conn_dirty(struct conn *conn);
 /* Queues bytes of this connection only. */
 int conn_put(struct conn *conn, const void *bytes, size_t len);
 /* Queues one WebSocket frame. */
 int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t len);
 /* Writes what the kernel takes. */
 void conn_flush(struct conn *conn);
-/* No session any more: sends what is queued, then FIN, then waits at most
- * LINGER_MS for the other side's. */
+/* Sends what is queued, then FIN, then waits at most LINGER_MS for the other
+ * side's.  It has no session any more. */
 void conn_linger(struct conn *conn);
 /* Ends it now; its session is told why.  abort != 0: reset, so that the kernel
  * drops its share too. */
 void conn_kill(struct conn *conn, enum engine_close why, int abort);
-/* WebSocket: close frame with code (WS_CLOSE_NONE: without), then linger; the
+/* WebSocket: close frame with code (WS_CLOSE_NONE: without), then linger; its
  * session is told why. */
 void conn_close(struct conn *conn, int code, enum engine_close why);
 /* The same where the close frame has been queued already. */
 void conn_finish(struct conn *conn, enum engine_close why);
 /* Counts a ping.  -1: too many came while the client does not read its pongs. */
 int conn_ping(struct conn *conn);
+/* The state's deadline, in so many milliseconds from now; 0: none. */
+void conn_deadline(struct conn *conn, uint32_t in_ms);
+/* Uses what has been read of HTTP: heads, bodies, and the next request. */
+void conn_pump(struct conn *conn);
 void conn_free(struct conn *conn);
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 
 /* --- request.c --- */
-/* Answers a complete request head; rest is what came after it. */
-void request_serve(struct conn *conn, const struct http_request *req, const uint8_t *rest,
-                   size_t len);
-/* Refuses with a status and a plain body (the reason phrase), then lingers. */
+/* Answers a complete request head, or begins to; all of http->in begins with it. */
+void request_serve(struct conn *conn, const struct http_request *req, size_t head_len);
+/* One that is complete; its answer's head takes the shape that http says.  body
+ * may be empty. */
+void request_answer(struct conn *conn, int status, const char *type, struct slice body);
+/* Queues the head of an answer whose body, of len bytes, the caller queues.
+ * extra: more header lines.  Returns 0 or -1. */
+int request_answer_head(struct conn *conn, int status, const char *type, const char *extra,
+                        size_t len);
+/* After an answer: on to the next request, or the end. */
+void request_done(struct conn *conn);
+/* Refuses with a status and its reason phrase; the connection ends. */
 void request_refuse(struct conn *conn, int status);
+/* Engine.IO's error as JSON. */
+void request_error(struct conn *conn, enum eio_error error);
+/* Tries again to pass the connection on. */
+void request_handoff(struct conn *conn);
+
+/* --- cors.c --- */
+/* 1 if the request's Origin may use this server; absent ones may. */
+int cors_allowed(const struct engine *engine, const struct http_request *req);
+/* Header lines for the answer to req, at most cap bytes with the terminator. */
+void cors_headers(const struct engine *engine, const struct http_request *req, char *dst,
+                  size_t cap);
+/* Answers a preflight request. */
+void cors_preflight(struct conn *conn, const struct http_request *req);
+
+/* --- polling.c --- */
+/* A GET or POST of a session (or, without one, a handshake). */
+void polling_get(struct conn *conn, struct session *session);
+void polling_post(struct conn *conn, struct session *session, const struct http_request *req);
+/* A POST's body is complete. */
+void polling_posted(struct conn *conn);
+/* Queues a text packet, or a run of the session's encoding. */
+int polling_put(struct session *session, const void *text, size_t len);
+int polling_push(struct session *session, const struct run *run);
+/* Answers the waiting GET with what there is; called by conn_flush. */
+void polling_flush(struct conn *conn);
+/* conn, one of the session's, has gone. */
+void polling_conn_gone(struct session *session, struct conn *conn);
+void polling_close(struct session *session, enum engine_close why);
+/* Polling's deadlines: the earliest, or 0; and what is due now.  Returns -1 if
+ * the session is over. */
+uint64_t polling_due(const struct session *session);
+int polling_timeout(struct session *session, uint64_t now_ms);
+void polling_free(struct session *session);
+
+/* --- upgrade.c --- */
+/* A WebSocket has come for a polling session. */
+void upgrade_begin(struct conn *conn, struct session *session);
+/* What it says before it has taken over. */
+void upgrade_input(struct conn *conn, int binary, struct slice payload);
+/* The attempt is over; the session polls on. */
+void upgrade_abandon(struct session *session);
 
 /* --- wsin.c --- */
 /* Bytes from an upgraded connection. */
@@ -173,18 +277,37 @@ void wsin_feed(struct conn *conn, const uint8_t *bytes, size_t len);
 void wsin_free(struct wsin **wsin);
 
 /* --- session.c --- */
-struct session *session_new(struct conn *conn, enum eio_version version, int base64);
-/* Tells the application and frees; the connection has let go of it. */
+/* ws: NULL for polling. */
+struct session *session_new(struct engine *engine, struct conn *ws, enum eio_version version,
+                            int base64);
+/* By the sid of a request's query; those that are over are found too. */
+struct session *session_by_sid(struct engine *engine, struct slice sid);
+/* Where a well-formed sid lives.  Returns 0, or -1 if it is none. */
+int session_sid_home(struct slice sid, uint32_t *slot, uint32_t *generation);
+/* Tells the application of the end, once. */
+void session_leave(struct session *session, enum engine_close why);
+/* The same, and frees; nothing refers to it any more. */
 void session_end(struct session *session, enum engine_close why);
+/* Closes whatever its transport is; code is WebSocket's. */
+void session_close(struct session *session, int code, enum engine_close why);
 void session_start(struct session *session, const struct http_request *req,
                    const struct sockaddr *peer);
-/* One WebSocket message from the client. */
+/* One packet from the client, as it came over WebSocket, or decoded. */
 void session_input(struct session *session, int binary, struct slice payload);
+void session_packet(struct session *session, const struct eio_packet *packet);
 void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 void session_rearm(struct session *session);
 size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1]);
-/* Sends scratch (a whole Engine.IO packet) as a text frame. */
+/* Sends a whole Engine.IO packet as text; scratch is the engine's. */
+int session_put(struct session *session, const void *text, size_t len);
 int session_put_scratch(struct session *session);
+/* Queues a run that fan.c made for it. */
+int session_push(struct session *session, const struct run *run);
+enum encoding session_encoding(const struct session *session, int binary);
+
+/* --- fan.c --- */
+/* An attachment for a client that takes no binary; out is reset first. */
+void fan_put_base64(struct buf *out, enum eio_version version, struct slice bytes);
 
 /* --- packet.c --- */
 void packet_started(struct session *session);

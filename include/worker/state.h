@@ -55,6 +55,8 @@ struct worker {
     struct engine *engine;
     struct link *link;          /* to the master */
     struct event *leave_timer;  /* when it is over, drained or not */
+    struct event *handoff_event; /* connections that siblings hand over */
+    uint8_t *handoff_in;         /* ... with what they had read of them */
     struct event *resume_timer; /* reading again from the link, after a turn for others */
     uint64_t leave_at_ms;       /* 0: not leaving */
     uint64_t turn_ms;           /* when this turn's first broadcast came; 0: none has */
@@ -77,6 +79,9 @@ struct worker {
 
 /* Sends out to the master.  When that fails the worker leaves. */
 void worker_send(struct worker *worker);
+
+/* engine_app.handoff: to the worker in that slot. */
+int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 
 /* --- client.c --- */
 

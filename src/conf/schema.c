@@ -70,11 +70,10 @@ const struct key conf_keys[] = {
     INT("socket.io:pingInterval", 10, MS_MAX, "25000", 0, AT(FIELD_U32, ping_interval_ms)),
     INT("socket.io:pingTimeout", 10, MS_MAX, "20000", 0, AT(FIELD_U32, ping_timeout_ms)),
     INT("socket.io:connectTimeout", 10, MS_MAX, "45000", 0, AT(FIELD_U32, connect_timeout_ms)),
-    INT("socket.io:upgradeTimeout", 10, MS_MAX, "10000", KEY_UNUSED,
-        AT(FIELD_U32, upgrade_timeout_ms)),
+    INT("socket.io:upgradeTimeout", 10, MS_MAX, "10000", 0, AT(FIELD_U32, upgrade_timeout_ms)),
     INT("socket.io:maxHttpBufferSize", 100, 256 << 20, "1000000", 0,
         AT(FIELD_SIZE, max_http_buffer)),
-    LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_UNUSED | KEY_FILLED,
+    LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_FILLED,
          .words = "polling|websocket"),
     BOOL("socket.io:allowEIO3", "true", 0, AT(FIELD_INT, allow_eio3)),
     TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_UNUSED | KEY_FILE,
@@ -92,7 +91,7 @@ const struct key conf_keys[] = {
 
     SECTION("cors"),
     LIST("cors:origins", 1024, "[\"*\"]", KEY_ANY),
-    BOOL("cors:credentials", "false", KEY_UNUSED, AT(FIELD_INT, cors_credentials)),
+    BOOL("cors:credentials", "false", 0, AT(FIELD_INT, cors_credentials)),
 
     SECTION("limits"),
     INT("limits:connections", 1, CONF_CONNECTIONS_MAX, NULL, 0, AT(FIELD_SIZE, connections_max)),

@@ -6,6 +6,7 @@
 struct chunk {
     uint32_t refs;
     uint32_t used, cap; /* bytes */
+    uint8_t kind;
     uint8_t bytes[];
 };
 
@@ -32,6 +33,11 @@ void run_ref(const struct run *run)
     run->chunk->refs++;
 }
 
+uint8_t run_kind(const struct run *run)
+{
+    return run->chunk->kind;
+}
+
 void run_unref(struct run *run)
 {
     if (run->chunk != NULL)
@@ -54,6 +60,7 @@ uint8_t *chunklog_reserve(struct chunklog *log, size_t n, struct run *run)
         if (tail != NULL)
             chunk_unref(tail);
         log->tail = tail = fresh;
+        fresh->kind = log->kind;
     }
     *run = (struct run){tail, tail->used, (uint32_t)n};
     tail->used += (uint32_t)n;
@@ -177,6 +184,21 @@ void outq_consume(struct outq *queue, size_t n)
         queue->more = NULL;
         queue->more_head = queue->more_cap = 0;
     }
+}
+
+long outq_move(struct outq *dst, struct outq *src)
+{
+    uint8_t kind = src->bytes > 0 ? run_kind(&src->first) : 0;
+    long moved = 0;
+
+    while (src->bytes > 0 && run_kind(&src->first) == kind) {
+        uint32_t len = src->first.len;
+        if (outq_push(dst, &src->first) < 0)
+            return -1;
+        outq_consume(src, len);
+        moved += len;
+    }
+    return moved;
 }
 
 void outq_clear(struct outq *queue)

@@ -32,7 +32,7 @@ static void conn_unlink(struct conn *conn)
         conn->next->prev = conn->prev;
 }
 
-static void conn_dirty(struct conn *conn)
+void conn_dirty(struct conn *conn)
 {
     struct engine *engine = conn->engine;
 
@@ -45,43 +45,76 @@ static void conn_dirty(struct conn *conn)
     engine_flush_later(engine);
 }
 
+/* --- deadlines --- */
+
+/* The state's own, or that of output that the kernel does not take. */
+static void conn_rearm(struct conn *conn)
+{
+    const struct engine *engine = conn->engine;
+    uint64_t due_ms = conn->due_ms;
+
+    if (conn->blocked && conn->state != CONN_LINGER) {
+        uint64_t stall_ms = conn->stall_since_ms + engine->options.send_timeout_ms;
+        if (due_ms == 0 || stall_ms < due_ms)
+            due_ms = stall_ms;
+    }
+    if (due_ms == 0)
+        wheel_unset(engine->conn_wheel, &conn->timer);
+    else
+        wheel_set(engine->conn_wheel, &conn->timer, due_ms);
+}
+
+void conn_deadline(struct conn *conn, uint32_t in_ms)
+{
+    conn->due_ms = in_ms == 0 ? 0 : clock_ms() + in_ms;
+    conn_rearm(conn);
+}
+
 /* --- life --- */
 
-int conn_accept(struct engine *engine, int fd)
+struct conn *conn_accept(struct engine *engine, int fd)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
 
     if (conn == NULL)
-        return -1;
+        return NULL;
     conn->engine = engine;
     conn->state = CONN_HTTP;
     event_assign(&conn->ev, engine->base, fd, EV_READ | EV_PERSIST, on_ready, conn);
     if (event_add(&conn->ev, NULL) < 0) {
         free(conn);
-        return -1;
+        return NULL;
     }
     conn_link(&engine->conns, conn);
     engine->nconns++;
-    wheel_set(engine->conn_wheel, &conn->timer, clock_ms() + HEAD_MS);
-    return 0;
+    conn_deadline(conn, HEAD_MS);
+    return conn;
 }
 
-static void conn_free_head(struct conn *conn)
+static void exchange_free(struct exchange **httpp)
 {
-    if (conn->head != NULL)
-        buf_free(conn->head);
-    free(conn->head);
-    conn->head = NULL;
+    struct exchange *http = *httpp;
+
+    if (http == NULL)
+        return;
+    buf_free(&http->in);
+    buf_free(&http->data);
+    free(http);
+    *httpp = NULL;
 }
 
-/* The session's end is told exactly once, whatever ended it. */
+/* A WebSocket's end is its session's; a polling session may outlive this. */
 static void conn_drop_session(struct conn *conn, enum engine_close why)
 {
     struct session *session = conn->session;
 
     conn->session = NULL;
-    if (session != NULL)
+    if (session == NULL)
+        return;
+    if (session->ws == conn)
         session_end(session, why);
+    else
+        polling_conn_gone(session, conn);
 }
 
 void conn_kill(struct conn *conn, enum engine_close why, int abort)
@@ -102,7 +135,6 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     close(fd);
     wheel_unset(engine->conn_wheel, &conn->timer);
     outq_clear(&conn->out);
-    conn_free_head(conn);
     conn_unlink(conn);
     conn_link(&engine->dead, conn);
     engine->nconns--;
@@ -115,6 +147,7 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
 void conn_free(struct conn *conn)
 {
     wsin_free(&conn->wsin);
+    exchange_free(&conn->http);
     free(conn);
 }
 
@@ -132,18 +165,14 @@ static void conn_wait(struct conn *conn, short what)
 
 static void conn_set_blocked(struct conn *conn)
 {
-    uint64_t now = clock_ms();
-
     if (conn->blocked)
         return;
     conn->blocked = 1;
     conn->pings_blocked = 0;
-    conn->stall_since_ms = now;
+    conn->stall_since_ms = clock_ms();
     conn->stall_bytes = conn->out.bytes;
     conn_wait(conn, EV_READ | EV_WRITE);
-    if (conn->state == CONN_WEBSOCKET)
-        wheel_set(conn->engine->conn_wheel, &conn->timer,
-                  now + conn->engine->options.send_timeout_ms);
+    conn_rearm(conn);
 }
 
 static void conn_set_flowing(struct conn *conn)
@@ -152,8 +181,7 @@ static void conn_set_flowing(struct conn *conn)
         return;
     conn->blocked = 0;
     conn_wait(conn, EV_READ);
-    if (conn->state == CONN_WEBSOCKET)
-        wheel_unset(conn->engine->conn_wheel, &conn->timer);
+    conn_rearm(conn);
 }
 
 /* n bytes have left: what waits now may have begun to wait later. */
@@ -176,6 +204,8 @@ static void conn_sent_all(struct conn *conn)
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;
         shutdown(event_get_fd(&conn->ev), SHUT_WR);
+    } else if (conn->state == CONN_HANDOFF) {
+        request_handoff(conn);
     }
 }
 
@@ -206,9 +236,13 @@ static int conn_write(struct conn *conn)
 
 void conn_flush(struct conn *conn)
 {
-    if (conn->doomed)
+    if (conn->doomed) {
         conn_kill(conn, (enum engine_close)conn->doom_why, 1);
-    else if (conn_write(conn) < 0)
+        return;
+    }
+    if (conn->state == CONN_POLL)
+        polling_flush(conn);
+    if (conn->state != CONN_DEAD && conn_write(conn) < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
 }
 
@@ -289,7 +323,7 @@ void conn_linger(struct conn *conn)
     if (conn->state == CONN_DEAD)
         return;
     conn->state = CONN_LINGER;
-    wheel_set(conn->engine->conn_wheel, &conn->timer, clock_ms() + LINGER_MS);
+    conn_deadline(conn, LINGER_MS);
     if (conn->out.bytes == 0)
         conn_sent_all(conn);
 }
@@ -311,67 +345,128 @@ void conn_close(struct conn *conn, int code, enum engine_close why)
     conn_finish(conn, why);
 }
 
+static int conn_has_request(const struct conn *conn)
+{
+    return conn->http != NULL && conn->http->in.len > 0;
+}
+
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 {
     struct conn *conn = (struct conn *)(void *)((char *)entry - offsetof(struct conn, timer));
-    struct engine *engine = arg;
-    uint64_t due_ms;
+    const struct engine *engine = arg;
 
-    if (conn->state == CONN_HTTP && conn->head != NULL) {
-        request_refuse(conn, 408);
-        return;
-    }
-    if (conn->state == CONN_WEBSOCKET && conn->blocked) {
-        due_ms = conn->stall_since_ms + engine->options.send_timeout_ms;
-        if (due_ms > now_ms) {
-            wheel_set(engine->conn_wheel, entry, due_ms);
-            return;
-        }
+    if (conn->blocked && conn->state != CONN_LINGER &&
+        conn->stall_since_ms + engine->options.send_timeout_ms <= now_ms) {
         conn_kill(conn, CLOSE_SEND_TIMEOUT, 1);
-        return;
+    } else if (conn->due_ms == 0 || conn->due_ms > now_ms) {
+        conn_rearm(conn);
+    } else if (conn->state == CONN_HANDOFF) {
+        request_handoff(conn);
+    } else if (conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn_has_request(conn))) {
+        request_refuse(conn, 408);
+    } else {
+        conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
     }
-    conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
 }
 
 /* --- input --- */
 
-/* Parses what there is of a head: straight from the read buffer, or joined to
- * what came before. */
-static void conn_head(struct conn *conn, const uint8_t *bytes, size_t len)
+/* Returns the bytes used, 0 if there are too few, -1 if nothing more is to be
+ * read as HTTP. */
+static long pump_head(struct conn *conn)
 {
     static struct http_request req; /* 8 KB; one process, one thread, no reentry */
-    size_t scanned = conn->head_scanned;
-    long used;
+    struct exchange *http = conn->http;
+    const struct buf *in = &http->in;
+    long used = http_parse(&req, (const char *)in->data, in->len, &conn->engine->options.http,
+                           &http->scanned);
 
-    if (conn->head != NULL) {
-        if (buf_put(conn->head, bytes, len) < 0) {
-            conn_kill(conn, CLOSE_NO_MEMORY, 1);
-            return;
-        }
-        bytes = conn->head->data;
-        len = conn->head->len;
-    }
-    used = http_parse(&req, (const char *)bytes, len, &conn->engine->options.http, &scanned);
-    conn->head_scanned = (uint32_t)scanned;
     if (used < 0) {
         request_refuse(conn, (int)-used);
-    } else if (used > 0) {
-        request_serve(conn, &req, bytes + used, len - (size_t)used);
-    } else if (conn->head == NULL) {
-        conn->head = calloc(1, sizeof(*conn->head));
-        if (conn->head == NULL || buf_put(conn->head, bytes, len) < 0)
-            conn_kill(conn, CLOSE_NO_MEMORY, 1);
+        return -1;
+    }
+    if (used == 0)
+        return 0;
+    http->scanned = 0;
+    request_serve(conn, &req, (size_t)used);
+    return used;
+}
+
+static long pump_body(struct conn *conn)
+{
+    struct exchange *http = conn->http;
+    long used = body_feed(&http->body, http->in.data, http->in.len, &http->data);
+
+    if (used < 0) {
+        request_refuse(conn, (int)-used);
+        return -1;
+    }
+    return used;
+}
+
+static int pump_step(struct conn *conn)
+{
+    struct exchange *http = conn->http;
+    long used = conn->state == CONN_HTTP ? pump_head(conn) : pump_body(conn);
+
+    if (used < 0 || conn->state == CONN_DEAD || conn->http == NULL)
+        return -1;
+    if (conn->state == CONN_LINGER || conn->state == CONN_HANDOFF)
+        return -1;
+    buf_consume(&http->in, (size_t)used);
+    if (conn->state == CONN_BODY && http->body.done) {
+        polling_posted(conn);
+        return conn->state == CONN_HTTP ? 0 : -1;
+    }
+    return used > 0 ? 0 : -1;
+}
+
+void conn_pump(struct conn *conn)
+{
+    struct exchange *http = conn->http;
+
+    if (http == NULL || http->pumping)
+        return;
+    http->pumping = 1;
+    while (conn->http != NULL && (conn->state == CONN_HTTP || conn->state == CONN_BODY) &&
+           http->in.len > 0)
+        if (pump_step(conn) < 0)
+            break;
+    if (conn->http == NULL)
+        return;
+    http->pumping = 0;
+    if (conn->state == CONN_HTTP && http->in.len == 0)
+        exchange_free(&conn->http);
+}
+
+static void conn_http_read(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+    const struct engine_options *options = &conn->engine->options;
+
+    if (conn->http == NULL && (conn->http = calloc(1, sizeof(*conn->http))) == NULL) {
+        conn_kill(conn, CLOSE_NO_MEMORY, 1);
         return;
     }
-    if (used != 0)
-        conn_free_head(conn);
+    if (conn->state == CONN_HTTP && conn->http->in.len == 0)
+        conn_deadline(conn, HEAD_MS);
+    /* While a GET waits or a handoff is due, what comes is kept, within bounds. */
+    if (conn->http->in.len + len > options->http.head_bytes + 2 * INPUT_BYTES ||
+        buf_put(&conn->http->in, bytes, len) < 0) {
+        conn_kill(conn, CLOSE_PROTOCOL, 1);
+        return;
+    }
+    conn_pump(conn);
 }
 
 /* The client sends nothing more, which does not say that it reads nothing more:
- * an answer on its way (a request refused, a close frame) leaves first. */
+ * an answer on its way (to a request, or a close frame) leaves first. */
 static void conn_eof(struct conn *conn)
 {
-    if (conn->state == CONN_LINGER && conn_write(conn) == 0 && conn->out.bytes > 0) {
+    int answered = conn->state == CONN_LINGER || (conn->state == CONN_HTTP && conn->out.bytes > 0);
+
+    if (answered && conn_write(conn) == 0 && conn->out.bytes > 0) {
+        if (conn->state == CONN_HTTP)
+            conn_linger(conn);
         conn_wait(conn, EV_WRITE); /* reading would find the end again and again */
         return;
     }
@@ -389,10 +484,10 @@ static void conn_read(struct conn *conn)
         conn_eof(conn);
     else if (n < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
-    else if (conn->state == CONN_HTTP)
-        conn_head(conn, input, (size_t)n);
     else if (conn->state == CONN_WEBSOCKET)
         wsin_feed(conn, input, (size_t)n);
+    else if (conn->state != CONN_LINGER)
+        conn_http_read(conn, input, (size_t)n);
     /* CONN_LINGER: it is read so that closing does not reset what we sent. */
 }
 

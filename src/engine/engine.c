@@ -60,6 +60,8 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
     evtimer_assign(&engine->flush_timer, base, on_flush, engine);
     evtimer_assign(&engine->resume_timer, base, on_resume, engine);
     evtimer_assign(&engine->drain_timer, base, on_drain, engine);
+    for (int i = 0; i < ENCODINGS; i++)
+        engine->logs[i].kind = (uint8_t)i;
     engine->input = malloc(INPUT_BYTES);
     engine->conn_wheel = wheel_new(base, conn_timeout, engine);
     engine->session_wheel = wheel_new(base, session_timeout, engine);
@@ -89,6 +91,9 @@ void engine_free(struct engine **enginep)
     engine_stop_listening(engine);
     while (engine->conns != NULL)
         conn_kill(engine->conns, CLOSE_SHUTDOWN, 0);
+    for (uint32_t i = 0; i < engine->nslots; i++)
+        if (engine->slots[i].session != NULL)
+            session_end(engine->slots[i].session, CLOSE_SHUTDOWN);
     engine_free_dead(engine);
     event_del(&engine->flush_timer);
     event_del(&engine->resume_timer);
@@ -184,7 +189,7 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
             engine_accept_failed(engine, errno);
             return;
         }
-        if (conn_accept(engine, fd) < 0) {
+        if (conn_accept(engine, fd) == NULL) {
             close(fd);
             engine_accept_failed(engine, ENOMEM);
             return;
@@ -196,6 +201,21 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
             return;
         }
     }
+}
+
+int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len)
+{
+    struct conn *conn = conn_accept(engine, fd);
+
+    if (conn == NULL)
+        return -1;
+    if ((conn->http = calloc(1, sizeof(*conn->http))) == NULL ||
+        buf_put(&conn->http->in, bytes, len) < 0) {
+        conn_kill(conn, CLOSE_NO_MEMORY, 0);
+        return 0;
+    }
+    conn_pump(conn);
+    return 0;
 }
 
 int engine_listen(struct engine *engine, int fd)
@@ -280,6 +300,19 @@ void engine_conn_gone(struct engine *engine)
     }
 }
 
+/* What is between two requests, or in one that is not answered: no session has
+ * use for it any more. */
+static void kill_http(struct engine *engine)
+{
+    struct conn *conn = engine->conns, *next;
+
+    for (; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->state != CONN_WEBSOCKET && conn->state != CONN_LINGER && conn->out.bytes == 0)
+            conn_kill(conn, CLOSE_SHUTDOWN, 0);
+    }
+}
+
 /* Closes the next session, or the next few where there is less than a step for
  * each, and sets the timer for those after. */
 static void on_drain(evutil_socket_t fd, short what, void *arg)
@@ -299,11 +332,13 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     }
     while (due > 0 && engine->drain_index < engine->nslots) {
         struct session *session = engine->slots[engine->drain_index++].session;
-        if (session != NULL) {
-            conn_close(session->conn, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
+        if (session != NULL && !session->over) {
+            session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
             due--;
         }
     }
+    if (engine->nsessions == 0 || now >= engine->drain_end_ms)
+        kill_http(engine);
     if (engine->nconns == 0) {
         engine->draining = 0;
         engine->drain_done(engine->drain_arg);
@@ -315,7 +350,6 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
 
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
-    struct conn *conn = engine->conns, *next;
     static const struct timeval now = {0, 0};
 
     engine_stop_listening(engine);
@@ -326,11 +360,6 @@ void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *
     /* The last to be told still has its second to answer. */
     engine->drain_end_ms =
         clock_ms() + (within_ms > 2 * LINGER_MS ? within_ms - LINGER_MS : within_ms / 2);
-    for (; conn != NULL; conn = next) {
-        next = conn->next;
-        if (conn->state == CONN_HTTP)
-            conn_kill(conn, CLOSE_SHUTDOWN, 0);
-    }
     event_add(&engine->drain_timer, &now);
 }
 
@@ -341,6 +370,8 @@ struct session *session_find(struct engine *engine, uint64_t handle)
     uint32_t index = (uint32_t)handle, serial = (uint32_t)(handle >> 32);
 
     if (index >= engine->nslots || engine->slots[index].serial != serial)
+        return NULL;
+    if (engine->slots[index].session == NULL || engine->slots[index].session->over)
         return NULL;
     return engine->slots[index].session;
 }

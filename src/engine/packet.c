@@ -12,7 +12,7 @@ static int is_ours(const struct session *session, struct slice nsp)
 
 static void fault(struct session *session)
 {
-    conn_close(session->conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+    session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
 }
 
 /* --- joining --- */
@@ -116,10 +116,8 @@ void session_refuse(struct session *session, const char *message, const char *co
 
 void session_disconnect(struct session *session, enum engine_close why)
 {
-    struct conn *conn = session->conn;
-
     put_disconnect(session);
-    conn_close(conn, WS_CLOSE_NONE, why); /* does nothing if the put has killed it */
+    session_close(session, WS_CLOSE_NONE, why);
 }
 
 static void on_disconnect(struct session *session, const struct sio_packet *packet)

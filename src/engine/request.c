@@ -1,136 +1,339 @@
-/* request - answers to HTTP requests: the upgrade to WebSocket, or an error in
- * the words that Engine.IO uses (engine.io, lib/server.ts, verify and abort). */
-#include "codec/origin.h"
+/* request - what an HTTP request gets: a handshake, a session's GET or POST, an
+ * upgrade, another worker, or an error in the words that Engine.IO uses
+ * (engine.io, lib/server.ts, verify and abort). */
+#include "base/clock.h"
 #include "codec/ws.h"
 #include "engine/state.h"
 
 #include <event2/event.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 
-/* Queues a whole answer; the connection is closed after it. */
-static void answer(struct conn *conn, int status, const char *extra, const char *type,
-                   const char *body, int head_only)
-{
-    char bytes[1024];
-    int n = snprintf(bytes, sizeof(bytes),
-                     "HTTP/1.1 %d %s\r\n%sContent-Type: %s\r\nContent-Length: %zu\r\n"
-                     "Connection: close\r\n\r\n%s",
-                     status, http_reason(status), extra, type, strlen(body), head_only ? "" : body);
+#define HANDOFF_RETRY_MS 20
 
-    if (conn_put(conn, bytes, (size_t)n) == 0)
+/* --- answers --- */
+
+int request_answer_head(struct conn *conn, int status, const char *type, const char *extra,
+                        size_t len)
+{
+    const struct exchange *http = conn->http;
+    char head[1024];
+    int n = snprintf(
+        head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%sContent-Length: %zu\r\n%s\r\n", status,
+        http_reason(status), extra, http->cors, type ? "Content-Type: " : "", type ? type : "",
+        type ? "\r\n" : "", len, http->keep ? "" : "Connection: close\r\n");
+
+    return conn_put(conn, head, (size_t)n);
+}
+
+void request_done(struct conn *conn)
+{
+    if (conn->state == CONN_DEAD)
+        return;
+    if (!conn->http->keep) {
         conn_linger(conn);
+        return;
+    }
+    conn->state = CONN_HTTP;
+    conn_deadline(conn, conn->http->in.len > 0 ? HEAD_MS : IDLE_MS);
+}
+
+void request_answer(struct conn *conn, int status, const char *type, struct slice body)
+{
+    if (request_answer_head(conn, status, type, "", body.len) == 0 && !conn->http->head_only &&
+        body.len > 0)
+        conn_put(conn, body.ptr, body.len);
+    request_done(conn);
 }
 
 void request_refuse(struct conn *conn, int status)
 {
-    answer(conn, status, "", "text/plain", http_reason(status), 0);
-}
-
-/* An upgrade is refused with the bare message, any other request with JSON. */
-static void refuse(struct conn *conn, const struct http_request *req, int upgrade,
-                   enum eio_error error)
-{
-    char body[128];
-    int status = error == EIO_FORBIDDEN && !upgrade ? 403 : 400;
-
-    if (upgrade) {
-        answer(conn, status, "", "text/html", eio_error_message(error), 0);
+    if (conn->http == NULL && (conn->http = calloc(1, sizeof(*conn->http))) == NULL) {
+        conn_kill(conn, CLOSE_NO_MEMORY, 1);
         return;
     }
+    conn->http->keep = 0;
+    request_answer(conn, status, "text/plain", slice_str(http_reason(status)));
+}
+
+void request_error(struct conn *conn, enum eio_error error)
+{
+    char body[128];
+
     snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error,
              eio_error_message(error));
-    answer(conn, status, "", "application/json", body, slice_eq(req->method, SLICE("HEAD")));
+    request_answer(conn, error == EIO_FORBIDDEN ? 403 : 400, "application/json", slice_str(body));
 }
 
-/* Browsers always send Origin with an upgrade and do not ask first (CORS does
- * not cover WebSocket), so the server has to look.  Others send none. */
-static int origin_allowed(const struct engine *engine, const struct http_request *req)
+/* An upgrade is refused with the bare message, and before it has happened. */
+static void refuse_upgrade(struct conn *conn, enum eio_error error)
 {
-    return engine->options.origins == NULL ||
-           origin_judge(req, engine->options.origins) != ORIGIN_FOREIGN;
+    conn->http->keep = 0;
+    request_answer(conn, 400, "text/html", slice_str(eio_error_message(error)));
 }
 
-static int base64_wanted(const struct http_request *req)
+static void refuse_version(struct conn *conn)
 {
-    struct slice b64;
-
-    return http_query(req->query, "b64", &b64) && b64.len > 0;
+    conn->http->keep = 0;
+    if (request_answer_head(conn, 426, "text/plain",
+                            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", 0) == 0)
+        request_done(conn);
 }
 
-/* Checks in Engine.IO's order.  Returns the version to speak, or -1 with *error. */
-static int verify(const struct engine *engine, const struct http_request *req,
-                  enum ws_upgrade upgrade, enum eio_error *error)
-{
-    struct slice transport, sid, eio;
+/* --- another worker's --- */
 
-    *error = EIO_UNKNOWN_TRANSPORT;
-    if (!engine->options.websocket || !http_query(req->query, "transport", &transport) ||
-        !slice_eq(transport, SLICE("websocket")))
-        return -1;
-    *error = EIO_UNKNOWN_SID;
-    if (http_query(req->query, "sid", &sid) && sid.len > 0)
-        return -1; /* only a polling session could be upgraded */
-    *error = EIO_BAD_HANDSHAKE_METHOD;
-    if (!slice_eq(req->method, SLICE("GET")))
-        return -1;
-    *error = EIO_BAD_REQUEST;
-    if (upgrade != WS_UPGRADE_YES)
-        return -1;
-    *error = EIO_FORBIDDEN;
-    if (!origin_allowed(engine, req))
-        return -1;
-    *error = EIO_UNSUPPORTED_VERSION;
+/* Answers 503 once the time is over. */
+void request_handoff(struct conn *conn)
+{
+    struct engine *engine = conn->engine;
+    struct exchange *http = conn->http;
+    int result = 1;
+
+    /* What is still to leave of earlier answers has to leave first. */
+    if (conn->out.bytes == 0)
+        result = engine->app->handoff(http->handoff_slot, event_get_fd(&conn->ev), http->in.data,
+                                      http->in.len, engine->arg);
+    if (result == 0) {
+        conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
+    } else if (result < 0) {
+        conn->state = CONN_HTTP;
+        http->keep = 0;
+        request_error(conn, EIO_UNKNOWN_SID);
+    } else if (clock_ms() >= http->handoff_end_ms) {
+        conn->state = CONN_HTTP;
+        if (log_due(&engine->handoff_log, 60000) > 0)
+            log_warnx("handoff to worker %u failed: it takes no more", http->handoff_slot + 1);
+        request_refuse(conn, 503);
+    } else {
+        conn_deadline(conn, HANDOFF_RETRY_MS);
+    }
+}
+
+/* Returns 1 if the session lives in another process, which then gets it. */
+static int is_elsewhere(struct conn *conn, struct slice sid)
+{
+    const struct engine *engine = conn->engine;
+    struct exchange *http = conn->http;
+    uint32_t slot, generation;
+
+    if (engine->app->handoff == NULL || session_sid_home(sid, &slot, &generation) < 0 ||
+        slot == engine->options.slot)
+        return 0;
+    conn->state = CONN_HANDOFF;
+    http->handoff_slot = slot;
+    http->handoff_end_ms = clock_ms() + HANDOFF_MS;
+    request_handoff(conn);
+    return 1;
+}
+
+/* --- what is asked --- */
+
+struct target {
+    const struct http_request *req;
+    size_t head_len;
+    enum ws_upgrade upgrade;
+    char accept[WS_ACCEPT_LEN + 1];
+    int websocket; /* the transport that is asked for */
+    struct session *session;
+};
+
+static int has(const struct http_request *req, const char *name)
+{
+    struct slice value;
+
+    return http_query(req->query, name, &value) && value.len > 0;
+}
+
+/* Returns EIO3, EIO4, or 0 for what is not served. */
+static int version_of(const struct engine *engine, const struct http_request *req)
+{
+    struct slice eio;
+
     if (!http_query(req->query, "EIO", &eio) || eio.len != 1)
-        return -1;
+        return 0;
     if (eio.ptr[0] == '4')
         return EIO4;
-    return eio.ptr[0] == '3' && engine->options.allow_eio3 ? EIO3 : -1;
+    return eio.ptr[0] == '3' && engine->options.allow_eio3 ? EIO3 : 0;
 }
 
-static void upgrade_now(struct conn *conn, const struct http_request *req, int version,
-                        const char *accept, const uint8_t *rest, size_t len)
+static int transport_of(const struct engine *engine, const struct http_request *req, int *websocket)
 {
+    struct slice transport;
+
+    if (!http_query(req->query, "transport", &transport))
+        return -1;
+    *websocket = slice_eq(transport, SLICE("websocket"));
+    if (*websocket)
+        return engine->options.websocket ? 0 : -1;
+    return engine->options.polling && slice_eq(transport, SLICE("polling")) ? 0 : -1;
+}
+
+/* Of a request with a sid.  Returns 0, or -1 with *error. */
+static int verify_session(struct conn *conn, struct target *target, struct slice sid,
+                          enum eio_error *error)
+{
+    struct session *session = session_by_sid(conn->engine, sid);
+
+    *error = EIO_UNKNOWN_SID;
+    if (session == NULL || (session->over && target->websocket))
+        return -1;
+    *error = EIO_BAD_REQUEST;
+    if (version_of(conn->engine, target->req) != session->version || session->polling == NULL ||
+        (target->websocket && target->upgrade != WS_UPGRADE_YES))
+        return -1;
+    target->session = session;
+    return 0;
+}
+
+/* Of a request without: a handshake, in Engine.IO's order of checks. */
+static int verify_handshake(const struct conn *conn, const struct target *target,
+                            enum eio_error *error)
+{
+    *error = EIO_BAD_HANDSHAKE_METHOD;
+    if (!slice_eq(target->req->method, SLICE("GET")))
+        return -1;
+    *error = EIO_BAD_REQUEST;
+    if (target->websocket && target->upgrade != WS_UPGRADE_YES)
+        return -1;
+    *error = EIO_UNSUPPORTED_VERSION;
+    return version_of(conn->engine, target->req) ? 0 : -1;
+}
+
+static void open_session(struct conn *conn, const struct target *target)
+{
+    struct engine *engine = conn->engine;
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof(peer);
+    struct session *session = NULL;
+
+    if (engine->nsessions < engine->options.connections_max)
+        session = session_new(engine, target->websocket ? conn : NULL,
+                              (enum eio_version)version_of(engine, target->req),
+                              has(target->req, "b64") || has(target->req, "j"));
+    if (session == NULL) {
+        request_refuse(conn, 503);
+        return;
+    }
+    getpeername(event_get_fd(&conn->ev), (struct sockaddr *)&peer, &peer_len);
+    if (target->websocket)
+        conn->session = session;
+    session_start(session, target->req, (struct sockaddr *)&peer);
+    if (!target->websocket)
+        polling_get(conn, session);
+}
+
+/* From here on the connection speaks WebSocket. */
+static void upgrade_conn(struct conn *conn, const struct target *target)
+{
+    struct exchange *http = conn->http;
+    size_t head_len = target->head_len;
     char head[256];
     int n = snprintf(head, sizeof(head),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                      "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                     accept);
+                     target->accept);
 
-    if ((conn->session = session_new(conn, (enum eio_version)version, base64_wanted(req))) ==
-        NULL) {
-        request_refuse(conn, 503);
-        return;
-    }
     conn->state = CONN_WEBSOCKET;
-    wheel_unset(conn->engine->conn_wheel, &conn->timer);
-    if (conn_put(conn, head, (size_t)n) < 0)
+    conn_deadline(conn, 0);
+    conn_put(conn, head, (size_t)n);
+    if (target->session != NULL)
+        upgrade_begin(conn, target->session);
+    else
+        open_session(conn, target);
+    if (conn->state != CONN_WEBSOCKET)
         return;
-    getpeername(event_get_fd(&conn->ev), (struct sockaddr *)&peer, &peer_len);
-    session_start(conn->session, req, (struct sockaddr *)&peer);
-    if (conn->state == CONN_WEBSOCKET && len > 0)
-        wsin_feed(conn, rest, len);
+    conn->http = NULL;
+    if (http->in.len > head_len)
+        wsin_feed(conn, http->in.data + head_len, http->in.len - head_len);
+    buf_free(&http->in);
+    buf_free(&http->data);
+    free(http);
 }
 
-void request_serve(struct conn *conn, const struct http_request *req, const uint8_t *rest,
-                   size_t len)
+static void serve_polling(struct conn *conn, const struct target *target)
 {
-    char accept[WS_ACCEPT_LEN + 1];
-    enum ws_upgrade upgrade = ws_upgrade(req, accept);
-    enum eio_error error;
-    int version;
+    struct slice method = target->req->method;
 
-    if (!http_path_below(req->path, conn->engine->options.path)) {
-        request_refuse(conn, 404);
-        return;
-    }
-    if ((version = verify(conn->engine, req, upgrade, &error)) >= 0)
-        upgrade_now(conn, req, version, accept, rest, len);
-    else if (upgrade == WS_UPGRADE_VERSION && error == EIO_BAD_REQUEST)
-        answer(conn, 426, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n", "text/plain",
-               http_reason(426), 0);
+    if (target->session == NULL)
+        open_session(conn, target);
+    else if (slice_eq(method, SLICE("GET")))
+        polling_get(conn, target->session);
+    else if (slice_eq(method, SLICE("POST")))
+        polling_post(conn, target->session, target->req);
     else
-        refuse(conn, req, upgrade != WS_UPGRADE_NO, error);
+        request_refuse(conn, 405);
+}
+
+/* --- from the head to the answer --- */
+
+static void read_head(struct conn *conn, const struct http_request *req)
+{
+    struct exchange *http = conn->http;
+    struct slice j;
+
+    http->head_only = slice_eq(req->method, SLICE("HEAD"));
+    http->keep = req->minor >= 1 ? !http_has_token(req, "Connection", "close")
+                                 : http_has_token(req, "Connection", "keep-alive");
+    /* A body that nobody reads would be taken for the next request. */
+    if (body_begin(&http->body, req, 0) < 0 || !http->body.done)
+        http->keep = 0;
+    http->jsonp = 0;
+    if (http_query(req->query, "j", &j) && j.len > 0) {
+        size_t n = 0;
+        http->jsonp = 1;
+        for (size_t i = 0; i < j.len && n < sizeof(http->callback) - 1; i++)
+            if (j.ptr[i] >= '0' && j.ptr[i] <= '9')
+                http->callback[n++] = j.ptr[i];
+        http->callback[n] = '\0';
+    }
+    cors_headers(conn->engine, req, http->cors, sizeof(http->cors));
+}
+
+static void refuse(struct conn *conn, const struct target *target, enum eio_error error)
+{
+    if (target->upgrade == WS_UPGRADE_NO)
+        request_error(conn, error);
+    else if (target->upgrade == WS_UPGRADE_VERSION && error == EIO_BAD_REQUEST)
+        refuse_version(conn);
+    else
+        refuse_upgrade(conn, error);
+}
+
+void request_serve(struct conn *conn, const struct http_request *req, size_t head_len)
+{
+    struct engine *engine = conn->engine;
+    struct target target = {.req = req, .head_len = head_len};
+    enum eio_error error = EIO_UNKNOWN_TRANSPORT;
+    struct slice sid;
+    int bad;
+
+    target.upgrade = ws_upgrade(req, target.accept);
+    read_head(conn, req);
+    if (!http_path_below(req->path, engine->options.path)) {
+        request_refuse(conn, 404);
+    } else if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {
+        cors_preflight(conn, req);
+    } else if (transport_of(engine, req, &target.websocket) < 0) {
+        refuse(conn, &target, error);
+    } else if (!cors_allowed(engine, req)) {
+        refuse(conn, &target, EIO_FORBIDDEN);
+    } else if (http_query(req->query, "sid", &sid) && sid.len > 0) {
+        if (is_elsewhere(conn, sid))
+            return;
+        bad = verify_session(conn, &target, sid, &error) < 0;
+        if (bad)
+            refuse(conn, &target, error);
+        else if (target.websocket)
+            upgrade_conn(conn, &target);
+        else
+            serve_polling(conn, &target);
+    } else if (verify_handshake(conn, &target, &error) < 0) {
+        refuse(conn, &target, error);
+    } else if (target.websocket) {
+        upgrade_conn(conn, &target);
+    } else {
+        serve_polling(conn, &target);
+    }
 }

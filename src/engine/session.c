@@ -6,6 +6,7 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 
 /* --- the table of sessions --- */
@@ -26,9 +27,9 @@ static int slots_grow(struct engine *engine)
     return 0;
 }
 
-struct session *session_new(struct conn *conn, enum eio_version version, int base64)
+struct session *session_new(struct engine *engine, struct conn *ws, enum eio_version version,
+                            int base64)
 {
-    struct engine *engine = conn->engine;
     struct session *session;
     struct slot *slot;
 
@@ -36,14 +37,17 @@ struct session *session_new(struct conn *conn, enum eio_version version, int bas
         return NULL;
     if ((session = calloc(1, sizeof(*session))) == NULL)
         return NULL;
+    if (ws == NULL && (session->polling = calloc(1, sizeof(*session->polling))) == NULL) {
+        free(session);
+        return NULL;
+    }
     slot = &engine->slots[engine->free_slot];
     session->engine = engine;
-    session->conn = conn;
+    session->ws = ws;
     session->index = engine->free_slot;
     session->serial = slot->serial;
     session->version = (uint8_t)version;
-    session->encoding =
-        version == EIO4 ? (base64 ? ENC_WS4_BASE64 : ENC_WS4) : (base64 ? ENC_WS3_BASE64 : ENC_WS3);
+    session->base64 = base64 != 0;
     rand_bytes(session->random, sizeof(session->random));
     engine->free_slot = slot->next_free;
     slot->session = session;
@@ -51,25 +55,42 @@ struct session *session_new(struct conn *conn, enum eio_version version, int bas
     return session;
 }
 
+void session_leave(struct session *session, enum engine_close why)
+{
+    const struct engine_app *app = session->engine->app;
+    int was_in = session->nsp == NSP_JOINED || session->nsp == NSP_JOINING;
+
+    session->nsp = NSP_LEFT;
+    if (session->data == NULL)
+        return;
+    if (was_in)
+        app->left(session, session->engine->arg);
+    app->closed(session, why, session->engine->arg);
+    session->data = NULL;
+}
+
 void session_end(struct session *session, enum engine_close why)
 {
     struct engine *engine = session->engine;
     struct slot *slot = &engine->slots[session->index];
-    int was_in = session->nsp == NSP_JOINED || session->nsp == NSP_JOINING;
 
-    session->nsp = NSP_LEFT;
+    session_leave(session, why);
     wheel_unset(engine->session_wheel, &session->timer);
     slot->session = NULL;
     slot->serial++;
     slot->next_free = engine->free_slot;
     engine->free_slot = session->index;
     engine->nsessions--;
-    if (session->data != NULL) {
-        if (was_in)
-            engine->app->left(session, engine->arg);
-        engine->app->closed(session, why, engine->arg);
-    }
+    polling_free(session);
     free(session);
+}
+
+void session_close(struct session *session, int code, enum engine_close why)
+{
+    if (session->ws != NULL)
+        conn_close(session->ws, code, why);
+    else
+        polling_close(session, why);
 }
 
 /* --- ids --- */
@@ -99,6 +120,36 @@ size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1])
     n = base64url_encode(dst, raw, sizeof(raw));
     dst[n] = '\0';
     return n;
+}
+
+static int sid_decode(struct slice sid, uint8_t raw[24])
+{
+    return sid.len == ENGINE_SID_LEN && base64_decode(raw, sid.ptr, sid.len) == 24 ? 0 : -1;
+}
+
+int session_sid_home(struct slice sid, uint32_t *slot, uint32_t *generation)
+{
+    uint8_t raw[24];
+
+    if (sid_decode(sid, raw) < 0)
+        return -1;
+    *slot = raw[16];
+    *generation = get_be32(raw + 16) & 0xffffff;
+    return 0;
+}
+
+struct session *session_by_sid(struct engine *engine, struct slice sid)
+{
+    struct session *session;
+    char own[ENGINE_SID_LEN + 1];
+    uint8_t raw[24];
+    uint32_t index;
+
+    if (sid_decode(sid, raw) < 0 || (index = get_be32(raw + 20)) >= engine->nslots ||
+        (session = engine->slots[index].session) == NULL)
+        return NULL;
+    session_sid(session, own);
+    return CRYPTO_memcmp(own, sid.ptr, ENGINE_SID_LEN) == 0 ? session : NULL;
 }
 
 /* Index (4), worker slot (1), generation (2) and 64 bits of a keyed hash of the
@@ -189,8 +240,10 @@ void session_rearm(struct session *session)
 {
     uint64_t due = earlier(session->heartbeat_due_ms, session->connect_due_ms);
 
-    wheel_set(session->engine->session_wheel, &session->timer,
-              earlier(due, session->expire_due_ms));
+    due = earlier(due, session->expire_due_ms);
+    if (session->polling != NULL)
+        due = earlier(due, polling_due(session));
+    wheel_set(session->engine->session_wheel, &session->timer, due);
 }
 
 /* EIO3: the client pings, EIO4: the server does. */
@@ -208,13 +261,24 @@ static void heartbeat_start(struct session *session)
 static int heartbeat_beat(struct session *session, uint64_t now_ms)
 {
     if (session->version == EIO3 || session->ping_sent) {
-        conn_close(session->conn, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
+        session_close(session, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
         return -1;
     }
     session->ping_sent = 1;
     session->heartbeat_due_ms = now_ms + session->engine->options.ping_timeout_ms;
-    conn_put_frame(session->conn, WS_TEXT, "2", 1);
+    session_put(session, "2", 1);
     return 0;
+}
+
+static void session_forget(struct session *session)
+{
+    struct conn *get = session->polling->get;
+
+    if (get != NULL) {
+        get->session = NULL;
+        conn_kill(get, CLOSE_SHUTDOWN, 0);
+    }
+    session_end(session, CLOSE_SHUTDOWN);
 }
 
 void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
@@ -223,12 +287,21 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
         (struct session *)(void *)((char *)entry - offsetof(struct session, timer));
 
     (void)arg;
+    if (session->over) { /* it did not come for its last answer */
+        if (session->heartbeat_due_ms <= now_ms)
+            session_forget(session);
+        else
+            session_rearm(session);
+        return;
+    }
+    if (session->polling != NULL && polling_timeout(session, now_ms) < 0)
+        return;
     if (session->expire_due_ms != 0 && session->expire_due_ms <= now_ms) {
         session_disconnect(session, CLOSE_EXPIRED);
         return;
     }
     if (session->connect_due_ms != 0 && session->connect_due_ms <= now_ms) {
-        conn_close(session->conn, WS_CLOSE_NONE, CLOSE_CONNECT_TIMEOUT);
+        session_close(session, WS_CLOSE_NONE, CLOSE_CONNECT_TIMEOUT);
         return;
     }
     if (session->heartbeat_due_ms <= now_ms && heartbeat_beat(session, now_ms) < 0)
@@ -244,13 +317,41 @@ void session_expire(struct session *session, uint64_t at_ms)
 
 /* --- packets --- */
 
+int session_put(struct session *session, const void *text, size_t len)
+{
+    if (session->ws != NULL)
+        return conn_put_frame(session->ws, WS_TEXT, text, len);
+    return polling_put(session, text, len);
+}
+
 int session_put_scratch(struct session *session)
 {
-    struct buf *scratch = &session->engine->scratch;
+    const struct buf *scratch = &session->engine->scratch;
 
-    if (scratch->failed)
-        return conn_doom(session->conn, CLOSE_NO_MEMORY);
-    return conn_put_frame(session->conn, WS_TEXT, scratch->data, scratch->len);
+    if (!scratch->failed)
+        return session_put(session, scratch->data, scratch->len);
+    if (session->ws != NULL)
+        return conn_doom(session->ws, CLOSE_NO_MEMORY);
+    return -1;
+}
+
+int session_push(struct session *session, const struct run *run)
+{
+    return session->ws != NULL ? conn_push(session->ws, run) : polling_push(session, run);
+}
+
+enum encoding session_encoding(const struct session *session, int binary)
+{
+    if (session->ws != NULL) {
+        if (!binary)
+            return ENC_WS4;
+        if (session->version == EIO4)
+            return session->base64 ? ENC_WS4_BASE64 : ENC_WS4;
+        return session->base64 ? ENC_WS3_BASE64 : ENC_WS3;
+    }
+    if (session->version == EIO4)
+        return ENC_POLL4;
+    return binary && !session->base64 ? ENC_POLL3_BINARY : ENC_POLL3_TEXT;
 }
 
 void session_start(struct session *session, const struct http_request *req,
@@ -259,7 +360,8 @@ void session_start(struct session *session, const struct http_request *req,
     struct engine *engine = session->engine;
     const struct engine_options *options = &engine->options;
     char sid[ENGINE_SID_LEN + 1];
-    struct eio_open open = {sid, 0, options->ping_interval_ms, options->ping_timeout_ms,
+    int upgrade = session->ws == NULL && options->websocket;
+    struct eio_open open = {sid, upgrade, options->ping_interval_ms, options->ping_timeout_ms,
                             options->max_payload};
 
     session_sid(session, sid);
@@ -270,7 +372,7 @@ void session_start(struct session *session, const struct http_request *req,
     eio_put_open(&engine->scratch, &open);
     session_put_scratch(session);
     if ((session->data = engine->app->opened(session, req, peer, engine->arg)) == NULL) {
-        conn_kill(session->conn, CLOSE_NO_MEMORY, 0);
+        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
         return;
     }
     packet_started(session);
@@ -289,45 +391,52 @@ static void on_ping(struct session *session, struct slice data)
     session_put_scratch(session);
 }
 
-void session_input(struct session *session, int binary, struct slice payload)
+static void fault(struct session *session)
 {
-    struct conn *conn = session->conn;
-    struct buf decoded = {0};
-    struct eio_packet packet;
+    session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+}
 
-    if (eio_decode(&packet, (enum eio_version)session->version, binary, payload, &decoded) < 0) {
-        conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
-        goto out;
-    }
-    switch (packet.type) {
+void session_packet(struct session *session, const struct eio_packet *packet)
+{
+    switch (packet->type) {
     case EIO_CLOSE:
-        conn_close(conn, WS_CLOSE_NONE, CLOSE_CLIENT);
+        session_close(session, WS_CLOSE_NONE, CLOSE_CLIENT);
         break;
     case EIO_PING:
         if (session->version == EIO3)
-            on_ping(session, packet.data);
+            on_ping(session, packet->data);
         else
-            conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+            fault(session);
         break;
     case EIO_PONG:
         if (session->version == EIO3) {
-            conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+            fault(session);
         } else if (session->ping_sent) {
             heartbeat_start(session);
             session_rearm(session);
         }
         break;
     case EIO_MESSAGE:
-        if (packet.binary)
+        if (packet->binary)
             packet_binary(session);
         else
-            packet_text(session, packet.data);
+            packet_text(session, packet->data);
         break;
     case EIO_OPEN:
     case EIO_UPGRADE:
     case EIO_NOOP:
         break; /* ignored, as Engine.IO does */
     }
-out:
+}
+
+void session_input(struct session *session, int binary, struct slice payload)
+{
+    struct buf decoded = {0};
+    struct eio_packet packet;
+
+    if (eio_decode(&packet, (enum eio_version)session->version, binary, payload, &decoded) < 0)
+        fault(session);
+    else
+        session_packet(session, &packet);
     buf_free(&decoded);
 }

@@ -93,7 +93,11 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
     if (wslay_event_want_write(ctx))
         wslay_event_send(ctx);
     /* The session may have been closed by an earlier message of this batch. */
-    if (wsin->conn->state == CONN_WEBSOCKET)
+    if (wsin->conn->state != CONN_WEBSOCKET)
+        return;
+    if (wsin->conn->probing)
+        upgrade_input(wsin->conn, msg->opcode == WSLAY_BINARY_FRAME, payload);
+    else
         session_input(wsin->conn->session, msg->opcode == WSLAY_BINARY_FRAME, payload);
 }
 

@@ -295,4 +295,5 @@ const struct engine_app client_app = {
     .connect = on_connect,
     .left = on_left,
     .closed = on_closed,
+    .handoff = worker_handoff,
 };

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf.h"
+#include "ipc/handoff.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
 #include "worker/state.h"
@@ -9,6 +10,7 @@
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@
 #define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
 #define TURN_BYTES     (1 << 20)  /* read at most so much from the master ... */
 #define TURN_MS        5          /* ... and so long, before clients get their turn */
+#define HANDOFF_BATCH  16         /* connections taken from siblings in one turn */
 #define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
 /* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
 #define LEAVE_MIN_MS 50
@@ -113,6 +116,39 @@ static void send_plain(struct worker *worker, enum msg_type type)
         msg_put_u32(&worker->out, MSG_VERSION);
     msg_end(&worker->out, mark);
     worker_send(worker);
+}
+
+/* --- from and to the siblings --- */
+
+static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    size_t len;
+    int fd, result;
+
+    (void)what;
+    for (int i = 0; i < HANDOFF_BATCH; i++) {
+        result = handoff_receive(read_fd, &fd, worker->handoff_in, &len);
+        if (result < 0)
+            log_warn("handoff dropped");
+        if (result == 0)
+            return;
+        if (result == 1 && engine_adopt(worker->engine, fd, worker->handoff_in, len) < 0)
+            close(fd);
+    }
+}
+
+int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+{
+    const struct worker *worker = arg;
+    int result;
+
+    if (slot >= worker->start->nhandoff)
+        return -1;
+    result = handoff_send(worker->start->handoff_fds[slot], fd, bytes, len);
+    if (result == 0)
+        log_debug("connection handed to worker %u: bytes=%zu", slot + 1, len);
+    return result;
 }
 
 /* --- from the master --- */
@@ -299,6 +335,8 @@ static struct engine *make_engine(struct worker *worker)
         .ping_timeout_ms = conf->ping_timeout_ms,
         .connect_timeout_ms = conf->connect_timeout_ms,
         .max_payload = conf->max_http_buffer,
+        .upgrade_timeout_ms = conf->upgrade_timeout_ms,
+        .polling = conf->polling,
         .websocket = conf->websocket,
         .allow_eio3 = conf->allow_eio3,
         .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
@@ -308,6 +346,7 @@ static struct engine *make_engine(struct worker *worker)
         .slot = (uint32_t)worker->start->slot,
         .generation = worker->start->generation,
         .origins = conf->cors_origins,
+        .credentials = conf->cors_credentials,
     };
 
     return engine_new(worker->base, &options, &client_app, worker);
@@ -334,6 +373,14 @@ static int worker_open(struct worker *worker)
     worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
     if (worker->link == NULL)
         goto fail;
+    if (start->nhandoff > 0) {
+        worker->handoff_in = malloc(HANDOFF_MAX_BYTES);
+        worker->handoff_event =
+            event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
+        if (worker->handoff_in == NULL || worker->handoff_event == NULL ||
+            event_add(worker->handoff_event, NULL) < 0)
+            goto fail;
+    }
     send_plain(worker, MSG_WORKER_HELLO);
     return 0;
 fail:
@@ -356,6 +403,9 @@ static void worker_close(struct worker *worker)
         event_free(worker->leave_timer);
     if (worker->resume_timer != NULL)
         event_free(worker->resume_timer);
+    if (worker->handoff_event != NULL)
+        event_free(worker->handoff_event);
+    free(worker->handoff_in);
     if (worker->base != NULL)
         event_base_free(worker->base);
     msg_broadcast_clear(&worker->broadcast);

@@ -1071,10 +1071,10 @@ static void test_unused(void)
     warned("--socket.io:clientFile", "/x", want);
     warned("--socket.io:clientFile", "", NULL);
     warned("--limits:connectionsPerUser", "1", NULL);
-    warned("--socket.io:upgradeTimeout", "10000", want);
-    warned("--cors:credentials", "true", want);
+    warned("--socket.io:upgradeTimeout", "10000", NULL);
+    warned("--cors:credentials", "true", NULL);
     warned("--cors:credentials", "false", NULL);
-    warned("--socket.io:transports", "polling", "polling is not there yet");
+    warned("--socket.io:transports", "polling", NULL);
     warned("--socket.io:transports", "websocket", NULL);
     warned("--socket.io:transports", "polling,websocket", NULL);
 }

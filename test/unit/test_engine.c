@@ -18,7 +18,7 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static int port, verdict, connects, lefts, closes, packets, drained;
+static int offer_polling, port, verdict, connects, lefts, closes, packets, drained;
 static enum engine_close last_why;
 static struct session *last;
 
@@ -72,7 +72,13 @@ static void on_drained(void *arg)
     drained = 1;
 }
 
-static const struct engine_app app = {on_opened, on_connect, on_left, on_packet, on_closed};
+static const struct engine_app app = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .packet = on_packet,
+    .closed = on_closed,
+};
 
 static void engine_up(const char *nsp)
 {
@@ -83,6 +89,8 @@ static void engine_up(const char *nsp)
         .ping_interval_ms = 200,
         .ping_timeout_ms = 150,
         .connect_timeout_ms = 300,
+        .upgrade_timeout_ms = 300,
+        .polling = offer_polling,
         .max_payload = 100000,
         .websocket = 1,
         .allow_eio3 = 1,
@@ -601,6 +609,184 @@ static void test_refuse_and_drain(void)
     is_int(lefts, 3, "all have left");
 }
 
+/* --- polling --- */
+
+/* One request on its own connection; returns "status body". */
+static const char *http(const char *method, const char *query, const char *body)
+{
+    static char out[8192];
+    char request[2048], reply[8192] = "", *end;
+    int fd = dial();
+    int len = snprintf(request, sizeof(request),
+                       "%s /notifications/?%s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+                       "Content-Length: %zu\r\n\r\n%s",
+                       method, query, strlen(body), body);
+
+    put(fd, request, (size_t)len);
+    reply[take(fd, reply, sizeof(reply) - 1)] = '\0';
+    close(fd);
+    end = strstr(reply, "\r\n\r\n");
+    end = end != NULL ? end + 4 : reply + sizeof(reply) - 1;
+    memcpy(out, reply + 9, 4);
+    memcpy(out + 4, end, (size_t)(reply + sizeof(reply) - end));
+    return out;
+}
+
+/* Reads until needle has come; returns whether it has. */
+static int heard(int fd, const char *needle)
+{
+    char got[2048];
+    size_t n = 0;
+
+    while (n < sizeof(got) - 1 && take(fd, got + n, 1) == 1) {
+        got[++n] = '\0';
+        if (strstr(got, needle) != NULL)
+            return 1;
+    }
+    return 0;
+}
+
+static char sid[ENGINE_SID_LEN + 1], poll_query[128];
+
+/* A new polling session; its open packet must begin with want. */
+static void poll_open(int eio, const char *more, const char *want)
+{
+    char query[64];
+    const char *reply, *at;
+
+    snprintf(query, sizeof(query), "EIO=%d&transport=polling%s", eio, more);
+    reply = http("GET", query, "");
+    ok(strstr(reply, want) != NULL && strstr(reply, "[\"websocket\"]") != NULL, "open: %.60s",
+       reply);
+    at = strstr(reply, "\"sid\":\"");
+    snprintf(sid, sizeof(sid), "%.32s", at != NULL ? at + 7 : "");
+    snprintf(poll_query, sizeof(poll_query), "%s&sid=%s", query, sid);
+}
+
+static void fan(const char *json, size_t nbins)
+{
+    struct slice bin = {"\x01\x02", 2};
+    struct engine_fan one;
+
+    engine_fan_begin(engine, &one, slice_str(json), &bin, nbins, 0);
+    engine_fan_send(&one, last);
+    engine_fan_end(&one);
+}
+
+static void test_polling(void)
+{
+    char want[256];
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    is_str(http("POST", poll_query, "40/axr,{}"), "200 ok", "POST");
+    ok(strncmp(http("GET", poll_query, ""), "200 40/axr,{\"sid\":\"", 19) == 0, "EIO4 connected");
+    fan("[\"m\",\"\u00e9\"", 0);
+    fan("[\"b\",0", 1);
+    is_str(http("GET", poll_query, ""),
+           "200 42/axr,[\"m\",\"\u00e9\"]\x1e"
+           "451-/axr,[\"b\",0]\x1e"
+           "bAQI=",
+           "EIO4 payload");
+    is_str(http("GET", poll_query, ""), "200 2", "heartbeat");
+    is_str(http("POST", poll_query,
+                "3\x1e"
+                "42/axr,[\"up\"]"),
+           "200 ok", "two packets");
+    is_str(http("PUT", poll_query, ""), "405 Method Not Allowed", "another method");
+    is_str(http("GET", "EIO=3&transport=polling&sid=x", ""),
+           "400 {\"code\":1,\"message\":\"Session ID unknown\"}", "a sid that is none");
+    snprintf(want, sizeof(want), "EIO=3&transport=polling&sid=%s", sid);
+    is_str(http("GET", want, ""), "400 {\"code\":3,\"message\":\"Bad request\"}", "other version");
+    closes = 0;
+    is_str(http("POST", poll_query, "junk"), "200 ok", "a malformed payload");
+    is_int(closes, 1, "ends the session");
+    is_str(http("GET", poll_query, ""), "200 1", "which the next GET hears");
+    is_str(http("GET", poll_query, ""), "400 {\"code\":1,\"message\":\"Session ID unknown\"}",
+           "and then it is unknown");
+    poll_open(3, "", ":0{\"sid\":\"");
+    is_str(http("POST", poll_query, "6:40/axr"), "200 ok", "EIO3 POST");
+    is_str(http("GET", poll_query, ""), "200 7:40/axr,", "EIO3 connected");
+    fan("[\"m\",\"\u00e9\"", 0);
+    is_str(http("GET", poll_query, ""), "200 21:42/axr,[\"m\",\"\\u00e9\"]", "EIO3 text is ASCII");
+    fan("[\"b\",0", 1);
+    is_mem(http("GET", poll_query, ""), 12,
+           "200 \0\1\6\xff"
+           "451-",
+           12, "EIO3 binary form");
+    closes = 0;
+    pump(&closes);
+    is_int(last_why, CLOSE_PING_TIMEOUT, "EIO3 that does not ping is over");
+    ok(strncmp(http("GET", "EIO=3&transport=polling&j=2x", ""),
+               "200 ___eio[2](\"125:0{\\\"sid\\\":", 29) == 0,
+       "JSONP");
+}
+
+static void test_polling_pair(void)
+{
+    char request[512];
+    int get, second, len;
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    len = snprintf(request, sizeof(request), "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n\r\n",
+                   poll_query);
+    get = dial();
+    put(get, request, (size_t)len);
+    put(get, request, (size_t)len); /* pipelined: served when the first is answered */
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    fan("[\"m\",1", 0);
+    ok(heard(get, "\r\n\r\n42/axr,[\"m\",1]"), "a waiting GET is answered");
+    fan("[\"m\",2", 0);
+    ok(heard(get, "\r\n\r\n42/axr,[\"m\",2]"), "and the one behind it");
+    put(get, request, (size_t)len);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    second = dial();
+    put(second, request, (size_t)len);
+    ok(heard(second, "HTTP/1.1 400"), "a second GET at the same time is refused");
+    close(second);
+    ok(heard(get, "\r\n\r\n1"), "and the first hears that it is over");
+    close(get);
+}
+
+static void test_upgrade(void)
+{
+    char query[128];
+    int fd;
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    ok(strncmp(upgrade(fd, query, ""), "HTTP/1.1 101 ", 13) == 0, "upgrade");
+    put_text(fd, "2probe");
+    is_str(frame(fd), "T:3probe", "probed");
+    is_str(http("GET", poll_query, ""), "200 6", "a GET is answered at once");
+    fan("[\"m\",1", 0);
+    fan("[\"b\",2", 1);
+    put_text(fd, "5");
+    is_str(frame(fd), "T:42/axr,[\"m\",1]", "what waited comes first");
+    is_str(frame(fd), "T:451-/axr,[\"b\",2]", "framed anew");
+    is_str(frame(fd), "B:0102", "binary too");
+    fan("[\"m\",3", 0);
+    is_str(frame(fd), "T:42/axr,[\"m\",3]", "then what is new");
+    is_str(http("GET", poll_query, ""), "400 {\"code\":3,\"message\":\"Bad request\"}",
+           "polling is over");
+    close(fd);
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    upgrade(fd, query, "");
+    put_text(fd, "4junk");
+    is_str(frame(fd), "C:0", "anything but a probe ends the attempt");
+    close(fd);
+    fan("[\"m\",4", 0);
+    is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",4]", "and polling goes on");
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -635,6 +821,12 @@ int main(void)
     test_refuse_and_drain();
     engine_free(&engine);
     test_root_namespace();
+    offer_polling = 1;
+    engine_up("/axr");
+    test_polling();
+    test_polling_pair();
+    test_upgrade();
+    engine_free(&engine);
     event_base_free(base);
     return tap_done();
 }

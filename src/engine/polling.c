@@ -1,0 +1,347 @@
+/* polling - a session over HTTP long-polling: output waits for a GET, input
+ * comes in POSTs. */
+#include "base/clock.h"
+#include "codec/json.h"
+#include "codec/payload.h"
+#include "engine/state.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+#define TEXT_TYPE   "text/plain; charset=UTF-8"
+#define BINARY_TYPE "application/octet-stream"
+#define SCRIPT_TYPE "text/javascript; charset=UTF-8"
+#define NO_STORE    "Cache-Control: no-store\r\n"
+
+void polling_free(struct session *session)
+{
+    if (session->polling == NULL)
+        return;
+    outq_clear(&session->polling->out);
+    free(session->polling);
+    session->polling = NULL;
+}
+
+/* --- answering a GET --- */
+
+static void answer_script(struct conn *conn, const struct outq *out)
+{
+    struct buf text = {0}, script = {0};
+    struct slice index = slice_str(conn->http->callback);
+    size_t skip = conn->session->version == EIO4; /* the separator before the first */
+    struct iovec iov[64];
+
+    for (int i = 0, n = outq_iov(out, iov, 64); i < n; i++)
+        buf_put(&text, iov[i].iov_base, iov[i].iov_len);
+    if (text.len > skip)
+        payload_put_jsonp(&script, index,
+                          (struct slice){(char *)text.data + skip, text.len - skip});
+    if (text.failed || script.failed)
+        conn_doom(conn, CLOSE_NO_MEMORY);
+    else if (request_answer_head(conn, 200, SCRIPT_TYPE, NO_STORE, script.len) == 0)
+        conn_put(conn, script.data, script.len);
+    buf_free(&text);
+    buf_free(&script);
+}
+
+/* The runs go as they are, shared with everybody who hears the same. */
+static void answer_runs(struct conn *conn, struct outq *out, uint8_t kind)
+{
+    const char *type = kind == ENC_POLL3_BINARY ? BINARY_TYPE : TEXT_TYPE;
+
+    if (kind == ENC_POLL4) /* the separator before the first packet */
+        outq_consume(out, 1);
+    if (request_answer_head(conn, 200, type, NO_STORE, out->bytes) < 0)
+        return;
+    while (out->bytes > 0)
+        if (outq_move(&conn->out, out) < 0) {
+            conn_doom(conn, CLOSE_NO_MEMORY);
+            return;
+        }
+}
+
+static void get_over(struct conn *conn)
+{
+    struct session *session = conn->session;
+
+    session->polling->get = NULL;
+    conn->session = NULL;
+    request_done(conn);
+}
+
+void polling_flush(struct conn *conn)
+{
+    struct session *session = conn->session;
+    struct polling *polling = session->polling;
+    struct outq out = {.bytes = 0};
+    uint8_t kind;
+
+    if (polling->out.bytes == 0)
+        return;
+    kind = run_kind(&polling->out.first);
+    /* Of one kind only: what follows waits for the next GET. */
+    if (outq_move(&out, &polling->out) < 0)
+        conn_doom(conn, CLOSE_NO_MEMORY);
+    else if (conn->http->jsonp)
+        answer_script(conn, &out);
+    else
+        answer_runs(conn, &out, kind);
+    outq_clear(&out);
+    polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
+    get_over(conn);
+    if (session->over && polling->out.bytes == 0)
+        session_end(session, CLOSE_CLIENT);
+    else
+        session_rearm(session);
+    conn_pump(conn);
+}
+
+/* --- output --- */
+
+static int wake(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (polling->get != NULL) {
+        conn_dirty(polling->get);
+    } else if (polling->waiting_since_ms == 0) {
+        polling->waiting_since_ms = clock_ms();
+        session_rearm(session);
+    }
+    return 0;
+}
+
+/* The session of a client that does not come for its output ends on its
+ * deadline, which is now: not here, for who pushes may be walking over a room. */
+static int overflow(struct session *session)
+{
+    session->polling->waiting_since_ms = 1;
+    wheel_set(session->engine->session_wheel, &session->timer, clock_ms());
+    return -1;
+}
+
+int polling_push(struct session *session, const struct run *run)
+{
+    struct polling *polling = session->polling;
+
+    if (polling->out.bytes > 0 &&
+        polling->out.bytes + (size_t)run->len > session->engine->options.send_buffer)
+        return overflow(session);
+    if (outq_push(&polling->out, run) < 0)
+        return overflow(session);
+    return wake(session);
+}
+
+int polling_put(struct session *session, const void *text, size_t len)
+{
+    enum encoding encoding = session->version == EIO4 ? ENC_POLL4 : ENC_POLL3_TEXT;
+    enum payload_form form = session->version == EIO4 ? PAYLOAD4 : PAYLOAD3_TEXT;
+    struct run run;
+    uint8_t *dst =
+        chunklog_reserve(&session->engine->logs[encoding], payload_packet_len(form, 0, len), &run);
+
+    if (dst == NULL)
+        return overflow(session);
+    payload_packet_write(dst, form, 0, text, len);
+    return polling_push(session, &run);
+}
+
+/* --- GET --- */
+
+/* Engine.IO: of two at once the second is an error, and the session is over. */
+static void overlap(struct conn *conn, struct session *session)
+{
+    request_answer(conn, 400, NULL, (struct slice){NULL, 0});
+    session_close(session, 0, CLOSE_PROTOCOL);
+}
+
+void polling_get(struct conn *conn, struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (polling->get != NULL) {
+        overlap(conn, session);
+        return;
+    }
+    polling->get = conn;
+    polling->waiting_since_ms = 0;
+    conn->session = session;
+    conn->state = CONN_POLL;
+    conn_deadline(conn, 0);
+    if (polling->probed && polling->out.bytes == 0)
+        polling_put(session, "6", 1);
+    if (polling->out.bytes > 0)
+        conn_dirty(conn);
+    session_rearm(session);
+}
+
+/* --- POST --- */
+
+static int is_octets(const struct http_request *req)
+{
+    const struct http_header *type = http_header(req, "Content-Type");
+
+    return type != NULL && type->value.len >= sizeof(BINARY_TYPE) - 1 &&
+           strncasecmp(type->value.ptr, BINARY_TYPE, sizeof(BINARY_TYPE) - 1) == 0;
+}
+
+void polling_post(struct conn *conn, struct session *session, const struct http_request *req)
+{
+    struct exchange *http = conn->http;
+    int status = body_begin(&http->body, req, session->engine->options.max_payload);
+    int waits = body_wants_continue(req);
+
+    if (status == 0 && waits < 0)
+        status = waits;
+    if (status < 0) {
+        http->keep = 0;
+        request_answer(conn, -status, NULL, (struct slice){NULL, 0});
+        return;
+    }
+    if (session->over) {
+        http->keep = 0;
+        request_error(conn, EIO_UNKNOWN_SID);
+        return;
+    }
+    if (session->polling->post != NULL) {
+        http->keep = 0;
+        overlap(conn, session);
+        return;
+    }
+    /* read_head() saw a body and took it for one that nobody reads. */
+    http->keep = req->minor >= 1 && !http_has_token(req, "Connection", "close");
+    http->octets = (uint8_t)is_octets(req);
+    http->session = session_handle(session);
+    http->version = session->version;
+    session->polling->post = conn;
+    conn->session = session;
+    conn->state = CONN_BODY;
+    conn_deadline(conn, HEAD_MS);
+    buf_reset(&http->data);
+    if (waits && !http->body.done)
+        conn_put(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+    if (http->body.done)
+        polling_posted(conn);
+}
+
+/* Returns 0, or -1 if the payload is malformed. */
+static int take_packets(struct engine *engine, const struct exchange *http, uint64_t handle,
+                        struct slice body)
+{
+    struct payload it;
+    struct eio_packet packet;
+    struct buf scratch = {0};
+    struct session *session = NULL;
+    int result = payload_begin(&it, (enum eio_version)http->version, http->octets, body);
+
+    while (result == 0 && (result = payload_next(&it, &packet, &scratch)) == 1) {
+        result = 0;
+        /* Any packet may have been the last one of the session. */
+        if ((session = session_find(engine, handle)) == NULL || session->polling == NULL)
+            break;
+        session_packet(session, &packet);
+    }
+    buf_free(&scratch);
+    return result;
+}
+
+void polling_posted(struct conn *conn)
+{
+    struct engine *engine = conn->engine;
+    struct exchange *http = conn->http;
+    struct session *session = conn->session;
+    struct slice body = {(char *)http->data.data, http->data.len};
+    struct buf unwrapped = {0};
+    uint64_t handle = http->session;
+    int result = 0;
+
+    session->polling->post = NULL;
+    conn->session = NULL;
+    if (http->jsonp) {
+        result = payload_unwrap_jsonp(&unwrapped, body);
+        body = (struct slice){(char *)unwrapped.data, unwrapped.len};
+    }
+    if (result == 0)
+        result = take_packets(engine, http, handle, body);
+    if (result < 0 && (session = session_find(engine, handle)) != NULL)
+        session_close(session, 0, CLOSE_PROTOCOL);
+    buf_free(&unwrapped);
+    buf_reset(&http->data);
+    request_answer(conn, 200, "text/html", SLICE("ok"));
+}
+
+/* --- the end --- */
+
+void polling_conn_gone(struct session *session, struct conn *conn)
+{
+    struct polling *polling = session->polling;
+
+    if (conn == polling->probe) {
+        polling->probe = NULL;
+        polling->probed = 0;
+        session_rearm(session);
+    } else if (conn == polling->get) {
+        polling->get = NULL;
+        session_close(session, 0, CLOSE_CLIENT);
+    } else if (conn == polling->post) {
+        polling->post = NULL;
+        session_close(session, 0, CLOSE_CLIENT);
+    }
+}
+
+void polling_close(struct session *session, enum engine_close why)
+{
+    struct polling *polling = session->polling;
+    struct conn *post = polling->post;
+
+    if (session->over)
+        return;
+    upgrade_abandon(session);
+    session->over = 1;
+    session_leave(session, why);
+    if (post != NULL) {
+        polling->post = NULL;
+        post->session = NULL;
+        conn_kill(post, why, 0);
+    }
+    /* A client that has left needs no word; others hear it with their next GET. */
+    if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT) {
+        outq_clear(&polling->out);
+        if (polling->get == NULL) {
+            session_end(session, why);
+            return;
+        }
+    }
+    polling_put(session, "1", 1);
+    session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
+    session->connect_due_ms = session->expire_due_ms = 0;
+    session_rearm(session);
+}
+
+uint64_t polling_due(const struct session *session)
+{
+    const struct polling *polling = session->polling;
+    uint64_t due = polling->probe_due_ms;
+
+    if (polling->waiting_since_ms != 0) {
+        uint64_t stall = polling->waiting_since_ms + session->engine->options.send_timeout_ms;
+        if (due == 0 || stall < due)
+            due = stall;
+    }
+    return due;
+}
+
+int polling_timeout(struct session *session, uint64_t now_ms)
+{
+    struct polling *polling = session->polling;
+
+    if (polling->probe_due_ms != 0 && polling->probe_due_ms <= now_ms)
+        upgrade_abandon(session);
+    if (polling->waiting_since_ms != 0 && !session->over &&
+        polling->waiting_since_ms + session->engine->options.send_timeout_ms <= now_ms) {
+        polling_close(session,
+                      polling->waiting_since_ms == 1 ? CLOSE_SEND_BUFFER : CLOSE_SEND_TIMEOUT);
+        return -1;
+    }
+    return 0;
+}

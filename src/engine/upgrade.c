@@ -1,0 +1,136 @@
+/* upgrade - from polling to WebSocket (Engine.IO protocol, "Upgrade"): the client
+ * probes the new connection, stops polling, and says so; what waits until then
+ * goes out first on the new one. */
+#include "base/clock.h"
+#include "codec/payload.h"
+#include "codec/ws.h"
+#include "engine/state.h"
+
+void upgrade_begin(struct conn *conn, struct session *session)
+{
+    conn->probing = 1;
+    if (session->polling->probe != NULL || session->over) {
+        conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        return;
+    }
+    conn->session = session;
+    session->polling->probe = conn;
+    session->polling->probe_due_ms = clock_ms() + session->engine->options.upgrade_timeout_ms;
+    session_rearm(session);
+}
+
+void upgrade_abandon(struct session *session)
+{
+    struct conn *conn = session->polling->probe;
+
+    session->polling->probe = NULL;
+    session->polling->probed = 0;
+    session->polling->probe_due_ms = 0;
+    if (conn == NULL)
+        return;
+    conn->session = NULL;
+    conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+}
+
+/* Puts one packet of a payload as a WebSocket message. */
+static void put_packet(struct session *session, struct conn *conn, const struct eio_packet *packet,
+                       struct buf *scratch)
+{
+    if (!packet->binary) { /* the type digit stands before the data */
+        conn_put_frame(conn, WS_TEXT, packet->data.ptr - 1, packet->data.len + 1);
+        return;
+    }
+    if (session->base64) {
+        fan_put_base64(scratch, (enum eio_version)session->version, packet->data);
+        conn_put_frame(conn, WS_TEXT, scratch->data, scratch->len);
+        return;
+    }
+    buf_reset(scratch);
+    if (session->version == EIO3)
+        buf_putc(scratch, EIO_MESSAGE);
+    buf_put(scratch, packet->data.ptr, packet->data.len);
+    conn_put_frame(conn, WS_BINARY, scratch->data, scratch->len);
+}
+
+/* What waited was written for polling.  It is read back and framed anew: dear,
+ * but it happens once a session, and there is rarely anything. */
+static int move_output(struct session *session, struct conn *conn)
+{
+    struct buf text = {0}, decoded = {0}, scratch = {0};
+    struct outq out = {.bytes = 0};
+    struct eio_packet packet;
+    struct payload it;
+    struct iovec iov[64];
+    int result = 0;
+
+    while (result == 0 && session->polling->out.bytes > 0) {
+        uint8_t kind = run_kind(&session->polling->out.first);
+        buf_reset(&text);
+        if (outq_move(&out, &session->polling->out) < 0)
+            result = -1;
+        while (out.bytes > 0) {
+            int n = outq_iov(&out, iov, 64);
+            size_t len = 0;
+            for (int i = 0; i < n; i++, len += iov[i - 1].iov_len)
+                buf_put(&text, iov[i].iov_base, iov[i].iov_len);
+            outq_consume(&out, len);
+        }
+        if (result < 0 || text.failed ||
+            payload_begin(&it, (enum eio_version)session->version, kind == ENC_POLL3_BINARY,
+                          (struct slice){(char *)text.data + (kind == ENC_POLL4),
+                                         text.len - (kind == ENC_POLL4)}) < 0) {
+            result = -1;
+            break;
+        }
+        while ((result = payload_next(&it, &packet, &decoded)) == 1)
+            if (packet.binary || packet.type != EIO_NOOP)
+                put_packet(session, conn, &packet, &scratch);
+    }
+    outq_clear(&out);
+    buf_free(&text);
+    buf_free(&decoded);
+    buf_free(&scratch);
+    return result;
+}
+
+static void upgrade_finish(struct conn *conn, struct session *session)
+{
+    struct polling *polling = session->polling;
+    struct conn *get = polling->get;
+
+    if (get != NULL) { /* it should have been answered before: it hears nothing of use */
+        polling_put(session, "6", 1);
+        polling_flush(get);
+        if (session->polling->get != NULL)
+            return;
+    }
+    conn->probing = 0;
+    polling->probe = NULL;
+    if (move_output(session, conn) < 0)
+        conn_doom(conn, CLOSE_NO_MEMORY);
+    if (polling->post != NULL) {
+        polling->post->session = NULL;
+        conn_kill(polling->post, CLOSE_CLIENT, 0);
+    }
+    session->ws = conn;
+    polling_free(session);
+    session_rearm(session);
+}
+
+void upgrade_input(struct conn *conn, int binary, struct slice payload)
+{
+    struct session *session = conn->session;
+    struct polling *polling = session->polling;
+
+    if (!binary && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
+        polling->probed = 1;
+        conn_put_frame(conn, WS_TEXT, "3probe", 6);
+        /* The client waits for its GET to end before it says "5". */
+        if (polling->get != NULL && polling->out.bytes == 0)
+            polling_put(session, "6", 1);
+    } else if (!binary && slice_eq(payload, SLICE("5"))) {
+        upgrade_finish(conn, session);
+    } else {
+        upgrade_abandon(session);
+    }
+}
