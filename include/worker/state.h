@@ -53,17 +53,17 @@ struct worker {
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
-    struct link *link;          /* to the master */
-    struct event *leave_timer;  /* when it is over, drained or not */
+    struct link *link;           /* to the master */
+    struct event *leave_timer;   /* when it is over, drained or not */
     struct event *handoff_event; /* connections that siblings hand over */
     uint8_t *handoff_in;         /* ... with what they had read of them */
-    struct event *resume_timer; /* reading again from the link, after a turn for others */
-    uint64_t leave_at_ms;       /* 0: not leaving */
-    uint64_t turn_ms;           /* when this turn's first broadcast came; 0: none has */
-    int greeted;                /* MSG_HELLO has come */
-    int listening;              /* start->listen_fds are open */
-    int deaf;                   /* the link is given up: no message counts any more */
-    int status;                 /* to exit with */
+    struct event *resume_timer;  /* reading again from the link, after a turn for others */
+    uint64_t leave_at_ms;        /* 0: not leaving */
+    uint64_t turn_ms;            /* when this turn's first broadcast came; 0: none has */
+    int greeted;                 /* MSG_HELLO has come */
+    int listening;               /* start->listen_fds are open */
+    int deaf;                    /* the link is given up: no message counts any more */
+    int status;                  /* to exit with */
 
     struct rooms rooms;
     struct admission *asked, **asked_end; /* in the order they were sent */
