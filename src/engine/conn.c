@@ -9,7 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IOV_RUNS      64  /* runs in one sendmsg */
+#define IOV_RUNS      64                  /* runs in one sendmsg */
+#define HELD_BYTES    (2UL * INPUT_BYTES) /* of later requests, kept beside a head */
 #define PINGS_BLOCKED 100 /* pings taken from a client that does not read its pongs */
 
 static void on_ready(evutil_socket_t fd, short what, void *arg);
@@ -450,7 +451,7 @@ static void conn_http_read(struct conn *conn, const uint8_t *bytes, size_t len)
     if (conn->state == CONN_HTTP && conn->http->in.len == 0)
         conn_deadline(conn, HEAD_MS);
     /* While a GET waits or a handoff is due, what comes is kept, within bounds. */
-    if (conn->http->in.len + len > options->http.head_bytes + 2 * INPUT_BYTES ||
+    if (conn->http->in.len + len > options->http.head_bytes + HELD_BYTES ||
         buf_put(&conn->http->in, bytes, len) < 0) {
         conn_kill(conn, CLOSE_PROTOCOL, 1);
         return;

@@ -301,39 +301,46 @@ static void refuse(struct conn *conn, const struct target *target, enum eio_erro
         refuse_upgrade(conn, error);
 }
 
+/* Checks in Engine.IO's order.  Returns 0, -1 with *error, or 1 if it is another
+ * worker's business now. */
+static int verify(struct conn *conn, struct target *target, enum eio_error *error)
+{
+    struct slice sid;
+
+    *error = EIO_UNKNOWN_TRANSPORT;
+    if (transport_of(conn->engine, target->req, &target->websocket) < 0)
+        return -1;
+    *error = EIO_FORBIDDEN;
+    if (!cors_allowed(conn->engine, target->req))
+        return -1;
+    if (!http_query(target->req->query, "sid", &sid) || sid.len == 0)
+        return verify_handshake(conn, target, error);
+    if (is_elsewhere(conn, sid))
+        return 1;
+    return verify_session(conn, target, sid, error);
+}
+
 void request_serve(struct conn *conn, const struct http_request *req, size_t head_len)
 {
-    struct engine *engine = conn->engine;
     struct target target = {.req = req, .head_len = head_len};
-    enum eio_error error = EIO_UNKNOWN_TRANSPORT;
-    struct slice sid;
-    int bad;
+    enum eio_error error;
+    int result;
 
     target.upgrade = ws_upgrade(req, target.accept);
     read_head(conn, req);
-    if (!http_path_below(req->path, engine->options.path)) {
+    if (!http_path_below(req->path, conn->engine->options.path)) {
         request_refuse(conn, 404);
-    } else if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {
-        cors_preflight(conn, req);
-    } else if (transport_of(engine, req, &target.websocket) < 0) {
-        refuse(conn, &target, error);
-    } else if (!cors_allowed(engine, req)) {
-        refuse(conn, &target, EIO_FORBIDDEN);
-    } else if (http_query(req->query, "sid", &sid) && sid.len > 0) {
-        if (is_elsewhere(conn, sid))
-            return;
-        bad = verify_session(conn, &target, sid, &error) < 0;
-        if (bad)
-            refuse(conn, &target, error);
-        else if (target.websocket)
-            upgrade_conn(conn, &target);
-        else
-            serve_polling(conn, &target);
-    } else if (verify_handshake(conn, &target, &error) < 0) {
-        refuse(conn, &target, error);
-    } else if (target.websocket) {
-        upgrade_conn(conn, &target);
-    } else {
-        serve_polling(conn, &target);
+        return;
     }
+    if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {
+        cors_preflight(conn, req);
+        return;
+    }
+    result = verify(conn, &target, &error);
+    if (result < 0)
+        refuse(conn, &target, error);
+    else if (result == 0 && target.websocket)
+        upgrade_conn(conn, &target);
+    else if (result == 0)
+        serve_polling(conn, &target);
 }
