@@ -4,7 +4,6 @@
 #include "engine/engine.h"
 
 #include <assert.h>
-#include <limits.h>
 #include <stdlib.h>
 
 struct holder {

@@ -4,7 +4,6 @@
 #include "codec/origin.h"
 
 #include <cjson/cJSON.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
