@@ -463,8 +463,11 @@ static void conn_http_read(struct conn *conn, const uint8_t *bytes, size_t len)
  * an answer on its way (to a request, or a close frame) leaves first. */
 static void conn_eof(struct conn *conn)
 {
-    int answered = conn->state == CONN_LINGER || (conn->state == CONN_HTTP && conn->out.bytes > 0);
+    int answered;
 
+    if (conn->state == CONN_POLL)
+        polling_flush(conn); /* there may be something for it */
+    answered = conn->state == CONN_LINGER || (conn->state == CONN_HTTP && conn->out.bytes > 0);
     if (answered && conn_write(conn) == 0 && conn->out.bytes > 0) {
         if (conn->state == CONN_HTTP)
             conn_linger(conn);
