@@ -275,6 +275,23 @@ void engine_flush(struct engine *engine)
         engine_flush_later(engine);
 }
 
+/* Frees the dead ones, but for those that are still in the dirty list: they go
+ * when it has passed them.  The list as a whole may not be empty for long. */
+static void engine_sweep_dead(struct engine *engine)
+{
+    struct conn **at = &engine->dead, *conn;
+
+    while ((conn = *at) != NULL) {
+        if (conn->dirty) {
+            at = &conn->next;
+            continue;
+        }
+        if ((*at = conn->next) != NULL)
+            conn->next->prev = at;
+        conn_free(conn);
+    }
+}
+
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
     struct engine *engine = arg;
@@ -282,9 +299,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     engine_flush(engine);
-    /* The dirty list may still hold dead ones: those wait until it is done. */
-    if (engine->dirty == NULL)
-        engine_free_dead(engine);
+    engine_sweep_dead(engine);
 }
 
 /* --- leaving --- */
