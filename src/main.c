@@ -1,6 +1,7 @@
 /* axr-notifyd: options, configuration, and over to the master. */
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/stdfds.h"
 #include "conf.h"
 #include "conf/args.h"
 #include "master/master.h"
@@ -161,6 +162,8 @@ int main(int argc, char **argv)
     struct buf errors = {0};
     int status = EXIT_USAGE;
 
+    if (stdfds_open() < 0)
+        return EXIT_CONFIG; /* and nowhere to say so */
     if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                         &options, &errors) < 0) {
         complain(&errors, "");

@@ -1,6 +1,7 @@
 /* axr-notify: one notification from the shell, published as
  * @socket.io/redis-emitter does. */
 #include "base/buf.h"
+#include "base/stdfds.h"
 #include "base/utf8.h"
 #include "codec/emit.h"
 #include "codec/json.h"
@@ -405,6 +406,8 @@ int main(int argc, char **argv)
     struct buf errors = {0};
     int status = EXIT_USAGE, split;
 
+    if (stdfds_open() < 0)
+        return 1;
     (void)signal(SIGPIPE, SIG_IGN); /* a redis that goes away is an error like others */
     split = conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                             &options, &errors);
