@@ -60,9 +60,7 @@ const HTTP_ERRORS = {
     'no transport': [get('/notifications/?EIO=4'), 0],
     'an unknown transport': [get('/notifications/?EIO=4&transport=tobi'), 0],
     'transport __proto__': [get('/notifications/?EIO=4&transport=__proto__'), 0],
-    'polling': [get('/notifications/?EIO=4&transport=polling'), 0],
-    'polling, EIO 3': [get('/notifications/?EIO=3&transport=polling&b64=1'), 0],
-    'polling with POST': [get('/notifications/?EIO=4&transport=polling', 'Content-Length: 2\r\n', 'POST') + '40', 0],
+    'polling with POST and no session': [get('/notifications/?EIO=4&transport=polling', 'Content-Length: 2\r\n', 'POST') + '40', 2],
     'an unknown session': [get('/notifications/?EIO=4&transport=websocket&sid=abc'), 1],
     'a handshake with POST': [get('/notifications/?EIO=4&transport=websocket', 'Content-Length: 0\r\n', 'POST'), 2],
     'websocket without an upgrade': [get('/notifications/?EIO=4&transport=websocket'), 3],
@@ -76,6 +74,30 @@ for (const [what, [request, code]] of Object.entries(HTTP_ERRORS)) {
         assert.strictEqual(answer.body, JSON.stringify({ code, message: BY_CODE[code] }));
     });
 }
+test('HTTP: polling is served', async () => {
+    const { daemon } = await world();
+    for (const query of ['EIO=4&transport=polling', 'EIO=3&transport=polling&b64=1']) {
+        const answer = await exchange(daemon.addr, get(`/notifications/?${query}`));
+        assert.strictEqual(answer.status, 200, query);
+        assert.match(answer.body, /^(\d+:)?0\{"sid":"[\w-]+","upgrades":\["websocket"\],/, query);
+    }
+});
+test('socket.io:transports: what is not listed is an unknown transport, and no upgrade is offered', async (t) => {
+    const { redis } = await world();
+    const only = async (transports) => Daemon.start(t, { redis, config: { 'socket.io': { transports } } });
+    const websocket = await only(['websocket']);
+    for (const query of ['EIO=4&transport=polling', 'EIO=3&transport=polling&b64=1']) {
+        const answer = await exchange(websocket.addr, get(`/notifications/?${query}`));
+        assert.strictEqual(answer.status, 400);
+        assert.strictEqual(answer.body, JSON.stringify({ code: 0, message: BY_CODE[0] }));
+    }
+    await join(t, {}, { daemon: websocket, token: websocket.token('u') });
+    const polling = await only(['polling']);
+    const open = await exchange(polling.addr, get('/notifications/?EIO=4&transport=polling'));
+    assert.match(open.body, /"upgrades":\[\],/);
+    const refused = await exchange(polling.addr, upgradeRequest({ eio: 4 }).text);
+    assert.deepStrictEqual([refused.status, refused.body], [400, BY_CODE[0]]);
+});
 
 /* An upgrade request that must be refused: the answer. */
 async function refusedUpgrade(options) {
@@ -159,7 +181,7 @@ test('HTTP: a TLS hello and an h2c upgrade end with a clean close', async (t) =>
     const { daemon } = await world();
     const hello = Buffer.from('16030100c8010000c40303' + '00'.repeat(196), 'hex');
     assert.strictEqual((await exchange(daemon.addr, hello)).error, undefined);
-    const h2c = get(target, 'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n').replace('close', 'Upgrade, HTTP2-Settings');
+    const h2c = get(target, 'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n').replace('close', 'Upgrade, HTTP2-Settings, close');
     assert.strictEqual((await exchange(daemon.addr, h2c)).status, 400);
     await stays(await join(t));
 });
