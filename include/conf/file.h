@@ -12,7 +12,8 @@ struct file {
 };
 
 /* Reads at most max bytes of the file called name.  Returns 0, or -1 with errno
- * set (EFBIG where there is more).  Free *file with file_clear(). */
+ * set (EFBIG where there is more, ETIMEDOUT where a fifo brings nothing for 3 s).  Free *file with
+ * file_clear(). */
 int file_read(struct file *file, const char *name, size_t max);
 
 /* Frees the text and overwrites it first. */

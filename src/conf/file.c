@@ -1,36 +1,42 @@
 #include "conf/file.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A fifo that nobody writes to must not block the open; what comes through one
- * that somebody does write to (a shell's <(...)) is waited for. */
-static int open_waiting(const char *name)
-{
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int flags;
+#define WAIT_MS 3000
 
-    if (fd < 0)
-        return -1;
-    flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+/* What comes through a fifo (a shell's <(...)) is waited for, but not for ever: a
+ * daemon that reads its configuration again serves nobody meanwhile. */
+static int wait_for(int fd, uint64_t end_ms)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+    uint64_t now_ms = clock_ms();
+    int n = poll(&poll_fd, 1, now_ms < end_ms ? (int)(end_ms - now_ms) : 0);
+
+    if (n == 0)
+        errno = ETIMEDOUT;
+    return n > 0 || (n < 0 && errno == EINTR) ? 0 : -1;
 }
 
 /* Fills what was allocated for it: max + 1 bytes. */
 static int read_all(int fd, struct file *file, size_t max)
 {
+    uint64_t end_ms = clock_ms() + WAIT_MS;
+
     while (file->len <= max) {
         ssize_t n = read(fd, file->text + file->len, max + 1 - file->len);
 
+        if (n < 0 && errno == EAGAIN && wait_for(fd, end_ms) == 0)
+            continue;
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -51,7 +57,7 @@ int file_read(struct file *file, const char *name, size_t max)
     int fd, saved, result = -1;
 
     memset(file, 0, sizeof(*file));
-    fd = open_waiting(name);
+    fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return -1;
     file->text = malloc(max + 1);
