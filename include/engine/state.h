@@ -252,7 +252,10 @@ void polling_posted(struct conn *conn);
 /* Queues a text packet, or a run of the session's encoding. */
 int polling_put(struct session *session, const void *text, size_t len);
 int polling_push(struct session *session, const struct run *run);
-/* Answers the waiting GET with what there is; called by conn_flush. */
+/* Its body cannot be read to the end; the caller answers with status. */
+void polling_post_failed(struct conn *conn, int status);
+/* Answers the waiting GET with what there is.  The requests behind it are served
+ * on a later turn: they may end the session. */
 void polling_flush(struct conn *conn);
 /* conn, one of the session's, has gone. */
 void polling_conn_gone(struct session *session, struct conn *conn);

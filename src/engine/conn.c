@@ -48,13 +48,20 @@ void conn_dirty(struct conn *conn)
 
 /* --- deadlines --- */
 
+/* 1 if it ends when its output has waited for too long.  A WebSocket that has been
+ * closed is given LINGER_MS, and no more. */
+static int conn_may_stall(const struct conn *conn)
+{
+    return conn->blocked && (conn->state != CONN_LINGER || conn->due_ms == 0);
+}
+
 /* The state's own, or that of output that the kernel does not take. */
 static void conn_rearm(struct conn *conn)
 {
     const struct engine *engine = conn->engine;
     uint64_t due_ms = conn->due_ms;
 
-    if (conn->blocked && conn->state != CONN_LINGER) {
+    if (conn_may_stall(conn)) {
         uint64_t stall_ms = conn->stall_since_ms + engine->options.send_timeout_ms;
         if (due_ms == 0 || stall_ms < due_ms)
             due_ms = stall_ms;
@@ -205,6 +212,7 @@ static void conn_sent_all(struct conn *conn)
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;
         shutdown(event_get_fd(&conn->ev), SHUT_WR);
+        conn_deadline(conn, LINGER_MS);
     } else if (conn->state == CONN_HANDOFF) {
         request_handoff(conn);
     }
@@ -245,6 +253,8 @@ void conn_flush(struct conn *conn)
         polling_flush(conn);
     if (conn->state != CONN_DEAD && conn_write(conn) < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
+    if (conn->state == CONN_HTTP) /* a GET has been answered: what came behind it */
+        conn_pump(conn);
 }
 
 int conn_doom(struct conn *conn, enum engine_close why)
@@ -321,10 +331,13 @@ int conn_ping(struct conn *conn)
 
 void conn_linger(struct conn *conn)
 {
+    /* The answer to a request may be long, and its reader slow. */
+    int answers = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
+
     if (conn->state == CONN_DEAD)
         return;
     conn->state = CONN_LINGER;
-    conn_deadline(conn, LINGER_MS);
+    conn_deadline(conn, answers ? 0 : LINGER_MS);
     if (conn->out.bytes == 0)
         conn_sent_all(conn);
 }
@@ -356,8 +369,7 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     struct conn *conn = (struct conn *)(void *)((char *)entry - offsetof(struct conn, timer));
     const struct engine *engine = arg;
 
-    if (conn->blocked && conn->state != CONN_LINGER &&
-        conn->stall_since_ms + engine->options.send_timeout_ms <= now_ms) {
+    if (conn_may_stall(conn) && conn->stall_since_ms + engine->options.send_timeout_ms <= now_ms) {
         conn_kill(conn, CLOSE_SEND_TIMEOUT, 1);
     } else if (conn->due_ms == 0 || conn->due_ms > now_ms) {
         conn_rearm(conn);
@@ -436,8 +448,10 @@ void conn_pump(struct conn *conn)
     if (conn->http == NULL)
         return;
     http->pumping = 0;
-    if (conn->state == CONN_HTTP && http->in.len == 0)
+    if (conn->state == CONN_HTTP && http->in.len == 0) {
         exchange_free(&conn->http);
+        conn_deadline(conn, IDLE_MS);
+    }
 }
 
 static void conn_http_read(struct conn *conn, const uint8_t *bytes, size_t len)

@@ -24,15 +24,19 @@ void polling_free(struct session *session)
 
 /* --- answering a GET --- */
 
-static void answer_script(struct conn *conn, const struct outq *out)
+static void answer_script(struct conn *conn, struct outq *out)
 {
     struct buf text = {0}, script = {0};
     struct slice index = slice_str(conn->http->callback);
     size_t skip = conn->session->version == EIO4; /* the separator before the first */
     struct iovec iov[64];
 
-    for (int i = 0, n = outq_iov(out, iov, 64); i < n; i++)
-        buf_put(&text, iov[i].iov_base, iov[i].iov_len);
+    while (out->bytes > 0) {
+        size_t len = 0;
+        for (int i = 0, n = outq_iov(out, iov, 64); i < n; len += iov[i++].iov_len)
+            buf_put(&text, iov[i].iov_base, iov[i].iov_len);
+        outq_consume(out, len);
+    }
     if (text.len > skip)
         payload_put_jsonp(&script, index,
                           (struct slice){(char *)text.data + skip, text.len - skip});
@@ -93,7 +97,6 @@ void polling_flush(struct conn *conn)
         session_end(session, CLOSE_CLIENT);
     else
         session_rearm(session);
-    conn_pump(conn);
 }
 
 /* --- output --- */
@@ -123,7 +126,11 @@ static int overflow(struct session *session)
 int polling_push(struct session *session, const struct run *run)
 {
     struct polling *polling = session->polling;
+    size_t after = polling->out.bytes + (size_t)run->len;
 
+    /* It may wait only for us: what a GET is there for does not count. */
+    if (after > session->engine->options.send_buffer && polling->get != NULL && !session->over)
+        polling_flush(polling->get);
     if (polling->out.bytes > 0 &&
         polling->out.bytes + (size_t)run->len > session->engine->options.send_buffer)
         return overflow(session);
@@ -222,6 +229,18 @@ void polling_post(struct conn *conn, struct session *session, const struct http_
         conn_put(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
     if (http->body.done)
         polling_posted(conn);
+}
+
+/* A body that is too large costs the session nothing, as with Engine.IO; of any
+ * other, packets are lost. */
+void polling_post_failed(struct conn *conn, int status)
+{
+    struct session *session = conn->session;
+
+    session->polling->post = NULL;
+    conn->session = NULL;
+    if (status != 413)
+        session_close(session, 0, CLOSE_PROTOCOL);
 }
 
 /* Returns 0, or -1 if the payload is malformed. */

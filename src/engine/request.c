@@ -50,6 +50,8 @@ void request_answer(struct conn *conn, int status, const char *type, struct slic
 
 void request_refuse(struct conn *conn, int status)
 {
+    if (conn->state == CONN_BODY)
+        polling_post_failed(conn, status);
     if (conn->http == NULL && (conn->http = calloc(1, sizeof(*conn->http))) == NULL) {
         conn_kill(conn, CLOSE_NO_MEMORY, 1);
         return;
@@ -72,6 +74,17 @@ static void refuse_upgrade(struct conn *conn, enum eio_error error)
 {
     conn->http->keep = 0;
     request_answer(conn, 400, "text/html", slice_str(eio_error_message(error)));
+}
+
+static void refuse_method(struct conn *conn)
+{
+    struct slice body = slice_str(http_reason(405));
+
+    conn->http->keep = 0;
+    if (request_answer_head(conn, 405, "text/plain", "Allow: GET, POST\r\n", body.len) == 0 &&
+        !conn->http->head_only)
+        conn_put(conn, body.ptr, body.len);
+    request_done(conn);
 }
 
 static void refuse_version(struct conn *conn)
@@ -263,7 +276,7 @@ static void serve_polling(struct conn *conn, const struct target *target)
     else if (slice_eq(method, SLICE("POST")))
         polling_post(conn, target->session, target->req);
     else
-        request_refuse(conn, 405);
+        refuse_method(conn);
 }
 
 /* --- from the head to the answer --- */

@@ -96,14 +96,11 @@ static int move_output(struct session *session, struct conn *conn)
 static void upgrade_finish(struct conn *conn, struct session *session)
 {
     struct polling *polling = session->polling;
-    struct conn *get = polling->get;
 
-    if (get != NULL) { /* it should have been answered before: it hears nothing of use */
+    if (polling->get != NULL) /* it should have been answered before: it hears nothing of use */
         polling_put(session, "6", 1);
-        polling_flush(get);
-        if (session->polling->get != NULL)
-            return;
-    }
+    if (polling->get != NULL)
+        polling_flush(polling->get);
     conn->probing = 0;
     polling->probe = NULL;
     if (move_output(session, conn) < 0)

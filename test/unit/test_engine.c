@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -635,7 +636,7 @@ static const char *http(const char *method, const char *query, const char *body)
 /* Reads until needle has come; returns whether it has. */
 static int heard(int fd, const char *needle)
 {
-    char got[2048];
+    char got[8192];
     size_t n = 0;
 
     while (n < sizeof(got) - 1 && take(fd, got + n, 1) == 1) {
@@ -787,6 +788,116 @@ static void test_upgrade(void)
     is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",4]", "and polling goes on");
 }
 
+/* A polling session that is in the namespace, and a GET of it that waits. */
+static int waiting_get(const char *more)
+{
+    char request[1024];
+    int len, get = dial();
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    len = snprintf(request, sizeof(request), "GET /notifications/?%s%s HTTP/1.1\r\nHost: h\r\n\r\n",
+                   poll_query, more);
+    put(get, request, (size_t)len);
+    for (int i = 0; i < 10; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    return get;
+}
+
+/* A request behind the GET that an upgrade ends must not be served in the middle
+ * of that upgrade: it may end the session. */
+static void test_upgrade_behind(void)
+{
+    char request[512], query[128];
+    int get, fd;
+
+    get = waiting_get("");
+    snprintf(request, sizeof(request),
+             "POST /notifications/?%s HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n1",
+             poll_query);
+    put(get, request, strlen(request));
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    upgrade(fd, query, "");
+    put_text(fd, "5");
+    ok(heard(get, "\r\n\r\n6"), "the GET that waits is answered with a noop");
+    ok(heard(get, "{\"code\":3,"), "the POST behind it comes too late");
+    fan("[\"m\",1", 0);
+    is_str(frame(fd), "T:42/axr,[\"m\",1]", "and the upgrade is done");
+    close(get);
+    close(fd);
+}
+
+/* Posts a chunked body; returns the status. */
+static int post_chunked(const char *body)
+{
+    char request[1024], reply[13] = "";
+    int fd = dial();
+    int len = snprintf(request, sizeof(request),
+                       "POST /notifications/?%s HTTP/1.1\r\nHost: h\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n%s",
+                       poll_query, body);
+
+    put(fd, request, (size_t)len);
+    take(fd, reply, 12);
+    close(fd);
+    return (int)strtol(reply + 9, NULL, 10);
+}
+
+static void test_bodies(void)
+{
+    poll_open(4, "", "0{");
+    closes = 0;
+    is_int(post_chunked("9\r\n40/axr,{}\r\n0\r\n\r\n"), 200, "a chunked body");
+    ok(strncmp(http("GET", poll_query, ""), "200 40/axr,", 11) == 0, "is read");
+    is_int(post_chunked("3\r\n42/\r\n186A1\r\n"), 413, "one that is too large");
+    is_int(closes, 0, "costs the session nothing");
+    is_int(post_chunked("3\r\n42/x"), 400, "a malformed one");
+    is_int(closes, 1, "ends it at once");
+    is_str(http("GET", poll_query, ""), "200 1", "as the next GET hears");
+}
+
+static void test_bursts(void)
+{
+    static char json[100000];
+    char got[1000];
+    size_t n = 0, room = 1500000;
+    char *all = malloc(room);
+    struct session *ours, *other;
+    int get;
+
+    get = waiting_get("");
+    memcpy(json, "[\"", 2);
+    memset(json + 2, 'x', sizeof(json) - 4);
+    memcpy(json + sizeof(json) - 2, "\"", 2);
+    closes = 0;
+    for (int i = 0; i < 12; i++)
+        fan(json, 0);
+    n = take(get, all, 1000000);
+    is_int((long)n, 1000000, "more than send_buffer at once, while a GET waits");
+    is_int(closes, 0, "does not end the session");
+    free(all);
+    close(get);
+
+    get = waiting_get("&j=0");
+    ours = last;
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    other = last;
+    for (int i = 0; i < 200; i++) {
+        snprintf(got, sizeof(got), "[%d", i);
+        last = ours;
+        fan(got, 0);
+        last = other;
+        fan("[\"other\"", 0);
+    }
+    ok(heard(get, "\r\n\r\n___eio[0](\"42/axr,[0]") && heard(get, "[199]\");"),
+       "a script of many pieces is whole");
+    close(get);
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -826,6 +937,9 @@ int main(void)
     test_polling();
     test_polling_pair();
     test_upgrade();
+    test_upgrade_behind();
+    test_bodies();
+    test_bursts();
     test_half_closed("HTTP/1.1 200");
     engine_free(&engine);
     event_base_free(base);
