@@ -7,11 +7,20 @@
 
 #include <math.h>
 
+/* What is decoded, and by what. */
+struct source {
+    struct slice channel, payload, key, nsp;
+    const struct emit_limits *limits;
+};
+
 /* ---- envelope ---- */
+
+#define CLUSTER_BROADCAST 3 /* MessageType of socket.io-adapter, cluster-adapter.ts */
 
 struct envelope {
     int has_data;
     struct msgpack_reader data; /* at the head of packet.data */
+    struct msgpack_reader opts; /* at the head of opts, which are all it holds */
     struct slice nsp;
 };
 
@@ -20,7 +29,8 @@ static struct slice item_slice(const struct msgpack_item *item)
     return (struct slice){item->bytes, item->len};
 }
 
-/* Reads a key of packet or opts: a string, or the whole is not of our shape. */
+/* Reads a key of packet or opts: a string, or the whole is not of our shape.
+ * This is what most payloads of another dialect fail at. */
 static int read_key(struct msgpack_reader *in, struct slice *key)
 {
     struct msgpack_item item;
@@ -46,12 +56,24 @@ static int read_nsp(struct msgpack_reader *in, struct slice *nsp)
     return 0;
 }
 
+/* Which number it is means nothing: see emit.h. */
+static int read_type(struct msgpack_reader *in)
+{
+    struct msgpack_item item;
+
+    if (msgpack_next(in, &item) != 0)
+        return -1;
+    return item.type == MSGPACK_UINT || item.type == MSGPACK_INT || item.type == MSGPACK_FLOAT ? 0
+                                                                                               : -1;
+}
+
 /* data is only read over: nsp comes after it, and a packet for another
  * namespace should cost no more than that. */
 static int read_packet(struct msgpack_reader *in, struct envelope *envelope)
 {
     struct msgpack_item map;
     struct slice key;
+    int rc;
 
     *envelope = (struct envelope){.nsp = SLICE("/")};
     if (msgpack_next(in, &map) != 0 || map.type != MSGPACK_MAP)
@@ -60,34 +82,102 @@ static int read_packet(struct msgpack_reader *in, struct envelope *envelope)
         if (read_key(in, &key) != 0)
             return -1;
         if (slice_eq(key, SLICE("nsp"))) {
-            if (read_nsp(in, &envelope->nsp) != 0)
-                return -1;
-            continue;
+            rc = read_nsp(in, &envelope->nsp);
+        } else if (slice_eq(key, SLICE("type"))) {
+            rc = read_type(in);
+        } else {
+            if (slice_eq(key, SLICE("data"))) {
+                envelope->has_data = 1;
+                envelope->data = *in;
+            }
+            rc = msgpack_skip(in, 1);
         }
-        if (slice_eq(key, SLICE("data"))) {
-            envelope->has_data = 1;
-            envelope->data = *in;
-        }
-        if (msgpack_skip(in, 1) != 0)
+        if (rc != 0)
             return -1;
     }
     return envelope->has_data ? 0 : -1;
 }
 
-/* Reads [uid, packet, opts] or [packet, opts] up to opts. */
+/* Reads {packet, opts}, which a broadcast of the streams adapter has in data. */
+static int read_cluster_data(struct msgpack_reader *in, struct envelope *envelope)
+{
+    struct msgpack_reader packet = {0}, opts = {0};
+    struct msgpack_item map;
+    struct slice key;
+
+    if (msgpack_next(in, &map) != 0 || map.type != MSGPACK_MAP)
+        return -1;
+    for (uint32_t i = 0; i < map.len; i++) {
+        struct msgpack_reader value;
+
+        if (read_key(in, &key) != 0)
+            return -1;
+        value = *in;
+        if (msgpack_skip(in, 1) != 0)
+            return -1;
+        value.end = in->at;
+        if (slice_eq(key, SLICE("packet")))
+            packet = value;
+        else if (slice_eq(key, SLICE("opts")))
+            opts = value;
+    }
+    if (packet.at == NULL || opts.at == NULL || read_packet(&packet, envelope) != 0)
+        return -1;
+    envelope->opts = opts;
+    return 0;
+}
+
+/* Reads {type, data, uid, nsp} of the streams adapter, whose head has been read. */
+static enum emit_result read_cluster(struct msgpack_reader *in, uint32_t pairs,
+                                     struct envelope *envelope)
+{
+    struct msgpack_item type = {.type = MSGPACK_NIL};
+    struct msgpack_reader data = {0};
+    struct slice key, nsp = SLICE("/");
+    int rc;
+
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (read_key(in, &key) != 0)
+            return EMIT_MALFORMED;
+        if (slice_eq(key, SLICE("nsp"))) {
+            rc = read_nsp(in, &nsp);
+        } else if (slice_eq(key, SLICE("type"))) {
+            rc = msgpack_next(in, &type) != 0 || msgpack_leave(in, &type) != 0;
+        } else {
+            if (slice_eq(key, SLICE("data")))
+                data = *in;
+            rc = msgpack_skip(in, 1);
+        }
+        if (rc != 0)
+            return EMIT_MALFORMED;
+    }
+    if (in->at != in->end)
+        return EMIT_MALFORMED;
+    if (type.type != MSGPACK_UINT || type.u != CLUSTER_BROADCAST)
+        return EMIT_NOT_BROADCAST;
+    if (data.at == NULL || read_cluster_data(&data, envelope) != 0)
+        return EMIT_MALFORMED;
+    envelope->nsp = nsp; /* its packets have none */
+    return EMIT_OK;
+}
+
+/* Reads [uid, packet, opts] or [packet, opts] up to opts, or a map. */
 static enum emit_result read_envelope(struct msgpack_reader *in, struct envelope *envelope)
 {
     struct msgpack_item root;
 
     if (msgpack_next(in, &root) != 0)
         return EMIT_MALFORMED;
-    if (root.type == MSGPACK_MAP) /* {type, data, uid, nsp} of the streams adapter */
-        return EMIT_NOT_BROADCAST;
+    if (root.type == MSGPACK_MAP)
+        return read_cluster(in, root.len, envelope);
     if (root.type != MSGPACK_ARRAY || (root.len != 2 && root.len != 3))
         return EMIT_MALFORMED;
     if (root.len == 3 && msgpack_skip(in, 1) != 0)
         return EMIT_MALFORMED;
-    return read_packet(in, envelope) == 0 ? EMIT_OK : EMIT_MALFORMED;
+    if (read_packet(in, envelope) != 0)
+        return EMIT_MALFORMED;
+    envelope->opts = *in;
+    return EMIT_OK;
 }
 
 /* ---- opts ---- */
@@ -195,22 +285,32 @@ static int take_prefix(struct slice *slice, struct slice prefix)
     return 1;
 }
 
-/* The room in "key#nsp#room#" (some emitters leave out the last '#'), or an
- * empty slice: none, or not such a channel. */
+/* The room in "key#nsp#room#" (some emitters leave out the last '#'), which may
+ * be empty; without bytes (NULL) if there is none, or it is not such a channel. */
 static struct slice channel_room(struct slice channel, struct slice key, struct slice nsp)
 {
     if (!take_prefix(&channel, key) || !take_prefix(&channel, SLICE("#")) ||
-        !take_prefix(&channel, nsp) || !take_prefix(&channel, SLICE("#")))
-        return (struct slice){"", 0};
-    if (channel.len > 0 && channel.ptr[channel.len - 1] == '#')
+        !take_prefix(&channel, nsp) || !take_prefix(&channel, SLICE("#")) || channel.len == 0)
+        return (struct slice){NULL, 0};
+    if (channel.ptr[channel.len - 1] == '#')
         channel.len--;
     return channel;
 }
 
-/* Who gets it, if anybody: see EMIT_NOBODY and EMIT_COPY.  Only emitters of the
- * 1.x form name a room in the channel of a message for several. */
-static enum emit_result judge_rooms(const struct slices *rooms, size_t named, struct slice channel,
-                                    struct slice key, struct slice nsp)
+static int among(const struct slices *rooms, struct slice room)
+{
+    for (size_t i = 0; i < rooms->n; i++) {
+        if (slice_eq(rooms->at[i], room))
+            return 1;
+    }
+    return 0;
+}
+
+/* Who gets it, if anybody: see EMIT_NOBODY and EMIT_COPY.  Emitters of the 1.x
+ * form publish once a room, and name that room in the channel.  One of 0.x form
+ * puts them all into one channel, "a#b": that is none of them. */
+static enum emit_result judge_rooms(const struct slices *rooms, size_t named,
+                                    const struct source *source)
 {
     struct slice room;
 
@@ -218,8 +318,11 @@ static enum emit_result judge_rooms(const struct slices *rooms, size_t named, st
         return EMIT_NOBODY;
     if (named < 2)
         return EMIT_OK;
-    room = channel_room(channel, key, nsp);
-    return room.len == 0 || slice_eq(room, rooms->at[0]) ? EMIT_OK : EMIT_COPY;
+    room = channel_room(source->channel, source->key, source->nsp);
+    if (room.ptr == NULL || slice_eq(room, rooms->at[0]))
+        return EMIT_OK;
+    /* Where some are no strings, the channel may name one of those. */
+    return named > rooms->n || among(rooms, room) ? EMIT_COPY : EMIT_OK;
 }
 
 /* ---- data ---- */
@@ -229,6 +332,7 @@ struct level {
     uint32_t left; /* elements or pairs to come */
     char close;    /* its bracket */
     char comma;    /* something was written */
+    char error;    /* an Error's properties */
 };
 
 struct writer {
@@ -239,13 +343,13 @@ struct writer {
     struct level levels[EMIT_DEPTH_MAX];
 };
 
-static enum emit_result enter(struct writer *w, const struct msgpack_item *item)
+static inline enum emit_result enter(struct writer *w, const struct msgpack_item *item)
 {
     int map = item->type == MSGPACK_MAP;
 
     if (w->depth == EMIT_DEPTH_MAX)
         return EMIT_TOO_DEEP;
-    w->levels[w->depth++] = (struct level){item->len, map ? '}' : ']', 0};
+    w->levels[w->depth++] = (struct level){item->len, map ? '}' : ']', 0, 0};
     buf_putc(&w->bc->json, map ? '{' : '[');
     return EMIT_OK;
 }
@@ -276,6 +380,71 @@ static enum emit_result put_ext(struct writer *w, const struct msgpack_item *ite
     return result;
 }
 
+static void put_number(struct buf *json, const struct msgpack_item *item)
+{
+    if (item->type == MSGPACK_UINT)
+        json_put_uint64(json, item->u);
+    else if (item->type == MSGPACK_INT)
+        json_put_int64(json, item->i);
+    else
+        json_put_double(json, item->f);
+}
+
+/* {"0":1,"1":2}: a byte becomes a dozen, so the limit is watched on the way. */
+static enum emit_result put_vector(struct writer *w, const struct msgpack_item *vector)
+{
+    struct buf *json = &w->bc->json;
+
+    buf_putc(json, '{');
+    for (uint32_t i = 0; i < vector->len; i++) {
+        struct msgpack_item number = msgpack_vector_at(vector, i);
+
+        buf_puts(json, i > 0 ? ",\"" : "\"");
+        json_put_uint64(json, i);
+        buf_puts(json, "\":");
+        put_number(json, &number);
+        if (json->len >= w->limits->message_bytes)
+            return EMIT_TOO_LARGE;
+    }
+    buf_putc(json, '}');
+    return EMIT_OK;
+}
+
+/* Enters the map that an Error holds, which is part of the input like any other. */
+static enum emit_result enter_error(struct writer *w, const struct msgpack_item *error)
+{
+    struct msgpack_reader held = msgpack_read(item_slice(error), w->in.dialect);
+    struct msgpack_item map;
+    enum emit_result result;
+
+    if (msgpack_skip(&held, 1) != 0 || held.at != held.end)
+        return EMIT_MALFORMED;
+    w->in.at = (const uint8_t *)error->bytes;
+    if (msgpack_next(&w->in, &map) != 0 || map.type != MSGPACK_MAP)
+        return EMIT_MALFORMED;
+    result = enter(w, &map);
+    if (result == EMIT_OK)
+        w->levels[w->depth - 1].error = 1;
+    return result;
+}
+
+/* What extension types mean.  Apart, for it made put_value() slower for all. */
+static __attribute__((noinline)) enum emit_result put_extension(struct writer *w,
+                                                                const struct msgpack_item *item)
+{
+    switch (item->type) {
+    case MSGPACK_DATE:
+        json_put_date(&w->bc->json, item->f);
+        return EMIT_OK;
+    case MSGPACK_VECTOR:
+        return put_vector(w, item);
+    case MSGPACK_ERROR:
+        return enter_error(w, item);
+    default:
+        return put_ext(w, item);
+    }
+}
+
 /* Writes the value that item is; of an array or map the opening bracket. */
 static enum emit_result put_value(struct writer *w, const struct msgpack_item *item)
 {
@@ -294,22 +463,20 @@ static enum emit_result put_value(struct writer *w, const struct msgpack_item *i
     case MSGPACK_FLOAT:
         json_put_double(json, item->f);
         break;
-    case MSGPACK_DATE:
-        json_put_date(json, item->f);
-        break;
     case MSGPACK_STR:
         json_put_string_lossy(json, item->bytes, item->len);
         break;
     case MSGPACK_BIN:
         return put_attachment(w, item);
-    case MSGPACK_EXT:
-        return put_ext(w, item);
     case MSGPACK_ARRAY:
     case MSGPACK_MAP:
         return enter(w, item);
-    default: /* nil; undefined where it is an element */
+    case MSGPACK_NIL:
+    case MSGPACK_UNDEFINED: /* where it is an element */
         buf_put(json, "null", 4);
         break;
+    default:
+        return put_extension(w, item);
     }
     return EMIT_OK;
 }
@@ -345,6 +512,15 @@ static void put_comma(struct buf *json, struct level *level)
     level->comma = 1;
 }
 
+/* 1 for what JSON.stringify does not show of an object that has such a key: an
+ * assignment to __proto__ makes no property of it, and the stack of an Error is
+ * not enumerable. */
+static int hidden(const struct level *level, const struct msgpack_item *key)
+{
+    return slice_eq(item_slice(key), SLICE("__proto__")) ||
+           (level->error && slice_eq(item_slice(key), SLICE("stack")));
+}
+
 /* The next pair of the map at hand. */
 static enum emit_result put_member(struct writer *w, struct level *level)
 {
@@ -360,7 +536,7 @@ static enum emit_result put_member(struct writer *w, struct level *level)
     if (msgpack_next(&w->in, &value) != 0)
         return EMIT_MALFORMED;
     text = key.type == MSGPACK_STR || key.type == MSGPACK_BIN;
-    if (value.type == MSGPACK_UNDEFINED || (text && slice_eq(item_slice(&key), SLICE("__proto__"))))
+    if (value.type == MSGPACK_UNDEFINED || (text && hidden(level, &key)))
         return msgpack_leave(&w->in, &value) == 0 ? EMIT_OK : EMIT_MALFORMED;
     put_comma(json, level);
     if (text)
@@ -458,27 +634,43 @@ static enum emit_result convert(struct broadcast *bc, struct msgpack_reader data
     return put_data(&w, &array);
 }
 
-enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct slice payload,
-                             struct slice key, struct slice nsp, const struct emit_limits *limits)
+/* One try. */
+static enum emit_result decode_as(const struct msgpack_dialect *dialect, struct broadcast *bc,
+                                  const struct source *source)
 {
-    struct msgpack_reader in = msgpack_read(payload, &msgpack_modern);
+    struct msgpack_reader in = msgpack_read(source->payload, dialect);
     struct envelope envelope;
     enum emit_result result;
     size_t named;
 
     broadcast_reset(bc);
-    if (payload.len > limits->message_bytes)
-        return EMIT_TOO_LARGE;
     result = read_envelope(&in, &envelope);
+    if (result == EMIT_OK)
+        result = read_opts(&envelope.opts, bc, &named);
     if (result != EMIT_OK)
         return result;
-    if (!slice_eq(envelope.nsp, nsp))
+    /* After the shape: where the dialect is another one, so may be the namespace. */
+    if (!slice_eq(envelope.nsp, source->nsp))
         return EMIT_OTHER_NAMESPACE;
-    result = read_opts(&in, bc, &named);
-    if (result == EMIT_OK)
-        result = judge_rooms(&bc->rooms, named, channel, key, nsp);
-    if (result == EMIT_OK)
-        result = convert(bc, envelope.data, limits);
+    result = judge_rooms(&bc->rooms, named, source);
+    return result == EMIT_OK ? convert(bc, envelope.data, source->limits) : result;
+}
+
+enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct slice payload,
+                             struct slice key, struct slice nsp, const struct emit_limits *limits)
+{
+    const struct source source = {channel, payload, key, nsp, limits};
+    /* [packet, opts], see emit.h */
+    int old = payload.len > 0 && (uint8_t)payload.ptr[0] == 0x92;
+    enum emit_result result;
+
+    if (payload.len > limits->message_bytes) {
+        broadcast_reset(bc);
+        return EMIT_TOO_LARGE;
+    }
+    result = decode_as(old ? &msgpack_js : &msgpack_modern, bc, &source);
+    if (result == EMIT_MALFORMED)
+        result = decode_as(old ? &msgpack_modern : &msgpack_js, bc, &source);
     return result;
 }
 

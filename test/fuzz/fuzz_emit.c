@@ -44,14 +44,19 @@ static void check(struct broadcast *bc)
     check_rooms(&bc->except);
 }
 
+/* As it comes on two channels, to servers of two namespaces. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct broadcast bc = {0};
+    static const struct slice channels[] = {{"socket.io#/axr#a#", 17}, {"socket.io#emitter", 17}};
+    static const struct slice namespaces[] = {{"/axr", 4}, {"/", 1}};
     struct slice payload = {(const char *)data, size};
+    struct broadcast bc = {0};
 
-    if (emit_decode(&bc, SLICE("socket.io#/axr#a#"), payload, SLICE("socket.io"), SLICE("/axr"),
-                    &limits) == EMIT_OK)
-        check(&bc);
+    for (size_t i = 0; i < 2; i++) {
+        if (emit_decode(&bc, channels[i], payload, SLICE("socket.io"), namespaces[i], &limits) ==
+            EMIT_OK)
+            check(&bc);
+    }
     broadcast_clear(&bc);
     return 0;
 }

@@ -11,16 +11,22 @@ static void check_item(const struct msgpack_item *item, const uint8_t *start, co
 {
     const uint8_t *bytes = (const uint8_t *)item->bytes;
 
-    if (item->type == MSGPACK_STR || item->type == MSGPACK_BIN || item->type == MSGPACK_EXT)
+    if (item->type == MSGPACK_STR || item->type == MSGPACK_BIN || item->type == MSGPACK_EXT ||
+        item->type == MSGPACK_VECTOR || item->type == MSGPACK_ERROR)
         assert(bytes >= start && bytes <= at && item->len <= (size_t)(at - bytes));
+    for (uint32_t i = 0; item->type == MSGPACK_VECTOR && i < item->len; i++) {
+        struct msgpack_item number = msgpack_vector_at(item, i);
+
+        assert(number.type == MSGPACK_UINT || number.type == MSGPACK_INT ||
+               number.type == MSGPACK_FLOAT);
+    }
     assert(item->type != MSGPACK_INVALID);
 }
 
 /* Values read one item at a time take as many bytes as values read over. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_value(struct slice input, const struct msgpack_dialect *dialect)
 {
-    struct slice input = {(const char *)data, size};
-    struct msgpack_reader items = msgpack_read(input, &msgpack_modern), values = items;
+    struct msgpack_reader items = msgpack_read(input, dialect), values = items;
     const uint8_t *start = items.at;
     struct msgpack_item item;
     uint64_t open = 1;
@@ -41,5 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(result == 0 && values.at == items.at);
     else
         assert(result != 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct slice input = {(const char *)data, size};
+
+    check_value(input, &msgpack_modern);
+    check_value(input, &msgpack_js);
     return 0;
 }
