@@ -1,10 +1,14 @@
 /* redis - the one subscription: connects, subscribes, stays subscribed.
  *
  * Subscribed to are the pattern "<key>#<nsp>#*" and the channels "<key>#emitter"
- * and "<key>#<nsp>" of emitters that differ.  A connection that is lost or
- * refused is made again after 50 ms, doubling to 1 s, with jitter.  One that
- * says nothing is noticed: PING every 3 s, and 5 s for a sign of life.  Nothing
- * that redis answers can end this process. */
+ * and "<key>#<nsp>" of emitters that differ.  And, where redis allows it, what
+ * an emitter in Java publishes that puts rooms before the namespace into the
+ * channel and leaves out the namespace "/": "<key>#[^/]*<nsp>#*", for "/"
+ * "<key>#[^/]*#" and "<key>#".  No channel matches two of them.
+ *
+ * A connection that is lost or refused is made again after 50 ms, doubling to
+ * 1 s, with jitter.  One that says nothing is noticed: PING every 3 s, and 5 s for
+ * a sign of life.  Nothing that redis answers can end this process. */
 #ifndef MASTER_REDIS_H
 #define MASTER_REDIS_H
 

@@ -46,7 +46,16 @@ enum failure {
     FAIL_ERROR /* another -ERR */
 };
 
-enum { TOPIC_PATTERN, TOPIC_EMITTER, TOPIC_NSP, TOPICS };
+/* Those that have to be had, and those that an ACL may withhold: see redis.h. */
+enum {
+    TOPIC_PATTERN,
+    TOPIC_EMITTER,
+    TOPIC_NSP,
+    TOPICS_NEEDED,
+    TOPIC_OLD = TOPICS_NEEDED,
+    TOPIC_BARE,
+    TOPICS
+};
 
 struct redis {
     struct event_base *base;
@@ -63,8 +72,9 @@ struct redis {
     struct event *timer; /* the attempt's deadline, or the next one's time */
     struct event *pulse; /* while subscribed: the next PING, or silence */
 
-    struct buf topics[TOPICS];    /* as they are subscribed to */
+    struct buf topics[TOPICS];    /* as they are subscribed to; TOPIC_BARE may be empty */
     unsigned confirmed;           /* bits of topics */
+    int withheld;                 /* it was logged that redis allows no TOPIC_OLD */
     unsigned oks;                 /* +OK still to come: of AUTH and SELECT */
     size_t unfinished, reply_max; /* bytes since the last whole reply, and the bound */
 
@@ -214,17 +224,25 @@ static int select_put(struct redis *redis)
     return command_put(redis, 2, argv, NULL);
 }
 
+/* Subscribes to n topics, which are neighbours and either all patterns or none. */
+static int topics_put(struct redis *redis, const char *command, int first, int n)
+{
+    const char *argv[1 + TOPICS] = {command};
+    size_t lens[1 + TOPICS] = {strlen(command)};
+    for (int i = 0; i < n; i++) {
+        argv[1 + i] = (const char *)redis->topics[first + i].data;
+        lens[1 + i] = redis->topics[first + i].len;
+    }
+    return command_put(redis, 1 + n, argv, lens);
+}
+
 static int subscribe_put(struct redis *redis)
 {
-    const char *pattern[] = {"PSUBSCRIBE", (char *)redis->topics[TOPIC_PATTERN].data};
-    const size_t pattern_lens[] = {10, redis->topics[TOPIC_PATTERN].len};
-    const char *channels[] = {"SUBSCRIBE", (char *)redis->topics[TOPIC_EMITTER].data,
-                              (char *)redis->topics[TOPIC_NSP].data};
-    const size_t channels_lens[] = {9, redis->topics[TOPIC_EMITTER].len,
-                                    redis->topics[TOPIC_NSP].len};
-    if (command_put(redis, 2, pattern, pattern_lens) < 0)
+    if (topics_put(redis, "PSUBSCRIBE", TOPIC_PATTERN, 1) < 0 ||
+        topics_put(redis, "SUBSCRIBE", TOPIC_EMITTER, 2) < 0 ||
+        topics_put(redis, "PSUBSCRIBE", TOPIC_OLD, 1) < 0)
         return -1;
-    return command_put(redis, 3, channels, channels_lens);
+    return redis->topics[TOPIC_BARE].len > 0 ? topics_put(redis, "SUBSCRIBE", TOPIC_BARE, 1) : 0;
 }
 
 /* --- replies ------------------------------------------------------------------ */
@@ -275,9 +293,29 @@ static const char *error_show(const struct redis *redis, const char *text, char 
     return log_escape(dst, cap, text, args ? (size_t)(args - text) : strlen(text));
 }
 
+static struct slice topic(const struct redis *redis, int i)
+{
+    return (struct slice){(const char *)redis->topics[i].data, redis->topics[i].len};
+}
+
+/* The answer to what is asked last, where the ACL allows only the rest. */
+static void withheld(struct redis *redis)
+{
+    char text[256];
+    struct slice pattern = topic(redis, TOPIC_OLD);
+    if (!redis->withheld)
+        log_info("redis does not allow pattern=%s, which a few old emitters need",
+                 log_escape(text, sizeof text, pattern.ptr, pattern.len));
+    redis->withheld = 1;
+}
+
 static int on_error_reply(struct redis *redis, const redisReply *reply)
 {
     char shown[160];
+    if (redis->state == SUBSCRIBED && error_kind(reply->str) == FAIL_PERMISSION) {
+        withheld(redis);
+        return 0;
+    }
     if (redis->state == SUBSCRIBED) {
         odd(redis, error_show(redis, reply->str, shown, sizeof shown));
         return 0;
@@ -312,25 +350,26 @@ static void subscribed(struct redis *redis)
 static int on_confirmation(struct redis *redis, const redisReply *reply, int pattern)
 {
     struct slice name = element(reply, 1);
-    for (int i = pattern ? TOPIC_PATTERN : TOPIC_EMITTER; i < TOPICS; i++) {
-        struct slice topic = {(char *)redis->topics[i].data, redis->topics[i].len};
-        if (slice_eq(name, topic) && (i == TOPIC_PATTERN) == pattern)
+    for (int i = 0; i < TOPICS_NEEDED; i++) {
+        if (slice_eq(name, topic(redis, i)) && (i == TOPIC_PATTERN) == pattern)
             redis->confirmed |= 1U << i;
     }
-    if (redis->state == HANDSHAKE && redis->oks == 0 && redis->confirmed == (1U << TOPICS) - 1)
+    if (redis->state == HANDSHAKE && redis->oks == 0 &&
+        redis->confirmed == (1U << TOPICS_NEEDED) - 1)
         subscribed(redis);
     return 0;
 }
 
-static int on_message(struct redis *redis, const redisReply *reply, size_t channel)
+/* at is where the channel stands: behind the pattern, if there is one. */
+static int on_message(struct redis *redis, const redisReply *reply, size_t at)
 {
-    struct slice payload = element(reply, channel + 1);
-    if (reply->elements != channel + 2 || !payload.ptr || !element(reply, channel).ptr) {
+    struct slice channel = element(reply, at), payload = element(reply, at + 1);
+    if (reply->elements != at + 2 || !payload.ptr || !channel.ptr) {
         odd(redis, "a message of another shape");
         return 0;
     }
     redis->stats.messages++;
-    redis->ops->message(element(reply, channel), payload, redis->arg);
+    redis->ops->message(channel, payload, redis->arg);
     return 0;
 }
 
@@ -570,19 +609,31 @@ static void glob_escape(struct buf *out, const char *text)
     }
 }
 
+/* redis sends a message once for each subscription that matches its channel: no
+ * channel may match two of these. */
 static int topics_make(struct redis *redis)
 {
-    const struct conf *conf = redis->conf;
-    struct buf *pattern = &redis->topics[TOPIC_PATTERN];
-    glob_escape(pattern, conf->key);
+    const char *key = redis->conf->key, *nsp = redis->conf->nsp;
+    struct buf *pattern = &redis->topics[TOPIC_PATTERN], *old = &redis->topics[TOPIC_OLD];
+    int failed = 0;
+    glob_escape(pattern, key);
     (void)buf_putc(pattern, '#');
-    glob_escape(pattern, conf->nsp);
+    glob_escape(pattern, nsp);
     (void)buf_puts(pattern, "#*");
-    (void)buf_printf(&redis->topics[TOPIC_EMITTER], "%s#emitter", conf->key);
-    (void)buf_printf(&redis->topics[TOPIC_NSP], "%s#%s", conf->key, conf->nsp);
-    return pattern->failed || redis->topics[TOPIC_EMITTER].failed || redis->topics[TOPIC_NSP].failed
-               ? -1
-               : 0;
+    (void)buf_printf(&redis->topics[TOPIC_EMITTER], "%s#emitter", key);
+    (void)buf_printf(&redis->topics[TOPIC_NSP], "%s#%s", key, nsp);
+    glob_escape(old, key);
+    (void)buf_puts(old, "#[^/]*");
+    if (strcmp(nsp, "/") == 0) {
+        (void)buf_putc(old, '#');
+        (void)buf_printf(&redis->topics[TOPIC_BARE], "%s#", key);
+    } else {
+        glob_escape(old, nsp);
+        (void)buf_puts(old, "#*");
+    }
+    for (int i = 0; i < TOPICS; i++)
+        failed |= redis->topics[i].failed;
+    return failed ? -1 : 0;
 }
 
 struct redis *redis_new(struct event_base *base, const struct conf *conf,

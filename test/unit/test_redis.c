@@ -344,11 +344,12 @@ static void test_handshake(void)
     static const char want[] = "*3\r\n" BULK(4, "AUTH") BULK(2, "me") BULK(6, "sesame") /* */
         "*2\r\n" BULK(6, "SELECT") BULK(1, "3")                                         /* */
         "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(18, "k\\*\\?#/a\\[x]-^\\\\#*")             /* */
-        "*3\r\n" BULK(9, "SUBSCRIBE") BULK(11, "k*?#emitter") BULK(12, "k*?#/a[x]-^\\");
+        "*3\r\n" BULK(9, "SUBSCRIBE") BULK(11, "k*?#emitter") BULK(12, "k*?#/a[x]-^\\") /* */
+        "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(23, "k\\*\\?#[^/]*/a\\[x]-^\\\\#*");
     ok(run_until(fake_has_two) >= 2500, "confirmations that do not come: given up after 3 s");
     size_t n = fake.asked.len < sizeof want - 1 ? fake.asked.len : sizeof want - 1;
     is_mem(fake.asked.data, n, want, sizeof want - 1,
-           "AUTH, SELECT, the pattern with its glob characters escaped, the channels");
+           "AUTH, SELECT, the patterns with their glob characters escaped, the channels");
     is_int(logged("not subscribed within"), 1, "and logged");
     is_int(logged("sesame"), 0, "without the password");
     redis_end(&redis);
@@ -770,6 +771,71 @@ static void test_real(void)
     redis_end(&redis);
 }
 
+/* What is heard in a namespace, of all the channels that emitters publish on. */
+static void check_channels(char *nsp, const char *const *channels, const char *const *deaf)
+{
+    struct buf want = {0};
+    struct conf *conf = conf_real();
+    conf->nsp = nsp;
+    struct redis *redis = redis_begin(conf);
+    size_t n = 0;
+    ok(run_until(is_subscribed) >= 0, "subscribed for %s", nsp);
+    for (; channels[n]; n++) {
+        is_int(publish(NULL, NULL, channels[n], "x"), 1, channels[n]);
+        buf_printf(&want, "%s=x ", channels[n]);
+    }
+    for (size_t i = 0; deaf[i]; i++)
+        is_int(publish(NULL, NULL, deaf[i], "x"), 0, deaf[i]);
+    is_int(redis_sync(redis), 0, "asked for a sign");
+    ok(run_until(is_synced) >= 0, "which comes");
+    is_mem(heard.text.data, heard.text.len, want.data, want.len, "each of them once, in order");
+    is_int(redis_stats(redis)->messages, n, "and no more than that is counted");
+    redis_end(&redis);
+    buf_free(&want);
+}
+
+static void test_real_channels(void)
+{
+    static char axr[] = "/axr", root[] = "/";
+    static const char *const of_axr[] = {
+        "k#/axr#",   "k#/axr#r#",     "k#/axr#/axr#sid#", "k#/axr##",       "k#/axr#a#b#",
+        "k#/axr#r",  "k#/axr",        "k#/axr##emitter",  "k#/axr##/axr#",  "k#emitter",
+        "k#r#/axr#", "k#r#s#/axr#t#", "k#r#/axr#/axr#",   "k#emitter/axr#", NULL};
+    static const char *const not_of_axr[] = {
+        "k#/#",       "k#/#r#",          "k#",      "k#r#",      "k#axr#", "k#/axr2#", "k#/ax#",
+        "k#/x#/axr#", "k-request#/axr#", "j#/axr#", "k#/axr?q#", NULL};
+    static const char *const of_root[] = {
+        "k#/#", "k#/#r#", "k#/##",  "k#/##emitter", "k#/##/#", "k#/",         "k#/#r",
+        "k#",   "k#r#",   "k#a#b#", "k#emitter",    "k#axr#",  "k#emitterr#", NULL};
+    static const char *const not_of_root[] = {"k#/axr#",      "k#/axr", "k#/axr#r#", "k#/a#/#",
+                                              "k-request#/#", "k",      NULL};
+    server_start(NULL);
+    check_channels(axr, of_axr, not_of_axr);
+    check_channels(root, of_root, not_of_root);
+    server_stop();
+}
+
+/* An ACL that has the pattern and the two channels, and no more. */
+static void test_real_withheld(void)
+{
+    const char *acl[] = {"--user",    "me",      "on",         ">sesame", "resetchannels",
+                         "&k#/axr#*", "&k#/axr", "&k#emitter", "+@all",   NULL};
+    static char user[] = "me", password[] = "sesame";
+    server_start(acl);
+    struct conf *conf = conf_real();
+    conf->redis.username = user;
+    conf->redis.password = password;
+    struct redis *redis = redis_begin(conf);
+    ok(run_until(is_subscribed) >= 0, "subscribed to what is allowed");
+    is_int(publish(NULL, NULL, "k#/axr#", "in"), 1, "published");
+    ok(run_until(has_messages) >= 0, "and received");
+    is_int(logged("redis does not allow pattern=k#[^/]*/axr#*"), 1, "the rest is logged");
+    is_int(redis_stats(redis)->odd, 0, "and is nothing odd");
+    is_int(publish(NULL, NULL, "k#r#/axr#", "x"), 0, "and not heard");
+    redis_end(&redis);
+    server_stop();
+}
+
 static void test_real_acl(void)
 {
     const char *acl[] = {"--user", "me",     "on",      ">sesame", "allchannels",
@@ -821,6 +887,8 @@ int main(void)
     if (system("command -v redis-server >/dev/null") == 0) {
         test_real();
         test_real_acl();
+        test_real_channels();
+        test_real_withheld();
     } else {
         ok(1, "real redis # SKIP no redis-server");
     }
