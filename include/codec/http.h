@@ -49,6 +49,9 @@ const struct http_header *http_header(const struct http_request *req, const char
 /* 1 if the comma-separated value of any header called name has token (any case). */
 int http_has_token(const struct http_request *req, const char *name, const char *token);
 
+/* Length of the token (RFC 9110, section 5.6.2) that bytes begins with; 0: none. */
+size_t http_token(struct slice bytes);
+
 /* The LAST value of name in a query string (Engine.IO takes the last), not
  * decoded.  Returns 1, or 0 if it is not there.  A name alone has value "". */
 int http_query(struct slice query, const char *name, struct slice *value);

@@ -34,6 +34,12 @@ enum ws_upgrade {
 /* Judges a request (RFC 6455, section 4.2.1) and computes the accept key. */
 enum ws_upgrade ws_upgrade(const struct http_request *req, char accept[WS_ACCEPT_LEN + 1]);
 
+#define WS_PROTOCOL_MAX 128 /* bytes of a subprotocol's name */
+
+/* The first subprotocol that the client offers, or an empty slice: a client that
+ * offers some fails unless one is chosen (RFC 6455, section 4.1). */
+struct slice ws_protocol(const struct http_request *req);
+
 /* Writes the header of an unfragmented, unmasked frame of len payload bytes to
  * dst and returns its length, at most WS_HEADER_MAX. */
 size_t ws_header_encode(uint8_t *dst, enum ws_opcode opcode, size_t len);

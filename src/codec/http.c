@@ -306,6 +306,15 @@ const struct http_header *http_header(const struct http_request *req, const char
     return NULL;
 }
 
+size_t http_token(struct slice bytes)
+{
+    size_t n = 0;
+
+    while (n < bytes.len && is_tchar[(uint8_t)bytes.ptr[n]])
+        n++;
+    return n;
+}
+
 int http_has_token(const struct http_request *req, const char *name, const char *token)
 {
     for (size_t i = 0; i < req->nheaders; i++) {

@@ -81,3 +81,13 @@ size_t ws_header_encode(uint8_t *dst, enum ws_opcode opcode, size_t len)
         dst[2 + i] = (uint8_t)((uint64_t)len >> (8 * (wide - 1 - i)));
     return 2 + wide;
 }
+
+struct slice ws_protocol(const struct http_request *req)
+{
+    const struct http_header *offer = http_header(req, "Sec-WebSocket-Protocol");
+    struct slice first = {"", 0};
+
+    if (offer == NULL || http_token(offer->value) > WS_PROTOCOL_MAX)
+        return first;
+    return (struct slice){offer->value.ptr, http_token(offer->value)};
+}

@@ -242,11 +242,13 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
 {
     struct exchange *http = conn->http;
     size_t head_len = target->head_len;
-    char head[256];
+    struct slice protocol = ws_protocol(target->req);
+    char head[256 + WS_PROTOCOL_MAX];
     int n = snprintf(head, sizeof(head),
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                     target->accept);
+                     "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%.*s%s\r\n",
+                     target->accept, protocol.len > 0 ? "Sec-WebSocket-Protocol: " : "",
+                     (int)protocol.len, protocol.ptr, protocol.len > 0 ? "\r\n" : "");
 
     conn->state = CONN_WEBSOCKET;
     conn_deadline(conn, 0);

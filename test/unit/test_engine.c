@@ -310,7 +310,13 @@ static void test_half_closed(const char *want)
 
 static void test_eio4(void)
 {
-    int fd = client4();
+    int fd = dial();
+
+    ok(strstr(upgrade(fd, "EIO=4&transport=websocket", "Sec-WebSocket-Protocol: one, two\r\n"),
+              "\r\nSec-WebSocket-Protocol: one\r\n") != NULL,
+       "the first subprotocol is chosen");
+    close(fd);
+    fd = client4();
 
     is_int(connects, 1, "asked once");
     put_text(fd, "42/axr,[\"up\",1]");
