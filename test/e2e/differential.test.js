@@ -1,6 +1,8 @@
 'use strict';
 /* Random messages through redis to two servers at once: this daemon and a Node
- * server.  The same client generation is handed deeply equal arguments by both.
+ * server.  The same client generation is handed deeply equal arguments by both,
+ * whether it came by WebSocket, with default options (polling, then an upgrade), or
+ * polls only.
  *
  * SEED=n repeats a run; the seed is printed. */
 const assert = require('assert');
@@ -48,46 +50,62 @@ function publish(io, { rooms, except }, args) {
     target.emit(...args);
 }
 
+/* How a client may be told to connect. */
+const WAYS = { websocket: ['websocket'], default: undefined, polling: ['polling'] };
+
+/* For each client generation one client of the Node server, and one for each way of
+ * this daemon.  Node's is on WebSocket: over polling, 1.x clients cannot read what it
+ * sends (they decode UTF-8 twice), and what they are handed depends on no transport. */
 async function worlds(t) {
     const redis = await Redis.start(t);
-    const daemon = await Daemon.start(t, { redis, config: { workers: 2 } });
+    const daemon = await Daemon.start(t, { redis, config: { workers: 4, limits: { sendBuffer: 64 << 20 } } });
     const node = await Reference.start(t, { redis: redis.port, secret: SECRET, nsp: '/axr', path: '/notifications' });
-    const pairs = [];
-    for (const version of VERSIONS) {
+    const open = async (version, where, transports) => {
         const token = daemon.token(`u${version}`);
-        const pair = [await connect(version, daemon.addr, { token }), await connect(version, node, { token })];
-        t.after(() => pair.forEach((client) => client.close()));
-        pairs.push(pair);
+        const client = await connect(version, where, { token, options: { transports } });
+        t.after(() => client.close());
+        return client;
+    };
+    const groups = [];
+    for (const version of VERSIONS) {
+        const group = { node: await open(version, node, WAYS.websocket), ours: [] };
+        for (const [way, transports] of Object.entries(WAYS))
+            group.ours.push(Object.assign(await open(version, daemon.addr, transports), { way }));
+        groups.push(group);
     }
-    return { redis, pairs };
+    return { redis, groups };
 }
+const transportOf = (client) => client.socket.io.engine.transport.name;
 
 const reached = (mark) => (client) => {
     const last = client.events[client.events.length - 1];
     return last && last[0] === 'marker' && last[1] === mark;
 };
 
-function compare(pairs, sent, first) {
-    for (const [ours, node] of pairs) {
-        for (let i = 0; i < Math.max(ours.events.length, node.events.length); i++) {
-            try {
-                assert.deepStrictEqual(ours.events[i], node.events[i]);
-            } catch (error) {
-                const index = node.events[i] ? node.events[i][1] : ours.events[i][1];
-                const message = util.inspect(sent[index - first], { depth: 8, maxStringLength: 300 });
-                error.message =
-                    `SEED=${SEED}, client ${ours.version}.x, message ${index}: ${message}\n` +
-                    `actual is the daemon's, expected the Node server's\n${error.message}`.slice(0, 4000);
-                throw error;
-            }
+function compareTwo(ours, node, sent, first) {
+    for (let i = 0; i < Math.max(ours.events.length, node.events.length); i++) {
+        try {
+            assert.deepStrictEqual(ours.events[i], node.events[i]);
+        } catch (error) {
+            const index = node.events[i] ? node.events[i][1] : ours.events[i][1];
+            const message = util.inspect(sent[index - first], { depth: 8, maxStringLength: 300 });
+            error.message =
+                `SEED=${SEED}, client ${ours.version}.x (${ours.way}), message ${index}: ${message}\n` +
+                `actual is the daemon's, expected the Node server's\n${error.message}`.slice(0, 4000);
+            throw error;
         }
-        ours.events = [];
-        node.events = [];
+    }
+}
+function compare(groups, sent, first) {
+    for (const { ours, node } of groups) {
+        for (const one of ours) compareTwo(one, node, sent, first);
+        for (const one of [...ours, node]) one.events = [];
     }
 }
 
 test(`${COUNT} random messages, SEED=${SEED}`, async (t) => {
-    const { redis, pairs } = await worlds(t);
+    const { redis, groups } = await worlds(t);
+    const clients = groups.flatMap(({ ours, node }) => [...ours, node]);
     const io = emitters(t, redis);
     const random = new Random(SEED);
     const values = new Values(random);
@@ -103,11 +121,13 @@ test(`${COUNT} random messages, SEED=${SEED}`, async (t) => {
         }
         await io.flush();
         io[5].emit('marker', first);
-        for (const client of pairs.flat())
+        for (const client of clients)
             await client.when(reached(first), within(10000), `marker ${first}, SEED=${SEED}`);
-        delivered += pairs.reduce((sum, [ours]) => sum + ours.events.length - 1, 0);
-        compare(pairs, sent, first);
+        delivered += groups.reduce((sum, { ours }) => sum + ours.reduce((n, one) => n + one.events.length - 1, 0), 0);
+        compare(groups, sent, first);
     }
+    for (const { ours } of groups)
+        assert.deepStrictEqual(ours.map(transportOf), ['websocket', 'websocket', 'polling'], 'transports at the end');
     assert.ok(delivered > COUNT, `only ${delivered} deliveries were compared`);
     console.log(`# ${delivered} deliveries compared, SEED=${SEED}`);
-}, { timeout: mode === 'long' ? 600000 : 120000 });
+}, { timeout: mode === 'long' ? 1200000 : 120000 });
