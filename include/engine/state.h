@@ -318,3 +318,5 @@ void packet_text(struct session *session, struct slice text);
 void packet_binary(struct session *session);
 
 #endif
+/* Does what is due, though the wheel has not come by; NULL if that was the end. */
+struct session *session_settle(struct session *session);

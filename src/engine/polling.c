@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "codec/json.h"
 #include "codec/payload.h"
+#include "codec/ws.h"
 #include "engine/state.h"
 
 #include <stdlib.h>
@@ -283,7 +284,7 @@ void polling_posted(struct conn *conn)
     if (result == 0)
         result = take_packets(engine, http, handle, body);
     if (result < 0 && (session = session_find(engine, handle)) != NULL)
-        session_close(session, 0, CLOSE_PROTOCOL);
+        malformed(session);
     buf_free(&unwrapped);
     buf_reset(&http->data);
     request_answer(conn, 200, "text/html", SLICE("ok"));
@@ -311,6 +312,19 @@ void polling_conn_gone(struct session *session, struct conn *conn)
 void polling_close(struct session *session, enum engine_close why)
 {
     struct polling *polling = session->polling;
+/* A client that sends no payload is told nothing but that it has no session. */
+static void malformed(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (polling == NULL || polling->get != NULL || session->over) {
+        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        return;
+    }
+    upgrade_abandon(session);
+    session_end(session, CLOSE_PROTOCOL);
+}
+
     struct conn *post = polling->post;
 
     if (session->over)
@@ -323,15 +337,16 @@ void polling_close(struct session *session, enum engine_close why)
         post->session = NULL;
         conn_kill(post, why, 0);
     }
-    /* A client that has left needs no word; others hear it with their next GET. */
-    if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT) {
+    /* A client that has left, or seems to have, needs no word; others hear it with
+     * their next GET. */
+    if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT || why == CLOSE_PING_TIMEOUT) {
         outq_clear(&polling->out);
         if (polling->get == NULL) {
             session_end(session, why);
             return;
         }
     }
-    polling_put(session, "1", 1);
+    polling_put(session, why == CLOSE_CLIENT ? "6" : "1", 1);
     session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
     session->connect_due_ms = session->expire_due_ms = 0;
     session_rearm(session);

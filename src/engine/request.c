@@ -193,8 +193,10 @@ static int verify_session(struct conn *conn, struct target *target, struct slice
     if (session == NULL || (session->over && target->websocket))
         return -1;
     *error = EIO_BAD_REQUEST;
-    if (version_of(conn->engine, target->req) != session->version || session->polling == NULL ||
-        (target->websocket && target->upgrade != WS_UPGRADE_YES))
+    if (session != NULL)
+        session = session_settle(session);
+    if (version_of(conn->engine, target->req) != session->version ||
+        (target->websocket ? target->upgrade != WS_UPGRADE_YES : session->polling == NULL))
         return -1;
     target->session = session;
     return 0;
@@ -253,10 +255,15 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
     conn->state = CONN_WEBSOCKET;
     conn_deadline(conn, 0);
     conn_put(conn, head, (size_t)n);
-    if (target->session != NULL)
+    if (target->session != NULL) {
         upgrade_begin(conn, target->session);
-    else
-        open_session(conn, target);
+    } else {
+        /* Ahead of the open packet: who begins to listen for messages only when
+         * the connection is open would miss one that comes with the same read. */
+        conn_flush(conn);
+        if (conn->state == CONN_WEBSOCKET)
+            open_session(conn, target);
+    }
     if (conn->state != CONN_WEBSOCKET)
         return;
     conn->http = NULL;

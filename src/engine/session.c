@@ -261,11 +261,16 @@ static void heartbeat_start(struct session *session)
 static int heartbeat_beat(struct session *session, uint64_t now_ms)
 {
     if (session->version == EIO3 || session->ping_sent) {
+    uint32_t timeout_ms = session->engine->options.ping_timeout_ms;
+
         session_close(session, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
         return -1;
     }
     session->ping_sent = 1;
-    session->heartbeat_due_ms = now_ms + session->engine->options.ping_timeout_ms;
+    /* A ping counts from when it was due; one that is late by much, from now. */
+    if (now_ms - session->heartbeat_due_ms > timeout_ms / 4)
+        session->heartbeat_due_ms = now_ms;
+    session->heartbeat_due_ms += timeout_ms;
     session_put(session, "2", 1);
     return 0;
 }
@@ -310,6 +315,18 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 }
 
 void session_expire(struct session *session, uint64_t at_ms)
+struct session *session_settle(struct session *session)
+{
+    struct engine *engine = session->engine;
+    uint64_t now_ms = clock_ms();
+    uint32_t index = session->index, serial = session->serial;
+
+    if (session->timer.due_ms > now_ms)
+        return session;
+    session_timeout(&session->timer, now_ms, engine);
+    return engine->slots[index].serial == serial ? session : NULL;
+}
+
 {
     session->expire_due_ms = at_ms;
     session_rearm(session);

@@ -9,7 +9,7 @@
 void upgrade_begin(struct conn *conn, struct session *session)
 {
     conn->probing = 1;
-    if (session->polling->probe != NULL || session->over) {
+    if (session->polling == NULL || session->polling->probe != NULL || session->over) {
         conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
         return;
     }
