@@ -41,6 +41,10 @@ int chunklog_put(struct chunklog *log, const void *bytes, size_t n, struct run *
 void chunklog_trim(struct chunklog *log);
 void chunklog_clear(struct chunklog *log);
 
+/* A run of bytes that stay the caller's and outlive it, of kind 0, with a
+ * reference of its own: run_unref.  Returns 0, or -1 without memory. */
+int run_wrap(struct run *run, const void *bytes, size_t n);
+
 /* A reference more, and one less (run is empty after that). */
 void run_ref(const struct run *run);
 void run_unref(struct run *run);

@@ -45,6 +45,7 @@ struct engine_options { /* strings are borrowed for the engine's life */
 
 /* Why a connection or session ended; engine_close_name() for the log. */
 enum engine_close {
+    struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */
     CLOSE_CLIENT, /* the client closed, or its connection broke */
     CLOSE_PING_TIMEOUT,
     CLOSE_CONNECT_TIMEOUT,

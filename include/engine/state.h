@@ -20,6 +20,7 @@
 #define FAREWELL_MS     10000 /* a polling session that is over waits for a GET to say so */
 #define HANDOFF_MS      1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE     256   /* clients written to before the loop gets its turn */
+#define SCRIPT_ETAG     48    /* characters, with the quotes */
 #define ACCEPT_BATCH    16    /* connections accepted before the loop gets its turn */
 #define EMFILE_PAUSE_MS 100   /* no accepting after we ran out of descriptors */
 
@@ -74,6 +75,7 @@ struct conn {
     uint8_t doomed; /* ends on the next flush, for doom_why */
     uint8_t doom_why;
     uint8_t probing;        /* CONN_WEBSOCKET that wants to take over a polling session */
+    uint8_t answering;      /* CONN_LINGER: the last of an HTTP answer is leaving */
     uint16_t pings_blocked; /* pings that came while blocked */
 };
 
@@ -167,6 +169,8 @@ struct engine {
     struct wsin *spare_wsin;
     unsigned nspare_wsin;
     uint8_t *input; /* INPUT_BYTES, for whoever reads now */
+    char etag[SCRIPT_ETAG]; /* of options.client_file */
+
 
     uint64_t drain_end_ms;
     uint32_t drain_index;
@@ -200,6 +204,9 @@ void conn_flush(struct conn *conn);
 void conn_linger(struct conn *conn);
 /* Ends it now; its session is told why.  abort != 0: reset, so that the kernel
  * drops its share too. */
+/* The same without a copy: they outlive the engine.  However many wait, they do
+ * not count against send_buffer. */
+int conn_put_static(struct conn *conn, const void *bytes, size_t len);
 void conn_kill(struct conn *conn, enum engine_close why, int abort);
 /* WebSocket: close frame with code (WS_CLOSE_NONE: without), then linger; its
  * session is told why. */
@@ -242,6 +249,12 @@ void cors_headers(const struct engine *engine, const struct http_request *req, c
                   size_t cap);
 /* Answers a preflight request. */
 void cors_preflight(struct conn *conn, const struct http_request *req);
+
+/* --- script.c --- */
+/* The entity tag of the client file. */
+void script_tag(struct engine *engine);
+/* Answers a request for <path>socket.io.js.  Returns 0 if it is for something else. */
+int script_serve(struct conn *conn, const struct http_request *req);
 
 /* --- polling.c --- */
 /* A GET or POST of a session (or, without one, a handshake). */

@@ -7,7 +7,8 @@ struct chunk {
     uint32_t refs;
     uint32_t used, cap; /* bytes */
     uint8_t kind;
-    uint8_t bytes[];
+    const uint8_t *bytes; /* own, or the caller's */
+    uint8_t own[];
 };
 
 static struct chunk *chunk_new(size_t cap)
@@ -19,6 +20,7 @@ static struct chunk *chunk_new(size_t cap)
     chunk->refs = 1;
     chunk->used = 0;
     chunk->cap = (uint32_t)cap;
+    chunk->bytes = chunk->own;
     return chunk;
 }
 
@@ -26,6 +28,19 @@ static void chunk_unref(struct chunk *chunk)
 {
     if (--chunk->refs == 0)
         free(chunk);
+}
+
+int run_wrap(struct run *run, const void *bytes, size_t n)
+{
+    struct chunk *chunk = n > UINT32_MAX ? NULL : chunk_new(0);
+
+    if (chunk == NULL)
+        return -1;
+    chunk->kind = 0;
+    chunk->bytes = bytes;
+    chunk->used = chunk->cap = (uint32_t)n;
+    *run = (struct run){chunk, 0, (uint32_t)n};
+    return 0;
 }
 
 void run_ref(const struct run *run)
@@ -64,7 +79,7 @@ uint8_t *chunklog_reserve(struct chunklog *log, size_t n, struct run *run)
     }
     *run = (struct run){tail, tail->used, (uint32_t)n};
     tail->used += (uint32_t)n;
-    return tail->bytes + run->off;
+    return tail->own + run->off;
 }
 
 void chunklog_unreserve(struct chunklog *log, struct run *run, size_t n)
@@ -146,16 +161,22 @@ int outq_push(struct outq *queue, const struct run *run)
     return 0;
 }
 
+static struct iovec iov_of(const struct run *run)
+{
+    /* An iovec is for reading too, so it has no const; ours are only written out. */
+    return (struct iovec){(void *)(uintptr_t)(run->chunk->bytes + run->off), run->len};
+}
+
 int outq_iov(const struct outq *queue, struct iovec *iov, int max)
 {
     int n = 0;
 
     if (queue->bytes == 0)
         return 0;
-    iov[n++] = (struct iovec){queue->first.chunk->bytes + queue->first.off, queue->first.len};
+    iov[n++] = iov_of(&queue->first);
     for (uint32_t i = 0; i < queue->more_n && n < max; i++) {
         const struct run *run = &queue->more[(queue->more_head + i) % queue->more_cap];
-        iov[n++] = (struct iovec){run->chunk->bytes + run->off, run->len};
+        iov[n++] = iov_of(run);
     }
     return n;
 }

@@ -11,6 +11,7 @@
 
 #define IOV_RUNS      64                  /* runs in one sendmsg */
 #define HELD_BYTES    (2UL * INPUT_BYTES) /* of later requests, kept beside a head */
+#define STALL_SHARE   65536               /* of an answer, leaves within send_timeout_ms */
 #define PINGS_BLOCKED 100 /* pings taken from a client that does not read its pongs */
 
 static void on_ready(evutil_socket_t fd, short what, void *arg);
@@ -52,7 +53,7 @@ void conn_dirty(struct conn *conn)
  * closed is given LINGER_MS, and no more. */
 static int conn_may_stall(const struct conn *conn)
 {
-    return conn->blocked && (conn->state != CONN_LINGER || conn->due_ms == 0);
+    return conn->blocked && (conn->state != CONN_LINGER || conn->answering);
 }
 
 /* The state's own, or that of output that the kernel does not take. */
@@ -171,6 +172,15 @@ static void conn_wait(struct conn *conn, short what)
     event_add(&conn->ev, NULL);
 }
 
+/* What must leave before the output counts as stalled: of an answer, a share at
+ * a time, for a file may be large and the line slow. */
+static uint32_t conn_stall_share(const struct conn *conn)
+{
+    if ((conn->state == CONN_HTTP || conn->answering) && conn->out.bytes > STALL_SHARE)
+        return STALL_SHARE;
+    return conn->out.bytes;
+}
+
 static void conn_set_blocked(struct conn *conn)
 {
     if (conn->blocked)
@@ -178,7 +188,7 @@ static void conn_set_blocked(struct conn *conn)
     conn->blocked = 1;
     conn->pings_blocked = 0;
     conn->stall_since_ms = clock_ms();
-    conn->stall_bytes = conn->out.bytes;
+    conn->stall_bytes = conn_stall_share(conn);
     conn_wait(conn, EV_READ | EV_WRITE);
     conn_rearm(conn);
 }
@@ -203,7 +213,7 @@ static void conn_progress(struct conn *conn, size_t n)
         return;
     }
     conn->stall_since_ms = clock_ms();
-    conn->stall_bytes = conn->out.bytes;
+    conn->stall_bytes = conn_stall_share(conn);
 }
 
 static void conn_sent_all(struct conn *conn)
@@ -305,6 +315,25 @@ int conn_put(struct conn *conn, const void *bytes, size_t len)
     return conn_push(conn, &run);
 }
 
+int conn_put_static(struct conn *conn, const void *bytes, size_t len)
+{
+    struct run run;
+    int result;
+
+    if (conn->state == CONN_DEAD || conn->doomed)
+        return -1;
+    if (run_wrap(&run, bytes, len) < 0)
+        return conn_doom(conn, CLOSE_NO_MEMORY);
+    result = outq_push(&conn->out, &run);
+    run_unref(&run);
+    if (result < 0)
+        return conn_doom(conn, CLOSE_NO_MEMORY);
+    conn->exempt_bytes += (uint32_t)len;
+    if (!conn->blocked)
+        conn_dirty(conn);
+    return 0;
+}
+
 int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t len)
 {
     struct run run;
@@ -331,13 +360,12 @@ int conn_ping(struct conn *conn)
 
 void conn_linger(struct conn *conn)
 {
-    /* The answer to a request may be long, and its reader slow. */
-    int answers = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
-
     if (conn->state == CONN_DEAD)
         return;
+    /* The answer to a request may be long, and its reader slow. */
+    conn->answering = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
     conn->state = CONN_LINGER;
-    conn_deadline(conn, answers ? 0 : LINGER_MS);
+    conn_deadline(conn, conn->answering ? 0 : LINGER_MS); /* while it leaves, it may stall */
     if (conn->out.bytes == 0)
         conn_sent_all(conn);
 }

@@ -62,6 +62,7 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
     evtimer_assign(&engine->drain_timer, base, on_drain, engine);
     for (int i = 0; i < ENCODINGS; i++)
         engine->logs[i].kind = (uint8_t)i;
+    script_tag(engine);
     engine->input = malloc(INPUT_BYTES);
     engine->conn_wheel = wheel_new(base, conn_timeout, engine);
     engine->session_wheel = wheel_new(base, session_timeout, engine);

@@ -19,12 +19,15 @@ int request_answer_head(struct conn *conn, int status, const char *type, const c
                         size_t len)
 {
     const struct exchange *http = conn->http;
-    char head[1024];
-    int n = snprintf(
-        head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%sContent-Length: %zu\r\n%s\r\n", status,
-        http_reason(status), extra, http->cors, type ? "Content-Type: " : "", type ? type : "",
-        type ? "\r\n" : "", len, http->keep ? "" : "Connection: close\r\n");
+    char head[1024], length[48] = "";
+    int n;
 
+    if (status != 304) /* there it would be that of the whole */
+        snprintf(length, sizeof(length), "Content-Length: %zu\r\n", len);
+    n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s%s\r\n", status,
+                 http_reason(status), extra, http->cors, type ? "Content-Type: " : "",
+                 type ? type : "", type ? "\r\n" : "", length,
+                 http->keep ? "" : "Connection: close\r\n");
     return conn_put(conn, head, (size_t)n);
 }
 
@@ -358,6 +361,8 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
         cors_preflight(conn, req);
         return;
     }
+    if (script_serve(conn, req))
+        return;
     result = verify(conn, &target, &error);
     if (result < 0)
         refuse(conn, &target, error);

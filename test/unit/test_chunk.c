@@ -120,10 +120,29 @@ static void test_model(void)
         chunklog_clear(&logs[i]);
 }
 
+static void test_wrap(void)
+{
+    static const char bytes[] = "the caller's";
+    struct outq queue = {.bytes = 0};
+    struct iovec iov[2];
+    struct run run;
+
+    is_int(run_wrap(&run, bytes, 12), 0, "wrapped");
+    is_int(outq_push(&queue, &run), 0, "queued");
+    run_unref(&run);
+    is_int(outq_iov(&queue, iov, 2), 1, "one run");
+    ok(iov[0].iov_base == bytes && iov[0].iov_len == 12, "of the bytes themselves");
+    outq_consume(&queue, 4);
+    outq_iov(&queue, iov, 2);
+    is_mem(iov[0].iov_base, iov[0].iov_len, "caller's", 8, "what is left");
+    outq_clear(&queue);
+}
+
 int main(void)
 {
     test_joining();
     test_reuse();
     test_model();
+    test_wrap();
     return tap_done();
 }
