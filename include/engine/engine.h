@@ -23,14 +23,18 @@ struct event_base;
 struct engine;
 struct session;
 
-#define ENGINE_SID_LEN 32 /* characters of an Engine.IO session id */
-#define SIO_SID_LEN    20 /* of a Socket.IO id of an EIO4 client */
+#define ENGINE_SID_LEN   32 /* characters of an Engine.IO session id */
+#define SIO_SID_LEN      20 /* of a Socket.IO id of an EIO4 client */
+#define ENGINE_OPEN_NSPS 7
 /* An EIO3 client's Socket.IO id is "<nsp>#<engine sid>". */
 #define SIO_SID_MAX (256 + 1 + ENGINE_SID_LEN)
 
 struct engine_options { /* strings are borrowed for the engine's life */
     const char *path;   /* begins and ends with '/' */
     const char *nsp;    /* begins with '/', at most 256 bytes */
+    /* Others that any client may be in, beside "/", which always is one; at most
+     * ENGINE_OPEN_NSPS, NULL-terminated.  NULL: none. */
+    const char *const *open_nsps;
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
     size_t max_payload; /* bytes of one message (or one POST) from a client */
     int polling, websocket, allow_eio3;
@@ -41,11 +45,11 @@ struct engine_options { /* strings are borrowed for the engine's life */
     uint32_t slot, generation; /* of this process, for the sid */
     char *const *origins;      /* who may come from a browser; NULL-terminated */
     int credentials;           /* cors:credentials */
+    struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */
 };
 
 /* Why a connection or session ended; engine_close_name() for the log. */
 enum engine_close {
-    struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */
     CLOSE_CLIENT, /* the client closed, or its connection broke */
     CLOSE_PING_TIMEOUT,
     CLOSE_CONNECT_TIMEOUT,
@@ -75,8 +79,18 @@ struct engine_app {
      * more (it may ask again).  Not called after session_refuse.  Its end may
      * be near: no deadline may be set for it here or in closed(). */
     void (*left)(struct session *session, void *arg);
-    /* EVENT, BINARY_EVENT, ACK... from a client that is in; NULL: read and dropped. */
-    void (*packet)(struct session *session, const struct sio_packet *packet, void *arg);
+    /* It is now in an open namespace, packet->nsp; the reply has been sent.
+     * Nothing is told when it leaves.  May be NULL. */
+    void (*joined)(struct session *session, const struct sio_packet *packet, void *arg);
+    /* EVENT, BINARY_EVENT, ACK... from a client that is in packet->nsp, whole:
+     * with its packet->attachments attachments, all together at most max_payload
+     * bytes.  NULL: read and dropped. */
+    void (*packet)(struct session *session, const struct sio_packet *packet,
+                   const struct slice *attachments, void *arg);
+    /* A message of Engine.IO.  Where this is not NULL there is no Socket.IO: of
+     * the calls above only opened() is made, of session_*() below only those that
+     * say so work. */
+    void (*message)(struct session *session, int binary, struct slice data, void *arg);
     /* Everything is over; left() has come before where it was in or joining.
      * The session is freed after this returns. */
     void (*closed)(struct session *session, enum engine_close why, void *arg);
@@ -155,8 +169,10 @@ void engine_fan_except(struct engine_fan *fan, struct session *session);
 int engine_fan_send(struct engine_fan *fan, struct session *session);
 void engine_fan_end(struct engine_fan *fan);
 
-/* Queues a text message (Socket.IO packet after the "4") for one session. */
+/* Queues a text message (Socket.IO packet after the "4") for one session, or a
+ * binary one (an attachment).  For applications without Socket.IO too. */
 int session_send(struct session *session, struct slice text);
+int session_send_binary(struct session *session, struct slice bytes);
 
 /* Writes out what has been queued, now, for a slice of the clients; the loop goes
  * on with the rest.  It comes by itself on the loop's next turn: to be called

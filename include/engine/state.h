@@ -104,12 +104,20 @@ struct polling {
     uint8_t probed;            /* "2probe" has come: GETs are answered at once */
 };
 
+/* A packet whose attachments are still to come. */
+struct inbound {
+    struct buf bytes; /* its text, then the attachments */
+    size_t ends[1 + SIO_ATTACHMENTS_MAX];
+    unsigned parts; /* that are there */
+};
+
 /* One Engine.IO session, with its Socket.IO state. */
 struct session {
     struct engine *engine;
     struct conn *ws;         /* or NULL: polling */
     struct polling *polling; /* or NULL: WebSocket */
     void *data;              /* the application's; NULL when it has been told of the end */
+    struct inbound *inbound; /* or NULL */
     struct wheel_entry timer;
     uint64_t heartbeat_due_ms;
     uint64_t connect_due_ms; /* 0: has been in, or is */
@@ -121,7 +129,8 @@ struct session {
     uint8_t version;         /* enum eio_version */
     uint8_t base64;          /* the client takes no binary */
     uint8_t nsp;             /* enum nsp_state of the configured namespace */
-    uint8_t root;            /* ... of "/", where that is another one */
+    uint8_t open_in;         /* bit per open namespace: it is in; bit 0 is "/" */
+    uint8_t open_left;       /* ... it was in */
     uint8_t ping_sent;       /* EIO4: waiting for the pong */
     uint8_t attachments;     /* inbound ones still to come */
     uint8_t over;            /* ended; waits for a GET to tell the client */
@@ -160,6 +169,8 @@ struct engine {
     size_t nsessions;
     uint8_t sid_key[16]; /* makes Socket.IO ids of session ids */
 
+    char etag[SCRIPT_ETAG]; /* of options.client_file */
+
     struct chunklog logs[ENCODINGS]; /* broadcasts, a log for each encoding */
     struct chunklog private_log;     /* what goes to one client only */
     struct buf scratch;              /* for one packet being put together */
@@ -169,8 +180,6 @@ struct engine {
     struct wsin *spare_wsin;
     unsigned nspare_wsin;
     uint8_t *input; /* INPUT_BYTES, for whoever reads now */
-    char etag[SCRIPT_ETAG]; /* of options.client_file */
-
 
     uint64_t drain_end_ms;
     uint32_t drain_index;
@@ -195,6 +204,9 @@ int conn_doom(struct conn *conn, enum engine_close why);
 void conn_dirty(struct conn *conn);
 /* Queues bytes of this connection only. */
 int conn_put(struct conn *conn, const void *bytes, size_t len);
+/* The same without a copy: they outlive the engine.  However many wait, they do
+ * not count against send_buffer. */
+int conn_put_static(struct conn *conn, const void *bytes, size_t len);
 /* Queues one WebSocket frame. */
 int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t len);
 /* Writes what the kernel takes. */
@@ -204,9 +216,6 @@ void conn_flush(struct conn *conn);
 void conn_linger(struct conn *conn);
 /* Ends it now; its session is told why.  abort != 0: reset, so that the kernel
  * drops its share too. */
-/* The same without a copy: they outlive the engine.  However many wait, they do
- * not count against send_buffer. */
-int conn_put_static(struct conn *conn, const void *bytes, size_t len);
 void conn_kill(struct conn *conn, enum engine_close why, int abort);
 /* WebSocket: close frame with code (WS_CLOSE_NONE: without), then linger; its
  * session is told why. */
@@ -241,6 +250,12 @@ void request_error(struct conn *conn, enum eio_error error);
 /* Tries again to pass the connection on. */
 void request_handoff(struct conn *conn);
 
+/* --- script.c --- */
+/* The entity tag of the client file. */
+void script_tag(struct engine *engine);
+/* Answers a request for <path>socket.io.js.  Returns 0 if it is for something else. */
+int script_serve(struct conn *conn, const struct http_request *req);
+
 /* --- cors.c --- */
 /* 1 if the request's Origin may use this server; absent ones may. */
 int cors_allowed(const struct engine *engine, const struct http_request *req);
@@ -249,12 +264,6 @@ void cors_headers(const struct engine *engine, const struct http_request *req, c
                   size_t cap);
 /* Answers a preflight request. */
 void cors_preflight(struct conn *conn, const struct http_request *req);
-
-/* --- script.c --- */
-/* The entity tag of the client file. */
-void script_tag(struct engine *engine);
-/* Answers a request for <path>socket.io.js.  Returns 0 if it is for something else. */
-int script_serve(struct conn *conn, const struct http_request *req);
 
 /* --- polling.c --- */
 /* A GET or POST of a session (or, without one, a handshake). */
@@ -265,6 +274,8 @@ void polling_posted(struct conn *conn);
 /* Queues a text packet, or a run of the session's encoding. */
 int polling_put(struct session *session, const void *text, size_t len);
 int polling_push(struct session *session, const struct run *run);
+/* Queues a message, text too, in the form that takes binary. */
+int polling_put_message(struct session *session, int binary, struct slice data);
 /* Its body cannot be read to the end; the caller answers with status. */
 void polling_post_failed(struct conn *conn, int status);
 /* Answers the waiting GET with what there is.  The requests behind it are served
@@ -313,6 +324,8 @@ void session_input(struct session *session, int binary, struct slice payload);
 void session_packet(struct session *session, const struct eio_packet *packet);
 void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 void session_rearm(struct session *session);
+/* Does what is due, though the wheel has not come by; NULL if that was the end. */
+struct session *session_settle(struct session *session);
 size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1]);
 /* Sends a whole Engine.IO packet as text; scratch is the engine's. */
 int session_put(struct session *session, const void *text, size_t len);
@@ -328,8 +341,7 @@ void fan_put_base64(struct buf *out, enum eio_version version, struct slice byte
 /* --- packet.c --- */
 void packet_started(struct session *session);
 void packet_text(struct session *session, struct slice text);
-void packet_binary(struct session *session);
+void packet_binary(struct session *session, struct slice bytes);
+void packet_free(struct inbound **inbound);
 
 #endif
-/* Does what is due, though the wheel has not come by; NULL if that was the end. */
-struct session *session_settle(struct session *session);

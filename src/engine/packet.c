@@ -5,9 +5,36 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <stdlib.h>
+
 static int is_ours(const struct session *session, struct slice nsp)
 {
     return slice_eq(nsp, slice_str(session->engine->options.nsp));
+}
+
+/* Its bit, 0 if there is none of that name. */
+static uint8_t open_bit(const struct session *session, struct slice nsp)
+{
+    const char *const *names = session->engine->options.open_nsps;
+
+    if (slice_eq(nsp, SLICE("/")))
+        return 1;
+    for (int i = 0; names != NULL && i < ENGINE_OPEN_NSPS && names[i] != NULL; i++)
+        if (slice_eq(nsp, slice_str(names[i])))
+            return (uint8_t)(2U << i);
+    return 0;
+}
+
+static enum nsp_state state_in(const struct session *session, struct slice nsp)
+{
+    uint8_t bit;
+
+    if (is_ours(session, nsp))
+        return (enum nsp_state)session->nsp;
+    bit = open_bit(session, nsp);
+    if (session->open_in & bit)
+        return NSP_JOINED;
+    return session->open_left & bit ? NSP_LEFT : NSP_NONE;
 }
 
 static void fault(struct session *session)
@@ -26,17 +53,25 @@ static void put_connected(struct session *session, struct slice nsp, struct slic
     session_put_scratch(session);
 }
 
-/* "/" where it is not the configured namespace: every client may be in it, and
- * nothing is ever sent there. */
-static void join_root(struct session *session)
+/* "/" where it is not the configured namespace, and others that the application
+ * may have: every client may be in them.  To be in "/" alone does not count as
+ * having come, for old clients are in it unasked. */
+static void join_open(struct session *session, uint8_t bit, const struct sio_packet *packet)
 {
+    const struct engine *engine = session->engine;
     char sid[SIO_SID_LEN];
     uint8_t raw[15];
 
-    session->root = NSP_JOINED;
+    session->open_in |= bit;
+    if (bit != 1) {
+        session->connect_due_ms = 0;
+        session_rearm(session);
+    }
     rand_bytes(raw, sizeof(raw));
     base64url_encode(sid, raw, sizeof(raw));
-    put_connected(session, SLICE("/"), (struct slice){sid, sizeof(sid)});
+    put_connected(session, packet->nsp, (struct slice){sid, sizeof(sid)});
+    if (engine->app->joined != NULL)
+        engine->app->joined(session, packet, engine->arg);
 }
 
 static void join_ours(struct session *session, const struct sio_packet *packet)
@@ -54,23 +89,24 @@ void packet_started(struct session *session)
     if (is_ours(session, connect.nsp))
         join_ours(session, &connect);
     else
-        join_root(session);
+        join_open(session, 1, &connect);
 }
 
 static void on_connect(struct session *session, const struct sio_packet *packet)
 {
     struct buf *scratch = &session->engine->scratch;
+    uint8_t bit = open_bit(session, packet->nsp);
 
     if (is_ours(session, packet->nsp)) {
         if (session->nsp == NSP_JOINING || session->nsp == NSP_JOINED)
             fault(session);
         else
             join_ours(session, packet);
-    } else if (slice_eq(packet->nsp, SLICE("/"))) {
-        if (session->root == NSP_JOINED)
+    } else if (bit != 0) {
+        if (session->open_in & bit)
             fault(session);
         else
-            join_root(session);
+            join_open(session, bit, packet);
     } else {
         buf_reset(scratch);
         sio_put_connect_error(scratch, (enum eio_version)session->version, packet->nsp,
@@ -123,6 +159,7 @@ void session_disconnect(struct session *session, enum engine_close why)
 static void on_disconnect(struct session *session, const struct sio_packet *packet)
 {
     int was_in = session->nsp == NSP_JOINED || session->nsp == NSP_JOINING;
+    uint8_t bit = open_bit(session, packet->nsp);
 
     if (is_ours(session, packet->nsp)) {
         if (!was_in)
@@ -130,32 +167,86 @@ static void on_disconnect(struct session *session, const struct sio_packet *pack
         session->nsp = NSP_LEFT;
         session_expire(session, 0);
         session->engine->app->left(session, session->engine->arg);
-    } else if (slice_eq(packet->nsp, SLICE("/"))) {
-        session->root = NSP_LEFT;
+    } else {
+        session->open_in &= (uint8_t)~bit;
+        session->open_left |= bit;
     }
 }
 
 /* --- everything else --- */
 
+void packet_free(struct inbound **inbound)
+{
+    if (*inbound != NULL)
+        buf_free(&(*inbound)->bytes);
+    free(*inbound);
+    *inbound = NULL;
+}
+
+/* One more part of a packet that is collected.  Returns 0, or -1 when the session
+ * has been closed. */
+static int collect(struct session *session, struct slice part)
+{
+    struct inbound *inbound = session->inbound;
+
+    if (part.len > session->engine->options.max_payload - inbound->bytes.len) {
+        session_close(session, WS_CLOSE_TOO_BIG, CLOSE_TOO_BIG);
+        return -1;
+    }
+    if (buf_put(&inbound->bytes, part.ptr, part.len) < 0) {
+        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
+        return -1;
+    }
+    inbound->ends[inbound->parts++] = inbound->bytes.len;
+    return 0;
+}
+
+static void begin(struct session *session, struct slice text)
+{
+    if ((session->inbound = calloc(1, sizeof(*session->inbound))) == NULL)
+        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
+    else
+        (void)collect(session, text);
+}
+
+/* All is there.  The application may end the session. */
+static void deliver(struct session *session)
+{
+    const struct engine *engine = session->engine;
+    struct inbound *inbound = session->inbound;
+    const char *bytes = (const char *)inbound->bytes.data;
+    struct slice parts[1 + SIO_ATTACHMENTS_MAX];
+    struct sio_packet packet;
+    size_t from = 0;
+
+    session->inbound = NULL;
+    for (unsigned i = 0; i < inbound->parts; from = inbound->ends[i++])
+        parts[i] = (struct slice){bytes + from, inbound->ends[i] - from};
+    /* Once more, for its slices now lie here. */
+    if (sio_decode(&packet, (enum eio_version)session->version, parts[0]) == 0)
+        engine->app->packet(session, &packet, parts + 1, engine->arg);
+    packet_free(&inbound);
+}
+
 /* Events and acknowledgements.  What comes late, for a namespace that was left,
  * or early, is tolerated, for old clients do that; for one never asked for it
  * is a fault. */
-static void on_other(struct session *session, const struct sio_packet *packet)
+static void on_other(struct session *session, const struct sio_packet *packet, struct slice text)
 {
-    enum nsp_state state = NSP_NONE;
+    const struct engine *engine = session->engine;
+    enum nsp_state state = state_in(session, packet->nsp);
 
-    if (is_ours(session, packet->nsp))
-        state = (enum nsp_state)session->nsp;
-    else if (slice_eq(packet->nsp, SLICE("/")))
-        state = (enum nsp_state)session->root;
     if (state == NSP_NONE) {
         fault(session);
         return;
     }
     session->attachments = (uint8_t)packet->attachments;
-    if (is_ours(session, packet->nsp) && state == NSP_JOINED &&
-        session->engine->app->packet != NULL)
-        session->engine->app->packet(session, packet, session->engine->arg);
+    if (state != NSP_JOINED || engine->app->packet == NULL)
+        return;
+    if (packet->attachments == 0)
+        engine->app->packet(session, packet, NULL, engine->arg);
+    else
+        begin(session, text);
 }
 
 void packet_text(struct session *session, struct slice text)
@@ -181,25 +272,18 @@ void packet_text(struct session *session, struct slice text)
     case SIO_ACK:
     case SIO_BINARY_EVENT:
     case SIO_BINARY_ACK:
-        on_other(session, &packet);
+        on_other(session, &packet, text);
         break;
     }
 }
 
-void packet_binary(struct session *session)
+void packet_binary(struct session *session, struct slice bytes)
 {
-    if (session->attachments == 0)
+    if (session->attachments == 0) {
         fault(session);
-    else
-        session->attachments--;
-}
-
-int session_send(struct session *session, struct slice text)
-{
-    struct buf *scratch = &session->engine->scratch;
-
-    buf_reset(scratch);
-    buf_putc(scratch, '4');
-    buf_put(scratch, text.ptr, text.len);
-    return session_put_scratch(session);
+        return;
+    }
+    session->attachments--;
+    if (session->inbound != NULL && collect(session, bytes) == 0 && session->attachments == 0)
+        deliver(session);
 }

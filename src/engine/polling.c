@@ -1,11 +1,12 @@
 /* polling - a session over HTTP long-polling: output waits for a GET, input
  * comes in POSTs. */
 #include "base/clock.h"
-#include "codec/json.h"
+#include "base/utf8.h"
 #include "codec/payload.h"
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -140,18 +141,64 @@ int polling_push(struct session *session, const struct run *run)
     return wake(session);
 }
 
+/* Version 3 counts UTF-16 code units. */
+static size_t units(const char *text, size_t len)
+{
+    size_t n, count = 0;
+
+    for (size_t at = 0; at < len; at += n, count++) {
+        n = utf8_next(text + at, len - at, NULL);
+        if (n == 4)
+            count++;
+        else if (n == 0)
+            n = 1;
+    }
+    return count;
+}
+
+static int put(struct session *session, enum encoding encoding, int binary, struct slice packet)
+{
+    struct chunklog *log = &session->engine->logs[encoding];
+    enum payload_form form = encoding == ENC_POLL4 ? PAYLOAD4 : PAYLOAD3_BINARY;
+    struct run run;
+    uint8_t *dst;
+    char length[24];
+    size_t n;
+
+    if (encoding == ENC_POLL3_TEXT && !binary) {
+        n = (size_t)snprintf(length, sizeof(length), "%zu:", units(packet.ptr, packet.len));
+        if ((dst = chunklog_reserve(log, n + packet.len, &run)) == NULL)
+            return overflow(session);
+        memcpy(dst, length, n);
+        memcpy(dst + n, packet.ptr, packet.len);
+        return polling_push(session, &run);
+    }
+    if (encoding == ENC_POLL3_TEXT)
+        form = PAYLOAD3_TEXT;
+    n = payload_packet_len(form, binary, packet.len);
+    if ((dst = chunklog_reserve(log, n, &run)) == NULL)
+        return overflow(session);
+    payload_packet_write(dst, form, binary, packet.ptr, packet.len);
+    return polling_push(session, &run);
+}
+
 int polling_put(struct session *session, const void *text, size_t len)
 {
-    enum encoding encoding = session->version == EIO4 ? ENC_POLL4 : ENC_POLL3_TEXT;
-    enum payload_form form = session->version == EIO4 ? PAYLOAD4 : PAYLOAD3_TEXT;
-    struct run run;
-    uint8_t *dst =
-        chunklog_reserve(&session->engine->logs[encoding], payload_packet_len(form, 0, len), &run);
+    return put(session, session_encoding(session, 0), 0, (struct slice){text, len});
+}
 
-    if (dst == NULL)
+int polling_put_message(struct session *session, int binary, struct slice data)
+{
+    struct buf *scratch = &session->engine->scratch;
+    enum encoding encoding = session_encoding(session, 1);
+
+    if (binary)
+        return put(session, encoding, 1, data);
+    buf_reset(scratch);
+    buf_putc(scratch, '4');
+    if (buf_put(scratch, data.ptr, data.len) < 0)
         return overflow(session);
-    payload_packet_write(dst, form, 0, text, len);
-    return polling_push(session, &run);
+    return put(session, encoding, 0, (struct slice){(char *)scratch->data, scratch->len});
 }
 
 /* --- GET --- */
@@ -265,6 +312,19 @@ static int take_packets(struct engine *engine, const struct exchange *http, uint
     return result;
 }
 
+/* A client that sends no payload is told nothing but that it has no session. */
+static void malformed(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (polling == NULL || polling->get != NULL || session->over) {
+        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        return;
+    }
+    upgrade_abandon(session);
+    session_end(session, CLOSE_PROTOCOL);
+}
+
 void polling_posted(struct conn *conn)
 {
     struct engine *engine = conn->engine;
@@ -312,19 +372,6 @@ void polling_conn_gone(struct session *session, struct conn *conn)
 void polling_close(struct session *session, enum engine_close why)
 {
     struct polling *polling = session->polling;
-/* A client that sends no payload is told nothing but that it has no session. */
-static void malformed(struct session *session)
-{
-    struct polling *polling = session->polling;
-
-    if (polling == NULL || polling->get != NULL || session->over) {
-        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
-        return;
-    }
-    upgrade_abandon(session);
-    session_end(session, CLOSE_PROTOCOL);
-}
-
     struct conn *post = polling->post;
 
     if (session->over)

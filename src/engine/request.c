@@ -193,11 +193,11 @@ static int verify_session(struct conn *conn, struct target *target, struct slice
     struct session *session = session_by_sid(conn->engine, sid);
 
     *error = EIO_UNKNOWN_SID;
+    if (session != NULL)
+        session = session_settle(session);
     if (session == NULL || (session->over && target->websocket))
         return -1;
     *error = EIO_BAD_REQUEST;
-    if (session != NULL)
-        session = session_settle(session);
     if (version_of(conn->engine, target->req) != session->version ||
         (target->websocket ? target->upgrade != WS_UPGRADE_YES : session->polling == NULL))
         return -1;

@@ -82,6 +82,7 @@ void session_end(struct session *session, enum engine_close why)
     engine->free_slot = session->index;
     engine->nsessions--;
     polling_free(session);
+    packet_free(&session->inbound);
     free(session);
 }
 
@@ -260,9 +261,9 @@ static void heartbeat_start(struct session *session)
 /* Returns 0, or -1 when the session has been closed. */
 static int heartbeat_beat(struct session *session, uint64_t now_ms)
 {
-    if (session->version == EIO3 || session->ping_sent) {
     uint32_t timeout_ms = session->engine->options.ping_timeout_ms;
 
+    if (session->version == EIO3 || session->ping_sent) {
         session_close(session, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
         return -1;
     }
@@ -314,7 +315,6 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     session_rearm(session);
 }
 
-void session_expire(struct session *session, uint64_t at_ms)
 struct session *session_settle(struct session *session)
 {
     struct engine *engine = session->engine;
@@ -327,6 +327,7 @@ struct session *session_settle(struct session *session)
     return engine->slots[index].serial == serial ? session : NULL;
 }
 
+void session_expire(struct session *session, uint64_t at_ms)
 {
     session->expire_due_ms = at_ms;
     session_rearm(session);
@@ -371,6 +372,39 @@ enum encoding session_encoding(const struct session *session, int binary)
     return binary && !session->base64 ? ENC_POLL3_BINARY : ENC_POLL3_TEXT;
 }
 
+int session_send(struct session *session, struct slice text)
+{
+    struct buf *scratch = &session->engine->scratch;
+
+    /* What is without Socket.IO mixes text and binary: in one form it goes as one
+     * payload. */
+    if (session->polling != NULL && session->engine->app->message != NULL)
+        return polling_put_message(session, 0, text);
+    buf_reset(scratch);
+    buf_putc(scratch, '4');
+    buf_put(scratch, text.ptr, text.len);
+    return session_put_scratch(session);
+}
+
+int session_send_binary(struct session *session, struct slice bytes)
+{
+    struct buf *scratch = &session->engine->scratch;
+
+    if (session->polling != NULL)
+        return polling_put_message(session, 1, bytes);
+    if (session->base64) {
+        fan_put_base64(scratch, (enum eio_version)session->version, bytes);
+        return session_put_scratch(session);
+    }
+    buf_reset(scratch);
+    if (session->version == EIO3)
+        buf_putc(scratch, EIO_MESSAGE);
+    buf_put(scratch, bytes.ptr, bytes.len);
+    if (scratch->failed)
+        return conn_doom(session->ws, CLOSE_NO_MEMORY);
+    return conn_put_frame(session->ws, WS_BINARY, scratch->data, scratch->len);
+}
+
 void session_start(struct session *session, const struct http_request *req,
                    const struct sockaddr *peer)
 {
@@ -383,7 +417,8 @@ void session_start(struct session *session, const struct http_request *req,
 
     session_sid(session, sid);
     heartbeat_start(session);
-    session->connect_due_ms = clock_ms() + options->connect_timeout_ms;
+    if (engine->app->message == NULL)
+        session->connect_due_ms = clock_ms() + options->connect_timeout_ms;
     session_rearm(session);
     buf_reset(&engine->scratch);
     eio_put_open(&engine->scratch, &open);
@@ -392,7 +427,8 @@ void session_start(struct session *session, const struct http_request *req,
         session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
         return;
     }
-    packet_started(session);
+    if (engine->app->message == NULL)
+        packet_started(session);
 }
 
 static void on_ping(struct session *session, struct slice data)
@@ -434,8 +470,11 @@ void session_packet(struct session *session, const struct eio_packet *packet)
         }
         break;
     case EIO_MESSAGE:
-        if (packet->binary)
-            packet_binary(session);
+        if (session->engine->app->message != NULL)
+            session->engine->app->message(session, packet->binary, packet->data,
+                                          session->engine->arg);
+        else if (packet->binary)
+            packet_binary(session, packet->data);
         else
             packet_text(session, packet->data);
         break;

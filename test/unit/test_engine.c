@@ -19,8 +19,11 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static int offer_polling, port, verdict, connects, lefts, closes, packets, drained;
+static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why;
+static const char *const *open_nsps;
+static struct slice client_file;
+static char packet_text[256]; /* the last packet: "type nsp data", then attachments in hex */
 static struct session *last;
 
 static void *on_opened(struct session *session, const struct http_request *req,
@@ -51,12 +54,38 @@ static void on_left(struct session *session, void *arg)
     lefts++;
 }
 
-static void on_packet(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_packet(struct session *session, const struct sio_packet *packet,
+                      const struct slice *attachments, void *arg)
+{
+    int n =
+        snprintf(packet_text, sizeof(packet_text), "%d %.*s %.*s", (int)packet->type,
+                 (int)packet->nsp.len, packet->nsp.ptr, (int)packet->data.len, packet->data.ptr);
+
+    (void)session;
+    (void)arg;
+    packets++;
+    for (unsigned i = 0; i < packet->attachments; i++) {
+        n += snprintf(packet_text + n, sizeof(packet_text) - (size_t)n, " ");
+        for (size_t k = 0; k < attachments[i].len && n < (int)sizeof(packet_text) - 3; k++)
+            n += sprintf(packet_text + n, "%02x", (unsigned char)attachments[i].ptr[k]);
+    }
+}
+
+static void on_joined(struct session *session, const struct sio_packet *packet, void *arg)
 {
     (void)session;
     (void)packet;
     (void)arg;
-    packets++;
+    joins++;
+}
+
+static void on_message(struct session *session, int binary, struct slice data, void *arg)
+{
+    (void)arg;
+    if (binary)
+        session_send_binary(session, data);
+    else
+        session_send(session, data);
 }
 
 static void on_closed(struct session *session, enum engine_close why, void *arg)
@@ -77,9 +106,18 @@ static const struct engine_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
+    .joined = on_joined,
     .packet = on_packet,
     .closed = on_closed,
 };
+
+/* Without Socket.IO: every message comes back. */
+static const struct engine_app echo = {
+    .opened = on_opened,
+    .message = on_message,
+    .closed = on_closed,
+};
+static const struct engine_app *used = &app;
 
 static void engine_up(const char *nsp)
 {
@@ -87,6 +125,8 @@ static void engine_up(const char *nsp)
     struct engine_options options = {
         .path = "/notifications/",
         .nsp = nsp,
+        .open_nsps = open_nsps,
+        .client_file = client_file,
         .ping_interval_ms = 200,
         .ping_timeout_ms = 150,
         .connect_timeout_ms = 300,
@@ -115,10 +155,10 @@ static void engine_up(const char *nsp)
         perror("bind");
     getsockname(fd, (struct sockaddr *)&addr, &len);
     port = ntohs(addr.sin_port);
-    engine = engine_new(base, &options, &app, NULL);
+    engine = engine_new(base, &options, used, NULL);
     engine_listen(engine, fd);
     verdict = 1;
-    connects = lefts = closes = packets = drained = 0;
+    connects = lefts = joins = closes = packets = drained = 0;
 }
 
 /* --- a client --- */
@@ -920,8 +960,238 @@ static void test_root_namespace(void)
     engine_free(&engine);
 }
 
+/* --- ends of polling that Engine.IO answers with an error at once --- */
+
+static void test_polling_ends(void)
+{
+    static const char unknown[] = "400 {\"code\":1,\"message\":\"Session ID unknown\"}";
+    char request[256];
+    int fd;
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    fd = dial();
+    put(fd, request,
+        (size_t)snprintf(request, sizeof(request),
+                         "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n\r\n", poll_query));
+    for (int i = 0; i < 20; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    is_str(http("POST", poll_query, "1"), "200 ok", "a client leaves");
+    ok(heard(fd, "\r\n\r\n6"), "its GET is answered with a noop");
+    close(fd);
+    is_str(http("GET", poll_query, ""), unknown, "and its session is unknown");
+    poll_open(3, "&b64=1", ":0{\"sid\":\"");
+    http("POST", poll_query, "6:40/axr");
+    http("GET", poll_query, "");
+    for (uint64_t end = clock_ms() + 350; clock_ms() < end;)
+        ;
+    is_str(http("POST", poll_query, "1:2"), unknown,
+           "a session whose time is over is, though no timer has run yet");
+    is_int(last_why, CLOSE_PING_TIMEOUT, "ping timeout");
+}
+
+/* --- without Socket.IO --- */
+
+static void test_messages(void)
+{
+    static const unsigned char both[] = "200 \0\2\xff"
+                                        "4a\1\3\xff\4\1\2";
+    int fd;
+
+    used = &echo;
+    engine_up("/");
+    fd = client("EIO=4&transport=websocket");
+    put_text(fd, "42{}");
+    is_str(frame(fd), "T:42{}", "a text comes back, whatever it is");
+    put_frame(fd, 0x82, "\1\2", 2);
+    is_str(frame(fd), "B:0102", "binary too");
+    put_frame(fd, 0x82, "", 0);
+    is_str(frame(fd), "B:", "and none");
+    close(fd);
+    fd = client("EIO=3&transport=websocket");
+    put_frame(fd, 0x82, "\4\1\2", 3);
+    is_str(frame(fd), "B:040102", "EIO3, with its type, and nothing before it");
+    close(fd);
+    fd = client("EIO=4&transport=websocket&b64=1");
+    put_text(fd, "bAQI=");
+    is_str(frame(fd), "T:bAQI=", "as base64 to who cannot take it");
+    close(fd);
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query,
+         "4a\x1e"
+         "bAQI=\x1e"
+         "4\u00e9");
+    is_str(http("GET", poll_query, ""),
+           "200 4a\x1e"
+           "bAQI=\x1e"
+           "4\u00e9",
+           "EIO4 polling");
+    poll_open(3, "&b64=1", ":0{\"sid\":\"");
+    http("POST", poll_query, "4:4\u00e9\U0001f6006:b4AQI=");
+    is_str(http("GET", poll_query, ""),
+           "200 4:4\u00e9\U0001f6006:b4AQI=", "EIO3 polling counts UTF-16 units");
+    poll_open(3, "", ":0{\"sid\":\"");
+    http("POST", poll_query, "2:4a6:b4AQI=");
+    is_mem(http("GET", poll_query, ""), sizeof(both) - 1, both, sizeof(both) - 1,
+           "text and binary in one payload, where the client takes binary");
+    is_int(connects + lefts + joins + packets, 0, "and nothing of Socket.IO");
+    engine_free(&engine);
+    used = &app;
+}
+
+/* --- open namespaces and whole packets --- */
+
+static void test_open_namespaces(void)
+{
+    int fd = client("EIO=4&transport=websocket");
+
+    put_text(fd, "40/custom");
+    ok(strncmp(frame(fd), "T:40/custom,{\"sid\":\"", 20) == 0, "an open namespace");
+    is_int(joins, 1, "the application hears of it");
+    is_int(connects, 0, "and is not asked");
+    put_text(fd, "42/custom,[\"a\"]");
+    pump(&packets);
+    is_str(packet_text, "2 /custom [\"a\"]", "an event there");
+    put_text(fd, "40/nope,");
+    is_str(frame(fd), "T:44/nope,{\"message\":\"Invalid namespace\"}", "one that there is not");
+    put_text(fd, "41/custom");
+    put_text(fd, "42/custom,[\"late\"]");
+    put_text(fd, "40/custom,{}");
+    ok(strncmp(frame(fd), "T:40/custom,", 12) == 0, "left, and in again");
+    is_int(packets, 1, "what came between is dropped");
+    put_text(fd, "42/more,[\"a\"]");
+    is_str(frame(fd), "C:0", "an event for one that was not asked for is a fault");
+    close(fd);
+    is_int(lefts, 0, "the configured namespace was not entered");
+}
+
+static void test_whole_packets(void)
+{
+    static char large[60000];
+    int fd = client4();
+
+    packets = 0;
+    put_text(fd, "452-/axr,7[\"a\",{\"_placeholder\":true,\"num\":0}]");
+    put_frame(fd, 0x82, "\1\2", 2);
+    for (int i = 0; i < 20; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(packets, 0, "not before all of it is there");
+    put_frame(fd, 0x82, "", 0);
+    pump(&packets);
+    is_str(packet_text, "5 /axr [\"a\",{\"_placeholder\":true,\"num\":0}] 0102 ",
+           "an event with attachments");
+    put_text(fd, "461-/axr,7[0]");
+    put_frame(fd, 0x82, "\3", 1);
+    packets = 0;
+    pump(&packets);
+    is_str(packet_text, "6 /axr [0] 03", "an acknowledgement");
+    put_text(fd, "452-/axr,[\"a\"]");
+    put_frame(fd, 0x82, large, sizeof(large));
+    put_frame(fd, 0x82, large, sizeof(large));
+    is_str(frame(fd), "C:1009", "more than max_payload together is too much");
+    is_int(last_why, CLOSE_TOO_BIG, "too big");
+    close(fd);
+    fd = client4();
+    closes = 0;
+    put_text(fd, "452-/axr,[\"a\"]");
+    put_frame(fd, 0x82, "\1", 1);
+    close(fd);
+    pump(&closes);
+    is_int(closes, 1, "a client may go in the middle of one");
+}
+
+/* --- the client file --- */
+
+/* Returns the whole answer, as long as it is short. */
+static const char *script(const char *method, const char *lines)
+{
+    static char reply[8192];
+    char request[512];
+    int fd = dial();
+
+    put(fd, request,
+        (size_t)snprintf(request, sizeof(request),
+                         "%s /notifications/socket.io.js?v=1 HTTP/1.1\r\nHost: h\r\n"
+                         "Connection: close\r\n%s\r\n",
+                         method, lines));
+    reply[take(fd, reply, sizeof(reply) - 1)] = '\0';
+    close(fd);
+    return reply;
+}
+
+static int is_file(const char *reply)
+{
+    return strncmp(reply, "HTTP/1.1 200 OK\r\n", 17) == 0 && strstr(reply, "\r\n\r\nfile!") != NULL;
+}
+
+static void test_script(void)
+{
+    char tag[64], lines[256];
+    const char *reply;
+
+    client_file = SLICE("file!");
+    engine_up("/axr");
+    reply = script("GET", "Origin: https://app.example\r\n");
+    ok(is_file(reply), "served: %.12s", reply);
+    ok(strstr(reply, "\r\nContent-Type: application/javascript; charset=utf-8\r\n") != NULL &&
+           strstr(reply, "\r\nCache-Control: public, max-age=0\r\n") != NULL &&
+           strstr(reply, "\r\nContent-Length: 5\r\n") != NULL &&
+           strstr(reply, "\r\nAccess-Control-Allow-Origin: https://app.example\r\n") != NULL,
+       "its headers");
+    ok(sscanf(strstr(reply, "\r\nETag: "), "\r\nETag: %63s", tag) == 1 && tag[0] == '"', "tag");
+    reply = script("HEAD", "");
+    ok(strstr(reply, "\r\nContent-Length: 5\r\n") != NULL && strstr(reply, "file!") == NULL,
+       "HEAD");
+    snprintf(lines, sizeof(lines), "If-None-Match: \"x\", W/%s\r\n", tag);
+    reply = script("GET", lines);
+    ok(strncmp(reply, "HTTP/1.1 304 ", 13) == 0 && strstr(reply, tag) != NULL &&
+           strstr(reply, "Content-") == NULL && strstr(reply, "file!") == NULL,
+       "known already");
+    ok(strncmp(script("GET", "If-None-Match: *\r\n"), "HTTP/1.1 304 ", 13) == 0, "in any form");
+    ok(is_file(script("GET", "If-None-Match: \"x\"\r\n")), "another");
+    reply = script("POST", "");
+    ok(strncmp(reply, "HTTP/1.1 405 ", 13) == 0 && strstr(reply, "\r\nAllow: GET, HEAD\r\n"),
+       "another method");
+    engine_free(&engine);
+    client_file = (struct slice){NULL, 0};
+    engine_up("/axr");
+    ok(strncmp(script("GET", ""), "HTTP/1.1 404 ", 13) == 0, "404 without a file");
+    engine_free(&engine);
+}
+
+/* Far more than send_buffer, asked for twice at once, to a client that takes its
+ * time. */
+static void test_script_large(void)
+{
+    static const char request[] = "GET /notifications/socket.io.js HTTP/1.1\r\nHost: h\r\n\r\n"
+                                  "GET /notifications/socket.io.js HTTP/1.1\r\nHost: h\r\n"
+                                  "Connection: close\r\n\r\n";
+    size_t len = 6U << 20, got = 0, n;
+    char *text = calloc(1, len), *sink = malloc(1U << 20);
+    uint64_t end;
+    int fd;
+
+    client_file = (struct slice){text, len};
+    engine_up("/axr");
+    fd = dial();
+    put(fd, request, sizeof(request) - 1);
+    do {
+        n = take(fd, sink, 1U << 20);
+        got += n;
+        for (end = clock_ms() + 60; clock_ms() < end;)
+            event_base_loop(base, EVLOOP_NONBLOCK);
+    } while (n > 0);
+    ok(got > 2 * len && got < 2 * len + 2000, "a large file comes whole, twice: %zu", got);
+    close(fd);
+    engine_free(&engine);
+    client_file = (struct slice){NULL, 0};
+    free(sink);
+    free(text);
+}
+
 int main(void)
 {
+    static const char *const nsps[] = {"/more", "/custom", NULL};
+
     signal(SIGPIPE, SIG_IGN);
     base = event_base_new();
     engine_up("/axr");
@@ -946,7 +1216,17 @@ int main(void)
     test_bodies();
     test_bursts();
     test_half_closed("HTTP/1.1 200");
+    test_polling_ends();
     engine_free(&engine);
+    test_messages();
+    open_nsps = nsps;
+    engine_up("/axr");
+    test_open_namespaces();
+    test_whole_packets();
+    engine_free(&engine);
+    open_nsps = NULL;
+    test_script();
+    test_script_large();
     event_base_free(base);
     return tap_done();
 }
