@@ -1,6 +1,7 @@
 # make            build/axr-notifyd and build/axr-notify
 # make check      unit tests, fuzz corpora, the example configuration
 # make asan       the same, and both programs, under ASan and UBSan in build/asan
+# make conformance  the server that the public protocol suites are run against
 # make fuzz       libFuzzer targets in build/fuzz (clang)
 # make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
 # make install    DESTDIR= PREFIX= SYSCONFDIR= ; make uninstall takes it back
@@ -86,7 +87,14 @@ $(BUILD)/test/replay.o: test/fuzz/replay.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP -c -o $@ $<
 
-check: all $(UNIT_BINS) $(REPLAY_BINS)
+CONFORMANCE := $(BUILD)/test/conformance-server
+conformance: $(CONFORMANCE)
+$(CONFORMANCE): test/conformance/server.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
+	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
+
+check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE)
 	BUILD=$(BUILD) scripts/unit
 
 asan:
@@ -123,7 +131,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all check asan fuzz lint headers install uninstall clean FORCE
+.PHONY: all conformance check asan fuzz lint headers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

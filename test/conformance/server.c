@@ -1,0 +1,337 @@
+/* conformance-server - what the public test suites of Engine.IO 3 and 4 and of
+ * Socket.IO 5 expect of the server under test, on the daemon's own transport and
+ * protocol layers (src/engine).  The daemon itself echoes nothing.
+ *
+ *     conformance-server [--port N]
+ *
+ * /engine.io/  every message comes back, text and binary; no Socket.IO.
+ * /socket.io/  namespaces "/" and "/custom": the event "auth" with what the client
+ *              sent to get in; "message" comes back as "message-back", and
+ *              "message-with-ack" is acknowledged, each with its arguments. */
+#include "base/buf.h"
+#include "codec/json.h"
+#include "engine/engine.h"
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define OPEN_PAUSE_US 5000
+
+/* --- Engine.IO --- */
+
+/* The suite of version 3 waits for the connection to be open and only then for the
+ * first message: that must not arrive together with the 101. */
+static void *on_opened_slowly(struct session *session, const struct http_request *req,
+                              const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    if (session_version(session) == EIO3)
+        usleep(OPEN_PAUSE_US);
+    return session;
+}
+
+static void *on_opened(struct session *session, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    return session; /* nothing is kept: anything but NULL */
+}
+
+static void on_message(struct session *session, int binary, struct slice data, void *arg)
+{
+    (void)arg;
+    if (binary)
+        session_send_binary(session, data);
+    else
+        session_send(session, data);
+}
+
+static void on_closed(struct session *session, enum engine_close why, void *arg)
+{
+    (void)session;
+    (void)why;
+    (void)arg;
+}
+
+static const struct engine_app echo = {
+    .opened = on_opened_slowly,
+    .message = on_message,
+    .closed = on_closed,
+};
+
+/* --- Socket.IO --- */
+
+static void put_nsp(struct buf *out, struct slice nsp)
+{
+    if (slice_eq(nsp, SLICE("/")))
+        return;
+    buf_put(out, nsp.ptr, nsp.len);
+    buf_putc(out, ',');
+}
+
+static void send_buf(struct session *session, struct buf *out)
+{
+    if (!out->failed)
+        session_send(session, (struct slice){(char *)out->data, out->len});
+    buf_free(out);
+}
+
+static void on_joined(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    struct slice auth = packet->data.len > 0 ? packet->data : SLICE("{}");
+    struct buf out = {0};
+
+    (void)arg;
+    buf_putc(&out, '0' + SIO_EVENT);
+    put_nsp(&out, packet->nsp);
+    buf_puts(&out, "[\"auth\",");
+    buf_put(&out, auth.ptr, auth.len);
+    buf_putc(&out, ']');
+    send_buf(session, &out);
+}
+
+static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    session_accept(session);
+    on_joined(session, packet, arg);
+}
+
+/* What follows the event's name: ",arg,arg]", or "]" alone. */
+static struct slice after_name(struct slice data, struct slice *name)
+{
+    const char *end = data.ptr + data.len, *at = data.ptr;
+    long len;
+
+    while (at < end && *at != '[')
+        at++;
+    at++;
+    len = json_span(at, (size_t)(end - at));
+    *name = (struct slice){at, (size_t)len};
+    at += len;
+    while (at < end && *at != ',' && *at != ']')
+        at++;
+    return (struct slice){at, (size_t)(end - at)};
+}
+
+/* "2", "3", "52-" or "62-", the namespace, and the id of an acknowledgement. */
+static void put_head(struct buf *out, const struct sio_packet *packet, int is_ack)
+{
+    int type = is_ack ? SIO_ACK : SIO_EVENT;
+
+    if (packet->attachments > 0)
+        buf_printf(out, "%d%u-", is_ack ? SIO_BINARY_ACK : SIO_BINARY_EVENT, packet->attachments);
+    else
+        buf_printf(out, "%d", type);
+    put_nsp(out, packet->nsp);
+    if (is_ack)
+        buf_printf(out, "%llu", (unsigned long long)packet->id);
+}
+
+static void on_packet(struct session *session, const struct sio_packet *packet,
+                      const struct slice *attachments, void *arg)
+{
+    struct slice name, rest;
+    struct buf out = {0};
+
+    (void)arg;
+    if (packet->type != SIO_EVENT && packet->type != SIO_BINARY_EVENT)
+        return;
+    rest = after_name(packet->data, &name);
+    if (slice_eq(name, SLICE("\"message\""))) {
+        put_head(&out, packet, 0);
+        buf_puts(&out, "[\"message-back\"");
+        buf_put(&out, rest.ptr, rest.len);
+    } else if (slice_eq(name, SLICE("\"message-with-ack\"")) && packet->has_id) {
+        size_t comma = rest.len > 0 && rest.ptr[0] == ',';
+        put_head(&out, packet, 1);
+        buf_putc(&out, '[');
+        buf_put(&out, rest.ptr + comma, rest.len - comma);
+    } else {
+        return;
+    }
+    send_buf(session, &out);
+    for (unsigned i = 0; i < packet->attachments; i++)
+        session_send_binary(session, attachments[i]);
+}
+
+static void on_left(struct session *session, void *arg)
+{
+    (void)session;
+    (void)arg;
+}
+
+static const struct engine_app talk = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .joined = on_joined,
+    .packet = on_packet,
+    .closed = on_closed,
+};
+
+static struct engine *make(struct event_base *base, const char *path, const struct engine_app *app)
+{
+    static const char *const nsps[] = {"/custom", NULL};
+    const struct engine_options options = {
+        .path = path,
+        .nsp = "/",
+        .open_nsps = nsps,
+        .ping_interval_ms = 300,
+        .ping_timeout_ms = 200,
+        .connect_timeout_ms = 45000,
+        .upgrade_timeout_ms = 10000,
+        .max_payload = 1000000,
+        .polling = 1,
+        .websocket = 1,
+        .allow_eio3 = 1,
+        .http = {.head_bytes = 16384, .headers = 100},
+        .connections_max = 10000,
+        .send_buffer = 1 << 20,
+        .send_timeout_ms = 10000,
+    };
+
+    return engine_new(base, &options, app, NULL);
+}
+
+/* --- one port --- */
+
+struct server {
+    struct event_base *base;
+    struct engine *engine_io, *socket_io;
+};
+
+/* A connection until its first request line says whose it is; a client that
+ * goes on to the other path on it gets 404. */
+struct caller {
+    struct server *server;
+    struct event *ev;
+    size_t len;
+    char line[512];
+};
+
+static void caller_free(struct caller *caller)
+{
+    event_free(caller->ev);
+    free(caller);
+}
+
+static void on_line(evutil_socket_t fd, short what, void *arg)
+{
+    static const char mark[] = " /engine.io/";
+    struct caller *caller = arg;
+    struct server *server = caller->server;
+    struct engine *engine = server->socket_io;
+    ssize_t n = 0;
+
+    if (what & EV_READ)
+        n = recv(fd, caller->line + caller->len, sizeof(caller->line) - caller->len, 0);
+    if (n <= 0) {
+        close(fd);
+        caller_free(caller);
+        return;
+    }
+    caller->len += (size_t)n;
+    if (memmem(caller->line, caller->len, mark, sizeof(mark) - 1) != NULL)
+        engine = server->engine_io;
+    else if (caller->len < sizeof(caller->line) && !memchr(caller->line, '\n', caller->len))
+        return; /* not all of it is there */
+    event_del(caller->ev);
+    if (engine_adopt(engine, fd, caller->line, caller->len) < 0)
+        close(fd);
+    caller_free(caller);
+}
+
+static void on_accept(evutil_socket_t listener, short what, void *arg)
+{
+    static const struct timeval limit = {10, 0};
+    struct server *server = arg;
+    struct caller *caller = calloc(1, sizeof(*caller));
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    (void)what;
+    if (caller != NULL && fd >= 0)
+        caller->ev = event_new(server->base, fd, EV_READ | EV_PERSIST, on_line, caller);
+    if (caller == NULL || caller->ev == NULL) {
+        if (fd >= 0)
+            close(fd);
+        free(caller);
+        return;
+    }
+    caller->server = server;
+    event_add(caller->ev, &limit);
+}
+
+static int listen_on(int port)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, zero = 0;
+    struct sockaddr_in6 addr = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    socklen_t len = sizeof(addr);
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 128) < 0 ||
+        getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
+        perror("conformance-server");
+        exit(1);
+    }
+    printf("conformance-server ready: port %d\n", ntohs(addr.sin6_port));
+    fflush(stdout);
+    return fd;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    (void)number;
+    (void)what;
+    event_base_loopbreak(arg);
+}
+
+static int port_of(int argc, char **argv)
+{
+    char *end = NULL;
+    long port = 3000;
+
+    if (argc == 3 && strcmp(argv[1], "--port") == 0)
+        port = strtol(argv[2], &end, 10);
+    if ((argc != 1 && end == NULL) || (end != NULL && (end == argv[2] || *end != '\0')) ||
+        port < 0 || port > 65535) {
+        fprintf(stderr, "usage: conformance-server [--port N]\n");
+        exit(2);
+    }
+    return (int)port;
+}
+
+int main(int argc, char **argv)
+{
+    struct event_base *base = event_base_new();
+    struct server server = {base, make(base, "/engine.io/", &echo),
+                            make(base, "/socket.io/", &talk)};
+    int fd = listen_on(port_of(argc, argv));
+    struct event *accepting = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, &server);
+    struct event *ending[] = {evsignal_new(base, SIGTERM, on_signal, base),
+                              evsignal_new(base, SIGINT, on_signal, base)};
+
+    event_add(accepting, NULL);
+    event_add(ending[0], NULL);
+    event_add(ending[1], NULL);
+    event_base_dispatch(base);
+    engine_free(&server.engine_io);
+    engine_free(&server.socket_io);
+    event_free(accepting);
+    event_free(ending[0]);
+    event_free(ending[1]);
+    event_base_free(base);
+    close(fd);
+    return 0;
+}
