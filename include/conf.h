@@ -46,7 +46,9 @@ struct conf {
     size_t max_http_buffer; /* bytes of one message from a client */
     int polling, websocket; /* offered transports */
     int allow_eio3;
-    char *client_file; /* or NULL */
+    char *client_file; /* its name, or NULL */
+    char *client_text; /* what was in it */
+    size_t client_len;
 
     struct token_policy token; /* points to the next four */
     char *secret, *public_key;

@@ -90,6 +90,7 @@ void conf_free(struct conf **conf)
     build_strings_free(&c->cors_origins);
     free(c->log_file);
     free(c->admin_host);
+    free(c->client_text);
     buf_free(&c->report);
     free(c);
 }

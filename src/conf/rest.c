@@ -2,11 +2,14 @@
 
 #include "conf/file.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define CLIENT_MAX_BYTES (16U << 20)
 
 /* --- what all that build need --- */
 
@@ -297,6 +300,26 @@ static void build_admin(struct conf *conf, struct settings *set)
         conf->admin_host = build_strdup(set, host ? host : "127.0.0.1");
 }
 
+/* Read here, before privileges are dropped, and once for all workers. */
+static void build_client_file(struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "socket.io:clientFile");
+    struct file file;
+    char *fitting;
+
+    if (!conf->client_file)
+        return;
+    if (file_read(&file, conf->client_file, CLIENT_MAX_BYTES) < 0) {
+        settings_error(set, &setting->source, setting->path, "cannot read %s: %s",
+                       conf->client_file,
+                       errno == EFBIG ? "it has more than 16 MiB" : strerror(errno));
+        return;
+    }
+    fitting = realloc(file.text, file.len + 1); /* 16 MiB were asked for */
+    conf->client_text = fitting ? fitting : file.text;
+    conf->client_len = file.len;
+}
+
 void build_rest(struct conf *conf, struct settings *set)
 {
     const struct jsonc *transports = settings_at(set, "socket.io:transports")->value;
@@ -306,6 +329,7 @@ void build_rest(struct conf *conf, struct settings *set)
     build_connections(conf, set);
     build_log(conf, set);
     build_admin(conf, set);
+    build_client_file(conf, set);
     conf->polling = lists(transports, "polling");
     conf->websocket = lists(transports, "websocket");
 }

@@ -76,8 +76,7 @@ const struct key conf_keys[] = {
     LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_FILLED,
          .words = "polling|websocket"),
     BOOL("socket.io:allowEIO3", "true", 0, AT(FIELD_INT, allow_eio3)),
-    TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_UNUSED | KEY_FILE,
-         AT(FIELD_TEXT, client_file)),
+    TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, client_file)),
 
     SECTION("auth"),
     TEXT("auth:secret", 65536, NULL, KEY_SECRET),

@@ -35,7 +35,6 @@ static const struct field fields[] = {
     FIELD("socket.io:transports (polling)", INT, polling),
     FIELD("socket.io:transports (websocket)", INT, websocket),
     FIELD("socket.io:allowEIO3", INT, allow_eio3),
-    FIELD("socket.io:clientFile", STRING, client_file),
     FIELD("cors:origins", STRINGS, cors_origins),
     FIELD("cors:credentials", INT, cors_credentials),
     FIELD("limits:connections", SIZE, connections_max),
@@ -143,6 +142,9 @@ int reload_changes(const struct conf *now, const struct conf *wanted, struct buf
         n = add(keys, n, "auth (a key)");
     if (!same_claims(&now->token, &wanted->token))
         n = add(keys, n, "auth:options");
+    if (!same_text(now->client_file, wanted->client_file) ||
+        !same_bytes(now->client_text, now->client_len, wanted->client_text, wanted->client_len))
+        n = add(keys, n, "socket.io:clientFile");
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (!same_field(&fields[i], now, wanted))
             n = add(keys, n, fields[i].key);

@@ -347,6 +347,7 @@ static struct engine *make_engine(struct worker *worker)
         .generation = worker->start->generation,
         .origins = conf->cors_origins,
         .credentials = conf->cors_credentials,
+        .client_file = {conf->client_text, conf->client_len},
     };
 
     return engine_new(worker->base, &options, &client_app, worker);

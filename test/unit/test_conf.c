@@ -236,7 +236,9 @@ static const struct sample {
      {"[\"polling\"]", "websocket", "polling, websocket", "[\"websocket\"]"},
      {0, "[\"websocket\"]", "[\"polling\",\"websocket\"]", 0}},
     {"socket.io:allowEIO3", {"false", "true", "false", "true"}, {0}},
-    {"socket.io:clientFile", {"\"/a\"", "/b", "/c", "/d"}, {0, "\"/b\"", "\"/c\"", "\"/d\""}},
+    {"socket.io:clientFile",
+     {"\"DIR/secret\"", "DIR/secret", "DIR/secret2", "DIR/secret"},
+     {0, "\"DIR/secret\"", "\"DIR/secret2\"", "\"DIR/secret\""}},
     {"auth:secret",
      {"\"" SECRET "\"", SECRET, SECRET, SECRET},
      {"********", "********", "********", "********"}},
@@ -1060,6 +1062,33 @@ static void warned(const char *option, const char *value, const char *want)
     conf_free(&conf);
 }
 
+static void test_client_file(void)
+{
+    struct conf *conf;
+    char name[200];
+
+    (void)snprintf(name, sizeof(name), "%s/password", dir);
+    conf = good("a client file", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", name));
+    ok(conf && conf->client_len == 6 && !memcmp(conf->client_text, "pa ss\n", 6), "is read");
+    conf_free(&conf);
+    conf = good("no client file", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", ""));
+    ok(conf && !conf->client_text, "is none");
+    conf_free(&conf);
+    refused("one that is not there", "{" WITH_SECRET "}", NULL,
+            LIST("--socket.io:clientFile", "/nowhere/x.js"),
+            "socket.io:clientFile: cannot read /nowhere/x.js: No such file");
+    refused("a directory", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", dir),
+            "Is a directory");
+    (void)snprintf(name, sizeof(name), "%s/huge", dir);
+    ok(truncate(name, (16L << 20) + 1) == 0, "a huge file");
+    refused("one of more than 16 MiB", "{" WITH_SECRET "}", NULL,
+            LIST("--socket.io:clientFile", name), "it has more than 16 MiB");
+    ok(truncate(name, 16L << 20) == 0, "and one that just fits");
+    conf = good("16 MiB", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", name));
+    ok(conf && conf->client_len == 16U << 20, "is read");
+    conf_free(&conf);
+}
+
 static void test_unused(void)
 {
     static const char want[] = "its feature is not there yet, so it is unused";
@@ -1068,7 +1097,6 @@ static void test_unused(void)
     warned("--admin:host", "::1", want);
     warned("--admin:port", "off", NULL);
     warned("--admin:host", "off", NULL);
-    warned("--socket.io:clientFile", "/x", want);
     warned("--socket.io:clientFile", "", NULL);
     warned("--limits:connectionsPerUser", "1", NULL);
     warned("--socket.io:upgradeTimeout", "10000", NULL);
@@ -1260,6 +1288,7 @@ static void make_files(void)
     write_file("newline", "\n", 1, 0600);
     write_file("nul", "a\0b\n", 4, 0600);
     write_file("large", large, sizeof(large), 0600);
+    write_file("huge", "", 0, 0600);
     write_file("password", "pa ss\n", 6, 0600);
     write_file("ec.pem", public_pem, sizeof(public_pem) - 1, 0644);
     write_file("private.pem", "-----BEGIN PRIVATE KEY-----\n", 28, 0600);
@@ -1270,10 +1299,10 @@ static void make_files(void)
 
 static void remove_files(void)
 {
-    static const char *const names[] = {"secret",       "secret2",    "shared",      "newline",
-                                        "nul",          "large",      "password",    "ec.pem",
-                                        "private.pem",  "cert.pem",   "garbage.pem", "empty.conf",
-                                        "comment.conf", "utf16.conf", "nul.conf",    "good.conf"};
+    static const char *const names[] = {
+        "secret",     "secret2",      "shared",     "newline",     "nul",      "large",
+        "password",   "ec.pem",       "huge",       "private.pem", "cert.pem", "garbage.pem",
+        "empty.conf", "comment.conf", "utf16.conf", "nul.conf",    "good.conf"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(path_of(names[i]));
@@ -1298,6 +1327,7 @@ int main(void)
     test_redis_refused();
     test_listen();
     test_resolved();
+    test_client_file();
     test_unused();
     test_ignored();
     test_secrecy();

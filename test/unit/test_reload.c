@@ -56,6 +56,10 @@ int main(void)
     conf.token.public_key_len = 3;
     check(&conf, 1, "auth (a key)", "a key that was not there");
     conf = conf_make();
+    conf.client_text = one;
+    conf.client_len = 3;
+    check(&conf, 1, "socket.io:clientFile", "another client file");
+    conf = conf_make();
     conf.listen = &there;
     check(&conf, 1, "port, host or listen", "another address");
     conf.nlisten = 0;
