@@ -212,14 +212,12 @@ for (const [what, [eio, body]] of Object.entries(MALFORMED)) {
         const client = await enter(t, { eio });
         const answer = await client.post(body);
         assert.deepStrictEqual([answer.status, answer.text], [200, 'ok']);
-        assert.strictEqual((await client.get()).text, eio === 4 ? '1' : '1:1');
         await gone(client);
     });
 }
 test('octets posted to EIO4 end the session', async (t) => {
     const client = await enter(t);
     await client.post('3', { 'Content-Type': 'application/octet-stream' });
-    assert.strictEqual((await client.get()).text, '1');
     await gone(client);
 });
 test('JSONP: a POST is d=, with its escapes undone', async (t) => {
@@ -231,7 +229,6 @@ test('JSONP: a POST is d=, with its escapes undone', async (t) => {
         assert.strictEqual(answer.text, 'ok');
         await lives(client);
         assert.strictEqual((await client.post('x=1')).status, 200);
-        assert.match((await client.get()).text, /^___eio\[3\]\("(1:)?1"\);$/);
         await gone(client);
     }
 });
