@@ -324,8 +324,8 @@ void session_input(struct session *session, int binary, struct slice payload);
 void session_packet(struct session *session, const struct eio_packet *packet);
 void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 void session_rearm(struct session *session);
-/* Does what is due, though the wheel has not come by; NULL if that was the end. */
-struct session *session_settle(struct session *session);
+/* Does what is due, though the wheel has not come by.  That may be the end. */
+void session_settle(struct session *session);
 size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1]);
 /* Sends a whole Engine.IO packet as text; scratch is the engine's. */
 int session_put(struct session *session, const void *text, size_t len);

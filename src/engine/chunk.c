@@ -164,7 +164,12 @@ int outq_push(struct outq *queue, const struct run *run)
 static struct iovec iov_of(const struct run *run)
 {
     /* An iovec is for reading too, so it has no const; ours are only written out. */
-    return (struct iovec){(void *)(uintptr_t)(run->chunk->bytes + run->off), run->len};
+    union {
+        const uint8_t *bytes;
+        void *base;
+    } at = {.bytes = run->chunk->bytes + run->off};
+
+    return (struct iovec){at.base, run->len};
 }
 
 int outq_iov(const struct outq *queue, struct iovec *iov, int max)

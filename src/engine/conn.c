@@ -365,7 +365,7 @@ void conn_linger(struct conn *conn)
     /* The answer to a request may be long, and its reader slow. */
     conn->answering = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
     conn->state = CONN_LINGER;
-    conn_deadline(conn, conn->answering ? 0 : LINGER_MS); /* while it leaves, it may stall */
+    conn_deadline(conn, conn->answering ? 0 : LINGER_MS);
     if (conn->out.bytes == 0)
         conn_sent_all(conn);
 }

@@ -215,7 +215,7 @@ static void deliver(struct session *session)
     const struct engine *engine = session->engine;
     struct inbound *inbound = session->inbound;
     const char *bytes = (const char *)inbound->bytes.data;
-    struct slice parts[1 + SIO_ATTACHMENTS_MAX];
+    struct slice parts[1 + SIO_ATTACHMENTS_MAX] = {{NULL, 0}};
     struct sio_packet packet;
     size_t from = 0;
 

@@ -193,8 +193,10 @@ static int verify_session(struct conn *conn, struct target *target, struct slice
     struct session *session = session_by_sid(conn->engine, sid);
 
     *error = EIO_UNKNOWN_SID;
-    if (session != NULL)
-        session = session_settle(session);
+    if (session != NULL) {
+        session_settle(session);
+        session = session_by_sid(conn->engine, sid);
+    }
     if (session == NULL || (session->over && target->websocket))
         return -1;
     *error = EIO_BAD_REQUEST;

@@ -315,16 +315,12 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     session_rearm(session);
 }
 
-struct session *session_settle(struct session *session)
+void session_settle(struct session *session)
 {
-    struct engine *engine = session->engine;
     uint64_t now_ms = clock_ms();
-    uint32_t index = session->index, serial = session->serial;
 
-    if (session->timer.due_ms > now_ms)
-        return session;
-    session_timeout(&session->timer, now_ms, engine);
-    return engine->slots[index].serial == serial ? session : NULL;
+    if (session->timer.due_ms <= now_ms)
+        session_timeout(&session->timer, now_ms, session->engine);
 }
 
 void session_expire(struct session *session, uint64_t at_ms)
