@@ -1,0 +1,270 @@
+'use strict';
+/* The conformance server: the daemon's transport and protocol layers under an
+ * application that echoes.  What the public suites of Engine.IO 3 and 4 and of
+ * Socket.IO 5 ask of a server, in tests of our own. */
+const assert = require('assert');
+const path = require('path');
+const { test, shared } = require('./lib/suite');
+const { BUILD, environment } = require('./lib/daemon');
+const { Process, tempDir } = require('./lib/proc');
+const { Raw, OP, exchange } = require('./lib/raw');
+const { within, elapse } = require('./lib/time');
+
+const PING_INTERVAL = 300;
+const PING_TIMEOUT = 200;
+const OPEN = {
+    upgrades: ['websocket'], pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT, maxPayload: 1000000,
+};
+
+const server = shared(async (s) => {
+    const program = path.join(BUILD, 'test', 'conformance-server');
+    const child = new Process(program, ['--port', '0'], { env: environment(tempDir(s)) });
+    s.show(child);
+    s.after(async () => {
+        child.signal('SIGTERM');
+        assert.deepStrictEqual(await child.ended(within(2000)), { code: 0, signal: null });
+        assert.doesNotMatch(child.log, /runtime error|Sanitizer/);
+    });
+    const [, port] = await child.line(/ready: port (\d+)/, within(3000));
+    return { host: '127.0.0.1', port: Number(port) };
+});
+
+/* --- one request, one session that polls, one WebSocket --- */
+
+async function request(target, { method = 'GET', body } = {}) {
+    const length = body === undefined ? '' : `Content-Length: ${Buffer.byteLength(body)}\r\n`;
+    return exchange(await server(),
+        `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${length}\r\n${body || ''}`);
+}
+
+class Poller {
+    static async open(mount, eio, more = '') {
+        const poller = new Poller();
+        poller.target = `${mount}?EIO=${eio}&transport=polling${more}`;
+        const answer = await request(poller.target);
+        assert.strictEqual(answer.status, 200);
+        poller.handshake = JSON.parse(answer.body.slice(answer.body.indexOf('{')));
+        poller.target += `&sid=${poller.handshake.sid}`;
+        return poller;
+    }
+    get() {
+        return request(this.target);
+    }
+    post(body) {
+        return request(this.target, { method: 'POST', body });
+    }
+    async sends(body) {
+        const { status, body: ok } = await this.post(body);
+        assert.deepStrictEqual([status, ok], [200, 'ok']);
+    }
+    async hears(body) {
+        const answer = await this.get();
+        assert.deepStrictEqual([answer.status, answer.body], [200, body]);
+    }
+    async isGone() {
+        assert.strictEqual((await this.get()).status, 400);
+    }
+}
+
+async function socket(t, mount, eio, options = {}) {
+    const raw = await Raw.open(await server(), { path: mount, eio, root: false, ...options });
+    t.after(() => raw.destroy());
+    return raw;
+}
+
+async function upgraded(t, poller, mount, eio) {
+    const raw = new Raw(await server(), { path: mount, eio, query: { sid: poller.handshake.sid } });
+    t.after(() => raw.destroy());
+    await raw.upgraded;
+    raw.sendText('2probe');
+    assert.strictEqual(await raw.text(), '3probe');
+    raw.sendText('5');
+    return raw;
+}
+
+/* --- Engine.IO, on every mount that speaks the version --- */
+
+const MOUNTS = [['/engine.io/', 3], ['/engine.io/', 4], ['/socket.io/', 4]];
+for (const [mount, eio] of MOUNTS) {
+    const name = `${mount} EIO ${eio}`;
+    const packet = (text) => (eio === 3 ? `${text.length}:${text}` : text);
+
+    test(`${name}: handshakes, and those that are refused`, async (t) => {
+        const { sid, ...rest } = (await Poller.open(mount, eio)).handshake;
+        assert.match(sid, /^[\w-]{20,}$/);
+        assert.deepStrictEqual(rest, OPEN);
+        const raw = await socket(t, mount, eio);
+        assert.deepStrictEqual({ ...raw.handshake, sid: 0 }, { sid: 0, ...OPEN, upgrades: [] });
+        const wrong = ['transport=polling', 'EIO=abc&transport=polling', `EIO=${eio}`, `EIO=${eio}&transport=abc`];
+        for (const query of wrong)
+            assert.strictEqual((await request(`${mount}?${query}`)).status, 400, query);
+        for (const method of ['POST', 'PUT'])
+            assert.strictEqual((await request(`${mount}?EIO=${eio}&transport=polling`, { method })).status, 400);
+        for (const query of [{ EIO: undefined }, { EIO: 'abc' }, { transport: undefined }, { transport: 'abc' }]) {
+            const refused = new Raw(await server(), { path: mount, eio, query });
+            await assert.rejects(refused.upgraded, { status: 400 });
+        }
+    });
+
+    test(`${name}: heartbeats, and their absence`, async (t) => {
+        const raw = await socket(t, mount, eio, { heartbeat: false });
+        const silent = await socket(t, mount, eio, { heartbeat: false });
+        const poller = await Poller.open(mount, eio);
+        const began = Date.now();
+        for (let i = 0; i < 3; i++) {
+            if (eio === 3) raw.sendText('2');
+            const text = await raw.text();
+            assert.strictEqual(text, eio === 3 ? '3' : '2');
+            if (eio === 4) raw.sendText('3');
+        }
+        if (eio === 4) assert.ok(Date.now() - began >= 3 * PING_INTERVAL - 50);
+        await silent.end(within(PING_INTERVAL + PING_TIMEOUT));
+        await elapse(Math.max(0, began + PING_INTERVAL + PING_TIMEOUT - Date.now()));
+        await poller.isGone();
+    });
+
+    test(`${name}: a client that leaves`, async (t) => {
+        const poller = await Poller.open(mount, eio);
+        const get = poller.get();
+        await elapse(20);
+        await poller.sends(packet('1'));
+        assert.strictEqual((await get).body, packet('6'));
+        await poller.isGone();
+        const raw = await socket(t, mount, eio);
+        raw.sendText('1');
+        await raw.end();
+    });
+
+    test(`${name}: a second GET, and one that is given up`, async () => {
+        const poller = await Poller.open(mount, eio);
+        const first = poller.get();
+        await elapse(20);
+        assert.strictEqual((await poller.get()).status, 400);
+        assert.strictEqual((await first).body, packet('1'));
+        await poller.isGone();
+        const other = await Poller.open(mount, eio);
+        const where = await server();
+        await assert.rejects(exchange(where, `GET ${other.target} HTTP/1.1\r\nHost: h\r\n\r\n`, 20));
+        await other.isGone();
+    });
+
+    test(`${name}: an upgrade, after which the session is the WebSocket's`, async (t) => {
+        const poller = await Poller.open(mount, eio);
+        const raw = await upgraded(t, poller, mount, eio);
+        if (eio === 3) raw.sendText('2');
+        else assert.strictEqual(raw.over, null);
+        await poller.isGone();
+        const second = new Raw(await server(), { path: mount, eio, query: { sid: poller.handshake.sid } });
+        t.after(() => second.destroy());
+        await second.end();
+        assert.strictEqual(raw.over, null);
+    });
+}
+
+/* --- echo --- */
+
+test('/engine.io/ EIO 4: messages come back over polling', async () => {
+    const poller = await Poller.open('/engine.io/', 4);
+    for (const body of ['4hello', '4a\x1e4b\x1e4c', '4hé€😀\x1ebAQIDBA==', '42{}']) {
+        await poller.sends(body);
+        await poller.hears(body);
+    }
+    await poller.post('junk');
+    await poller.isGone();
+});
+
+test('/engine.io/ EIO 3: messages come back over polling', async () => {
+    const poller = await Poller.open('/engine.io/', 3, '&b64=1');
+    for (const body of ['6:4hello', '2:4a2:4b2:4c', '6:4hello10:b4AQIDBA==', '6:4hé€😀']) {
+        await poller.sends(body);
+        await poller.hears(body);
+    }
+    const binary = await Poller.open('/engine.io/', 3);
+    await binary.sends('2:4a10:b4AQIDBA==');
+    const { headers, body } = await binary.get();
+    assert.strictEqual(headers['content-type'], 'application/octet-stream');
+    assert.strictEqual(body, Buffer.from('0002ff3461' + '0105ff0401020304', 'hex').toString());
+    await binary.post('junk');
+    await binary.isGone();
+});
+
+for (const eio of [3, 4]) {
+    test(`/engine.io/ EIO ${eio}: messages come back over WebSocket, also after an upgrade`, async (t) => {
+        const direct = await socket(t, '/engine.io/', eio);
+        const late = await upgraded(t, await Poller.open('/engine.io/', eio), '/engine.io/', eio);
+        const bytes = Buffer.from(eio === 3 ? [4, 1, 2, 3] : [1, 2, 3]);
+        for (const raw of [direct, late]) {
+            raw.sendText('4hé€😀');
+            assert.strictEqual(await raw.text(), '4hé€😀');
+            raw.sendBinary(bytes);
+            const back = await raw.take();
+            assert.deepStrictEqual([back.op, back.payload], [OP.BINARY, bytes]);
+            raw.sendText('abc');
+            await raw.end();
+        }
+    });
+}
+
+/* --- Socket.IO 5 --- */
+
+async function member(t, nsp = '/', auth) {
+    const raw = await socket(t, '/socket.io/', 4);
+    raw.sendText(`40${nsp === '/' ? '' : `${nsp},`}${auth ? JSON.stringify(auth) : ''}`);
+    const reply = await raw.text();
+    const prefix = nsp === '/' ? '40' : `40${nsp},`;
+    assert.ok(reply.startsWith(prefix), reply);
+    assert.deepStrictEqual(Object.keys(JSON.parse(reply.slice(prefix.length))), ['sid']);
+    assert.deepStrictEqual((await raw.event()).args, ['auth', auth || {}]);
+    return raw;
+}
+
+for (const nsp of ['/', '/custom']) {
+    test(`Socket.IO: ${nsp} may be entered, with and without a payload`, async (t) => {
+        await member(t, nsp);
+        await member(t, nsp, { token: '123' });
+    });
+}
+test('Socket.IO: an unknown namespace is refused, and one who enters none is sent away', async (t) => {
+    const raw = await socket(t, '/socket.io/', 4, { heartbeat: false });
+    raw.sendText('40/random');
+    assert.strictEqual(await raw.text(), '44/random,{"message":"Invalid namespace"}');
+    await raw.end();
+});
+test('Socket.IO: leaving one namespace leaves the other', async (t) => {
+    const raw = await member(t);
+    raw.sendText('40/custom');
+    assert.match(await raw.text(), /^40\/custom,/);
+    assert.strictEqual((await raw.event()).nsp, '/custom');
+    raw.sendText('41/custom');
+    raw.sendText('42["message","still here"]');
+    assert.strictEqual(await raw.text(), '42["message-back","still here"]');
+});
+test('Socket.IO: events and acknowledgements, with and without attachments', async (t) => {
+    const raw = await member(t);
+    const holes = '{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}';
+    const bins = [Buffer.from([1, 2, 3]), Buffer.alloc(300, 7)];
+    raw.sendText('42["message",1,"2",{"3":[true]}]');
+    assert.strictEqual(await raw.text(), '42["message-back",1,"2",{"3":[true]}]');
+    raw.sendText('42["message"]');
+    assert.strictEqual(await raw.text(), '42["message-back"]');
+    raw.sendText('42456["message-with-ack",1,"2",{"3":[false]}]');
+    assert.strictEqual(await raw.text(), '43456[1,"2",{"3":[false]}]');
+    raw.sendText('427["message-with-ack"]');
+    assert.strictEqual(await raw.text(), '437[]');
+    for (const [packet, answer] of [
+        [`452-["message",${holes}]`, `452-["message-back",${holes}]`],
+        [`452-789["message-with-ack",${holes}]`, `462-789[${holes}]`],
+    ]) {
+        raw.sendText(packet);
+        for (const bin of bins) raw.sendBinary(bin);
+        assert.strictEqual(await raw.text(), answer);
+        for (const bin of bins) assert.deepStrictEqual((await raw.take()).payload, bin);
+    }
+});
+for (const wrong of ['4abc', '42{}', '42abc["message"]', '42["message"', '452-["message"]x']) {
+    test(`Socket.IO: ${wrong} ends the connection`, async (t) => {
+        const raw = await member(t);
+        raw.sendText(wrong);
+        await raw.end();
+    });
+}
