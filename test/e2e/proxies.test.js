@@ -1,0 +1,147 @@
+'use strict';
+/* Behind nginx and haproxy, with connections kept to the daemon and no stickiness:
+ * whatever connection a request comes on, its session's worker answers it. */
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const { spawnSync } = require('child_process');
+const { test, shared } = require('./lib/suite');
+const { Redis, freePort } = require('./lib/redis');
+const { Daemon } = require('./lib/daemon');
+const { polled, Http, request } = require('./lib/http');
+const { VERSIONS, connect } = require('./lib/clients');
+const { Process, tempDir } = require('./lib/proc');
+const { heardArgs } = require('./lib/hear');
+const { within, until } = require('./lib/time');
+
+const world = shared(async (s) => {
+    const redis = await Redis.start(s);
+    const daemon = await Daemon.start(s, { redis, config: { workers: 4 } });
+    return { redis, daemon, addr: daemon.addr, token: daemon.token('u') };
+});
+
+/* passes: whether it lets WebSockets through. */
+const nginx = (port, to, passes) => `
+${process.getuid() === 0 ? 'user root;' : ''}
+daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
+events { worker_connections 512; }
+http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    map $http_upgrade $upgrade_or_not { default upgrade; '' ''; }
+    upstream notifications { server ${to.host}:${to.port}; keepalive 8; }
+    server {
+        listen 127.0.0.1:${port};
+        location / {
+            proxy_pass http://notifications; proxy_http_version 1.1; proxy_set_header Host $http_host;
+            ${passes
+        ? 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $upgrade_or_not;'
+        : 'proxy_set_header Connection "";'}
+        }
+    }
+}`;
+const haproxy = (port, to, passes) => `
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout tunnel 60s
+    option http-keep-alive
+    http-reuse always
+frontend in
+    bind 127.0.0.1:${port}
+    ${passes ? '' : 'http-request deny if { hdr(Upgrade) -i websocket }'}
+    default_backend notifications
+backend notifications
+    server one ${to.host}:${to.port} pool-max-conn 8
+`;
+const PROXIES = {
+    nginx: { make: nginx, version: '-v', args: (dir) => ['-p', dir, '-c', 'proxy.conf', '-e', 'stderr'] },
+    haproxy: { make: haproxy, version: '-v', args: (dir) => ['-db', '-f', path.join(dir, 'proxy.conf')] },
+};
+
+/* Debian has them in /usr/sbin. */
+const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+const has = (name) => !spawnSync(name, [PROXIES[name].version], { env }).error;
+
+async function start(t, name, { passes }) {
+    const { addr } = await world();
+    const dir = tempDir(t);
+    const port = await freePort();
+    fs.writeFileSync(path.join(dir, 'proxy.conf'), PROXIES[name].make(port, addr, passes));
+    const proxy = new Process(name, PROXIES[name].args(dir), { cwd: dir, env });
+    t.show(proxy);
+    t.after(() => {
+        proxy.signal('SIGTERM');
+        return proxy.ended(within(3000));
+    });
+    const where = { host: '127.0.0.1', port };
+    await until(async () => {
+        assert.ok(!proxy.how, `${name} has ended`);
+        const http = new Http(where).send('GET', '/up');
+        return http.answer().then((answer) => answer.status === 404, () => false).finally(() => http.destroy());
+    }, within(3000), `${name} serves`);
+    return where;
+}
+
+for (const name of Object.keys(PROXIES)) {
+    const proxied = (what, fn) => test(`${name}: ${what}`, async (t) => {
+        if (has(name)) return fn(t);
+        console.log(`# skipped: ${name} is not installed, and scripts/deps test could not`);
+    });
+    proxied('clients that only poll hear everything, in order', async (t) => {
+        const { redis, token } = await world();
+        const where = await start(t, name, { passes: false });
+        const clients = await Promise.all(Array.from({ length: 30 }, (_, i) =>
+            polled(where, token, { eio: i % 2 ? 3 : 4, keep: i % 3 > 0 })));
+        t.after(() => clients.forEach((client) => client.destroy()));
+        const io = redis.emitter();
+        for (let i = 0; i < 50; i++) {
+            if (i % 10 === 0) await redis.flush();
+            io.emit('n', i, 'é'.repeat(i * 10));
+        }
+        const expected = Array.from({ length: 50 }, (_, i) => i);
+        for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, expected);
+        for (let round = 0; round < 10; round++) {
+            io.emit('n', round);
+            for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, [round]);
+        }
+    });
+    for (const [way, transports, passes] of [['polling only', ['polling']], ['default options, no upgrade let through', undefined], ['default options, upgraded', undefined, true]]) {
+        proxied(`socket.io-client 1.x to 4.x, ${way}`, async (t) => {
+            const { redis, token } = await world();
+            const where = await start(t, name, { passes });
+            const clients = await Promise.all(VERSIONS.map(async (version) => {
+                const client = await connect(version, where, { token, options: { transports } });
+                t.after(() => client.close());
+                return client;
+            }));
+            const transport = (client) => client.socket.io.engine.transport.name;
+            if (passes) for (const client of clients)
+                await until(() => transport(client) === 'websocket', within(3000), `upgrade of ${client.version}.x`);
+            const messages = Array.from({ length: 20 }, (_, i) => ['n', i, 'é€😀', Buffer.from([i])]);
+            for (const message of messages) redis.emitter().emit(...message);
+            for (const client of clients) {
+                await client.when(() => client.events.length === messages.length, within(5000), 'messages');
+                assert.deepStrictEqual(client.events, messages);
+                assert.strictEqual(transport(client), passes ? 'websocket' : 'polling');
+            }
+        });
+    }
+    proxied('connections to the daemon are kept, and handed on as sessions alternate', async (t) => {
+        const { redis, daemon, token } = await world();
+        const where = await start(t, name, { passes: false });
+        const from = daemon.log.length;
+        const clients = await Promise.all(Array.from({ length: 6 }, () => polled(where, token)));
+        const http = new Http(where);
+        t.after(() => http.destroy());
+        for (let i = 0; i < 60; i++) {
+            http.send(request('POST', clients[i % 6].target(), {}, '42/axr,["up"]'));
+            assert.strictEqual((await http.answer()).text, 'ok');
+        }
+        for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, []);
+        assert.match(daemon.log.slice(from), /connection handed to worker/);
+    });
+}
