@@ -102,6 +102,7 @@ struct polling {
     uint64_t probe_due_ms;     /* upgradeTimeout */
     uint64_t waiting_since_ms; /* output without a GET; 0: there is none, or a GET */
     uint8_t probed;            /* "2probe" has come: GETs are answered at once */
+    uint8_t probe_base64;      /* the WebSocket takes no binary */
 };
 
 /* A packet whose attachments are still to come. */
@@ -291,8 +292,9 @@ int polling_timeout(struct session *session, uint64_t now_ms);
 void polling_free(struct session *session);
 
 /* --- upgrade.c --- */
-/* A WebSocket has come for a polling session. */
-void upgrade_begin(struct conn *conn, struct session *session);
+/* A WebSocket has come for a polling session.  base64: no binary on it, whatever
+ * held for polling. */
+void upgrade_begin(struct conn *conn, struct session *session, int base64);
 /* What it says before it has taken over. */
 void upgrade_input(struct conn *conn, int binary, struct slice payload);
 /* The attempt is over; the session polls on. */

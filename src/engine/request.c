@@ -162,6 +162,12 @@ static int has(const struct http_request *req, const char *name)
     return http_query(req->query, name, &value) && value.len > 0;
 }
 
+/* A transport's own: Node clients poll with b64 and then upgrade without. */
+static int wants_base64(const struct http_request *req)
+{
+    return has(req, "b64") || has(req, "j");
+}
+
 /* Returns EIO3, EIO4, or 0 for what is not served. */
 static int version_of(const struct engine *engine, const struct http_request *req)
 {
@@ -231,7 +237,7 @@ static void open_session(struct conn *conn, const struct target *target)
     if (engine->nsessions < engine->options.connections_max)
         session = session_new(engine, target->websocket ? conn : NULL,
                               (enum eio_version)version_of(engine, target->req),
-                              has(target->req, "b64") || has(target->req, "j"));
+                              wants_base64(target->req));
     if (session == NULL) {
         request_refuse(conn, 503);
         return;
@@ -261,7 +267,7 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
     conn_deadline(conn, 0);
     conn_put(conn, head, (size_t)n);
     if (target->session != NULL) {
-        upgrade_begin(conn, target->session);
+        upgrade_begin(conn, target->session, wants_base64(target->req));
     } else {
         /* Ahead of the open packet: who begins to listen for messages only when
          * the connection is open would miss one that comes with the same read. */

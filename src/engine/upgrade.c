@@ -6,7 +6,7 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
-void upgrade_begin(struct conn *conn, struct session *session)
+void upgrade_begin(struct conn *conn, struct session *session, int base64)
 {
     conn->probing = 1;
     if (session->polling == NULL || session->polling->probe != NULL || session->over) {
@@ -15,6 +15,7 @@ void upgrade_begin(struct conn *conn, struct session *session)
     }
     conn->session = session;
     session->polling->probe = conn;
+    session->polling->probe_base64 = base64 != 0;
     session->polling->probe_due_ms = clock_ms() + session->engine->options.upgrade_timeout_ms;
     session_rearm(session);
 }
@@ -103,6 +104,7 @@ static void upgrade_finish(struct conn *conn, struct session *session)
         polling_flush(polling->get);
     conn->probing = 0;
     polling->probe = NULL;
+    session->base64 = polling->probe_base64;
     if (move_output(session, conn) < 0)
         conn_doom(conn, CLOSE_NO_MEMORY);
     if (polling->post != NULL) {

@@ -868,9 +868,23 @@ static void test_upgrade_behind(void)
     put_text(fd, "5");
     ok(heard(get, "\r\n\r\n6"), "the GET that waits is answered with a noop");
     ok(heard(get, "{\"code\":3,"), "the POST behind it comes too late");
+    close(get);
     fan("[\"m\",1", 0);
     is_str(frame(fd), "T:42/axr,[\"m\",1]", "and the upgrade is done");
-    close(get);
+    close(fd);
+    poll_open(3, "&b64=1", ":0{");
+    http("POST", poll_query, "7:40/axr,");
+    http("GET", poll_query, "");
+    snprintf(query, sizeof(query), "EIO=3&transport=websocket&sid=%s", sid);
+    fd = dial();
+    upgrade(fd, query, "");
+    fan("[\"b\",1", 1);
+    put_text(fd, "5");
+    fan("[\"b\",2", 1);
+    for (int i = 1; i <= 2; i++) {
+        frame(fd);
+        is_str(frame(fd), "B:040102", "b64 is of the transport that asked for it");
+    }
     close(fd);
 }
 
