@@ -33,11 +33,13 @@ function inPage(jobs) {
         script.onload = () => {
             const auth = job.version >= 3 ? { auth: { token: job.token } } : { query: { token: job.token } };
             const socket = frame.contentWindow.io(job.url, { path: '/notifications', forceNew: true, reconnection: false, ...auth, ...job.options });
-            socket.on('connect', () => {
+            /* Not at 'connect': the upgrade may be done before. */
+            socket.io.on('open', () => {
                 const engine = socket.io.engine;
-                report(job.id, 'connect', engine.transport.name);
+                report(job.id, 'open', engine.transport.name);
                 engine.on('upgrade', (transport) => report(job.id, 'upgrade', transport.name));
             });
+            socket.on('connect', () => report(job.id, 'connect'));
             for (const what of ['connect_error', 'error']) socket.on(what, (why) => report(job.id, 'refused', String(why)));
             socket.on('msg', (...args) => report(job.id, 'msg', args.map(view)));
         };
@@ -137,7 +139,7 @@ browser('Chromium: pages of a listed origin connect by polling, upgrade and rece
     await browse(t, page, WAYS.map((way) => ({ ...way, url, token: daemon.token('u') })));
     await page.when((reports) => WAYS.every((way, id) => seen(reports, id, 'connect').length && (way.stays || seen(reports, id, 'upgrade').length)), 'connects and upgrades');
     for (const [id, way] of WAYS.entries()) {
-        assert.deepStrictEqual(seen(page.reports, id, 'connect').map((one) => one.detail), ['polling'], JSON.stringify(way));
+        assert.deepStrictEqual(seen(page.reports, id, 'open').map((one) => one.detail), ['polling'], JSON.stringify(way));
         assert.deepStrictEqual(seen(page.reports, id, 'upgrade').map((one) => one.detail), way.stays ? [] : ['websocket']);
     }
     const message = ['hé€😀', { a: [1, null] }];
@@ -155,7 +157,7 @@ browser('Chromium: with the default of every origin', async (t) => {
     const page = await site(t);
     const daemon = await Daemon.start(t, { redis, config: { workers: 4 } });
     await browse(t, page, [{ version: 4, options: {}, url: `http://127.0.0.1:${daemon.addr.port}/axr`, token: daemon.token('u') }]);
-    await page.when((reports) => seen(reports, 0, 'upgrade').length, 'upgrade');
+    await page.when((reports) => seen(reports, 0, 'upgrade').length && seen(reports, 0, 'connect').length, 'connect and upgrade');
     redis.emitter().emit('msg', 1);
     await page.when((reports) => seen(reports, 0, 'msg').length, 'message');
 });
