@@ -315,9 +315,11 @@ static void build_client_file(struct conf *conf, struct settings *set)
                        errno == EFBIG ? "it has more than 16 MiB" : strerror(errno));
         return;
     }
-    fitting = realloc(file.text, file.len + 1); /* 16 MiB were asked for */
-    conf->client_text = fitting ? fitting : file.text;
+    conf->client_text = file.text;
     conf->client_len = file.len;
+    fitting = realloc(file.text, file.len + 1); /* 16 MiB were asked for */
+    if (fitting)
+        conf->client_text = fitting;
 }
 
 void build_rest(struct conf *conf, struct settings *set)
