@@ -470,7 +470,7 @@ void conn_pump(struct conn *conn)
         return;
     http->pumping = 1;
     while (conn->http != NULL && (conn->state == CONN_HTTP || conn->state == CONN_BODY) &&
-           http->in.len > 0)
+           http->in.len > 0 && !conn->doomed)
         if (pump_step(conn) < 0)
             break;
     if (conn->http == NULL)

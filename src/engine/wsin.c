@@ -92,8 +92,9 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
     /* A ping that came before is answered before. */
     if (wslay_event_want_write(ctx))
         wslay_event_send(ctx);
-    /* The session may have been closed by an earlier message of this batch. */
-    if (wsin->conn->state != CONN_WEBSOCKET)
+    /* The session may have been closed by an earlier message of this batch; a
+     * doomed connection could not even be given its close frame. */
+    if (wsin->conn->state != CONN_WEBSOCKET || wsin->conn->doomed)
         return;
     if (wsin->conn->probing)
         upgrade_input(wsin->conn, msg->opcode == WSLAY_BINARY_FRAME, payload);

@@ -19,6 +19,7 @@
 
 static struct event_base *base;
 static struct engine *engine;
+static size_t send_buffer = 1 << 20;
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why;
 static const char *const *open_nsps;
@@ -137,7 +138,7 @@ static void engine_up(const char *nsp)
         .allow_eio3 = 1,
         .http = {16384, 100},
         .connections_max = 100,
-        .send_buffer = 1 << 20,
+        .send_buffer = send_buffer,
         .send_timeout_ms = 300,
         .slot = 1,
         .generation = 2,
@@ -957,6 +958,43 @@ static void test_bursts(void)
     close(get);
 }
 
+/* A connection whose answers are not read is about to end.  Nothing that it sends
+ * is used any more: it may be a WebSocket that has no session. */
+static void test_doomed(void)
+{
+    static const char more[] = "GET /notifications/?transport=x HTTP/1.1\r\nHost: h\r\n\r\n";
+    static const unsigned char frames[] = {0x81, 0x81, 0, 0, 0, 0, 'x',
+                                           0x81, 0x81, 0, 0, 0, 0, 'y'};
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), bytes = 2304, other, len;
+    char query[128], all[65536];
+    size_t n = 0;
+
+    poll_open(4, "", "0{");
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    other = dial();
+    upgrade(other, query, ""); /* so that the second is refused */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+        perror("connect");
+    for (; n < 60000; n += sizeof(more) - 1)
+        memcpy(all + n, more, sizeof(more) - 1);
+    len = snprintf(all + n, sizeof(all) - n,
+                   "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
+                   "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                   query);
+    memcpy(all + n + len, frames, sizeof(frames));
+    put(fd, all, n + (size_t)len + sizeof(frames));
+    for (int i = 0; i < 20; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    put_text(other, "2probe");
+    is_str(frame(other), "T:3probe", "input behind unread answers does no harm");
+    close(fd);
+    close(other);
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -1241,6 +1279,11 @@ int main(void)
     open_nsps = NULL;
     test_script();
     test_script_large();
+    send_buffer = 4096;
+    engine_up("/axr");
+    test_doomed();
+    engine_free(&engine);
+    send_buffer = 1 << 20;
     event_base_free(base);
     return tap_done();
 }
