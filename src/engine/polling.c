@@ -117,11 +117,12 @@ static int wake(struct session *session)
 }
 
 /* The session of a client that does not come for its output ends on its
- * deadline, which is now: not here, for who pushes may be walking over a room. */
+ * deadline, which is now: not here, for who pushes may be walking over a room.
+ * A GET that comes first does not save it, for something has been lost. */
 static int overflow(struct session *session)
 {
-    session->polling->waiting_since_ms = 1;
-    wheel_set(session->engine->session_wheel, &session->timer, clock_ms());
+    session->polling->overflowed = 1;
+    session_rearm(session);
     return -1;
 }
 
@@ -130,8 +131,12 @@ int polling_push(struct session *session, const struct run *run)
     struct polling *polling = session->polling;
     size_t after = polling->out.bytes + (size_t)run->len;
 
+    if (session->over) /* its last word */
+        return outq_push(&polling->out, run) < 0 ? -1 : wake(session);
+    if (polling->overflowed)
+        return -1;
     /* It may wait only for us: what a GET is there for does not count. */
-    if (after > session->engine->options.send_buffer && polling->get != NULL && !session->over)
+    if (after > session->engine->options.send_buffer && polling->get != NULL)
         polling_flush(polling->get);
     if (polling->out.bytes > 0 &&
         polling->out.bytes + (size_t)run->len > session->engine->options.send_buffer)
@@ -404,6 +409,10 @@ uint64_t polling_due(const struct session *session)
     const struct polling *polling = session->polling;
     uint64_t due = polling->probe_due_ms;
 
+    if (session->over) /* the farewell's deadline is all that counts */
+        return 0;
+    if (polling->overflowed)
+        return 1; /* at once */
     if (polling->waiting_since_ms != 0) {
         uint64_t stall = polling->waiting_since_ms + session->engine->options.send_timeout_ms;
         if (due == 0 || stall < due)
@@ -418,11 +427,12 @@ int polling_timeout(struct session *session, uint64_t now_ms)
 
     if (polling->probe_due_ms != 0 && polling->probe_due_ms <= now_ms)
         upgrade_abandon(session);
-    if (polling->waiting_since_ms != 0 && !session->over &&
-        polling->waiting_since_ms + session->engine->options.send_timeout_ms <= now_ms) {
-        polling_close(session,
-                      polling->waiting_since_ms == 1 ? CLOSE_SEND_BUFFER : CLOSE_SEND_TIMEOUT);
-        return -1;
-    }
-    return 0;
+    if (polling->overflowed)
+        polling_close(session, CLOSE_SEND_BUFFER);
+    else if (polling->waiting_since_ms != 0 &&
+             polling->waiting_since_ms + session->engine->options.send_timeout_ms <= now_ms)
+        polling_close(session, CLOSE_SEND_TIMEOUT);
+    else
+        return 0;
+    return -1;
 }

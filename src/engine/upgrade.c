@@ -121,7 +121,9 @@ void upgrade_input(struct conn *conn, int binary, struct slice payload)
     struct session *session = conn->session;
     struct polling *polling = session->polling;
 
-    if (!binary && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
+    if (polling->overflowed) {
+        upgrade_abandon(session); /* there is nothing to take over */
+    } else if (!binary && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
         polling->probed = 1;
         conn_put_frame(conn, WS_TEXT, "3probe", 6);
         /* The client waits for its GET to end before it says "5". */

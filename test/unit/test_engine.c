@@ -995,6 +995,60 @@ static void test_doomed(void)
     close(other);
 }
 
+static void overflow(void)
+{
+    closes = 0;
+    for (int i = 0; i < 400; i++)
+        fan("[\"0123456789\"", 0);
+}
+
+/* What did not fit is lost, so the session has to end, whatever comes first. */
+static void test_overflow(void)
+{
+    char request[512], query[128];
+    const char *reply;
+    int fd, len;
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    overflow();
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_BUFFER, "too much waits for a GET");
+    reply = http("GET", poll_query, "");
+    ok(strncmp(reply, "200 42/axr,", 11) == 0 && strcmp(reply + strlen(reply) - 2, "\x1e"
+                                                                                   "1") == 0,
+       "the next one gets what fitted, and hears of it");
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    len = snprintf(request, sizeof(request), "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n\r\n",
+                   poll_query);
+    fd = dial();
+    put(fd, request, (size_t)len);
+    overflow();
+    ok(heard(fd, "\r\n\r\n42/axr,"), "a GET that is on its way");
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_BUFFER, "does not save the session");
+    close(fd);
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    upgrade(fd, query, "");
+    put_text(fd, "2probe");
+    is_str(frame(fd), "T:3probe", "probed");
+    put_text(fd, "5");
+    overflow();
+    is_str(frame(fd), "C:0", "nor does an upgrade");
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_BUFFER, "for the same reason");
+    close(fd);
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -1282,6 +1336,7 @@ int main(void)
     send_buffer = 4096;
     engine_up("/axr");
     test_doomed();
+    test_overflow();
     engine_free(&engine);
     send_buffer = 1 << 20;
     event_base_free(base);
