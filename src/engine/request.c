@@ -232,14 +232,16 @@ static void open_session(struct conn *conn, const struct target *target)
     struct engine *engine = conn->engine;
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof(peer);
-    struct session *session = NULL;
+    struct session *session;
 
-    if (engine->nsessions < engine->options.connections_max)
-        session = session_new(engine, target->websocket ? conn : NULL,
-                              (enum eio_version)version_of(engine, target->req),
-                              wants_base64(target->req));
+    session = session_new(engine, target->websocket ? conn : NULL,
+                          (enum eio_version)version_of(engine, target->req),
+                          wants_base64(target->req));
     if (session == NULL) {
-        request_refuse(conn, 503);
+        if (target->websocket) /* upgraded by now: no place for a status */
+            conn_kill(conn, CLOSE_NO_MEMORY, 1);
+        else
+            request_refuse(conn, 503);
         return;
     }
     getpeername(event_get_fd(&conn->ev), (struct sockaddr *)&peer, &peer_len);
@@ -283,6 +285,12 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
     buf_free(&http->in);
     buf_free(&http->data);
     free(http);
+}
+
+/* Sessions are limited too: those of polling live without a connection. */
+static int is_full(const struct engine *engine)
+{
+    return engine->nsessions >= engine->options.connections_max;
 }
 
 static void serve_polling(struct conn *conn, const struct target *target)
@@ -374,6 +382,8 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     result = verify(conn, &target, &error);
     if (result < 0)
         refuse(conn, &target, error);
+    else if (result == 0 && target.session == NULL && is_full(conn->engine))
+        request_refuse(conn, 503);
     else if (result == 0 && target.websocket)
         upgrade_conn(conn, &target);
     else if (result == 0)

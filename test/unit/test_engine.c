@@ -19,7 +19,7 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static size_t send_buffer = 1 << 20;
+static size_t connections_max = 100, send_buffer = 1 << 20;
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why;
 static const char *const *open_nsps;
@@ -137,7 +137,7 @@ static void engine_up(const char *nsp)
         .websocket = 1,
         .allow_eio3 = 1,
         .http = {16384, 100},
-        .connections_max = 100,
+        .connections_max = connections_max,
         .send_buffer = send_buffer,
         .send_timeout_ms = 300,
         .slot = 1,
@@ -1049,6 +1049,22 @@ static void test_overflow(void)
     close(fd);
 }
 
+static void test_full(void)
+{
+    int fd;
+
+    connections_max = 2;
+    engine_up("/axr");
+    poll_open(4, "", "0{");
+    poll_open(4, "", "0{");
+    fd = dial();
+    ok(strncmp(upgrade(fd, "EIO=4&transport=websocket", ""), "HTTP/1.1 503 ", 13) == 0,
+       "no room for another session: refused before the upgrade");
+    close(fd);
+    engine_free(&engine);
+    connections_max = 100;
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -1339,6 +1355,7 @@ int main(void)
     test_overflow();
     engine_free(&engine);
     send_buffer = 1 << 20;
+    test_full();
     event_base_free(base);
     return tap_done();
 }
