@@ -346,8 +346,10 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
         step_ms = DRAIN_STEP_MIN_MS;
         due = (n * step_ms + left_ms - 1) / left_ms;
     }
-    while (due > 0 && engine->drain_index < engine->nslots) {
-        struct session *session = engine->slots[engine->drain_index++].session;
+    /* Round and round: connections that were there may bring new ones, into slots
+     * gone by. */
+    for (uint32_t seen = 0; due > 0 && seen < engine->nslots; seen++) {
+        struct session *session = engine->slots[engine->drain_index++ % engine->nslots].session;
         if (session != NULL && !session->over) {
             session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
             due--;

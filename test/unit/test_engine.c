@@ -1065,6 +1065,34 @@ static void test_full(void)
     connections_max = 100;
 }
 
+/* A connection that is there may bring a session while the engine drains. */
+static void test_late_session(void)
+{
+    const char *reply;
+    int fd, other, late;
+
+    engine_up("/axr");
+    late = dial();
+    fd = client4();
+    other = client4();
+    engine_drain(engine, 4000, on_drained, NULL);
+    is_str(frame(fd), "C:1001", "a drained client is sent away");
+    ok(strncmp(upgrade(late, "EIO=4&transport=websocket", ""), "HTTP/1.1 101 ", 13) == 0,
+       "one comes late");
+    frame(late);
+    is_str(frame(other), "C:1001", "the next is sent away");
+    reply = frame(late);
+    if (strcmp(reply, "T:2") == 0) /* a ping came first */
+        reply = frame(late);
+    is_str(reply, "C:1001", "and so is the late one");
+    close(late);
+    close(other);
+    close(fd);
+    pump(&drained);
+    is_int(drained, 1, "drained");
+    engine_free(&engine);
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -1356,6 +1384,7 @@ int main(void)
     engine_free(&engine);
     send_buffer = 1 << 20;
     test_full();
+    test_late_session();
     event_base_free(base);
     return tap_done();
 }
