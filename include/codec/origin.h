@@ -8,14 +8,15 @@ enum origin {
     ORIGIN_ABSENT,  /* no Origin header: no browser */
     ORIGIN_HOST,    /* the host and port that the request was sent to */
     ORIGIN_LISTED,  /* in the list by its name */
-    ORIGIN_ANY,     /* not, but "*" is in the list */
+    ORIGIN_ANY,     /* not, but "*" or a pattern in the list lets it in */
     ORIGIN_FOREIGN, /* none of these; "null" too, unless that is listed */
 };
 
 /* Judges the Origin header.  list is NULL-terminated, or NULL: empty.  Names are
- * compared in any case.  A port left out is the scheme's on both sides: behind a
- * proxy that ends TLS, Host has none, and which scheme the browser used is known
- * only from Origin. */
+ * compared in any case.  A "*." before the host's name stands for any names in
+ * front of it ("https", then "*.example.com"), one or more.  A port left out is the scheme's on
+ * both sides: behind a proxy that ends TLS, Host has none, and which scheme the browser used is
+ * known only from Origin. */
 enum origin origin_judge(const struct http_request *req, char *const *list);
 
 #endif

@@ -1,5 +1,7 @@
 #include "codec/origin.h"
 
+#include <ctype.h>
+
 /* Splits "host[:port]"; *port is fallback if there is none.  Returns 0 or -1. */
 static int split_authority(struct slice text, long fallback, struct slice *host, long *port)
 {
@@ -39,6 +41,25 @@ static int is_host(struct slice origin, const struct http_request *req)
            slice_eq_nocase(name[0], name[1]);
 }
 
+/* A pattern (the header says how it looks): any name below its host, at any depth. */
+static int is_below(struct slice origin, struct slice pattern)
+{
+    const char *star = memchr(pattern.ptr, '*', pattern.len);
+    struct slice head, tail, name;
+
+    if (star == NULL)
+        return 0;
+    head = (struct slice){pattern.ptr, (size_t)(star - pattern.ptr)};
+    tail = (struct slice){star + 1, pattern.len - head.len - 1};
+    if (!slice_skip_nocase(&origin, head) || origin.len <= tail.len)
+        return 0;
+    name = (struct slice){origin.ptr, origin.len - tail.len};
+    for (size_t i = 0; i < name.len; i++)
+        if (!isalnum((unsigned char)name.ptr[i]) && name.ptr[i] != '-' && name.ptr[i] != '.')
+            return 0;
+    return slice_eq_nocase((struct slice){origin.ptr + name.len, tail.len}, tail);
+}
+
 enum origin origin_judge(const struct http_request *req, char *const *list)
 {
     const struct http_header *origin = http_header(req, "origin");
@@ -53,6 +74,8 @@ enum origin origin_judge(const struct http_request *req, char *const *list)
             any = 1;
         else if (slice_eq_nocase(slice_str(*list), origin->value))
             return ORIGIN_LISTED;
+        else
+            any |= is_below(origin->value, slice_str(*list));
     }
     return any ? ORIGIN_ANY : ORIGIN_FOREIGN;
 }

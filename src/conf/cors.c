@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* scheme://host[:port] as a browser sends it: lower case, without the port that
- * the scheme implies.  Changes text in place.  Returns 0, or -1 if it is none. */
+ * the scheme implies, or a pattern (codec/origin.h).  Changes text in place.  Returns 0, or -1 if
+ * it is none. */
 static int normalise(char *text)
 {
     char *host = strstr(text, "://");
@@ -18,6 +19,8 @@ static int normalise(char *text)
     if (strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != (size_t)(host - text))
         return -1;
     host += 3;
+    if (strncmp(host, "*.", 2) == 0)
+        host += 2; /* a pattern: any name below */
     if (!*host || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_~[]:") != strlen(host))
         return -1;
     colon = strrchr(host, ':');
@@ -40,7 +43,7 @@ static void check_origin(struct conf *conf, struct settings *set, const struct s
     else if (strcmp(origin, "null") != 0 && normalise(origin) < 0)
         settings_error(set, &source, setting->path,
                        "found %s, wanted \"*\" or an origin such as \"https://app.example.com\": "
-                       "no path, no slash at its end, no wildcard",
+                       "no path, no slash at its end, a wildcard only as its first name",
                        value_describe(value, 0, found, sizeof(found)));
 }
 

@@ -234,9 +234,9 @@ static void open_session(struct conn *conn, const struct target *target)
     socklen_t peer_len = sizeof(peer);
     struct session *session;
 
-    session = session_new(engine, target->websocket ? conn : NULL,
-                          (enum eio_version)version_of(engine, target->req),
-                          wants_base64(target->req));
+    session =
+        session_new(engine, target->websocket ? conn : NULL,
+                    (enum eio_version)version_of(engine, target->req), wants_base64(target->req));
     if (session == NULL) {
         if (target->websocket) /* upgraded by now: no place for a status */
             conn_kill(conn, CLOSE_NO_MEMORY, 1);

@@ -79,8 +79,25 @@ static void test_lists(void)
     is_int(judge("https://evil", "a", NULL), ORIGIN_FOREIGN, "no list");
 }
 
+static void test_patterns(void)
+{
+    static char *below[] = {(char *)(uintptr_t) "https://*.app.example",
+                            (char *)(uintptr_t) "http://*.dev.example:8080", NULL};
+
+    is_int(judge("https://a.app.example", "h", below), ORIGIN_ANY, "a name below");
+    is_int(judge("HTTPS://A.B-2.App.Example", "h", below), ORIGIN_ANY, "two of them, in any case");
+    is_int(judge("http://x.dev.example:8080", "h", below), ORIGIN_ANY, "with a port");
+    is_int(judge("http://x.dev.example", "h", below), ORIGIN_FOREIGN, "without it");
+    is_int(judge("https://app.example", "h", below), ORIGIN_FOREIGN, "not the name itself");
+    is_int(judge("https://.app.example", "h", below), ORIGIN_FOREIGN, "nor an empty one");
+    is_int(judge("http://a.app.example", "h", below), ORIGIN_FOREIGN, "the scheme counts");
+    is_int(judge("https://evil.example/.app.example", "h", below), ORIGIN_FOREIGN, "names only");
+    is_int(judge("https://a.app.example.evil", "h", below), ORIGIN_FOREIGN, "to the end");
+}
+
 int main(void)
 {
+    test_patterns();
     test_rows();
     test_lists();
     return tap_done();
