@@ -72,6 +72,7 @@ struct worker {
 
     struct log_every refused[TOKEN_NO_MEMORY + 1];
     struct log_every not_admitted;
+    struct log_every handoff_dropped;
     struct log_every fan_failed;
 };
 

@@ -7,6 +7,7 @@
 #include "ipc/start.h"
 #include "worker/state.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -120,6 +121,17 @@ static void send_plain(struct worker *worker, enum msg_type type)
 
 /* --- from and to the siblings --- */
 
+/* The one cause to be expected: we are out of descriptors. */
+static void handoff_dropped(struct worker *worker)
+{
+    int error = errno;
+    uint64_t times = log_due(&worker->handoff_dropped, 10000);
+
+    errno = error;
+    if (times > 0)
+        log_warn("handoff dropped: times=%llu", (unsigned long long)times);
+}
+
 static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
 {
     struct worker *worker = arg;
@@ -130,7 +142,7 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
     for (int i = 0; i < HANDOFF_BATCH; i++) {
         result = handoff_receive(read_fd, &fd, worker->handoff_in, &len);
         if (result < 0)
-            log_warn("handoff dropped");
+            handoff_dropped(worker);
         if (result == 0)
             return;
         if (result == 1 && engine_adopt(worker->engine, fd, worker->handoff_in, len) < 0)
