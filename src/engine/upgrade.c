@@ -120,16 +120,16 @@ void upgrade_input(struct conn *conn, int binary, struct slice payload)
 {
     struct session *session = conn->session;
     struct polling *polling = session->polling;
+    /* Of a session that has lost output there is nothing to take over. */
+    int sane = !binary && !polling->overflowed;
 
-    if (polling->overflowed) {
-        upgrade_abandon(session); /* there is nothing to take over */
-    } else if (!binary && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
+    if (sane && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
         polling->probed = 1;
         conn_put_frame(conn, WS_TEXT, "3probe", 6);
         /* The client waits for its GET to end before it says "5". */
         if (polling->get != NULL && polling->out.bytes == 0)
             polling_put(session, "6", 1);
-    } else if (!binary && slice_eq(payload, SLICE("5"))) {
+    } else if (sane && slice_eq(payload, SLICE("5"))) {
         upgrade_finish(conn, session);
     } else {
         upgrade_abandon(session);
