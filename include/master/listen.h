@@ -31,7 +31,8 @@ int listen_open(struct listeners *listeners, const struct conf *conf, struct buf
 /* Appends what is really bound: "127.0.0.1:3000 [::1]:3000 unix:/run/axr.sock". */
 void listen_names(const struct listeners *listeners, struct buf *out);
 
-/* Closes them and, with remove, takes away the socket files that are still ours. */
+/* Closes them and, with remove, ends the listening in every process that shares
+ * them, at once, and takes away the socket files that are still ours. */
 void listen_close(struct listeners *listeners, int remove);
 
 #endif

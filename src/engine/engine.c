@@ -187,6 +187,11 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
                 return;
             if (accept_error_is_peers(errno))
                 continue;
+            if (errno == EINVAL) { /* the master has ended the listening */
+                engine_accept_pause(engine);
+                engine->stopped = 1;
+                return;
+            }
             engine_accept_failed(engine, errno);
             return;
         }

@@ -257,6 +257,8 @@ void listen_close(struct listeners *listeners, int remove)
 {
     for (size_t i = 0; i < listeners->n; i++) {
         struct listener *listener = &listeners->at[i];
+        if (remove) /* for the workers too, who share it */
+            shutdown(listener->fd, SHUT_RDWR);
         close(listener->fd);
         if (listener->unix_path && remove)
             path_remove(listener);

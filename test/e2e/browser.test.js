@@ -119,7 +119,7 @@ function browser(what, fn) {
     test(what, async (t) => {
         if (CHROMIUM) return fn(t);
         console.log('# skipped: chromium is not installed, and scripts/deps test could not');
-    }, { timeout: 90000, quick: false });
+    }, { timeout: 90000 });
 }
 const redisOf = shared((s) => Redis.start(s));
 const seen = (reports, id, what) => reports.filter((one) => one.id === id && one.what === what);

@@ -304,7 +304,7 @@ test('a client that leaves its namespace hears nothing more, and lives', async (
     const client = await enter(t, { keep: true });
     await client.send('41/axr,');
     redis.emitter().emit('msg', 'not for it');
-    await redis.flush();
+    await heard(redis, [await enter(t)]); /* it has been relayed */
     const { token } = await world();
     await client.join('/axr', token);
     await lives(client);
