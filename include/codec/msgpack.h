@@ -91,9 +91,18 @@ extern const struct msgpack_dialect msgpack_modern;
  * socket.io-redis 1 and 2, and by emitters in PHP for binary. */
 extern const struct msgpack_dialect msgpack_js;
 
+/* Head bytes that were met.  A bin 8 beside a str 16 of fewer than 256 bytes, for
+ * which str 8 would do: no modern encoder is known to write both. */
+enum msgpack_seen {
+    MSGPACK_SEEN_BIN8 = 1 << 0,
+    MSGPACK_SEEN_SHORT_STR16 = 1 << 1,
+    MSGPACK_SEEN_BOTH = 3
+};
+
 struct msgpack_reader {
     const uint8_t *at, *end; /* what has not been read */
     const struct msgpack_dialect *dialect;
+    unsigned seen; /* enum msgpack_seen */
 };
 
 /* Reads from input, which must outlive the items. */

@@ -634,9 +634,9 @@ static enum emit_result convert(struct broadcast *bc, struct msgpack_reader data
     return put_data(&w, &array);
 }
 
-/* One try. */
+/* One try.  doubtful: EMIT_MALFORMED is also what has met all of these; 0: nothing. */
 static enum emit_result decode_as(const struct msgpack_dialect *dialect, struct broadcast *bc,
-                                  const struct source *source)
+                                  const struct source *source, unsigned doubtful)
 {
     struct msgpack_reader in = msgpack_read(source->payload, dialect);
     struct envelope envelope;
@@ -649,6 +649,8 @@ static enum emit_result decode_as(const struct msgpack_dialect *dialect, struct 
         result = read_opts(&envelope.opts, bc, &named);
     if (result != EMIT_OK)
         return result;
+    if (doubtful != 0 && envelope.opts.seen == doubtful)
+        return EMIT_MALFORMED;
     /* After the shape: where the dialect is another one, so may be the namespace. */
     if (!slice_eq(envelope.nsp, source->nsp))
         return EMIT_OTHER_NAMESPACE;
@@ -662,15 +664,18 @@ enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct 
     const struct source source = {channel, payload, key, nsp, limits};
     /* [packet, opts], see emit.h */
     int old = payload.len > 0 && (uint8_t)payload.ptr[0] == 0x92;
-    enum emit_result result;
+    enum emit_result result = EMIT_MALFORMED;
 
     if (payload.len > limits->message_bytes) {
         broadcast_reset(bc);
         return EMIT_TOO_LARGE;
     }
-    result = decode_as(old ? &msgpack_js : &msgpack_modern, bc, &source);
+    if (!old)
+        result = decode_as(&msgpack_modern, bc, &source, MSGPACK_SEEN_BOTH);
     if (result == EMIT_MALFORMED)
-        result = decode_as(old ? &msgpack_modern : &msgpack_js, bc, &source);
+        result = decode_as(&msgpack_js, bc, &source, 0);
+    if (result == EMIT_MALFORMED)
+        result = decode_as(&msgpack_modern, bc, &source, 0);
     return result;
 }
 

@@ -220,7 +220,7 @@ struct msgpack_reader msgpack_read(struct slice input, const struct msgpack_dial
 {
     const uint8_t *at = (const uint8_t *)(input.len > 0 ? input.ptr : "");
 
-    return (struct msgpack_reader){at, at + input.len, dialect};
+    return (struct msgpack_reader){at, at + input.len, dialect, 0};
 }
 
 static size_t left(const struct msgpack_reader *reader)
@@ -277,7 +277,15 @@ static int take_form(struct msgpack_reader *reader, struct msgpack_item *item,
         item->f = real(value, form->field);
         return 0;
     case MSGPACK_STR:
+        if (form->field == 2 && value < 256)
+            reader->seen |= MSGPACK_SEEN_SHORT_STR16;
+        item->len = (uint32_t)value;
+        return take_body(reader, item);
     case MSGPACK_BIN:
+        if (form->field == 1)
+            reader->seen |= MSGPACK_SEEN_BIN8;
+        item->len = (uint32_t)value;
+        return take_body(reader, item);
     case MSGPACK_ARRAY:
     case MSGPACK_MAP:
         item->len = (uint32_t)value;

@@ -572,6 +572,11 @@ static void test_dialects(void)
         {"92" HEAD "94 a178 c4 01 a26162" NSPKEY OPTS, "[\"x\",null,1,\"ab\"", NULL},
         {UID HEAD "94 a178 c40192 01 02" NSPKEY OPTS, "[\"x\"," HOLDER(0) ",1,2", "92"},
         {"92" HEAD "94 a178 c4 01 920102" NSPKEY OPTS, "[\"x\",null,1,[1,2]", NULL},
+        /* ... unless no modern encoder writes that */
+        {UID HEAD "95 a178 c4 01 a26162 da000163" NSPKEY OPTS, "[\"x\",null,1,\"ab\",\"c\"", NULL},
+        {UID HEAD "93 a178 c403010203 da000163" NSPKEY OPTS, "[\"x\"," HOLDER(0) ",\"c\"",
+         "010203"},
+        {UID HEAD "92 a178 da000163" NSPKEY OPTS, "[\"x\",\"c\"", NULL},
         /* neither */
         {UID HEAD "93 a178 c4 d40000" NSPKEY OPTS, NULL, NULL},
         {UID HEAD "93 a178 d80003 010203 d90161" NSPKEY OPTS, NULL, NULL},
