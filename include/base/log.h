@@ -59,6 +59,10 @@ _Noreturn void fatalx(const char *fmt, ...) LOG_PRINTF(1, 2);
  * small.  Returns dst. */
 const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len);
 
+/* The same for the value of "key=value": the space and the quote are escaped too, so
+ * that nothing in it looks like the next key. */
+const char *log_word(char *dst, size_t cap, const void *bytes, size_t len);
+
 /* One line per interval for a cause that may come in floods.  Zero is a valid
  * start.  Returns 0 while muted (and counts); otherwise returns how many times
  * it was called since the last line, this one included. */

@@ -197,14 +197,33 @@ static void line_put_char(struct line *line, const char *text, size_t n, uint32_
     }
 }
 
+/* Bytes at the start of text that are shown as they are: nearly all there are. */
+static size_t plain_len(const char *text, size_t len, int json)
+{
+    size_t n = 0;
+
+    while (n < len && text[n] >= ' ' && text[n] < 0x7f &&
+           !(json && (text[n] == '"' || text[n] == '\\')))
+        n++;
+    return n;
+}
+
 static void line_put_escaped(struct line *line, const char *text, int json)
 {
     size_t len = strlen(text);
 
     while (len > 0 && !line->cut) {
+        size_t room = sizeof(line->at) - ENDING_MAX_BYTES - line->len;
         uint32_t point = 0;
-        size_t n = utf8_next(text, len, &point);
+        size_t n = plain_len(text, len < room ? len : room, json);
 
+        if (n > 0) {
+            line_put(line, text, n);
+            text += n;
+            len -= n;
+            continue;
+        }
+        n = utf8_next(text, len, &point);
         line_put_char(line, text, n, point, json);
         text += n ? n : 1;
         len -= n ? n : 1;
@@ -381,7 +400,9 @@ void fatalx(const char *fmt, ...)
 
 /* --- for callers ------------------------------------------------------------ */
 
-const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
+/* Bytes below from, from 0x7f, the backslash and also are shown as \xNN. */
+static const char *escape(char *dst, size_t cap, const void *bytes, size_t len, unsigned char from,
+                          unsigned char also)
 {
     const unsigned char *at = bytes;
     size_t used = 0, fits = 0; /* fits: how much stays in front of "..." */
@@ -389,7 +410,7 @@ const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
     if (cap == 0)
         return "";
     for (size_t i = 0; i < len; i++) {
-        int plain = at[i] >= 0x20 && at[i] < 0x7f && at[i] != '\\';
+        int plain = at[i] >= from && at[i] < 0x7f && at[i] != '\\' && at[i] != also;
         size_t n = plain ? 1 : 4;
 
         if (used + n > cap - 1) {
@@ -410,6 +431,16 @@ const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
     }
     dst[used] = '\0';
     return dst;
+}
+
+const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
+{
+    return escape(dst, cap, bytes, len, ' ', '\\');
+}
+
+const char *log_word(char *dst, size_t cap, const void *bytes, size_t len)
+{
+    return escape(dst, cap, bytes, len, '!', '"');
 }
 
 uint64_t log_due(struct log_every *every, uint64_t interval_ms)

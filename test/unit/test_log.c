@@ -278,6 +278,11 @@ static void test_escape(void)
     check_escape("a\n\n", 3, 9, "a\\x0a...");
     check_escape("a\n\n", 3, 8, "a...");
     is_str(log_escape(NULL, 0, "x", 1), "", "no room at all");
+    is_str(log_escape((char[64]){""}, 64, "a \"b\"", 5), "a \"b\"", "what is plain");
+    is_str(log_word((char[64]){""}, 64, "a b=\"c\"\\\n!~", 11), "a\\x20b=\\x22c\\x22\\x5c\\x0a!~",
+           "a word has neither spaces nor quotes");
+    is_str(log_word((char[5]){""}, 5, " ", 1), "\\x20", "which take room too");
+    is_str(log_word((char[4]){""}, 4, " ", 1), "...", "or are cut");
 }
 
 static void test_due(void)
