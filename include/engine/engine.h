@@ -57,8 +57,10 @@ enum engine_close {
     CLOSE_SEND_BUFFER,  /* too much output waited */
     CLOSE_PROTOCOL,     /* it broke a protocol's rules */
     CLOSE_TOO_BIG,
-    CLOSE_REFUSED, /* by the application */
-    CLOSE_EXPIRED, /* its deadline (session_expire) has come */
+    CLOSE_REFUSED,  /* by the application */
+    CLOSE_EXPIRED,  /* its deadline (session_expire) has come */
+    CLOSE_LEFT,     /* the client left the namespace; its connection may go on */
+    CLOSE_REPLACED, /* by a newer connection of the same user */
     CLOSE_SHUTDOWN,
     CLOSE_NO_MEMORY,
 };
@@ -76,9 +78,10 @@ struct engine_app {
      * later, with session_accept or session_refuse. */
     void (*connect)(struct session *session, const struct sio_packet *packet, void *arg);
     /* It took its CONNECT back or left: session is not in the namespace any
-     * more (it may ask again).  Not called after session_refuse.  Its end may
-     * be near: no deadline may be set for it here or in closed(). */
-    void (*left)(struct session *session, void *arg);
+     * more (it may ask again).  Not called after session_refuse.  Unless why is
+     * CLOSE_LEFT, closed() comes next, with the same: no deadline may be set for
+     * it here or in closed(). */
+    void (*left)(struct session *session, enum engine_close why, void *arg);
     /* It is now in an open namespace, packet->nsp; the reply has been sent.
      * Nothing is told when it leaves.  May be NULL. */
     void (*joined)(struct session *session, const struct sio_packet *packet, void *arg);
@@ -87,6 +90,7 @@ struct engine_app {
      * bytes.  NULL: read and dropped. */
     void (*packet)(struct session *session, const struct sio_packet *packet,
                    const struct slice *attachments, void *arg);
+    int text_only; /* those with attachments are read and dropped */
     /* A message of Engine.IO.  Where this is not NULL there is no Socket.IO: of
      * the calls above only opened() is made, of session_*() below only those that
      * say so work. */
@@ -133,6 +137,8 @@ enum eio_version session_version(const struct session *session);
 size_t session_sio_sid(const struct session *session, char dst[SIO_SID_MAX]);
 /* 1 if it is in the namespace (session_accept was called, it has not left). */
 int session_joined(const struct session *session);
+/* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
+const char *session_transport(const struct session *session);
 
 /* Sends the CONNECT reply.  Only between connect() and left(). */
 void session_accept(struct session *session);
@@ -173,6 +179,10 @@ void engine_fan_end(struct engine_fan *fan);
  * binary one (an attachment).  For applications without Socket.IO too. */
 int session_send(struct session *session, struct slice text);
 int session_send_binary(struct session *session, struct slice bytes);
+
+/* Queues the acknowledgement of the packet with that id, in the namespace.  json:
+ * an array. */
+int session_ack(struct session *session, uint64_t id, struct slice json);
 
 /* Writes out what has been queued, now, for a slice of the clients; the loop goes
  * on with the rest.  It comes by itself on the loop's next turn: to be called

@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define EVERYBODY SLICE("allusers") /* the room that every client is in */
 
@@ -33,6 +34,9 @@ struct client { /* session_data() of every session */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
     char *uid;                  /* of the last good token, or NULL */
     int64_t expires;            /* ... and its token_user.expires */
+    uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
+    uint8_t address[16];        /* IPv6, or mapped IPv4; all zero: none, as of a Unix socket */
+    uint16_t port;
     uint8_t uid_len;
     uint8_t state; /* enum client_state */
     uint8_t kept;  /* uid came with the handshake, and counts for later CONNECTs too */

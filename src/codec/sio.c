@@ -2,6 +2,8 @@
 
 #include "codec/json.h"
 
+#include <inttypes.h>
+
 /* --- decoding ---------------------------------------------------------------- */
 
 static int is_digit(char c)
@@ -200,6 +202,15 @@ int sio_put_disconnect(struct buf *out, struct slice nsp)
 {
     buf_puts(out, "41");
     put_nsp(out, nsp);
+    return done(out);
+}
+
+int sio_put_ack(struct buf *out, struct slice nsp, uint64_t id, struct slice json)
+{
+    buf_puts(out, "43");
+    put_nsp(out, nsp);
+    buf_printf(out, "%" PRIu64, id);
+    buf_put(out, json.ptr, json.len);
     return done(out);
 }
 

@@ -37,6 +37,8 @@ const char *engine_close_name(enum engine_close why)
         [CLOSE_TOO_BIG] = "message too big",
         [CLOSE_REFUSED] = "refused",
         [CLOSE_EXPIRED] = "token expired",
+        [CLOSE_LEFT] = "client left",
+        [CLOSE_REPLACED] = "replaced by a newer connection",
         [CLOSE_SHUTDOWN] = "shutdown",
         [CLOSE_NO_MEMORY] = "no memory",
     };

@@ -127,6 +127,15 @@ void session_accept(struct session *session)
                   (struct slice){sid, session_sio_sid(session, sid)});
 }
 
+int session_ack(struct session *session, uint64_t id, struct slice json)
+{
+    struct buf *scratch = &session->engine->scratch;
+
+    buf_reset(scratch);
+    sio_put_ack(scratch, slice_str(session->engine->options.nsp), id, json);
+    return session_put_scratch(session);
+}
+
 /* --- leaving --- */
 
 static void put_disconnect(struct session *session)
@@ -166,7 +175,7 @@ static void on_disconnect(struct session *session, const struct sio_packet *pack
             return;
         session->nsp = NSP_LEFT;
         session_expire(session, 0);
-        session->engine->app->left(session, session->engine->arg);
+        session->engine->app->left(session, CLOSE_LEFT, session->engine->arg);
     } else {
         session->open_in &= (uint8_t)~bit;
         session->open_left |= bit;
@@ -241,7 +250,8 @@ static void on_other(struct session *session, const struct sio_packet *packet, s
         return;
     }
     session->attachments = (uint8_t)packet->attachments;
-    if (state != NSP_JOINED || engine->app->packet == NULL)
+    if (state != NSP_JOINED || engine->app->packet == NULL ||
+        (packet->attachments > 0 && engine->app->text_only))
         return;
     if (packet->attachments == 0)
         engine->app->packet(session, packet, NULL, engine->arg);

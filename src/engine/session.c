@@ -64,7 +64,7 @@ void session_leave(struct session *session, enum engine_close why)
     if (session->data == NULL)
         return;
     if (was_in)
-        app->left(session, session->engine->arg);
+        app->left(session, why, session->engine->arg);
     app->closed(session, why, session->engine->arg);
     session->data = NULL;
 }
@@ -228,6 +228,11 @@ enum eio_version session_version(const struct session *session)
 int session_joined(const struct session *session)
 {
     return session->nsp == NSP_JOINED;
+}
+
+const char *session_transport(const struct session *session)
+{
+    return session->polling == NULL ? "websocket" : "polling";
 }
 
 /* --- deadlines --- */

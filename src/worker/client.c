@@ -11,6 +11,7 @@
  *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
  *   OUT or gone --answer OK------> the same  MSG_LEFT
  *   IN --left()------------------> OUT       rooms, MSG_LEFT
+
  *
  * At most one question is out for a client, so the answer in hand is always that
  * one's.  A client that left and asked again before the answer came takes it for
@@ -19,7 +20,10 @@
 #include "conf.h"
 #include "worker/state.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,6 +47,71 @@ static void tell(struct worker *worker, enum msg_type type, uint64_t handle, str
 static struct slice uid_of(const struct client *client)
 {
     return (struct slice){client->uid, client->uid_len};
+}
+
+/* --- connects and disconnects in the log --- */
+
+#define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 8) /* [...]:65535 */
+
+static void keep_address(struct client *client, const struct sockaddr *peer)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (peer->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)peer;
+
+        memcpy(client->address, &in6->sin6_addr, 16);
+        client->port = ntohs(in6->sin6_port);
+    } else if (peer->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)peer;
+
+        memcpy(client->address, mapped, 12);
+        memcpy(client->address + 12, &in->sin_addr, 4);
+        client->port = ntohs(in->sin_port);
+    }
+}
+
+static const char *address_text(const struct client *client, char dst[ADDRESS_TEXT_MAX])
+{
+    struct in6_addr address;
+    char text[INET6_ADDRSTRLEN];
+
+    memcpy(&address, client->address, 16);
+    if (IN6_IS_ADDR_V4MAPPED(&address)) {
+        inet_ntop(AF_INET, client->address + 12, text, sizeof(text));
+        snprintf(dst, ADDRESS_TEXT_MAX, "%s:%u", text, client->port);
+    } else if (IN6_IS_ADDR_UNSPECIFIED(&address)) {
+        return "unix";
+    } else {
+        inet_ntop(AF_INET6, &address, text, sizeof(text));
+        snprintf(dst, ADDRESS_TEXT_MAX, "[%s]:%u", text, client->port);
+    }
+    return dst;
+}
+
+static void log_connected(const struct client *client)
+{
+    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
+
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    log_info("client connected: user=%s address=%s transport=%s protocol=%d",
+             log_word(user, sizeof(user), client->uid, client->uid_len),
+             address_text(client, address), session_transport(client->session),
+             session_version(client->session));
+}
+
+static void log_disconnected(const struct client *client, enum engine_close why)
+{
+    uint32_t lasted_ds = (uint32_t)(clock_ms() / 100) - client->since_ds;
+    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
+
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    log_info("client disconnected: user=%s address=%s transport=%s reason=\"%s\" duration=%u.%us",
+             log_word(user, sizeof(user), client->uid, client->uid_len),
+             address_text(client, address), session_transport(client->session),
+             engine_close_name(why), lasted_ds / 10, lasted_ds % 10);
 }
 
 /* --- refusing --- */
@@ -163,7 +232,7 @@ static struct admission *take_asked(struct worker *worker, uint64_t handle)
 
 /* An absolute time of the wall clock becomes a monotonic one here, once: later
  * jumps of the clock disconnect nobody.  One too far away to matter is none. */
-static uint64_t deadline(int64_t expires, time_t now)
+static uint64_t client_deadline(int64_t expires, time_t now)
 {
     if (expires == 0 || expires - now > INT32_MAX)
         return 0;
@@ -188,7 +257,9 @@ static void let_in(struct worker *worker, struct client *client)
         return;
     }
     client->state = CLIENT_IN;
-    session_expire(client->session, deadline(client->expires, now));
+    client->since_ds = (uint32_t)(clock_ms() / 100);
+    session_expire(client->session, client_deadline(client->expires, now));
+    log_connected(client);
     session_accept(client->session);
 }
 
@@ -236,10 +307,10 @@ static void *on_opened(struct session *session, const struct http_request *req,
     const struct worker *worker = arg;
     struct client *client = calloc(1, sizeof(*client));
 
-    (void)peer;
     if (client == NULL)
         return NULL;
     client->session = session;
+    keep_address(client, peer);
     if (auth_collect(&client->tokens, req, &worker->conf->token, worker->conf->cors_origins) < 0) {
         free(client);
         return NULL;
@@ -264,12 +335,13 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
 }
 
 /* The session may be about to be freed: it is asked for its name, no more. */
-static void on_left(struct session *session, void *arg)
+static void on_left(struct session *session, enum engine_close why, void *arg)
 {
     struct worker *worker = arg;
     struct client *client = session_data(session);
 
     if (client->state == CLIENT_IN) {
+        log_disconnected(client, why);
         room_leave_all(&worker->rooms, &client->member);
         tell(worker, MSG_LEFT, session_handle(session), uid_of(client));
     }

@@ -164,8 +164,9 @@ static void on_packet(struct session *session, const struct sio_packet *packet,
         session_send_binary(session, attachments[i]);
 }
 
-static void on_left(struct session *session, void *arg)
+static void on_left(struct session *session, enum engine_close why, void *arg)
 {
+    (void)why;
     (void)session;
     (void)arg;
 }

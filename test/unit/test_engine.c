@@ -21,7 +21,7 @@ static struct event_base *base;
 static struct engine *engine;
 static size_t connections_max = 100, send_buffer = 1 << 20;
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
-static enum engine_close last_why;
+static enum engine_close last_why, last_left;
 static const char *const *open_nsps;
 static struct slice client_file;
 static char packet_text[256]; /* the last packet: "type nsp data", then attachments in hex */
@@ -48,8 +48,9 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
         session_refuse(session, "no", "token_missing");
 }
 
-static void on_left(struct session *session, void *arg)
+static void on_left(struct session *session, enum engine_close why, void *arg)
 {
+    last_left = why;
     (void)session;
     (void)arg;
     lefts++;
@@ -116,6 +117,15 @@ static const struct engine_app app = {
 static const struct engine_app echo = {
     .opened = on_opened,
     .message = on_message,
+    .closed = on_closed,
+};
+/* The same, but for attachments. */
+static const struct engine_app text_app = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .packet = on_packet,
+    .text_only = 1,
     .closed = on_closed,
 };
 static const struct engine_app *used = &app;
@@ -655,6 +665,7 @@ static void test_refuse_and_drain(void)
     pump(&drained);
     is_int(drained, 1, "drained");
     is_int(lefts, 3, "all have left");
+    is_int(last_left, CLOSE_SHUTDOWN, "for the drain");
 }
 
 /* --- polling --- */
@@ -1249,6 +1260,37 @@ static void test_whole_packets(void)
     is_int(closes, 1, "a client may go in the middle of one");
 }
 
+static void test_text_only(void)
+{
+    int fd = client4();
+
+    put_text(fd, "452-/axr,7[\"a\",{\"_placeholder\":true,\"num\":0}]");
+    put_frame(fd, 0x82, "\1\2", 2);
+    put_frame(fd, 0x82, "\3", 1);
+    put_text(fd, "461-/axr,7[0]");
+    put_frame(fd, 0x82, "\3", 1);
+    put_text(fd, "42/axr,8[\"text\"]");
+    pump(&packets);
+    is_str(packet_text, "2 /axr [\"text\"]", "text is told");
+    is_int(packets, 1, "what has attachments is read and dropped");
+    is_str(session_transport(last), "websocket", "what carries it");
+    session_ack(last, 8, SLICE("[{\"ok\":true}]"));
+    is_str(frame(fd), "T:43/axr,8[{\"ok\":true}]", "an acknowledgement");
+    close(fd);
+    fd = client("EIO=3&transport=websocket");
+    is_str(frame(fd), "T:40", "EIO3");
+    put_text(fd, "40/axr");
+    is_str(frame(fd), "T:40/axr,", "is in");
+    session_ack(last, 0, SLICE("[]"));
+    is_str(frame(fd), "T:43/axr,0[]", "and gets the same");
+    session_disconnect(last, CLOSE_REPLACED);
+    is_str(frame(fd), "T:41/axr,", "one that is disconnected is told");
+    is_str(frame(fd), "C:0", "and closed");
+    is_int(last_left, CLOSE_REPLACED, "left() has the reason");
+    is_int(last_why, CLOSE_REPLACED, "closed() too");
+    close(fd);
+}
+
 /* --- the client file --- */
 
 /* Returns the whole answer, as long as it is short. */
@@ -1374,6 +1416,11 @@ int main(void)
     test_open_namespaces();
     test_whole_packets();
     engine_free(&engine);
+    used = &text_app;
+    engine_up("/axr");
+    test_text_only();
+    engine_free(&engine);
+    used = &app;
     open_nsps = NULL;
     test_script();
     test_script_large();

@@ -163,6 +163,8 @@ static void test_encode(void)
     is_put(&out, sio_put_connect(&out, EIO4, root, sid), "40{\"sid\":\"o0a_-8Qy0123456789AB\"}");
     is_put(&out, sio_put_connect(&out, EIO3, axr, sid), "40/axr,");
     is_put(&out, sio_put_connect(&out, EIO3, root, sid), "40");
+    is_put(&out, sio_put_ack(&out, axr, 12, SLICE("[1]")), "43/axr,12[1]");
+    is_put(&out, sio_put_ack(&out, root, UINT64_MAX, SLICE("[]")), "4318446744073709551615[]");
     is_put(&out, sio_put_connect_error(&out, EIO4, axr, "jwt \"expired\"", "token_expired"),
            "44/axr,{\"message\":\"jwt \\\"expired\\\"\",\"data\":{\"code\":\"token_expired\"}}");
     is_put(&out, sio_put_connect_error(&out, EIO4, SLICE("/random"), "Invalid namespace", NULL),

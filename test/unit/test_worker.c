@@ -48,6 +48,7 @@ static struct conf conf = {
 
 /* --- the master --- */
 
+static char log_file[] = "/tmp/test_worker.XXXXXX";
 static pid_t worker;
 static int listen_fd, listen_port, down, up;
 static struct buf up_buf;
@@ -64,7 +65,6 @@ static void make_listener(void)
     listen_port = ntohs(addr.sin_port);
 }
 
-/* The worker's log is thrown away: it has lines about all that is done to it. */
 static void fork_worker(void)
 {
     int to[2], from[2];
@@ -83,8 +83,7 @@ static void fork_worker(void)
         close(from[0]);
         buf_free(&up_buf);
         log_set_level(LOG_LEVEL_DEBUG);
-        if (getenv("TEST_WORKER_LOG") == NULL)
-            log_open(LOG_TO_FILE, "/dev/null", LOG_TEXT);
+        log_open(LOG_TO_FILE, log_file, LOG_TEXT);
         exit(worker_run(&conf, &start));
     }
     close(to[0]);
@@ -552,6 +551,49 @@ static void test_tokens(void)
     expect_nothing();
 }
 
+/* How many lines of the worker's log have that in them. */
+static int logged(const char *text)
+{
+    char line[4200];
+    int n = 0;
+    FILE *in = fopen(log_file, "r");
+
+    while (in != NULL && fgets(line, sizeof(line), in) != NULL)
+        n += strstr(line, text) != NULL;
+    if (in != NULL)
+        fclose(in);
+    return n;
+}
+
+static void test_logged(void)
+{
+    struct peer peer = dial(3, "");
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    socklen_t len = sizeof(own);
+    char line[256];
+    uint64_t handle;
+
+    getsockname(peer.fd, (struct sockaddr *)&own, &len);
+    peer_send(&peer, packet("40/axr?token=", jwt_make("log \\u000a\\\" user=x", 0), ""));
+    handle = expect(MSG_ADMIT, "log \n\" user=x");
+    snprintf(line, sizeof(line),
+             ": client connected: user=log\\x20\\x0a\\x22\\x20user=x address=127.0.0.1:%d "
+             "transport=websocket protocol=3\n",
+             ntohs(own.sin_port));
+    is_int(logged(line), 0, "nothing is logged before it is in");
+    verdict(handle, MSG_ADMIT_OK);
+    next_is(&peer, "40/axr");
+    is_int(logged(line), 1, "who has connected is logged");
+    peer_send(&peer, "41/axr,");
+    expect(MSG_LEFT, "log \n\" user=x");
+    snprintf(line, sizeof(line),
+             ": client disconnected: user=log\\x20\\x0a\\x22\\x20user=x address=127.0.0.1:%d "
+             "transport=websocket reason=\"client left\" duration=",
+             ntohs(own.sin_port));
+    is_int(logged(line), 1, "and who has left");
+    hang_up(&peer);
+}
+
 static void test_expiry(void)
 {
     struct peer peer = dial(4, ""), far = dial(4, "");
@@ -778,11 +820,13 @@ static void test_bad_master(void)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    close(mkstemp(log_file));
     start_worker();
     test_admission();
     test_joining();
     test_tokens();
     test_expiry();
+    test_logged();
     test_fanout();
     test_burst();
     send_down(MSG_DRAIN, "4", (uint32_t)1000);
@@ -791,5 +835,6 @@ int main(void)
     test_master_gone();
     test_bad_master();
     buf_free(&up_buf);
+    unlink(log_file);
     return tap_done();
 }
