@@ -60,6 +60,7 @@ struct conf {
 
     size_t connections_max;            /* per worker */
     uint32_t connections_per_user;     /* 0: no limit */
+    int replace_connections;           /* past it the oldest leaves, else the newest is refused */
     size_t head_bytes, head_headers;   /* of a request; HTTP_HEADERS_CAP or less */
     size_t message_bytes, attachments; /* of a notification */
     size_t send_buffer;                /* bytes that may wait for one client */

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION 1
+#define MSG_VERSION 2
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
@@ -31,6 +31,8 @@ enum msg_type {
     MSG_LOG_REOPEN, /* nothing: open the log file again */
     MSG_DRAIN,      /* within u32 ms: no new clients, close the others spread over
                        that time, then exit */
+    MSG_KICK = 9,   /* client u64, uid bytes, reason u8 (enum msg_kick): disconnect this
+                       client, if it is in as this user; MSG_LEFT comes as for any other */
     /* worker -> master */
     MSG_WORKER_HELLO = 64, /* version u32 */
     MSG_READY,             /* nothing: accepting from now on */
@@ -39,6 +41,8 @@ enum msg_type {
 };
 
 enum msg_verdict { MSG_ADMIT_OK, MSG_ADMIT_USER_LIMIT, MSG_ADMIT_NO_MEMORY };
+
+enum msg_kick { MSG_KICK_REPLACED }; /* by a newer connection of the same user */
 
 /* "broadcast", "admit", ...; "unknown" for a number that is none. */
 const char *msg_name(unsigned type);

@@ -28,6 +28,7 @@ struct relay_stats {
     uint64_t dropped[EMIT_RESULTS]; /* by cause */
     uint64_t faulty;                /* dropped for a cause that is an error */
     uint64_t admitted, over_limit;  /* admissions: granted, refused for the user's limit */
+    uint64_t replaced;              /* told to leave for a newer one of their user */
 };
 
 /* conf and ops are borrowed.  NULL without memory. */
@@ -44,12 +45,17 @@ void relay_drop(struct relay *relay, enum emit_result cause, struct slice channe
 void relay_worker_up(struct relay *relay, unsigned slot);
 void relay_worker_down(struct relay *relay, unsigned slot);
 
-/* May a client of this user in, on the worker slot?  MSG_ADMIT_OK counts it in.
- * limits:connectionsPerUser holds across all workers. */
-enum msg_verdict relay_admit(struct relay *relay, unsigned slot, struct slice uid);
+/* May this client of this user in, on the worker slot?  MSG_ADMIT_OK counts it in.
+ * limits:connectionsPerUser holds across all workers; where the oldest is to make
+ * place, its worker has been sent a MSG_KICK when this returns. */
+enum msg_verdict relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid);
 
 /* An admitted client has gone. */
-void relay_left(struct relay *relay, unsigned slot, struct slice uid);
+void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slice uid);
+
+/* How often this user is connected, to all workers.  Those that are told to leave
+ * do not count. */
+size_t relay_user_connections(const struct relay *relay, struct slice uid);
 
 /* The run of this master, random, and the number of the last message relayed. */
 uint64_t relay_epoch(const struct relay *relay);

@@ -26,15 +26,22 @@ struct route_targets {
 struct route *route_new(const char *nsp);
 void route_free(struct route **route);
 
-/* One more client in room (copied) on the worker slot, which is up.  Returns 0, or -1
- * without memory (nothing changed). */
-int route_join(struct route *route, struct slice room, unsigned slot);
+/* One more client in room (copied) on the worker slot, which is up; client is that
+ * worker's name for it.  Returns 0, or -1 without memory (nothing changed). */
+int route_join(struct route *route, struct slice room, unsigned slot, uint64_t client);
 
-/* One less.  Returns 0, or -1 if that worker has none in the room. */
-int route_leave(struct route *route, struct slice room, unsigned slot);
+/* One less.  Returns 0, or -1 if that worker has no such client in the room. */
+int route_leave(struct route *route, struct slice room, unsigned slot, uint64_t client);
 
-/* Clients in room on all workers. */
+/* Clients in room on all workers, without those that are told to leave. */
 size_t route_clients(const struct route *route, struct slice room);
+
+/* Of those, the one that joined first.  Returns 0, or -1 if there is none. */
+int route_oldest(const struct route *route, struct slice room, unsigned *slot, uint64_t *client);
+
+/* That one is told to leave: it is in the room until route_leave, but counts no
+ * more.  Returns 0, or -1 if there is none or no memory (nothing changed). */
+int route_oust(struct route *route, struct slice room);
 
 /* How many rooms are in the table. */
 size_t route_rooms(const struct route *route);

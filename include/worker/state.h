@@ -100,6 +100,10 @@ static inline struct client *client_of(const struct room_entry *entry)
 /* The master's answer.  Returns 0, or -1 if that was not asked. */
 int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict);
 
+/* Disconnects the client of that name, if it is in as that user; else it has gone
+ * in the meantime. */
+void client_kick(struct worker *worker, uint64_t handle, struct slice uid, unsigned reason);
+
 /* Frees the questions that were never answered; no client is left. */
 void client_forget_asked(struct worker *worker);
 

@@ -242,8 +242,10 @@ static size_t connections_possible(void)
 static void build_connections(struct conf *conf, struct settings *set)
 {
     const struct setting *setting = settings_at(set, "limits:connections");
+    const char *policy = setting_text(settings_at(set, "limits:connectionsPerUserPolicy"));
     size_t possible = connections_possible();
 
+    conf->replace_connections = policy && strcmp(policy, "replace") == 0;
     if (!setting->value)
         conf->connections_max = possible;
     else if (conf->connections_max > possible)

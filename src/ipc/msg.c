@@ -23,6 +23,8 @@ const char *msg_name(unsigned type)
         return "log_reopen";
     case MSG_DRAIN:
         return "drain";
+    case MSG_KICK:
+        return "kick";
     case MSG_WORKER_HELLO:
         return "worker_hello";
     case MSG_READY:

@@ -157,7 +157,7 @@ static int on_admit(struct slot *slot, struct msg *msg)
     struct slice uid = msg_get_bytes(msg);
     if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
         return -1;
-    enum msg_verdict verdict = relay_admit(relay, slot->index, uid);
+    enum msg_verdict verdict = relay_admit(relay, slot->index, client, uid);
     buf_reset(&pool->message);
     size_t mark = msg_begin(&pool->message, MSG_ADMITTED);
     msg_put_u64(&pool->message, client);
@@ -173,11 +173,11 @@ static int on_admit(struct slot *slot, struct msg *msg)
 
 static int on_left(struct slot *slot, struct msg *msg)
 {
-    (void)msg_get_u64(msg);
+    uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
     if (msg_close(msg) < 0)
         return -1;
-    relay_left(slot->pool->options.relay, slot->index, uid);
+    relay_left(slot->pool->options.relay, slot->index, client, uid);
     return 0;
 }
 

@@ -141,22 +141,61 @@ void relay_worker_down(struct relay *relay, unsigned slot)
     route_down(relay->route, slot);
 }
 
-enum msg_verdict relay_admit(struct relay *relay, unsigned slot, struct slice uid)
+/* The user's oldest connection has to leave.  Returns 0, or -1 without memory. */
+static int kick_oldest(struct relay *relay, struct slice uid)
+{
+    unsigned slot = 0;
+    uint64_t client = 0;
+    if (route_oldest(relay->route, uid, &slot, &client) < 0)
+        return -1;
+    buf_reset(&relay->message);
+    size_t mark = msg_begin(&relay->message, MSG_KICK);
+    msg_put_u64(&relay->message, client);
+    msg_put_bytes(&relay->message, uid.ptr, uid.len);
+    msg_put_u8(&relay->message, MSG_KICK_REPLACED);
+    if (msg_end(&relay->message, mark) < 0 || route_oust(relay->route, uid) < 0)
+        return -1;
+    relay->stats.replaced++;
+    relay->ops->send(slot, relay->message.data, relay->message.len, relay->arg);
+    return 0;
+}
+
+/* A worker that is sent to may turn out to be dead, and with it goes what it held:
+ * everything is looked up again each time. */
+static int make_place(struct relay *relay, uint32_t limit, struct slice uid)
+{
+    while (route_clients(relay->route, uid) > limit)
+        if (kick_oldest(relay, uid) < 0)
+            return -1;
+    return 0;
+}
+
+enum msg_verdict relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
-    if (limit > 0 && route_clients(relay->route, uid) >= limit) {
+    int replace = relay->conf->replace_connections;
+    if (limit > 0 && !replace && route_clients(relay->route, uid) >= limit) {
         relay->stats.over_limit++;
         return MSG_ADMIT_USER_LIMIT;
     }
-    if (route_join(relay->route, uid, slot) < 0)
+    if (route_join(relay->route, uid, slot, client) < 0)
         return MSG_ADMIT_NO_MEMORY;
+    if (limit > 0 && replace && make_place(relay, limit, uid) < 0) {
+        (void)route_leave(relay->route, uid, slot, client);
+        return MSG_ADMIT_NO_MEMORY;
+    }
     relay->stats.admitted++;
     return MSG_ADMIT_OK;
 }
 
-void relay_left(struct relay *relay, unsigned slot, struct slice uid)
+size_t relay_user_connections(const struct relay *relay, struct slice uid)
 {
-    if (route_leave(relay->route, uid, slot) == 0)
+    return route_clients(relay->route, uid);
+}
+
+void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+{
+    if (route_leave(relay->route, uid, slot, client) == 0)
         return;
     uint64_t count = log_due(&relay->left_log, DROP_LOG_MS);
     if (count > 0)

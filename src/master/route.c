@@ -2,22 +2,15 @@
 
 #include "base/table.h"
 #include "engine/engine.h"
+#include "master/seats.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-struct holder {
-    uint32_t slot;
-    uint32_t clients; /* > 0 */
-};
-
-/* Hundreds of thousands of these: one allocation, and a second one only for a
- * room that lies on several workers. */
+/* Hundreds of thousands of these: one allocation for a user with one connection. */
 struct entry {
     struct table_node node; /* first: a node is its entry */
-    struct holder *holders; /* &one, or an array of its own */
-    struct holder one;
-    uint32_t nholders; /* > 0 */
+    struct seats seats;     /* never empty */
     char name[];
 };
 
@@ -42,8 +35,7 @@ struct route *route_new(const char *nsp)
 
 static void entry_free(struct entry *entry)
 {
-    if (entry->holders != &entry->one)
-        free(entry->holders);
+    seats_drop_all(&entry->seats);
     free(entry);
 }
 
@@ -70,7 +62,7 @@ static struct entry *find(const struct route *route, struct slice room)
     return (struct entry *)table_find(&route->rooms, room.ptr, room.len);
 }
 
-static struct entry *entry_new(struct slice room, unsigned slot)
+static struct entry *entry_new(struct slice room, unsigned slot, uint64_t client)
 {
     if (room.len > UINT32_MAX)
         return NULL;
@@ -80,48 +72,17 @@ static struct entry *entry_new(struct slice room, unsigned slot)
     if (room.len > 0)
         memcpy(entry->name, room.ptr, room.len);
     entry->node = (struct table_node){.key = entry->name, .key_len = (uint32_t)room.len};
-    entry->holders = &entry->one;
-    entry->one = (struct holder){.slot = slot, .clients = 1};
-    entry->nholders = 1;
+    seats_init(&entry->seats, slot, client);
     return entry;
 }
 
-static struct holder *entry_holder(struct entry *entry, unsigned slot)
-{
-    for (uint32_t i = 0; i < entry->nholders; i++)
-        if (entry->holders[i].slot == slot)
-            return &entry->holders[i];
-    return NULL;
-}
-
-static int entry_grow(struct entry *entry, unsigned slot)
-{
-    int inside = entry->holders == &entry->one;
-    struct holder *more =
-        realloc(inside ? NULL : entry->holders, (entry->nholders + 1) * sizeof *more);
-    if (!more)
-        return -1;
-    if (inside)
-        more[0] = entry->one;
-    more[entry->nholders++] = (struct holder){.slot = slot, .clients = 1};
-    entry->holders = more;
-    return 0;
-}
-
-int route_join(struct route *route, struct slice room, unsigned slot)
+int route_join(struct route *route, struct slice room, unsigned slot, uint64_t client)
 {
     assert(slot < CONF_WORKERS_MAX);
     struct entry *entry = find(route, room);
-    if (entry) {
-        struct holder *holder = entry_holder(entry, slot);
-        if (!holder)
-            return entry_grow(entry, slot);
-        if (holder->clients == UINT32_MAX)
-            return -1;
-        holder->clients++;
-        return 0;
-    }
-    entry = entry_new(room, slot);
+    if (entry)
+        return seats_add(&entry->seats, slot, client);
+    entry = entry_new(room, slot, client);
     if (!entry)
         return -1;
     if (table_insert(&route->rooms, &entry->node) < 0) {
@@ -131,34 +92,39 @@ int route_join(struct route *route, struct slice room, unsigned slot)
     return 0;
 }
 
-/* Takes holder out; the entry goes with its last one. */
-static void entry_drop(struct route *route, struct entry *entry, struct holder *holder)
+static void entry_drop_if_empty(struct route *route, struct entry *entry)
 {
-    *holder = entry->holders[--entry->nholders];
-    if (entry->nholders > 0)
+    if (seats_count(&entry->seats) > 0)
         return;
     table_remove(&route->rooms, &entry->node);
     entry_free(entry);
 }
 
-int route_leave(struct route *route, struct slice room, unsigned slot)
+int route_leave(struct route *route, struct slice room, unsigned slot, uint64_t client)
 {
     struct entry *entry = find(route, room);
-    struct holder *holder = entry ? entry_holder(entry, slot) : NULL;
-    if (!holder)
+    if (!entry || seats_take(&entry->seats, slot, client) < 0)
         return -1;
-    if (--holder->clients == 0)
-        entry_drop(route, entry, holder);
+    entry_drop_if_empty(route, entry);
     return 0;
 }
 
 size_t route_clients(const struct route *route, struct slice room)
 {
     const struct entry *entry = find(route, room);
-    size_t clients = 0;
-    for (uint32_t i = 0; entry && i < entry->nholders; i++)
-        clients += entry->holders[i].clients;
-    return clients;
+    return entry ? seats_staying(&entry->seats) : 0;
+}
+
+int route_oldest(const struct route *route, struct slice room, unsigned *slot, uint64_t *client)
+{
+    const struct entry *entry = find(route, room);
+    return entry ? seats_oldest(&entry->seats, slot, client) : -1;
+}
+
+int route_oust(struct route *route, struct slice room)
+{
+    struct entry *entry = find(route, room);
+    return entry ? seats_oust(&entry->seats) : -1;
 }
 
 size_t route_rooms(const struct route *route)
@@ -184,9 +150,8 @@ static int visit_leave(struct table_node *node, void *arg)
 {
     struct leaver *leaver = arg;
     struct entry *entry = (struct entry *)node;
-    struct holder *holder = entry_holder(entry, leaver->slot);
-    if (holder)
-        entry_drop(leaver->route, entry, holder);
+    seats_drop_slot(&entry->seats, leaver->slot);
+    entry_drop_if_empty(leaver->route, entry);
     return 0;
 }
 
@@ -231,6 +196,19 @@ static const struct route_targets *find_all(struct route *route)
     return &route->found;
 }
 
+/* In a crowd it is over as soon as every worker has been met. */
+static void add_targets(struct route *route, const struct seats *seats)
+{
+    size_t at = 0;
+    unsigned slot;
+    while (route->found.n < route->up.n && (slot = seats_next(seats, &at)) != SEATS_END) {
+        if (route->stamp[slot] == route->turn)
+            continue;
+        route->stamp[slot] = route->turn;
+        route->found.slots[route->found.n++] = (uint16_t)slot;
+    }
+}
+
 const struct route_targets *route_find(struct route *route, const struct slices *rooms)
 {
     if (rooms->n == 0)
@@ -242,13 +220,8 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         const struct entry *entry = find(route, rooms->at[i]);
         if (!entry && may_be_sid(route, rooms->at[i]))
             return find_all(route);
-        for (uint32_t k = 0; entry && k < entry->nholders; k++) {
-            uint32_t slot = entry->holders[k].slot;
-            if (route->stamp[slot] == route->turn)
-                continue;
-            route->stamp[slot] = route->turn;
-            route->found.slots[route->found.n++] = (uint16_t)slot;
-        }
+        if (entry)
+            add_targets(route, &entry->seats);
     }
     return &route->found;
 }

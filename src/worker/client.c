@@ -11,11 +11,12 @@
  *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
  *   OUT or gone --answer OK------> the same  MSG_LEFT
  *   IN --left()------------------> OUT       rooms, MSG_LEFT
-
+ *   IN --MSG_KICK----------------> OUT       session_disconnect, which calls left()
  *
  * At most one question is out for a client, so the answer in hand is always that
  * one's.  A client that left and asked again before the answer came takes it for
- * itself if it is still the same user. */
+ * itself if it is still the same user.  A MSG_KICK that comes in any other state,
+ * or for another user, is for one that has gone: its MSG_LEFT is on the way. */
 #include "base/clock.h"
 #include "conf.h"
 #include "worker/state.h"
@@ -286,6 +287,16 @@ int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict)
     else if (waits)
         refuse_verdict(worker, client, verdict);
     return 0;
+}
+
+void client_kick(struct worker *worker, uint64_t handle, struct slice uid, unsigned reason)
+{
+    struct session *session = session_find(worker->engine, handle);
+    const struct client *client = session == NULL ? NULL : session_data(session);
+
+    (void)reason; /* there is one */
+    if (client != NULL && client->state == CLIENT_IN && slice_eq(uid, uid_of(client)))
+        session_disconnect(session, CLOSE_REPLACED);
 }
 
 void client_forget_asked(struct worker *worker)

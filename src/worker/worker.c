@@ -238,6 +238,18 @@ static int on_admitted(struct worker *worker, struct msg *msg)
     return client_admitted(worker, handle, verdict);
 }
 
+static int on_kick(struct worker *worker, struct msg *msg)
+{
+    uint64_t handle = msg_get_u64(msg);
+    struct slice uid = msg_get_bytes(msg);
+    unsigned reason = msg_get_u8(msg);
+
+    if (msg_close(msg) < 0 || reason > MSG_KICK_REPLACED)
+        return -1;
+    client_kick(worker, handle, uid, reason);
+    return 0;
+}
+
 static int on_log_level(struct msg *msg)
 {
     unsigned level = msg_get_u8(msg);
@@ -286,6 +298,8 @@ static int dispatch(struct worker *worker, struct msg *msg)
         return on_log_reopen(msg);
     case MSG_DRAIN:
         return on_drain(worker, msg);
+    case MSG_KICK:
+        return on_kick(worker, msg);
     default:
         return -1;
     }

@@ -56,6 +56,7 @@ async function groups() {
         'cors:credentials': [true, false, true],
         'limits:connections': [101, 102, 103],
         'limits:connectionsPerUser': [1, 2, 3],
+        'limits:connectionsPerUserPolicy': ['replace', 'refuse', 'replace'],
         'limits:headerBytes': [2001, 2002, 2003],
         'limits:headers': [11, 12, 13],
         'limits:tokenBytes': [1001, 1002, 1003],

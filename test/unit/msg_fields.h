@@ -11,6 +11,8 @@ struct msg_fields {
     const char *name, *fields;
 };
 
+/* A row each. */
+/* clang-format off */
 static const struct msg_fields msg_fields[] = {
     {MSG_HELLO, "hello", "4448"},
     {MSG_BROADCAST, "broadcast", "884llbl"},
@@ -18,11 +20,13 @@ static const struct msg_fields msg_fields[] = {
     {MSG_LOG_LEVEL, "log_level", "1"},
     {MSG_LOG_REOPEN, "log_reopen", ""},
     {MSG_DRAIN, "drain", "4"},
+    {MSG_KICK, "kick", "8b1"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},
     {MSG_READY, "ready", ""},
     {MSG_ADMIT, "admit", "8b"},
     {MSG_LEFT, "left", "8b"},
 };
+/* clang-format on */
 
 /* Reads every field of msg and puts it to out: what was read and is well-formed
  * must come out as the same bytes.  Returns what msg_close says, or -1 for a

@@ -174,6 +174,7 @@ static void test_defaults(void)
     ok(conf->cors_any && !strcmp(conf->cors_origins[0], "*") && !conf->cors_origins[1], "origins");
     ok(!conf->cors_credentials, "credentials");
     is_int(conf->connections_per_user, 0, "connectionsPerUser");
+    is_int(conf->replace_connections, 0, "connectionsPerUserPolicy");
     is_int(conf->head_bytes, 16384, "headerBytes");
     is_int(conf->head_headers, 100, "headers");
     is_int(conf->message_bytes, 4194304, "messageBytes");
@@ -260,6 +261,9 @@ static const struct sample {
     {"cors:credentials", {"true", "false", "true", "false"}, {0}},
     {"limits:connections", {"10", "11", "12", "13"}, {0}},
     {"limits:connectionsPerUser", {"1", "2", "3", "0"}, {0}},
+    {"limits:connectionsPerUserPolicy",
+     {"\"replace\"", "refuse", "replace", "refuse"},
+     {0, "\"refuse\"", "\"replace\"", "\"refuse\""}},
     {"limits:headerBytes", {"2000", "2001", "2002", "2003"}, {0}},
     {"limits:headers", {"20", "21", "22", "256"}, {0}},
     {"limits:tokenBytes", {"2000", "2001", "2002", "2003"}, {0}},
@@ -1090,6 +1094,15 @@ static void test_client_file(void)
     conf_free(&conf);
 }
 
+static void test_policy(void)
+{
+    struct conf *conf = good("replace", "{" WITH_SECRET "}", NULL,
+                             LIST("--limits:connectionsPerUserPolicy", "replace"));
+
+    ok(conf && conf->replace_connections, "connectionsPerUserPolicy: the oldest leaves");
+    conf_free(&conf);
+}
+
 static void test_unused(void)
 {
     static const char want[] = "its feature is not there yet, so it is unused";
@@ -1329,6 +1342,7 @@ int main(void)
     test_listen();
     test_resolved();
     test_client_file();
+    test_policy();
     test_unused();
     test_ignored();
     test_secrecy();

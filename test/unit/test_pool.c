@@ -77,8 +77,10 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
     uint64_t a, b, c;
     switch (msg->type) {
     case MSG_HELLO:
-        worker_says("hello %u %u %u\n", msg_get_u32(msg) == MSG_VERSION,
-                    msg_get_u32(msg) /* slot */, (unsigned)(msg_get_u32(msg) == start->generation));
+        a = msg_get_u32(msg);
+        b = msg_get_u32(msg);
+        c = msg_get_u32(msg);
+        worker_says("hello %d %u %d\n", a == MSG_VERSION, (unsigned)b, c == start->generation);
         break;
     case MSG_ADMITTED:
         a = msg_get_u64(msg);

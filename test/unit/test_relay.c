@@ -17,8 +17,20 @@ static struct {
     size_t n;
     uint64_t seq;
     char json[64];
-    unsigned kill; /* this worker turns out to be dead when it is sent to */
+    unsigned kill;   /* this worker turns out to be dead when it is sent to */
+    char kicks[128]; /* "0:7 ann, 2:8 ann": who was told to leave */
 } sent;
+
+static void on_kick(unsigned slot, struct msg *msg)
+{
+    size_t at = strlen(sent.kicks);
+    uint64_t client = msg_get_u64(msg);
+    struct slice uid = msg_get_bytes(msg);
+    is_int(msg_get_u8(msg), MSG_KICK_REPLACED, "a kick has its reason");
+    is_int(msg_close(msg), 0, "and is whole");
+    snprintf(sent.kicks + at, sizeof sent.kicks - at, "%s%u:%u %.*s", at ? ", " : "", slot,
+             (unsigned)client, (int)uid.len, uid.ptr);
+}
 
 static void on_send(unsigned slot, const void *message, size_t len, void *arg)
 {
@@ -27,6 +39,10 @@ static void on_send(unsigned slot, const void *message, size_t len, void *arg)
     (void)arg;
     if (slot == sent.kill)
         relay_worker_down(sent.relay, slot);
+    if (msg_decode(&msg, message, len, 1 << 20) == (long)len && msg.type == MSG_KICK) {
+        on_kick(slot, &msg);
+        return;
+    }
     ok(msg_decode(&msg, message, len, 1 << 20) == (long)len && msg.type == MSG_BROADCAST &&
            msg_get_broadcast(&msg, &bc) == 0,
        "one whole broadcast to worker %u", slot);
@@ -100,8 +116,8 @@ static void begin(const struct conf *conf)
 static void test_routes(void)
 {
     begin(conf_make());
-    is_int(relay_admit(sent.relay, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is let in");
-    is_int(relay_admit(sent.relay, 2, SLICE("bob")), MSG_ADMIT_OK, "bob too");
+    is_int(relay_admit(sent.relay, 1, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is let in");
+    is_int(relay_admit(sent.relay, 2, 2, SLICE("bob")), MSG_ADMIT_OK, "bob too");
     is_int((long)relay_seq(sent.relay), 0, "nothing was relayed before");
     publish(ROOMS("ann"), "[\"msg\",1]");
     is_str(got(), "1", "to ann: her worker");
@@ -116,7 +132,7 @@ static void test_routes(void)
     is_str(got(), "0 1 2", "to all: all workers");
     is_int((long)sent.seq, 4, "what nobody got has its number too");
     is_int((long)relay_seq(sent.relay), 4, "which an admission would be told");
-    relay_left(sent.relay, 1, SLICE("ann"));
+    relay_left(sent.relay, 1, 1, SLICE("ann"));
     publish(ROOMS("ann"), "[\"msg\",5]");
     is_str(got(), "", "ann has left");
     is_int((long)relay_stats(sent.relay)->relayed, 3, "three were relayed");
@@ -127,7 +143,7 @@ static void test_routes(void)
 static void test_dying(void)
 {
     begin(conf_make());
-    relay_admit(sent.relay, 0, SLICE("ann"));
+    relay_admit(sent.relay, 0, 3, SLICE("ann"));
     sent.kill = 0;
     publish(NULL, "[\"msg\"]");
     is_str(got(), "0 1 2", "a worker that fails while it is sent to: the others get theirs");
@@ -144,15 +160,89 @@ static void test_user_limit(void)
     struct conf *conf = conf_make();
     conf->connections_per_user = 2;
     begin(conf);
-    is_int(relay_admit(sent.relay, 0, SLICE("ann")), MSG_ADMIT_OK, "first");
-    is_int(relay_admit(sent.relay, 1, SLICE("ann")), MSG_ADMIT_OK, "second, elsewhere");
-    is_int(relay_admit(sent.relay, 2, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "third: refused");
-    is_int(relay_admit(sent.relay, 2, SLICE("bob")), MSG_ADMIT_OK, "another user is let in");
-    relay_left(sent.relay, 0, SLICE("ann"));
-    is_int(relay_admit(sent.relay, 2, SLICE("ann")), MSG_ADMIT_OK, "one left: room for one");
+    is_int(relay_admit(sent.relay, 0, 4, SLICE("ann")), MSG_ADMIT_OK, "first");
+    is_int(relay_admit(sent.relay, 1, 5, SLICE("ann")), MSG_ADMIT_OK, "second, elsewhere");
+    is_int(relay_admit(sent.relay, 2, 6, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "third: refused");
+    is_int(relay_admit(sent.relay, 2, 7, SLICE("bob")), MSG_ADMIT_OK, "another user is let in");
+    relay_left(sent.relay, 0, 4, SLICE("ann"));
+    is_int(relay_admit(sent.relay, 2, 8, SLICE("ann")), MSG_ADMIT_OK, "one left: room for one");
     relay_worker_down(sent.relay, 2);
-    is_int(relay_admit(sent.relay, 1, SLICE("ann")), MSG_ADMIT_OK, "so does a dead worker");
+    is_int(relay_admit(sent.relay, 1, 9, SLICE("ann")), MSG_ADMIT_OK, "so does a dead worker");
     is_int((long)relay_stats(sent.relay)->over_limit, 1, "refusals are counted");
+    relay_free(&sent.relay);
+}
+
+static struct conf *conf_replace(uint32_t limit)
+{
+    struct conf *conf = conf_make();
+    conf->connections_per_user = limit;
+    conf->replace_connections = 1;
+    return conf;
+}
+
+static long ann(void)
+{
+    return (long)relay_user_connections(sent.relay, SLICE("ann"));
+}
+
+static void test_replace(void)
+{
+    struct conf *conf = conf_replace(2);
+    begin(conf);
+    relay_admit(sent.relay, 0, 1, SLICE("ann"));
+    relay_admit(sent.relay, 1, 2, SLICE("ann"));
+    relay_admit(sent.relay, 1, 3, SLICE("bob"));
+    is_str(sent.kicks, "", "within the limit nobody has to leave");
+    is_int(relay_admit(sent.relay, 2, 4, SLICE("ann")), MSG_ADMIT_OK, "a third is let in");
+    is_str(sent.kicks, "0:1 ann", "and the first has to leave");
+    is_int(ann(), 2, "who counts no more");
+    is_int(relay_admit(sent.relay, 2, 5, SLICE("ann")), MSG_ADMIT_OK, "a fourth");
+    is_str(sent.kicks, "0:1 ann, 1:2 ann", "then the second, whether the first has left or not");
+    relay_left(sent.relay, 2, 4, SLICE("ann"));
+    is_int(ann(), 1, "one that leaves by itself");
+    relay_left(sent.relay, 1, 2, SLICE("ann"));
+    relay_left(sent.relay, 0, 1, SLICE("ann"));
+    is_int(ann(), 1, "those that were told to leave do");
+    sent.kicks[0] = '\0';
+    relay_admit(sent.relay, 0, 6, SLICE("ann"));
+    is_str(sent.kicks, "", "there is a place");
+    is_int((long)relay_stats(sent.relay)->replaced, 2, "kicks are counted");
+    is_int((long)relay_stats(sent.relay)->over_limit, 0, "none was refused");
+    relay_free(&sent.relay);
+}
+
+/* A limit that becomes lower holds from the user's next connection on. */
+static void test_replace_many(void)
+{
+    struct conf *conf = conf_replace(0);
+    begin(conf);
+    for (uint64_t client = 1; client <= 5; client++)
+        relay_admit(sent.relay, (unsigned)client % 3, client, SLICE("ann"));
+    is_str(sent.kicks, "", "without a limit nobody has to leave");
+    conf->connections_per_user = 3;
+    relay_admit(sent.relay, 0, 6, SLICE("ann"));
+    is_str(sent.kicks, "1:1 ann, 2:2 ann, 0:3 ann", "as many leave as there are too many");
+    is_int(ann(), 3, "three stay");
+    conf->replace_connections = 0;
+    is_int(relay_admit(sent.relay, 0, 7, SLICE("ann")), MSG_ADMIT_USER_LIMIT,
+           "the other policy refuses from then on");
+    relay_free(&sent.relay);
+}
+
+static void test_replace_dying(void)
+{
+    begin(conf_replace(2));
+    relay_admit(sent.relay, 0, 1, SLICE("ann"));
+    relay_admit(sent.relay, 0, 2, SLICE("ann"));
+    sent.kill = 0;
+    relay_admit(sent.relay, 1, 3, SLICE("ann"));
+    is_int(ann(), 1, "a worker that fails while it is told: nobody of it is left");
+    sent.kill = 99;
+    relay_admit(sent.relay, 1, 4, SLICE("ann"));
+    is_str(sent.kicks, "0:1 ann", "its places are free");
+    sent.kill = 1;
+    relay_admit(sent.relay, 1, 5, SLICE("ann"));
+    is_int(ann(), 0, "the worker that asks fails itself: nobody is in");
     relay_free(&sent.relay);
 }
 
@@ -217,7 +307,7 @@ static void test_size(void)
     conf->message_bytes = 1 << 20;
     relay_free(&sent.relay);
     begin(conf);
-    relay_admit(sent.relay, 0, SLICE("a"));
+    relay_admit(sent.relay, 0, 10, SLICE("a"));
     publish(rooms, "[\"msg\"]");
     is_int((long)sent.n <= 1, 1, "many rooms: sent once or refused");
     if (sent.n == 0)
@@ -232,6 +322,9 @@ int main(void)
     test_routes();
     test_dying();
     test_user_limit();
+    test_replace();
+    test_replace_many();
+    test_replace_dying();
     test_drops();
     test_size();
     return tap_done();

@@ -26,6 +26,16 @@ static const char *find(struct route *route, const char *const *names)
 }
 #define FIND(route, ...) find(route, (const char *const[]){__VA_ARGS__, NULL})
 
+static int join(struct route *route, const char *room, unsigned slot, uint64_t client)
+{
+    return route_join(route, slice_str(room), slot, client);
+}
+
+static int leave(struct route *route, const char *room, unsigned slot, uint64_t client)
+{
+    return route_leave(route, slice_str(room), slot, client);
+}
+
 static struct route *three_workers(const char *nsp)
 {
     struct route *route = route_new(nsp);
@@ -40,39 +50,78 @@ static void test_rooms(void)
 {
     struct route *route = three_workers("/axr");
     is_str(FIND(route, "ann"), "-", "a room that nobody holds goes nowhere");
-    is_int(route_join(route, SLICE("ann"), 2), 0, "first client of a room");
-    is_int(route_join(route, SLICE("ann"), 2), 0, "second on the same worker");
+    is_int(join(route, "ann", 2, 7), 0, "first client of a room");
+    is_int(join(route, "ann", 2, 8), 0, "second on the same worker");
     is_str(FIND(route, "ann"), "2", "goes to its worker");
-    is_int(route_join(route, SLICE("ann"), 3), 0, "third on another worker");
-    is_int(route_join(route, SLICE("ann"), 1), 0, "fourth on yet another");
+    is_int(join(route, "ann", 3, 7), 0, "third on another worker, of the same name there");
+    is_int(join(route, "ann", 1, 9), 0, "fourth on yet another");
     is_int((long)route_clients(route, SLICE("ann")), 4, "clients are counted across workers");
     is_str(FIND(route, "ann"), "1 2 3", "goes to all its workers");
-    is_int(route_leave(route, SLICE("ann"), 2), 0, "one of two leaves");
+    is_int(leave(route, "ann", 2, 7), 0, "one of two leaves");
     is_str(FIND(route, "ann"), "1 2 3", "still goes to all");
-    is_int(route_leave(route, SLICE("ann"), 2), 0, "the other leaves");
+    is_int(leave(route, "ann", 2, 7), -1, "nobody leaves twice");
+    is_int(leave(route, "ann", 2, 8), 0, "the other leaves");
     is_str(FIND(route, "ann"), "1 3", "that worker is left out");
-    is_int(route_leave(route, SLICE("ann"), 2), -1, "a worker with none has none to leave");
-    is_int(route_leave(route, SLICE("bob"), 2), -1, "nor from a room that is not there");
-    is_int(route_leave(route, SLICE("ann"), 1), 0, "another leaves");
-    is_int(route_leave(route, SLICE("ann"), 3), 0, "the last leaves");
+    is_int(leave(route, "ann", 2, 8), -1, "a worker with none has none to leave");
+    is_int(leave(route, "bob", 2, 8), -1, "nor from a room that is not there");
+    is_int(leave(route, "ann", 1, 9), 0, "another leaves");
+    is_int(leave(route, "ann", 3, 7), 0, "the last leaves");
     is_str(FIND(route, "ann"), "-", "goes nowhere again");
     is_int((long)route_rooms(route), 0, "the room is freed with its last client");
     route_free(&route);
     ok(route == NULL, "route_free clears the pointer");
 }
 
+/* "2:7": which client of ann's is the oldest; "-" for none. */
+static const char *oldest(const struct route *route)
+{
+    unsigned slot = 0;
+    uint64_t client = 0;
+    if (route_oldest(route, SLICE("ann"), &slot, &client) < 0)
+        return "-";
+    snprintf(text, sizeof text, "%u:%u", slot, (unsigned)client);
+    return text;
+}
+
+static void test_oust(void)
+{
+    struct route *route = three_workers("/axr");
+    is_str(oldest(route), "-", "a room that is not there has no oldest");
+    is_int(route_oust(route, SLICE("ann")), -1, "who is to be told to leave");
+    join(route, "ann", 2, 7);
+    join(route, "ann", 1, 8);
+    is_str(oldest(route), "2:7", "the first is the oldest");
+    is_int(route_oust(route, SLICE("ann")), 0, "it is told to leave");
+    is_int((long)route_clients(route, SLICE("ann")), 1, "and counts no more");
+    is_str(FIND(route, "ann"), "1 2", "but is in the room until it has left");
+    is_str(oldest(route), "1:8", "the next is the oldest");
+    is_int(leave(route, "ann", 1, 8), 0, "which leaves by itself");
+    is_int((long)route_clients(route, SLICE("ann")), 0, "nobody counts");
+    is_int((long)route_rooms(route), 1, "the room is still there");
+    is_str(oldest(route), "-", "without an oldest");
+    is_int(leave(route, "ann", 2, 7), 0, "the one that was told leaves");
+    is_int((long)route_rooms(route), 0, "and the room goes");
+    join(route, "ann", 3, 1);
+    join(route, "ann", 2, 2);
+    route_oust(route, SLICE("ann"));
+    route_down(route, 3);
+    is_str(oldest(route), "2:2", "one that was told goes with its worker");
+    is_int((long)route_clients(route, SLICE("ann")), 1, "the count is right");
+    route_free(&route);
+}
+
 static void test_union(void)
 {
     struct route *route = three_workers("/axr");
-    route_join(route, SLICE("ann"), 1);
-    route_join(route, SLICE("ann"), 3);
-    route_join(route, SLICE("bob"), 3);
+    join(route, "ann", 1, 0);
+    join(route, "ann", 3, 0);
+    join(route, "bob", 3, 0);
     is_str(FIND(route, "ann", "bob", "ann"), "1 3", "several rooms: each worker once");
     is_str(FIND(route, "bob", "nobody"), "3", "a room without holders adds none");
     is_str(find(route, (const char *const[]){NULL}), "1 2 3", "no room: every worker");
     is_str(FIND(route, "bob", "allusers"), "1 2 3", "allusers: every worker");
     is_str(FIND(route, "Allusers"), "-", "names are compared exactly");
-    is_int(route_join(route, SLICE(""), 1), 0, "the empty name is a name");
+    is_int(join(route, "", 1, 0), 0, "the empty name is a name");
     is_str(FIND(route, ""), "1", "and is found");
     route_free(&route);
 }
@@ -85,7 +134,7 @@ static void test_ids(void)
     is_str(FIND(route, "/axr"), "-", "the namespace alone is none");
     is_str(FIND(route, "/axs#x"), "-", "nor is an id of another namespace");
     is_str(FIND(route, "0123456789abcdef0123456789abcdef"), "-", "nor 32 characters");
-    route_join(route, SLICE("user-of-20-character"), 2);
+    join(route, "user-of-20-character", 2, 0);
     is_str(FIND(route, "user-of-20-character"), "2", "a known room of 20 characters is a room");
     route_free(&route);
 
@@ -101,9 +150,9 @@ static void test_down(void)
     struct route *route = three_workers("/axr");
     route_up(route, 2);
     is_str(FIND(route, "allusers"), "1 2 3", "up twice is up once");
-    route_join(route, SLICE("ann"), 1);
-    route_join(route, SLICE("ann"), 2);
-    route_join(route, SLICE("bob"), 2);
+    join(route, "ann", 1, 0);
+    join(route, "ann", 2, 0);
+    join(route, "bob", 2, 0);
     struct slices none = {0};
     const struct route_targets *targets = route_find(route, &none);
     route_down(route, 2);
@@ -125,16 +174,19 @@ static void test_churn(void)
     struct route *route = route_new("/axr");
     if (!route)
         abort();
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        route_up(route, slot);
     unsigned seed = 4711;
     for (int i = 0; i < 60000; i++) {
         seed = seed * 1103515245 + 12345;
         unsigned user = (seed >> 8) % USERS, slot = (seed >> 20) % SLOTS;
         char name[16];
         struct slice room = {name, (size_t)snprintf(name, sizeof name, "u%u", user)};
+        /* The names of those that are in are 0 to held - 1. */
         if (held[user][slot] > 0 && (seed >> 28) % 2) {
             held[user][slot]--;
-            route_leave(route, room, slot);
-        } else if (route_join(route, room, slot) == 0) {
+            route_leave(route, room, slot, held[user][slot]);
+        } else if (route_join(route, room, slot, held[user][slot]) == 0) {
             held[user][slot]++;
         }
     }
@@ -163,6 +215,7 @@ static void test_churn(void)
 int main(void)
 {
     test_rooms();
+    test_oust();
     test_union();
     test_ids();
     test_down();

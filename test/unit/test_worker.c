@@ -594,6 +594,59 @@ static void test_logged(void)
     hang_up(&peer);
 }
 
+static void test_kick(void)
+{
+    struct peer one, two, peer;
+    uint64_t first, second;
+    char sid[21];
+
+    one = let_in("ann", &first, sid);
+    two = let_in("ann", &second, sid);
+    send_down(MSG_KICK, "8b1", first, "ann", MSG_KICK_REPLACED);
+    broadcast(0, "ann", "", "[\"m\"");
+    next_is(&one, "41/axr,");
+    next_is(&one, "<close");
+    is_int(expect(MSG_LEFT, "ann"), first, "the one that is named is disconnected");
+    is_int(logged("user=ann address=127.0.0.1") >= 3 &&
+               logged("reason=\"replaced by a newer connection\""),
+           1, "with its reason in the log");
+    next_is(&two, "42/axr,[\"m\"]");
+    send_down(MSG_KICK, "8b1", first, "ann", MSG_KICK_REPLACED);
+    send_down(MSG_KICK, "8b1", second, "bob", MSG_KICK_REPLACED);
+    send_down(MSG_KICK, "8b1", second + 1, "ann", MSG_KICK_REPLACED);
+    settle(&two);
+    expect_nothing(); /* one that has gone; another user; nobody */
+    hang_up(&one);
+
+    peer_send(&two, "41/axr,");
+    is_int(expect(MSG_LEFT, "ann"), second, "it leaves by itself");
+    send_down(MSG_KICK, "8b1", second, "ann", MSG_KICK_REPLACED);
+    settle(&two);
+    ask(&two, "ann");
+    is_int(expect(MSG_ADMIT, "ann"), second, "and asks again");
+    send_down(MSG_KICK, "8b1", second, "ann", MSG_KICK_REPLACED);
+    settle(&two);
+    verdict(second, MSG_ADMIT_OK);
+    next_is(&two, "40/axr,"); /* the kicks were for the admission before */
+    send_down(MSG_KICK, "8b1", second, "ann", MSG_KICK_REPLACED);
+    next_is(&two, "41/axr,");
+    is_int(expect(MSG_LEFT, "ann"), second, "that one is kicked too");
+    hang_up(&two);
+
+    peer = dial(4, "");
+    ask(&peer, "ann");
+    first = expect(MSG_ADMIT, "ann");
+    hang_up(&peer);
+    two = let_in("bob", &second, sid);
+    settle(&two);
+    verdict(first, MSG_ADMIT_OK);
+    send_down(MSG_KICK, "8b1", first, "ann", MSG_KICK_REPLACED);
+    is_int(expect(MSG_LEFT, "ann"), first, "let in and kicked after it vanished: one leave");
+    expect_nothing();
+    hang_up(&two);
+    expect(MSG_LEFT, "bob");
+}
+
 static void test_expiry(void)
 {
     struct peer peer = dial(4, ""), far = dial(4, "");
@@ -801,7 +854,7 @@ static void test_bad_master(void)
         {MSG_HELLO, "4448"},    {MSG_DRAIN, ""},
         {MSG_DRAIN, "44"},      {MSG_LOG_LEVEL, "1"},
         {MSG_LOG_REOPEN, "1"},  {MSG_BROADCAST, "88"},
-        {MSG_ADMITTED, "8188"},
+        {MSG_ADMITTED, "8188"}, {MSG_KICK, "8"},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         start_worker();
@@ -827,6 +880,7 @@ int main(void)
     test_tokens();
     test_expiry();
     test_logged();
+    test_kick();
     test_fanout();
     test_burst();
     send_down(MSG_DRAIN, "4", (uint32_t)1000);
