@@ -48,4 +48,9 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
                              const struct auth_tokens *tokens, time_t now, struct token_user *user,
                              enum auth_source *source);
 
+/* The same for one token: json is a JSON value that the codec has checked, a string
+ * or an object with a member "token"; or empty. */
+enum token_result auth_judge_json(const struct token_policy *policy, struct slice json, time_t now,
+                                  struct token_user *user);
+
 #endif

@@ -35,6 +35,7 @@ struct client { /* session_data() of every session */
     char *uid;                  /* of the last good token, or NULL */
     int64_t expires;            /* ... and its token_user.expires */
     uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
+    uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
     uint8_t address[16];        /* IPv6, or mapped IPv4; all zero: none, as of a Unix socket */
     uint16_t port;
     uint8_t uid_len;
@@ -76,6 +77,7 @@ struct worker {
 
     struct log_every refused[TOKEN_NO_MEMORY + 1];
     struct log_every not_admitted;
+    struct log_every not_renewed;
     struct log_every handoff_dropped;
     struct log_every fan_failed;
 };
@@ -104,8 +106,18 @@ int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict);
  * in the meantime. */
 void client_kick(struct worker *worker, uint64_t handle, struct slice uid, unsigned reason);
 
+/* When a session is to end whose token_user.expires is that: a monotonic time for
+ * session_expire. */
+uint64_t client_deadline(int64_t expires, time_t now);
+
 /* Frees the questions that were never answered; no client is left. */
 void client_forget_asked(struct worker *worker);
+
+/* --- renew.c --- */
+
+/* engine_app.packet: the event "authenticate". */
+void renew_packet(struct session *session, const struct sio_packet *packet,
+                  const struct slice *attachments, void *arg);
 
 /* --- fanout.c --- */
 void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc);

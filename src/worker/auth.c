@@ -176,10 +176,11 @@ static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
     return 0;
 }
 
-static int try_object(struct trial *trial, struct slice json)
+/* A string, or "token" of an object. */
+static int try_json(struct trial *trial, struct slice json)
 {
     enum token_result result;
-    cJSON *object, *token;
+    cJSON *value, *token;
     size_t len;
     int good = 0;
 
@@ -191,10 +192,10 @@ static int try_object(struct trial *trial, struct slice json)
     if (json_has_nul(json.ptr, json.len))
         return trial_add(trial, TOKEN_MALFORMED);
     /* The codec has seen that it is one JSON value and no more. */
-    object = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);
-    if (object == NULL)
+    value = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);
+    if (value == NULL)
         return trial_add(trial, TOKEN_NO_MEMORY);
-    token = cJSON_GetObjectItemCaseSensitive(object, "token");
+    token = cJSON_IsString(value) ? value : cJSON_GetObjectItemCaseSensitive(value, "token");
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
         result = token_verify(trial->policy, token->valuestring, len, trial->now, trial->user);
         explicit_bzero(token->valuestring, len);
@@ -202,7 +203,7 @@ static int try_object(struct trial *trial, struct slice json)
     } else if (token != NULL && !cJSON_IsString(token) && !cJSON_IsNull(token)) {
         good = trial_add(trial, TOKEN_MALFORMED);
     }
-    cJSON_Delete(object);
+    cJSON_Delete(value);
     return good;
 }
 
@@ -226,9 +227,18 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
 {
     struct trial trial = {policy, now, user, TOKEN_MISSING};
 
-    if (try_object(&trial, packet->data) || try_namespace_query(&trial, packet->query))
+    if (try_json(&trial, packet->data) || try_namespace_query(&trial, packet->query))
         *source = AUTH_FROM_PACKET;
     else if (try_tokens(&trial, tokens))
         *source = AUTH_FROM_HANDSHAKE;
+    return trial.result;
+}
+
+enum token_result auth_judge_json(const struct token_policy *policy, struct slice json, time_t now,
+                                  struct token_user *user)
+{
+    struct trial trial = {policy, now, user, TOKEN_MISSING};
+
+    (void)try_json(&trial, json);
     return trial.result;
 }

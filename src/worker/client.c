@@ -233,7 +233,7 @@ static struct admission *take_asked(struct worker *worker, uint64_t handle)
 
 /* An absolute time of the wall clock becomes a monotonic one here, once: later
  * jumps of the clock disconnect nobody.  One too far away to matter is none. */
-static uint64_t client_deadline(int64_t expires, time_t now)
+uint64_t client_deadline(int64_t expires, time_t now)
 {
     if (expires == 0 || expires - now > INT32_MAX)
         return 0;
@@ -377,6 +377,8 @@ const struct engine_app client_app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
+    .packet = renew_packet,
+    .text_only = 1,
     .closed = on_closed,
     .handoff = worker_handoff,
 };

@@ -66,9 +66,9 @@ static void judged(struct verdict got, const char *want, const char *name)
 /* format with its first $ replaced by a and its second by b; valid for some calls. */
 static const char *fill(const char *format, const char *a, const char *b)
 {
-    static char ring[4][8192];
+    static char ring[8][8192];
     static unsigned turn;
-    char *out = ring[turn++ % 4];
+    char *out = ring[turn++ % 8];
     size_t n = 0;
 
     for (; *format != '\0' && n < sizeof(ring[0]) - 1; format++) {
@@ -194,6 +194,39 @@ static void test_values(void)
            "one that is too large does not stop a good one");
 }
 
+/* A token that is an argument of an event. */
+static void test_json(void)
+{
+    const char *good = jwt_make("u1", 0);
+    const struct {
+        const char *json, *want, *name;
+    } cases[] = {
+        {fill("\"$\"", good, ""), "u1", "a string"},
+        {fill("{\"token\":\"$\"}", good, ""), "u1", "an object"},
+        {fill("{\"Token\":\"$\"}", good, ""), "token_missing", "names are compared exactly"},
+        {fill("[\"$\"]", good, ""), "token_missing", "an array is none"},
+        {fill("\"$\\u0000\"", good, ""), "token_malformed", "a NUL behind it"},
+        {fill("\"$ \"", good, ""), "token_malformed", "a space behind it"},
+        {fill("\"$\"", jwt_make("u1", 1), ""), "token_expired", "one that has expired"},
+        {"\"x\"", "token_malformed", "no token"},
+        {"\"\"", "token_missing", "an empty one"},
+        {"", "token_missing", "nothing"},
+        {"null", "token_missing", "null"},
+        {"7", "token_missing", "a number"},
+        {"{\"token\":7}", "token_malformed", "a number in an object"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t len = strlen(cases[i].json);
+        unsigned char *guarded = tap_guard(cases[i].json, len);
+        struct verdict got = {.source = AUTH_FROM_PACKET};
+
+        got.result = auth_judge_json(&policy, (struct slice){(char *)guarded, len}, NOW, &got.user);
+        judged(got, cases[i].want, cases[i].name);
+        tap_guard_free(guarded, len);
+    }
+}
+
 static void test_object(void)
 {
     const char *good = jwt_make("u1", 0);
@@ -269,6 +302,7 @@ int main(void)
     test_places();
     test_order();
     test_values();
+    test_json();
     test_object();
     test_origin();
     return tap_done();

@@ -647,6 +647,107 @@ static void test_kick(void)
     expect(MSG_LEFT, "bob");
 }
 
+/* Emits authenticate with these arguments, which are JSON with a comma before, and
+ * asks for an acknowledgement. */
+static void renew_as(struct peer *peer, const char *before, const char *token, const char *after)
+{
+    char text[2048];
+
+    snprintf(text, sizeof(text), "42/axr,5[\"authenticate\"%s%s%s]", before, token, after);
+    peer_send(peer, text);
+}
+
+static void test_renew(void)
+{
+    struct peer peer, other, old;
+    long long now = time(NULL);
+    char want[128], sid[21];
+    uint64_t handle;
+
+    /* The first two have a short token; one of them renews it. */
+    peer = dial(4, "");
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", now + 5), "\"}"));
+    verdict(expect(MSG_ADMIT, "ann"), MSG_ADMIT_OK);
+    next_is(&peer, "40/axr,");
+    other = dial(4, "");
+    peer_send(&other, packet("40/axr,{\"token\":\"", jwt_make("bob", now + 5), "\"}"));
+    verdict(expect(MSG_ADMIT, "bob"), MSG_ADMIT_OK);
+    next_is(&other, "40/axr,");
+    renew_as(&peer, ",\"", jwt_make("ann", now + 1000), "\"");
+    snprintf(want, sizeof(want), "43/axr,5[{\"ok\":true,\"expires\":%lld}]", now + 1000);
+    next_is(&peer, want);
+    renew_as(&other, ",{\"token\":\"", jwt_make("ann", now + 1000), "\"}");
+    next_is(&other, "43/axr,5[{\"ok\":false,\"message\":\"the token is another user's\","
+                    "\"code\":\"token_other_user\"}]");
+    renew_as(&other, ",\"", jwt_make("bob", 1000), "\"");
+    next_is(&other, "43/axr,5[{\"ok\":false,\"message\":\"");
+    renew_as(&other, ",\"x.y.z", "", "\"");
+    ok(strstr(next(&other), "\"code\":\"token_malformed\"}]") != NULL, "with its code");
+    renew_as(&other, "", "", "");
+    ok(strstr(next(&other), "\"code\":\"token_missing\"}]") != NULL, "no token at all");
+    next_is(&other, "41/axr,");
+    expect(MSG_LEFT, "bob");
+    ok(time(NULL) >= now + 5, "what is refused changes nothing: it ends when it would have");
+    is_int(logged("token not renewed: reason=token_other_user times=1"), 1, "refusals are logged");
+    settle(&peer);
+    hang_up(&other);
+
+    renew_as(&peer, " , \"", jwt_make("ann", 0), "\" , 7");
+    next_is(&peer, "43/axr,5[{\"ok\":true,\"expires\":null}]");
+    peer_send(&peer, packet("42/axr,[\"authenticate\",\"", jwt_make("ann", now + 1), "\"]"));
+    peer_send(&peer, "42/axr,6[\"authenticated\",\"x\"]");
+    peer_send(&peer, "42/axr,6[\"authenticate2\"]");
+    peer_send(&peer, "42/axr,6[7,\"authenticate\"]");
+    peer_send(&peer, "42/axr,6");
+    peer_send(&peer, "43/axr,6[\"authenticate\",\"x\"]");
+    peer_send(&peer, "451-/axr,6[\"authenticate\",{\"_placeholder\":true,\"num\":0}]");
+    write(peer.fd, "\x82\x81\0\0\0\0x", 7) == 7 ? (void)0 : perror("# write");
+    settle(&peer); /* nothing was answered */
+    renew_as(&peer, ",\"", jwt_make("ann", time(NULL) + 2), "\"");
+    next_is(&peer, "43/axr,5[{\"ok\":true,");
+    next_is(&peer, "41/axr,"); /* a sooner end counts too */
+    expect(MSG_LEFT, "ann");
+    hang_up(&peer);
+
+    old = dial(3, "");
+    peer_send(&old, packet("40/axr?token=", jwt_make("old", 0), ""));
+    handle = expect(MSG_ADMIT, "old");
+    renew_as(&old, ",\"", jwt_make("old", 0), "\""); /* not in yet: dropped */
+    settle(&old);
+    verdict(handle, MSG_ADMIT_OK);
+    next_is(&old, "40/axr");
+    renew_as(&old, ",\"", jwt_make("old", 0), "\"");
+    next_is(&old, "43/axr,5[{\"ok\":true,\"expires\":null}]");
+    hang_up(&old);
+    expect(MSG_LEFT, "old");
+    peer = let_in("ann", &handle, sid);
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+}
+
+/* Ten at once, then hardly any: to verify them is what costs. */
+static void test_renew_flood(void)
+{
+    uint64_t handle;
+    char sid[21];
+    struct peer peer = let_in("ann", &handle, sid);
+    int verified = 0, refused = 0;
+
+    for (int i = 0; i < 200; i++) {
+        const char *got;
+
+        renew_as(&peer, ",\"", jwt_make("ann", 0), "\"");
+        got = next(&peer);
+        verified += strstr(got, "\"ok\":true") != NULL;
+        refused += strstr(got, "\"code\":\"token_rate\"") != NULL;
+    }
+    is_int(verified + refused, 200, "each of many renewals is answered");
+    ok(verified >= 10 && refused > 0, "ten at least are looked at, not all");
+    settle(&peer);
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+}
+
 static void test_expiry(void)
 {
     struct peer peer = dial(4, ""), far = dial(4, "");
@@ -881,6 +982,8 @@ int main(void)
     test_expiry();
     test_logged();
     test_kick();
+    test_renew();
+    test_renew_flood();
     test_fanout();
     test_burst();
     send_down(MSG_DRAIN, "4", (uint32_t)1000);

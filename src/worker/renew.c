@@ -1,0 +1,136 @@
+/* renew - a client that is in renews its token: the event "authenticate" with the
+ * new one, and an acknowledgement if it asks for one. */
+#include "base/clock.h"
+#include "codec/json.h"
+#include "conf.h"
+#include "worker/state.h"
+
+#include <stdio.h>
+
+#define EVENT         SLICE("\"authenticate\"")
+#define EACH_S        6  /* a client may renew once in so many seconds ... */
+#define BURST         10 /* ... after so many at once */
+#define LOG_MS        60000
+#define ACK_MAX_BYTES 256
+
+/* --- what it says --- */
+
+static struct slice from_on(struct slice text, size_t n)
+{
+    return (struct slice){text.ptr + n, text.len - n};
+}
+
+static struct slice skip_space(struct slice json)
+{
+    size_t n = 0;
+
+    while (n < json.len && (json.ptr[n] == ' ' || (json.ptr[n] >= '\t' && json.ptr[n] <= '\r')))
+        n++;
+    return from_on(json, n);
+}
+
+/* args is empty, or a JSON array that the codec has checked.  Returns 1 if it is
+ * our event; *value is its first argument, empty if there is none. */
+static int take_value(struct slice args, struct slice *value)
+{
+    long len;
+
+    if (args.len == 0)
+        return 0;
+    args = skip_space(from_on(args, 1));
+    if (args.len < EVENT.len || !slice_eq((struct slice){args.ptr, EVENT.len}, EVENT))
+        return 0;
+    args = skip_space(from_on(args, EVENT.len));
+    *value = (struct slice){NULL, 0};
+    if (args.len == 0 || args.ptr[0] != ',')
+        return 1;
+    args = skip_space(from_on(args, 1));
+    if ((len = json_span(args.ptr, args.len)) > 0)
+        *value = (struct slice){args.ptr, (size_t)len};
+    return 1;
+}
+
+/* To verify a token is what costs: a flood of them is not looked at.  renew_s is
+ * when all that were looked at would have come, at one each EACH_S. */
+static int may_renew(struct client *client)
+{
+    uint32_t now_s = (uint32_t)(clock_ms() / 1000);
+
+    if (client->renew_s < now_s)
+        client->renew_s = now_s;
+    if (client->renew_s - now_s > (BURST - 1) * EACH_S)
+        return 0;
+    client->renew_s += EACH_S;
+    return 1;
+}
+
+/* --- what it is told --- */
+
+/* message and code are our own: nothing in them needs to be escaped. */
+static void refuse(struct worker *worker, struct session *session, const struct sio_packet *packet,
+                   const char *message, const char *code)
+{
+    uint64_t times = log_due(&worker->not_renewed, LOG_MS);
+    char json[ACK_MAX_BYTES];
+    int len;
+
+    if (times > 0)
+        log_info("token not renewed: reason=%s times=%llu", code, (unsigned long long)times);
+    if (!packet->has_id)
+        return;
+    len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
+                   message, code);
+    session_ack(session, packet->id, (struct slice){json, (size_t)len});
+}
+
+static void renew(struct session *session, const struct sio_packet *packet, int64_t expires,
+                  time_t now)
+{
+    struct client *client = session_data(session);
+    char json[ACK_MAX_BYTES];
+    int len;
+
+    client->expires = expires;
+    session_expire(session, client_deadline(expires, now));
+    log_debug("token renewed: expires=%lld", (long long)expires);
+    if (!packet->has_id)
+        return;
+    len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":null}]");
+    if (expires != 0)
+        len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%lld}]", (long long)expires);
+    session_ack(session, packet->id, (struct slice){json, (size_t)len});
+}
+
+static void judge(struct worker *worker, struct session *session, const struct sio_packet *packet,
+                  struct slice value)
+{
+    const struct client *client = session_data(session);
+    struct slice uid = {client->uid, client->uid_len};
+    struct token_user user = {.uid_len = 0};
+    time_t now = time(NULL);
+    enum token_result result = auth_judge_json(&worker->conf->token, value, now, &user);
+
+    if (result != TOKEN_OK)
+        refuse(worker, session, packet, token_result_message(result), token_result_code(result));
+    else if (!slice_eq(uid, (struct slice){user.uid, user.uid_len}))
+        refuse(worker, session, packet, "the token is another user's", "token_other_user");
+    else
+        renew(session, packet, user.expires, now);
+}
+
+void renew_packet(struct session *session, const struct sio_packet *packet,
+                  const struct slice *attachments, void *arg)
+{
+    struct worker *worker = arg;
+    struct client *client = session_data(session);
+    struct slice value;
+
+    (void)attachments;
+    if (packet->type != SIO_EVENT || client->state != CLIENT_IN ||
+        !slice_eq(packet->nsp, slice_str(worker->conf->nsp)) || !take_value(packet->data, &value))
+        return;
+    if (may_renew(client))
+        judge(worker, session, packet, value);
+    else
+        refuse(worker, session, packet, "too many tokens in a short time", "token_rate");
+}
