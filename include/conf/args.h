@@ -29,7 +29,7 @@ typedef int args_visit(int id, const char *value, void *arg, struct buf *errors)
 
 /* Fills *args from argv[1] to argv[argc - 1], from envp and from the working
  * directory.  All of it is copied, so that a reload sees what the start saw;
- * then the values of keys that are secret are overwritten in argv, where
+ * then the values of keys that are secret are overwritten in argv and envp, where
  * ps(1) would show them.
  * Returns 0, or -1 with a message (one line) in errors: a usage error.  Free
  * *args with conf_args_clear() either way. */

@@ -15,4 +15,7 @@ int sources_read(struct settings *set, const char *text, size_t len);
 /* 1 if a value given to name on the command line may be or hold a secret. */
 int source_arg_secret(const char *name);
 
+/* 1 if the value of that variable (NAME=VALUE) may be or hold a secret of ours. */
+int source_env_secret(const char *variable);
+
 #endif

@@ -150,6 +150,16 @@ static int split_words(struct split *split)
     return 0;
 }
 
+/* /proc shows the environment that a process was started with; what is read is the
+ * copy. */
+static void hide(char *variable)
+{
+    char *value = strchr(variable, '=');
+
+    if (value && source_env_secret(variable))
+        memset(value + 1, '*', strlen(value + 1));
+}
+
 /* A process title that is written over the environment must not change it. */
 static void copy_environment(struct conf_args *args, char **envp)
 {
@@ -158,8 +168,10 @@ static void copy_environment(struct conf_args *args, char **envp)
     while (envp && envp[n])
         n++;
     args->environ = xcalloc(n + 1, sizeof(*args->environ));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         args->environ[i] = xstrdup(envp[i]);
+        hide(envp[i]);
+    }
 }
 
 int conf_args_split(struct conf_args *args, int argc, char **argv, char **envp,

@@ -256,13 +256,20 @@ static void warn_unknown(struct settings *set, const struct source *source, cons
                   meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
 }
 
+#define PREFIX_LEN (sizeof(SCHEMA_ENV_PREFIX) - 1)
+
+/* Nobody else's begins like this. */
+static int is_prefixed(const char *word)
+{
+    return strncasecmp(word, SCHEMA_ENV_PREFIX, PREFIX_LEN) == 0;
+}
+
 /* Finds out whether word is ours; if it is, fills *variable and returns 1. */
 static int read_variable(struct settings *set, const char *word, struct variable *variable)
 {
-    static const size_t prefix = sizeof(SCHEMA_ENV_PREFIX) - 1;
     const char *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : 0;
-    int ours = strncasecmp(word, SCHEMA_ENV_PREFIX, prefix) == 0;
+    int ours = is_prefixed(word);
     char name[SCHEMA_PATH_MAX];
 
     if (len == 0 || (len >= sizeof(name) && !ours))
@@ -271,7 +278,7 @@ static int read_variable(struct settings *set, const char *word, struct variable
     variable->value = equals + 1;
     (void)snprintf(name, sizeof(name), "%.*s", (int)len, word);
     if (ours && len < sizeof(name)) {
-        variable->match = schema_match(name + prefix, SPELT_FOLDED);
+        variable->match = schema_match(name + PREFIX_LEN, SPELT_FOLDED);
         variable->rank = 2;
     } else if (ours) {
         variable->match.key = NULL;
@@ -283,7 +290,7 @@ static int read_variable(struct settings *set, const char *word, struct variable
         variable->rank = 1;
     }
     if (!variable->match.key && ours)
-        settings_unknown(set, &variable->source, name + prefix, SPELT_FOLDED);
+        settings_unknown(set, &variable->source, name + PREFIX_LEN, SPELT_FOLDED);
     else if (!variable->match.key)
         warn_unknown(set, &variable->source, name);
     return variable->match.key != NULL;
@@ -367,13 +374,29 @@ static void read_command_line(struct settings *set)
     }
 }
 
+/* A section may hold a secret. */
+static int may_be_secret(const struct key *key)
+{
+    return key->type == KEY_SECTION || key->type == KEY_IGNORED || key->flags & KEY_SECRET;
+}
+
+/* A name that is no key's may be a slip in one that is secret. */
 int source_arg_secret(const char *name)
 {
     struct match match = schema_match(name, SPELT_ARGS);
 
-    /* A section may hold a secret; a name that is none may be a slip in one. */
-    return !match.key || match.key->type == KEY_SECTION || match.key->type == KEY_IGNORED ||
-           match.key->flags & KEY_SECRET;
+    return !match.key || may_be_secret(match.key);
+}
+
+int source_env_secret(const char *variable)
+{
+    int ours = is_prefixed(variable);
+    char name[SCHEMA_PATH_MAX];
+    struct match match;
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(variable, "="), variable);
+    match = ours ? schema_match(name + PREFIX_LEN, SPELT_FOLDED) : schema_match(name, SPELT_ENV);
+    return match.key ? may_be_secret(match.key) : ours;
 }
 
 int sources_read(struct settings *set, const char *text, size_t len)

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -186,32 +185,23 @@ static void on_pool_empty(void *arg)
     event_base_loopbreak(m->base);
 }
 
-/* The option or variable is wiped if its name is that of a secret of redis. */
-static int names_redis_secret(const char *name)
+static void words_wipe(char **words, size_t n)
 {
-    return strcasestr(name, "redis") && (strcasestr(name, "password") || strcasestr(name, "url"));
+    for (size_t i = 0; i < n; i++)
+        explicit_bzero(words[i], strlen(words[i]));
 }
 
-/* What a worker has no use for goes: the password of redis, wherever it came from.
- * This is the child's copy. */
+/* What a worker has no use for goes: the password of redis, and the words that any
+ * of the configuration came from.  This is the child's copy. */
 static void secrets_wipe(const struct master *m)
 {
+    size_t n = 0;
     if (m->conf->redis.password)
         explicit_bzero(m->conf->redis.password, strlen(m->conf->redis.password));
-    for (size_t i = 0; i < m->args.noptions; i++) {
-        char *value = strchr(m->args.options[i], '=');
-        if (!names_redis_secret(m->args.options[i]))
-            continue;
-        if (value)
-            explicit_bzero(value + 1, strlen(value + 1));
-        else if (i + 1 < m->args.noptions)
-            explicit_bzero(m->args.options[i + 1], strlen(m->args.options[i + 1]));
-    }
-    for (char **variable = m->args.environ; variable && *variable; variable++) {
-        char *value = strchr(*variable, '=');
-        if (value && names_redis_secret(*variable))
-            explicit_bzero(value + 1, strlen(value + 1));
-    }
+    while (m->args.environ && m->args.environ[n])
+        n++;
+    words_wipe(m->args.environ, n);
+    words_wipe(m->args.options, m->args.noptions);
 }
 
 static void on_pool_child(void *arg)

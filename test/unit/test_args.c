@@ -168,8 +168,40 @@ static void test_secrets(void)
     }
 }
 
+static void test_environment(void)
+{
+    static const struct {
+        const char *variable, *shown;
+    } secrets[] = {
+        {"AXR_NOTIFYD__AUTH__SECRET=hunter2", "AXR_NOTIFYD__AUTH__SECRET=*******"},
+        {"axr_notifyd__socket_io__redis__url=x=y", "axr_notifyd__socket_io__redis__url=***"},
+        {"AXR_NOTIFYD__AUTH={}", "AXR_NOTIFYD__AUTH=**"},
+        {"AXR_NOTIFYD__AUTH__SECERT=x", "AXR_NOTIFYD__AUTH__SECERT=*"},
+        {"socket.io__redis__password=x", "socket.io__redis__password=*"},
+        {"AXR_NOTIFYD__AUTH__SECRETFILE=/x", "AXR_NOTIFYD__AUTH__SECRETFILE=/x"},
+        {"AXR_NOTIFYD__PORT=3000", "AXR_NOTIFYD__PORT=3000"},
+        {"PATH=/bin", "PATH=/bin"},
+        {"AUTH__SECRET=x", "AUTH__SECRET=x"}, /* upper case: not ours */
+        {"empty=", "empty="},
+        {"none", "none"},
+    };
+    char *argv[] = {(char[]){"prog"}, NULL}, *env[] = {NULL, NULL};
+    struct conf_args args;
+    struct buf errors = {0};
+
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        env[0] = strdup(secrets[i].variable);
+        conf_args_split(&args, 1, argv, env, own, 0, visit, NULL, &errors);
+        is_str(args.environ[0], secrets[i].variable, "is kept");
+        is_str(env[0], secrets[i].shown, "is overwritten where it is a secret");
+        conf_args_clear(&args);
+        free(env[0]);
+    }
+}
+
 int main(void)
 {
+    test_environment();
     test_lines();
     test_broken();
     test_secrets();
