@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
@@ -28,6 +29,14 @@ void log_name(const char *process);
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
+
+/* A file that log_open() has made is given to that user, who is then able to open it
+ * again.  One that was there is not: whoever may write to its directory could have
+ * made its name point anywhere.  Returns 0, or -1 with errno. */
+int log_give(uid_t uid, gid_t gid);
+
+/* The descriptor of the file, or -1 where the target is none. */
+int log_fd(void);
 
 /* Opens the file again under its name (after a rotation).  On failure the old
  * descriptor stays and -1 is returned.  Other targets: 0. */

@@ -10,8 +10,8 @@
  * (SIGPIPE ignored) and an empty mask.  errno is set where it returns -1. */
 pid_t child_fork(void);
 
-/* Closes what the master had open: every socket, pipe and event descriptor but
- * stdio and those in keep.  Files stay, for one of them is the log. */
+/* Closes every descriptor but stdio, the log and those in keep: what the master had
+ * open, and what whoever started it had left open. */
 void child_close_fds(const int *keep, size_t nkeep);
 
 #endif

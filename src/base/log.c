@@ -32,6 +32,7 @@ static struct {
     enum log_format format;
     int fd;
     char *file;
+    int made;            /* the file was not there before */
     pid_t counted_by;    /* whose losses the next two are */
     uint64_t lost;       /* since the start */
     uint64_t unreported; /* since a line last said so */
@@ -79,11 +80,12 @@ uint64_t log_lost(void)
 
 /* A file that is made has the same mode at the start and after a rotation, when
  * the umask has become stricter. */
-static int file_open(const char *file)
+static int file_open(const char *file, int *made)
 {
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
     int fd = open(file, flags | O_EXCL, FILE_MODE);
 
+    *made = fd >= 0;
     if (fd < 0)
         return errno == EEXIST ? open(file, flags, FILE_MODE) : -1;
     (void)fchmod(fd, FILE_MODE);
@@ -105,13 +107,13 @@ static void target_close(void)
 int log_open(enum log_target target, const char *file, enum log_format format)
 {
     char *copy = NULL;
-    int fd = STDERR_FILENO;
+    int fd = STDERR_FILENO, made = 0;
 
     if (target == LOG_TO_FILE) {
         copy = strdup(file);
         if (copy == NULL)
             return -1;
-        fd = file_open(copy);
+        fd = file_open(copy, &made);
         if (fd < 0) {
             int error = errno;
 
@@ -127,20 +129,32 @@ int log_open(enum log_target target, const char *file, enum log_format format)
     state.format = format;
     state.file = copy;
     state.fd = fd;
+    state.made = made;
     return 0;
+}
+
+int log_give(uid_t uid, gid_t gid)
+{
+    return state.made ? fchown(state.fd, uid, gid) : 0;
+}
+
+int log_fd(void)
+{
+    return state.target == LOG_TO_FILE ? state.fd : -1;
 }
 
 int log_reopen(void)
 {
-    int fd;
+    int fd, made;
 
     if (state.target != LOG_TO_FILE)
         return 0;
-    fd = file_open(state.file);
+    fd = file_open(state.file, &made);
     if (fd < 0)
         return -1;
     close(state.fd);
     state.fd = fd;
+    state.made = made;
     state.torn = 0;
     return 0;
 }

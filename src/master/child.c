@@ -1,11 +1,12 @@
 #include "master/child.h"
 
+#include "base/log.h"
+
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define FDS_GUESS 65536 /* how far to look where /proc is not mounted */
@@ -38,13 +39,12 @@ pid_t child_fork(void)
 
 static int is_kept(int fd, const int *keep, size_t nkeep)
 {
-    struct stat st;
-    if (fd <= STDERR_FILENO)
+    if (fd <= STDERR_FILENO || fd == log_fd())
         return 1;
     for (size_t i = 0; i < nkeep; i++)
         if (keep[i] == fd)
             return 1;
-    return fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode));
+    return 0;
 }
 
 static int fd_limit(void)

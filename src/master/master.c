@@ -213,8 +213,6 @@ static void on_pool_child(void *arg)
     /* Its connection to syslog was closed with the other sockets. */
     if (m->log_target == LOG_TO_SYSLOG)
         (void)log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format);
-    if (m->pidfile.fd >= 0)
-        close(m->pidfile.fd); /* the lock is not this process's, and stays */
     secrets_wipe(m);
 }
 

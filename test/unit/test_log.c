@@ -173,6 +173,29 @@ static void test_reopen(void)
     ok(fcntl(STDERR_FILENO, F_GETFD) >= 0, "stderr is still open");
 }
 
+static uid_t owner(void)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? st.st_uid : (uid_t)-1;
+}
+
+/* Only a file that was made: another's name may point anywhere. */
+static void test_give(void)
+{
+    const uid_t other = geteuid() == 0 ? 65534 : geteuid();
+
+    is_int(log_give(other, (gid_t)-1), 0, "a file that was there is not given away");
+    is_int(owner(), geteuid(), "it is whose it was");
+    unlink(path);
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "another file");
+    is_int(log_give(other, (gid_t)-1), 0, "a file that was made is given");
+    is_int(owner(), other, "and is the other's");
+    is_int(log_reopen(), 0, "reopen");
+    is_int(log_give(geteuid(), (gid_t)-1), 0, "from then on it was there");
+    is_int(owner(), other, "and stays the other's");
+}
+
 /* A limit on the file's size stands for the disk that is full. */
 static void test_lost(void)
 {
@@ -312,6 +335,7 @@ int main(void)
     test_long();
     test_json();
     test_reopen();
+    test_give();
     test_lost();
     test_full_pipe();
     test_fatal(0);
