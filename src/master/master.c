@@ -12,6 +12,7 @@
 #include "master/redis.h"
 #include "master/relay.h"
 #include "master/reload.h"
+#include "master/systemd.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -24,6 +25,7 @@
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
 #define SYNC_MS       250   /* before a stop redis may take so long to show that it has sent all */
+#define STOP_MS       5000  /* what a stop may take beside shutdownTimeout */
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
 static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -45,6 +47,7 @@ struct master {
     struct relay *relay;
     struct pool *pool;
     struct redis *redis;
+    struct systemd systemd;
 
     int workers_ready, redis_tried, announced;
     int stops; /* how often it was told to stop */
@@ -84,9 +87,16 @@ static int timer_set(struct event *timer, unsigned ms)
 
 /* --- the ready line ----------------------------------------------------------- */
 
+static const char *redis_state(const struct master *m)
+{
+    return redis_subscribed(m->redis) ? "subscribed" : "not reachable, retrying";
+}
+
 static void announce(struct master *m)
 {
     struct buf names = {0};
+    if (m->announced)
+        systemd_status("serving, redis %s", redis_state(m));
     if (m->announced || !m->workers_ready || !m->redis_tried || m->stops)
         return;
     m->announced = 1;
@@ -94,10 +104,11 @@ static void announce(struct master *m)
     event_del(m->start_wait);
     listen_names(&m->listeners, &names);
     log_info("axr-notifyd ready: %d workers, listening on %.*s, redis %s", m->conf->workers,
-             (int)names.len, (const char *)names.data,
-             redis_subscribed(m->redis) ? "subscribed" : "not reachable, retrying");
+             (int)names.len, (const char *)names.data, redis_state(m));
     buf_free(&names);
     daemon_ready(&m->status_fd);
+    systemd_status("serving, redis %s", redis_state(m));
+    systemd_ready();
 }
 
 static void drain(struct master *m);
@@ -237,6 +248,7 @@ static void stop(struct master *m, const char *why)
     if (m->stops == 1) {
         log_info("stopping: %s, clients are closed within %u ms", why,
                  (unsigned)m->conf->shutdown_timeout_ms);
+        systemd_stopping(m->conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->listeners, 1);
         if (redis_sync(m->redis) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
@@ -278,6 +290,8 @@ static void level_apply(struct master *m, enum log_level level)
 
 static void reload(struct master *m)
 {
+    if (m->announced)
+        systemd_reloading();
     struct buf errors = {0}, warnings = {0}, keys = {0};
     struct conf *wanted = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
     log_lines(&warnings, log_warnx, "configuration: ");
@@ -297,6 +311,8 @@ out:
     buf_free(&errors);
     buf_free(&warnings);
     buf_free(&keys);
+    if (m->announced)
+        systemd_ready();
 }
 
 static void reopen(struct master *m)
@@ -422,7 +438,7 @@ static int background_start(struct master *m)
     privileges_harden();
     limits_log(m);
     errno = ENOMEM;
-    if (events_start(m) < 0 || parts_start(m) < 0)
+    if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0)
         return start_failed_errno(m, "cannot start");
     return 0;
 }
@@ -451,6 +467,7 @@ static void clear(struct master *m)
         event_free(m->redis_wait);
     if (m->start_wait)
         event_free(m->start_wait);
+    systemd_clear(&m->systemd);
     if (m->base)
         event_base_free(m->base);
     event_set_log_callback(NULL);
