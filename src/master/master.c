@@ -455,8 +455,20 @@ static void totals_log(const struct master *m)
              (unsigned long long)log_lost());
 }
 
+/* Another TERM, from whoever is in a hurry, comes when its event is gone already:
+ * the exit status is still that of a stop. */
+static void signals_block(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (int i = 0; i < SIGNALS; i++)
+        sigaddset(&set, signals[i]);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void clear(struct master *m)
 {
+    signals_block();
     pool_free(&m->pool);
     redis_free(&m->redis);
     relay_free(&m->relay);
