@@ -76,6 +76,7 @@ struct conf {
     int admin_port;
     char *pid_file;     /* or NULL */
     char *user, *group; /* or NULL: stay who we are */
+    int sandbox;        /* the workers' */
     struct buf report;  /* what conf_print() shows */
 };
 

@@ -118,6 +118,7 @@ const struct key conf_keys[] = {
     TEXT("pidFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, pid_file)),
     TEXT("user", 255, NULL, 0, AT(FIELD_TEXT, user)),
     TEXT("group", 255, NULL, 0, AT(FIELD_TEXT, group)),
+    BOOL("sandbox", "true", 0, AT(FIELD_INT, sandbox)),
 
     /* What services of this ecosystem carry: their name and description, their
      * stores, sessions and jobs, and how they sign tokens (checks that a token

@@ -436,8 +436,10 @@ static void on_slot_timer(evutil_socket_t fd, short what, void *arg)
 static void how_ended(char *dst, size_t cap, const struct slot *slot, int status, uint64_t lived_ms)
 {
     if (WIFSIGNALED(status))
-        (void)snprintf(dst, cap, "killed by signal %d (%s) pid=%ld after %llu ms", WTERMSIG(status),
-                       strsignal(WTERMSIG(status)), (long)slot->pid, (unsigned long long)lived_ms);
+        (void)snprintf(
+            dst, cap, "killed by signal %d (%s) pid=%ld after %llu ms%s", WTERMSIG(status),
+            strsignal(WTERMSIG(status)), (long)slot->pid, (unsigned long long)lived_ms,
+            WTERMSIG(status) == SIGSYS ? " (by the sandbox; sandbox: false is without)" : "");
     else
         (void)snprintf(dst, cap, "exited status=%d pid=%ld after %llu ms", WEXITSTATUS(status),
                        (long)slot->pid, (unsigned long long)lived_ms);

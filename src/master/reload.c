@@ -55,6 +55,7 @@ static const struct field fields[] = {
     FIELD("pidFile", STRING, pid_file),
     FIELD("user", STRING, user),
     FIELD("group", STRING, group),
+    FIELD("sandbox", INT, sandbox),
 };
 
 _Static_assert(sizeof(enum log_target) == sizeof(int), "log:target is compared as an int");

@@ -1,10 +1,12 @@
 #include "worker/worker.h"
+#include "base/caps.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf.h"
 #include "ipc/handoff.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
+#include "worker/sandbox.h"
 #include "worker/state.h"
 
 #include <errno.h>
@@ -15,13 +17,17 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-/* The leak checker attaches to its own process, which must be dumpable for it. */
+/* The leak checker attaches to its own process, which must be dumpable for it, and
+ * makes system calls that the sandbox does not allow. */
 #ifdef __SANITIZE_ADDRESS__
 #define LEAKS_CHECKED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define LEAKS_CHECKED 1
 #endif
+#endif
+#ifndef LEAKS_CHECKED
+#define LEAKS_CHECKED 0
 #endif
 
 #define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
@@ -333,8 +339,8 @@ static void on_link_closed(struct link *link, const char *why, void *arg)
 
 /* --- life --- */
 
-/* The same in any process that holds keys and talks to strangers: no way to gain
- * privileges, no memory in a core file or under a debugger of the same user. */
+/* The same in any process that holds keys and talks to strangers: no privileges, no
+ * way to gain any, no memory in a core file or under a debugger of the same user. */
 static void harden(void)
 {
     static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
@@ -345,10 +351,20 @@ static void harden(void)
         signal(ignored[i], SIG_IGN);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         log_warn("prctl(PR_SET_NO_NEW_PRIVS)");
-#ifndef LEAKS_CHECKED
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    if (!LEAKS_CHECKED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         log_warn("prctl(PR_SET_DUMPABLE)");
-#endif
+    if (caps_limit(0) < 0)
+        log_warn("cannot give all capabilities up");
+}
+
+/* Last, when everything is open.  That sandbox is false has been warned of by the
+ * master. */
+static void enclose(const struct conf *conf)
+{
+    if (!conf->sandbox || LEAKS_CHECKED)
+        return;
+    if (sandbox_enter() < 0)
+        log_warn("no sandbox: this kernel cannot filter system calls");
 }
 
 static struct engine *make_engine(struct worker *worker)
@@ -449,8 +465,13 @@ int worker_run(const struct conf *conf, const struct worker_start *start)
     harden();
     worker.asked_end = &worker.asked;
     rooms_init(&worker.rooms);
-    if (worker_open(&worker) < 0 || event_base_dispatch(worker.base) != 0)
+    if (worker_open(&worker) == 0) {
+        enclose(conf);
+        if (event_base_dispatch(worker.base) != 0)
+            worker.status = 1;
+    } else {
         worker.status = 1;
+    }
     worker_close(&worker);
     return worker.status;
 }

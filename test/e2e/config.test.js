@@ -73,6 +73,7 @@ async function groups() {
         pidFile: ['/tmp/one', '/tmp/two', '/tmp/three'],
         user: ['daemon', 'bin', 'sys'],
         group: ['daemon', 'bin', 'sys'],
+        sandbox: [false, true, false],
     };
     return [
         {

@@ -188,6 +188,7 @@ static void test_defaults(void)
     is_str(conf->admin_host, "127.0.0.1", "admin host");
     is_int(conf->admin_port, 3001, "admin port");
     ok(!conf->pid_file && !conf->user && !conf->group, "no pid file, user, group");
+    ok(conf->sandbox, "the sandbox is on");
     is_int(warnings.len, 0, "defaults warn of nothing");
     conf_free(&conf);
     ok(conf == NULL, "freed");
@@ -282,6 +283,7 @@ static const struct sample {
     {"pidFile", {"\"/a\"", "/b", "/c", "/d"}, {0, "\"/b\"", "\"/c\"", "\"/d\""}},
     {"user", {"\"a\"", "b", "0", "d"}, {0, "\"b\"", "\"0\"", "\"d\""}},
     {"group", {"\"a\"", "b", "0", "d"}, {0, "\"b\"", "\"0\"", "\"d\""}},
+    {"sandbox", {"true", "false", "true", "false"}, {0}},
 };
 
 /* Puts the directory where a sample says DIR. */

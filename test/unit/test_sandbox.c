@@ -1,0 +1,260 @@
+/* Each probe in a child of its own: it enters the sandbox, makes its calls, and
+ * ends as the kernel has it. */
+#include "tap.h"
+#include "worker/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+
+#define NOT_ENTERED 99
+
+/* --- what is not allowed --- */
+
+static void execute(void)
+{
+    execl("/bin/true", "true", (char *)NULL);
+}
+
+static void trace(void)
+{
+    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+
+static void fork_one(void)
+{
+    if (fork() == 0)
+        _exit(0);
+}
+
+static void clone_new(void)
+{
+    syscall(SYS_clone3, NULL, 0);
+}
+
+static void socket_inet(void)
+{
+    socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void socket_netlink(void)
+{
+    socket(AF_NETLINK, SOCK_RAW, 0);
+}
+
+static void bind_one(void)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    bind(fd, (struct sockaddr *)&addr, sizeof(addr.sun_family));
+}
+
+static void signal_other(void)
+{
+    kill(getppid(), 0);
+}
+
+static void signal_other_thread(void)
+{
+    syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static void remove_file(void)
+{
+    unlink("/nowhere/at/all");
+}
+
+static void limit_other(void)
+{
+    struct rlimit limit;
+
+    prlimit(getppid(), RLIMIT_NOFILE, NULL, &limit);
+}
+
+static void other_ioctl(void)
+{
+    ioctl(STDIN_FILENO, TIOCSTI, "x");
+}
+
+static void open_other_process(void)
+{
+    syscall(SYS_pidfd_open, getppid(), 0);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} denied[] = {
+    {"execve", execute},
+    {"ptrace", trace},
+    {"fork", fork_one},
+    {"clone3", clone_new},
+    {"socket(AF_INET)", socket_inet},
+    {"socket(AF_NETLINK)", socket_netlink},
+    {"bind", bind_one},
+    {"kill", signal_other},
+    {"tgkill of another", signal_other_thread},
+    {"unlink", remove_file},
+    {"prlimit of another", limit_other},
+    {"ioctl(TIOCSTI)", other_ioctl},
+    {"pidfd_open", open_other_process},
+};
+
+/* --- what is --- */
+
+/* Returns 0, or which of them failed.  Without libc where it is in the way. */
+static int memory_and_time(void)
+{
+    struct timespec now;
+    char *big = malloc(64 << 20), *more;
+
+    if (big == NULL)
+        return 1;
+    memset(big, 1, 64 << 20);
+    more = realloc(big, 96 << 20);
+    if (more == NULL)
+        return 2;
+    free(more);
+    if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now) < 0)
+        return 3;
+    return 0;
+}
+
+static int sockets(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    struct rlimit limit;
+    int pair[2], epoll = epoll_create1(EPOLL_CLOEXEC);
+    int logger = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (epoll < 0 || logger < 0)
+        return 4;
+    pair[0] = dup(logger);
+    pair[1] = fcntl(logger, F_DUPFD_CLOEXEC, 0);
+    if (pair[0] < 0 || pair[1] < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, logger, &event) < 0)
+        return 5;
+    if (epoll_wait(epoll, &event, 1, 0) < 0)
+        return 6;
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 7 : 0;
+}
+
+static int files(void)
+{
+    struct stat st;
+    int fd = open("/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+
+    if (fd < 0 || fstat(fd, &st) < 0 || write(fd, "x", 1) != 1 || close(fd) < 0)
+        return 8;
+    openlog("test_sandbox", LOG_NDELAY, LOG_DAEMON);
+    syslog(LOG_DEBUG, "a line from the sandbox");
+    closelog();
+    return 0;
+}
+
+/* What a library that would load another one, or a newer libc, meets. */
+static int refusals(void)
+{
+    void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (code != MAP_FAILED || errno != EACCES)
+        return 9;
+    code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (code == MAP_FAILED || mprotect(code, 4096, PROT_READ | PROT_EXEC) == 0 || errno != EACCES)
+        return 10;
+    if (mprotect(code, 4096, PROT_READ) < 0)
+        return 11;
+    if (syscall(1000) != -1 || errno != ENOSYS)
+        return 12;
+    return 0;
+}
+
+static int use_all(void)
+{
+    int (*const parts[])(void) = {memory_and_time, sockets, files, refusals};
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        int rc = parts[i]();
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* --- */
+
+/* The wait status of a child that enters and runs one of the two. */
+static int child(void (*run)(void), int (*allowed)(void))
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        const struct rlimit none = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &none);
+        if (sandbox_enter() < 0)
+            _exit(NOT_ENTERED);
+        if (run != NULL)
+            run();
+        _exit(allowed != NULL ? allowed() : 0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        abort();
+    return status;
+}
+
+/* A sanitizer and valgrind make system calls of their own in our name. */
+static int is_instrumented(void)
+{
+    const char *preload = getenv("LD_PRELOAD");
+
+#if defined(__SANITIZE_ADDRESS__)
+    return 1;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return 1;
+#endif
+#endif
+    return preload != NULL && strstr(preload, "vgpreload") != NULL;
+}
+
+int main(void)
+{
+    int status;
+
+    if (is_instrumented()) {
+        ok(1, "instrumented # SKIP makes system calls of its own");
+        return tap_done();
+    }
+    status = child(NULL, NULL);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ENTERED) {
+        ok(1, "no seccomp here # SKIP");
+        return tap_done();
+    }
+    for (size_t i = 0; i < sizeof(denied) / sizeof(denied[0]); i++) {
+        status = child(denied[i].run, NULL);
+        ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "%s ends with SIGSYS",
+           denied[i].name);
+    }
+    status = child(NULL, use_all);
+    ok(WIFEXITED(status), "what a worker does is allowed");
+    is_int(WEXITSTATUS(status), 0, "and succeeds, or fails softly where it should");
+    status = child(abort, NULL);
+    is_int(WTERMSIG(status), SIGABRT, "abort() is what it is");
+    return tap_done();
+}
