@@ -3,6 +3,7 @@
 #define MASTER_PRIVILEGES_H
 
 #include "base/buf.h"
+#include "conf.h"
 
 #include <sys/types.h>
 
@@ -10,15 +11,17 @@ struct privileges {   /* whom to become */
     const char *user; /* for initgroups, or NULL */
     uid_t uid;
     gid_t gid;
-    int change; /* 0: stay who we are */
+    int change;    /* 0: stay who we are */
+    int low_ports; /* some are configured, so a reload may bind one */
 };
 
-/* Looks user and group (names or numbers, either may be NULL) up.  Returns 0, or
- * -1 with a line in error: unknown, or not ours to become.  user is borrowed. */
-int privileges_find(struct privileges *found, const char *user, const char *group,
-                    struct buf *error);
+/* Looks conf's user and group (names or numbers, either may be NULL) up.  Returns
+ * 0, or -1 with a line in error: unknown, or not ours to become.  conf is borrowed. */
+int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error);
 
-/* Becomes them, and makes sure that there is no way back.  Returns 0, or -1 with a
+/* Becomes them, and makes sure that there is no way back.  Whoever is not root
+ * afterwards has no capability left but CAP_NET_BIND_SERVICE, and that only with
+ * low_ports; root by configuration keeps what it has.  Returns 0, or -1 with a
  * line in error: then this process must end. */
 int privileges_drop(const struct privileges *found, struct buf *error);
 

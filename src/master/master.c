@@ -379,7 +379,7 @@ static int foreground_start(struct master *m)
     struct buf error = {0};
     if (conf->pid_file && pidfile_check(conf->pid_file, &error) < 0)
         return start_failed(m, &error);
-    if (privileges_find(&m->privileges, conf->user, conf->group, &error) < 0)
+    if (privileges_find(&m->privileges, conf, &error) < 0)
         return start_failed(m, &error);
     if (listen_open(&m->listeners, conf, &error) < 0)
         return start_failed(m, &error);
@@ -427,15 +427,52 @@ static int parts_start(struct master *m)
     return m->redis ? 0 : -1;
 }
 
+/* What was opened as root has to be opened again as the user that we have become:
+ * the time to hear that it cannot is now. */
+static void rehearse(const struct master *m)
+{
+    struct buf errors = {0}, warnings = {0};
+    if (!m->privileges.change)
+        return;
+    if (log_reopen() < 0)
+        log_warn("the log file %s cannot be opened again by the user that this runs as now",
+                 m->conf->log_file);
+    struct conf *again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+    if (!again) {
+        log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
+        log_lines(&errors, log_warnx, "configuration: ");
+    }
+    conf_free(&again);
+    buf_free(&errors);
+    buf_free(&warnings);
+}
+
+/* Becomes the configured user for good. */
+static int privileges_start(const struct master *m, struct buf *error)
+{
+    const struct privileges *privileges = &m->privileges;
+    if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
+        log_warn("cannot give the log file %s to uid %ld", m->conf->log_file,
+                 (long)privileges->uid);
+    if (privileges_drop(privileges, error) < 0)
+        return -1;
+    privileges_harden();
+    if (privileges->uid == 0)
+        log_warnx("running as root: set user");
+    if (!m->conf->sandbox)
+        log_warnx("sandbox: false: the workers may make any system call");
+    rehearse(m);
+    return 0;
+}
+
 static int background_start(struct master *m)
 {
     const char *pid_file = m->conf->pid_file;
     struct buf error = {0};
     if (pid_file && pidfile_write(&m->pidfile, pid_file, &error) < 0)
         return start_failed(m, &error);
-    if (privileges_drop(&m->privileges, &error) < 0)
+    if (privileges_start(m, &error) < 0)
         return start_failed(m, &error);
-    privileges_harden();
     limits_log(m);
     errno = ENOMEM;
     if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0)

@@ -1,9 +1,11 @@
 #include "master/privileges.h"
 
+#include "base/caps.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +51,24 @@ static int group_find(struct privileges *found, const char *group, struct buf *e
     return 0;
 }
 
-int privileges_find(struct privileges *found, const char *user, const char *group,
-                    struct buf *error)
+static int is_low(int port)
 {
-    *found = (struct privileges){.uid = geteuid(), .gid = getegid()};
+    return port > 0 && port < IPPORT_RESERVED;
+}
+
+static int has_low_ports(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->nlisten; i++)
+        if (!conf->listen[i].unix_path && is_low(conf->listen[i].port))
+            return 1;
+    return conf->admin_host && is_low(conf->admin_port);
+}
+
+int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error)
+{
+    const char *user = conf->user, *group = conf->group;
+    *found =
+        (struct privileges){.uid = geteuid(), .gid = getegid(), .low_ports = has_low_ports(conf)};
     if (user && user_find(found, user, error) < 0)
         return -1;
     if (group && group_find(found, group, error) < 0)
@@ -78,18 +94,30 @@ static int no_way_back(const struct privileges *found)
     return found->uid == 0 || (setuid(0) < 0 && seteuid(0) < 0 && setgroups(0, NULL) < 0);
 }
 
-int privileges_drop(const struct privileges *found, struct buf *error)
+static int become(const struct privileges *found, struct buf *error)
 {
-    if (!found->change)
-        return 0;
-    int rc = found->user ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
+    int rc = found->uid == 0 ? 0 : caps_keep();
+    if (rc == 0)
+        rc = found->user ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
     if (rc < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
         setresuid(found->uid, found->uid, found->uid) < 0) {
         (void)buf_printf(error, "cannot become uid %ld, gid %ld: %s", (long)found->uid,
                          (long)found->gid, strerror(errno));
         return -1;
     }
-    if (no_way_back(found))
+    return 0;
+}
+
+int privileges_drop(const struct privileges *found, struct buf *error)
+{
+    if (found->change && become(found, error) < 0)
+        return -1;
+    if (found->uid != 0 &&
+        (caps_limit(found->low_ports) < 0 || !caps_are_limited(found->low_ports))) {
+        (void)buf_printf(error, "cannot give up all capabilities: %s", strerror(errno));
+        return -1;
+    }
+    if (!found->change || no_way_back(found))
         return 0;
     (void)buf_printf(error, "became uid %ld, but could become root again", (long)found->uid);
     return -1;
