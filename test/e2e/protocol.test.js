@@ -4,6 +4,8 @@
 const assert = require('assert');
 const fs = require('fs');
 const net = require('net');
+const tls = require('tls');
+const { once } = require('events');
 const { test, shared, mode } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
@@ -180,9 +182,14 @@ for (const [what, [request, statuses]] of Object.entries(BAD_HEADS)) {
 test('HTTP: a TLS hello and an h2c upgrade end with a clean close', async (t) => {
     const { daemon } = await world();
     const hello = Buffer.from('16030100c8010000c40303' + '00'.repeat(196), 'hex');
-    assert.strictEqual((await exchange(daemon.addr, hello)).error, undefined);
+    assert.strictEqual((await exchange(daemon.addr, hello, within(1000))).error, undefined);
+    const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
+    assert.strictEqual((await exchange(daemon.addr, preface, within(1000))).error, undefined);
+    const { host, port } = daemon.addr;
+    const [error] = await deadline(once(tls.connect({ host, port, rejectUnauthorized: false }), 'error'), within(1000), 'a TLS client hears no');
+    assert.match(error.code, /^(ERR_SSL_|ECONNRESET|EPROTO)/);
     const h2c = get(target, 'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n').replace('close', 'Upgrade, HTTP2-Settings, close');
-    assert.strictEqual((await exchange(daemon.addr, h2c)).status, 400);
+    assert.strictEqual((await exchange(daemon.addr, h2c, within(1000))).status, 400);
     await stays(await join(t));
 });
 
