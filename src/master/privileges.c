@@ -112,8 +112,9 @@ int privileges_drop(const struct privileges *found, struct buf *error)
 {
     if (found->change && become(found, error) < 0)
         return -1;
-    if (found->uid != 0 &&
-        (caps_limit(found->low_ports) < 0 || !caps_are_limited(found->low_ports))) {
+    /* What counts is what is left, not who was in the way of giving it up. */
+    if (found->uid != 0 && caps_limit(found->low_ports) < 0 &&
+        !caps_are_limited(found->low_ports)) {
         (void)buf_printf(error, "cannot give up all capabilities: %s", strerror(errno));
         return -1;
     }
