@@ -4,12 +4,14 @@
 # make conformance  the server that the public protocol suites are run against
 # make fuzz       libFuzzer targets in build/fuzz (clang)
 # make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
-# make install    DESTDIR= PREFIX= SYSCONFDIR= ; make uninstall takes it back
+# make install    DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
+#                 it back
 #
 # CFLAGS, CPPFLAGS and LDFLAGS are yours; what the build itself needs is in AXR_*.
 
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
+SYSTEMD_UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 BUILD      ?= build
 CFLAGS     ?= -O2 -g
 VERSION    := 0.1.0
@@ -123,10 +125,12 @@ headers:
 	set -e; for h in $(HEADERS); do $(CC) $(AXR_CFLAGS) -Werror -fsyntax-only -x c $$h; done
 
 # --- installation ----------------------------------------------------------
+INSTALL     = PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' SYSTEMD_UNIT_DIR='$(SYSTEMD_UNIT_DIR)' \
+              DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install
 install: all
-	PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install install
+	$(INSTALL) install
 uninstall:
-	PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install uninstall
+	$(INSTALL) uninstall
 
 clean:
 	rm -rf build
