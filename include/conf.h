@@ -50,12 +50,14 @@ struct conf {
     char *client_text; /* what was in it */
     size_t client_len;
 
-    struct token_policy token; /* points to the next four */
-    char *secret, *public_key;
-    char **audiences, **issuers; /* NULL-terminated, or NULL */
-    char **cors_origins;         /* NULL-terminated, may be empty; "*" for any; scheme and
-                                    host in lower case, without a default port */
-    int cors_any;                /* "*" is among them */
+    struct token_policy token;     /* points to keys and to the lists of strings */
+    struct token_keys *keys;       /* all that are in force */
+    struct token_keys *given_keys; /* those without the JWKS file; NULL if there is no such file */
+    char *jwks_file;               /* its name, or NULL */
+    char **audiences, **issuers;   /* NULL-terminated, or NULL */
+    char **cors_origins;           /* NULL-terminated, may be empty; "*" for any; scheme and
+                                      host in lower case, without a default port */
+    int cors_any;                  /* "*" is among them */
     int cors_credentials;
 
     size_t connections_max;            /* per worker */
@@ -110,8 +112,15 @@ struct conf *conf_load_text(const struct conf_args *args, const char *text, size
                             enum conf_for purpose, struct buf *errors, struct buf *warnings);
 
 /* What is in force: one "key = value  (source)" a line for each key, secrets
- * masked, then "ignored: key  (source)" and "unused: key  (source)". */
+ * masked, then "key: kid, algorithms" for each key, "ignored: key  (source)"
+ * and "unused: key  (source)". */
 void conf_print(const struct conf *conf, struct buf *out);
+
+/* Reads jwks_file again, which must be set, and checks it whole, with the same
+ * messages as conf_load().  Returns 1 if conf->keys are others now (pointers to
+ * the old ones are dangling; conf->token.keys follows), 0 if nothing has changed,
+ * -1 if the file is bad or leaves no key to use (everything stays as it was). */
+int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings);
 
 /* Frees it with its secrets overwritten. */
 void conf_free(struct conf **conf);

@@ -12,6 +12,8 @@
 void build_listen(struct conf *conf, struct settings *set);
 void build_redis(struct conf *conf, struct settings *set);
 void build_auth(struct conf *conf, struct settings *set);
+/* Its keys.  conf->token.algs is to be set before. */
+void build_keys(struct conf *conf, struct settings *set);
 void build_cors(struct conf *conf, struct settings *set);
 
 /* Every key with a field in the table: as given, or its default. */

@@ -11,9 +11,12 @@ enum key_type {
     KEY_IGNORED, /* belongs to other services; it and all below it is skipped */
     KEY_INT,     /* an integer from min to max, or one of words */
     KEY_BOOL,
-    KEY_TEXT, /* at most max bytes */
-    KEY_WORD, /* one of words */
-    KEY_LIST, /* a string or an array of strings */
+    KEY_TEXT,  /* at most max bytes */
+    KEY_WORD,  /* one of words */
+    KEY_LIST,  /* a string or an array of strings */
+    KEY_TEXTS, /* a string or an array of strings, which may hold anything: only what
+                  begins as an array of strings does is one outside the file */
+    KEY_KEYS,  /* an array of objects: auth:keys */
     KEY_LISTEN,
     KEY_TLS, /* true, false or an object */
 };

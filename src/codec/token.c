@@ -5,39 +5,13 @@
 #include "codec/json.h"
 
 #include <cjson/cJSON.h>
-#include <jwt.h>
-#include <limits.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <zlib.h>
 
-#define RSA_BITS_MIN      2048
 #define TIME_MAX          ((int64_t)1 << 53)
 #define PROFILE_MAX_BYTES 65536 /* inflated */
 
 /* --- names ------------------------------------------------------------------- */
-
-unsigned token_alg_parse(const char *name)
-{
-    static const struct {
-        const char *name;
-        enum token_alg alg;
-    } algs[] = {
-        {"HS256", TOKEN_HS256}, {"HS384", TOKEN_HS384}, {"HS512", TOKEN_HS512},
-        {"RS256", TOKEN_RS256}, {"RS384", TOKEN_RS384}, {"RS512", TOKEN_RS512},
-        {"ES256", TOKEN_ES256}, {"ES384", TOKEN_ES384}, {"ES512", TOKEN_ES512},
-    };
-
-    for (size_t i = 0; i < sizeof(algs) / sizeof(algs[0]); i++)
-        if (strcmp(name, algs[i].name) == 0)
-            return algs[i].alg;
-    return 0;
-}
 
 static const struct {
     const char *code, *message;
@@ -67,67 +41,9 @@ const char *token_result_message(enum token_result result)
     return results[result].message;
 }
 
-/* --- keys -------------------------------------------------------------------- */
-
-static unsigned key_algs(EVP_PKEY *key)
-{
-    char curve[64];
-
-    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
-        return EVP_PKEY_get_bits(key) >= RSA_BITS_MIN ? TOKEN_RS : 0;
-    if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
-        EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) != 1)
-        return 0;
-    switch (OBJ_txt2nid(curve)) {
-    case NID_X9_62_prime256v1:
-        return TOKEN_ES256;
-    case NID_secp384r1:
-        return TOKEN_ES384;
-    case NID_secp521r1:
-        return TOKEN_ES512;
-    default:
-        return 0;
-    }
-}
-
-unsigned token_pem_algs(const char *pem, size_t len)
-{
-    BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
-    char *name = NULL, *header = NULL;
-    unsigned char *der = NULL;
-    const unsigned char *at;
-    EVP_PKEY *key = NULL;
-    unsigned algs = 0;
-    long der_len;
-
-    /* PEM_read_bio_PUBKEY() would look for a public key behind other blocks;
-     * what else lies in the file then is a mistake that nobody notices. */
-    if (bio == NULL || PEM_read_bio(bio, &name, &header, &der, &der_len) != 1 ||
-        strcmp(name, PEM_STRING_PUBLIC) != 0)
-        goto out;
-    at = der;
-    key = d2i_PUBKEY(NULL, &at, der_len);
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(der);
-    name = header = NULL;
-    der = NULL;
-    if (key != NULL && PEM_read_bio(bio, &name, &header, &der, &der_len) != 1)
-        algs = key_algs(key);
-out:
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(der);
-    EVP_PKEY_free(key);
-    BIO_free(bio);
-    ERR_clear_error();
-    return algs;
-}
-
 /* --- JSON without a tree ----------------------------------------------------- */
-/* libjwt's own getters read "1e3" as 0 and cannot tell what is missing from what
- * is of a wrong type; a tree of cJSON cannot tell 1.0 from 1.  So members are
- * found in the text, and only strings are handed to cJSON to be decoded. */
+/* A tree of cJSON cannot tell 1.0 from 1.  So members are found in the text, and
+ * only strings are handed to cJSON to be decoded. */
 
 struct member {
     const char *name;
@@ -179,30 +95,31 @@ static int next_value(struct slice *inside, struct slice *value)
     return 1;
 }
 
-/* The string that raw holds, in a node that cJSON_Delete() frees; NULL if raw is
- * no string, or one with half a surrogate pair. */
-static cJSON *read_string(struct slice raw)
+/* The string that raw holds, of valid JSON: *text is borrowed from raw or, if
+ * there are escapes in it, from *node, which cJSON_Delete() frees (NULL too).
+ * -1 if raw is no string, or one with half a surrogate pair. */
+static int read_string(struct slice raw, struct slice *text, cJSON **node)
 {
+    *node = NULL;
     if (raw.len < 2 || raw.ptr[0] != '"')
-        return NULL;
-    return cJSON_ParseWithLength(raw.ptr, raw.len);
+        return -1;
+    *text = (struct slice){raw.ptr + 1, raw.len - 2};
+    if (memchr(text->ptr, '\\', text->len) == NULL)
+        return 0;
+    *node = cJSON_ParseWithLength(raw.ptr, raw.len);
+    if (*node == NULL)
+        return -1;
+    *text = slice_str((*node)->valuestring);
+    return 0;
 }
 
 static int string_is(struct slice raw, const char *want)
 {
-    size_t len = strlen(want);
-    cJSON *string;
-    int same;
+    struct slice text;
+    cJSON *node;
+    int same = read_string(raw, &text, &node) == 0 && slice_eq(text, slice_str(want));
 
-    if (raw.ptr == NULL)
-        return 0;
-    if (raw.len == len + 2 && raw.ptr[0] == '"' && memcmp(raw.ptr + 1, want, len) == 0)
-        return 1;
-    if (memchr(raw.ptr, '\\', raw.len) == NULL)
-        return 0;
-    string = read_string(raw);
-    same = string != NULL && strcmp(string->valuestring, want) == 0;
-    cJSON_Delete(string);
+    cJSON_Delete(node);
     return same;
 }
 
@@ -229,10 +146,13 @@ static int find_members(struct slice inside, struct member *members, size_t n)
 enum { EXP, NBF, AUD, ISS, PROFILE, COMPRESSION, UID, SUB, CLAIMS };
 
 struct token {
-    char *text;                   /* the token, terminated */
-    struct slice header, payload; /* JSON, terminated */
-    size_t signature_len;
-    unsigned alg; /* the header's, one bit */
+    char *decoded;                /* what the next three are in; owned */
+    struct slice header, payload; /* JSON */
+    struct slice signature;
+    struct slice text; /* what is signed */
+    unsigned alg;      /* the header's, one bit */
+    struct slice kid;  /* the header's; ptr is NULL if it has none */
+    cJSON *kid_node;   /* what kid is in, or NULL; owned */
     struct member claims[CLAIMS];
     int64_t exp, nbf;
 };
@@ -259,57 +179,70 @@ static int decode_segment(struct slice segment, char **to, struct slice *decoded
     return 0;
 }
 
-/* Fills text, header, payload and signature_len; the caller frees text, which
- * all of them are in. */
+/* Fills decoded, which the caller frees, and what is in it. */
 static enum token_result split(struct token *token, const char *text, size_t len)
 {
     const char *dot = memchr(text, '.', len), *dot2 = NULL;
-    struct slice signature;
     char *to;
 
     if (dot != NULL)
         dot2 = memchr(dot + 1, '.', len - (size_t)(dot + 1 - text));
     if (dot2 == NULL)
         return TOKEN_MALFORMED;
-    token->text = malloc(len + 1 + len + 3);
-    if (token->text == NULL)
+    token->decoded = to = malloc(len + 3);
+    if (to == NULL)
         return TOKEN_NO_MEMORY;
-    memcpy(token->text, text, len);
-    token->text[len] = '\0';
-    to = token->text + len + 1;
+    token->text = (struct slice){text, (size_t)(dot2 - text)};
     if (decode_segment((struct slice){text, (size_t)(dot - text)}, &to, &token->header) != 0 ||
         decode_segment((struct slice){dot + 1, (size_t)(dot2 - dot - 1)}, &to, &token->payload) !=
             0 ||
         decode_segment((struct slice){dot2 + 1, len - (size_t)(dot2 + 1 - text)}, &to,
-                       &signature) != 0)
+                       &token->signature) != 0)
         return TOKEN_MALFORMED; /* a third dot is no base64url either */
-    token->signature_len = signature.len;
     return TOKEN_OK;
 }
 
-static unsigned usable_algs(const struct token_policy *policy)
+static unsigned read_alg(struct slice raw)
 {
-    unsigned keyed = policy->secret != NULL && policy->secret_len > 0 ? TOKEN_HS : 0;
+    struct slice text;
+    char name[8] = "";
+    cJSON *node;
 
-    if (policy->public_key != NULL && policy->public_key_len > 0)
-        keyed |= policy->public_algs & (TOKEN_RS | TOKEN_ES);
-    return policy->algs & keyed;
+    if (read_string(raw, &text, &node) == 0 && text.len < sizeof(name))
+        memcpy(name, text.ptr, text.len);
+    cJSON_Delete(node);
+    return token_alg_parse(name);
+}
+
+/* What has another type of its own was signed for another purpose. */
+static int typ_fits(struct slice raw)
+{
+    struct slice text;
+    cJSON *node;
+    int fits = read_string(raw, &text, &node) != 0 || slice_eq_nocase(text, SLICE("JWT"));
+
+    cJSON_Delete(node);
+    return fits;
 }
 
 static enum token_result read_header(struct token *token, const struct token_policy *policy)
 {
-    struct member members[] = {{"alg", {NULL, 0}}, {"crit", {NULL, 0}}};
+    struct member members[] = {
+        {"alg", {NULL, 0}}, {"crit", {NULL, 0}}, {"typ", {NULL, 0}}, {"kid", {NULL, 0}}};
     struct slice inside;
-    cJSON *alg;
 
-    if (open_object(token->header, &inside) != 0 || find_members(inside, members, 2) != 0)
+    if (open_object(token->header, &inside) != 0 || find_members(inside, members, 4) != 0)
         return TOKEN_MALFORMED;
-    alg = read_string(members[0].raw);
-    token->alg = alg != NULL ? token_alg_parse(alg->valuestring) : 0;
-    cJSON_Delete(alg);
-    if ((token->alg & usable_algs(policy)) == 0)
+    token->alg = read_alg(members[0].raw);
+    if ((token->alg & policy->algs & token_keys_algs(policy->keys)) == 0)
         return TOKEN_BAD_ALGORITHM;
-    return members[1].raw.ptr != NULL ? TOKEN_BAD_CLAIM : TOKEN_OK;
+    if (members[1].raw.ptr != NULL)
+        return TOKEN_BAD_CLAIM;
+    if (!typ_fits(members[2].raw) ||
+        (members[3].raw.ptr != NULL &&
+         read_string(members[3].raw, &token->kid, &token->kid_node) != 0))
+        return TOKEN_MALFORMED;
+    return TOKEN_OK;
 }
 
 /* An integer in the text, too: 1.5e9 is none. */
@@ -352,49 +285,12 @@ static enum token_result read_claims(struct token *token)
     return TOKEN_OK;
 }
 
-/* --- the signature ----------------------------------------------------------- */
-
-/* libjwt says EINVAL for a bad signature and for what it cannot read alike: a
- * typ other than JWT, a number that overflows, half a surrogate pair. */
-static enum token_result why_refused(const struct token *token)
-{
-    enum token_result result = TOKEN_MALFORMED;
-    jwt_t *probe = NULL;
-    const char *typ;
-
-    if (jwt_new(&probe) != 0)
-        return TOKEN_NO_MEMORY;
-    if (jwt_add_headers_json(probe, token->header.ptr) == 0 &&
-        jwt_add_grants_json(probe, token->payload.ptr) == 0) {
-        typ = jwt_get_header(probe, "typ");
-        if (typ == NULL || strcasecmp(typ, "JWT") == 0)
-            result = TOKEN_BAD_SIGNATURE;
-    }
-    jwt_free(probe);
-    return result;
-}
-
 static enum token_result check_signature(const struct token *token,
                                          const struct token_policy *policy)
 {
-    int hmac = (token->alg & TOKEN_HS) != 0;
-    const char *key = hmac ? policy->secret : policy->public_key;
-    size_t key_len = hmac ? policy->secret_len : policy->public_key_len;
-    jwt_t *jwt = NULL;
-    enum token_result result = TOKEN_OK;
-
-    if (token->signature_len == 0 || key_len > INT_MAX)
-        return TOKEN_BAD_SIGNATURE;
-    if (jwt_decode(&jwt, token->text, (const unsigned char *)key, (int)key_len) != 0) {
-        jwt = NULL;
-        result = why_refused(token);
-    } else if (token_alg_parse(jwt_alg_str(jwt_get_alg(jwt))) != token->alg) {
-        result = TOKEN_BAD_ALGORITHM;
-    }
-    jwt_free(jwt);
-    /* A failed check leaves its reason where TLS would take it for its own. */
-    ERR_clear_error();
-    return result;
+    return token_keys_verify(policy->keys, token->alg, token->kid, token->text, token->signature)
+               ? TOKEN_OK
+               : TOKEN_BAD_SIGNATURE;
 }
 
 /* --- the claims -------------------------------------------------------------- */
@@ -459,16 +355,17 @@ static enum token_result check_claims(const struct token *token, const struct to
 
 static int read_uid(struct slice raw, struct token_user *user)
 {
-    cJSON *uid = read_string(raw);
-    size_t len = uid != NULL ? strlen(uid->valuestring) : 0;
+    struct slice uid;
+    cJSON *node;
     int result = -1;
 
-    if (len > 0 && len <= TOKEN_UID_MAX) {
-        memcpy(user->uid, uid->valuestring, len + 1);
-        user->uid_len = len;
+    if (read_string(raw, &uid, &node) == 0 && uid.len > 0 && uid.len <= TOKEN_UID_MAX) {
+        memcpy(user->uid, uid.ptr, uid.len);
+        user->uid[uid.len] = '\0';
+        user->uid_len = uid.len;
         result = 0;
     }
-    cJSON_Delete(uid);
+    cJSON_Delete(node);
     return result;
 }
 
@@ -498,17 +395,16 @@ static long inflate_whole(uint8_t *dst, size_t cap, uint8_t *src, size_t len)
     return result;
 }
 
-static int read_compressed_profile(const char *base64, struct token_user *user)
+static int read_compressed_profile(struct slice base64, struct token_user *user)
 {
-    size_t len = strlen(base64);
-    uint8_t *packed = malloc(len + PROFILE_MAX_BYTES), *json;
+    uint8_t *packed = malloc(base64.len + PROFILE_MAX_BYTES), *json;
     long packed_len, json_len;
     int result = -1;
 
     if (packed == NULL)
         return -1;
-    json = packed + len;
-    if ((packed_len = base64_decode(packed, base64, len)) >= 0 &&
+    json = packed + base64.len;
+    if ((packed_len = base64_decode(packed, base64.ptr, base64.len)) >= 0 &&
         (json_len = inflate_whole(json, PROFILE_MAX_BYTES, packed, (size_t)packed_len)) > 0)
         result = read_profile_object((struct slice){(char *)json, (size_t)json_len}, user);
     free(packed);
@@ -517,18 +413,15 @@ static int read_compressed_profile(const char *base64, struct token_user *user)
 
 static int read_profile(struct slice raw, int compressed, struct token_user *user)
 {
-    cJSON *string;
+    struct slice text;
+    cJSON *node;
     int result = -1;
 
     if (raw.ptr[0] == '{')
         return read_profile_object(raw, user);
-    if ((string = read_string(raw)) == NULL)
-        return -1;
-    if (compressed)
-        result = read_compressed_profile(string->valuestring, user);
-    else
-        result = read_profile_object(slice_str(string->valuestring), user);
-    cJSON_Delete(string);
+    if (read_string(raw, &text, &node) == 0)
+        result = compressed ? read_compressed_profile(text, user) : read_profile_object(text, user);
+    cJSON_Delete(node);
     return result;
 }
 
@@ -567,6 +460,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
         found.expires = parts.exp + policy->tolerance_s;
     *user = found;
 out:
-    free(parts.text);
+    cJSON_Delete(parts.kid_node);
+    free(parts.decoded);
     return result;
 }

@@ -67,10 +67,8 @@ static void free_listeners(struct conf *conf)
 
 static void free_auth(struct conf *conf)
 {
-    if (conf->secret)
-        explicit_bzero(conf->secret, conf->token.secret_len);
-    free(conf->secret);
-    free(conf->public_key);
+    token_keys_free(&conf->keys);
+    token_keys_free(&conf->given_keys);
     build_strings_free(&conf->audiences);
     build_strings_free(&conf->issuers);
 }

@@ -95,18 +95,22 @@ static void put_listen(struct buf *out, const struct conf *conf)
     buf_putc(out, ']');
 }
 
-static void put_algorithms(struct buf *out, unsigned algs)
+/* Objects with their secrets masked. */
+static void put_keys(struct buf *out, const struct jsonc *keys)
 {
-    static const char *const names[] = {"HS256", "HS384", "HS512", "RS256", "RS384",
-                                        "RS512", "ES256", "ES384", "ES512"};
-    const char *between = "";
-
     buf_putc(out, '[');
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (!(algs & token_alg_parse(names[i])))
-            continue;
-        buf_printf(out, "%s\"%s\"", between, names[i]);
-        between = ",";
+    for (const struct jsonc *key = keys->first; key; key = key->next) {
+        buf_puts(out, key == keys->first ? "{" : ",{");
+        for (const struct jsonc *e = key->first; e; e = e->next) {
+            buf_puts(out, e == key->first ? "" : ",");
+            put_text(out, e->key);
+            buf_putc(out, ':');
+            if (strcmp(e->key, "secret") == 0)
+                put_text(out, mask);
+            else
+                put_value(out, e);
+        }
+        buf_putc(out, '}');
     }
     buf_putc(out, ']');
 }
@@ -120,7 +124,9 @@ static int put_special(struct buf *out, const struct conf *conf, const struct ke
     else if (strcmp(key->path, "socket.io:redis:url") == 0 && setting->value)
         put_url(out, setting->value->text);
     else if (strcmp(key->path, "auth:options:algorithms") == 0)
-        put_algorithms(out, conf->token.algs);
+        token_algs_put(out, conf->token.algs & token_keys_algs(conf->keys));
+    else if (strcmp(key->path, "auth:keys") == 0 && setting->value)
+        put_keys(out, setting->value);
     else if (strcmp(key->path, "cors:origins") == 0 && conf->cors_origins)
         put_strings(out, conf->cors_origins);
     else
@@ -163,8 +169,10 @@ static int put_field(struct buf *out, const struct conf *conf, const struct key 
 /* A key that struct conf does not hold as it is. */
 static void put_given(struct buf *out, const struct key *key, const struct setting *setting)
 {
-    int none = !setting->value || key->field == FIELD_TEXT ||
-               (key->type == KEY_TEXT && !setting_text(setting));
+    int none =
+        !setting->value || key->field == FIELD_TEXT ||
+        (key->type == KEY_TEXT && !setting_text(setting)) ||
+        (key->type == KEY_TEXTS && setting->value->type == JSONC_STRING && !setting_text(setting));
 
     if (none)
         buf_puts(out, key->absent ? key->absent : "none");
@@ -196,6 +204,16 @@ static void put_remarks(struct buf *out, const char *what, const struct remark *
     }
 }
 
+/* Which keys tokens are checked with, in the order in which they are tried. */
+static void put_keys_in_force(struct buf *out, const struct conf *conf)
+{
+    for (size_t i = 0; i < token_keys_count(conf->keys); i++) {
+        buf_puts(out, "key: ");
+        token_keys_describe(conf->keys, i, out);
+        buf_putc(out, '\n');
+    }
+}
+
 void build_report(struct conf *conf, struct settings *set)
 {
     struct buf *out = &conf->report;
@@ -203,6 +221,7 @@ void build_report(struct conf *conf, struct settings *set)
     for (size_t i = 0; i < conf_nkeys; i++)
         if (conf_keys[i].type != KEY_SECTION && conf_keys[i].type != KEY_IGNORED)
             put_key(out, conf, &conf_keys[i], &set->at[i]);
+    put_keys_in_force(out, conf);
     put_remarks(out, "ignored", set->ignored, set->nignored);
     put_remarks(out, "unused", set->unused, set->nunused);
     if (out->failed)

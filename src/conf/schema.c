@@ -45,6 +45,11 @@
         .path = (p), .type = KEY_LIST, .flags = (f), .max = (n), .deflt = (d), __VA_ARGS__         \
     }
 
+#define TEXTS(p, n, f)                                                                             \
+    {                                                                                              \
+        .path = (p), .type = KEY_TEXTS, .flags = (f), .max = (n)                                   \
+    }
+
 const struct key conf_keys[] = {
     INT("workers", 1, CONF_WORKERS_MAX, "\"auto\"", 0, .words = "auto", AT(FIELD_INT, workers)),
     INT("port", 0, 65535, "3000", 0),
@@ -79,9 +84,11 @@ const struct key conf_keys[] = {
     TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, client_file)),
 
     SECTION("auth"),
-    TEXT("auth:secret", 65536, NULL, KEY_SECRET),
-    TEXT("auth:secretFile", PATH_MAX_BYTES, NULL, KEY_FILE),
-    TEXT("auth:publicKeyFile", PATH_MAX_BYTES, NULL, KEY_FILE),
+    TEXTS("auth:secret", KEY_SECRET_MAX, KEY_SECRET),
+    TEXTS("auth:secretFile", PATH_MAX_BYTES, KEY_FILE),
+    TEXTS("auth:publicKeyFile", PATH_MAX_BYTES, KEY_FILE),
+    {.path = "auth:keys", .type = KEY_KEYS, .flags = KEY_SECRET},
+    TEXT("auth:jwksFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, jwks_file)),
     SECTION("auth:options"),
     LIST("auth:options:algorithms", 16, NULL, KEY_FILLED),
     LIST("auth:options:audience", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
@@ -261,7 +268,8 @@ static int match_one(struct match *match, const struct key *key, const char *pat
     match->element = -1;
     if (!*rest || key->type == KEY_IGNORED)
         return 1;
-    if (key->type == KEY_LIST || key->type == KEY_LISTEN)
+    if (key->type == KEY_LIST || key->type == KEY_LISTEN || key->type == KEY_TEXTS ||
+        key->type == KEY_KEYS)
         match->element = element_of(rest, how);
     return match->element >= 0;
 }
@@ -438,6 +446,10 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
                        key->flags & KEY_FILLED ? ", one at least" : "", key->words ? ", each " : "",
                        words);
         return dst;
+    case KEY_TEXTS:
+        return "a string or an array of strings, one at least";
+    case KEY_KEYS:
+        return "an array of objects, one at least";
     case KEY_TEXT:
     case KEY_IGNORED:
         break;

@@ -179,13 +179,16 @@ static int fits(const struct key *key, const struct jsonc *value)
         return value->type == JSONC_STRING;
     case KEY_WORD:
         return value->type == JSONC_STRING && has_word(key->words, value);
-    case KEY_LISTEN: /* its elements are for the one who builds the list */
+    case KEY_LISTEN: /* their elements are for the one who builds the list */
+    case KEY_KEYS:
         return value->type == JSONC_ARRAY && value->count > 0;
     case KEY_LIST:
         if (is_bool(value))
             return (key->flags & KEY_ANY) != 0;
         return value->type == JSONC_STRING ||
                (value->type == JSONC_ARRAY && (value->count > 0 || !(key->flags & KEY_FILLED)));
+    case KEY_TEXTS:
+        return value->type == JSONC_STRING || (value->type == JSONC_ARRAY && value->count > 0);
     case KEY_IGNORED:
         break;
     }
@@ -220,17 +223,20 @@ static struct source source_of(const struct source *source, const struct jsonc *
     return at;
 }
 
-/* One string of a list, or the value of a KEY_TEXT.  Returns 0, or -1 (reported). */
+/* One string of a list (listed), or a value that is one.  Returns 0, or -1 (reported). */
 static int check_text(struct settings *set, const struct match *match, const struct jsonc *value,
-                      const struct source *source)
+                      int listed, const struct source *source)
 {
+    int secret = (match->key->flags & KEY_SECRET) != 0;
     struct source at = source_of(source, value);
     char found[FOUND_MAX], wanted[WANTED_MAX];
     const char *fault;
 
-    if (match->key->type == KEY_LIST && !element_fits(match->key, value)) {
+    if (listed && !element_fits(match->key, value)) {
         settings_error(set, &at, match->path, "found %s, wanted %s",
-                       value_describe(value, 0, found, sizeof(found)),
+                       secret && value->type == JSONC_STRING
+                           ? "an empty string"
+                           : value_describe(value, secret, found, sizeof(found)),
                        schema_wanted_element(match->key, wanted, sizeof(wanted)));
         return -1;
     }
@@ -250,10 +256,11 @@ static int check(struct settings *set, const struct match *match, const struct j
         mismatch(set, match, value, source);
         return -1;
     }
-    if ((key->type != KEY_TEXT && key->type != KEY_LIST) || is_bool(value))
+    if ((key->type != KEY_TEXT && key->type != KEY_LIST && key->type != KEY_TEXTS) ||
+        is_bool(value))
         return 0;
     for (const struct jsonc *e = setting_next(value, NULL); e; e = setting_next(value, e))
-        if (check_text(set, match, e, source) < 0)
+        if (check_text(set, match, e, key->type == KEY_LIST || e != value, source) < 0)
             result = -1;
     return result;
 }
@@ -387,13 +394,23 @@ static int conflicts(struct settings *set, const struct setting *setting, const 
     return 1;
 }
 
+/* 1 if one of the objects of auth:keys holds a secret itself. */
+static int has_secret(const struct jsonc *keys)
+{
+    for (const struct jsonc *key = keys->first; key; key = key->next)
+        if (jsonc_member(key, "secret"))
+            return 1;
+    return 0;
+}
+
 /* conf_args_split() overwrites it, but not soon enough for all. */
 static void warn_visible(struct settings *set, const struct match *match, const struct jsonc *value,
                          const struct source *source)
 {
     int is_url = strcmp(match->key->path, "socket.io:redis:url") == 0;
 
-    if (source->layer == LAYER_ARGS && (!is_url || strchr(value->text, '@')))
+    if (source->layer == LAYER_ARGS && (!is_url || strchr(value->text, '@')) &&
+        (match->key->type != KEY_KEYS || has_secret(value)))
         settings_warn(set, source, match->path, "a secret there may be seen by other users");
 }
 
@@ -407,7 +424,7 @@ static void put_value(struct settings *set, const struct match *match, const str
         return;
     }
     if (match->key->flags & KEY_SECRET) {
-        if (value->len == 0)
+        if (value->type == JSONC_STRING && value->len == 0)
             return;
         warn_visible(set, match, value, source);
     }

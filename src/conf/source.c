@@ -161,13 +161,28 @@ static struct jsonc *listen_from_text(const char *text, struct jsonc_error *erro
     return list;
 }
 
+/* A secret or a file name may be any text: one that is meant begins with [" or is []. */
+static struct jsonc *texts_from_text(const char *text, struct jsonc_error *error)
+{
+    const char *at = text + strspn(text, " \t\r\n");
+
+    if (*at == '[') {
+        at++;
+        at += strspn(at, " \t\r\n");
+        if (*at == '"' || *at == ']')
+            return parse(text, error);
+    }
+    return value_from_text(text, strlen(text));
+}
+
 static struct jsonc *from_text(const struct key *key, int element, const char *text,
                                struct jsonc_error *error)
 {
     memset(error, 0, sizeof(*error));
     if (element)
-        return key->type == KEY_LISTEN ? json_or_text(text, error)
-                                       : value_from_text(text, strlen(text));
+        return key->type == KEY_LISTEN || key->type == KEY_KEYS
+                   ? json_or_text(text, error)
+                   : value_from_text(text, strlen(text));
     switch (key->type) {
     case KEY_TEXT:
     case KEY_WORD:
@@ -177,6 +192,9 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
         return list_from_text(key, text, error);
     case KEY_LISTEN:
         return listen_from_text(text, error);
+    case KEY_TEXTS:
+        return texts_from_text(text, error);
+    case KEY_KEYS:
     case KEY_SECTION:
     case KEY_INT:
     case KEY_BOOL:
@@ -302,7 +320,7 @@ static void put_variable(struct settings *set, const struct variable *variable,
 {
     enum key_type type = variable->match.key->type;
 
-    if (!*variable->value && type != KEY_TEXT && type != KEY_IGNORED)
+    if (!*variable->value && type != KEY_TEXT && type != KEY_TEXTS && type != KEY_IGNORED)
         return;
     if (before && compare(variable, before) == 0 && type != KEY_IGNORED && *before->value &&
         strcmp(variable->value, before->value) != 0) {

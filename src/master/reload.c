@@ -35,6 +35,7 @@ static const struct field fields[] = {
     FIELD("socket.io:transports (polling)", INT, polling),
     FIELD("socket.io:transports (websocket)", INT, websocket),
     FIELD("socket.io:allowEIO3", INT, allow_eio3),
+    FIELD("auth:jwksFile", STRING, jwks_file),
     FIELD("cors:origins", STRINGS, cors_origins),
     FIELD("cors:credentials", INT, cors_credentials),
     FIELD("limits:connections", SIZE, connections_max),
@@ -116,8 +117,7 @@ static int same_listen(const struct conf *a, const struct conf *b)
 
 static int same_keys(const struct token_policy *a, const struct token_policy *b)
 {
-    return same_bytes(a->secret, a->secret_len, b->secret, b->secret_len) &&
-           same_bytes(a->public_key, a->public_key_len, b->public_key, b->public_key_len);
+    return token_keys_equal(a->keys, b->keys);
 }
 
 static int same_claims(const struct token_policy *a, const struct token_policy *b)

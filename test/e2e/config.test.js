@@ -26,13 +26,14 @@ const files = shared(async (s) => {
         keys: three('key', publicKey.export({ type: 'spki', format: 'pem' })),
         passwords: three('password', 'r3dis'),
         scripts: three('client.js', '// a client'),
+        sets: three('jwks', '{"keys":[]}'),
     };
 });
 
 /* Three values for each key: of the file, the environment, the command line.
  * Keys that exclude each other are in groups, each tried on its own. */
 async function groups() {
-    const { secrets, keys, passwords, scripts } = await files();
+    const { secrets, keys, passwords, scripts, sets } = await files();
     const common = {
         workers: [2, 3, 4],
         'socket.io:namespace': ['/one', '/two', '/three'],
@@ -90,6 +91,8 @@ async function groups() {
         {
             listen: [['127.0.0.1:1'], ['127.0.0.1:2', '[::1]:2'], ['unix:/tmp/three']],
             'auth:secretFile': secrets,
+            'auth:keys': secrets.map((secretFile, i) => [{ kid: `k${i}`, secretFile }]),
+            'auth:jwksFile': sets,
             'socket.io:redis:path': ['/tmp/one.sock', '/tmp/two.sock', '/tmp/three.sock'],
             'socket.io:redis:username': ['one', 'two', 'three'],
             'socket.io:redis:passwordFile': passwords,
@@ -98,6 +101,8 @@ async function groups() {
             'auth:secret': ['one', 'two', 'three'].map((word) => word.padEnd(40, 'x')),
             'socket.io:redis:url': ['redis://r1:1/1', 'redis://r2:2/2', 'redis://r3:3/3'],
         },
+        { 'auth:secretFile': [secrets, secrets.slice(1), secrets.slice(0, 2)], 'auth:publicKeyFile': [keys, keys, keys.slice(1)] },
+        { 'auth:secret': ['one', 'two', 'three'].map((word) => [word.padEnd(40, 'x'), word.padEnd(50, 'y')]) },
     ];
 }
 const SECRETS = ['auth:secret', 'socket.io:redis:password'];

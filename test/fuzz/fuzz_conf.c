@@ -56,8 +56,8 @@ static void load(const struct conf_args *args, const char *text, size_t len, enu
     assert(errors.len == 0 || errors.data[errors.len - 1] == '\n');
     assert(warnings.len == 0 || warnings.data[warnings.len - 1] == '\n');
     if (conf && purpose == CONF_FOR_DAEMON) {
-        assert(conf->token.secret_len > 0 || conf->token.public_key_len > 0);
-        assert(conf->token.algs != 0 && conf->nlisten > 0 && conf->workers > 0);
+        assert((conf->token.algs & token_keys_algs(conf->keys)) != 0);
+        assert(conf->nlisten > 0 && conf->workers > 0);
         conf_print(conf, &out);
     }
     conf_free(&conf);

@@ -3,6 +3,7 @@
 #define TEST_JWT_MAKE_H
 
 #include "base/base64.h"
+#include "codec/keys.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -11,6 +12,15 @@
 
 #define JWT_SECRET     "0123456789abcdef0123456789abcdef"
 #define JWT_SECRET_LEN 32
+
+/* The set that holds the secret and nothing else. */
+static inline struct token_keys *jwt_keys(void)
+{
+    struct token_keys *keys = token_keys_new();
+
+    token_keys_add_secret(keys, (struct slice){0}, JWT_SECRET, JWT_SECRET_LEN, 0);
+    return keys;
+}
 
 /* A token for uid that expires at exp (seconds since 1970; 0: never).  Valid for
  * the next seven calls. */

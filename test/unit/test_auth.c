@@ -9,8 +9,7 @@
 #define NOW       1700000000
 #define TOKEN_MAX 1000
 
-static const struct token_policy policy = {
-    .secret = JWT_SECRET, .secret_len = JWT_SECRET_LEN, .algs = TOKEN_HS, .token_bytes = TOKEN_MAX};
+static struct token_policy policy = {.algs = TOKEN_HS, .token_bytes = TOKEN_MAX};
 static char *any_origin[] = {(char[]){"*"}, NULL};
 static char *origins[] = {(char[]){"*"}, (char[]){"https://app.example"}, NULL};
 
@@ -299,11 +298,15 @@ static void test_origin(void)
 
 int main(void)
 {
+    struct token_keys *keys = jwt_keys();
+
+    policy.keys = keys;
     test_places();
     test_order();
     test_values();
     test_json();
     test_object();
     test_origin();
+    token_keys_free(&keys);
     return tap_done();
 }

@@ -1,5 +1,6 @@
 /* The configuration: every key from every source, what is refused and how that
  * reads, and what is made of it. */
+#include "codec/keyset.h"
 #include "conf.h"
 #include "conf/schema.h"
 
@@ -28,6 +29,19 @@ static struct buf errors, warnings, report;
 static char dir[] = "/tmp/test_conf.XXXXXX";
 
 /* --- loading and comparing --- */
+
+/* What tokens may be signed with. */
+static unsigned algs_of(const struct conf *conf)
+{
+    return conf->token.algs & token_keys_algs(conf->token.keys);
+}
+
+/* 1 if there is one key, and it is that secret. */
+static int has_secret(const struct conf *conf, const void *secret, size_t len)
+{
+    return conf && conf->keys->n == 1 && conf->keys->at[0].secret_len == len &&
+           memcmp(conf->keys->at[0].secret, secret, len) == 0;
+}
 
 static char **copy(const char *const *words, size_t *n)
 {
@@ -165,10 +179,9 @@ static void test_defaults(void)
     ok(conf->polling && conf->websocket, "both transports");
     ok(conf->allow_eio3, "allowEIO3");
     ok(!conf->client_file, "no clientFile");
-    is_mem(conf->token.secret, conf->token.secret_len, SECRET, 32, "the secret");
-    ok(!conf->token.public_key && !conf->token.audiences && !conf->token.issuers,
-       "no more of auth");
-    is_int(conf->token.algs, TOKEN_HS, "algorithms of a secret");
+    is_mem(conf->keys->at[0].secret, conf->keys->at[0].secret_len, SECRET, 32, "the secret");
+    ok(conf->keys->n == 1 && !conf->token.audiences && !conf->token.issuers, "no more of auth");
+    is_int(algs_of(conf), TOKEN_HS, "algorithms of a secret");
     is_int(conf->token.tolerance_s, 0, "clockTolerance");
     is_int(conf->token.token_bytes, 8192, "limits:tokenBytes");
     ok(conf->cors_any && !strcmp(conf->cors_origins[0], "*") && !conf->cors_origins[1], "origins");
@@ -250,6 +263,15 @@ static const struct sample {
     {"auth:publicKeyFile",
      {"\"DIR/ec.pem\"", "DIR/ec.pem", "DIR/ec.pem", "DIR/ec.pem"},
      {0, "\"DIR/ec.pem\"", "\"DIR/ec.pem\"", "\"DIR/ec.pem\""}},
+    {"auth:keys",
+     {"[{\"kid\":\"a\",\"secret\":\"" SECRET "\"}]", "[{\"secretFile\":\"DIR/secret\"}]",
+      "[{\"algorithm\":\"HS256\",\"secret\":\"" SECRET "\",\"kid\":\"b\"}]",
+      "[{\"publicKeyFile\":\"DIR/ec.pem\"}]"},
+     {"[{\"kid\":\"a\",\"secret\":\"********\"}]", 0,
+      "[{\"algorithm\":\"HS256\",\"secret\":\"********\",\"kid\":\"b\"}]", 0}},
+    {"auth:jwksFile",
+     {"\"DIR/jwks\"", "DIR/jwks", "DIR/jwks", "DIR/jwks"},
+     {0, "\"DIR/jwks\"", "\"DIR/jwks\"", "\"DIR/jwks\""}},
     {"auth:options:algorithms",
      {"[\"HS256\"]", "HS384", "HS512,HS256", "[\"HS384\",\"HS512\"]"},
      {0, "[\"HS384\"]", "[\"HS256\",\"HS512\"]", 0}},
@@ -473,7 +495,7 @@ static void test_environment(void)
                 LIST("PORT=", "AXR_NOTIFYD__LISTEN=", "AXR_NOTIFYD__AUTH__SECRET=", "pidFile=",
                      "AXR_NOTIFYD__LOG__LEVEL=", "AXR_NOTIFYD__AUTH="),
                 NULL);
-    ok(conf && conf->listen[0].port == 5 && conf->secret && !conf->pid_file,
+    ok(conf && conf->listen[0].port == 5 && conf->keys->n == 1 && !conf->pid_file,
        "is not given, but for strings that are no secret");
     conf_free(&conf);
     conf = good("whole and part", "{}",
@@ -686,7 +708,7 @@ static void test_no_key(void)
     refused_auth("\"strategy\":\"JWTStrategy\"", want);
     refused_auth("\"secret\":null", "auth:secret: found null, wanted a string");
     refused_auth("\"secret\":true", "auth:secret: found a boolean");
-    refused_auth("\"secret\":[\"x\"]", "auth:secret: found an array");
+    refused_auth("\"secret\":{}", "auth:secret: found an object, wanted a string or an array of");
     refused_auth("\"secret\":12345", "auth:secret: found a number");
     refused_auth("\"secretFile\":null", "auth:secretFile: found null");
     refused_auth(S ",\"options\":null", "auth:options: found null");
@@ -702,14 +724,14 @@ static void test_secret(void)
     refused_auth("\"secretFile\":\"DIR/nowhere\"", "nowhere: No such file or directory");
     refused_auth("\"secretFile\":\"DIR\"", "Is a directory");
     refused_auth("\"secretFile\":\"DIR/large\"", "more than 65536 bytes");
-    refused_auth("\"secretFile\":\"DIR/ec.pem\"", "auth:secretFile: found a PEM, wanted a secret");
+    refused_auth("\"secretFile\":\"DIR/ec.pem\"",
+                 "auth:secretFile: found a PEM or a public key, wanted a secret");
     refused_auth("\"secret\":\"-----BEGIN PUBLIC KEY-----\\nx\"", "auth:secret: found a PEM");
-    refused_auth(S ",\"secretFile\":\"DIR/secret\"", "auth:secretFile: found auth:secret as well");
     refused_auth(S ",\n\"password\":\"x\"",
                  "t.conf:2: auth:password: found it again under another name");
 
     conf = good_auth("\"password\":\"" SECRET "\"");
-    ok(conf && conf->secret && shows("auth:secret = ********  (file t.conf:1, auth:password)"),
+    ok(conf && shows("auth:secret = ********  (file t.conf:1, auth:password)"),
        "password is secret's other name");
     conf_free(&conf);
     conf = good_auth("\"secret\":\"short\"");
@@ -717,13 +739,11 @@ static void test_secret(void)
        "a short one");
     conf_free(&conf);
     conf = good_auth("\"secretFile\":\"DIR/secret\"");
-    is_mem(conf ? conf->token.secret : NULL, conf ? conf->token.secret_len : 0, SECRET "\n", 33,
-           "one newline at the end is dropped");
+    ok(has_secret(conf, SECRET "\n", 33), "one newline at the end is dropped");
     is_int(warnings.len, 0, "a file of one's own is fine");
     conf_free(&conf);
     conf = good_auth("\"secretFile\":\"DIR/nul\"");
-    is_mem(conf ? conf->token.secret : NULL, conf ? conf->token.secret_len : 0, "a\0b", 3,
-           "any byte may be in it");
+    ok(has_secret(conf, "a\0b", 3), "any byte may be in it");
     conf_free(&conf);
     conf = good_auth("\"secretFile\":\"DIR/shared\"");
     ok(has(&warnings, "shared may be read by everyone"), "a file of everyone's is warned of");
@@ -732,23 +752,22 @@ static void test_secret(void)
     (void)snprintf(name, sizeof(name), "AXR_NOTIFYD__AUTH__SECRETFILE=%s", path_of("secret"));
     conf = good("a file over a secret of a lesser source", "{\"auth\":{\"secret\":\"x\"}}",
                 LIST(name), NULL);
-    ok(conf && conf->token.secret_len == 33, "is what counts");
+    ok(has_secret(conf, SECRET "\n", 33), "is what counts");
     conf_free(&conf);
     conf =
         good("a secret over a file of a lesser source", "{\"auth\":{\"secretFile\":\"/nowhere\"}}",
              LIST("AXR_NOTIFYD__AUTH__SECRET=" SECRET), NULL);
-    ok(conf && conf->token.secret_len == 32 &&
+    ok(has_secret(conf, SECRET, 32) &&
            has(&warnings, "t.conf:1: auth:secretFile: not used, for auth:secret is given"),
        "is what counts, and said");
     conf_free(&conf);
     conf = good("an empty file over a secret of a lesser source", "{" WITH_SECRET "}", NULL,
                 LIST("--auth:secretFile", "/dev/null"));
-    ok(conf && conf->token.secret_len == 32 && has(&warnings, "/dev/null is empty"),
-       "is not given");
+    ok(has_secret(conf, SECRET, 32) && has(&warnings, "/dev/null is empty"), "is not given");
     conf_free(&conf);
     conf =
         good("an empty secret over another", "{" WITH_SECRET "}", NULL, LIST("--auth:secret", ""));
-    ok(conf && conf->token.secret_len == 32, "is not given");
+    ok(has_secret(conf, SECRET, 32), "is not given");
     conf_free(&conf);
 }
 
@@ -757,18 +776,16 @@ static void test_algorithms(void)
     struct conf *conf;
 
     conf = good_auth(K);
-    ok(conf && conf->token.public_algs == TOKEN_ES256 && conf->token.algs == TOKEN_ES256 &&
-           !conf->token.secret,
-       "those of a public key");
+    ok(conf && conf->keys->n == 1 && algs_of(conf) == TOKEN_ES256, "those of a public key");
     conf_free(&conf);
     conf = good_auth(S "," K);
-    ok(conf && conf->token.algs == (TOKEN_HS | TOKEN_ES256), "those of both keys");
+    ok(conf && algs_of(conf) == (TOKEN_HS | TOKEN_ES256), "those of both keys");
     conf_free(&conf);
     conf = good_auth(S "," K ",\"options\":{\"algorithm\":\"ES256\"}");
-    ok(conf && conf->token.algs == TOKEN_ES256, "one of them");
+    ok(conf && algs_of(conf) == TOKEN_ES256, "one of them");
     conf_free(&conf);
     conf = good_auth(S ",\"options\":{\"algorithm\":[\"HS512\",\"HS512\"]}");
-    ok(conf && conf->token.algs == TOKEN_HS512, "an array under the other name");
+    ok(conf && algs_of(conf) == TOKEN_HS512, "an array under the other name");
     conf_free(&conf);
     refused_auth(S ",\"options\":{\"algorithms\":[\"none\"]}",
                  "algorithms: found \"none\", wanted HS256");
@@ -781,8 +798,10 @@ static void test_algorithms(void)
                  "found \"ES256\", which needs");
     refused_auth(K ",\"options\":{\"algorithms\":[\"HS256\"]}",
                  "found \"HS256\", which needs auth:secretFile");
-    refused_auth(K ",\"options\":{\"algorithms\":[\"RS256\"]}", "cannot verify");
-    refused_auth(K ",\"options\":{\"algorithms\":[\"ES384\"]}", "cannot verify");
+    refused_auth(K ",\"options\":{\"algorithms\":[\"RS256\"]}",
+                 "which none of the public keys can verify");
+    refused_auth(K ",\"options\":{\"algorithms\":[\"ES384\"]}",
+                 "which none of the public keys can verify");
     refused_auth(S ",\"options\":{\"algorithms\":[]}", "found an empty array");
     refused_auth(S ",\"options\":{\"algorithms\":\"\"}", "found \"\"");
     refused_auth(S ",\"options\":{\"algorithms\":null}", "found null");
@@ -1309,6 +1328,7 @@ static void make_files(void)
     write_file("ec.pem", public_pem, sizeof(public_pem) - 1, 0644);
     write_file("private.pem", "-----BEGIN PRIVATE KEY-----\n", 28, 0600);
     write_file("cert.pem", "-----BEGIN CERTIFICATE-----\n", 28, 0600);
+    write_file("jwks", "{\"keys\":[]}\n", 12, 0600);
     write_file("garbage.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", 57,
                0600);
 }
@@ -1316,9 +1336,9 @@ static void make_files(void)
 static void remove_files(void)
 {
     static const char *const names[] = {
-        "secret",     "secret2",      "shared",     "newline",     "nul",      "large",
-        "password",   "ec.pem",       "huge",       "private.pem", "cert.pem", "garbage.pem",
-        "empty.conf", "comment.conf", "utf16.conf", "nul.conf",    "good.conf"};
+        "secret",     "secret2",      "shared",     "newline",     "nul",       "large",
+        "password",   "ec.pem",       "huge",       "private.pem", "cert.pem",  "garbage.pem",
+        "empty.conf", "comment.conf", "utf16.conf", "nul.conf",    "good.conf", "jwks"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(path_of(names[i]));

@@ -7,6 +7,8 @@ static char *some[] = {one, two, NULL}, *fewer[] = {one, NULL};
 static const char *const issuers[] = {one, NULL}, *const others[] = {two, NULL};
 static struct conf_listen here = {one, 1, NULL}, there = {two, 1, NULL};
 
+static struct token_keys *sets[3]; /* one, two, one */
+
 static struct conf conf_make(void)
 {
     return (struct conf){.workers = 2,
@@ -15,7 +17,7 @@ static struct conf conf_make(void)
                          .listen = &here,
                          .nlisten = 1,
                          .cors_origins = some,
-                         .token = {.secret = one, .secret_len = 3, .issuers = issuers},
+                         .token = {.keys = sets[0], .issuers = issuers},
                          .log_level = LOG_LEVEL_INFO};
 }
 
@@ -32,7 +34,12 @@ static void check(const struct conf *wanted, int n, const char *keys, const char
 
 int main(void)
 {
-    struct conf conf = conf_make();
+    struct conf conf;
+    for (size_t i = 0; i < 3; i++) {
+        sets[i] = token_keys_new();
+        token_keys_add_secret(sets[i], (struct slice){0}, i == 1 ? two : one, 3, 0);
+    }
+    conf = conf_make();
     conf.nsp = same;
     conf.redis.password = same;
     conf.log_level = LOG_LEVEL_DEBUG;
@@ -48,12 +55,13 @@ int main(void)
     conf.cors_origins = fewer;
     check(&conf, 1, "cors:origins", "a shorter list");
     conf = conf_make();
-    conf.token.secret = two;
+    conf.token.keys = sets[1];
     conf.token.issuers = others;
     check(&conf, 2, "auth (a key), auth:options", "a key and what tokens must say");
     conf = conf_make();
-    conf.token.public_key = one;
-    conf.token.public_key_len = 3;
+    conf.token.keys = sets[2];
+    check(&conf, 0, "", "the same key, read again");
+    token_keys_add_secret(sets[2], SLICE("kid"), one, 3, 0);
     check(&conf, 1, "auth (a key)", "a key that was not there");
     conf = conf_make();
     conf.client_text = one;
@@ -64,5 +72,7 @@ int main(void)
     check(&conf, 1, "port, host or listen", "another address");
     conf.nlisten = 0;
     check(&conf, 1, "port, host or listen", "another number of them");
+    for (size_t i = 0; i < 3; i++)
+        token_keys_free(&sets[i]);
     return tap_done();
 }

@@ -32,10 +32,7 @@ static struct conf conf = {
     .max_http_buffer = 100000,
     .websocket = 1,
     .allow_eio3 = 1,
-    .token = {.secret = JWT_SECRET,
-              .secret_len = JWT_SECRET_LEN,
-              .algs = TOKEN_HS,
-              .token_bytes = 4096},
+    .token = {.algs = TOKEN_HS, .token_bytes = 4096}, /* its keys are set in main() */
     .cors_origins = no_origins,
     .connections_max = 100,
     .head_bytes = 16384,
@@ -975,6 +972,7 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     close(mkstemp(log_file));
+    conf.token.keys = conf.keys = jwt_keys();
     start_worker();
     test_admission();
     test_joining();

@@ -1,0 +1,118 @@
+/* keys - the keys that tokens are checked with: several at once, each bound to
+ * the algorithms of its own family, so that one of one family never serves
+ * another.
+ *
+ * OpenSSL parses a key once, when it is added, and prepares it: a signature then
+ * costs what its arithmetic costs. */
+#ifndef CODEC_KEYS_H
+#define CODEC_KEYS_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+
+#include <openssl/types.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum token_alg { /* bits (RFC 7518, 3.1) */
+                 TOKEN_HS256 = 1 << 0,
+                 TOKEN_HS384 = 1 << 1,
+                 TOKEN_HS512 = 1 << 2,
+                 TOKEN_RS256 = 1 << 3,
+                 TOKEN_RS384 = 1 << 4,
+                 TOKEN_RS512 = 1 << 5,
+                 TOKEN_ES256 = 1 << 6,
+                 TOKEN_ES384 = 1 << 7,
+                 TOKEN_ES512 = 1 << 8,
+                 TOKEN_HS = 7,
+                 TOKEN_RS = 7 << 3,
+                 TOKEN_ES = 7 << 6,
+                 TOKEN_ALGS = 511
+};
+
+/* "HS256" -> its bit, 0 if unknown ("none" is unknown). */
+unsigned token_alg_parse(const char *name);
+
+/* ["HS256","HS384"], in that order. */
+void token_algs_put(struct buf *out, unsigned algs);
+
+#define KEYS_MAX       32    /* of one set */
+#define KEY_ID_MAX     255   /* bytes of a kid */
+#define KEY_SECRET_MAX 65536 /* bytes of a secret */
+
+/* A token that names no key, or one that several have, is tried with so many
+ * public keys at most, for each may cost a millisecond (P-384); secrets cost less than a
+ * microsecond and are tried all. */
+#define KEY_TRIES_MAX 4
+
+/* Owned by whoever made it.  Nothing of it changes once it is complete, and a
+ * fork takes it along; but it is for one thread. */
+struct token_keys;
+
+/* An empty set, or NULL without memory. */
+struct token_keys *token_keys_new(void);
+
+/* Overwrites the secrets, frees and sets *keys to NULL; *keys may be NULL. */
+void token_keys_free(struct token_keys **keys);
+
+enum key_result {
+    KEY_OK,
+    KEY_EMPTY,     /* a secret of no bytes: everyone could sign with it */
+    KEY_IS_PUBLIC, /* a secret that holds a PEM, or is the DER of a public key: all may know it */
+    KEY_TOO_LONG,  /* a secret or a kid */
+    KEY_BAD_ID,    /* an empty kid, or one with NUL in it */
+    KEY_UNUSABLE,  /* no public key, or more than one, or RSA under 2048 or over
+                      8192 bits, or a curve that is none of the three */
+    KEY_OTHER_ALG, /* it cannot do what algs asks for */
+    KEY_TOO_MANY,  /* there are KEYS_MAX */
+    KEY_NO_MEMORY,
+};
+
+/* Each adds a copy of one key, or leaves the set as it was.  kid: what a token
+ * may name it by; ptr NULL: nothing.  algs: the only ones that it may be used
+ * for, all of the key's family; 0: whatever it can do. */
+enum key_result token_keys_add_secret(struct token_keys *keys, struct slice kid, const void *secret,
+                                      size_t len, unsigned algs);
+/* PEM with one public key (SubjectPublicKeyInfo) and nothing else. */
+enum key_result token_keys_add_pem(struct token_keys *keys, struct slice kid, const char *pem,
+                                   size_t len, unsigned algs);
+/* Takes a reference of key only if it is added. */
+enum key_result token_keys_add_public(struct token_keys *keys, struct slice kid, EVP_PKEY *key,
+                                      unsigned algs);
+
+/* Adds copies of all keys of from.  KEY_OK, KEY_TOO_MANY or KEY_NO_MEMORY; only the first
+ * leaves a set to use. */
+enum key_result token_keys_add_all(struct token_keys *keys, const struct token_keys *from);
+
+size_t token_keys_count(const struct token_keys *keys);
+
+/* What any of the keys can be used for; 0 for NULL. */
+unsigned token_keys_algs(const struct token_keys *keys);
+
+/* Appends what may be known of key number i: kid "a", HS256,HS384,HS512. */
+void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out);
+
+/* How many public keys without a kid are there for one algorithm, at most?
+ * Those beyond KEY_TRIES_MAX are never tried. */
+size_t token_keys_nameless(const struct token_keys *keys);
+
+/* 1 if one of the keys made signature (its bytes as RFC 7518 has them) over
+ * text with alg, a single bit.
+ *
+ * With a kid, the keys that have it are tried first, then those without any;
+ * keys with another kid are not.  kid.ptr NULL: all keys, in order. */
+int token_keys_verify(const struct token_keys *keys, unsigned alg, struct slice kid,
+                      struct slice text, struct slice signature);
+
+/* Appends the set with its secrets; what comes out is to be overwritten after
+ * use.  At least one key.  Returns 0, or -1 (out->failed, or no key). */
+int token_keys_encode(const struct token_keys *keys, struct buf *out);
+
+/* Exactly what token_keys_encode() makes of some set, all len bytes of it; else
+ * NULL. */
+struct token_keys *token_keys_decode(const void *bytes, size_t len);
+
+/* 1 if both encode to the same (both may be NULL). */
+int token_keys_equal(const struct token_keys *a, const struct token_keys *b);
+
+#endif

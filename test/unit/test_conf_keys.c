@@ -1,0 +1,366 @@
+/* The keys of the configuration: several at once, from every place that may name
+ * them, and a JWKS file that is read again. */
+#include "codec/keyset.h"
+#include "conf.h"
+
+#include "tap.h"
+
+#include <openssl/pem.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SECRET  "0123456789abcdef0123456789abcdef"
+#define SECRET2 "fedcba9876543210fedcba9876543210"
+#define K32     "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY" /* SECRET */
+#define P256                                                                                       \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\","     \
+    "\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\",\"kid\":\"e\"}"
+
+static struct buf errors, warnings, report;
+static char dir[] = "/tmp/test_conf_keys.XXXXXX";
+
+/* --- loading ------------------------------------------------------------------ */
+
+static const char *text(struct buf *buf)
+{
+    buf_putc(buf, '\0');
+    buf->len--;
+    return (const char *)buf->data;
+}
+
+static int has(struct buf *buf, const char *part)
+{
+    return strstr(text(buf), part) != NULL;
+}
+
+static const char *path_of(const char *name)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *bytes, size_t len)
+{
+    FILE *file = fopen(path_of(name), "w");
+
+    fwrite(bytes, 1, len, file);
+    fclose(file);
+    chmod(path_of(name), 0600);
+}
+
+static void write_text(const char *name, const char *bytes)
+{
+    write_file(name, bytes, strlen(bytes));
+}
+
+/* auth as the file has it (or NULL), a variable and an option (or NULL). */
+static struct conf *load(const char *auth, const char *variable, const char *name,
+                         const char *value)
+{
+    char *env[] = {variable ? strdup(variable) : NULL, NULL};
+    char *options[] = {name ? strdup(name) : NULL, value ? strdup(value) : NULL};
+    struct conf_args args = {
+        .file = "t.conf", .environ = env, .dir = dir, .options = options, .noptions = name ? 2 : 0};
+    struct buf file = {0};
+    struct conf *conf;
+
+    buf_reset(&errors);
+    buf_reset(&warnings);
+    buf_reset(&report);
+    buf_printf(&file, "{\"auth\":{%s}}", auth ? auth : "");
+    conf = conf_load_text(&args, (char *)file.data, file.len, CONF_FOR_DAEMON, &errors, &warnings);
+    if (conf != NULL)
+        conf_print(conf, &report);
+    ok(!has(&errors, SECRET) && !has(&warnings, SECRET) && !has(&report, SECRET) &&
+           !has(&errors, SECRET2) && !has(&warnings, SECRET2) && !has(&report, SECRET2) &&
+           !has(&errors, K32) && !has(&warnings, K32),
+       "no secret is shown");
+    buf_free(&file);
+    free(env[0]);
+    free(options[0]);
+    free(options[1]);
+    return conf;
+}
+
+static void refused(const char *auth, const char *why)
+{
+    struct conf *conf = load(auth, NULL, NULL, NULL);
+
+    ok(conf == NULL && has(&errors, why), "refused: %s", why);
+    if (conf != NULL || !has(&errors, why))
+        printf("# %s", text(&errors));
+    conf_free(&conf);
+}
+
+/* The keys of conf, "kid/secret" or "kid/ALG" each, as -t shows no secret. */
+static const char *shown(const struct conf *conf)
+{
+    static struct buf out;
+
+    buf_reset(&out);
+    for (size_t i = 0; conf && i < conf->keys->n; i++) {
+        const struct token_key *key = &conf->keys->at[i];
+
+        buf_printf(&out, "%s%s/", i ? " " : "", key->kid ? key->kid : "");
+        if (key->secret)
+            buf_printf(&out, "%.*s", (int)key->secret_len, (const char *)key->secret);
+        else
+            buf_printf(&out, "%x", key->algs);
+    }
+    return text(&out);
+}
+
+static void is_keys(struct conf *conf, const char *want, const char *name)
+{
+    is_str(shown(conf), want, name);
+    if (!conf)
+        printf("# %s", text(&errors));
+    conf_free(&conf);
+}
+
+/* --- several ------------------------------------------------------------------ */
+
+static void test_several(void)
+{
+    is_keys(load("\"secret\":[\"" SECRET "\",\"" SECRET2 "\"]", NULL, NULL, NULL),
+            "/" SECRET " /" SECRET2, "two secrets");
+    ok(has(&report, "auth:secret = ********  (file t.conf:1)") &&
+           has(&report, "\nkey: [\"HS256\",\"HS384\",\"HS512\"]\nkey: [\"HS256\""),
+       "are shown as two keys");
+    is_keys(load("\"secretFile\":[\"one\",\"two\"]", NULL, NULL, NULL), "/" SECRET " /" SECRET2,
+            "two files of secrets");
+    ok(has(&report, "auth:secretFile = [\"one\",\"two\"]"), "are shown");
+    is_keys(load("\"secret\":\"" SECRET "\",\"secretFile\":\"two\"", NULL, NULL, NULL),
+            "/" SECRET2 " /" SECRET, "a file and a secret of one source");
+    is_keys(load("\"publicKeyFile\":[\"ec.pem\",\"ec.pem\"]", NULL, NULL, NULL), "/40 /40",
+            "two public keys");
+    is_keys(load("\"secret\":\"" SECRET "\",\"publicKeyFile\":\"ec.pem\",\"keys\":[{\"kid\":\"k\","
+                 "\"secretFile\":\"two\"}],\"jwksFile\":\"jwks\"",
+                 NULL, NULL, NULL),
+            "/" SECRET " /40 k/" SECRET2 " e/40", "keys from everywhere");
+    ok(has(&report, "auth:options:algorithms = [\"HS256\",\"HS384\",\"HS512\",\"ES256\"]"),
+       "with their algorithms");
+    is_keys(load("\"secret\":[\"" SECRET "\",\"x\"]", NULL, NULL, NULL), "/" SECRET " /x",
+            "a short one among them");
+    ok(has(&warnings, "auth:secret: the secret has 1 bytes"), "is warned of");
+    refused("\"secret\":[\"" SECRET "\",\n\"\"]", "t.conf:2: auth:secret: found an empty string");
+    refused("\"secret\":[\"" SECRET "\",\n5]", "t.conf:2: auth:secret: found a number, wanted");
+    refused("\"secret\":[]", "auth:secret: found an empty array");
+    refused("\"secretFile\":[\"one\",\"nowhere\"]", "nowhere: No such file");
+    refused("\"secretFile\":[\"one\",\"\"]", "auth:secretFile: found \"\"");
+    refused("\"publicKeyFile\":[\"ec.pem\",\n\"one\"]", "t.conf:2: auth:publicKeyFile: one: found");
+    is_keys(load("\"secretFile\":[\"empty\",\"one\"]", NULL, NULL, NULL), "/" SECRET,
+            "an empty file among them");
+    ok(has(&warnings, "empty is empty, so there is no secret"), "is warned of");
+}
+
+static void test_sources(void)
+{
+    is_keys(load(NULL, "AXR_NOTIFYD__AUTH__SECRET=[\"" SECRET "\",\"" SECRET2 "\"]", NULL, NULL),
+            "/" SECRET " /" SECRET2, "an array in the environment");
+    is_keys(load(NULL, "auth__secretFile=[\"one\", \"two\"]", NULL, NULL), "/" SECRET " /" SECRET2,
+            "of files");
+    is_keys(load(NULL, NULL, "--auth:secret", "[" SECRET "]"), "/[" SECRET "]",
+            "a secret may begin as an array does");
+    is_keys(load(NULL, NULL, "--auth:secret", SECRET ",x"), "/" SECRET ",x", "or hold a comma");
+    is_keys(load(NULL, NULL, "--auth:secret:0", "[\"" SECRET), "/[\"" SECRET,
+            "an element is taken as it is");
+    is_keys(load(NULL, NULL, "--auth:secretFile:0", "two"), "/" SECRET2, "of files too");
+    is_keys(load(NULL, "auth__keys=[{\"kid\":\"a\",\"secret\":\"" SECRET "\"}]", NULL, NULL),
+            "a/" SECRET, "auth:keys in the environment");
+    ok(!has(&warnings, "may be seen"), "which others cannot see");
+    is_keys(load(NULL, NULL, "--auth:keys", "[{\"kid\":\"a\",\"secret\":\"" SECRET "\"}]"),
+            "a/" SECRET, "on the command line");
+    ok(has(&warnings, "command line: auth:keys: a secret there may be seen"), "where they can");
+    is_keys(load(NULL, NULL, "--auth:keys", "[{\"secretFile\":\"one\"}]"), "/" SECRET, "a file");
+    ok(!has(&warnings, "may be seen"), "is no secret");
+    is_keys(load(NULL, NULL, "--auth:keys:0", "{\"kid\":\"a\",\"secretFile\":\"one\"}"),
+            "a/" SECRET, "one of them");
+    is_keys(load("\"secret\":\"" SECRET "\"", "auth__secretFile=two", NULL, NULL), "/" SECRET2,
+            "a file of a source that counts more");
+    is_keys(load("\"secretFile\":\"two\"", "auth__secret=" SECRET, NULL, NULL), "/" SECRET,
+            "a secret of a source that counts more");
+    is_keys(load("\"secret\":\"" SECRET "\"", "auth__secretFile=[\"empty\",\"empty\"]", NULL, NULL),
+            "/" SECRET, "files that are all empty");
+    ok(load(NULL, "auth__secret=[\"" SECRET "\"", NULL, NULL) == NULL &&
+           has(&errors, "auth:secret: column 36: found the end of the text"),
+       "half an array is none");
+    ok(load(NULL, NULL, "--auth:keys", "x") == NULL &&
+           has(&errors, "auth:keys: found a string, wanted an array of objects"),
+       "auth:keys is JSON");
+}
+
+static void test_named(void)
+{
+    is_keys(load("\"keys\":[{\"kid\":\"a\",\"secret\":\"" SECRET "\",\"algorithm\":\"HS512\"},"
+                 "{\"publicKeyFile\":\"ec.pem\",\"algorithms\":[\"ES256\"]}]",
+                 NULL, NULL, NULL),
+            "a/" SECRET " /40", "a secret and a public key");
+    ok(has(&report, "algorithms = [\"HS512\",\"ES256\"]") &&
+           has(&report, "key: kid \"a\", [\"HS512\"]\nkey: [\"ES256\"]\n"),
+       "only for their algorithms");
+    refused("\"keys\":[]", "auth:keys: found an empty array, wanted an array of objects");
+    refused("\"keys\":{}", "auth:keys: found an object");
+    refused("\"keys\":[\n\"" SECRET "\"]", "t.conf:2: auth:keys:0: wanted an object");
+    refused("\"keys\":[{\"secretFile\":\"one\"},\n{}]", "t.conf:2: auth:keys:1: wanted one of");
+    refused("\"keys\":[{\"secret\":\"x\",\"secretFile\":\"one\"}]", "wanted one of secret,");
+    refused("\"keys\":[{\"secret\":\"\"}]", "auth:keys:0: secret: wanted a string");
+    refused("\"keys\":[{\"secret\":5}]", "auth:keys:0: secret: wanted a string");
+    refused("\"keys\":[{\"secretFile\":\"empty\"}]", "auth:keys:0: found an empty secret");
+    refused("\"keys\":[{\"secretFile\":\"nowhere\"}]", "nowhere: No such file");
+    refused("\"keys\":[{\"secretFile\":\"ec.pem\"}]", "auth:keys:0: found a PEM or a public key");
+    refused("\"keys\":[{\"publicKeyFile\":\"one\"}]", "auth:keys:0: one: found no public key");
+    refused("\"keys\":[{\"" SECRET "\":\"one\"}]", "auth:keys:0: found an unknown member");
+    refused("\"keys\":[{\"kid\":\"\",\"secretFile\":\"one\"}]", "kid: wanted a string that is");
+    refused("\"keys\":[{\"kid\":7,\"secretFile\":\"one\"}]", "kid: wanted a string that is");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithm\":\"RS256\"}]",
+            "an algorithm that the key beside it cannot do");
+    refused("\"keys\":[{\"publicKeyFile\":\"ec.pem\",\"algorithm\":\"ES384\"}]",
+            "an algorithm that the key beside it cannot do");
+    refused("\"keys\":[{\"publicKeyFile\":\"ec.pem\",\"algorithm\":\"HS256\"}]",
+            "an algorithm that the key beside it cannot do");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithm\":\"none\"}]", "found \"none\", wanted");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithms\":[]}]", "found an empty array");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithms\":[5]}]", "found 5, wanted HS256");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithm\":\"HS256\",\"algorithms\":\"HS384\"}]",
+            "found algorithm and algorithms");
+    refused("\"keys\":[{\"secretFile\":\"one\",\"algorithm\":\"HS256\"}],\"options\":"
+            "{\"algorithms\":[\"HS256\",\"HS384\"]}",
+            "found \"HS384\", which none of the secrets may be used for");
+}
+
+static void test_many(void)
+{
+    struct buf auth = {0};
+    struct conf *conf;
+
+    buf_puts(&auth, "\"secret\":[");
+    for (int i = 0; i < KEYS_MAX; i++)
+        buf_printf(&auth, "%s\"" SECRET "\"", i ? "," : "");
+    buf_puts(&auth, "]");
+    conf = load(text(&auth), NULL, NULL, NULL);
+    ok(conf && conf->keys->n == KEYS_MAX, "32 keys");
+    conf_free(&conf);
+    buf_puts(&auth, ",\"publicKeyFile\":\"ec.pem\"");
+    refused(text(&auth), "auth:publicKeyFile: found more than 32 keys");
+    buf_free(&auth);
+    conf = load("\"publicKeyFile\":[\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\"]", NULL,
+                NULL, NULL);
+    ok(conf && has(&warnings, "auth: 5 public keys have no kid; a token is tried with 4 of them"),
+       "more than a token is tried with are warned of");
+    conf_free(&conf);
+}
+
+/* --- the JWKS file ------------------------------------------------------------ */
+
+static void test_jwks(void)
+{
+    is_keys(load("\"jwksFile\":\"jwks\"", NULL, NULL, NULL), "e/40", "a JWKS file alone");
+    refused("\"jwksFile\":\"nowhere\"", "auth:jwksFile: cannot read");
+    refused("\"jwksFile\":\"one\"", "/one:1: ");
+    refused("\"jwksFile\":\"private\"", "/private:1: key 1: it is a private key");
+    refused("\"jwksFile\":\"none\"", "auth: found no key to check tokens with");
+    refused("\"jwksFile\":\"large\"", "it has more than 262144 bytes");
+    refused("\"jwksFile\":[\"jwks\"]", "auth:jwksFile: found an array, wanted a string");
+    is_keys(load("\"jwksFile\":\"none\",\"secret\":\"" SECRET "\"", NULL, NULL, NULL), "/" SECRET,
+            "one without keys, beside a secret");
+    is_keys(load("\"jwksFile\":\"oct\"", NULL, NULL, NULL), "h/" SECRET, "a secret in it");
+    chmod(path_of("oct"), 0644);
+    is_keys(load("\"jwksFile\":\"oct\"", NULL, NULL, NULL), "h/" SECRET, "for all to read");
+    ok(has(&warnings, "/oct holds a secret and may be read by everyone"), "is warned of");
+    is_keys(load("\"jwksFile\":\"jwks\",\"options\":{\"algorithms\":[\"ES256\",\"RS256\"]}", NULL,
+                 NULL, NULL),
+            "e/40", "an algorithm for which it may have a key later");
+    ok(has(&warnings, "found \"RS256\", which none of the public keys can verify; auth:jwksFile"),
+       "is warned of");
+    refused("\"jwksFile\":\"jwks\",\"options\":{\"algorithms\":[\"HS256\"]}",
+            "auth:options:algorithms: found no key that may be used for any of them");
+}
+
+static int reread(struct conf *conf)
+{
+    buf_reset(&errors);
+    buf_reset(&warnings);
+    return conf_reread_keys(conf, &errors, &warnings);
+}
+
+static void test_reread(void)
+{
+    struct conf *conf;
+
+    write_text("turns", "{\"keys\":[" P256 "]}");
+    conf = load("\"jwksFile\":\"turns\",\"keys\":[{\"kid\":\"k\",\"secret\":\"" SECRET2 "\"}]",
+                NULL, NULL, NULL);
+    is_int(reread(conf), 0, "nothing has changed");
+    write_text("turns", "{ \"keys\" : [ " P256 " ] }");
+    is_int(reread(conf), 0, "nothing but white space");
+    write_text("turns", "{\"keys\":[" P256 ",{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    is_int(reread(conf), 1, "one more key");
+    is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "is in force, with those of the file");
+    ok(conf->token.keys == conf->keys, "for tokens");
+    write_text("turns", "{\"keys\":[" P256);
+    is_int(reread(conf), -1, "half a file");
+    ok(has(&errors, "/turns:1: found the end"), "is said");
+    is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "and changes nothing");
+    write_text("turns", "");
+    is_int(reread(conf), -1, "an empty one");
+    unlink(path_of("turns"));
+    is_int(reread(conf), -1, "none");
+    ok(has(&errors, "/turns: No such file"), "is said");
+    is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "and changes nothing");
+    write_text("turns", "{\"keys\":[]}");
+    is_int(reread(conf), 1, "no keys in it, but one beside it");
+    is_str(shown(conf), "k/" SECRET2, "leaves that one");
+    conf_free(&conf);
+
+    write_text("turns", "{\"keys\":[" P256 "]}");
+    conf = load("\"jwksFile\":\"turns\",\"options\":{\"algorithms\":\"ES256\"}", NULL, NULL, NULL);
+    write_text("turns", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    is_int(reread(conf), -1, "a key that is for no accepted algorithm");
+    ok(has(&errors, "found no key to check tokens with"), "is none");
+    is_str(shown(conf), "e/40", "and the old one stays");
+    conf_free(&conf);
+    unlink(path_of("turns"));
+}
+
+int main(void)
+{
+    static const char *const names[] = {"one",  "two",     "empty", "ec.pem", "jwks",
+                                        "none", "private", "oct",   "large"};
+    static char large[262145];
+    EVP_PKEY *pair = EVP_EC_gen("P-256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    char pem[1024];
+
+    if (!mkdtemp(dir))
+        abort();
+    memset(large, ' ', sizeof(large));
+    PEM_write_bio_PUBKEY(bio, pair);
+    write_file("ec.pem", pem, (size_t)BIO_read(bio, pem, sizeof(pem)));
+    write_text("one", SECRET "\n");
+    write_text("two", SECRET2);
+    write_text("empty", "");
+    write_text("jwks", "{\"keys\":[" P256 "]}");
+    write_text("none", "{\"keys\":[]}");
+    write_text("private",
+               "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA\",\"e\":\"AQAB\",\"d\":\"AA\"}]}");
+    write_text("oct", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    write_file("large", large, sizeof(large));
+    test_several();
+    test_sources();
+    test_named();
+    test_many();
+    test_jwks();
+    test_reread();
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unlink(path_of(names[i]));
+    rmdir(dir);
+    EVP_PKEY_free(pair);
+    BIO_free(bio);
+    buf_free(&errors);
+    buf_free(&warnings);
+    buf_free(&report);
+    return tap_done();
+}
