@@ -403,14 +403,21 @@ static int has_secret(const struct jsonc *keys)
     return 0;
 }
 
+/* 1 if a value of a secret key holds one indeed. */
+static int shows_secret(const struct key *key, const struct jsonc *value)
+{
+    if (key->type == KEY_KEYS)
+        return has_secret(value);
+    if (strcmp(key->path, "socket.io:redis:url") == 0)
+        return value->text && strchr(value->text, '@');
+    return 1;
+}
+
 /* conf_args_split() overwrites it, but not soon enough for all. */
 static void warn_visible(struct settings *set, const struct match *match, const struct jsonc *value,
                          const struct source *source)
 {
-    int is_url = strcmp(match->key->path, "socket.io:redis:url") == 0;
-
-    if (source->layer == LAYER_ARGS && (!is_url || strchr(value->text, '@')) &&
-        (match->key->type != KEY_KEYS || has_secret(value)))
+    if (source->layer == LAYER_ARGS && shows_secret(match->key, value))
         settings_warn(set, source, match->path, "a secret there may be seen by other users");
 }
 

@@ -1,0 +1,31 @@
+/* keywatch - reads the JWKS file again when it changes.
+ *
+ * Looks every two seconds at what the name leads to (device, inode, size, times):
+ * that sees a file written in place, one renamed over it, and a symbolic link
+ * that is turned elsewhere, as Kubernetes mounts secrets, on any file system. */
+#ifndef MASTER_KEYWATCH_H
+#define MASTER_KEYWATCH_H
+
+#include "conf.h"
+
+struct event_base;
+struct keywatch;
+
+/* conf->keys are others now; keywatch_free() is allowed here. */
+typedef void keywatch_fn(void *arg);
+
+/* conf, which has a jwks_file, is borrowed until keywatch_free().  The first look,
+ * after two seconds, finds what changed since conf was loaded.  A file that is bad or
+ * gone is logged, once for each reason, and looked at again; the keys stay.
+ * NULL without memory. */
+struct keywatch *keywatch_new(struct event_base *base, struct conf *conf, keywatch_fn *fn,
+                              void *arg);
+
+/* *watch may be NULL. */
+void keywatch_free(struct keywatch **watch);
+
+/* Looks now.  Returns as conf_reread_keys(), 0 too if the file seems to be the same;
+ * for tests, and before a reload. */
+int keywatch_look(struct keywatch *watch);
+
+#endif

@@ -1,0 +1,155 @@
+#include "master/keywatch.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define LOOK_MS   2000
+#define SETTLED_S 2 /* a file that is older is not written to */
+
+/* By which a change is noticed without reading the file. */
+struct look {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec modified, changed;
+};
+
+struct keywatch {
+    struct conf *conf;
+    keywatch_fn *fn;
+    void *arg;
+    struct event *timer;
+    struct look seen; /* of the file that was good; zero: none yet */
+    struct buf told;  /* why it is bad, as it was last logged; empty: it is good */
+};
+
+static int look_at(const char *name, struct look *look)
+{
+    struct stat st;
+    if (stat(name, &st) < 0)
+        return -1;
+    /* A fifo would be waited for, and holds its keys but once. */
+    if (!S_ISREG(st.st_mode)) {
+        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return -1;
+    }
+    memset(look, 0, sizeof *look); /* the holes between the members, too */
+    look->dev = st.st_dev;
+    look->ino = st.st_ino;
+    look->size = st.st_size;
+    look->modified = st.st_mtim;
+    look->changed = st.st_ctim;
+    return 0;
+}
+
+static void log_lines(const struct buf *lines, int bad)
+{
+    const char *at = (const char *)lines->data, *end = at + lines->len;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        int len = (int)((newline ? newline : end) - at);
+        if (bad)
+            log_errorx("the keys stay as they are: %.*s", len, at);
+        else
+            log_warnx("%.*s", len, at);
+        at += len + 1;
+    }
+}
+
+/* Logs why, unless that is what was logged last. */
+static void tell(struct keywatch *watch, const struct buf *why)
+{
+    if (watch->told.len == why->len && memcmp(watch->told.data, why->data, why->len) == 0)
+        return;
+    buf_reset(&watch->told);
+    (void)buf_put(&watch->told, why->data, why->len);
+    log_lines(why, 1);
+}
+
+static int reread(struct keywatch *watch)
+{
+    struct buf errors = {0}, warnings = {0};
+    int changed = conf_reread_keys(watch->conf, &errors, &warnings);
+    if (changed < 0) {
+        tell(watch, &errors);
+    } else {
+        if (changed || watch->told.len > 0)
+            log_lines(&warnings, 0);
+        if (changed)
+            log_info("keys read again from %s: there are %zu now", watch->conf->jwks_file,
+                     token_keys_count(watch->conf->keys));
+        else if (watch->told.len > 0)
+            log_info("%s is good again, with the same keys", watch->conf->jwks_file);
+        buf_reset(&watch->told);
+    }
+    buf_free(&errors);
+    buf_free(&warnings);
+    return changed;
+}
+
+/* While the file is bad it is read each time: why it could not be read may be
+ * none of its own fault, and go away without a change of it. */
+int keywatch_look(struct keywatch *watch)
+{
+    const char *name = watch->conf->jwks_file;
+    struct buf why = {0};
+    struct look now;
+    int changed;
+    if (look_at(name, &now) < 0) {
+        (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, strerror(errno));
+        tell(watch, &why);
+        buf_free(&why);
+        return -1;
+    }
+    if (watch->told.len == 0 && memcmp(&now, &watch->seen, sizeof now) == 0)
+        return 0;
+    changed = reread(watch);
+    /* What is written now may get the time that we have seen, for a file's clock
+     * ticks every few milliseconds. */
+    if (now.modified.tv_sec + SETTLED_S > time(NULL))
+        memset(&now, 0, sizeof now);
+    watch->seen = now;
+    return changed;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct keywatch *watch = arg;
+    (void)fd;
+    (void)what;
+    if (keywatch_look(watch) > 0)
+        watch->fn(watch->arg);
+}
+
+struct keywatch *keywatch_new(struct event_base *base, struct conf *conf, keywatch_fn *fn,
+                              void *arg)
+{
+    const struct timeval every = {LOOK_MS / 1000, LOOK_MS % 1000 * 1000L};
+    struct keywatch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return NULL;
+    watch->conf = conf;
+    watch->fn = fn;
+    watch->arg = arg;
+    watch->timer = event_new(base, -1, EV_PERSIST, on_timer, watch);
+    if (!watch->timer || event_add(watch->timer, &every) < 0)
+        keywatch_free(&watch);
+    return watch;
+}
+
+void keywatch_free(struct keywatch **watch)
+{
+    if (!*watch)
+        return;
+    if ((*watch)->timer)
+        event_free((*watch)->timer);
+    buf_free(&(*watch)->told);
+    free(*watch);
+    *watch = NULL;
+}

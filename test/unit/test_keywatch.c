@@ -1,0 +1,197 @@
+/* The JWKS file is read again however it is changed, and bad ones change nothing. */
+#include "master/keywatch.h"
+
+#include "tap.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KEY(kid)                                                                                   \
+    "{\"kty\":\"oct\",\"kid\":\"" kid "\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}"
+#define SET(keys) "{\"keys\":[" keys "]}"
+
+static char dir[] = "/tmp/test_keywatch.XXXXXX";
+static struct conf *conf;
+static struct keywatch *watch;
+static int calls;
+static struct event_base *base;
+
+static const char *path_of(const char *name)
+{
+    static char paths[2][128];
+    static unsigned turn;
+    char *path = paths[turn++ % 2];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(path_of(name), "w");
+    (void)fputs(text, file);
+    (void)fclose(file);
+}
+
+static void make_link(const char *target, const char *name)
+{
+    if (symlink(target, path_of(name)) < 0)
+        abort();
+}
+
+/* A time long ago: then the file has settled. */
+static void set_time(const char *name, int seconds)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000000000 + seconds}};
+    (void)utimensat(AT_FDCWD, path_of(name), times, 0);
+}
+
+/* The kids in force, without a separator. */
+static const char *kids(void)
+{
+    static char text[64];
+    struct buf out = {0};
+    text[0] = '\0';
+    for (size_t i = 0; i < token_keys_count(conf->keys); i++) {
+        buf_reset(&out);
+        token_keys_describe(conf->keys, i, &out);
+        (void)strncat(text, (char *)out.data + 5, 1);
+    }
+    buf_free(&out);
+    return text;
+}
+
+static struct conf *load(const char *jwks_file)
+{
+    char *options[] = {strdup("--auth:jwksFile"), strdup(jwks_file)};
+    struct conf_args args = {.file = "t.conf", .options = options, .noptions = 2};
+    struct buf errors = {0}, warnings = {0};
+    struct conf *loaded = conf_load_text(&args, "", 0, CONF_FOR_DAEMON, &errors, &warnings);
+    free(options[0]);
+    free(options[1]);
+    buf_free(&errors);
+    buf_free(&warnings);
+    return loaded;
+}
+
+static void on_change(void *arg)
+{
+    calls++;
+    ok(arg == &calls, "whoever asked is told");
+    (void)event_base_loopbreak(base);
+}
+
+static void start(const char *jwks_file)
+{
+    conf = load(jwks_file);
+    watch = keywatch_new(base, conf, on_change, &calls);
+}
+
+static void stop(void)
+{
+    keywatch_free(&watch);
+    conf_free(&conf);
+}
+
+static void is_look(int want, const char *want_kids, const char *name)
+{
+    is_int(keywatch_look(watch), want, name);
+    is_str(kids(), want_kids, "the keys in force");
+}
+
+static void test_changes(void)
+{
+    write_file("jwks", SET(KEY("a")));
+    start(path_of("jwks"));
+    is_look(0, "a", "nothing has changed");
+    set_time("jwks", 0);
+    is_look(0, "a", "but its time");
+    is_look(0, "a", "nor that");
+    write_file("jwks", SET(KEY("a") "," KEY("b")));
+    is_look(1, "ab", "written in place");
+    is_look(0, "ab", "and not again");
+    write_file("new", SET(KEY("c")));
+    (void)rename(path_of("new"), path_of("jwks"));
+    is_look(1, "c", "renamed over it");
+    write_file("jwks", SET(KEY("d")));
+    set_time("jwks", 1);
+    is_look(1, "d", "as long as before");
+    write_file("jwks", "{\"keys\":[");
+    is_look(-1, "d", "cut off");
+    is_look(-1, "d", "still cut off");
+    write_file("jwks", SET(KEY("d")));
+    is_look(0, "d", "whole again, and what it was");
+    (void)unlink(path_of("jwks"));
+    is_look(-1, "d", "gone");
+    (void)mkdir(path_of("jwks"), 0700);
+    is_look(-1, "d", "a directory");
+    (void)rmdir(path_of("jwks"));
+    (void)mkfifo(path_of("jwks"), 0600);
+    is_look(-1, "d", "a fifo, which is not waited for");
+    (void)unlink(path_of("jwks"));
+    write_file("jwks", SET(""));
+    is_look(-1, "d", "no key is left");
+    write_file("jwks", SET(KEY("e")));
+    is_look(1, "e", "another");
+    stop();
+    (void)unlink(path_of("jwks"));
+}
+
+/* As a Kubernetes volume does it: name -> ..data/name, ..data -> a directory. */
+static void test_links(void)
+{
+    (void)mkdir(path_of("one"), 0700);
+    (void)mkdir(path_of("two"), 0700);
+    write_file("one/jwks", SET(KEY("a")));
+    write_file("two/jwks", SET(KEY("b")));
+    make_link("one", "data");
+    make_link("data/jwks", "jwks");
+    start(path_of("jwks"));
+    is_look(0, "a", "by way of two links");
+    make_link("two", "data2");
+    (void)rename(path_of("data2"), path_of("data"));
+    is_look(1, "b", "the directory's link turned");
+    (void)unlink(path_of("data"));
+    is_look(-1, "b", "a link to nothing");
+    make_link("one", "data");
+    is_look(1, "a", "turned back");
+    stop();
+    (void)unlink(path_of("jwks"));
+    (void)unlink(path_of("data"));
+    (void)unlink(path_of("one/jwks"));
+    (void)unlink(path_of("two/jwks"));
+    (void)rmdir(path_of("one"));
+    (void)rmdir(path_of("two"));
+}
+
+/* By itself, with what changed before it began to look. */
+static void test_timer(void)
+{
+    write_file("jwks", SET(KEY("a")));
+    start(path_of("jwks"));
+    write_file("jwks", SET(KEY("b")));
+    (void)event_base_dispatch(base);
+    is_int(calls, 1, "changed between the load and the first look");
+    is_str(kids(), "b", "is noticed");
+    keywatch_free(&watch);
+    is_int(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0, "nothing is left behind");
+    stop();
+    (void)unlink(path_of("jwks"));
+}
+
+int main(void)
+{
+    if (!mkdtemp(dir))
+        abort();
+    base = event_base_new();
+    test_changes();
+    test_links();
+    test_timer();
+    (void)rmdir(dir);
+    event_base_free(base);
+    return tap_done();
+}
