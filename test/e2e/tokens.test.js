@@ -25,6 +25,12 @@ const rsaOther = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
 const p256 = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const p384 = crypto.generateKeyPairSync('ec', { namedCurve: 'P-384' });
 const pem = (pair) => pair.publicKey.export({ type: 'spki', format: 'pem' });
+const jwk = (pair, more) => ({ ...pair.publicKey.export({ format: 'jwk' }), ...more });
+const ed25519 = crypto.generateKeyPairSync('ed25519');
+/* Of the daemon with many keys. */
+const NEW_SECRET = 'the secret that comes after it: 0123456789';
+const NAMED_SECRET = 'the secret of the key called named: 0123';
+const JWKS_SECRET = 'the secret in the JWKS file: 0123456789ab';
 
 /* Publishes to everyone, all the time that the suite runs. */
 const redisAtWork = shared(async (s) => {
@@ -50,7 +56,29 @@ async function withKey(s, redis, key, auth = {}, more = {}) {
     return daemonWith(s, redis, { secret: undefined, publicKeyFile: file, ...auth }, more);
 }
 
+/* Keys of every kind from every place: while they are rotated, and more. */
+async function withMany(s, redis) {
+    const dir = tempDir(s);
+    const file = (name, text) => {
+        fs.writeFileSync(path.join(dir, name), text, { mode: 0o600 });
+        return path.join(dir, name);
+    };
+    return daemonWith(s, redis, {
+        secret: [SECRET, NEW_SECRET],
+        publicKeyFile: [file('rsa.pem', pem(rsa))],
+        keys: [{ kid: 'named', secretFile: file('named', NAMED_SECRET), algorithms: ['HS256', 'HS512'] },
+            { kid: 'curve', publicKeyFile: file('p256.pem', pem(p256)) }],
+        jwksFile: file('jwks.json', JSON.stringify({ keys: [
+            jwk(rsaOther, { kid: 'other', use: 'sig', alg: 'RS384' }),
+            jwk(p384, { kid: 'encrypts', use: 'enc' }),
+            jwk(ed25519, { kid: 'ed' }),
+            { kty: 'oct', kid: 'oct', k: Buffer.from(JWKS_SECRET).toString('base64url') },
+        ] })),
+    });
+}
+
 const world = {
+    many: shared(async (s) => withMany(s, await redisAtWork())),
     secret: shared(async (s) => daemonWith(s, await redisAtWork(), {})),
     vectors: shared(async (s) => daemonWith(s, await redisAtWork(), {
         secret: vectors[0].secret, options: { audience: vectors[0].audience, issuer: vectors[0].issuer },
@@ -190,6 +218,28 @@ const TOKENS = {
     'ours among the audiences': ['audience', () => sign(user({ aud: ['x', 'one'], iss: 'me' }), SECRET), 'ok'],
     'exp past, within the tolerance': ['tolerant', () => sign(user({ exp: now() - 10 }), SECRET), 'ok'],
     'nbf to come, within the tolerance': ['tolerant', () => sign(user({ nbf: now() + 30 }), SECRET), 'ok'],
+
+    'one of several secrets: the first': ['many', good, 'ok'],
+    'one of several secrets: the second': ['many', () => sign(user(), NEW_SECRET), 'ok'],
+    'a public key beside secrets': ['many', () => sign(user(), rsa.privateKey, 'RS256'), 'ok'],
+    'a key by its kid': ['many', () => sign(user(), NAMED_SECRET, 'HS512', { kid: 'named' }), 'ok'],
+    'a curve by its kid': ['many', () => sign(user(), p256.privateKey, 'ES256', { kid: 'curve' }), 'ok'],
+    'a named key without a kid': ['many', () => sign(user(), NAMED_SECRET), 'ok'],
+    'a nameless key under a kid that is not known': ['many', () => sign(user(), SECRET, 'HS256', { kid: 'x' }), 'ok'],
+    'a nameless key under the kid of another': ['many', () => sign(user(), SECRET, 'HS256', { kid: 'named' }), 'ok'],
+    'a key of the JWKS file': ['many', () => sign(user(), rsaOther.privateKey, 'RS384', { kid: 'other' }), 'ok'],
+    'a secret of the JWKS file': ['many', () => sign(user(), JWKS_SECRET, 'HS384', { kid: 'oct' }), 'ok'],
+    'a named key under the kid of another': ['many', () => sign(user(), NAMED_SECRET, 'HS256', { kid: 'oct' }), 'token_signature'],
+    'a named key under a kid that is not known': ['many', () => sign(user(), NAMED_SECRET, 'HS256', { kid: 'x' }), 'token_signature'],
+    'a key for an algorithm that it is not for': ['many', () => sign(user(), NAMED_SECRET, 'HS384', { kid: 'named' }), 'token_signature'],
+    'RS256 by a JWK for RS384': ['many', () => sign(user(), rsaOther.privateKey, 'RS256', { kid: 'other' }), 'token_signature'],
+    'a JWK for encryption': ['many', () => sign(user(), p384.privateKey, 'ES384', { kid: 'encrypts' }), 'token_algorithm'],
+    'HS256 with one PEM of many': ['many', () => sign(user(), pem(rsa)), 'token_signature'],
+    'HS256 with the PEM of a JWK': ['many', () => sign(user(), pem(rsaOther), 'HS256', { kid: 'other' }), 'token_signature'],
+    'HS256 with the modulus of a JWK': ['many', () => sign(user(), Buffer.from(jwk(rsaOther).n, 'base64url'), 'HS256', { kid: 'other' }), 'token_signature'],
+    'RS256 that is an HMAC': ['many', () => sign(user(), SECRET, 'HS256', { alg: 'RS256' }), 'token_signature'],
+    'a kid that is a number': ['many', () => sign(user(), SECRET, 'HS256', { kid: 1 }), 'token_malformed'],
+    'a kid with NUL in it': ['many', () => sign(user(), SECRET, 'HS256', { kid: 'named\u0000' }), 'token_malformed'],
 
     'alg none': ['secret', () => raw('{"alg":"none"}', '{"uid":"u"}', ''), 'token_algorithm'],
     'alg NONE with a signature': ['secret', () => raw('{"alg":"NONE"}', '{"uid":"u"}', 'AAAA'), 'token_algorithm'],
@@ -492,7 +542,7 @@ test('the places of a worker that was killed are given back', async (t) => {
 
 test('no token shows in a log', async () => {
     for (const daemon of started) {
-        const parts = [good(), SECRET, vectors[0].token].flatMap((one) => one.split('.').slice(-2));
+        const parts = [good(), SECRET, NEW_SECRET, NAMED_SECRET, JWKS_SECRET, vectors[0].token].flatMap((one) => one.split('.').slice(-2));
         for (const part of parts) assert.ok(!daemon.log.includes(part), `${part} is in the log`);
     }
 });
