@@ -17,12 +17,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Their headers say nothing, or not the truth; the Makefile asks pkg-config. */
+/* Its header says nothing; the Makefile asks pkg-config. */
 #ifndef AXR_WSLAY_VERSION
 #define AXR_WSLAY_VERSION "unknown"
-#endif
-#ifndef AXR_LIBJWT_VERSION
-#define AXR_LIBJWT_VERSION "unknown"
 #endif
 
 #define EXIT_CONFIG 1
@@ -84,7 +81,6 @@ static void print_version(void)
     printf("wslay %s\n", AXR_WSLAY_VERSION);
     printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     printf("cJSON %s\n", cJSON_Version());
-    printf("libjwt %s\n", AXR_LIBJWT_VERSION);
     printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
     printf("zlib %s\n", zlibVersion());
 }
