@@ -22,6 +22,7 @@ enum eio_error {
     EIO_FORBIDDEN = 4,
     EIO_UNSUPPORTED_VERSION = 5,
 };
+#define EIO_ERRORS (EIO_UNSUPPORTED_VERSION + 1)
 const char *eio_error_message(enum eio_error error);
 
 struct eio_packet {

@@ -70,4 +70,24 @@ int http_path_below(struct slice path, const char *mount);
 
 const char *http_reason(int status);
 
+/* The errors that a request may be answered with, in kinds that can be counted; the
+ * last kind is any other. */
+#define HTTP_ERRORS(X)                                                                             \
+    X(400)                                                                                         \
+    X(403)                                                                                         \
+    X(404)                                                                                         \
+    X(405)                                                                                         \
+    X(408)                                                                                         \
+    X(411)                                                                                         \
+    X(413)                                                                                         \
+    X(414)                                                                                         \
+    X(417)                                                                                         \
+    X(426)                                                                                         \
+    X(431)                                                                                         \
+    X(501)                                                                                         \
+    X(503)                                                                                         \
+    X(505)
+enum { HTTP_ERROR_KINDS = 15 };
+unsigned http_error_kind(int status);
+
 #endif

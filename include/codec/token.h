@@ -41,6 +41,7 @@ enum token_result { /* each has a code for data.code and a message for people */
                                         crit */
                     TOKEN_NO_USER,   /* token_user:        no usable user id */
                     TOKEN_NO_MEMORY, /* token_internal */
+                    TOKEN_RESULTS    /* how many there are */
 };
 const char *token_result_code(enum token_result result);
 const char *token_result_message(enum token_result result);

@@ -9,6 +9,7 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include "base/latency.h"
 #include "base/slice.h"
 #include "codec/eio.h"
 #include "codec/http.h"
@@ -63,8 +64,39 @@ enum engine_close {
     CLOSE_REPLACED, /* by a newer connection of the same user */
     CLOSE_SHUTDOWN,
     CLOSE_NO_MEMORY,
+    ENGINE_CLOSES /* how many there are */
 };
 const char *engine_close_name(enum engine_close why);
+
+enum engine_transport { ENGINE_POLLING, ENGINE_WEBSOCKET, ENGINE_TRANSPORTS };
+
+/* What has happened since engine_new(), counted where it happens by one addition.
+ * Sessions are indexed by transport and by protocol (0: EIO3, 1: EIO4). */
+struct engine_stats {
+    uint64_t accepted;        /* connections taken from a listening socket */
+    uint64_t accept_failures; /* no descriptor or no memory for one */
+    uint64_t opened[ENGINE_TRANSPORTS][2];
+    uint64_t sessions[ENGINE_TRANSPORTS][2]; /* now: there, or over and not told yet */
+    uint64_t closed[ENGINE_CLOSES];
+    uint64_t connects; /* to the namespace: session_accept() */
+    uint64_t requests; /* HTTP heads that were understood */
+    uint64_t http_errors[HTTP_ERROR_KINDS];
+    uint64_t eio_errors[EIO_ERRORS];    /* those of http_errors that carry such a code */
+    uint64_t upgrades, upgrades_failed; /* from polling to WebSocket */
+    uint64_t handoffs_sent, handoffs_received;
+    uint64_t handoffs_dropped;       /* nobody took it: the client was refused */
+    uint64_t deliveries;             /* a fan-out queued for a session */
+    uint64_t volatile_skipped;       /* ... not queued: volatile, and output was waiting */
+    uint64_t dropped[ENGINE_CLOSES]; /* ... not queued: why its session ends */
+    uint64_t bytes_received, bytes_sent;
+    uint64_t writes;                         /* to a socket that took something */
+    uint64_t queued_bytes;                   /* now: output that waits for clients */
+    uint64_t discarded_bytes[ENGINE_CLOSES]; /* output that waited when a session or connection
+                                                ended, and why it did */
+    /* From engine_fan_received() to a socket write that carries the fan-out: one
+     * observation for each write, of the oldest that it may carry. */
+    struct latency latency;
+};
 
 struct engine_app {
     /* The handshake of a new session is complete; its request is here for the
@@ -121,6 +153,9 @@ void engine_stop_listening(struct engine *engine);
 size_t engine_connections(const struct engine *engine);
 size_t engine_sessions(const struct engine *engine);
 
+/* Valid as long as the engine, and always up to date. */
+const struct engine_stats *engine_stats(const struct engine *engine);
+
 /* Closes every session with WebSocket code 1001 (polling: a close packet), spread
  * over within_ms (evenly, but at most 100 ms apart), then what is left of HTTP.  done is called
  * from the loop when none is left; it may free the engine. */
@@ -161,12 +196,16 @@ struct engine_fan {
     size_t nattachments;
     int is_volatile;
     uint64_t serial; /* of this fan-out: marks who has got it */
+    uint32_t stamp;  /* engine_fan_received(); 0: unknown */
     uint8_t made;    /* bit per encoding */
     uint8_t failed;
     struct run runs[8]; /* indexed by encoding */
 };
 void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slice json,
                       const struct slice *attachments, size_t nattachments, int is_volatile);
+/* When it was received, on the clock of clock_us(): for engine_stats.latency.
+ * Right after engine_fan_begin; 0, or not called: it is not measured. */
+void engine_fan_received(struct engine_fan *fan, uint64_t at_us);
 /* Session gets nothing of this fan-out. */
 void engine_fan_except(struct engine_fan *fan, struct session *session);
 /* Queues it for session, once however often it is called.  Returns 1 if queued.

@@ -20,6 +20,8 @@
 #define FAREWELL_MS     10000 /* a polling session that is over waits for a GET to say so */
 #define HANDOFF_MS      1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE     256   /* clients written to before the loop gets its turn */
+#define CLOCK_SLICE     16    /* clients written to on one reading of the clock */
+#define STAMP_BITS      6     /* stamps are in units of 64 us */
 #define SCRIPT_ETAG     48    /* characters, with the quotes */
 #define ACCEPT_BATCH    16    /* connections accepted before the loop gets its turn */
 #define EMFILE_PAUSE_MS 100   /* no accepting after we ran out of descriptors */
@@ -68,6 +70,7 @@ struct conn {
     uint64_t stall_since_ms; /* blocked: nothing that waited then has waited longer */
     uint32_t stall_bytes;    /* ... and this much of it is still waiting */
     uint32_t exempt_bytes;   /* of the output: does not count against send_buffer */
+    uint32_t stamp;          /* receipt of the oldest fan-out in out, in stamps; 0: there is none */
     uint8_t state;           /* enum conn_state */
     uint8_t dirty;           /* in engine->dirty */
     uint8_t blocked;         /* the kernel took no more; waiting for writability */
@@ -103,6 +106,7 @@ struct polling {
     uint64_t waiting_since_ms; /* output without a GET; 0: there is none, or a GET */
     uint8_t probed;            /* "2probe" has come: GETs are answered at once */
     uint8_t probe_base64;      /* the WebSocket takes no binary */
+    uint32_t stamp;            /* as conn.stamp */
     uint8_t overflowed;        /* output has been lost: the session is about to end */
 };
 
@@ -179,6 +183,9 @@ struct engine {
     struct buf event_head;           /* "42/axr," */
     uint64_t fan_serial;
 
+    struct engine_stats stats;
+    uint64_t now_us; /* when output was last looked at: engine_clock() */
+
     struct wsin *spare_wsin;
     unsigned nspare_wsin;
     uint8_t *input; /* INPUT_BYTES, for whoever reads now */
@@ -189,7 +196,17 @@ struct engine {
     void *drain_arg;
 };
 
+/* A time that fits into a connection: in units of 64 us, modulo three days, and never 0. */
+static inline uint32_t stamp_of(uint64_t us)
+{
+    uint32_t stamp = (uint32_t)(us >> STAMP_BITS);
+
+    return stamp != 0 ? stamp : 1;
+}
+
 /* --- engine.c --- */
+/* Reads the clock for the writes that follow. */
+void engine_clock(struct engine *engine);
 void engine_flush_later(struct engine *engine);
 /* The number of connections went down: maybe accept again, maybe drained. */
 void engine_conn_gone(struct engine *engine);
@@ -290,7 +307,8 @@ void polling_close(struct session *session, enum engine_close why);
  * the session is over. */
 uint64_t polling_due(const struct session *session);
 int polling_timeout(struct session *session, uint64_t now_ms);
-void polling_free(struct session *session);
+/* Frees it; why is for what output is still in it. */
+void polling_free(struct session *session, enum engine_close why);
 
 /* --- upgrade.c --- */
 /* A WebSocket has come for a polling session.  base64: no binary on it, whatever

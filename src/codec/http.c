@@ -446,3 +446,16 @@ const char *http_reason(int status)
             return reasons[i].reason;
     return "Unknown";
 }
+
+unsigned http_error_kind(int status)
+{
+#define STATUS(status) status,
+    static const int kinds[] = {HTTP_ERRORS(STATUS)};
+#undef STATUS
+    unsigned kind = 0;
+
+    _Static_assert(sizeof(kinds) / sizeof(kinds[0]) + 1 == HTTP_ERROR_KINDS, "and any other");
+    while (kind < HTTP_ERROR_KINDS - 1 && kinds[kind] != status)
+        kind++;
+    return kind;
+}

@@ -143,6 +143,8 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     event_del(&conn->ev);
     close(fd);
     wheel_unset(engine->conn_wheel, &conn->timer);
+    engine->stats.queued_bytes -= conn->out.bytes;
+    engine->stats.discarded_bytes[why] += conn->out.bytes;
     outq_clear(&conn->out);
     conn_unlink(conn);
     conn_link(&engine->dead, conn);
@@ -212,6 +214,8 @@ static void conn_progress(struct conn *conn, size_t n)
         conn->stall_bytes -= (uint32_t)n;
         return;
     }
+    if (conn->stamp != 0 && conn->state == CONN_WEBSOCKET)
+        conn->stamp = stamp_of(conn->stall_since_ms * 1000);
     conn->stall_since_ms = clock_ms();
     conn->stall_bytes = conn_stall_share(conn);
 }
@@ -226,6 +230,24 @@ static void conn_sent_all(struct conn *conn)
     } else if (conn->state == CONN_HANDOFF) {
         request_handoff(conn);
     }
+}
+
+/* The oldest broadcast in what is written now is as old as the stamp says, or not
+ * quite: while the kernel takes less than waits, the stamp is from before it. */
+static void conn_count(struct conn *conn, size_t n)
+{
+    struct engine *engine = conn->engine;
+    int32_t waited;
+
+    engine->stats.writes++;
+    engine->stats.bytes_sent += n;
+    engine->stats.queued_bytes -= n;
+    if (conn->stamp == 0)
+        return;
+    waited = (int32_t)(stamp_of(engine->now_us) - conn->stamp);
+    latency_observe(&engine->stats.latency, waited > 0 ? (uint64_t)waited << STAMP_BITS : 0);
+    if (conn->out.bytes == 0)
+        conn->stamp = 0;
 }
 
 /* Returns 0, or -1 if the connection is broken. */
@@ -247,6 +269,7 @@ static int conn_write(struct conn *conn)
         if (n < 0)
             return -1;
         outq_consume(&conn->out, (size_t)n);
+        conn_count(conn, (size_t)n);
         conn_progress(conn, (size_t)n);
     }
     conn_sent_all(conn);
@@ -292,6 +315,7 @@ int conn_push(struct conn *conn, const struct run *run)
         return -1;
     if (conn_is_full(conn, run->len)) {
         /* It may wait only for us: ask the kernel before blaming the client. */
+        engine_clock(conn->engine);
         if (!conn->blocked && conn_write(conn) < 0)
             return conn_doom(conn, CLOSE_CLIENT);
         if (conn_is_full(conn, run->len))
@@ -301,6 +325,7 @@ int conn_push(struct conn *conn, const struct run *run)
         conn->exempt_bytes = run->len;
     if (outq_push(&conn->out, run) < 0)
         return conn_doom(conn, CLOSE_NO_MEMORY);
+    conn->engine->stats.queued_bytes += run->len;
     if (!conn->blocked) /* else the kernel tells when */
         conn_dirty(conn);
     return 0;
@@ -329,6 +354,7 @@ int conn_put_static(struct conn *conn, const void *bytes, size_t len)
     if (result < 0)
         return conn_doom(conn, CLOSE_NO_MEMORY);
     conn->exempt_bytes += (uint32_t)len;
+    conn->engine->stats.queued_bytes += len;
     if (!conn->blocked)
         conn_dirty(conn);
     return 0;
@@ -507,6 +533,7 @@ static void conn_eof(struct conn *conn)
 {
     int answered;
 
+    engine_clock(conn->engine);
     if (conn->state == CONN_POLL)
         polling_flush(conn); /* there may be something for it */
     answered = conn->state == CONN_LINGER || (conn->state == CONN_HTTP && conn->out.bytes > 0);
@@ -526,6 +553,8 @@ static void conn_read(struct conn *conn)
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;
+    if (n > 0)
+        conn->engine->stats.bytes_received += (uint64_t)n;
     if (n == 0)
         conn_eof(conn);
     else if (n < 0)
@@ -542,8 +571,10 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     struct conn *conn = arg;
 
     (void)fd;
-    if (what & EV_WRITE)
+    if (what & EV_WRITE) {
+        engine_clock(conn->engine);
         conn_flush(conn);
+    }
     if ((what & EV_READ) && conn->state != CONN_DEAD)
         conn_read(conn);
 }

@@ -125,6 +125,16 @@ size_t engine_sessions(const struct engine *engine)
     return engine->nsessions;
 }
 
+const struct engine_stats *engine_stats(const struct engine *engine)
+{
+    return &engine->stats;
+}
+
+void engine_clock(struct engine *engine)
+{
+    engine->now_us = clock_us();
+}
+
 /* --- accepting --- */
 
 static void engine_accept_pause(struct engine *engine)
@@ -162,6 +172,7 @@ static void engine_accept_failed(struct engine *engine, int error)
     struct timeval pause = {0, EMFILE_PAUSE_MS * 1000L};
     uint64_t times = log_due(&engine->emfile_log, 10000);
 
+    engine->stats.accept_failures++;
     if (times > 0) {
         errno = error;
         log_warn("accept: connections=%zu times=%llu", engine->nconns, (unsigned long long)times);
@@ -202,6 +213,7 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
             engine_accept_failed(engine, ENOMEM);
             return;
         }
+        engine->stats.accepted++;
         if (engine->nconns >= engine->options.connections_max) {
             if (log_due(&engine->full_log, 60000) > 0)
                 log_warnx("limits:connections reached: connections=%zu", engine->nconns);
@@ -217,6 +229,7 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len)
 
     if (conn == NULL)
         return -1;
+    engine->stats.handoffs_received++;
     if ((conn->http = calloc(1, sizeof(*conn->http))) == NULL ||
         buf_put(&conn->http->in, bytes, len) < 0) {
         conn_kill(conn, CLOSE_NO_MEMORY, 0);
@@ -272,6 +285,8 @@ void engine_flush(struct engine *engine)
 {
     for (int n = 0; engine->dirty != NULL && n < FLUSH_SLICE; n++) {
         struct conn *conn = engine->dirty;
+        if (n % CLOCK_SLICE == 0)
+            engine_clock(engine);
         if ((engine->dirty = conn->dirty_next) == NULL)
             engine->dirty_tail = &engine->dirty;
         conn->dirty_next = NULL;

@@ -18,6 +18,11 @@ void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slic
     };
 }
 
+void engine_fan_received(struct engine_fan *fan, uint64_t at_us)
+{
+    fan->stamp = at_us == 0 ? 0 : stamp_of(at_us);
+}
+
 static uint8_t *put_header(uint8_t *dst, enum ws_opcode opcode, size_t len)
 {
     return dst + ws_header_encode(dst, opcode, len);
@@ -168,23 +173,51 @@ static int is_waiting(const struct session *session)
     return session->polling->get == NULL && session->polling->out.bytes > 0;
 }
 
+/* Its transport cannot take it, and ends for that. */
+static int dropped(const struct session *session)
+{
+    enum engine_close why = CLOSE_SEND_BUFFER;
+
+    if (session->ws != NULL && session->ws->doomed)
+        why = (enum engine_close)session->ws->doom_why;
+    session->engine->stats.dropped[why]++;
+    return 0;
+}
+
+/* What waits for the client is at least as old as the first that came to it. */
+static void stamp(const struct engine_fan *fan, const struct session *session)
+{
+    uint32_t *at = session->ws != NULL ? &session->ws->stamp : &session->polling->stamp;
+
+    if (*at == 0)
+        *at = fan->stamp;
+}
+
 int engine_fan_send(struct engine_fan *fan, struct session *session)
 {
+    struct engine_stats *stats = &fan->engine->stats;
     enum encoding encoding = session_encoding(session, fan->nattachments > 0);
 
     if (session->fan_serial == fan->serial || session->nsp != NSP_JOINED)
         return 0;
     session->fan_serial = fan->serial;
-    if (fan->is_volatile && is_waiting(session))
+    if (fan->is_volatile && is_waiting(session)) {
+        stats->volatile_skipped++;
         return 0;
+    }
     if (!(fan->made & 1 << encoding)) {
         if (fan_make(fan, encoding) < 0) {
             fan->failed = 1;
+            stats->dropped[CLOSE_NO_MEMORY]++;
             return 0;
         }
         fan->made |= (uint8_t)(1 << encoding);
     }
-    return session_push(session, &fan->runs[encoding]) == 0;
+    if (session_push(session, &fan->runs[encoding]) < 0)
+        return dropped(session);
+    stats->deliveries++;
+    stamp(fan, session);
+    return 1;
 }
 
 void engine_fan_end(struct engine_fan *fan)

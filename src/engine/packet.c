@@ -121,6 +121,7 @@ void session_accept(struct session *session)
 
     session->nsp = NSP_JOINED;
     session->joins++;
+    session->engine->stats.connects++;
     session->connect_due_ms = 0;
     session_rearm(session);
     put_connected(session, slice_str(session->engine->options.nsp),

@@ -15,11 +15,21 @@
 #define SCRIPT_TYPE "text/javascript; charset=UTF-8"
 #define NO_STORE    "Cache-Control: no-store\r\n"
 
-void polling_free(struct session *session)
+static void discard(struct session *session, enum engine_close why)
+{
+    struct outq *out = &session->polling->out;
+    struct engine_stats *stats = &session->engine->stats;
+
+    stats->queued_bytes -= out->bytes;
+    stats->discarded_bytes[why] += out->bytes;
+    outq_clear(out);
+}
+
+void polling_free(struct session *session, enum engine_close why)
 {
     if (session->polling == NULL)
         return;
-    outq_clear(&session->polling->out);
+    discard(session, why);
     free(session->polling);
     session->polling = NULL;
 }
@@ -59,11 +69,15 @@ static void answer_runs(struct conn *conn, struct outq *out, uint8_t kind)
         outq_consume(out, 1);
     if (request_answer_head(conn, 200, type, NO_STORE, out->bytes) < 0)
         return;
-    while (out->bytes > 0)
-        if (outq_move(&conn->out, out) < 0) {
+    while (out->bytes > 0) {
+        uint32_t before = conn->out.bytes;
+        long moved = outq_move(&conn->out, out);
+        conn->engine->stats.queued_bytes += conn->out.bytes - before;
+        if (moved < 0) {
             conn_doom(conn, CLOSE_NO_MEMORY);
             return;
         }
+    }
 }
 
 static void get_over(struct conn *conn)
@@ -80,13 +94,20 @@ void polling_flush(struct conn *conn)
     struct session *session = conn->session;
     struct polling *polling = session->polling;
     struct outq out = {.bytes = 0};
+    uint32_t before = polling->out.bytes;
     uint8_t kind;
+    long moved;
 
-    if (polling->out.bytes == 0)
+    if (before == 0)
         return;
     kind = run_kind(&polling->out.first);
     /* Of one kind only: what follows waits for the next GET. */
-    if (outq_move(&out, &polling->out) < 0)
+    moved = outq_move(&out, &polling->out);
+    session->engine->stats.queued_bytes -= before - polling->out.bytes;
+    conn->stamp = polling->stamp;
+    if (polling->out.bytes == 0)
+        polling->stamp = 0;
+    if (moved < 0)
         conn_doom(conn, CLOSE_NO_MEMORY);
     else if (conn->http->jsonp)
         answer_script(conn, &out);
@@ -126,13 +147,21 @@ static int overflow(struct session *session)
     return -1;
 }
 
+static int queue(struct session *session, const struct run *run)
+{
+    if (outq_push(&session->polling->out, run) < 0)
+        return -1;
+    session->engine->stats.queued_bytes += run->len;
+    return 0;
+}
+
 int polling_push(struct session *session, const struct run *run)
 {
     struct polling *polling = session->polling;
     size_t after = polling->out.bytes + (size_t)run->len;
 
     if (session->over) /* its last word */
-        return outq_push(&polling->out, run) < 0 ? -1 : wake(session);
+        return queue(session, run) < 0 ? -1 : wake(session);
     if (polling->overflowed)
         return -1;
     /* It may wait only for us: what a GET is there for does not count. */
@@ -141,7 +170,7 @@ int polling_push(struct session *session, const struct run *run)
     if (polling->out.bytes > 0 &&
         polling->out.bytes + (size_t)run->len > session->engine->options.send_buffer)
         return overflow(session);
-    if (outq_push(&polling->out, run) < 0)
+    if (queue(session, run) < 0)
         return overflow(session);
     return wake(session);
 }
@@ -362,6 +391,7 @@ void polling_conn_gone(struct session *session, struct conn *conn)
     struct polling *polling = session->polling;
 
     if (conn == polling->probe) {
+        session->engine->stats.upgrades_failed++;
         polling->probe = NULL;
         polling->probed = 0;
         session_rearm(session);
@@ -392,7 +422,7 @@ void polling_close(struct session *session, enum engine_close why)
     /* A client that has left, or seems to have, needs no word; others hear it with
      * their next GET. */
     if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT || why == CLOSE_PING_TIMEOUT) {
-        outq_clear(&polling->out);
+        discard(session, why);
         if (polling->get == NULL) {
             session_end(session, why);
             return;

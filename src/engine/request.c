@@ -22,6 +22,8 @@ int request_answer_head(struct conn *conn, int status, const char *type, const c
     char head[1024], length[48] = "";
     int n;
 
+    if (status >= 400)
+        conn->engine->stats.http_errors[http_error_kind(status)]++;
     if (status != 304) /* there it would be that of the whole */
         snprintf(length, sizeof(length), "Content-Length: %zu\r\n", len);
     n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s%s\r\n", status,
@@ -67,6 +69,7 @@ void request_error(struct conn *conn, enum eio_error error)
 {
     char body[128];
 
+    conn->engine->stats.eio_errors[error]++;
     snprintf(body, sizeof(body), "{\"code\":%d,\"message\":\"%s\"}", (int)error,
              eio_error_message(error));
     request_answer(conn, error == EIO_FORBIDDEN ? 403 : 400, "application/json", slice_str(body));
@@ -75,6 +78,7 @@ void request_error(struct conn *conn, enum eio_error error)
 /* An upgrade is refused with the bare message, and before it has happened. */
 static void refuse_upgrade(struct conn *conn, enum eio_error error)
 {
+    conn->engine->stats.eio_errors[error]++;
     conn->http->keep = 0;
     request_answer(conn, 400, "text/html", slice_str(eio_error_message(error)));
 }
@@ -112,12 +116,15 @@ void request_handoff(struct conn *conn)
         result = engine->app->handoff(http->handoff_slot, event_get_fd(&conn->ev), http->in.data,
                                       http->in.len, engine->arg);
     if (result == 0) {
+        engine->stats.handoffs_sent++;
         conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
     } else if (result < 0) {
+        engine->stats.handoffs_dropped++;
         conn->state = CONN_HTTP;
         http->keep = 0;
         request_error(conn, EIO_UNKNOWN_SID);
     } else if (clock_ms() >= http->handoff_end_ms) {
+        engine->stats.handoffs_dropped++;
         conn->state = CONN_HTTP;
         if (log_due(&engine->handoff_log, 60000) > 0)
             log_warnx("handoff to worker %u failed: it takes no more", http->handoff_slot + 1);
@@ -367,6 +374,7 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     enum eio_error error;
     int result;
 
+    conn->engine->stats.requests++;
     target.upgrade = ws_upgrade(req, target.accept);
     read_head(conn, req);
     if (!http_path_below(req->path, conn->engine->options.path)) {

@@ -27,6 +27,11 @@ static int slots_grow(struct engine *engine)
     return 0;
 }
 
+static enum engine_transport transport_of(const struct session *session)
+{
+    return session->polling != NULL ? ENGINE_POLLING : ENGINE_WEBSOCKET;
+}
+
 struct session *session_new(struct engine *engine, struct conn *ws, enum eio_version version,
                             int base64)
 {
@@ -52,6 +57,8 @@ struct session *session_new(struct engine *engine, struct conn *ws, enum eio_ver
     engine->free_slot = slot->next_free;
     slot->session = session;
     engine->nsessions++;
+    engine->stats.opened[transport_of(session)][version == EIO4]++;
+    engine->stats.sessions[transport_of(session)][version == EIO4]++;
     return session;
 }
 
@@ -65,6 +72,7 @@ void session_leave(struct session *session, enum engine_close why)
         return;
     if (was_in)
         app->left(session, why, session->engine->arg);
+    session->engine->stats.closed[why]++;
     app->closed(session, why, session->engine->arg);
     session->data = NULL;
 }
@@ -81,7 +89,8 @@ void session_end(struct session *session, enum engine_close why)
     slot->next_free = engine->free_slot;
     engine->free_slot = session->index;
     engine->nsessions--;
-    polling_free(session);
+    engine->stats.sessions[transport_of(session)][session->version == EIO4]--;
+    polling_free(session, why);
     packet_free(&session->inbound);
     free(session);
 }
@@ -289,7 +298,7 @@ static void session_forget(struct session *session)
         get->session = NULL;
         conn_kill(get, CLOSE_SHUTDOWN, 0);
     }
-    session_end(session, CLOSE_SHUTDOWN);
+    session_end(session, CLOSE_CLIENT); /* it was told why: here it only stayed away */
 }
 
 void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
@@ -425,6 +434,7 @@ void session_start(struct session *session, const struct http_request *req,
     eio_put_open(&engine->scratch, &open);
     session_put_scratch(session);
     if ((session->data = engine->app->opened(session, req, peer, engine->arg)) == NULL) {
+        engine->stats.closed[CLOSE_NO_MEMORY]++;
         session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
         return;
     }

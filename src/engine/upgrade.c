@@ -10,6 +10,7 @@ void upgrade_begin(struct conn *conn, struct session *session, int base64)
 {
     conn->probing = 1;
     if (session->polling == NULL || session->polling->probe != NULL || session->over) {
+        session->engine->stats.upgrades_failed++;
         conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
         return;
     }
@@ -29,6 +30,7 @@ void upgrade_abandon(struct session *session)
     session->polling->probe_due_ms = 0;
     if (conn == NULL)
         return;
+    session->engine->stats.upgrades_failed++;
     conn->session = NULL;
     conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
 }
@@ -66,9 +68,11 @@ static int move_output(struct session *session, struct conn *conn)
 
     while (result == 0 && session->polling->out.bytes > 0) {
         uint8_t kind = run_kind(&session->polling->out.first);
+        uint32_t before = session->polling->out.bytes;
         buf_reset(&text);
         if (outq_move(&out, &session->polling->out) < 0)
             result = -1;
+        session->engine->stats.queued_bytes -= before - session->polling->out.bytes;
         while (out.bytes > 0) {
             int n = outq_iov(&out, iov, 64);
             size_t len = 0;
@@ -97,6 +101,7 @@ static int move_output(struct session *session, struct conn *conn)
 static void upgrade_finish(struct conn *conn, struct session *session)
 {
     struct polling *polling = session->polling;
+    struct engine_stats *stats = &session->engine->stats;
 
     if (polling->get != NULL) /* it should have been answered before: it hears nothing of use */
         polling_put(session, "6", 1);
@@ -112,7 +117,11 @@ static void upgrade_finish(struct conn *conn, struct session *session)
         conn_kill(polling->post, CLOSE_CLIENT, 0);
     }
     session->ws = conn;
-    polling_free(session);
+    conn->stamp = polling->stamp;
+    stats->upgrades++;
+    stats->sessions[ENGINE_POLLING][session->version == EIO4]--;
+    stats->sessions[ENGINE_WEBSOCKET][session->version == EIO4]++;
+    polling_free(session, CLOSE_NO_MEMORY);
     session_rearm(session);
 }
 

@@ -18,5 +18,9 @@ int main(void)
     nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     now = clock_ms() - last;
     ok(now >= 19, "20 ms are at least 19 (got %d)", (int)now);
+    first = clock_ms();
+    now = clock_us();
+    last = clock_ms();
+    ok(first * 1000 <= now && now < (last + 1) * 1000, "microseconds are of the same clock");
     return tap_done();
 }

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "base/clock.h"
+#include "engine/state.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
@@ -24,7 +25,7 @@ static int offer_polling, port, verdict, connects, lefts, joins, closes, packets
 static enum engine_close last_why, last_left;
 static const char *const *open_nsps;
 static struct slice client_file;
-static char packet_text[256]; /* the last packet: "type nsp data", then attachments in hex */
+static char heard_text[256]; /* the last packet: "type nsp data", then attachments in hex */
 static struct session *last;
 
 static void *on_opened(struct session *session, const struct http_request *req,
@@ -60,16 +61,16 @@ static void on_packet(struct session *session, const struct sio_packet *packet,
                       const struct slice *attachments, void *arg)
 {
     int n =
-        snprintf(packet_text, sizeof(packet_text), "%d %.*s %.*s", (int)packet->type,
+        snprintf(heard_text, sizeof(heard_text), "%d %.*s %.*s", (int)packet->type,
                  (int)packet->nsp.len, packet->nsp.ptr, (int)packet->data.len, packet->data.ptr);
 
     (void)session;
     (void)arg;
     packets++;
     for (unsigned i = 0; i < packet->attachments; i++) {
-        n += snprintf(packet_text + n, sizeof(packet_text) - (size_t)n, " ");
-        for (size_t k = 0; k < attachments[i].len && n < (int)sizeof(packet_text) - 3; k++)
-            n += sprintf(packet_text + n, "%02x", (unsigned char)attachments[i].ptr[k]);
+        n += snprintf(heard_text + n, sizeof(heard_text) - (size_t)n, " ");
+        for (size_t k = 0; k < attachments[i].len && n < (int)sizeof(heard_text) - 3; k++)
+            n += sprintf(heard_text + n, "%02x", (unsigned char)attachments[i].ptr[k]);
     }
 }
 
@@ -170,6 +171,26 @@ static void engine_up(const char *nsp)
     engine_listen(engine, fd);
     verdict = 1;
     connects = lefts = joins = closes = packets = drained = 0;
+}
+
+/* The gauges are what a walk over everything finds. */
+static void engine_down(void)
+{
+    const struct engine_stats *stats = engine_stats(engine);
+    uint64_t queued = 0, sessions = 0;
+
+    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next)
+        queued += conn->out.bytes;
+    for (uint32_t i = 0; i < engine->nslots; i++) {
+        const struct session *session = engine->slots[i].session;
+        if (session != NULL && session->polling != NULL)
+            queued += session->polling->out.bytes;
+    }
+    for (int i = 0; i < 4; i++)
+        sessions += stats->sessions[i / 2][i % 2];
+    is_int(stats->queued_bytes, queued, "what waits was counted");
+    is_int(sessions, engine_sessions(engine), "and so were the sessions");
+    engine_free(&engine);
 }
 
 /* --- a client --- */
@@ -569,6 +590,65 @@ static void test_fan(void)
     close(fd64);
 }
 
+/* What was counted has to fit what the tests before have done. */
+static void test_counts(void)
+{
+    const struct engine_stats *stats = engine_stats(engine);
+    struct engine_stats before;
+    struct engine_fan fan;
+    char body[64];
+    uint64_t seen = 0;
+    int fd;
+
+    while (engine_sessions(engine) > 0) /* those of the tests before */
+        event_base_loop(base, EVLOOP_ONCE);
+    before = *stats;
+    fd = client4();
+    engine_fan_begin(engine, &fan, SLICE("[\"m\",1"), NULL, 0, 0);
+    engine_fan_received(&fan, clock_us() - 30000);
+    engine_fan_send(&fan, last);
+    is_int(stats->queued_bytes, 16, "what waits");
+    engine_fan_end(&fan);
+    engine_fan_begin(engine, &fan, SLICE("[\"m\",1"), NULL, 0, 0);
+    engine_fan_received(&fan, clock_us());
+    engine_fan_send(&fan, last);
+    engine_fan_end(&fan);
+    is_str(frame(fd), "T:42/axr,[\"m\",1]", "two notifications");
+    is_str(frame(fd), "T:42/axr,[\"m\",1]", "in one write");
+    is_int(stats->queued_bytes, 0, "nothing waits");
+    is_int(stats->deliveries - before.deliveries, 2, "deliveries");
+    is_int(stats->connects - before.connects, 1, "connects");
+    is_int(stats->accepted - before.accepted, 1, "accepted");
+    is_int(stats->opened[ENGINE_WEBSOCKET][1] - before.opened[ENGINE_WEBSOCKET][1], 1, "opened");
+    is_int(stats->sessions[ENGINE_WEBSOCKET][1], 1, "one session");
+    for (int i = 0; i < LATENCY_BUCKETS; i++)
+        seen += stats->latency.buckets[i] - before.latency.buckets[i];
+    is_int(seen, 1, "one observation for the write");
+    ok(stats->latency.sum_us - before.latency.sum_us >= 29900, "of the older one");
+    ok(stats->writes > before.writes && stats->bytes_sent >= before.bytes_sent + 36 &&
+           stats->bytes_received > before.bytes_received,
+       "writes and bytes");
+    closes = 0;
+    close(fd);
+    pump(&closes);
+    is_int(stats->closed[CLOSE_CLIENT] - before.closed[CLOSE_CLIENT], 1, "closed");
+    is_int(stats->sessions[ENGINE_WEBSOCKET][1], 0, "no session");
+    fd = dial();
+    upgrade(fd, "EIO=5&transport=websocket", "");
+    is_int(stats->eio_errors[EIO_UNSUPPORTED_VERSION] - before.eio_errors[EIO_UNSUPPORTED_VERSION],
+           1, "an error of Engine.IO");
+    is_int(stats->http_errors[http_error_kind(400)] - before.http_errors[http_error_kind(400)], 1,
+           "is one of HTTP");
+    close(fd);
+    fd = dial();
+    put(fd, "GET /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n", 39);
+    take(fd, body, 20);
+    is_int(stats->http_errors[http_error_kind(404)] - before.http_errors[http_error_kind(404)], 1,
+           "not found");
+    is_int(stats->requests - before.requests, 3, "requests");
+    close(fd);
+}
+
 /* A message above the limit for what may wait reaches a client that reads, and
  * so does what follows it. */
 static void test_large(void)
@@ -597,6 +677,7 @@ static void test_stalled(void)
     static char json[20000];
     struct engine_fan fan;
     int small = 4096, fd;
+    uint64_t waiting, discarded;
 
     memset(json, 'x', sizeof(json));
     memcpy(json, "[\"m\",\"", 6);
@@ -613,8 +694,14 @@ static void test_stalled(void)
     engine_fan_begin(engine, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 1);
     is_int(engine_fan_send(&fan, last), 0, "volatile is dropped while output waits");
     engine_fan_end(&fan);
+    waiting = engine_stats(engine)->queued_bytes;
+    ok(waiting > 100000, "much waits");
     pump(&closes);
     is_int(last_why, CLOSE_SEND_TIMEOUT, "a reader that stalls is cut");
+    discarded = engine_stats(engine)->discarded_bytes[CLOSE_SEND_TIMEOUT];
+    ok(discarded > 0 && discarded <= waiting, "and its output is lost, which is counted");
+    is_int(engine_stats(engine)->volatile_skipped, 1, "the volatile one is counted");
+    is_int(engine_stats(engine)->queued_bytes, 0, "nothing waits any more");
     close(fd);
     fd = client4();
     closes = 0;
@@ -626,6 +713,8 @@ static void test_stalled(void)
     is_int(closes, 0, "never from inside a fan-out");
     pump(&closes);
     is_int(last_why, CLOSE_SEND_BUFFER, "too much waits: cut");
+    ok(engine_stats(engine)->dropped[CLOSE_SEND_BUFFER] > 0, "notifications dropped for that");
+    is_int(engine_stats(engine)->queued_bytes, 0, "nothing waits any more");
     close(fd);
 }
 
@@ -1072,7 +1161,7 @@ static void test_full(void)
     ok(strncmp(upgrade(fd, "EIO=4&transport=websocket", ""), "HTTP/1.1 503 ", 13) == 0,
        "no room for another session: refused before the upgrade");
     close(fd);
-    engine_free(&engine);
+    engine_down();
     connections_max = 100;
 }
 
@@ -1101,7 +1190,7 @@ static void test_late_session(void)
     close(fd);
     pump(&drained);
     is_int(drained, 1, "drained");
-    engine_free(&engine);
+    engine_down();
 }
 
 static void test_root_namespace(void)
@@ -1118,7 +1207,7 @@ static void test_root_namespace(void)
     is_str(frame(fd), "T:44\"no\"", "or refused, without a 40");
     is_str(frame(fd), "T:41", "then a DISCONNECT");
     close(fd);
-    engine_free(&engine);
+    engine_down();
 }
 
 /* --- ends of polling that Engine.IO answers with an error at once --- */
@@ -1195,7 +1284,7 @@ static void test_messages(void)
     is_mem(http("GET", poll_query, ""), sizeof(both) - 1, both, sizeof(both) - 1,
            "text and binary in one payload, where the client takes binary");
     is_int(connects + lefts + joins + packets, 0, "and nothing of Socket.IO");
-    engine_free(&engine);
+    engine_down();
     used = &app;
 }
 
@@ -1211,7 +1300,7 @@ static void test_open_namespaces(void)
     is_int(connects, 0, "and is not asked");
     put_text(fd, "42/custom,[\"a\"]");
     pump(&packets);
-    is_str(packet_text, "2 /custom [\"a\"]", "an event there");
+    is_str(heard_text, "2 /custom [\"a\"]", "an event there");
     put_text(fd, "40/nope,");
     is_str(frame(fd), "T:44/nope,{\"message\":\"Invalid namespace\"}", "one that there is not");
     put_text(fd, "41/custom");
@@ -1238,13 +1327,13 @@ static void test_whole_packets(void)
     is_int(packets, 0, "not before all of it is there");
     put_frame(fd, 0x82, "", 0);
     pump(&packets);
-    is_str(packet_text, "5 /axr [\"a\",{\"_placeholder\":true,\"num\":0}] 0102 ",
+    is_str(heard_text, "5 /axr [\"a\",{\"_placeholder\":true,\"num\":0}] 0102 ",
            "an event with attachments");
     put_text(fd, "461-/axr,7[0]");
     put_frame(fd, 0x82, "\3", 1);
     packets = 0;
     pump(&packets);
-    is_str(packet_text, "6 /axr [0] 03", "an acknowledgement");
+    is_str(heard_text, "6 /axr [0] 03", "an acknowledgement");
     put_text(fd, "452-/axr,[\"a\"]");
     put_frame(fd, 0x82, large, sizeof(large));
     put_frame(fd, 0x82, large, sizeof(large));
@@ -1271,7 +1360,7 @@ static void test_text_only(void)
     put_frame(fd, 0x82, "\3", 1);
     put_text(fd, "42/axr,8[\"text\"]");
     pump(&packets);
-    is_str(packet_text, "2 /axr [\"text\"]", "text is told");
+    is_str(heard_text, "2 /axr [\"text\"]", "text is told");
     is_int(packets, 1, "what has attachments is read and dropped");
     is_str(session_transport(last), "websocket", "what carries it");
     session_ack(last, 8, SLICE("[{\"ok\":true}]"));
@@ -1343,11 +1432,11 @@ static void test_script(void)
     reply = script("POST", "");
     ok(strncmp(reply, "HTTP/1.1 405 ", 13) == 0 && strstr(reply, "\r\nAllow: GET, HEAD\r\n"),
        "another method");
-    engine_free(&engine);
+    engine_down();
     client_file = (struct slice){NULL, 0};
     engine_up("/axr");
     ok(strncmp(script("GET", ""), "HTTP/1.1 404 ", 13) == 0, "404 without a file");
-    engine_free(&engine);
+    engine_down();
 }
 
 /* Far more than send_buffer, asked for twice at once, to a client that takes its
@@ -1374,7 +1463,7 @@ static void test_script_large(void)
     } while (n > 0);
     ok(got > 2 * len && got < 2 * len + 2000, "a large file comes whole, twice: %zu", got);
     close(fd);
-    engine_free(&engine);
+    engine_down();
     client_file = (struct slice){NULL, 0};
     free(sink);
     free(text);
@@ -1394,10 +1483,11 @@ int main(void)
     test_faults();
     test_pieces();
     test_fan();
+    test_counts();
     test_large();
     test_stalled();
     test_refuse_and_drain();
-    engine_free(&engine);
+    engine_down();
     test_root_namespace();
     offer_polling = 1;
     engine_up("/axr");
@@ -1409,17 +1499,17 @@ int main(void)
     test_bursts();
     test_half_closed("HTTP/1.1 200");
     test_polling_ends();
-    engine_free(&engine);
+    engine_down();
     test_messages();
     open_nsps = nsps;
     engine_up("/axr");
     test_open_namespaces();
     test_whole_packets();
-    engine_free(&engine);
+    engine_down();
     used = &text_app;
     engine_up("/axr");
     test_text_only();
-    engine_free(&engine);
+    engine_down();
     used = &app;
     open_nsps = NULL;
     test_script();
@@ -1428,7 +1518,7 @@ int main(void)
     engine_up("/axr");
     test_doomed();
     test_overflow();
-    engine_free(&engine);
+    engine_down();
     send_buffer = 1 << 20;
     test_full();
     test_late_session();
