@@ -23,14 +23,15 @@
 enum msg_type {
     /* master -> worker, in one order with everything else */
     MSG_HELLO = 1,  /* version u32, slot u32, generation u32, epoch u64: first */
-    MSG_BROADCAST,  /* epoch u64, seq u64, flags u32, rooms list, except list,
-                       json bytes, attachments list */
+    MSG_BROADCAST,  /* epoch u64, seq u64, received u64 (clock_us() when the master read it),
+                       flags u32, rooms list, except list, json bytes, attachments list */
     MSG_ADMITTED,   /* client u64, verdict u8 (enum msg_verdict), epoch u64, seq u64: the answer
                        to MSG_ADMIT; broadcasts after it on the link have a higher seq */
     MSG_LOG_LEVEL,  /* level u8 (enum log_level) */
     MSG_LOG_REOPEN, /* nothing: open the log file again */
     MSG_DRAIN,      /* within u32 ms: no new clients, close the others spread over
                        that time, then exit */
+    MSG_COUNT = 8,  /* id u32, not 0: MSG_COUNTERS with that id, please */
     MSG_KICK = 9,   /* client u64, uid bytes, reason u8 (enum msg_kick): disconnect this
                        client, if it is in as this user; MSG_LEFT comes as for any other */
     /* worker -> master */
@@ -38,6 +39,8 @@ enum msg_type {
     MSG_READY,             /* nothing: accepting from now on */
     MSG_ADMIT,             /* client u64, uid bytes: may this client in? */
     MSG_LEFT,              /* client u64, uid bytes: an admitted client has gone */
+    MSG_COUNTERS = 68,     /* id u32 (that of MSG_COUNT; 0: unasked), values bytes: u64 each, those
+                              of ipc/counters.h */
 };
 
 enum msg_verdict { MSG_ADMIT_OK, MSG_ADMIT_USER_LIMIT, MSG_ADMIT_NO_MEMORY };
@@ -80,10 +83,11 @@ int msg_close(const struct msg *msg);
 
 /* MSG_BROADCAST as a whole, for it is built in one place and read in another.
  * Returns 0, or -1 without memory (out is as it was). */
-int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, const struct broadcast *bc);
+int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
+                      const struct broadcast *bc);
 
 struct msg_broadcast {
-    uint64_t epoch, seq;
+    uint64_t epoch, seq, received_us;
     uint32_t flags;
     struct slices rooms, except, attachments; /* reused; items borrow from the message */
     struct slice json;

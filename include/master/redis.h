@@ -51,6 +51,10 @@ int redis_subscribed(const struct redis *redis);
  * Returns 0, or -1 where there is no subscription or no memory; if the subscription
  * is lost meanwhile, state() says so instead. */
 int redis_sync(struct redis *redis);
+
+/* clock_us() when the bytes being worked on were read: of the message, within ops->message. */
+uint64_t redis_read_us(const struct redis *redis);
+
 const struct redis_stats *redis_stats(const struct redis *redis);
 
 #endif

@@ -35,8 +35,9 @@ struct relay_stats {
 struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg);
 void relay_free(struct relay **relay);
 
-/* One published message. */
-void relay_message(struct relay *relay, struct slice channel, struct slice payload);
+/* One published message; received_us: clock_us() when it was read. */
+void relay_message(struct relay *relay, struct slice channel, struct slice payload,
+                   uint64_t received_us);
 
 /* A message that never came in whole: counted and logged like the others. */
 void relay_drop(struct relay *relay, enum emit_result cause, struct slice channel);
@@ -56,6 +57,9 @@ void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slic
 /* How often this user is connected, to all workers.  Those that are told to leave
  * do not count. */
 size_t relay_user_connections(const struct relay *relay, struct slice uid);
+
+/* Users that are connected. */
+size_t relay_users(const struct relay *relay);
 
 /* The run of this master, random, and the number of the last message relayed. */
 uint64_t relay_epoch(const struct relay *relay);

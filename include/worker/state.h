@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "codec/token.h"
 #include "engine/engine.h"
+#include "ipc/counters.h"
 #include "ipc/msg.h"
 #include "worker/auth.h"
 #include "worker/room.h"
@@ -25,6 +26,7 @@ enum client_state {
     CLIENT_OUT,     /* has not asked for the namespace, was refused, or left */
     CLIENT_JOINING, /* judged good, waiting for the master */
     CLIENT_IN,      /* accepted; in its rooms */
+    CLIENT_STATES
 };
 
 struct client { /* session_data() of every session */
@@ -75,7 +77,14 @@ struct worker {
     struct msg_broadcast broadcast;       /* reused */
     struct buf out;                       /* one message to the master; reused */
 
-    struct log_every refused[TOKEN_NO_MEMORY + 1];
+    uint64_t clients[CLIENT_STATES]; /* how many are in each state */
+    uint64_t disconnects[ENGINE_CLOSES];
+    uint64_t refusals[TOKEN_RESULTS]; /* by reason; TOKEN_OK: the user's limit */
+    uint64_t broadcasts, handoffs_lost;
+    struct counters counted; /* as the master knows it */
+    struct event *counting;  /* tells it again */
+
+    struct log_every refused[TOKEN_RESULTS];
     struct log_every not_admitted;
     struct log_every not_renewed;
     struct log_every handoff_dropped;
@@ -118,6 +127,18 @@ void client_forget_asked(struct worker *worker);
 /* engine_app.packet: the event "authenticate". */
 void renew_packet(struct session *session, const struct sio_packet *packet,
                   const struct slice *attachments, void *arg);
+
+/* --- counting.c --- */
+#define COUNTING_S 3
+
+/* Tells the master what has been counted: the answer to MSG_COUNT with that id,
+ * or, with 0, what is new, if anything is. */
+void counting_send(struct worker *worker, uint32_t id);
+
+/* Tells what is new every COUNTING_S seconds, and no more.  Returns 0, or -1
+ * without memory. */
+int counting_start(struct worker *worker);
+void counting_stop(struct worker *worker);
 
 /* --- fanout.c --- */
 void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc);

@@ -23,6 +23,8 @@ const char *msg_name(unsigned type)
         return "log_reopen";
     case MSG_DRAIN:
         return "drain";
+    case MSG_COUNT:
+        return "count";
     case MSG_KICK:
         return "kick";
     case MSG_WORKER_HELLO:
@@ -33,6 +35,8 @@ const char *msg_name(unsigned type)
         return "admit";
     case MSG_LEFT:
         return "left";
+    case MSG_COUNTERS:
+        return "counters";
     default:
         return "unknown";
     }
@@ -203,12 +207,14 @@ int msg_close(const struct msg *msg)
 
 /* --- broadcast -------------------------------------------------------------- */
 
-int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, const struct broadcast *bc)
+int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
+                      const struct broadcast *bc)
 {
     size_t mark = msg_begin(out, MSG_BROADCAST);
 
     msg_put_u64(out, epoch);
     msg_put_u64(out, seq);
+    msg_put_u64(out, received_us);
     msg_put_u32(out, bc->flags);
     msg_put_list(out, &bc->rooms);
     msg_put_list(out, &bc->except);
@@ -222,6 +228,7 @@ int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out)
     out->rooms.n = out->except.n = out->attachments.n = 0;
     out->epoch = msg_get_u64(msg);
     out->seq = msg_get_u64(msg);
+    out->received_us = msg_get_u64(msg);
     out->flags = msg_get_u32(msg);
     msg_get_list(msg, &out->rooms);
     msg_get_list(msg, &out->except);

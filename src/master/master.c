@@ -146,7 +146,7 @@ static void on_start_wait(evutil_socket_t fd, short what, void *arg)
 static void on_redis_message(struct slice channel, struct slice payload, void *arg)
 {
     struct master *m = arg;
-    relay_message(m->relay, channel, payload);
+    relay_message(m->relay, channel, payload, redis_read_us(m->redis));
 }
 
 static void on_redis_too_large(void *arg)

@@ -86,6 +86,7 @@ struct redis {
 
     uint32_t backoff_ms;
     uint64_t heard_ms, subscribed_ms;
+    uint64_t read_us; /* when the bytes at hand were read */
     uint64_t lost_ms; /* since when the subscription is missing; 0: it never was there */
     int pinged;       /* a PING is out and nothing came since */
     struct redis_stats stats;
@@ -483,6 +484,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     struct evbuffer *input = bufferevent_get_input(bev);
     char bytes[16384];
     int n;
+    redis->read_us = clock_us();
     while ((n = evbuffer_remove(input, bytes, sizeof bytes)) > 0) {
         if (bytes_take(redis, bytes, (size_t)n) < 0) {
             fail(redis);
@@ -497,6 +499,7 @@ static void last_words(struct redis *redis)
 {
     char bytes[4096];
     ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof bytes, MSG_DONTWAIT);
+    redis->read_us = clock_us();
     if (n > 0)
         (void)bytes_take(redis, bytes, (size_t)n);
 }
@@ -692,6 +695,11 @@ int redis_sync(struct redis *redis)
 {
     const char *argv[] = {"PING", SYNC};
     return redis->state == SUBSCRIBED ? command_put(redis, 2, argv, NULL) : -1;
+}
+
+uint64_t redis_read_us(const struct redis *redis)
+{
+    return redis->read_us;
 }
 
 const struct redis_stats *redis_stats(const struct redis *redis)

@@ -97,23 +97,26 @@ static void memory_trim(struct relay *relay)
         buf_free(&relay->message);
 }
 
-static enum emit_result encode(struct relay *relay, struct slice channel, struct slice payload)
+static enum emit_result encode(struct relay *relay, struct slice channel, struct slice payload,
+                               uint64_t received_us)
 {
     enum emit_result result =
         emit_decode(&relay->bc, channel, payload, relay->key, relay->nsp, &relay->limits);
     if (result != EMIT_OK)
         return result;
     buf_reset(&relay->message);
-    if (msg_put_broadcast(&relay->message, relay->epoch, relay->seq + 1, &relay->bc) < 0)
+    if (msg_put_broadcast(&relay->message, relay->epoch, relay->seq + 1, received_us, &relay->bc) <
+        0)
         return EMIT_NO_MEMORY;
     if (relay->message.len > relay->message_max)
         return EMIT_TOO_LARGE;
     return EMIT_OK;
 }
 
-void relay_message(struct relay *relay, struct slice channel, struct slice payload)
+void relay_message(struct relay *relay, struct slice channel, struct slice payload,
+                   uint64_t received_us)
 {
-    enum emit_result result = encode(relay, channel, payload);
+    enum emit_result result = encode(relay, channel, payload, received_us);
     if (result != EMIT_OK) {
         relay_drop(relay, result, channel);
         memory_trim(relay);
@@ -201,6 +204,11 @@ void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slic
     if (count > 0)
         log_warnx("worker %u: a client left that was not in count=%llu", slot + 1,
                   (unsigned long long)count);
+}
+
+size_t relay_users(const struct relay *relay)
+{
+    return route_rooms(relay->route);
 }
 
 uint64_t relay_epoch(const struct relay *relay)

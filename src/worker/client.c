@@ -50,6 +50,13 @@ static struct slice uid_of(const struct client *client)
     return (struct slice){client->uid, client->uid_len};
 }
 
+static void become(struct worker *worker, struct client *client, enum client_state state)
+{
+    worker->clients[client->state]--;
+    client->state = (uint8_t)state;
+    worker->clients[state]++;
+}
+
 /* --- connects and disconnects in the log --- */
 
 #define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 8) /* [...]:65535 */
@@ -118,9 +125,10 @@ static void log_disconnected(const struct client *client, enum engine_close why)
 /* --- refusing --- */
 
 /* Both end with the client freed, or about to be. */
-static void refuse(struct client *client, const char *message, const char *code)
+static void refuse(struct worker *worker, struct client *client, const char *message,
+                   const char *code)
 {
-    client->state = CLIENT_OUT;
+    become(worker, client, CLIENT_OUT);
     session_refuse(client->session, message, code);
 }
 
@@ -128,12 +136,13 @@ static void refuse_token(struct worker *worker, struct client *client, enum toke
 {
     uint64_t times = log_due(&worker->refused[result], REFUSED_LOG_MS);
 
+    worker->refusals[result]++;
     if (times > 0)
         log_info("client refused: reason=%s times=%llu", token_result_code(result),
                  (unsigned long long)times);
     else
         log_debug("client refused: reason=%s", token_result_code(result));
-    refuse(client, token_result_message(result), token_result_code(result));
+    refuse(worker, client, token_result_message(result), token_result_code(result));
 }
 
 static void refuse_verdict(struct worker *worker, struct client *client, unsigned verdict)
@@ -144,10 +153,11 @@ static void refuse_verdict(struct worker *worker, struct client *client, unsigne
         refuse_token(worker, client, TOKEN_NO_MEMORY);
         return;
     }
+    worker->refusals[TOKEN_OK]++;
     times = log_due(&worker->not_admitted, REFUSED_LOG_MS);
     if (times > 0)
         log_info("client refused: reason=user_limit times=%llu", (unsigned long long)times);
-    refuse(client, "too many connections of this user", "user_limit");
+    refuse(worker, client, "too many connections of this user", "user_limit");
 }
 
 /* --- who it is --- */
@@ -257,7 +267,7 @@ static void let_in(struct worker *worker, struct client *client)
         refuse_token(worker, client, result);
         return;
     }
-    client->state = CLIENT_IN;
+    become(worker, client, CLIENT_IN);
     client->since_ds = (uint32_t)(clock_ms() / 100);
     session_expire(client->session, client_deadline(client->expires, now));
     log_connected(client);
@@ -315,7 +325,7 @@ void client_forget_asked(struct worker *worker)
 static void *on_opened(struct session *session, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
-    const struct worker *worker = arg;
+    struct worker *worker = arg;
     struct client *client = calloc(1, sizeof(*client));
 
     if (client == NULL)
@@ -326,6 +336,7 @@ static void *on_opened(struct session *session, const struct http_request *req,
         free(client);
         return NULL;
     }
+    worker->clients[CLIENT_OUT]++;
     return client;
 }
 
@@ -340,7 +351,7 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
         refuse_token(worker, client, result);
         return;
     }
-    client->state = CLIENT_JOINING;
+    become(worker, client, CLIENT_JOINING);
     if (client->asked == NULL)
         ask(worker, client);
 }
@@ -353,21 +364,23 @@ static void on_left(struct session *session, enum engine_close why, void *arg)
 
     if (client->state == CLIENT_IN) {
         log_disconnected(client, why);
+        worker->disconnects[why]++;
         room_leave_all(&worker->rooms, &client->member);
         tell(worker, MSG_LEFT, session_handle(session), uid_of(client));
     }
-    client->state = CLIENT_OUT;
+    become(worker, client, CLIENT_OUT);
 }
 
 static void on_closed(struct session *session, enum engine_close why, void *arg)
 {
+    struct worker *worker = arg;
     struct client *client = session_data(session);
 
-    (void)arg;
     log_debug("client closed: reason=\"%s\"", engine_close_name(why));
     assert(client->state == CLIENT_OUT && client->member.n == 0);
     if (client->asked != NULL)
         client->asked->client = NULL;
+    worker->clients[CLIENT_OUT]--;
     auth_tokens_free(&client->tokens);
     free(client->uid);
     free(client);

@@ -36,6 +36,8 @@ void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc)
 
     engine_fan_begin(worker->engine, &fan, bc->json, bc->attachments.at, bc->attachments.n,
                      (bc->flags & BROADCAST_VOLATILE) != 0);
+    engine_fan_received(&fan, bc->received_us);
+    worker->broadcasts++;
     /* A name may be a room, or a client's Socket.IO id, which is a room too but
      * stands in no table. */
     for (size_t i = 0; i < bc->except.n; i++) {

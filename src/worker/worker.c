@@ -40,8 +40,13 @@
 
 /* --- leaving --- */
 
+/* The master hears what was counted last; it reads on until our end is closed. */
 static void stop(struct worker *worker)
 {
+    if (worker->greeted && !worker->deaf) {
+        counting_send(worker, 0);
+        (void)link_flush(worker->link);
+    }
     event_base_loopbreak(worker->base);
 }
 
@@ -133,6 +138,7 @@ static void handoff_dropped(struct worker *worker)
     int error = errno;
     uint64_t times = log_due(&worker->handoff_dropped, 10000);
 
+    worker->handoffs_lost++;
     errno = error;
     if (times > 0)
         log_warn("handoff dropped: times=%llu", (unsigned long long)times);
@@ -192,6 +198,10 @@ static int on_hello(struct worker *worker, struct msg *msg)
     }
     worker->greeted = 1;
     send_plain(worker, MSG_READY);
+    if (counting_start(worker) < 0) {
+        log_errorx("no memory to count");
+        return -1;
+    }
     return 0;
 }
 
@@ -275,6 +285,16 @@ static int on_log_reopen(struct msg *msg)
     return 0;
 }
 
+static int on_count(struct worker *worker, struct msg *msg)
+{
+    uint32_t id = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0 || id == 0)
+        return -1;
+    counting_send(worker, id);
+    return 0;
+}
+
 static int on_drain(struct worker *worker, struct msg *msg)
 {
     uint32_t within_ms = msg_get_u32(msg);
@@ -304,6 +324,8 @@ static int dispatch(struct worker *worker, struct msg *msg)
         return on_log_reopen(msg);
     case MSG_DRAIN:
         return on_drain(worker, msg);
+    case MSG_COUNT:
+        return on_count(worker, msg);
     case MSG_KICK:
         return on_kick(worker, msg);
     default:
@@ -446,6 +468,7 @@ static void worker_close(struct worker *worker)
         event_free(worker->leave_timer);
     if (worker->resume_timer != NULL)
         event_free(worker->resume_timer);
+    counting_stop(worker);
     if (worker->handoff_event != NULL)
         event_free(worker->handoff_event);
     free(worker->handoff_in);

@@ -15,16 +15,18 @@ struct msg_fields {
 /* clang-format off */
 static const struct msg_fields msg_fields[] = {
     {MSG_HELLO, "hello", "4448"},
-    {MSG_BROADCAST, "broadcast", "884llbl"},
+    {MSG_BROADCAST, "broadcast", "8884llbl"},
     {MSG_ADMITTED, "admitted", "8188"},
     {MSG_LOG_LEVEL, "log_level", "1"},
     {MSG_LOG_REOPEN, "log_reopen", ""},
     {MSG_DRAIN, "drain", "4"},
+    {MSG_COUNT, "count", "4"},
     {MSG_KICK, "kick", "8b1"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},
     {MSG_READY, "ready", ""},
     {MSG_ADMIT, "admit", "8b"},
     {MSG_LEFT, "left", "8b"},
+    {MSG_COUNTERS, "counters", "4b"},
 };
 /* clang-format on */
 

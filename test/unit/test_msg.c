@@ -211,23 +211,24 @@ static void test_broadcast(void)
         blob[i] = SLICE("\0\1");
     buf_puts(&bc.json, "[\"msg\",1");
     bc.attachments = (struct slices){blob, 1, 300};
-    is_int(msg_put_broadcast(&out, 7, 8, &bc), 0, "put");
+    is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "put");
     for (int round = 0; round < 2; round++) {
         n = msg_decode(&msg, out.data, out.len, MAX_BYTES);
         is_int(n, out.len, "decode");
         is_int(msg_get_broadcast(&msg, &got), 0, "get, the second time with the same struct");
     }
-    ok(got.epoch == 7 && got.seq == 8 && got.flags == BROADCAST_VOLATILE, "its numbers");
+    ok(got.epoch == 7 && got.seq == 8 && got.received_us == 9 && got.flags == BROADCAST_VOLATILE,
+       "its numbers");
     ok(got.rooms.n == 2 && slice_eq(got.rooms.at[1], SLICE("bb")) && got.except.n == 0, "rooms");
     is_mem(got.json.ptr, got.json.len, "[\"msg\",1", 8, "its JSON");
     ok(got.attachments.n == 1 && slice_eq(got.attachments.at[0], SLICE("\0\1")), "attachment");
     buf_reset(&out);
     bc.attachments.n = 256;
-    is_int(msg_put_broadcast(&out, 7, 8, &bc), 0, "too many attachments");
+    is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "too many attachments");
     msg_decode(&msg, out.data, out.len, MAX_BYTES);
     is_int(msg_get_broadcast(&msg, &got), -1, "are malformed");
     out.failed = 1;
-    is_int(msg_put_broadcast(&out, 7, 8, &bc), -1, "no memory");
+    is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), -1, "no memory");
     msg_broadcast_clear(&got);
     ok(got.rooms.at == NULL && got.rooms.cap == 0, "clear");
     buf_free(&out);

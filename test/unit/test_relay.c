@@ -47,6 +47,7 @@ static void on_send(unsigned slot, const void *message, size_t len, void *arg)
            msg_get_broadcast(&msg, &bc) == 0,
        "one whole broadcast to worker %u", slot);
     is_int(bc.epoch == relay_epoch(sent.relay), 1, "of this run");
+    is_int(bc.received_us, 4711, "with the time of its receipt");
     sent.seq = bc.seq;
     snprintf(sent.json, sizeof sent.json, "%.*s", (int)bc.json.len, bc.json.ptr);
     sent.slots[sent.n++ % 16] = slot;
@@ -80,7 +81,7 @@ static void publish(const char *const *rooms, const char *json)
         exit(1);
     sent.n = 0;
     relay_message(sent.relay, (struct slice){(char *)channel.data, channel.len},
-                  (struct slice){(char *)payload.data, payload.len});
+                  (struct slice){(char *)payload.data, payload.len}, 4711);
     buf_free(&channel);
     buf_free(&payload);
     free(to.at);
@@ -266,7 +267,7 @@ static void test_drops(void)
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         exit(1);
     for (int i = 0; i < 100; i++)
-        relay_message(sent.relay, SLICE("k#/axr#\n\x1b"), SLICE("\xc1 garbage"));
+        relay_message(sent.relay, SLICE("k#/axr#\n\x1b"), SLICE("\xc1 garbage"), 1);
     publish(NULL, "[\"disconnect\"]");
     char big[8192] = "[\"msg\",\"";
     memset(big + 8, 'x', 5000);
@@ -275,7 +276,8 @@ static void test_drops(void)
     /* [uid, {type: 2, data: ["x"], nsp: "/other"}, {}] */
     relay_message(sent.relay, SLICE("k#/other#"),
                   SLICE("\x93\xa1u\x83\xa4type\x02\xa4"
-                        "data\x91\xa1x\xa3nsp\xa6/other\x80"));
+                        "data\x91\xa1x\xa3nsp\xa6/other\x80"),
+                  1);
     relay_drop(sent.relay, EMIT_TOO_LARGE, (struct slice){0});
     log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     const struct relay_stats *stats = relay_stats(sent.relay);

@@ -2,6 +2,7 @@
  * pipes, and its clients over TCP. */
 #include "base/clock.h"
 #include "conf.h"
+#include "ipc/counters.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
 #include "jwt_make.h"
@@ -140,7 +141,8 @@ static void broadcast(uint32_t flags, const char *rooms, const char *except, con
 {
     static uint64_t seq;
 
-    send_down(MSG_BROADCAST, "884llbl", (uint64_t)1, ++seq, flags, rooms, except, json, "");
+    send_down(MSG_BROADCAST, "8884llbl", (uint64_t)1, ++seq, clock_us(), flags, rooms, except, json,
+              "");
 }
 
 struct heard { /* from the worker */
@@ -156,12 +158,15 @@ static int readable(int fd, int within_ms)
     return poll(&poll_fd, 1, within_ms) > 0;
 }
 
-/* The next message from the worker; type 0 if none comes, or EOF. */
-static struct heard hear(int within_ms)
+static struct counters counted; /* the last the worker has told */
+
+/* One message, whatever it is. */
+static struct heard hear_any(int within_ms)
 {
     struct heard heard = {0};
     struct slice uid;
     struct msg msg;
+    uint32_t id;
     long used;
 
     while ((used = msg_decode(&msg, up_buf.data, up_buf.len, 65536)) == 0) {
@@ -181,10 +186,24 @@ static struct heard hear(int within_ms)
         heard.client = msg_get_u64(&msg);
         uid = msg_get_bytes(&msg);
         snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
+    } else if (msg.type == MSG_COUNTERS) {
+        is_int(counters_get(&msg, &id, &counted), 0, "counters");
+        heard.client = id;
     }
     if (msg_close(&msg) < 0)
         heard.type = 0;
     buf_consume(&up_buf, (size_t)used);
+    return heard;
+}
+
+/* The next message from the worker but unasked counters; type 0 if none comes, or EOF. */
+static struct heard hear(int within_ms)
+{
+    struct heard heard;
+
+    do
+        heard = hear_any(within_ms);
+    while (heard.type == MSG_COUNTERS && heard.client == 0);
     return heard;
 }
 
@@ -953,6 +972,7 @@ static void test_bad_master(void)
         {MSG_DRAIN, "44"},      {MSG_LOG_LEVEL, "1"},
         {MSG_LOG_REOPEN, "1"},  {MSG_BROADCAST, "88"},
         {MSG_ADMITTED, "8188"}, {MSG_KICK, "8"},
+        {MSG_COUNT, "8"},       {MSG_COUNT, ""},
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         start_worker();
@@ -966,6 +986,73 @@ static void test_bad_master(void)
     next_is(&peer, "<close 1001>");
     hang_up(&peer);
     is_int(ended(WAIT_MS), 1, "its clients are told to come back");
+}
+
+/* What the worker has counted up to now, as it says when asked. */
+static const uint64_t *count(void)
+{
+    static uint32_t id = 100;
+    struct heard heard;
+
+    send_down(MSG_COUNT, "4", ++id);
+    heard = hear(WAIT_MS);
+    ok(heard.type == MSG_COUNTERS && heard.client == id, "the answer has the question's id");
+    return counted.at;
+}
+
+static void test_counting(void)
+{
+    uint64_t handle, before[COUNTERS];
+    const uint64_t *now;
+    struct heard heard;
+    struct peer peer, other;
+    char sid[21];
+
+    memcpy(before, count(), sizeof(before));
+    is_int(before[COUNTER_CLIENTS], 0, "nobody is in");
+    peer = let_in("ann", &handle, sid);
+    other = dial(3, "");
+    now = count();
+    is_int(now[COUNTER_CLIENTS], 1, "a client is in");
+    is_int(now[COUNTER_CONNECTS] - before[COUNTER_CONNECTS], 1, "it has connected");
+    is_int(now[COUNTER_SESSIONS + 3], 1, "a WebSocket of protocol 4");
+    is_int(now[COUNTER_SESSIONS + 2], 1, "and one of protocol 3");
+    is_int(now[COUNTER_CONNECTIONS], 2, "two connections");
+    is_int(now[COUNTER_ROOMS], 2, "two rooms");
+    broadcast(0, "ann", "", "[\"m\"");
+    broadcast(0, "nobody", "", "[\"m\"");
+    next_is(&peer, "42/axr,[\"m\"]");
+    now = count();
+    is_int(now[COUNTER_BROADCASTS] - before[COUNTER_BROADCASTS], 2, "two notifications came");
+    is_int(now[COUNTER_DELIVERIES] - before[COUNTER_DELIVERIES], 1, "one was delivered");
+    is_int(now[COUNTER_QUEUED], 0, "nothing waits");
+    peer_send(&other, "40/axr?token=junk");
+    next_is(&other, "44/axr,");
+    next_is(&other, "41/axr,");
+    hang_up(&other);
+    peer_send(&peer, "41/axr,");
+    expect(MSG_LEFT, "ann");
+    ask(&peer, "ann");
+    handle = expect(MSG_ADMIT, "ann");
+    now = count();
+    is_int(now[COUNTER_JOINING], 1, "a client waits for the master");
+    is_int(now[COUNTER_DISCONNECTS + 9] - before[COUNTER_DISCONNECTS + 9], 1, "one has left");
+    verdict(handle, MSG_ADMIT_USER_LIMIT);
+    next_is(&peer, "44/axr,");
+    now = count();
+    is_int(now[COUNTER_REFUSED] - before[COUNTER_REFUSED], 1, "refused for the user's limit");
+    is_int(now[COUNTER_REFUSED + TOKEN_MALFORMED] - before[COUNTER_REFUSED + TOKEN_MALFORMED], 1,
+           "and for a malformed token");
+    is_int(now[COUNTER_CLOSED + 7] - before[COUNTER_CLOSED + 7], 2, "both as refused");
+    is_int(now[COUNTER_CLIENTS] + now[COUNTER_JOINING], 0, "nobody is left");
+    hang_up(&peer);
+    peer = let_in("bob", &handle, sid);
+    do
+        heard = hear_any(WAIT_MS);
+    while (heard.type == MSG_COUNTERS && counted.at[COUNTER_CLIENTS] == 0);
+    ok(heard.type == MSG_COUNTERS && heard.client == 0, "it tells what is new by itself");
+    hang_up(&peer);
+    expect(MSG_LEFT, "bob");
 }
 
 int main(void)
@@ -984,7 +1071,11 @@ int main(void)
     test_renew_flood();
     test_fanout();
     test_burst();
+    test_counting();
     send_down(MSG_DRAIN, "4", (uint32_t)1000);
+    is_int(hear(WAIT_MS).type, 0, "the end of its pipe");
+    is_int(counted.at[COUNTER_CLIENTS] + counted.at[COUNTER_CONNECTIONS], 0,
+           "its last word is what was counted last");
     is_int(ended(WAIT_MS), 0, "drained with nobody left");
     test_drain();
     test_master_gone();

@@ -1,0 +1,114 @@
+/* counters - what workers count, in one table: the order on the pipe
+ * (MSG_COUNTERS), how it is summed, and what it is called in Prometheus' text form.
+ *
+ * A family is one or more values with a name; labels tell them apart.  Totals only
+ * grow while a worker lives, gauges are of now.  A histogram is its buckets (each
+ * alone, base/latency.h) and the sum, in microseconds. */
+#ifndef IPC_COUNTERS_H
+#define IPC_COUNTERS_H
+
+#include "base/buf.h"
+#include "base/latency.h"
+#include "codec/eio.h"
+#include "codec/http.h"
+#include "codec/token.h"
+#include "ipc/msg.h"
+
+#include <stdint.h>
+
+enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
+
+/* X(id, values, type, label, name, help) */
+#define COUNTER_FAMILIES(X)                                                                        \
+    X(ACCEPTED, 1, TOTAL, NONE, "connections_accepted_total",                                      \
+      "Connections accepted from clients.")                                                        \
+    X(ACCEPT_FAILURES, 1, TOTAL, NONE, "accept_failures_total",                                    \
+      "Times that accepting failed for want of descriptors or memory.")                            \
+    X(CONNECTIONS, 1, GAUGE, NONE, "connections", "Connections that are open.")                    \
+    X(SESSIONS, 4, GAUGE, TRANSPORT, "sessions",                                                   \
+      "Engine.IO sessions by transport and protocol revision.")                                    \
+    X(OPENED, 4, TOTAL, TRANSPORT, "sessions_opened_total",                                        \
+      "Engine.IO sessions opened, by the transport they began with and protocol revision.")        \
+    X(CLOSED, COUNTERS_REASONS, TOTAL, REASON, "sessions_closed_total",                            \
+      "Engine.IO sessions that ended, by reason.")                                                 \
+    X(CLIENTS, 1, GAUGE, NONE, "clients", "Clients that are in the namespace.")                    \
+    X(JOINING, 1, GAUGE, NONE, "clients_joining",                                                  \
+      "Clients with a good token that wait for the master's answer.")                              \
+    X(CONNECTS, 1, TOTAL, NONE, "connects_total", "Clients let into the namespace.")               \
+    X(DISCONNECTS, COUNTERS_REASONS, TOTAL, REASON, "disconnects_total",                           \
+      "Clients that were in the namespace and are not any more, by reason.")                       \
+    X(REFUSED, TOKEN_RESULTS, TOTAL, REFUSAL, "refusals_total",                                    \
+      "Clients refused by their token or by a limit, by the code that they were told.")            \
+    X(REQUESTS, 1, TOTAL, NONE, "http_requests_total", "HTTP requests whose head was understood.") \
+    X(HTTP_ERRORS, HTTP_ERROR_KINDS, TOTAL, STATUS, "http_errors_total",                           \
+      "HTTP requests answered with an error, by status.")                                          \
+    X(EIO_ERRORS, EIO_ERRORS, TOTAL, EIO_ERROR, "engineio_errors_total",                           \
+      "Those of the HTTP errors that carry an Engine.IO error, by error.")                         \
+    X(UPGRADES, 2, TOTAL, UPGRADE, "upgrades_total",                                               \
+      "Attempts of polling sessions to become WebSockets, by result.")                             \
+    X(HANDOFFS, 3, TOTAL, HANDOFF, "handoffs_total",                                               \
+      "Connections handed from one worker to another, whose session they are for, by side; "       \
+      "dropped: nobody took it.")                                                                  \
+    X(BROADCASTS, 1, TOTAL, NONE, "broadcasts_total", "Notifications received from the master.")   \
+    X(DELIVERIES, 1, TOTAL, NONE, "deliveries_total", "Notifications queued for a client.")        \
+    X(SKIPPED, 1, TOTAL, NONE, "deliveries_skipped_total",                                         \
+      "Volatile notifications not queued for a client that had output waiting.")                   \
+    X(DROPPED, COUNTERS_REASONS, TOTAL, REASON, "deliveries_dropped_total",                        \
+      "Notifications not queued for a client, by the reason for which it is being disconnected.")  \
+    X(RECEIVED, 1, TOTAL, NONE, "received_bytes_total", "Bytes read from clients.")                \
+    X(SENT, 1, TOTAL, NONE, "sent_bytes_total", "Bytes written to clients.")                       \
+    X(WRITES, 1, TOTAL, NONE, "socket_writes_total",                                               \
+      "Writes to clients' sockets that took something.")                                           \
+    X(QUEUED, 1, GAUGE, NONE, "output_queue_bytes", "Output that waits for clients.")              \
+    X(DISCARDED, COUNTERS_REASONS, TOTAL, REASON, "output_discarded_bytes_total",                  \
+      "Output that was waiting for a client when its connection or session ended, by reason.")     \
+    X(ROOMS, 1, GAUGE, NONE, "rooms",                                                              \
+      "Rooms with a member; in the sum, a room counts once for each worker that has members.")     \
+    X(LOG_LOST, 1, TOTAL, NONE, "log_lines_lost_total",                                            \
+      "Log lines of workers that could not be written.")                                           \
+    X(LATENCY, LATENCY_BUCKETS + 1, HISTOGRAM, NONE, "delivery_latency_seconds",                   \
+      "Time from the master's reading a notification from redis to a worker's write to a "         \
+      "client's socket. One observation for each write that carries notifications, of the oldest " \
+      "in it.")
+
+enum counter {
+#define COUNTER_ENUM(id, n, type, label, name, help)                                               \
+    COUNTER_##id, COUNTER_##id##_LAST = COUNTER_##id + (n)-1,
+    COUNTER_FAMILIES(COUNTER_ENUM)
+#undef COUNTER_ENUM
+        COUNTERS /* how many values there are */
+};
+
+struct counters {
+    uint64_t at[COUNTERS];
+};
+
+enum counter_type { COUNTER_TOTAL, COUNTER_GAUGE, COUNTER_HISTOGRAM };
+
+struct counter_family {
+    const char *name, *help; /* name without its prefix */
+    enum counter_type type;
+    unsigned first, n; /* its values: at[first] ... */
+    /* Labels of value i of n as name="value",name="value"; NULL: none.  A histogram's
+     * buckets have theirs from base/latency.h. */
+    const char *(*label)(unsigned i);
+};
+
+#define COUNTER_ONE(id, n, type, label, name, help) +1
+enum { COUNTER_FAMILY_COUNT = 0 COUNTER_FAMILIES(COUNTER_ONE) };
+#undef COUNTER_ONE
+extern const struct counter_family counter_families[COUNTER_FAMILY_COUNT];
+
+/* Appends a whole MSG_COUNTERS.  Returns 0, or -1 without memory (out is as it was). */
+int counters_put(struct buf *out, uint32_t id, const struct counters *counters);
+
+/* Reads one.  Returns 0, or -1 if it is malformed. */
+int counters_get(struct msg *msg, uint32_t *id, struct counters *counters);
+
+/* Adds one worker's values to a sum. */
+void counters_add(struct counters *sum, const struct counters *one);
+
+/* The same of a worker that has gone: its gauges count no more. */
+void counters_retire(struct counters *sum, const struct counters *gone);
+
+#endif

@@ -1,0 +1,124 @@
+#include "ipc/counters.h"
+
+#include <stdio.h>
+
+/* --- labels ------------------------------------------------------------------- */
+
+static const char *label_TRANSPORT(unsigned i)
+{
+    static const char *const labels[] = {
+        "transport=\"polling\",protocol=\"3\"",
+        "transport=\"polling\",protocol=\"4\"",
+        "transport=\"websocket\",protocol=\"3\"",
+        "transport=\"websocket\",protocol=\"4\"",
+    };
+
+    return labels[i];
+}
+
+static const char *label_REASON(unsigned i)
+{
+    static const char *const labels[] = {
+        "reason=\"client\"",       "reason=\"ping_timeout\"", "reason=\"connect_timeout\"",
+        "reason=\"send_timeout\"", "reason=\"send_buffer\"",  "reason=\"protocol\"",
+        "reason=\"too_big\"",      "reason=\"refused\"",      "reason=\"expired\"",
+        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"shutdown\"",
+        "reason=\"no_memory\"",
+    };
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_REASONS, "one for each");
+    return labels[i];
+}
+
+/* A good token is refused for one reason only. */
+static const char *label_REFUSAL(unsigned i)
+{
+    static char label[64];
+
+    snprintf(label, sizeof(label), "reason=\"%s\"",
+             i == TOKEN_OK ? "user_limit" : token_result_code((enum token_result)i));
+    return label;
+}
+
+static const char *label_STATUS(unsigned i)
+{
+#define STATUS(status) "status=\"" #status "\"",
+    static const char *const labels[] = {HTTP_ERRORS(STATUS) "status=\"other\""};
+#undef STATUS
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == HTTP_ERROR_KINDS, "one for each");
+    return labels[i];
+}
+
+static const char *label_EIO_ERROR(unsigned i)
+{
+    static const char *const labels[] = {
+        "error=\"unknown_transport\"", "error=\"unknown_sid\"", "error=\"bad_handshake_method\"",
+        "error=\"bad_request\"",       "error=\"forbidden\"",   "error=\"unsupported_version\"",
+    };
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == EIO_ERRORS, "one for each");
+    return labels[i];
+}
+
+static const char *label_UPGRADE(unsigned i)
+{
+    return i == 0 ? "result=\"done\"" : "result=\"failed\"";
+}
+
+static const char *label_HANDOFF(unsigned i)
+{
+    static const char *const labels[] = {"side=\"sent\"", "side=\"received\"", "side=\"dropped\""};
+
+    return labels[i];
+}
+
+#define label_NONE NULL
+
+const struct counter_family counter_families[COUNTER_FAMILY_COUNT] = {
+#define COUNTER_ROW(id, n, type, label, name, help)                                                \
+    {name, help, COUNTER_##type, COUNTER_##id, (n), label_##label},
+    COUNTER_FAMILIES(COUNTER_ROW)
+#undef COUNTER_ROW
+};
+
+/* --- on the pipe -------------------------------------------------------------- */
+
+int counters_put(struct buf *out, uint32_t id, const struct counters *counters)
+{
+    size_t mark = msg_begin(out, MSG_COUNTERS);
+
+    msg_put_u32(out, id);
+    msg_put_u32(out, COUNTERS * sizeof(uint64_t)); /* "bytes" */
+    for (unsigned i = 0; i < COUNTERS; i++)
+        msg_put_u64(out, counters->at[i]);
+    return msg_end(out, mark);
+}
+
+int counters_get(struct msg *msg, uint32_t *id, struct counters *counters)
+{
+    *id = msg_get_u32(msg);
+    if (msg_get_u32(msg) != COUNTERS * sizeof(uint64_t))
+        return -1;
+    for (unsigned i = 0; i < COUNTERS; i++)
+        counters->at[i] = msg_get_u64(msg);
+    return msg_close(msg);
+}
+
+/* --- sums --------------------------------------------------------------------- */
+
+void counters_add(struct counters *sum, const struct counters *one)
+{
+    for (unsigned i = 0; i < COUNTERS; i++)
+        sum->at[i] += one->at[i];
+}
+
+void counters_retire(struct counters *sum, const struct counters *gone)
+{
+    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++) {
+        const struct counter_family *family = &counter_families[f];
+        for (unsigned i = family->first; i < family->first + family->n; i++)
+            if (family->type != COUNTER_GAUGE)
+                sum->at[i] += gone->at[i];
+    }
+}

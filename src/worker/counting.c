@@ -1,0 +1,96 @@
+/* counting - what this worker has counted, on its way to the master: when it asks,
+ * every few seconds if something has changed, and before the worker leaves. */
+#include "base/log.h"
+#include "ipc/counters.h"
+#include "worker/state.h"
+
+#include <event2/event.h>
+#include <string.h>
+
+_Static_assert((int)COUNTERS_REASONS == (int)ENGINE_CLOSES, "a label for each reason");
+
+static void take(struct counters *counters, unsigned first, const uint64_t *values, unsigned n)
+{
+    memcpy(counters->at + first, values, n * sizeof(*values));
+}
+
+static void take_engine(struct counters *counters, const struct engine_stats *stats)
+{
+    uint64_t *at = counters->at;
+
+    at[COUNTER_ACCEPTED] = stats->accepted;
+    at[COUNTER_ACCEPT_FAILURES] = stats->accept_failures;
+    take(counters, COUNTER_SESSIONS, &stats->sessions[0][0], 4);
+    take(counters, COUNTER_OPENED, &stats->opened[0][0], 4);
+    take(counters, COUNTER_CLOSED, stats->closed, ENGINE_CLOSES);
+    at[COUNTER_CONNECTS] = stats->connects;
+    at[COUNTER_REQUESTS] = stats->requests;
+    take(counters, COUNTER_HTTP_ERRORS, stats->http_errors, HTTP_ERROR_KINDS);
+    take(counters, COUNTER_EIO_ERRORS, stats->eio_errors, EIO_ERRORS);
+    at[COUNTER_UPGRADES] = stats->upgrades;
+    at[COUNTER_UPGRADES + 1] = stats->upgrades_failed;
+    at[COUNTER_HANDOFFS] = stats->handoffs_sent;
+    at[COUNTER_HANDOFFS + 1] = stats->handoffs_received;
+    at[COUNTER_HANDOFFS + 2] = stats->handoffs_dropped;
+    at[COUNTER_DELIVERIES] = stats->deliveries;
+    at[COUNTER_SKIPPED] = stats->volatile_skipped;
+    take(counters, COUNTER_DROPPED, stats->dropped, ENGINE_CLOSES);
+    at[COUNTER_RECEIVED] = stats->bytes_received;
+    at[COUNTER_SENT] = stats->bytes_sent;
+    at[COUNTER_WRITES] = stats->writes;
+    at[COUNTER_QUEUED] = stats->queued_bytes;
+    take(counters, COUNTER_DISCARDED, stats->discarded_bytes, ENGINE_CLOSES);
+    take(counters, COUNTER_LATENCY, stats->latency.buckets, LATENCY_BUCKETS);
+    at[COUNTER_LATENCY_LAST] = stats->latency.sum_us;
+}
+
+static void take_all(const struct worker *worker, struct counters *counters)
+{
+    uint64_t *at = counters->at;
+
+    take_engine(counters, engine_stats(worker->engine));
+    at[COUNTER_CONNECTIONS] = engine_connections(worker->engine);
+    at[COUNTER_CLIENTS] = worker->clients[CLIENT_IN];
+    at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
+    take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);
+    take(counters, COUNTER_REFUSED, worker->refusals, TOKEN_RESULTS);
+    at[COUNTER_HANDOFFS + 2] += worker->handoffs_lost;
+    at[COUNTER_BROADCASTS] = worker->broadcasts;
+    at[COUNTER_ROOMS] = rooms_count(&worker->rooms);
+    at[COUNTER_LOG_LOST] = log_lost();
+}
+
+void counting_send(struct worker *worker, uint32_t id)
+{
+    struct counters counters;
+
+    take_all(worker, &counters);
+    if (id == 0 && memcmp(&counters, &worker->counted, sizeof(counters)) == 0)
+        return;
+    worker->counted = counters;
+    buf_reset(&worker->out);
+    counters_put(&worker->out, id, &counters);
+    worker_send(worker);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    counting_send(arg, 0);
+}
+
+int counting_start(struct worker *worker)
+{
+    static const struct timeval interval = {COUNTING_S, 0};
+
+    worker->counting = event_new(worker->base, -1, EV_PERSIST, on_timer, worker);
+    return worker->counting != NULL && evtimer_add(worker->counting, &interval) == 0 ? 0 : -1;
+}
+
+void counting_stop(struct worker *worker)
+{
+    if (worker->counting != NULL)
+        event_free(worker->counting);
+    worker->counting = NULL;
+}

@@ -1,0 +1,152 @@
+/* What workers count: on the pipe, in sums, and in the table of names. */
+#include "ipc/counters.h"
+
+#include "engine/engine.h"
+#include "tap.h"
+
+#include <ctype.h>
+
+static void fill(struct counters *counters, uint64_t from)
+{
+    for (unsigned i = 0; i < COUNTERS; i++)
+        counters->at[i] = from + i;
+}
+
+static void test_pipe(void)
+{
+    struct counters put, got;
+    struct buf out = {0};
+    struct msg msg;
+    uint32_t id = 0;
+    int taken = 0;
+
+    fill(&put, UINT64_MAX - COUNTERS);
+    is_int(counters_put(&out, 7, &put), 0, "put");
+    ok(out.len <= 4096, "short enough for a worker's link");
+    is_int(msg_decode(&msg, out.data, out.len, 4096), out.len, "one whole message");
+    is_int(msg.type, MSG_COUNTERS, "of its type");
+    is_int(counters_get(&msg, &id, &got), 0, "get");
+    is_int(id, 7, "its id");
+    is_mem(&got, sizeof(got), &put, sizeof(put), "its values");
+    for (size_t len = 0; len < out.len - 5; len++) { /* of type and fields, every prefix */
+        msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + 5 + len, 0};
+        taken += counters_get(&msg, &id, &got) == 0;
+    }
+    is_int(taken, 0, "no part of it is taken for a whole");
+    buf_putc(&out, 0);
+    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len, 0};
+    is_int(counters_get(&msg, &id, &got), -1, "nor more than it");
+    out.data[5 + 4] ^= 8;
+    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len - 1, 0};
+    is_int(counters_get(&msg, &id, &got), -1, "nor another number of values");
+    out.failed = 1;
+    is_int(counters_put(&out, 7, &put), -1, "no memory");
+    buf_free(&out);
+}
+
+static void test_sums(void)
+{
+    struct counters sum = {{0}}, one;
+    int wrong = 0;
+
+    fill(&one, 1);
+    counters_add(&sum, &one);
+    counters_add(&sum, &one);
+    for (unsigned i = 0; i < COUNTERS; i++)
+        wrong += sum.at[i] != 2 * one.at[i];
+    is_int(wrong, 0, "a sum has everything");
+    counters_retire(&sum, &one);
+    is_int(sum.at[COUNTER_CLIENTS], 2 * one.at[COUNTER_CLIENTS], "the gauges of the dead are gone");
+    is_int(sum.at[COUNTER_SESSIONS_LAST], 2 * one.at[COUNTER_SESSIONS_LAST], "all of them");
+    is_int(sum.at[COUNTER_CONNECTS], 3 * one.at[COUNTER_CONNECTS], "their totals stay");
+    is_int(sum.at[COUNTER_LATENCY_LAST], 3 * one.at[COUNTER_LATENCY_LAST], "histograms too");
+}
+
+static int is_name(const char *name)
+{
+    for (; *name != '\0'; name++)
+        if (!islower((unsigned char)*name) && *name != '_')
+            return 0;
+    return 1;
+}
+
+static int ends(const char *text, const char *end)
+{
+    return strlen(text) > strlen(end) && strcmp(text + strlen(text) - strlen(end), end) == 0;
+}
+
+static void test_table(void)
+{
+    unsigned next = 0;
+
+    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++) {
+        const struct counter_family *family = &counter_families[f];
+        int twice = 0, same = 0;
+        is_int(family->first, next, family->name);
+        next += family->n;
+        for (unsigned g = 0; g < f; g++)
+            twice += strcmp(counter_families[g].name, family->name) == 0;
+        ok(is_name(family->name) && !twice, "%s is a name of its own", family->name);
+        ok(ends(family->name, "_total") == (family->type == COUNTER_TOTAL),
+           "and ends in _total if it is one");
+        ok(family->help[0] != '\0' && strpbrk(family->help, "\\\n") == NULL &&
+               ends(family->help, "."),
+           "it is explained in a sentence");
+        ok((family->label != NULL) == (family->n > 1) || family->type == COUNTER_HISTOGRAM,
+           "several values have labels");
+        for (unsigned i = 0; family->label != NULL && i < family->n; i++) {
+            char label[128];
+            snprintf(label, sizeof(label), "%s", family->label(i));
+            ok(strstr(label, "=\"") != NULL && ends(label, "\""), "%s", label);
+            for (unsigned k = 0; k < i; k++)
+                same += strcmp(family->label(k), label) == 0;
+        }
+        is_int(same, 0, "no label twice");
+    }
+    is_int(next, COUNTERS, "every value has a family");
+}
+
+/* The words for reasons are those of the log, with an underscore or fewer words. */
+static void test_reasons(void)
+{
+    const struct counter_family *closed = NULL;
+
+    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
+        if (counter_families[f].first == COUNTER_CLOSED)
+            closed = &counter_families[f];
+    for (unsigned i = 0; i < ENGINE_CLOSES; i++) {
+        char label[64], *end;
+        snprintf(label, sizeof(label), "%s", closed->label(i) + strlen("reason=\""));
+        label[strlen(label) - 1] = '\0';
+        while ((end = strchr(label, '_')) != NULL)
+            *end = ' ';
+        ok(strstr(engine_close_name((enum engine_close)i), label) != NULL, "%s is %s", label,
+           engine_close_name((enum engine_close)i));
+    }
+}
+
+static void test_latency(void)
+{
+    struct latency latency = {{0}, 0};
+
+    latency_observe(&latency, 0);
+    latency_observe(&latency, 500);
+    latency_observe(&latency, 501);
+    latency_observe(&latency, 10000000);
+    latency_observe(&latency, 10000001);
+    is_int(latency.buckets[0], 2, "a bound belongs to its bucket");
+    is_int(latency.buckets[1], 1, "what is above to the next");
+    is_int(latency.buckets[LATENCY_BUCKETS - 2], 1, "the last with a bound");
+    is_int(latency.buckets[LATENCY_BUCKETS - 1], 1, "and what is above all");
+    is_int(latency.sum_us, 20001002, "the sum");
+}
+
+int main(void)
+{
+    test_pipe();
+    test_sums();
+    test_table();
+    test_reasons();
+    test_latency();
+    return tap_done();
+}
