@@ -47,6 +47,9 @@ struct engine_options { /* strings are borrowed for the engine's life */
     char *const *origins;      /* who may come from a browser; NULL-terminated */
     int credentials;           /* cors:credentials */
     struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */
+    /* What GET /status says is running here, where path does not take /status for
+     * itself; NULL: nothing is there. */
+    const char *name, *version;
 };
 
 /* Why a connection or session ended; engine_close_name() for the log. */

@@ -2,6 +2,7 @@
  * upgrade, another worker, or an error in the words that Engine.IO uses
  * (engine.io, lib/server.ts, verify and abort). */
 #include "base/clock.h"
+#include "codec/json.h"
 #include "codec/ws.h"
 #include "engine/state.h"
 
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define HANDOFF_RETRY_MS 20
 
@@ -83,12 +85,14 @@ static void refuse_upgrade(struct conn *conn, enum eio_error error)
     request_answer(conn, 400, "text/html", slice_str(eio_error_message(error)));
 }
 
-static void refuse_method(struct conn *conn)
+static void refuse_method(struct conn *conn, const char *allowed)
 {
     struct slice body = slice_str(http_reason(405));
+    char allow[64];
 
     conn->http->keep = 0;
-    if (request_answer_head(conn, 405, "text/plain", "Allow: GET, POST\r\n", body.len) == 0 &&
+    snprintf(allow, sizeof(allow), "Allow: %s\r\n", allowed);
+    if (request_answer_head(conn, 405, "text/plain", allow, body.len) == 0 &&
         !conn->http->head_only)
         conn_put(conn, body.ptr, body.len);
     request_done(conn);
@@ -311,7 +315,7 @@ static void serve_polling(struct conn *conn, const struct target *target)
     else if (slice_eq(method, SLICE("POST")))
         polling_post(conn, target->session, target->req);
     else
-        refuse_method(conn);
+        refuse_method(conn, "GET, POST");
 }
 
 /* --- from the head to the answer --- */
@@ -368,6 +372,36 @@ static int verify(struct conn *conn, struct target *target, enum eio_error *erro
     return verify_session(conn, target, sid, error);
 }
 
+/* What services of this ecosystem say of themselves.  Returns 0 if the request is
+ * for something else. */
+static int serve_status(struct conn *conn, const struct http_request *req)
+{
+    const struct engine_options *options = &conn->engine->options;
+    struct buf body = {0};
+    struct timespec now;
+
+    if (options->name == NULL || !slice_eq(req->path, SLICE("/status")))
+        return 0;
+    if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {
+        cors_preflight(conn, req);
+        return 1;
+    }
+    if (!slice_eq(req->method, SLICE("GET")) && !conn->http->head_only) {
+        refuse_method(conn, "GET, HEAD");
+        return 1;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    buf_printf(&body, "{\"name\":\"%s\",\"time\":", options->name);
+    json_put_date(&body, (double)(now.tv_sec * 1000 + now.tv_nsec / 1000000));
+    buf_printf(&body, ",\"version\":\"%s\"}", options->version);
+    if (body.failed)
+        request_refuse(conn, 503);
+    else
+        request_answer(conn, 200, "application/json", (struct slice){(char *)body.data, body.len});
+    buf_free(&body);
+    return 1;
+}
+
 void request_serve(struct conn *conn, const struct http_request *req, size_t head_len)
 {
     struct target target = {.req = req, .head_len = head_len};
@@ -378,7 +412,8 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     target.upgrade = ws_upgrade(req, target.accept);
     read_head(conn, req);
     if (!http_path_below(req->path, conn->engine->options.path)) {
-        request_refuse(conn, 404);
+        if (!serve_status(conn, req))
+            request_refuse(conn, 404);
         return;
     }
     if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {

@@ -412,6 +412,8 @@ static struct engine *make_engine(struct worker *worker)
         .origins = conf->cors_origins,
         .credentials = conf->cors_credentials,
         .client_file = {conf->client_text, conf->client_len},
+        .name = "axr-notifyd",
+        .version = AXR_VERSION,
     };
 
     return engine_new(worker->base, &options, &client_app, worker);

@@ -25,6 +25,7 @@ static int offer_polling, port, verdict, connects, lefts, joins, closes, packets
 static enum engine_close last_why, last_left;
 static const char *const *open_nsps;
 static struct slice client_file;
+static const char *service;
 static char heard_text[256]; /* the last packet: "type nsp data", then attachments in hex */
 static struct session *last;
 
@@ -139,6 +140,8 @@ static void engine_up(const char *nsp)
         .nsp = nsp,
         .open_nsps = open_nsps,
         .client_file = client_file,
+        .name = service,
+        .version = "1.2",
         .ping_interval_ms = 200,
         .ping_timeout_ms = 150,
         .connect_timeout_ms = 300,
@@ -1383,7 +1386,7 @@ static void test_text_only(void)
 /* --- the client file --- */
 
 /* Returns the whole answer, as long as it is short. */
-static const char *script(const char *method, const char *lines)
+static const char *asked(const char *method, const char *target, const char *lines)
 {
     static char reply[8192];
     char request[512];
@@ -1391,12 +1394,16 @@ static const char *script(const char *method, const char *lines)
 
     put(fd, request,
         (size_t)snprintf(request, sizeof(request),
-                         "%s /notifications/socket.io.js?v=1 HTTP/1.1\r\nHost: h\r\n"
-                         "Connection: close\r\n%s\r\n",
-                         method, lines));
+                         "%s %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%s\r\n", method, target,
+                         lines));
     reply[take(fd, reply, sizeof(reply) - 1)] = '\0';
     close(fd);
     return reply;
+}
+
+static const char *script(const char *method, const char *lines)
+{
+    return asked(method, "/notifications/socket.io.js?v=1", lines);
 }
 
 static int is_file(const char *reply)
@@ -1437,6 +1444,44 @@ static void test_script(void)
     engine_up("/axr");
     ok(strncmp(script("GET", ""), "HTTP/1.1 404 ", 13) == 0, "404 without a file");
     engine_down();
+}
+
+static int is_status(const char *reply)
+{
+    const char *body = strstr(reply, "\r\n\r\n");
+    char time[32] = "";
+
+    return strncmp(reply, "HTTP/1.1 200 OK\r\n", 17) == 0 && body != NULL &&
+           sscanf(body + 4, "{\"name\":\"it\",\"time\":\"%24[0-9TZ:.-]\",\"version\":\"1.2\"}",
+                  time) == 1 &&
+           strlen(time) == 24 && time[10] == 'T' && time[23] == 'Z';
+}
+
+static void test_status(void)
+{
+    const char *reply;
+
+    engine_up("/axr");
+    ok(strncmp(asked("GET", "/status", ""), "HTTP/1.1 404 ", 13) == 0, "404 without a name");
+    engine_down();
+    service = "it";
+    engine_up("/axr");
+    reply = asked("GET", "/status", "Origin: https://app.example\r\n");
+    ok(is_status(reply), "name, time, version");
+    ok(strstr(reply, "\r\nAccess-Control-Allow-Origin: https://app.example\r\n") != NULL, "CORS");
+    ok(is_status(asked("GET", "/status?x=1", "")), "with a query");
+    reply = asked("HEAD", "/status", "");
+    ok(strncmp(reply, "HTTP/1.1 200 ", 13) == 0 && strstr(reply, "name") == NULL, "HEAD");
+    ok(strncmp(asked("OPTIONS", "/status", "Origin: https://app.example\r\n"), "HTTP/1.1 204 ",
+               13) == 0,
+       "preflight");
+    reply = asked("DELETE", "/status", "");
+    ok(strncmp(reply, "HTTP/1.1 405 ", 13) == 0 && strstr(reply, "\r\nAllow: GET, HEAD\r\n"),
+       "another method");
+    ok(strncmp(asked("GET", "/status/", ""), "HTTP/1.1 404 ", 13) == 0, "another path");
+    ok(strncmp(asked("GET", "/statusx", ""), "HTTP/1.1 404 ", 13) == 0, "and another");
+    engine_down();
+    service = NULL;
 }
 
 /* Far more than send_buffer, asked for twice at once, to a client that takes its
@@ -1513,6 +1558,7 @@ int main(void)
     used = &app;
     open_nsps = NULL;
     test_script();
+    test_status();
     test_script_large();
     send_buffer = 4096;
     engine_up("/axr");
