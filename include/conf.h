@@ -100,7 +100,7 @@ struct conf_args {
 
 /* Reads and checks all sources.  Returns the configuration, or NULL with a
  * complete message (one line or more, each ending in a newline) in errors.
- * warnings gets lines likewise: unused keys, short secrets; keys that are
+ * warnings gets lines likewise, as of a short secret; keys that are
  * ignored are in conf_print() only.  No secret gets into either.
  * Never ends the process, so that a reload may fail. */
 struct conf *conf_load(const struct conf_args *args, enum conf_for purpose, struct buf *errors,
@@ -112,8 +112,7 @@ struct conf *conf_load_text(const struct conf_args *args, const char *text, size
                             enum conf_for purpose, struct buf *errors, struct buf *warnings);
 
 /* What is in force: one "key = value  (source)" a line for each key, secrets
- * masked, then "key: kid, algorithms" for each key, "ignored: key  (source)"
- * and "unused: key  (source)". */
+ * masked, then "key: kid, algorithms" for each key, and "ignored: key  (source)". */
 void conf_print(const struct conf *conf, struct buf *out);
 
 /* Reads jwks_file again, which must be set, and checks it whole, with the same

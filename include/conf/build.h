@@ -22,8 +22,6 @@ void build_fields(struct conf *conf, struct settings *set);
 void build_names(struct conf *conf, struct settings *set);
 /* The rest: workers, path, transports, limits, the log, the admin address. */
 void build_rest(struct conf *conf, struct settings *set);
-/* Warns of keys that were given and whose feature is still to come. */
-void build_unused(struct settings *set);
 
 /* Writes what conf_print() shows into conf->report. */
 void build_report(struct conf *conf, struct settings *set);

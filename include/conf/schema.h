@@ -24,10 +24,9 @@ enum key_type {
 enum key_flags {
     KEY_SECRET = 1 << 0, /* never shown; empty: not given */
     KEY_NOTIFY = 1 << 1, /* axr-notify needs it too */
-    KEY_UNUSED = 1 << 2, /* its feature is still to come */
-    KEY_FILE = 1 << 3,   /* a file name; a relative one begins at conf_args.dir */
-    KEY_ANY = 1 << 4,    /* KEY_LIST: true is "*", false is none */
-    KEY_FILLED = 1 << 5, /* KEY_LIST: one element at least */
+    KEY_FILE = 1 << 2,   /* a file name; a relative one begins at conf_args.dir */
+    KEY_ANY = 1 << 3,    /* KEY_LIST: true is "*", false is none */
+    KEY_FILLED = 1 << 4, /* KEY_LIST: one element at least */
 };
 
 enum key_field { FIELD_NONE, FIELD_INT, FIELD_U32, FIELD_SIZE, FIELD_TEXT };

@@ -49,8 +49,8 @@ struct settings {
     struct setting at[SETTINGS_MAX]; /* indexed as conf_keys */
     struct tree *trees;              /* owned: what the values point into */
     size_t ntrees;
-    struct remark ignored[SETTINGS_MAX], unused[SETTINGS_MAX];
-    size_t nignored, nunused;
+    struct remark ignored[SETTINGS_MAX];
+    size_t nignored;
 };
 
 /* Every key has its default.  args and both buffers are borrowed. */

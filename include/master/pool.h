@@ -18,6 +18,8 @@
 struct event_base;
 struct pool;
 struct relay;
+struct tally;
+struct facts_worker;
 
 struct pool_ops { /* none may call pool_free */
     /* Every worker has said, once at least, that it accepts clients. */
@@ -34,6 +36,7 @@ struct pool_options { /* everything is borrowed */
     const struct conf *conf;
     const struct listeners *listeners;
     struct relay *relay;
+    struct tally *tally;
     int (*worker)(const struct conf *, const struct worker_start *);
 };
 
@@ -51,6 +54,10 @@ void pool_send(struct pool *pool, unsigned slot, const void *message, size_t len
 
 /* The same to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
+
+/* The workers as they are now, one for each slot, into dst, which has room for
+ * CONF_WORKERS_MAX.  Returns how many. */
+size_t pool_facts(const struct pool *pool, struct facts_worker *dst);
 
 /* Reaps children; for SIGCHLD. */
 void pool_reap(struct pool *pool);

@@ -17,7 +17,6 @@ static void build(struct conf *conf, struct settings *set)
     build_auth(conf, set);
     build_cors(conf, set);
     build_rest(conf, set);
-    build_unused(set);
     if (set->nerrors == 0)
         build_report(conf, set);
 }

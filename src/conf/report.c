@@ -195,10 +195,10 @@ static void put_key(struct buf *out, const struct conf *conf, const struct key *
     buf_puts(out, ")\n");
 }
 
-static void put_remarks(struct buf *out, const char *what, const struct remark *remarks, size_t n)
+static void put_ignored(struct buf *out, const struct remark *remarks, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        buf_printf(out, "%s: %s  (", what, remarks[i].key->path);
+        buf_printf(out, "ignored: %s  (", remarks[i].key->path);
         source_put(out, &remarks[i].source);
         buf_puts(out, ")\n");
     }
@@ -222,8 +222,7 @@ void build_report(struct conf *conf, struct settings *set)
         if (conf_keys[i].type != KEY_SECTION && conf_keys[i].type != KEY_IGNORED)
             put_key(out, conf, &conf_keys[i], &set->at[i]);
     put_keys_in_force(out, conf);
-    put_remarks(out, "ignored", set->ignored, set->nignored);
-    put_remarks(out, "unused", set->unused, set->nunused);
+    put_ignored(out, set->ignored, set->nignored);
     if (out->failed)
         settings_error(set, NULL, NULL, "out of memory");
 }

@@ -337,30 +337,3 @@ void build_rest(struct conf *conf, struct settings *set)
     conf->polling = lists(transports, "polling");
     conf->websocket = lists(transports, "websocket");
 }
-
-/* --- what is still to come --- */
-
-/* 1 if the value asks for what is still to come, and not for its absence. */
-static int asks(const struct setting *setting)
-{
-    const struct jsonc *value = setting->value;
-
-    if (!setting_given(setting) || !value || value->type == JSONC_FALSE)
-        return 0;
-    if (value->type == JSONC_STRING)
-        return value->len > 0 && strcmp(value->text, "off") != 0;
-    return 1;
-}
-
-void build_unused(struct settings *set)
-{
-    for (size_t i = 0; i < conf_nkeys; i++) {
-        const struct setting *setting = &set->at[i];
-
-        if (!(conf_keys[i].flags & KEY_UNUSED) || !asks(setting))
-            continue;
-        set->unused[set->nunused++] = (struct remark){&conf_keys[i], setting->source};
-        settings_warn(set, &setting->source, setting->path,
-                      "its feature is not there yet, so it is unused");
-    }
-}

@@ -1,8 +1,10 @@
 #include "master/master.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ipc/msg.h"
+#include "master/admin.h"
 #include "master/child.h"
 #include "master/daemon.h"
 #include "master/listen.h"
@@ -13,6 +15,7 @@
 #include "master/relay.h"
 #include "master/reload.h"
 #include "master/systemd.h"
+#include "master/tally.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
@@ -38,6 +42,7 @@ struct master {
     enum log_target log_target; /* the configured one, or syslog in its place */
     struct privileges privileges;
     struct listeners listeners;
+    struct listeners admin_listeners; /* until admin has them */
     struct pidfile pidfile;
     int status_fd; /* to whoever waits for the start; -1: nobody */
 
@@ -45,9 +50,15 @@ struct master {
     struct event *signals[SIGNALS];
     struct event *redis_wait, *start_wait;
     struct relay *relay;
+    struct tally *tally;
     struct pool *pool;
     struct redis *redis;
     struct systemd systemd;
+    struct admin *admin;
+
+    int64_t started_ms;       /* of the wall clock, for whoever asks */
+    uint64_t started_mono_ms; /* the same on the other */
+    uint64_t reloads, reloads_failed;
 
     int workers_ready, redis_tried, announced;
     int stops; /* how often it was told to stop */
@@ -183,6 +194,44 @@ static void on_relay_send(unsigned slot, const void *message, size_t len, void *
 
 static const struct relay_ops relay_ops = {on_relay_send};
 
+static void on_tally_ask(unsigned slot, uint32_t id, void *arg)
+{
+    struct master *m = arg;
+    struct buf message = {0};
+    size_t mark = msg_begin(&message, MSG_COUNT);
+    msg_put_u32(&message, id);
+    if (msg_end(&message, mark) == 0)
+        pool_send(m->pool, slot, message.data, message.len);
+    buf_free(&message);
+}
+
+static const struct tally_ops tally_ops = {on_tally_ask};
+
+static void on_admin_facts(struct facts *facts, void *arg)
+{
+    struct master *m = arg;
+    facts->started_ms = m->started_ms;
+    facts->uptime_ms = clock_ms() - m->started_mono_ms;
+    facts->stopping = m->stops > 0;
+    facts->redis_subscribed = redis_subscribed(m->redis);
+    facts->redis = *redis_stats(m->redis);
+    facts->relay = *relay_stats(m->relay);
+    facts->users = relay_users(m->relay);
+    facts->log_lost = log_lost();
+    facts->reloads = m->reloads;
+    facts->reloads_failed = m->reloads_failed;
+    facts->generation = 1 + m->reloads;
+    facts->nworkers = pool_facts(m->pool, facts->workers);
+}
+
+static size_t on_admin_connections(struct slice uid, void *arg)
+{
+    struct master *m = arg;
+    return relay_user_connections(m->relay, uid);
+}
+
+static const struct admin_ops admin_ops = {on_admin_facts, on_admin_connections};
+
 static void on_pool_ready(void *arg)
 {
     struct master *m = arg;
@@ -298,8 +347,10 @@ static void reload(struct master *m)
     if (!wanted) {
         log_lines(&errors, log_errorx, "configuration: ");
         log_errorx("configuration not reloaded: the old one stays in force");
+        m->reloads_failed++;
         goto out;
     }
+    m->reloads++;
     level_apply(m, wanted->log_level);
     if (reload_changes(m->conf, wanted, &keys) > 0)
         log_warnx("configuration reloaded; changed, but in force only after a restart: %.*s",
@@ -383,6 +434,9 @@ static int foreground_start(struct master *m)
         return start_failed(m, &error);
     if (listen_open(&m->listeners, conf, &error) < 0)
         return start_failed(m, &error);
+    if (conf->admin_host &&
+        admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, &error) < 0)
+        return start_failed(m, &error);
     return 0;
 }
 
@@ -416,15 +470,30 @@ static int events_start(struct master *m)
 static int parts_start(struct master *m)
 {
     m->relay = relay_new(m->conf, &relay_ops, m);
-    if (!m->relay)
+    m->tally = tally_new(m->base, &tally_ops, m);
+    if (!m->relay || !m->tally)
         return -1;
-    const struct pool_options options = {m->base, m->conf, &m->listeners, m->relay, m->worker};
+    const struct pool_options options = {m->base,  m->conf,  &m->listeners,
+                                         m->relay, m->tally, m->worker};
     m->pool = pool_new(&options, &pool_ops, m);
     if (!m->pool)
         return -1;
     pool_start(m->pool);
     m->redis = redis_new(m->base, m->conf, &redis_ops, m);
-    return m->redis ? 0 : -1;
+    if (!m->redis)
+        return -1;
+    if (m->admin_listeners.n == 0)
+        return 0;
+    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &admin_ops, m);
+    return m->admin ? 0 : -1;
+}
+
+static void clocks_start(struct master *m)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    m->started_mono_ms = clock_ms();
 }
 
 /* What was opened as root has to be opened again as the user that we have become:
@@ -469,6 +538,7 @@ static int background_start(struct master *m)
 {
     const char *pid_file = m->conf->pid_file;
     struct buf error = {0};
+    clocks_start(m);
     if (pid_file && pidfile_write(&m->pidfile, pid_file, &error) < 0)
         return start_failed(m, &error);
     if (privileges_start(m, &error) < 0)
@@ -506,7 +576,9 @@ static void signals_block(void)
 static void clear(struct master *m)
 {
     signals_block();
+    admin_free(&m->admin);
     pool_free(&m->pool);
+    tally_free(&m->tally);
     redis_free(&m->redis);
     relay_free(&m->relay);
     for (int i = 0; i < SIGNALS; i++)
@@ -521,6 +593,7 @@ static void clear(struct master *m)
         event_base_free(m->base);
     event_set_log_callback(NULL);
     listen_close(&m->listeners, 1);
+    listen_close(&m->admin_listeners, 1);
     pidfile_remove(&m->pidfile);
 }
 
@@ -540,12 +613,14 @@ static int serve(struct master *m)
  * end) must not live as long as the daemon. */
 static void strangers_close(const struct master *m)
 {
-    size_t n = m->listeners.n;
-    int *keep = xcalloc(n + 1, sizeof *keep);
-    for (size_t i = 0; i < n; i++)
-        keep[i] = m->listeners.fds[i];
-    keep[n] = m->status_fd;
-    child_close_fds(keep, n + 1);
+    size_t n = 0;
+    int *keep = xcalloc(m->listeners.n + m->admin_listeners.n + 1, sizeof *keep);
+    for (size_t i = 0; i < m->listeners.n; i++)
+        keep[n++] = m->listeners.fds[i];
+    for (size_t i = 0; i < m->admin_listeners.n; i++)
+        keep[n++] = m->admin_listeners.fds[i];
+    keep[n++] = m->status_fd;
+    child_close_fds(keep, n);
     free(keep);
 }
 
@@ -559,6 +634,7 @@ static int detach_now(struct master *m, int *status)
     }
     if (rc > 0) { /* the sockets live on in the daemon */
         listen_close(&m->listeners, 0);
+        listen_close(&m->admin_listeners, 0);
         return rc;
     }
     strangers_close(m);

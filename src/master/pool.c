@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ipc/counters.h"
 #include "ipc/handoff.h"
 #include "ipc/link.h"
 #include "ipc/msg.h"
 #include "master/child.h"
+#include "master/facts.h"
 #include "master/relay.h"
+#include "master/tally.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -96,6 +99,7 @@ static void slot_silence(struct slot *slot)
     slot->state = ENDING;
     link_read_enable(slot->link, 0);
     relay_worker_down(slot->pool->options.relay, slot->index);
+    tally_gone(slot->pool->options.tally, slot->index);
 }
 
 static void slot_kill(struct slot *slot, const char *why)
@@ -139,6 +143,7 @@ static int on_ready(struct slot *slot, struct msg *msg)
         return -1;
     slot->state = UP;
     relay_worker_up(pool->options.relay, slot->index);
+    tally_up(pool->options.tally, slot->index);
     log_info("worker %u ready: pid=%ld generation=%u", slot->number, (long)slot->pid,
              slot->generation);
     if (slot->was_ready)
@@ -181,6 +186,16 @@ static int on_left(struct slot *slot, struct msg *msg)
     return 0;
 }
 
+static int on_counters(struct slot *slot, struct msg *msg)
+{
+    struct counters counters;
+    uint32_t id;
+    if (counters_get(msg, &id, &counters) < 0)
+        return -1;
+    tally_told(slot->pool->options.tally, slot->index, id, &counters);
+    return 0;
+}
+
 static int dispatch(struct slot *slot, struct msg *msg)
 {
     if (msg->type == MSG_WORKER_HELLO)
@@ -193,6 +208,8 @@ static int dispatch(struct slot *slot, struct msg *msg)
         return on_admit(slot, msg);
     if (msg->type == MSG_LEFT)
         return on_left(slot, msg);
+    if (msg->type == MSG_COUNTERS)
+        return on_counters(slot, msg);
     return -1;
 }
 
@@ -240,6 +257,20 @@ void pool_send_all(struct pool *pool, const struct buf *message)
         return;
     for (unsigned i = 0; i < pool->nslots; i++)
         slot_send(&pool->slots[i], message->data, message->len);
+}
+
+size_t pool_facts(const struct pool *pool, struct facts_worker *dst)
+{
+    for (unsigned i = 0; i < pool->nslots; i++) {
+        const struct slot *slot = &pool->slots[i];
+        int unread = 0;
+        dst[i] = (struct facts_worker){.number = slot->number,
+                                       .up = slot->state == UP,
+                                       .restarts = slot->generation > 0 ? slot->generation - 1 : 0};
+        if (slot->link && ioctl(slot->down_fd, FIONREAD, &unread) == 0)
+            dst[i].queued = link_queued(slot->link) + (uint64_t)unread;
+    }
+    return pool->nslots;
 }
 
 static void slot_hello(struct slot *slot)

@@ -1075,19 +1075,6 @@ static void test_resolved(void)
     conf_free(&conf);
 }
 
-static void warned(const char *option, const char *value, const char *want)
-{
-    struct conf *conf = good(option, "{" WITH_SECRET "}", NULL, LIST(option, value));
-    char line[200];
-
-    (void)snprintf(line, sizeof(line), "unused: %s  (command line)", option + 2);
-    if (want)
-        ok(has(&warnings, want) && shows(line), "%s %s is unused", option, value);
-    else
-        ok(warnings.len == 0 && !has(&report, "unused:"), "%s %s is not warned of", option, value);
-    conf_free(&conf);
-}
-
 static void test_client_file(void)
 {
     struct conf *conf;
@@ -1122,24 +1109,6 @@ static void test_policy(void)
 
     ok(conf && conf->replace_connections, "connectionsPerUserPolicy: the oldest leaves");
     conf_free(&conf);
-}
-
-static void test_unused(void)
-{
-    static const char want[] = "its feature is not there yet, so it is unused";
-
-    warned("--admin:port", "3001", want);
-    warned("--admin:host", "::1", want);
-    warned("--admin:port", "off", NULL);
-    warned("--admin:host", "off", NULL);
-    warned("--socket.io:clientFile", "", NULL);
-    warned("--limits:connectionsPerUser", "1", NULL);
-    warned("--socket.io:upgradeTimeout", "10000", NULL);
-    warned("--cors:credentials", "true", NULL);
-    warned("--cors:credentials", "false", NULL);
-    warned("--socket.io:transports", "polling", NULL);
-    warned("--socket.io:transports", "websocket", NULL);
-    warned("--socket.io:transports", "polling,websocket", NULL);
 }
 
 static void test_ignored(void)
@@ -1365,7 +1334,6 @@ int main(void)
     test_resolved();
     test_client_file();
     test_policy();
-    test_unused();
     test_ignored();
     test_secrecy();
     test_notify();

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/msg.h"
+#include "master/facts.h"
 #include "master/relay.h"
+#include "master/tally.h"
 
 #include "tap.h"
 
@@ -22,6 +24,7 @@ enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, CLOSES, ST
 
 static struct event_base *base;
 static struct relay *relay;
+static struct tally *tally;
 static struct pool *pool;
 static char dir[] = "/tmp/test_pool.XXXXXX";
 static char said[64]; /* what workers have written, a line each */
@@ -72,6 +75,19 @@ static int worker_strangers(const struct worker_start *start)
     return n;
 }
 
+/* Ten connects for each start of its slot, and clients by its number. */
+static void worker_counts(const struct worker_start *start, uint32_t id)
+{
+    struct counters counters = {{0}};
+    struct buf out = {0};
+    counters.at[COUNTER_CONNECTS] = 10 * start->generation;
+    counters.at[COUNTER_CLIENTS] = 1 + (unsigned)start->slot;
+    if (counters_put(&out, id, &counters) < 0 ||
+        write(start->up_fd, out.data, out.len) != (ssize_t)out.len)
+        _exit(9);
+    buf_free(&out);
+}
+
 static void worker_take(const struct worker_start *start, struct msg *msg)
 {
     uint64_t a, b, c;
@@ -91,6 +107,9 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
         break;
     case MSG_LOG_LEVEL:
         worker_says("level %d %u\n", start->slot, msg_get_u8(msg));
+        break;
+    case MSG_COUNT:
+        worker_counts(start, msg_get_u32(msg));
         break;
     case MSG_DRAIN:
         worker_says("drain %d %u\n", start->slot, msg_get_u32(msg));
@@ -174,6 +193,19 @@ static void on_send(unsigned slot, const void *message, size_t len, void *arg)
 
 static const struct relay_ops relay_ops = {on_send};
 
+static void on_ask(unsigned slot, uint32_t id, void *arg)
+{
+    struct buf message = {0};
+    size_t mark = msg_begin(&message, MSG_COUNT);
+    (void)arg;
+    msg_put_u32(&message, id);
+    msg_end(&message, mark);
+    pool_send(pool, slot, message.data, message.len);
+    buf_free(&message);
+}
+
+static const struct tally_ops tally_ops = {on_ask};
+
 static void on_sigchld(evutil_socket_t sig, short what, void *arg)
 {
     (void)sig, (void)what, (void)arg;
@@ -237,8 +269,9 @@ static void begin(int workers, int how)
     ready = empty = up = 0;
     unlink(said);
     relay = relay_new(conf, &relay_ops, NULL);
-    const struct pool_options options = {base, conf, &none, relay, worker};
-    pool = relay ? pool_new(&options, &ops, NULL) : NULL;
+    tally = tally_new(base, &tally_ops, NULL);
+    const struct pool_options options = {base, conf, &none, relay, tally, worker};
+    pool = relay && tally ? pool_new(&options, &ops, NULL) : NULL;
     if (!pool)
         exit(1);
     pool_start(pool);
@@ -247,6 +280,7 @@ static void begin(int workers, int how)
 static void end(void)
 {
     pool_free(&pool);
+    tally_free(&tally);
     relay_free(&relay);
 }
 
@@ -309,6 +343,42 @@ static void test_kill(void)
     ok(said_times("admitted", 3), "killed right after its fork: replaced");
     ok(clock_ms() - start >= 90, "not before 100 ms");
     is_int(ready, 1, "ready is said once only");
+    end();
+}
+
+static void on_counted(void *arg)
+{
+    (*(int *)arg)++;
+}
+
+/* What all say when they are asked. */
+static const struct counters *counted(void)
+{
+    static struct counters sum;
+    static int done;
+    struct tally_wait wait = {.done = on_counted, .arg = &done};
+    done = 0;
+    tally_ask(tally, &wait);
+    ok(reaches(&done, 1), "all have been asked");
+    tally_sum(tally, &sum);
+    return &sum;
+}
+
+static void test_counters(void)
+{
+    static struct facts_worker workers[CONF_WORKERS_MAX];
+    begin(2, GOOD);
+    ok(said_times("admitted", 2), "two workers");
+    is_int(counted()->at[COUNTER_CONNECTS], 20, "what they have counted");
+    is_int(counted()->at[COUNTER_CLIENTS], 3, "and what is now");
+    is_int(pool_facts(pool, workers), 2, "as the pool knows them");
+    ok(workers[1].number == 2 && workers[1].up && workers[1].restarts == 0, "the second is up");
+    kill_last();
+    ok(said_times("admitted", 3), "one is replaced");
+    is_int(counted()->at[COUNTER_CONNECTS], 20 + 20, "what the dead one counted stays");
+    is_int(counted()->at[COUNTER_CLIENTS], 3, "its clients do not");
+    is_int(pool_facts(pool, workers), 2, "two still");
+    is_int(workers[0].restarts + workers[1].restarts, 1, "one was forked again");
     end();
 }
 
@@ -395,6 +465,7 @@ int main(void)
     log_set_level(LOG_LEVEL_ERROR);
     test_good();
     test_kill();
+    test_counters();
     test_backoff();
     test_bad(OTHER_VERSION, "another version", "bad message type=64 (worker_hello)");
     test_bad(UNREADY_ADMIT, "an admission before it is ready", "bad message type=66 (admit)");

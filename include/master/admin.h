@@ -1,0 +1,55 @@
+/* admin - the admin address: status, health, metrics and users over HTTP.
+ *
+ * Own code over the head parser of the client port, for libevent's HTTP server
+ * (2.1.12) limits neither connections nor the time that a request may take: its
+ * deadline begins anew with each byte.  Here a connection serves one request, has
+ * absolute deadlines (ADMIN_HEAD_MS for the head, ADMIN_WRITE_MS for the answer),
+ * and when there are ADMIN_CALLERS of them a new one takes the place of the oldest,
+ * so that nobody can keep others out.  Nothing here blocks.
+ *
+ *     GET /status         what runs here, as JSON
+ *     GET /health         200 if workers serve and redis is subscribed, else 503
+ *     GET /health/live    200
+ *     GET /metrics        for Prometheus
+ *     GET /users/<uid>    is this user connected, how often; uid percent-encoded
+ *
+ * HEAD is taken too.  There is no authentication. */
+#ifndef MASTER_ADMIN_H
+#define MASTER_ADMIN_H
+
+#include "base/buf.h"
+#include "base/slice.h"
+#include "master/facts.h"
+#include "master/listen.h"
+
+#include <stddef.h>
+
+#define ADMIN_CALLERS    32
+#define ADMIN_HEAD_BYTES 8192
+#define ADMIN_HEAD_MS    5000
+#define ADMIN_WRITE_MS   10000
+#define ADMIN_LINGER_MS  1000 /* after the answer, for the caller to read it */
+
+struct event_base;
+struct admin;
+
+struct admin_ops {
+    /* Fills facts, which is zero. */
+    void (*facts)(struct facts *facts, void *arg);
+    /* How often this user is connected. */
+    size_t (*connections)(struct slice uid, void *arg);
+};
+
+/* Binds: admin:host may have several addresses, and all get the same port.  Returns
+ * 0, or -1 with a line in error. */
+int admin_open(struct listeners *listeners, const char *host, int port, struct buf *error);
+
+/* Serves on *listeners, which it takes (and empties) where it succeeds, and says in
+ * the log where.  tally and ops are borrowed.  NULL without memory. */
+struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct tally *tally,
+                        const struct admin_ops *ops, void *arg);
+
+/* Closes its sockets; answers on their way are cut off. */
+void admin_free(struct admin **admin);
+
+#endif

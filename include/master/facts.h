@@ -1,0 +1,52 @@
+/* facts - what the master knows of itself, for whoever asks; and how it is said:
+ * as JSON, or in Prometheus' text form. */
+#ifndef MASTER_FACTS_H
+#define MASTER_FACTS_H
+
+#include "base/buf.h"
+#include "conf.h"
+#include "master/redis.h"
+#include "master/relay.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tally;
+
+struct facts_worker {  /* one slot */
+    unsigned number;   /* as in the log */
+    int up;            /* serves clients */
+    uint64_t restarts; /* forks after the first */
+    uint64_t queued;   /* bytes that wait for it, with what is in its pipe */
+};
+
+struct facts {
+    int64_t started_ms; /* since 1970 */
+    uint64_t uptime_ms;
+    int stopping;
+    int redis_subscribed;
+    struct redis_stats redis;
+    struct relay_stats relay;
+    size_t users;
+    uint64_t log_lost;                /* of the master's lines */
+    uint64_t reloads, reloads_failed; /* of the configuration */
+    uint64_t generation;              /* of it: 1 and one more for each reload that succeeded */
+    const struct tally *tally;
+    size_t nworkers;
+    struct facts_worker workers[CONF_WORKERS_MAX];
+};
+
+/* {"name","time","version"} and more. */
+void facts_put_status(const struct facts *facts, struct buf *out);
+
+/* Returns 1 if workers serve and redis is subscribed, else 0; either as JSON, with
+ * the reasons where it is not so. */
+int facts_put_health(const struct facts *facts, struct buf *out);
+
+/* {"uid","connected","connections"}; uid is UTF-8. */
+void facts_put_user(struct slice uid, size_t connections, struct buf *out);
+
+/* Everything, as text/plain; version=0.0.4. */
+void facts_put_metrics(const struct facts *facts, struct buf *out);
+
+#endif

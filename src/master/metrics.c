@@ -1,0 +1,279 @@
+/* metrics - the facts in Prometheus' text form (prometheus/docs,
+ * content/docs/instrumenting/exposition_formats.md). */
+#include "master/facts.h"
+#include "master/tally.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define PREFIX "axr_notifyd_"
+
+static void put_head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    (void)buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void put_one(struct buf *out, const char *name, const char *type, const char *help,
+                    uint64_t value)
+{
+    put_head(out, name, type, help);
+    (void)buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void put_seconds(struct buf *out, const char *name, const char *type, const char *help,
+                        uint64_t ms)
+{
+    put_head(out, name, type, help);
+    (void)buf_printf(out, "%s %llu.%03llu\n", name, (unsigned long long)(ms / 1000),
+                     (unsigned long long)(ms % 1000));
+}
+
+/* --- what workers count ------------------------------------------------------- */
+
+/* name{worker="1",label} or less, with a space behind. */
+static void put_name(struct buf *out, const char *name, const char *suffix, unsigned worker,
+                     const char *label)
+{
+    (void)buf_printf(out, "%s%s", name, suffix);
+    if (worker > 0 && label)
+        (void)buf_printf(out, "{worker=\"%u\",%s}", worker, label);
+    else if (worker > 0)
+        (void)buf_printf(out, "{worker=\"%u\"}", worker);
+    else if (label)
+        (void)buf_printf(out, "{%s}", label);
+    (void)buf_putc(out, ' ');
+}
+
+static void put_histogram(struct buf *out, const char *name, unsigned worker,
+                          const uint64_t *values)
+{
+#define LE(us, text) "le=\"" text "\"",
+    static const char *const bounds[] = {LATENCY_BOUNDS(LE) "le=\"+Inf\""};
+#undef LE
+    uint64_t count = 0, sum_us = values[LATENCY_BUCKETS];
+    for (int i = 0; i < LATENCY_BUCKETS; i++) {
+        count += values[i];
+        put_name(out, name, "_bucket", worker, bounds[i]);
+        (void)buf_printf(out, "%llu\n", (unsigned long long)count);
+    }
+    put_name(out, name, "_sum", worker, NULL);
+    (void)buf_printf(out, "%llu.%06llu\n", (unsigned long long)(sum_us / 1000000),
+                     (unsigned long long)(sum_us % 1000000));
+    put_name(out, name, "_count", worker, NULL);
+    (void)buf_printf(out, "%llu\n", (unsigned long long)count);
+}
+
+/* worker 0: the sum of all. */
+static void put_values(struct buf *out, const char *name, const struct counter_family *family,
+                       unsigned worker, const struct counters *counters)
+{
+    if (family->type == COUNTER_HISTOGRAM) {
+        put_histogram(out, name, worker, counters->at + family->first);
+        return;
+    }
+    for (unsigned i = 0; i < family->n; i++) {
+        put_name(out, name, "", worker, family->label ? family->label(i) : NULL);
+        (void)buf_printf(out, "%llu\n", (unsigned long long)counters->at[family->first + i]);
+    }
+}
+
+static void put_family(struct buf *out, const struct tally *tally,
+                       const struct counter_family *family, const struct counters *sum)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram"};
+    struct counters one;
+    char name[128], help[512];
+    (void)snprintf(name, sizeof name, PREFIX "%s", family->name);
+    put_head(out, name, types[family->type], family->help);
+    put_values(out, name, family, 0, sum);
+    (void)snprintf(name, sizeof name, PREFIX "worker_%s", family->name);
+    (void)snprintf(help, sizeof help, "By worker: %s", family->help);
+    put_head(out, name, types[family->type], help);
+    for (unsigned i = 0; i < tally_slots(tally); i++) {
+        tally_worker(tally, i, &one);
+        put_values(out, name, family, i + 1, &one);
+    }
+}
+
+static void put_counters(struct buf *out, const struct tally *tally)
+{
+    struct counters sum;
+    tally_sum(tally, &sum);
+    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
+        put_family(out, tally, &counter_families[f], &sum);
+}
+
+/* --- what the master knows ---------------------------------------------------- */
+
+static void put_redis(struct buf *out, const struct facts *facts)
+{
+    const struct redis_stats *redis = &facts->redis;
+    put_one(out, PREFIX "redis_up", "gauge", "1 while subscribed to redis.",
+            facts->redis_subscribed != 0);
+    put_one(out, PREFIX "redis_attempts_total", "counter", "Attempts to connect to redis.",
+            redis->attempts);
+    put_one(out, PREFIX "redis_gaps_total", "counter",
+            "Subscriptions lost: what was published until the next one is lost.", redis->gaps);
+    put_seconds(out, PREFIX "redis_gap_seconds_total", "counter",
+                "Time without a subscription, of the gaps that are over.", redis->gap_ms);
+    put_one(out, PREFIX "redis_messages_total", "counter", "Messages received from redis.",
+            redis->messages);
+    put_one(out, PREFIX "redis_odd_replies_total", "counter",
+            "Replies of redis that mean nothing here and were read over.", redis->odd);
+}
+
+static int is_error(enum emit_result cause)
+{
+    return cause >= EMIT_MALFORMED;
+}
+
+static void put_causes(struct buf *out, const char *name, const char *help,
+                       const struct relay_stats *relay, int errors)
+{
+    put_head(out, name, "counter", help);
+    for (int cause = EMIT_OK + 1; cause < EMIT_RESULTS; cause++)
+        if (is_error((enum emit_result)cause) == errors)
+            (void)buf_printf(out, "%s{cause=\"%s\"} %llu\n", name,
+                             emit_result_name((enum emit_result)cause),
+                             (unsigned long long)relay->dropped[cause]);
+}
+
+static void put_relay(struct buf *out, const struct facts *facts)
+{
+    const struct relay_stats *relay = &facts->relay;
+    put_one(out, PREFIX "messages_relayed_total", "counter",
+            "Messages handed to one worker at least.", relay->relayed);
+    put_one(out, PREFIX "messages_unheard_total", "counter",
+            "Good messages for rooms in which nobody is.", relay->nobody);
+    put_causes(out, PREFIX "messages_passed_over_total",
+               "Messages that are not meant for clients of this server, by cause.", relay, 0);
+    put_causes(out, PREFIX "messages_dropped_total",
+               "Messages that could not be relayed, by cause.", relay, 1);
+    put_one(out, PREFIX "users", "gauge", "Users that are connected.", facts->users);
+    put_head(out, PREFIX "admissions_total", "counter",
+             "Clients that workers asked about, by verdict.");
+    (void)buf_printf(out, PREFIX "admissions_total{verdict=\"ok\"} %llu\n",
+                     (unsigned long long)relay->admitted);
+    (void)buf_printf(out, PREFIX "admissions_total{verdict=\"user_limit\"} %llu\n",
+                     (unsigned long long)relay->over_limit);
+}
+
+static void put_each(struct buf *out, const struct facts *facts, const char *name, const char *type,
+                     const char *help, uint64_t (*value)(const struct facts_worker *worker))
+{
+    put_head(out, name, type, help);
+    for (size_t i = 0; i < facts->nworkers; i++)
+        (void)buf_printf(out, "%s{worker=\"%u\"} %llu\n", name, facts->workers[i].number,
+                         (unsigned long long)value(&facts->workers[i]));
+}
+
+static uint64_t value_up(const struct facts_worker *worker)
+{
+    return worker->up != 0;
+}
+
+static uint64_t value_restarts(const struct facts_worker *worker)
+{
+    return worker->restarts;
+}
+
+static uint64_t value_queued(const struct facts_worker *worker)
+{
+    return worker->queued;
+}
+
+static void put_workers(struct buf *out, const struct facts *facts)
+{
+    uint64_t up = 0, restarts = 0, queued = 0;
+    for (size_t i = 0; i < facts->nworkers; i++) {
+        up += value_up(&facts->workers[i]);
+        restarts += facts->workers[i].restarts;
+        queued += facts->workers[i].queued;
+    }
+    put_one(out, PREFIX "workers", "gauge", "Workers that there ought to be.", facts->nworkers);
+    put_one(out, PREFIX "workers_up", "gauge", "Workers that serve clients.", up);
+    put_each(out, facts, PREFIX "worker_up", "gauge", "1 if the worker serves clients.", value_up);
+    put_one(out, PREFIX "restarts_total", "counter", "Workers forked in place of others.",
+            restarts);
+    put_each(out, facts, PREFIX "worker_restarts_total", "counter",
+             "By worker: Workers forked in place of others.", value_restarts);
+    put_one(out, PREFIX "pipe_queue_bytes", "gauge",
+            "Bytes that wait for workers in the master's queues and in the pipes.", queued);
+    put_each(out, facts, PREFIX "worker_pipe_queue_bytes", "gauge",
+             "By worker: Bytes that wait for workers in the master's queues and in the pipes.",
+             value_queued);
+}
+
+static void put_master(struct buf *out, const struct facts *facts)
+{
+    put_head(out, PREFIX "build_info", "gauge", "1, with the version.");
+    (void)buf_puts(out, PREFIX "build_info{version=\"" AXR_VERSION "\"} 1\n");
+    put_head(out, PREFIX "reloads_total", "counter", "Reloads of the configuration, by result.");
+    (void)buf_printf(out, PREFIX "reloads_total{result=\"ok\"} %llu\n",
+                     (unsigned long long)facts->reloads);
+    (void)buf_printf(out, PREFIX "reloads_total{result=\"failed\"} %llu\n",
+                     (unsigned long long)facts->reloads_failed);
+    put_one(out, PREFIX "config_generation", "gauge",
+            "Configurations that have been in force, this one included.", facts->generation);
+    put_one(out, PREFIX "master_log_lines_lost_total", "counter",
+            "Log lines of the master that could not be written.", facts->log_lost);
+}
+
+/* --- the master as a process -------------------------------------------------- */
+
+static void put_memory(struct buf *out)
+{
+    unsigned long long size, resident, page = (unsigned long long)sysconf(_SC_PAGESIZE);
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return;
+    if (fscanf(file, "%llu %llu", &size, &resident) == 2) {
+        put_one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory of the master.",
+                size * page);
+        put_one(out, "process_resident_memory_bytes", "gauge", "Resident memory of the master.",
+                resident * page);
+    }
+    (void)fclose(file);
+}
+
+static void put_files(struct buf *out)
+{
+    struct rlimit limit;
+    DIR *dir = opendir("/proc/self/fd");
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        put_one(out, "process_max_fds", "gauge", "Descriptors that the master may open.",
+                limit.rlim_cur);
+    if (!dir)
+        return;
+    uint64_t n = 0;
+    const struct dirent *item;
+    while ((item = readdir(dir)))
+        n += item->d_name[0] != '.';
+    closedir(dir);
+    put_one(out, "process_open_fds", "gauge", "Descriptors that the master has open.", n - 1);
+}
+
+static void put_process(struct buf *out, const struct facts *facts)
+{
+    struct rusage usage;
+    put_seconds(out, "process_start_time_seconds", "gauge", "When the master started, since 1970.",
+                (uint64_t)facts->started_ms);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        put_seconds(out, "process_cpu_seconds_total", "counter", "CPU time of the master.",
+                    (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                        (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
+    put_memory(out);
+    put_files(out);
+}
+
+void facts_put_metrics(const struct facts *facts, struct buf *out)
+{
+    put_master(out, facts);
+    put_workers(out, facts);
+    put_redis(out, facts);
+    put_relay(out, facts);
+    put_counters(out, facts->tally);
+    put_process(out, facts);
+}

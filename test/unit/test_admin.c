@@ -1,0 +1,410 @@
+/* The admin address on a loopback socket, with workers that are played. */
+#include "master/admin.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/tally.h"
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#define WAIT_MS 10000
+
+static struct event_base *base;
+static struct tally *tally;
+static struct admin *admin;
+static int port;
+static int up = 1, subscribed = 1, stopping;
+static int silent; /* workers do not answer */
+static char asked_uid[600];
+
+/* --- what the master knows, and a worker that answers ------------------------------ */
+
+static void on_ask(unsigned slot, uint32_t id, void *arg)
+{
+    struct counters counters = {{0}};
+    (void)arg;
+    counters.at[COUNTER_CLIENTS] = 3;
+    counters.at[COUNTER_CONNECTS] = 10;
+    counters.at[COUNTER_LATENCY] = 4;
+    counters.at[COUNTER_LATENCY + 1] = 5;
+    counters.at[COUNTER_LATENCY_LAST] = 1500000;
+    if (!silent)
+        tally_told(tally, slot, id, &counters);
+}
+
+static const struct tally_ops tally_ops = {on_ask};
+
+static void on_facts(struct facts *facts, void *arg)
+{
+    (void)arg;
+    facts->uptime_ms = 61007;
+    facts->generation = 3;
+    facts->users = 2;
+    facts->stopping = stopping;
+    facts->redis_subscribed = subscribed;
+    facts->redis.gap_ms = 1234;
+    facts->relay.dropped[EMIT_MALFORMED] = 6;
+    facts->nworkers = 2;
+    facts->workers[0] = (struct facts_worker){.number = 1, .up = up, .restarts = 5};
+    facts->workers[1] = (struct facts_worker){.number = 2, .up = 0, .queued = 77};
+}
+
+static size_t on_connections(struct slice uid, void *arg)
+{
+    (void)arg;
+    snprintf(asked_uid, sizeof asked_uid, "%.*s", (int)uid.len, uid.ptr);
+    return slice_eq(uid, SLICE("nobody")) ? 0 : 2;
+}
+
+static const struct admin_ops ops = {on_facts, on_connections};
+
+static void begin(void)
+{
+    struct listeners listeners = {0};
+    struct sockaddr_in addr;
+    socklen_t len = sizeof addr;
+    struct buf error = {0};
+    if (admin_open(&listeners, "127.0.0.1", 0, &error) < 0)
+        exit(1);
+    getsockname(listeners.fds[0], (struct sockaddr *)&addr, &len);
+    port = ntohs(addr.sin_port);
+    admin = admin_new(base, &listeners, tally, &ops, NULL);
+    ok(admin && listeners.n == 0, "it takes the sockets");
+    buf_free(&error);
+}
+
+/* --- a caller ---------------------------------------------------------------------- */
+
+static int dial(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0)
+        perror("# connect");
+    return fd;
+}
+
+static void put(int fd, const char *bytes, size_t len)
+{
+    if (send(fd, bytes, len, MSG_NOSIGNAL) != (ssize_t)len)
+        perror("# send");
+}
+
+/* All that comes up to the end.  NULL: the end does not come, or is a reset. */
+static const char *all(int fd)
+{
+    static char reply[1 << 20];
+    size_t n = 0;
+    uint64_t end = clock_ms() + WAIT_MS;
+    while (clock_ms() < end && n < sizeof reply - 1) {
+        ssize_t r = recv(fd, reply + n, sizeof reply - 1 - n, MSG_DONTWAIT);
+        if (r > 0)
+            n += (size_t)r;
+        if (r == 0) {
+            reply[n] = '\0';
+            return reply;
+        }
+        if (r < 0 && errno != EAGAIN && errno != EINTR)
+            return NULL;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    return NULL;
+}
+
+static const char *ask(const char *request)
+{
+    int fd = dial();
+    put(fd, request, strlen(request));
+    const char *reply = all(fd);
+    close(fd);
+    return reply ? reply : "(cut off)";
+}
+
+static const char *get(const char *method, const char *target)
+{
+    char request[9000];
+    snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: h\r\n\r\n", method, target);
+    return ask(request);
+}
+
+static int status(const char *reply)
+{
+    int code = 0;
+    (void)sscanf(reply, "HTTP/1.1 %d ", &code);
+    return code;
+}
+
+static const char *body(const char *reply)
+{
+    const char *at = strstr(reply, "\r\n\r\n");
+    return at ? at + 4 : "(none)";
+}
+
+/* --- tests ------------------------------------------------------------------------- */
+
+static void test_paths(void)
+{
+    static const struct {
+        const char *method, *target;
+        int status;
+        const char *body;
+    } cases[] = {
+        {"GET", "/health/live", 200, "{\"status\":\"ok\"}\n"},
+        {"GET", "/health/live?x=1", 200, "{\"status\":\"ok\"}\n"},
+        {"HEAD", "/health/live", 200, ""},
+        {"HEAD", "/metrics", 200, ""},
+        {"HEAD", "/nowhere", 404, ""},
+        {"GET", "/", 404, "{\"error\":\"Not Found\"}\n"},
+        {"GET", "/Status", 404, "{\"error\":\"Not Found\"}\n"},
+        {"GET", "/health/", 404, "{\"error\":\"Not Found\"}\n"},
+        {"GET", "/users", 404, "{\"error\":\"Not Found\"}\n"},
+        {"POST", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
+        {"DELETE", "/users/u", 405, "{\"error\":\"Method Not Allowed\"}\n"},
+        {"get", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
+        {"OPTIONS", "*", 405, "{\"error\":\"Method Not Allowed\"}\n"},
+        {"GET", "/users/ann", 200, "{\"uid\":\"ann\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/nobody", 200,
+         "{\"uid\":\"nobody\",\"connected\":false,\"connections\":0}\n"},
+        {"GET", "/users/a%2Fb/c", 200,
+         "{\"uid\":\"a/b/c\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/a+%22%0a", 200,
+         "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/%c3%a9", 200,
+         "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%zz", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%ff", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/a%00b", 400, "{\"error\":\"Bad Request\"}\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *reply = get(cases[i].method, cases[i].target);
+        ok(status(reply) == cases[i].status, "%s %s: %d", cases[i].method, cases[i].target,
+           cases[i].status);
+        is_str(body(reply), cases[i].body, cases[i].target);
+    }
+    const char *reply = get("POST", "/status");
+    ok(strstr(reply, "\r\nAllow: GET, HEAD\r\n") != NULL, "what is allowed");
+    ok(strstr(reply, "\r\nConnection: close\r\n") != NULL, "one request for each connection");
+}
+
+static void test_long_names(void)
+{
+    char target[9000] = "/users/";
+    memset(target + 7, 'u', 255);
+    ok(status(get("GET", target)) == 200 && strlen(asked_uid) == 255, "a name of 255 bytes");
+    memset(target + 7, 'u', 256);
+    is_int(status(get("GET", target)), 400, "and one of 256");
+    target[7] = '\0';
+    for (int i = 0; i < 255; i++)
+        strcat(target, "%c3");
+    is_int(status(get("GET", target)), 400, "not UTF-8");
+    target[7] = '\0';
+    for (int i = 0; i < 255; i++)
+        strcat(target, "%61");
+    ok(status(get("GET", target)) == 200 && strlen(asked_uid) == 255, "255 bytes, all escaped");
+}
+
+static void test_status(void)
+{
+    const char *text = body(get("GET", "/status"));
+    char time[32] = "";
+    ok(sscanf(text,
+              "{\"name\":\"axr-notifyd\",\"time\":\"%24[0-9TZ:.-]\",\"version\":\"" AXR_VERSION
+              "\",",
+              time) == 1 &&
+           strlen(time) == 24 && time[10] == 'T' && time[23] == 'Z',
+       "name, time, version come first");
+    ok(strstr(text, "\"uptime\":61.007,") && strstr(text, "\"generation\":3,"),
+       "uptime, generation");
+    ok(strstr(text, "\"workers\":{\"configured\":2,\"up\":1,\"restarts\":5}") != NULL, "workers");
+    ok(strstr(text, "\"clients\":3,\"users\":2") != NULL, "clients as the worker tells");
+    ok(strstr(text, "\"redis\":{\"subscribed\":true,\"gaps\":0}}\n") != NULL, "redis");
+}
+
+static void test_health(void)
+{
+    is_str(body(get("GET", "/health")),
+           "{\"status\":\"ok\",\"reasons\":[],\"workers\":{\"configured\":2,\"up\":1},"
+           "\"redis\":{\"subscribed\":true}}\n",
+           "well");
+    for (int i = 1; i < 8; i++) {
+        stopping = i & 1;
+        up = !(i & 2);
+        subscribed = !(i & 4);
+        const char *reply = get("GET", "/health");
+        is_int(status(reply), 503, "not well");
+        ok(!!strstr(reply, "\"stopping\"") == stopping &&
+               !!strstr(reply, "\"no worker serves\"") == !up &&
+               !!strstr(reply, "\"redis is not subscribed\"") == !subscribed &&
+               !strstr(reply, "[,") && !strstr(reply, ",]") && !strstr(reply, "\"\""),
+           "and why: %s", body(reply));
+    }
+    is_int(status(get("GET", "/health/live")), 200, "alive all the same");
+    stopping = 0;
+    up = subscribed = 1;
+}
+
+static void test_metrics(void)
+{
+    static const char *const lines[] = {
+        "axr_notifyd_clients 3\n",
+        "axr_notifyd_worker_clients{worker=\"1\"} 3\n",
+        "# TYPE axr_notifyd_connects_total counter\n",
+        "axr_notifyd_connects_total 10\n",
+        "# TYPE axr_notifyd_delivery_latency_seconds histogram\n",
+        "axr_notifyd_delivery_latency_seconds_bucket{le=\"0.0005\"} 4\n",
+        "axr_notifyd_delivery_latency_seconds_bucket{le=\"0.001\"} 9\n",
+        "axr_notifyd_delivery_latency_seconds_bucket{le=\"+Inf\"} 9\n",
+        "axr_notifyd_delivery_latency_seconds_sum 1.500000\n",
+        "axr_notifyd_delivery_latency_seconds_count 9\n",
+        "axr_notifyd_worker_delivery_latency_seconds_bucket{worker=\"1\",le=\"0.0005\"} 4\n",
+        "axr_notifyd_messages_dropped_total{cause=\"malformed\"} 6\n",
+        "axr_notifyd_redis_gap_seconds_total 1.234\n",
+        "axr_notifyd_restarts_total 5\n",
+        "axr_notifyd_worker_restarts_total{worker=\"1\"} 5\n",
+        "axr_notifyd_worker_pipe_queue_bytes{worker=\"2\"} 77\n",
+        "axr_notifyd_config_generation 3\n",
+        "axr_notifyd_build_info{version=\"" AXR_VERSION "\"} 1\n",
+    };
+    const char *text = get("GET", "/metrics");
+    ok(strstr(text, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != NULL,
+       "its type");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        const char *at = strstr(text, lines[i]);
+        ok(at && at[-1] == '\n', "%.*s", (int)strlen(lines[i]) - 1, lines[i]);
+    }
+    ok(strstr(text, "process_resident_memory_bytes ") && strstr(text, "process_open_fds "),
+       "and the process");
+}
+
+static void test_silent_worker(void)
+{
+    silent = 1;
+    uint64_t start = clock_ms();
+    is_int(status(get("GET", "/metrics")), 200, "a worker that does not answer");
+    ok(clock_ms() - start >= TALLY_MS - 50, "is waited for");
+    is_int(status(get("GET", "/health")), 200, "but not by everybody");
+    int fd = dial();
+    put(fd, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 36);
+    for (int i = 0; i < 20; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    struct linger reset = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    close(fd); /* while it is waited for */
+    is_int(status(get("GET", "/metrics")), 200, "who goes meanwhile hurts nobody");
+    silent = 0;
+}
+
+static void test_http(void)
+{
+    is_int(status(ask("GET /health/live HTTP/1.0\r\n\r\n")), 200, "HTTP/1.0");
+    is_int(status(ask("GET /health/live HTTP/1.1\r\n\r\n")), 400, "no Host");
+    is_int(status(ask("\x16\x03\x01\x02\x01\r\n\r\n")), 400, "TLS");
+    is_int(status(ask("GET /health/live HTTP/2.0\r\nHost: h\r\n\r\n")), 505, "another version");
+    is_int(status(ask("POST /status HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")), 405,
+           "a body is not waited for");
+    char head[20000] = "GET /health/live HTTP/1.1\r\nHost: h\r\nX: ";
+    memset(head + strlen(head), 'x', 15000);
+    is_int(status(ask(head)), 431, "a head that is too long");
+    memset(head, 'x', 15000);
+    memcpy(head, "GET /", 5);
+    is_int(status(ask(head)), 414, "a line that is too long");
+    int fd = dial();
+    static const char slow[] = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (size_t i = 0; i < sizeof slow - 1; i++) {
+        put(fd, slow + i, 1);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    is_int(status(all(fd)), 200, "byte by byte");
+    close(fd);
+    fd = dial();
+    put(fd, slow, sizeof slow - 1);
+    shutdown(fd, SHUT_WR);
+    is_int(status(all(fd)), 200, "a caller that has closed its side");
+    close(fd);
+}
+
+/* As many as it likes: the oldest make place, and are gone after their time. */
+static void test_crowd(void)
+{
+    int fds[3 * ADMIN_CALLERS], open = 0, n = (int)(sizeof fds / sizeof *fds);
+    char byte;
+    uint64_t start = clock_ms(), end;
+    for (int i = 0; i < n; i++) {
+        fds[i] = dial();
+        put(fds[i], "GET /", 5);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    is_int(status(get("GET", "/health/live")), 200, "a crowd keeps nobody out");
+    for (int i = 0; i < n; i++)
+        open += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    ok(open < ADMIN_CALLERS, "the oldest have made place");
+    for (end = start + 3 * ADMIN_HEAD_MS; open > 0 && clock_ms() < end;) {
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        open = 0;
+        for (int i = 0; i < n; i++) { /* a byte now and then does not help them */
+            open += send(fds[i], "x", 1, MSG_NOSIGNAL) == 1;
+        }
+        usleep(20000);
+    }
+    is_int(open, 0, "and none stays for long");
+    for (int i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+static void test_open(void)
+{
+    struct listeners listeners = {0};
+    struct buf error = {0};
+    is_int(admin_open(&listeners, "127.0.0.1", port, &error), -1, "an address in use");
+    buf_putc(&error, '\0');
+    ok(strncmp((char *)error.data, "admin: cannot listen on 127.0.0.1:", 34) == 0 &&
+           strstr((char *)error.data, "Address already in use") != NULL,
+       "%s", (char *)error.data);
+    buf_reset(&error);
+    admin_free(&admin);
+    ok(admin == NULL, "freed");
+    is_int(admin_open(&listeners, "127.0.0.1", port, &error), 0, "then it is free");
+    is_int((int)error.len, 0, "and nothing is wrong");
+    admin = admin_new(base, &listeners, tally, &ops, NULL);
+    is_int(status(get("GET", "/health/live")), 200, "and serves again");
+    int fd = dial();
+    silent = 1;
+    put(fd, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 36);
+    for (int i = 0; i < 20; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    admin_free(&admin); /* with a caller that waits */
+    ok(all(fd) == NULL || *all(fd) == '\0', "who waits is cut off");
+    close(fd);
+    buf_free(&error);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_LEVEL_WARN);
+    base = event_base_new();
+    tally = tally_new(base, &tally_ops, NULL);
+    tally_up(tally, 0);
+    begin();
+    test_paths();
+    test_long_names();
+    test_status();
+    test_health();
+    test_metrics();
+    test_silent_worker();
+    test_http();
+    test_crowd();
+    test_open();
+    tally_free(&tally);
+    event_base_free(base);
+    return tap_done();
+}

@@ -1,0 +1,176 @@
+/* What workers tell, what stays of the dead, and rounds of asking. */
+#include "master/tally.h"
+
+#include "base/clock.h"
+#include "tap.h"
+
+#include <event2/event.h>
+
+#define WAIT_MS 10000
+
+static struct event_base *base;
+static struct tally *tally;
+static uint32_t asked_id;
+static unsigned asked[8]; /* how often each slot was asked */
+static int done;
+static int gone_when_asked = -1; /* this slot turns out to be dead */
+
+static void on_ask(unsigned slot, uint32_t id, void *arg)
+{
+    (void)arg;
+    asked[slot]++;
+    asked_id = id;
+    if ((int)slot == gone_when_asked)
+        tally_gone(tally, slot);
+}
+
+static const struct tally_ops ops = {on_ask};
+
+static void on_done(void *arg)
+{
+    (*(int *)arg)++;
+}
+
+static void tell(unsigned slot, uint32_t id, uint64_t connects, uint64_t clients)
+{
+    struct counters counters = {{0}};
+
+    counters.at[COUNTER_CONNECTS] = connects;
+    counters.at[COUNTER_CLIENTS] = clients;
+    tally_told(tally, slot, id, &counters);
+}
+
+static uint64_t sum(enum counter which)
+{
+    struct counters all;
+
+    tally_sum(tally, &all);
+    return all.at[which];
+}
+
+static uint64_t of(unsigned slot, enum counter which)
+{
+    struct counters one;
+
+    tally_worker(tally, slot, &one);
+    return one.at[which];
+}
+
+static void turn(void)
+{
+    event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+/* Runs the loop until done is so many. */
+static void reaches(int times)
+{
+    for (uint64_t end = clock_ms() + WAIT_MS; done < times && clock_ms() < end;)
+        event_base_loop(base, EVLOOP_ONCE);
+    is_int(done, times, "the round is over");
+}
+
+static void test_values(void)
+{
+    is_int(tally_slots(tally), 0, "nobody was up yet");
+    tell(0, 0, 7, 7);
+    is_int(sum(COUNTER_CONNECTS), 0, "who is not up tells nothing");
+    tally_up(tally, 0);
+    tally_up(tally, 2);
+    is_int(tally_slots(tally), 3, "up to the third slot");
+    tell(0, 0, 5, 2);
+    tell(2, 0, 7, 1);
+    tell(2, 0, 8, 0);
+    is_int(sum(COUNTER_CONNECTS), 13, "the last that each has told");
+    is_int(sum(COUNTER_CLIENTS), 2, "gauges too");
+    tally_gone(tally, 0);
+    tally_gone(tally, 0);
+    is_int(sum(COUNTER_CONNECTS), 13, "a total never goes back");
+    is_int(sum(COUNTER_CLIENTS), 0, "gauges do");
+    tell(0, 0, 100, 100);
+    is_int(sum(COUNTER_CONNECTS), 13, "the dead tell nothing more");
+    tally_up(tally, 0);
+    tell(0, 0, 1, 1);
+    is_int(of(0, COUNTER_CONNECTS), 6, "a successor adds to it");
+    is_int(of(0, COUNTER_CLIENTS), 1, "and has gauges of its own");
+    is_int(of(1, COUNTER_CONNECTS) + of(7, COUNTER_CONNECTS), 0, "others have nothing");
+}
+
+static void test_round(void)
+{
+    struct tally_wait one = {.done = on_done, .arg = &done}, two = one, three = one;
+
+    done = 0;
+    tally_ask(tally, &one);
+    ok(asked[0] == 1 && asked[1] == 0 && asked[2] == 1, "those that are up are asked");
+    tell(0, asked_id, 2, 1);
+    tally_ask(tally, &two);
+    tally_ask(tally, &three);
+    tally_cancel(tally, &three);
+    is_int(asked[0], 1, "who comes later waits for the same answers");
+    tell(0, asked_id, 2, 1); /* twice does not count twice */
+    tell(2, 0, 8, 0);
+    turn();
+    is_int(done, 0, "unasked news are no answer");
+    tell(2, asked_id, 9, 0);
+    is_int(done, 0, "the end comes from the loop");
+    reaches(2);
+    turn();
+    is_int(done, 2, "once for each that waits");
+}
+
+static void test_dead(void)
+{
+    struct tally_wait wait = {.done = on_done, .arg = &done};
+    uint64_t start = clock_ms();
+
+    done = 0;
+    tally_ask(tally, &wait);
+    tell(0, asked_id, 2, 1);
+    tally_gone(tally, 2);
+    reaches(1);
+    gone_when_asked = 0;
+    tally_ask(tally, &wait);
+    reaches(2);
+    gone_when_asked = -1;
+    tally_ask(tally, &wait); /* nobody is left */
+    reaches(3);
+    ok(clock_ms() - start < 3 * TALLY_MS, "the dead count as having answered");
+}
+
+static void test_silent(void)
+{
+    struct tally_wait wait = {.done = on_done, .arg = &done};
+    uint64_t start = clock_ms();
+    uint32_t old;
+
+    done = 0;
+    tally_up(tally, 0);
+    tally_up(tally, 2);
+    tally_ask(tally, &wait);
+    tell(0, asked_id, 3, 1);
+    old = asked_id;
+    reaches(1);
+    ok(clock_ms() - start >= TALLY_MS - 50, "who does not answer is waited for, and no longer");
+    tally_ask(tally, &wait);
+    tell(2, old, 11, 0);
+    tell(0, asked_id, 3, 1);
+    turn();
+    is_int(done, 1, "an answer to an old question is no answer to the new one");
+    is_int(of(2, COUNTER_CONNECTS), 9 + 11, "but news");
+    tell(2, asked_id, 11, 0);
+    reaches(2);
+}
+
+int main(void)
+{
+    base = event_base_new();
+    tally = tally_new(base, &ops, NULL);
+    test_values();
+    test_round();
+    test_dead();
+    test_silent();
+    tally_free(&tally);
+    ok(tally == NULL, "freed");
+    event_base_free(base);
+    return tap_done();
+}
