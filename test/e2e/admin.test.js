@@ -1,0 +1,281 @@
+'use strict';
+/* The admin address: what it says is what clients have seen. */
+const assert = require('assert');
+const { spawnSync } = require('child_process');
+const { test, shared } = require('./lib/suite');
+const { Redis } = require('./lib/redis');
+const { Daemon } = require('./lib/daemon');
+const { Raw, joined } = require('./lib/raw');
+const { once, polled } = require('./lib/http');
+const { connect } = require('./lib/clients');
+const { adminOf, ask, askJson, scrape } = require('./lib/metrics');
+const { isRunning } = require('./lib/proc');
+const { SLOW, within, until } = require('./lib/time');
+
+const redisServer = shared((s) => Redis.start(s));
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+const VERSION = /^\d+\.\d+\.\d+$/;
+
+function keep(t, client) {
+    t.after(() => client.destroy());
+    return client;
+}
+/* Asks again until the figures are so: what a client has seen may not be written down yet. */
+const settled = (daemon, check, what) =>
+    until(async () => {
+        const metrics = await scrape(daemon);
+        return check(metrics) && metrics;
+    }, within(3000), what);
+const clientsAre = (daemon, count) => settled(daemon, (now) => now.get('clients') === count, `${count} clients`);
+
+test('status: three fields on the client port, more on the admin address', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 3, cors: { origins: ['https://a.example'] } } });
+    const own = await once(daemon.addr, 'GET', '/status', { Origin: 'https://a.example' });
+    assert.strictEqual(own.status, 200);
+    assert.strictEqual(own.headers['access-control-allow-origin'], 'https://a.example');
+    assert.deepStrictEqual(Object.keys(JSON.parse(own.text)), ['name', 'time', 'version']);
+    keep(t, await joined(daemon.addr, daemon.token('u')));
+    await clientsAre(daemon, 1);
+    const more = await askJson(daemon, '/status');
+    for (const { name, time, version } of [JSON.parse(own.text), more]) {
+        assert.strictEqual(name, 'axr-notifyd');
+        assert.match(time, TIME);
+        assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60000, time);
+        assert.match(version, VERSION);
+    }
+    assert.deepStrictEqual(more.workers, { configured: 3, up: 3, restarts: 0 });
+    assert.deepStrictEqual([more.clients, more.users, more.pid], [1, 1, daemon.pid]);
+    assert.deepStrictEqual(more.redis, { subscribed: true, gaps: 0 });
+});
+test('promtool has no remark, and every sum is that of the workers', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });
+    for (let i = 0; i < 5; i++) keep(t, await joined(daemon.addr, daemon.token(`u${i}`)));
+    const metrics = await clientsAre(daemon, 5);
+    const tool = spawnSync('promtool', ['check', 'metrics'], { input: metrics.text, encoding: 'utf8' });
+    assert.deepStrictEqual([tool.status, tool.stdout, tool.stderr], [0, '', '']);
+    let families = 0;
+    for (const [name, all] of metrics.values) {
+        const [, family] = /^axr_notifyd_worker_(.*)$/.exec(name) || [];
+        if (!family || family === 'up') continue;
+        const sums = new Map();
+        for (const [labels, value] of all) {
+            const rest = labels.split(',').filter((label) => !label.startsWith('worker=')).join(',');
+            sums.set(rest, (sums.get(rest) || 0) + value);
+        }
+        for (const [labels, sum] of sums)
+            assert.ok(Math.abs(sum - metrics.get(family, labels)) < 1e-6, `${family}{${labels}}`);
+        families++;
+    }
+    assert.ok(families > 30, `${families} families`);
+    assert.deepStrictEqual(metrics.each('up'), [1, 1, 1]);
+});
+test('figures are what clients have seen: sessions, connects, deliveries, bytes, latency', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });
+    const { addr } = daemon;
+    const raws = [];
+    for (const eio of [3, 4, 4]) raws.push(keep(t, await joined(addr, daemon.token(`ws${eio}`), { eio })));
+    const polls = [];
+    for (const eio of [3, 4]) polls.push(keep(t, await polled(addr, daemon.token(`poll${eio}`), { eio })));
+    const before = await clientsAre(daemon, 5);
+    for (const [transport, protocol, count] of [['websocket', 3, 1], ['websocket', 4, 2], ['polling', 3, 1], ['polling', 4, 1]]) {
+        const labels = `transport="${transport}",protocol="${protocol}"`;
+        assert.strictEqual(before.get('sessions', labels), count, labels);
+        assert.strictEqual(before.get('sessions_opened_total', labels), count, labels);
+    }
+    assert.strictEqual(before.get('connects_total'), 5);
+    assert.strictEqual(before.get('users'), 4); /* ws4 is there twice */
+    assert.strictEqual(before.get('deliveries_total'), 0);
+    for (let i = 0; i < 7; i++) redis.emitter().emit('msg', 'x'.repeat(100));
+    redis.emitter().to('ws4').emit('msg', 'two of them');
+    redis.emitter().to('nobody').emit('msg', 'nobody');
+    redis.emitter().except('ws4').emit('last');
+    await redis.flush();
+    const counts = await Promise.all([...raws, ...polls].map(async (client, i) => {
+        let n = 0;
+        const last = i === 1 || i === 2 ? 'two of them' : undefined;
+        for (;;) {
+            const { args } = await client.event();
+            n++;
+            if (last ? args[1] === last : args[0] === 'last') return n;
+        }
+    }));
+    assert.deepStrictEqual(counts, [8, 8, 8, 8, 8]);
+    const after = await settled(daemon, (now) => now.get('output_queue_bytes') === 0, 'an empty queue');
+    assert.strictEqual(after.get('deliveries_total'), 40);
+    assert.strictEqual(after.get('messages_relayed_total'), 9);
+    assert.strictEqual(after.get('messages_unheard_total'), 1);
+    assert.strictEqual(after.get('redis_messages_total'), 10);
+    assert.ok(after.get('sent_bytes_total') - before.get('sent_bytes_total') > 7 * 5 * 100);
+    const writes = after.get('delivery_latency_seconds_count');
+    assert.ok(writes >= 5 && writes <= 40, `${writes} writes with notifications`);
+    assert.strictEqual(after.get('delivery_latency_seconds_bucket', 'le="+Inf"'), writes);
+    const mean = after.get('delivery_latency_seconds_sum') / writes;
+    assert.ok(mean >= 0 && mean < 10 * SLOW, `${mean} s`);
+    assert.strictEqual(after.get('deliveries_dropped_total', 'reason="send_buffer"'), 0);
+    raws[0].destroy();
+    const left = await clientsAre(daemon, 4);
+    assert.strictEqual(left.get('sessions_closed_total', 'reason="client"'), 1);
+});
+test('upgrades and handoffs are counted once each', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 4 } });
+    for (let i = 0; i < 6; i++) {
+        const client = await connect(4, daemon.addr, { token: daemon.token('u'), options: { transports: ['polling', 'websocket'] } });
+        t.after(() => client.close());
+        client.socket.io.engine.on('upgrade', () => client.wake());
+        await client.when(() => client.socket.io.engine.transport.name === 'websocket', within(3000), 'upgrade');
+    }
+    const metrics = await settled(daemon, (now) => now.get('upgrades_total', 'result="done"') === 6, 'six upgrades');
+    assert.strictEqual(metrics.get('sessions', 'transport="websocket",protocol="4"'), 6);
+    assert.strictEqual(metrics.get('sessions', 'transport="polling",protocol="4"'), 0);
+    assert.strictEqual(metrics.get('sessions_opened_total', 'transport="polling",protocol="4"'), 6);
+    assert.strictEqual(metrics.get('upgrades_total', 'result="failed"'), 0);
+    const done = await settled(daemon, (now) =>
+        now.get('handoffs_total', 'side="sent"') === now.get('handoffs_total', 'side="received"'), 'handoffs that have arrived');
+    assert.strictEqual(done.get('handoffs_total', 'side="dropped"'), 0);
+});
+test('refusals by the reason that clients were told, errors by status', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { limits: { connectionsPerUser: 1 } } });
+    const told = {};
+    const tries = [undefined, 'junk', daemon.token('u', { exp: 1000 }), daemon.token('u', { exp: 1000 }), daemon.token('one')];
+    keep(t, await joined(daemon.addr, daemon.token('one')));
+    for (const token of tries) {
+        const client = keep(t, await Raw.open(daemon.addr));
+        client.sendText(`40/axr,${JSON.stringify({ token })}`);
+        const { data: { code } } = JSON.parse((await client.text()).replace('44/axr,', ''));
+        told[code] = (told[code] || 0) + 1;
+    }
+    assert.deepStrictEqual(told, { token_missing: 1, token_malformed: 1, token_expired: 2, user_limit: 1 });
+    assert.strictEqual((await once(daemon.addr, 'GET', '/elsewhere')).status, 404);
+    for (const query of ['EIO=9&transport=polling', 'EIO=4&transport=polling&sid=x', 'EIO=4&transport=polling&sid=y'])
+        assert.strictEqual((await once(daemon.addr, 'GET', `/notifications/?${query}`)).status, 400);
+    const metrics = await settled(daemon, (now) => now.get('sessions_closed_total', 'reason="refused"') === 5, 'all refused');
+    for (const [code, count] of Object.entries(told))
+        assert.strictEqual(metrics.get('refusals_total', `reason="${code}"`), count, code);
+    assert.strictEqual(metrics.get('admissions_total', 'verdict="user_limit"'), 1);
+    assert.strictEqual(metrics.get('http_errors_total', 'status="404"'), 1);
+    assert.strictEqual(metrics.get('http_errors_total', 'status="400"'), 3);
+    assert.strictEqual(metrics.get('engineio_errors_total', 'error="unknown_sid"'), 2);
+    assert.strictEqual(metrics.get('engineio_errors_total', 'error="unsupported_version"'), 1);
+});
+test('messages that are dropped, by cause', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { limits: { messageBytes: 1000 } } });
+    await redis.publish('socket.io#/axr#', Buffer.from('c1', 'hex'));
+    redis.emitter().emit('msg', 'x'.repeat(2000));
+    await settled(daemon, (now) => ['malformed', 'too_large']
+        .every((cause) => now.get('messages_dropped_total', `cause="${cause}"`) === 1), 'two dropped');
+});
+test('health: 503 while redis is away, with the reason; then 200 again, and the gap counted', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = await Daemon.start(t, { redis });
+    const good = await ask(daemon, '/health');
+    assert.deepStrictEqual([good.status, JSON.parse(good.text).status], [200, 'ok']);
+    await redis.stop();
+    const bad = await until(async () => {
+        const answer = await ask(daemon, '/health');
+        return answer.status === 503 && answer;
+    }, within(3000), '503');
+    assert.deepStrictEqual(JSON.parse(bad.text).reasons, ['redis is not subscribed']);
+    assert.strictEqual((await ask(daemon, '/health/live')).status, 200);
+    assert.strictEqual((await scrape(daemon)).get('redis_up'), 0);
+    await redis.again();
+    await until(async () => (await ask(daemon, '/health')).status === 200, within(3000), '200');
+    const metrics = await scrape(daemon);
+    assert.strictEqual(metrics.get('redis_up'), 1);
+    assert.strictEqual(metrics.get('redis_gaps_total'), 1);
+    assert.ok(metrics.get('redis_gap_seconds_total') > 0);
+});
+test('a worker that is killed takes none of the totals with it', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 2 } });
+    daemon.deaths = true;
+    for (let i = 0; i < 10; i++) keep(t, await joined(daemon.addr, daemon.token('u')));
+    redis.emitter().emit('msg', 1);
+    const before = await settled(daemon, (now) => now.get('deliveries_total') === 10, 'ten deliveries');
+    const [pid] = daemon.workers();
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid), within(1000), 'its end');
+    const after = await settled(daemon, (now) => now.get('restarts_total') === 1 && now.get('workers_up') === 2, 'another');
+    let totals = 0;
+    for (const [name, all] of before.values) {
+        if (!/^axr_notifyd_.*(_total|_count|_sum|_bucket)$/.test(name)) continue;
+        for (const [labels, value] of all) {
+            const now = after.values.get(name).get(labels);
+            assert.ok(now >= value, `${name}{${labels}}: ${now} after ${value}`);
+            totals++;
+        }
+    }
+    assert.ok(totals > 100, `${totals} totals`);
+    assert.strictEqual(after.get('connects_total'), 10);
+    const alive = after.get('clients');
+    assert.ok(alive < 10, 'gauges are of those that live');
+    assert.strictEqual((await askJson(daemon, '/status')).workers.restarts, 1);
+    for (let i = 0; i < 4; i++) keep(t, await joined(daemon.addr, daemon.token('u')));
+    const more = await clientsAre(daemon, alive + 4);
+    assert.strictEqual(more.get('connects_total'), 14);
+});
+test('a worker that does not answer is waited for half a second, and others are not', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 2 } });
+    keep(t, await joined(daemon.addr, daemon.token('u')));
+    await clientsAre(daemon, 1);
+    const [pid] = daemon.workers();
+    process.kill(pid, 'SIGSTOP');
+    t.after(() => isRunning(pid) && process.kill(pid, 'SIGCONT'));
+    const start = Date.now();
+    const metrics = await scrape(daemon);
+    assert.ok(Date.now() - start < within(500), `${Date.now() - start} ms`);
+    assert.strictEqual(metrics.get('clients'), 1);
+    process.kill(pid, 'SIGCONT');
+});
+test('users: who is connected, and how often, over all workers', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });
+    const uid = 'ünï code/with?odd&signs%';
+    const target = `/users/${encodeURIComponent(uid)}`;
+    const is = (connections) => until(async () => {
+        const user = await askJson(daemon, target);
+        assert.strictEqual(user.uid, uid);
+        assert.strictEqual(user.connected, user.connections > 0);
+        return user.connections === connections;
+    }, within(2000), `${connections} connections`);
+    await is(0);
+    const clients = [];
+    for (let i = 1; i <= 4; i++) {
+        clients.push(keep(t, await joined(daemon.addr, daemon.token(uid))));
+        await is(i);
+    }
+    for (const client of clients) client.destroy();
+    await is(0);
+});
+test('the admin address: in use, off, and by name', async (t) => {
+    const redis = await redisServer();
+    const first = await Daemon.start(t, { redis });
+    const { port } = await adminOf(first);
+    const how = await Daemon.once(t, { redis, config: { admin: { port } } });
+    assert.ok(how.code > 0);
+    assert.match(how.log, new RegExp(`admin: cannot listen on 127\\.0\\.0\\.1:${port}: Address already in use`));
+    const none = await Daemon.start(t, { redis, config: { admin: { port: 'off' } } });
+    assert.doesNotMatch(none.log, /admin listening/);
+    const named = await Daemon.start(t, { redis, config: { admin: { host: 'localhost' } } });
+    assert.strictEqual((await ask(named, '/health')).status, 200);
+});
+test('no worker holds the admin address or a connection to it', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis });
+    daemon.deaths = true;
+    const where = await adminOf(daemon);
+    const waiting = keep(t, await Raw.open(daemon.addr)); /* any open socket */
+    const [pid] = daemon.workers();
+    process.kill(pid, 'SIGKILL');
+    await settled(daemon, (now) => now.get('workers_up') === 2 && now.get('restarts_total') === 1, 'another worker');
+    await daemon.kill();
+    for (const one of daemon.workersAtReady) await until(() => !isRunning(one), within(2000), 'end of the workers');
+    await assert.rejects(once(where, 'GET', '/health'));
+    waiting.destroy();
+});

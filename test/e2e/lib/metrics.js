@@ -1,0 +1,44 @@
+'use strict';
+/* The admin address of a daemon: requests, and its metrics as values. */
+const { once } = require('./http');
+const { within } = require('./time');
+
+const LINE = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/;
+
+/* 'a="1",b="2"' in any order as one text. */
+const labelsOf = (text) => (text ? text.split(',').sort().join(',') : '');
+
+class Metrics {
+    constructor(text) {
+        this.text = text;
+        this.values = new Map(); /* name -> Map of labels -> value */
+        for (const line of text.trimEnd().split('\n')) {
+            if (line.startsWith('#')) continue;
+            const [, name, labels, value] = LINE.exec(line);
+            if (!this.values.has(name)) this.values.set(name, new Map());
+            this.values.get(name).set(labelsOf(labels), Number(value));
+        }
+    }
+    /* The value of axr_notifyd_<name>{labels}. */
+    get(name, labels = '') {
+        const value = (this.values.get(`axr_notifyd_${name}`) || new Map()).get(labelsOf(labels));
+        if (value === undefined) throw new Error(`no metric ${name}{${labels}}`);
+        return value;
+    }
+    /* That of each worker, in their order. */
+    each(name) {
+        return [...this.values.get(`axr_notifyd_worker_${name}`).values()];
+    }
+}
+
+/* Where a daemon's admin address is. */
+async function adminOf(daemon) {
+    const [, host, port] = await daemon.logged(/admin listening on (\S+):(\d+)$/m, within(2000));
+    return { host, port: Number(port) };
+}
+
+const ask = async (daemon, target, method = 'GET') => once(await adminOf(daemon), method, target);
+const askJson = async (daemon, target) => JSON.parse((await ask(daemon, target)).text);
+const scrape = async (daemon) => new Metrics((await ask(daemon, '/metrics')).text);
+
+module.exports = { Metrics, adminOf, ask, askJson, scrape };
