@@ -2,9 +2,11 @@
 /* The admin address: what it says is what clients have seen. */
 const assert = require('assert');
 const { spawnSync } = require('child_process');
+const fs = require('fs');
+const path = require('path');
 const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
-const { Daemon } = require('./lib/daemon');
+const { Daemon, ROOT } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { once, polled } = require('./lib/http');
 const { connect } = require('./lib/clients');
@@ -70,6 +72,19 @@ test('promtool has no remark, and every sum is that of the workers', async (t) =
     }
     assert.ok(families > 30, `${families} families`);
     assert.deepStrictEqual(metrics.each('up'), [1, 1, 1]);
+});
+test('the manual names every metric, and no other', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis });
+    const { text } = await scrape(daemon);
+    const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.8'), 'utf8');
+    const [, part] = /^\.Ss Metrics\n([^]*?)^Worth an alert/m.exec(page);
+    const named = part.match(/^\.It Cm .*/gm).flatMap((line) => line.slice(7).split(/[ ,]+/).filter(Boolean));
+    const families = [...text.matchAll(/^# TYPE axr_notifyd_(\S+) /gm)].map(([, name]) => name)
+        .filter((name, i, all) => !(name.startsWith('worker_') && all.includes(name.slice(7))));
+    assert.deepStrictEqual([...named].sort(), families.sort());
+    const [, alerts] = /^Worth an alert:\n\.Bd[^\n]*\n([^]*?)^\.Ed/m.exec(page);
+    for (const [name] of alerts.matchAll(/axr_notifyd_\w+/g)) assert.match(text, new RegExp(`^${name}[ {]`, 'm'));
 });
 test('figures are what clients have seen: sessions, connects, deliveries, bytes, latency', async (t) => {
     const redis = await redisServer();
