@@ -40,9 +40,9 @@ enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
     X(REFUSED, TOKEN_RESULTS, TOTAL, REFUSAL, "refusals_total",                                    \
       "Clients refused by their token or by a limit, by the code that they were told.")            \
     X(REQUESTS, 1, TOTAL, NONE, "http_requests_total", "HTTP requests whose head was understood.") \
-    X(HTTP_ERRORS, HTTP_ERROR_KINDS, TOTAL, STATUS, "http_errors_total",                           \
+    X(HTTP, HTTP_ERROR_KINDS, TOTAL, STATUS, "http_errors_total",                                  \
       "HTTP requests answered with an error, by status.")                                          \
-    X(EIO_ERRORS, EIO_ERRORS, TOTAL, EIO_ERROR, "engineio_errors_total",                           \
+    X(ENGINEIO, EIO_ERRORS, TOTAL, EIO_ERROR, "engineio_errors_total",                             \
       "Those of the HTTP errors that carry an Engine.IO error, by error.")                         \
     X(UPGRADES, 2, TOTAL, UPGRADE, "upgrades_total",                                               \
       "Attempts of polling sessions to become WebSockets, by result.")                             \
@@ -94,9 +94,12 @@ struct counter_family {
     const char *(*label)(unsigned i);
 };
 
-#define COUNTER_ONE(id, n, type, label, name, help) +1
-enum { COUNTER_FAMILY_COUNT = 0 COUNTER_FAMILIES(COUNTER_ONE) };
-#undef COUNTER_ONE
+enum {
+#define COUNTER_FAMILY(id, n, type, label, name, help) COUNTER_FAMILY_##id,
+    COUNTER_FAMILIES(COUNTER_FAMILY)
+#undef COUNTER_FAMILY
+        COUNTER_FAMILY_COUNT
+};
 extern const struct counter_family counter_families[COUNTER_FAMILY_COUNT];
 
 /* Appends a whole MSG_COUNTERS.  Returns 0, or -1 without memory (out is as it was). */

@@ -379,6 +379,7 @@ static int serve_status(struct conn *conn, const struct http_request *req)
     const struct engine_options *options = &conn->engine->options;
     struct buf body = {0};
     struct timespec now;
+    int64_t ms;
 
     if (options->name == NULL || !slice_eq(req->path, SLICE("/status")))
         return 0;
@@ -392,7 +393,8 @@ static int serve_status(struct conn *conn, const struct http_request *req)
     }
     clock_gettime(CLOCK_REALTIME, &now);
     buf_printf(&body, "{\"name\":\"%s\",\"time\":", options->name);
-    json_put_date(&body, (double)(now.tv_sec * 1000 + now.tv_nsec / 1000000));
+    ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    json_put_date(&body, (double)ms);
     buf_printf(&body, ",\"version\":\"%s\"}", options->version);
     if (body.failed)
         request_refuse(conn, 503);

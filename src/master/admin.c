@@ -394,8 +394,10 @@ void admin_free(struct admin **adminp)
     if (!admin)
         return;
     *adminp = NULL;
-    while (admin->callers)
-        caller_free(admin->callers);
+    for (struct caller *caller = admin->callers, *next; caller; caller = next) {
+        next = caller->next;
+        caller_free(caller);
+    }
     for (size_t i = 0; i < admin->naccepts; i++)
         event_free(admin->accepts[i]);
     free(admin->accepts);

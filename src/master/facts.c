@@ -26,7 +26,8 @@ static void put_time(struct buf *out)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    (void)json_put_date(out, (double)(now.tv_sec * 1000 + now.tv_nsec / 1000000));
+    int64_t ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    (void)json_put_date(out, (double)ms);
 }
 
 void facts_put_status(const struct facts *facts, struct buf *out)

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -223,13 +224,16 @@ static void put_master(struct buf *out, const struct facts *facts)
 
 /* --- the master as a process -------------------------------------------------- */
 
+/* statm begins with size and resident set, in pages. */
 static void put_memory(struct buf *out)
 {
-    unsigned long long size, resident, page = (unsigned long long)sysconf(_SC_PAGESIZE);
+    char line[256] = "", *end;
+    unsigned long long page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
     if (!file)
         return;
-    if (fscanf(file, "%llu %llu", &size, &resident) == 2) {
+    if (fgets(line, sizeof line, file)) {
+        unsigned long long size = strtoull(line, &end, 10), resident = strtoull(end, NULL, 10);
         put_one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory of the master.",
                 size * page);
         put_one(out, "process_resident_memory_bytes", "gauge", "Resident memory of the master.",

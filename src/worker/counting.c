@@ -25,8 +25,8 @@ static void take_engine(struct counters *counters, const struct engine_stats *st
     take(counters, COUNTER_CLOSED, stats->closed, ENGINE_CLOSES);
     at[COUNTER_CONNECTS] = stats->connects;
     at[COUNTER_REQUESTS] = stats->requests;
-    take(counters, COUNTER_HTTP_ERRORS, stats->http_errors, HTTP_ERROR_KINDS);
-    take(counters, COUNTER_EIO_ERRORS, stats->eio_errors, EIO_ERRORS);
+    take(counters, COUNTER_HTTP, stats->http_errors, HTTP_ERROR_KINDS);
+    take(counters, COUNTER_ENGINEIO, stats->eio_errors, EIO_ERRORS);
     at[COUNTER_UPGRADES] = stats->upgrades;
     at[COUNTER_UPGRADES + 1] = stats->upgrades_failed;
     at[COUNTER_HANDOFFS] = stats->handoffs_sent;
@@ -62,7 +62,7 @@ static void take_all(const struct worker *worker, struct counters *counters)
 
 void counting_send(struct worker *worker, uint32_t id)
 {
-    struct counters counters;
+    struct counters counters = {{0}};
 
     take_all(worker, &counters);
     if (id == 0 && memcmp(&counters, &worker->counted, sizeof(counters)) == 0)
