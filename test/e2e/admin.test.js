@@ -133,6 +133,7 @@ test('figures are what clients have seen: sessions, connects, deliveries, bytes,
     raws[0].destroy();
     const left = await clientsAre(daemon, 4);
     assert.strictEqual(left.get('sessions_closed_total', 'reason="client"'), 1);
+    assert.strictEqual(left.get('disconnects_total', 'reason="client"'), 1);
 });
 test('upgrades and handoffs are counted once each', async (t) => {
     const redis = await redisServer();
