@@ -106,8 +106,8 @@ struct polling {
     uint64_t waiting_since_ms; /* output without a GET; 0: there is none, or a GET */
     uint8_t probed;            /* "2probe" has come: GETs are answered at once */
     uint8_t probe_base64;      /* the WebSocket takes no binary */
-    uint32_t stamp;            /* as conn.stamp */
     uint8_t overflowed;        /* output has been lost: the session is about to end */
+    uint32_t stamp;            /* as conn.stamp */
 };
 
 /* A packet whose attachments are still to come. */

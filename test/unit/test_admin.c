@@ -15,6 +15,7 @@
 
 #define WAIT_MS 10000
 
+static const char metrics[] = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n";
 static struct event_base *base;
 static struct tally *tally;
 static struct admin *admin;
@@ -293,7 +294,7 @@ static void test_silent_worker(void)
     ok(clock_ms() - start >= TALLY_MS - 50, "is waited for");
     is_int(status(get("GET", "/health")), 200, "but not by everybody");
     int fd = dial();
-    put(fd, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 36);
+    put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_NONBLOCK);
     struct linger reset = {1, 0};
@@ -378,7 +379,7 @@ static void test_open(void)
     is_int(status(get("GET", "/health/live")), 200, "and serves again");
     int fd = dial();
     silent = 1;
-    put(fd, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", 36);
+    put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_NONBLOCK);
     admin_free(&admin); /* with a caller that waits */

@@ -596,6 +596,7 @@ static void test_fan(void)
 /* What was counted has to fit what the tests before have done. */
 static void test_counts(void)
 {
+    static const char elsewhere[] = "GET /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n";
     const struct engine_stats *stats = engine_stats(engine);
     struct engine_stats before;
     struct engine_fan fan;
@@ -644,7 +645,7 @@ static void test_counts(void)
            "is one of HTTP");
     close(fd);
     fd = dial();
-    put(fd, "GET /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n", 39);
+    put(fd, elsewhere, sizeof(elsewhere) - 1);
     take(fd, body, 20);
     is_int(stats->http_errors[http_error_kind(404)] - before.http_errors[http_error_kind(404)], 1,
            "not found");
