@@ -30,6 +30,9 @@ void log_name(const char *process);
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 
+/* 1 if the log is there already, in that format. */
+int log_is(enum log_target target, const char *file, enum log_format format);
+
 /* A file that log_open() has made is given to that user, who is then able to open it
  * again.  One that was there is not: whoever may write to its directory could have
  * made its name point anywhere.  Returns 0, or -1 with errno. */

@@ -143,6 +143,12 @@ int log_fd(void)
     return state.target == LOG_TO_FILE ? state.fd : -1;
 }
 
+int log_is(enum log_target target, const char *file, enum log_format format)
+{
+    return state.target == target && state.format == format &&
+           (target != LOG_TO_FILE || strcmp(state.file, file) == 0);
+}
+
 int log_reopen(void)
 {
     int fd, made;

@@ -127,7 +127,11 @@ static void test_json(void)
     static char text[6000];
     const char *line;
 
+    ok(log_is(LOG_TO_FILE, path, LOG_TEXT), "the log is a file");
     is_int(log_open(LOG_TO_FILE, path, LOG_JSON), 0, "open as JSON");
+    ok(log_is(LOG_TO_FILE, path, LOG_JSON) && !log_is(LOG_TO_FILE, path, LOG_TEXT) &&
+           !log_is(LOG_TO_FILE, "/dev/null", LOG_JSON) && !log_is(LOG_TO_STDERR, NULL, LOG_JSON),
+       "and now in JSON");
     log_name("mas\"ter");
     log_info("q=\" b=\\ n=\n u=\xc3\xa4 bad=\xff c1=\xc2\x85");
     ok(matches(contents(),
