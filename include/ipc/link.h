@@ -61,6 +61,9 @@ int link_flush(struct link *link);
  * messages. */
 int link_peer_closed(const struct link *link);
 
+/* Another limit for what may wait; what waits already stays. */
+void link_queue_max(struct link *link, size_t bytes);
+
 /* Bytes waiting, and since when (clock_ms of the last progress while not empty; 0
  * when empty): the master's sign that a worker has stopped reading. */
 size_t link_queued(const struct link *link);

@@ -219,6 +219,11 @@ void link_read_enable(struct link *link, int on)
 
 /* --- writing ---------------------------------------------------------------- */
 
+void link_queue_max(struct link *link, size_t bytes)
+{
+    link->options.queue_max = bytes;
+}
+
 size_t link_queued(const struct link *link)
 {
     return link->out.len - link->out_start;
@@ -302,9 +307,9 @@ int link_send(struct link *link, const void *messages, size_t len)
     if (len > link->options.queue_max)
         return -1;
     /* Many messages in one turn may fill a queue that the pipe would take. */
-    if (len > link->options.queue_max - link_queued(link)) {
+    if (link_queued(link) + len > link->options.queue_max) {
         link_flush(link);
-        if (link->why != NULL || len > link->options.queue_max - link_queued(link))
+        if (link->why != NULL || link_queued(link) + len > link->options.queue_max)
             return -1;
     }
     compact_out(link, len);
