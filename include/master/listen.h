@@ -11,6 +11,7 @@
 
 struct listener {
     int fd;
+    unsigned entry;  /* of conf->listen */
     char *unix_path; /* absolute; NULL: TCP */
     dev_t dev;       /* of the socket file that is ours */
     ino_t ino;
@@ -27,6 +28,16 @@ struct listeners { /* zero is empty */
  * address takes IPv6 only.  A Unix socket that nobody listens on is replaced.
  * Returns 0, or -1 with a line in error, and then nothing is bound. */
 int listen_open(struct listeners *listeners, const struct conf *conf, struct buf *error);
+
+/* The same on a reload: from, with the configuration was, has what is bound now.  What
+ * both configurations name is not bound anew: the sockets are shared (as copies of the
+ * descriptors), so nobody who waits on one is lost. */
+int listen_reopen(struct listeners *listeners, const struct conf *conf,
+                  const struct listeners *from, const struct conf *was, struct buf *error);
+
+/* Closes those that listen_reopen() made others of, or the others: what stays shares
+ * no more with them, and socket files that are not among what stays are removed. */
+void listen_leave(struct listeners *listeners, const struct listeners *stays);
 
 /* Appends what is really bound: "127.0.0.1:3000 [::1]:3000 unix:/run/axr.sock". */
 void listen_names(const struct listeners *listeners, struct buf *out);

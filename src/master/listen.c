@@ -1,10 +1,10 @@
 #include "master/listen.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "master/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -34,10 +34,20 @@ static int complain(struct buf *error, const struct conf_listen *conf, const cha
     return -1;
 }
 
+/* Takes fd.  NULL with errno, without memory. */
 static struct listener *listener_add(struct listeners *listeners, int fd)
 {
-    listeners->at = xrealloc(listeners->at, (listeners->n + 1) * sizeof *listeners->at);
-    listeners->fds = xrealloc(listeners->fds, (listeners->n + 1) * sizeof *listeners->fds);
+    struct listener *at = realloc(listeners->at, (listeners->n + 1) * sizeof *at);
+    if (at)
+        listeners->at = at;
+    int *fds = realloc(listeners->fds, (listeners->n + 1) * sizeof *fds);
+    if (fds)
+        listeners->fds = fds;
+    if (!at || !fds) {
+        close(fd);
+        errno = ENOMEM;
+        return NULL;
+    }
     listeners->fds[listeners->n] = fd;
     listeners->at[listeners->n] = (struct listener){.fd = fd};
     return &listeners->at[listeners->n++];
@@ -83,8 +93,7 @@ static int open_everywhere(struct listeners *listeners, const struct conf_listen
         fd = socket_bind((struct sockaddr *)&four, sizeof four, 0);
     if (fd < 0)
         return complain(error, conf, NULL);
-    listener_add(listeners, fd);
-    return 0;
+    return listener_add(listeners, fd) ? 0 : complain(error, conf, NULL);
 }
 
 static void port_set(struct sockaddr *addr, in_port_t port)
@@ -116,7 +125,8 @@ static int open_each(struct listeners *listeners, const struct conf_listen *conf
             missing = errno;
             continue;
         }
-        listener_add(listeners, fd);
+        if (!listener_add(listeners, fd))
+            return complain(error, conf, NULL);
         port = port_of(fd); /* port 0: all addresses of a name get the same */
         opened++;
     }
@@ -188,7 +198,7 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
     if (fd < 0)
         return complain(error, conf, NULL);
     struct listener *listener = listener_add(listeners, fd);
-    if (chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
+    if (!listener || chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
         return complain(error, conf, NULL);
     listener->unix_path = daemon_path(path);
     listener->dev = st.st_dev;
@@ -198,23 +208,99 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
 
 /* --- all of them -------------------------------------------------------------- */
 
+static int open_entry(struct listeners *listeners, const struct conf *conf, size_t i,
+                      struct buf *error)
+{
+    const struct conf_listen *one = &conf->listen[i];
+    size_t had = listeners->n;
+    int rc;
+    if (one->unix_path)
+        rc = open_path(listeners, one, error);
+    else if (one->host)
+        rc = open_host(listeners, one, error);
+    else
+        rc = open_everywhere(listeners, one, error);
+    for (size_t k = had; k < listeners->n; k++)
+        listeners->at[k].entry = (unsigned)i;
+    return rc;
+}
+
 int listen_open(struct listeners *listeners, const struct conf *conf, struct buf *error)
 {
-    for (size_t i = 0; i < conf->nlisten; i++) {
-        const struct conf_listen *one = &conf->listen[i];
-        int rc;
-        if (one->unix_path)
-            rc = open_path(listeners, one, error);
-        else if (one->host)
-            rc = open_host(listeners, one, error);
-        else
-            rc = open_everywhere(listeners, one, error);
-        if (rc < 0) {
+    for (size_t i = 0; i < conf->nlisten; i++)
+        if (open_entry(listeners, conf, i, error) < 0) {
             listen_close(listeners, 1);
+            return -1;
+        }
+    return 0;
+}
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Copies the sockets of entry number old of from, as those of number i. */
+static int share_entry(struct listeners *listeners, size_t i, const struct listeners *from,
+                       size_t old, struct buf *error)
+{
+    for (size_t k = 0; k < from->n; k++) {
+        const struct listener *one = &from->at[k];
+        if (one->entry != old)
+            continue;
+        int fd = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0) {
+            (void)buf_printf(error, "cannot share a socket: %s", strerror(errno));
+            return -1;
+        }
+        struct listener *copy = listener_add(listeners, fd);
+        if (copy) {
+            *copy = *one;
+            copy->fd = fd;
+            copy->entry = (unsigned)i;
+            copy->unix_path = one->unix_path ? strdup(one->unix_path) : NULL;
+        }
+        if (!copy || (one->unix_path && !copy->unix_path)) {
+            (void)buf_puts(error, "out of memory");
             return -1;
         }
     }
     return 0;
+}
+
+/* The entry of was that is the same as one and not taken yet; was->nlisten: none. */
+static size_t entry_find(const struct conf *was, const struct conf_listen *one, const char *taken)
+{
+    size_t k = 0;
+    for (; k < was->nlisten; k++) {
+        const struct conf_listen *other = &was->listen[k];
+        if (!taken[k] && one->port == other->port && same_text(one->host, other->host) &&
+            same_text(one->unix_path, other->unix_path))
+            break;
+    }
+    return k;
+}
+
+int listen_reopen(struct listeners *listeners, const struct conf *conf,
+                  const struct listeners *from, const struct conf *was, struct buf *error)
+{
+    char *taken = calloc(was->nlisten, 1);
+    int rc = taken ? 0 : -1;
+    if (rc < 0)
+        (void)buf_puts(error, "out of memory");
+    for (size_t i = 0; i < conf->nlisten && rc == 0; i++) {
+        size_t old = entry_find(was, &conf->listen[i], taken);
+        if (old == was->nlisten) {
+            rc = open_entry(listeners, conf, i, error);
+            continue;
+        }
+        taken[old] = 1;
+        rc = share_entry(listeners, i, from, old, error);
+    }
+    free(taken);
+    if (rc < 0)
+        listen_leave(listeners, from);
+    return rc;
 }
 
 static void name_of(const struct listener *listener, struct buf *out)
@@ -253,18 +339,39 @@ static void path_remove(const struct listener *listener)
         log_warn("cannot remove %s", listener->unix_path);
 }
 
-void listen_close(struct listeners *listeners, int remove)
+static void all_close(struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->n; i++) {
-        struct listener *listener = &listeners->at[i];
-        if (remove) /* for the workers too, who share it */
-            shutdown(listener->fd, SHUT_RDWR);
-        close(listener->fd);
-        if (listener->unix_path && remove)
-            path_remove(listener);
-        free(listener->unix_path);
+        close(listeners->at[i].fd);
+        free(listeners->at[i].unix_path);
     }
     free(listeners->at);
     free(listeners->fds);
     *listeners = (struct listeners){0};
+}
+
+void listen_close(struct listeners *listeners, int remove)
+{
+    for (size_t i = 0; remove && i < listeners->n; i++) {
+        shutdown(listeners->at[i].fd, SHUT_RDWR); /* for the workers too, who share it */
+        if (listeners->at[i].unix_path)
+            path_remove(&listeners->at[i]);
+    }
+    all_close(listeners);
+}
+
+static int has_path(const struct listeners *listeners, const char *path)
+{
+    for (size_t i = 0; i < listeners->n; i++)
+        if (same_text(listeners->at[i].unix_path, path))
+            return 1;
+    return 0;
+}
+
+void listen_leave(struct listeners *listeners, const struct listeners *stays)
+{
+    for (size_t i = 0; i < listeners->n; i++)
+        if (listeners->at[i].unix_path && !has_path(stays, listeners->at[i].unix_path))
+            path_remove(&listeners->at[i]);
+    all_close(listeners);
 }

@@ -145,6 +145,52 @@ static void test_several(void)
     ok(all.n == 0 && access(path, F_OK) < 0, "and the others are taken back");
 }
 
+/* --- on a reload --- */
+
+static void test_reopen(void)
+{
+    struct listeners old = {0}, fresh = {0};
+    char other[80];
+    snprintf(other, sizeof other, "%s/other", dir);
+    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}};
+    struct conf_listen after[] = {
+        {NULL, 0, other}, {(char[]){"127.0.0.1"}, 0, NULL}, {(char[]){"127.0.0.1"}, 0, NULL}};
+    struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 3};
+    buf_reset(&error);
+    is_int(listen_open(&old, &was, &error), 0, "two");
+    int port = port_of(&old);
+    is_int(listen_reopen(&fresh, &conf, &old, &was, &error), 0, "three in their place");
+    is_int((long)fresh.n, 3, "each has its socket");
+    struct listeners rest = {.fds = fresh.fds + 1};
+    is_int(port_of(&rest), port, "what was bound is shared");
+    rest.fds++;
+    ok(port_of(&rest) != port, "once");
+    int both[2] = {access(path, F_OK), access(other, F_OK)};
+    ok(both[0] == 0 && both[1] == 0, "until the change the old ones stay");
+    listen_leave(&old, &fresh);
+    is_int(access(path, F_OK), -1, "a socket file of the past is removed");
+    ok(old.n == 0 && access(other, F_OK) == 0, "and no other");
+    rest.fds = fresh.fds + 1;
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "what is shared goes on listening");
+
+    struct conf_listen bad[] = {{(char[]){"127.0.0.1"}, 0, NULL},
+                                {NULL, 0, other},
+                                {NULL, 0, path},
+                                {(char[]){"127.0.0.1"}, port, NULL}};
+    struct conf wanted = {.listen = bad, .nlisten = 4};
+    struct listeners none = {0};
+    buf_reset(&error);
+    is_int(listen_reopen(&none, &wanted, &fresh, &conf, &error), -1, "one cannot be bound");
+    ok(none.n == 0 && access(path, F_OK) < 0, "what was new is taken back");
+    ok(access(other, F_OK) == 0 && can_connect((struct sockaddr *)&addr, sizeof addr),
+       "what was there is there");
+    listen_close(&fresh, 1);
+    is_int(access(other, F_OK), -1, "until the end");
+}
+
 int main(void)
 {
     if (!mkdtemp(dir))
@@ -154,6 +200,7 @@ int main(void)
     test_everywhere();
     test_unix();
     test_several();
+    test_reopen();
     buf_free(&error);
     buf_free(&names);
     rmdir(dir);
