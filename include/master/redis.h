@@ -40,12 +40,26 @@ struct redis_stats {
     uint64_t gap_ms;   /* time without one after the first, all told (the current gap not yet) */
 };
 
-/* Begins at once.  conf and ops are borrowed.  NULL without memory. */
+/* Begins at once.  ops is borrowed, conf is not kept.  NULL without memory. */
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
                         const struct redis_ops *ops, void *arg);
 void redis_free(struct redis **redis);
 
 int redis_subscribed(const struct redis *redis);
+
+/* The bound of what redis may answer follows conf->message_bytes. */
+void redis_limits(struct redis *redis, const struct conf *conf);
+
+/* Overwrites the password: for a child that has no use for it. */
+void redis_wipe(struct redis *redis);
+
+/* Reads nothing until redis_succeed(); what redis sends waits. */
+void redis_pause(struct redis *redis);
+
+/* redis takes the place of old, which is about to be freed: continues its counts, and
+ * what happens is told to ops from now on, beginning with what was held back by
+ * redis_pause(). */
+void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops);
 
 /* Asks redis for a sign that everything published up to now has been handed over.
  * Returns 0, or -1 where there is no subscription or no memory; if the subscription

@@ -59,7 +59,7 @@ enum {
 
 struct redis {
     struct event_base *base;
-    const struct conf *conf;
+    struct conf_redis server; /* its own */
     const struct redis_ops *ops;
     void *arg;
 
@@ -78,6 +78,7 @@ struct redis {
     unsigned oks;                 /* +OK still to come: of AUTH and SELECT */
     size_t unfinished, reply_max; /* bytes since the last whole reply, and the bound */
 
+    int paused; /* redis_pause() */
     int failed; /* a failure was found: fail() comes at the end of the event */
     enum failure failure;
     char why[256];
@@ -128,6 +129,7 @@ static void disconnect(struct redis *redis)
     if (redis->reader)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
+    redis->paused = 0;
     event_del(redis->pulse);
     event_del(redis->timer);
 }
@@ -181,7 +183,7 @@ static void fail(struct redis *redis)
  * bufferevent the password would lie about in memory, in that of children too. */
 static int auth_send(struct redis *redis, int fd)
 {
-    const struct conf_redis *conf = &redis->conf->redis;
+    const struct conf_redis *conf = &redis->server;
     const char *argv[] = {"AUTH", conf->password, NULL};
     int argc = 2;
     if (!conf->password)
@@ -218,9 +220,9 @@ static int select_put(struct redis *redis)
 {
     char number[16];
     const char *argv[] = {"SELECT", number};
-    if (redis->conf->redis.database == 0)
+    if (redis->server.database == 0)
         return 0;
-    snprintf(number, sizeof number, "%d", redis->conf->redis.database);
+    snprintf(number, sizeof number, "%d", redis->server.database);
     redis->oks++;
     return command_put(redis, 2, argv, NULL);
 }
@@ -287,7 +289,7 @@ static enum failure error_kind(const char *text)
  * where that command is AUTH. */
 static const char *error_show(const struct redis *redis, const char *text, char *dst, size_t cap)
 {
-    const char *password = redis->conf->redis.password;
+    const char *password = redis->server.password;
     const char *args = strstr(text, "with args");
     if (password && strstr(text, password))
         return "an error that shows the password";
@@ -463,6 +465,8 @@ static int replies_take(struct redis *redis)
         freeReplyObject(reply);
         if (rc < 0)
             return -1;
+        if (redis->paused)
+            return 0;
     }
 }
 
@@ -485,7 +489,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     char bytes[16384];
     int n;
     redis->read_us = clock_us();
-    while ((n = evbuffer_remove(input, bytes, sizeof bytes)) > 0) {
+    while (!redis->paused && (n = evbuffer_remove(input, bytes, sizeof bytes)) > 0) {
         if (bytes_take(redis, bytes, (size_t)n) < 0) {
             fail(redis);
             return;
@@ -556,7 +560,7 @@ static const struct dial_ops dial_ops = {.done = on_dialled};
 
 static void attempt(struct redis *redis)
 {
-    const struct conf_redis *conf = &redis->conf->redis;
+    const struct conf_redis *conf = &redis->server;
     redis->stats.attempts++;
     redis->state = DIALLING;
     timer_set(redis->timer, ATTEMPT_MS);
@@ -614,9 +618,8 @@ static void glob_escape(struct buf *out, const char *text)
 
 /* redis sends a message once for each subscription that matches its channel: no
  * channel may match two of these. */
-static int topics_make(struct redis *redis)
+static int topics_make(struct redis *redis, const char *key, const char *nsp)
 {
-    const char *key = redis->conf->key, *nsp = redis->conf->nsp;
     struct buf *pattern = &redis->topics[TOPIC_PATTERN], *old = &redis->topics[TOPIC_OLD];
     int failed = 0;
     glob_escape(pattern, key);
@@ -639,6 +642,79 @@ static int topics_make(struct redis *redis)
     return failed ? -1 : 0;
 }
 
+static char *text_copy(const char *text, int *failed)
+{
+    char *copy = text ? strdup(text) : NULL;
+    *failed |= text && !copy;
+    return copy;
+}
+
+static int server_copy(struct conf_redis *to, const struct conf_redis *from)
+{
+    int failed = 0;
+    *to = (struct conf_redis){.host = text_copy(from->host, &failed),
+                              .port = from->port,
+                              .path = text_copy(from->path, &failed),
+                              .username = text_copy(from->username, &failed),
+                              .password = text_copy(from->password, &failed),
+                              .database = from->database};
+    return failed ? -1 : 0;
+}
+
+void redis_wipe(struct redis *redis)
+{
+    if (redis->server.password)
+        explicit_bzero(redis->server.password, strlen(redis->server.password));
+}
+
+static void server_free(struct redis *redis)
+{
+    redis_wipe(redis);
+    free(redis->server.host);
+    free(redis->server.path);
+    free(redis->server.username);
+    free(redis->server.password);
+}
+
+void redis_limits(struct redis *redis, const struct conf *conf)
+{
+    redis->reply_max = 16 * conf->message_bytes;
+    if (redis->reply_max < REPLY_MIN_BYTES)
+        redis->reply_max = REPLY_MIN_BYTES;
+}
+
+void redis_pause(struct redis *redis)
+{
+    redis->paused = 1;
+    if (redis->bev)
+        (void)bufferevent_disable(redis->bev, EV_READ);
+}
+
+void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops)
+{
+    const struct redis_stats *past = &old->stats;
+    redis->ops = ops;
+    redis->stats.attempts += past->attempts;
+    redis->stats.messages += past->messages;
+    redis->stats.odd += past->odd;
+    redis->stats.gaps += past->gaps;
+    redis->stats.gap_ms += past->gap_ms;
+    if (old->state != SUBSCRIBED && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms) {
+        uint64_t gap = redis->subscribed_ms - old->lost_ms;
+        redis->stats.gap_ms += gap;
+        log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
+                  (unsigned long long)gap);
+    }
+    redis->paused = 0;
+    if (!redis->bev)
+        return;
+    (void)bufferevent_enable(redis->bev, EV_READ);
+    if (replies_take(redis) < 0) /* what was read in one go with the last confirmation */
+        fail(redis);
+    else
+        on_read(redis->bev, redis);
+}
+
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
                         const struct redis_ops *ops, void *arg)
 {
@@ -646,13 +722,10 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
     if (!redis)
         return NULL;
     redis->base = base;
-    redis->conf = conf;
     redis->ops = ops;
     redis->arg = arg;
     redis->backoff_ms = BACKOFF_MIN_MS;
-    redis->reply_max = 16 * conf->message_bytes;
-    if (redis->reply_max < REPLY_MIN_BYTES)
-        redis->reply_max = REPLY_MIN_BYTES;
+    redis_limits(redis, conf);
     if (conf->redis.path)
         snprintf(redis->where, sizeof redis->where, "unix:%s", conf->redis.path);
     else
@@ -661,7 +734,8 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
                  conf->redis.port);
     redis->timer = event_new(base, -1, 0, on_timer, redis);
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
-    if (!redis->timer || !redis->pulse || topics_make(redis) < 0) {
+    if (!redis->timer || !redis->pulse || topics_make(redis, conf->key, conf->nsp) < 0 ||
+        server_copy(&redis->server, &conf->redis) < 0) {
         redis_free(&redis);
         return NULL;
     }
@@ -683,6 +757,7 @@ void redis_free(struct redis **redisp)
         event_free(redis->pulse);
     for (int i = 0; i < TOPICS; i++)
         buf_free(&redis->topics[i]);
+    server_free(redis);
     free(redis);
 }
 
