@@ -12,11 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONF_DEFAULT_FILE    AXR_SYSCONFDIR "/axr-notifyd/axr-notifyd.conf"
-#define CONF_WORKERS_MAX     256
-#define CONF_NSP_MAX         256 /* bytes */
-#define CONF_CONNECTIONS_MAX 16000000
-#define CONF_FILES_RESERVED  64 /* descriptors of a worker that are no clients */
+#define CONF_DEFAULT_FILE      AXR_SYSCONFDIR "/axr-notifyd/axr-notifyd.conf"
+#define CONF_WORKERS_MAX       256
+#define CONF_NSP_MAX           256 /* bytes */
+#define CONF_CONNECTIONS_MAX   16000000
+#define CONF_MESSAGE_BYTES_MAX (64 << 20)
+/* Descriptors of a worker that are no clients, beside two for each worker. */
+#define CONF_FILES_RESERVED 64
 
 struct conf_listen {
     char *host;      /* NULL: all addresses; no brackets around IPv6 */
@@ -67,7 +69,7 @@ struct conf {
     size_t message_bytes, attachments; /* of a notification */
     size_t send_buffer;                /* bytes that may wait for one client */
     uint32_t send_timeout_ms;
-    uint32_t shutdown_timeout_ms;
+    uint32_t shutdown_timeout_ms, drain_timeout_ms;
 
     enum log_level log_level;
     enum log_target log_target;

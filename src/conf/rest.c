@@ -226,24 +226,25 @@ static void build_workers(struct conf *conf, struct settings *set)
         conf->workers = online_cpus();
 }
 
-/* The daemon raises its soft limit to the hard one. */
-static size_t connections_possible(void)
+/* The daemon raises its soft limit to the hard one.  A worker can write to all others,
+ * those of another generation too. */
+static size_t connections_possible(int workers)
 {
     struct rlimit limit;
+    size_t reserved = CONF_FILES_RESERVED + 2 * (size_t)workers;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return 1024 - CONF_FILES_RESERVED;
-    if (limit.rlim_max == RLIM_INFINITY ||
-        limit.rlim_max > CONF_CONNECTIONS_MAX + CONF_FILES_RESERVED)
+        limit.rlim_max = 1024;
+    if (limit.rlim_max == RLIM_INFINITY || limit.rlim_max > CONF_CONNECTIONS_MAX + reserved)
         return CONF_CONNECTIONS_MAX;
-    return limit.rlim_max > CONF_FILES_RESERVED + 1 ? limit.rlim_max - CONF_FILES_RESERVED : 1;
+    return limit.rlim_max > reserved + 1 ? limit.rlim_max - reserved : 1;
 }
 
 static void build_connections(struct conf *conf, struct settings *set)
 {
     const struct setting *setting = settings_at(set, "limits:connections");
     const char *policy = setting_text(settings_at(set, "limits:connectionsPerUserPolicy"));
-    size_t possible = connections_possible();
+    size_t possible = connections_possible(conf->workers);
 
     conf->replace_connections = policy && strcmp(policy, "replace") == 0;
     if (!setting->value)

@@ -106,12 +106,14 @@ const struct key conf_keys[] = {
     INT("limits:headerBytes", 1024, 1 << 20, "16384", 0, AT(FIELD_SIZE, head_bytes)),
     INT("limits:headers", 8, HTTP_HEADERS_CAP, "100", 0, AT(FIELD_SIZE, head_headers)),
     INT("limits:tokenBytes", 64, 65536, "8192", 0, AT(FIELD_SIZE, token.token_bytes)),
-    INT("limits:messageBytes", 64, 64 << 20, "4194304", 0, AT(FIELD_SIZE, message_bytes)),
+    INT("limits:messageBytes", 64, CONF_MESSAGE_BYTES_MAX, "4194304", 0,
+        AT(FIELD_SIZE, message_bytes)),
     INT("limits:attachments", 0, BROADCAST_ATTACHMENTS_MAX, "10", 0, AT(FIELD_SIZE, attachments)),
     INT("limits:sendBuffer", 4096, 1 << 30, "1048576", 0, AT(FIELD_SIZE, send_buffer)),
     INT("limits:sendTimeout", 100, MS_MAX, "10000", 0, AT(FIELD_U32, send_timeout_ms)),
 
     INT("shutdownTimeout", 0, MS_MAX, "10000", 0, AT(FIELD_U32, shutdown_timeout_ms)),
+    INT("drainTimeout", 0, MS_MAX, "30000", 0, AT(FIELD_U32, drain_timeout_ms)),
 
     SECTION("log"),
     WORD("log:level", "error|warn|info|debug", "\"info\"", 0),

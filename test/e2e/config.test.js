@@ -66,6 +66,7 @@ async function groups() {
         'limits:sendBuffer': [10001, 10002, 10003],
         'limits:sendTimeout': [1001, 1002, 1003],
         shutdownTimeout: [1, 2, 3],
+        drainTimeout: [1, 2, 3],
         'log:level': ['error', 'warn', 'debug'],
         'log:target': ['syslog', '/tmp/two', 'stderr'],
         'log:format': ['json', 'text', 'json'],

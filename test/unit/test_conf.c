@@ -195,6 +195,7 @@ static void test_defaults(void)
     is_int(conf->send_buffer, 1048576, "sendBuffer");
     is_int(conf->send_timeout_ms, 10000, "sendTimeout");
     is_int(conf->shutdown_timeout_ms, 10000, "shutdownTimeout");
+    is_int(conf->drain_timeout_ms, 30000, "drainTimeout");
     ok(conf->log_level == LOG_LEVEL_INFO && conf->log_target == LOG_TO_STDERR &&
            conf->log_format == LOG_TEXT && !conf->log_file,
        "the log");
@@ -295,6 +296,7 @@ static const struct sample {
     {"limits:sendBuffer", {"20000", "20001", "20002", "20003"}, {0}},
     {"limits:sendTimeout", {"2000", "2001", "2002", "2003"}, {0}},
     {"shutdownTimeout", {"0", "1", "2", "3"}, {0}},
+    {"drainTimeout", {"0", "1", "2", "3"}, {0}},
     {"log:level", {"\"debug\"", "warn", "error", "info"}, {0, "\"warn\"", "\"error\"", "\"info\""}},
     {"log:target",
      {"\"syslog\"", "/a", "stderr", "/var/log/b"},
@@ -1269,7 +1271,8 @@ static void test_machine(void)
     ok(getrlimit(RLIMIT_NOFILE, &limit) == 0, "a limit of files");
     conf = good("auto", "{" WITH_SECRET "}", NULL, NULL);
     is_int(conf ? conf->workers : -1, 1, "one worker");
-    is_int(conf ? conf->connections_max : 0, limit.rlim_max - CONF_FILES_RESERVED,
+    is_int(conf ? conf->connections_max : 0,
+           conf ? limit.rlim_max - CONF_FILES_RESERVED - 2 * (size_t)conf->workers : 1,
            "connections: the hard limit less a reserve");
     conf_free(&conf);
     (void)snprintf(more, sizeof(more), "%llu", (unsigned long long)limit.rlim_max);
