@@ -22,15 +22,17 @@
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
-    MSG_HELLO = 1,  /* version u32, slot u32, generation u32, epoch u64: first */
+    MSG_HELLO = 1,  /* version u32, lane u32, generation u32, epoch u64: first */
     MSG_BROADCAST,  /* epoch u64, seq u64, received u64 (clock_us() when the master read it),
                        flags u32, rooms list, except list, json bytes, attachments list */
     MSG_ADMITTED,   /* client u64, verdict u8 (enum msg_verdict), epoch u64, seq u64: the answer
                        to MSG_ADMIT; broadcasts after it on the link have a higher seq */
     MSG_LOG_LEVEL,  /* level u8 (enum log_level) */
     MSG_LOG_REOPEN, /* nothing: open the log file again */
-    MSG_DRAIN,      /* within u32 ms: no new clients, close the others spread over
-                       that time, then exit */
+    MSG_DRAIN,      /* within u32 ms, first u32, n u32: no new clients, close the others
+                       spread over that time, then exit; new clients go to the workers in
+                       the lanes from first on, n of them; n 0: to nobody */
+    MSG_SETTINGS,   /* the settings that are taken at once: ipc/change.h */
     MSG_COUNT = 8,  /* id u32, not 0: MSG_COUNTERS with that id, please */
     MSG_KICK = 9,   /* client u64, uid bytes, reason u8 (enum msg_kick): disconnect this
                        client, if it is in as this user; MSG_LEFT comes as for any other */

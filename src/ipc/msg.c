@@ -23,6 +23,8 @@ const char *msg_name(unsigned type)
         return "log_reopen";
     case MSG_DRAIN:
         return "drain";
+    case MSG_SETTINGS:
+        return "settings";
     case MSG_COUNT:
         return "count";
     case MSG_KICK:

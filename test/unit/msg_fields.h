@@ -19,7 +19,8 @@ static const struct msg_fields msg_fields[] = {
     {MSG_ADMITTED, "admitted", "8188"},
     {MSG_LOG_LEVEL, "log_level", "1"},
     {MSG_LOG_REOPEN, "log_reopen", ""},
-    {MSG_DRAIN, "drain", "4"},
+    {MSG_DRAIN, "drain", "444"},
+    {MSG_SETTINGS, "settings", "81b1l4"}, /* one of each kind; test_change has them all */
     {MSG_COUNT, "count", "4"},
     {MSG_KICK, "kick", "8b1"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},

@@ -1,0 +1,244 @@
+#include "ipc/change.h"
+
+#include "tap.h"
+
+#include <stdlib.h>
+
+#define MAX_BYTES 65536
+
+static char one[] = "one", same[] = "one", two[] = "two";
+static char *some[] = {one, two, NULL}, *fewer[] = {one, NULL};
+static const char *const issuers[] = {one, NULL}, *const others[] = {two, NULL};
+static struct conf_listen here = {one, 1, NULL}, there = {two, 1, NULL};
+
+static struct token_keys *first_keys, *other_keys;
+
+static struct token_keys *keys_make(const char *secret, size_t len)
+{
+    struct token_keys *keys = token_keys_new();
+
+    if (keys == NULL || token_keys_add_secret(keys, (struct slice){0}, secret, len, 0) != KEY_OK)
+        abort();
+    return keys;
+}
+
+static struct conf conf_make(void)
+{
+    return (struct conf){.workers = 2,
+                         .nsp = one,
+                         .redis = {.host = one, .password = one},
+                         .listen = &here,
+                         .nlisten = 1,
+                         .cors_origins = some,
+                         .token = {.keys = first_keys, .issuers = issuers},
+                         .log_level = LOG_LEVEL_INFO};
+}
+
+#define ALL (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS | CHANGE_RESTART)
+
+static void check(const struct conf *wanted, unsigned classes, const char *keys, const char *name)
+{
+    struct conf now = conf_make();
+    struct buf out = {0};
+    int n = keys[0] != '\0';
+
+    for (const char *at = keys; (at = strstr(at, ", ")) != NULL; at += 2)
+        n++;
+    is_int(change_diff(&now, wanted, classes, &out), n, name);
+    buf_putc(&out, '\0');
+    is_str((char *)out.data, keys, "its keys");
+    ok(strstr((char *)out.data, two) == NULL, "and no value");
+    buf_free(&out);
+}
+
+static void test_diff(void)
+{
+    struct conf conf = conf_make();
+
+    conf.nsp = same;
+    conf.redis.password = same;
+    check(&conf, ALL, "", "equal texts are no change");
+    conf.workers = 3;
+    conf.redis.password = two;
+    check(&conf, ALL, "socket.io:redis:password, workers", "a number and a text");
+    check(&conf, CHANGE_WORKERS, "workers", "of one class");
+    check(&conf, CHANGE_MASTER, "socket.io:redis:password", "of another");
+    check(&conf, CHANGE_LIVE | CHANGE_RESTART, "", "of none of the two");
+    conf = conf_make();
+    conf.redis.password = NULL;
+    conf.redis.username = one;
+    check(&conf, ALL, "socket.io:redis:username, socket.io:redis:password", "given and not given");
+    conf = conf_make();
+    conf.cors_origins = fewer;
+    check(&conf, CHANGE_LIVE, "cors:origins", "a shorter list");
+    conf = conf_make();
+    conf.token.keys = other_keys;
+    conf.token.issuers = others;
+    check(&conf, CHANGE_LIVE, "auth (a key), auth:options:issuer",
+          "a key and what tokens must say");
+    conf = conf_make();
+    conf.token.keys = NULL;
+    check(&conf, CHANGE_LIVE, "auth (a key)", "a key that is not there any more");
+    conf = conf_make();
+    conf.client_text = one;
+    conf.client_len = 3;
+    check(&conf, CHANGE_WORKERS, "socket.io:clientFile", "another client file");
+    conf = conf_make();
+    conf.listen = &there;
+    check(&conf, CHANGE_WORKERS, "listen (host and port)", "another address");
+    conf.nlisten = 0;
+    check(&conf, CHANGE_WORKERS, "listen (host and port)", "another number of them");
+    conf = conf_make();
+    conf.nsp = two;
+    check(&conf, CHANGE_RESTART, "socket.io:namespace", "what needs a restart");
+}
+
+static void test_keep(void)
+{
+    struct conf now = conf_make();
+    struct conf *wanted = calloc(1, sizeof(*wanted));
+
+    if (wanted == NULL)
+        abort();
+    now.group = two;
+    wanted->nsp = strdup("/new");
+    wanted->user = strdup("new");
+    is_int(change_keep(&now, wanted), 0, "what needs a restart is kept");
+    is_str(wanted->nsp, one, "as it was");
+    is_str(wanted->group, two, "what was");
+    ok(wanted->nsp != now.nsp && wanted->user == NULL, "as a copy, and what was not, is not");
+    conf_free(&wanted);
+}
+
+/* --- MSG_SETTINGS --- */
+
+static struct conf full(void)
+{
+    struct conf conf = conf_make();
+
+    conf.log_target = LOG_TO_FILE;
+    conf.log_file = two;
+    conf.log_format = LOG_JSON;
+    conf.cors_credentials = 1;
+    conf.connect_timeout_ms = 4000000000U;
+    conf.connections_max = (size_t)1 << 33;
+    conf.send_buffer = 12345;
+    conf.head_headers = 77;
+    conf.token.keys = other_keys;
+    conf.token.algs = TOKEN_HS | TOKEN_ES256;
+    conf.token.tolerance_s = INT64_C(1) << 31;
+    return conf;
+}
+
+static struct conf *taken(const struct buf *message)
+{
+    struct msg msg;
+    long n = msg_decode(&msg, message->data, message->len, MAX_BYTES);
+
+    return n == (long)message->len && msg.type == MSG_SETTINGS ? change_get(&msg) : NULL;
+}
+
+static void test_settings(void)
+{
+    struct conf conf = full(), worker = {.nsp = same, .workers = 9, .audiences = some};
+    struct buf out = {0}, keys = {0};
+    struct conf *got;
+
+    is_int(change_put(&out, &conf), 0, "put");
+    ok(memmem(out.data, out.len, "/axr", 4) == NULL, "of live settings only");
+    got = taken(&out);
+    if (!ok(got != NULL, "taken"))
+        return;
+    is_int(change_diff(&conf, got, CHANGE_LIVE, &keys), 0, "all as it was");
+    ok(token_keys_equal(got->keys, other_keys), "the keys too");
+    ok(got->token.keys == got->keys && got->token.issuers == (const char *const *)got->issuers,
+       "the policy's texts have an owner");
+    is_int(got->workers, 0, "nothing else");
+    change_apply(&worker, got);
+    is_int(change_diff(&conf, &worker, CHANGE_LIVE, &keys), 0, "applied");
+    ok(worker.workers == 9 && worker.nsp == same, "the rest stays");
+    conf_free(&got);
+    buf_free(&keys);
+    buf_free(&out);
+}
+
+/* Each prefix, before a page that cannot be read. */
+static void test_prefixes(void)
+{
+    struct conf conf = full(), *got;
+    struct buf out = {0};
+    int wrong = 0;
+
+    change_put(&out, &conf);
+    for (size_t n = 0; n < out.len - 5; n++) {
+        uint8_t *at = tap_guard(out.data + 5, n);
+        struct msg msg = {.type = MSG_SETTINGS, .at = at, .end = at + n};
+        got = change_get(&msg);
+        wrong += got != NULL;
+        conf_free(&got);
+        tap_guard_free(at, n);
+    }
+    is_int(wrong, 0, "no prefix is taken");
+    buf_putc(&out, 0);
+    struct msg msg = {.type = MSG_SETTINGS, .at = out.data + 5, .end = out.data + out.len};
+    got = change_get(&msg);
+    ok(got == NULL, "nor is one with a byte too many");
+    conf_free(&got);
+    buf_free(&out);
+}
+
+static void test_range(void)
+{
+    static const struct {
+        size_t at;
+        int value;
+        const char *name;
+    } wrong[] = {
+        {offsetof(struct conf, log_level), 4, "an unknown level"},
+        {offsetof(struct conf, log_target), -1, "a target below"},
+        {offsetof(struct conf, log_format), 2, "an unknown format"},
+        {offsetof(struct conf, cors_credentials), 2, "a switch that is neither"},
+        {offsetof(struct conf, token.algs), 1 << 20, "an unknown algorithm"},
+        {offsetof(struct conf, head_headers), 1 << 20, "more headers than there is room for"},
+    };
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct conf conf = full(), *got;
+        struct buf out = {0};
+
+        memcpy((char *)&conf + wrong[i].at, &wrong[i].value, sizeof(int));
+        change_put(&out, &conf);
+        got = taken(&out);
+        ok(got == NULL, "%s", wrong[i].name);
+        conf_free(&got);
+        buf_free(&out);
+    }
+    struct conf conf = full(), *got;
+    struct buf out = {0};
+    conf.log_file = NULL;
+    change_put(&out, &conf);
+    got = taken(&out);
+    ok(got == NULL, "a log file without a name");
+    buf_reset(&out);
+    conf = full();
+    conf.token.keys = NULL;
+    change_put(&out, &conf);
+    got = taken(&out);
+    ok(got != NULL && got->keys == NULL, "no key is none");
+    conf_free(&got);
+    buf_free(&out);
+}
+
+int main(void)
+{
+    first_keys = keys_make("a secret that is long enough to be one", 38);
+    other_keys = keys_make("a\0secret with a NUL that is long enough", 39);
+    test_diff();
+    test_keep();
+    test_settings();
+    test_prefixes();
+    test_range();
+    token_keys_free(&first_keys);
+    token_keys_free(&other_keys);
+    return tap_done();
+}
