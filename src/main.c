@@ -144,8 +144,9 @@ static int run(const struct conf_args *args, const struct options *options)
     if (conf && options->test)
         status = print_conf(conf);
     else if (conf)
-        status = master_run(conf, args, options->detach, worker_run);
-    conf_free(&conf);
+        status = master_run(conf, args, options->detach, worker_run); /* takes conf */
+    if (options->test)
+        conf_free(&conf);
     buf_free(&errors);
     buf_free(&warnings);
     return status;

@@ -27,6 +27,7 @@ struct session;
 #define ENGINE_SID_LEN   32 /* characters of an Engine.IO session id */
 #define SIO_SID_LEN      20 /* of a Socket.IO id of an EIO4 client */
 #define ENGINE_OPEN_NSPS 7
+#define ENGINE_HEIR      UINT32_MAX
 /* An EIO3 client's Socket.IO id is "<nsp>#<engine sid>". */
 #define SIO_SID_MAX (256 + 1 + ENGINE_SID_LEN)
 
@@ -43,7 +44,7 @@ struct engine_options { /* strings are borrowed for the engine's life */
     size_t connections_max;
     size_t send_buffer; /* bytes */
     uint32_t send_timeout_ms;
-    uint32_t slot, generation; /* of this process, for the sid */
+    uint32_t slot, generation; /* of this process, for the sid: 9 and 23 bits */
     char *const *origins;      /* who may come from a browser; NULL-terminated */
     int credentials;           /* cors:credentials */
     struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */
@@ -134,8 +135,9 @@ struct engine_app {
      * The session is freed after this returns. */
     void (*closed)(struct session *session, enum engine_close why, void *arg);
     /* A connection is for a session of another process: the one in that slot.
-     * bytes is what has been read of it.  Returns 0 when fd (a copy of it) and
-     * bytes are on their way, 1 if that cannot be now, -1 if there is no such
+     * bytes is what has been read of it, which may be nothing.  Slot ENGINE_HEIR: to
+     * one that takes new sessions in this one's place.  Returns 0 when fd (a copy of
+     * it) and bytes are on their way, 1 if that cannot be now, -1 if there is no such
      * process.  NULL: there are no others. */
     int (*handoff)(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 };
@@ -145,9 +147,15 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
                           const struct engine_app *app, void *arg);
 void engine_free(struct engine **engine);
 
+/* The options that a live engine takes come into force: origins, credentials, http,
+ * connections_max, send_buffer, send_timeout_ms, connect_timeout_ms and
+ * upgrade_timeout_ms.  The others are not looked at. */
+void engine_configure(struct engine *engine, const struct engine_options *options);
+
 /* Takes a connection that another process has handed over, with the bytes that
- * it had read.  Returns 0, or -1 without memory (fd stays the caller's). */
-int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len);
+ * it had read.  stray: it is not to be handed on for its first request.  Returns 0,
+ * or -1 without memory (fd stays the caller's). */
+int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int stray);
 
 /* Accepts from a listening socket (non-blocking), which stays the caller's. */
 int engine_listen(struct engine *engine, int fd);
@@ -163,6 +171,18 @@ const struct engine_stats *engine_stats(const struct engine *engine);
  * over within_ms (evenly, but at most 100 ms apart), then what is left of HTTP.  done is called
  * from the loop when none is left; it may free the engine. */
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
+
+/* The same where others take new clients: what waits to be accepted is still taken,
+ * and each connection is handed to an heir (engine_app.handoff) when it asks for a
+ * new session, or at the end.  A client hears all that was sent to it before it is
+ * closed: one that reads slowly is closed last, and one that polls has until the end
+ * to come for it.  done() is called when nobody is left, which may take all of
+ * within_ms and, where connections cannot be handed on, longer. */
+void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
+
+/* The time of engine_retire() is over, and engine_free() is next: whoever is left is
+ * closed with a word, or handed on, now. */
+void engine_retire_now(struct engine *engine);
 
 /* --- one session --- */
 void *session_data(const struct session *session);

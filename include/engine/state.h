@@ -49,6 +49,7 @@ struct exchange {
     uint8_t jsonp;     /* the answer is a script, for callback number callback */
     uint8_t head_only; /* HEAD */
     uint8_t pumping;   /* conn_pump is on the stack */
+    uint8_t stray;     /* the worker it was for has gone: it is handed to no other */
     char callback[12];
     char cors[320]; /* header lines of every answer to this request */
     uint32_t handoff_slot;
@@ -164,6 +165,7 @@ struct engine {
     struct event flush_timer;  /* zero timeout: the rest of the dirty clients, the dead */
     struct event drain_timer;
     int accepting, stopped, draining;
+    int retiring; /* draining, and others take what is new */
     struct log_every emfile_log, full_log, handoff_log;
 
     struct conn *conns, *dead;
@@ -190,7 +192,8 @@ struct engine {
     unsigned nspare_wsin;
     uint8_t *input; /* INPUT_BYTES, for whoever reads now */
 
-    uint64_t drain_end_ms;
+    uint64_t drain_end_ms;  /* all sessions are closed by then */
+    uint64_t retire_end_ms; /* ... and have heard of it by then */
     uint32_t drain_index;
     void (*drain_done)(void *arg);
     void *drain_arg;
@@ -268,6 +271,8 @@ void request_refuse(struct conn *conn, int status);
 void request_error(struct conn *conn, enum eio_error error);
 /* Tries again to pass the connection on. */
 void request_handoff(struct conn *conn);
+/* Passes a connection without a request to an heir, or tries again later. */
+void request_pass_on(struct conn *conn);
 
 /* --- script.c --- */
 /* The entity tag of the client file. */
@@ -331,7 +336,7 @@ struct session *session_new(struct engine *engine, struct conn *ws, enum eio_ver
 /* By the sid of a request's query; those that are over are found too. */
 struct session *session_by_sid(struct engine *engine, struct slice sid);
 /* Where a well-formed sid lives.  Returns 0, or -1 if it is none. */
-int session_sid_home(struct slice sid, uint32_t *slot, uint32_t *generation);
+int session_sid_home(struct slice sid, uint32_t *slot);
 /* Tells the application of the end, once. */
 void session_leave(struct session *session, enum engine_close why);
 /* The same, and frees; nothing refers to it any more. */

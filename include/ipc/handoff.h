@@ -1,28 +1,48 @@
-/* handoff - connections on their way from one worker to another: a descriptor
- * (SCM_RIGHTS, unix(7)) with the bytes that were read of it.
+/* handoff - descriptors on their way between processes (SCM_RIGHTS, unix(7)).
  *
- * Each worker slot has one connected pair of SOCK_SEQPACKET sockets, made by the
- * master for the daemon's life: the slot's worker reads one end, all others
- * write to the other.  What was sent to a worker that died waits for its
- * successor, which does not know the session, and says so to the client. */
+ * From one worker to another: connections, with the bytes that were read of them.
+ * Each lane has one connected pair of SOCK_SEQPACKET sockets, made by the master for
+ * the daemon's life: the lane's worker reads one end, all others write to the other.
+ * What was sent to a worker that died waits for its successor, which does not know
+ * the session, and says so to the client; while a lane has no worker, the master
+ * passes what comes on to any that lives, as HANDOFF_STRAY.
+ *
+ * From the master to a worker, over a pair of its own: the ends to write to, of lanes
+ * that were made after that worker was forked. */
 #ifndef IPC_HANDOFF_H
 #define IPC_HANDOFF_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOFF_MAX_BYTES 196608 /* of one message: a request head and two reads */
+#define HANDOFF_MAX_BYTES 196608 /* of one connection: a request head and two reads */
+#define HANDOFF_ENDS_MAX  128    /* in one message; the kernel takes 253 */
 
-/* The two ends, non-blocking and close-on-exec: *read_fd for the slot's worker,
+enum handoff_kind {
+    HANDOFF_CONNECTION = 1, /* its request is for a session of this lane, or for anyone */
+    HANDOFF_STRAY,          /* the worker it was for has gone: not to be passed on again */
+};
+
+/* The two ends, non-blocking and close-on-exec: *read_fd for the lane's worker,
  * *write_fd for the others.  Returns 0, or -1 with errno. */
 int handoff_pair(int *read_fd, int *write_fd);
 
-/* Sends a copy of fd.  Returns 0, 1 if there is no room now, -1 with errno. */
-int handoff_send(int write_fd, int fd, const void *bytes, size_t len);
+/* Sends a copy of fd; len may be 0.  Returns 0, 1 if there is no room now, -1 with
+ * errno. */
+int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes, size_t len);
 
 /* Receives one: *fd is the caller's from then on (close-on-exec), *len bytes are in
- * dst, which has room for HANDOFF_MAX_BYTES.  Returns 1, 0 if there is none, -1
- * with errno; a message without a descriptor or too long is dropped as EBADMSG. */
+ * dst, which has room for HANDOFF_MAX_BYTES.  Returns its kind, 0 if there is none,
+ * -1 with errno; a message that is malformed is dropped as EBADMSG. */
 int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len);
+
+/* Sends copies of the ends of n lanes, first and those after it; n is at most
+ * HANDOFF_ENDS_MAX.  Returns 0, or -1 with errno; then none was sent. */
+int handoff_send_ends(int write_fd, unsigned first, const int *fds, size_t n);
+
+/* Receives some: *first and the ones after it, *n descriptors in fds (the caller's,
+ * close-on-exec), which has room for HANDOFF_ENDS_MAX.  Returns 1, 0 if there is none,
+ * -1 with errno as above. */
+int handoff_receive_ends(int read_fd, unsigned *first, int *fds, size_t *n);
 
 #endif

@@ -16,24 +16,39 @@
  * which answers it over the pipe.  There is no event base yet; the worker makes
  * its own.  conf has no redis password any more. */
 struct worker_start {
-    int slot;            /* 0 to conf->workers - 1 */
-    uint32_t generation; /* how many times this slot has been forked, from 1 */
+    unsigned lane;       /* below START_LANES: start_number() is what the log calls it */
+    uint32_t generation; /* how many times this lane has been forked, from 1 */
     int down_fd;         /* reads what the master sends; EOF: the master has gone */
     int up_fd;           /* writes to the master */
     const int *listen_fds;
     size_t nlisten;
-    /* ipc/handoff.h: the end that this worker reads, and for each slot the end
-     * that its siblings write.  The worker closes them; nhandoff 0: no siblings. */
-    int handoff_fd;
+    /* ipc/handoff.h: the end that this worker reads, for each lane the end that the
+     * others write (-1: there is none yet), and where the master sends those that
+     * are made later.  The worker closes them; nhandoff 0: there are no others. */
+    int handoff_fd, ends_fd;
     const int *handoff_fds;
-    size_t nhandoff;
+    size_t nhandoff; /* 0 or START_LANES */
 };
 
-/* Longest message on a pipe to a worker: the master sends none above it, the
- * worker's link accepts up to it. */
+/* Workers are of two generations at most, the one that serves and one that comes or
+ * goes: each has half of the lanes. */
+#define START_LANES 512
+_Static_assert(START_LANES == 2 * CONF_WORKERS_MAX, "half of the lanes for each");
+
+/* "worker 3" is the third of its generation, whichever that is. */
+static inline unsigned start_number(unsigned lane)
+{
+    return lane % CONF_WORKERS_MAX + 1;
+}
+
+/* Longest message on a pipe to a worker: the master sends none above it. */
 static inline size_t start_message_max(const struct conf *conf)
 {
     return 2 * conf->message_bytes + 65536;
 }
+
+/* The same with the largest limits:messageBytes: what a worker's link accepts, for
+ * the limit may change while the worker lives. */
+#define START_MESSAGE_CAP (2 * (size_t)CONF_MESSAGE_BYTES_MAX + 65536)
 
 #endif

@@ -13,7 +13,7 @@
 
 struct tally;
 
-struct facts_worker {  /* one slot */
+struct facts_worker {  /* one number; of two generations during a reload */
     unsigned number;   /* as in the log */
     int up;            /* serves clients */
     uint64_t restarts; /* forks after the first */

@@ -1,5 +1,9 @@
 /* pool - the workers: forks them, talks to them, replaces the dead.
  *
+ * They are of one generation, and of a second one while a reload replaces it: the new
+ * one starts, and when all of its workers are ready the old one leaves; if they are
+ * not, the old one goes on.  A worker's lane (ipc/start.h) names it among all.
+ *
  * A worker that dies within 2 s of its fork is forked again after 100 ms,
  * doubling to 30 s; any other at once.  One that does not take what the master
  * sends for 10 s, lets its queue fill, or breaks the contract of the pipes is
@@ -22,8 +26,14 @@ struct tally;
 struct facts_worker;
 
 struct pool_ops { /* none may call pool_free */
-    /* Every worker has said, once at least, that it accepts clients. */
+    /* Every worker of the first generation has said, once at least, that it accepts
+     * clients. */
     void (*ready)(void *arg);
+    /* What pool_replace() began is over: the new generation serves and the old one has
+     * been told to leave (1), or the new one is given up (0). */
+    void (*replaced)(int ok, void *arg);
+    /* A generation that was to leave has gone: there is room for another. */
+    void (*retired)(void *arg);
     /* After pool_drain: the last one has gone. */
     void (*empty)(void *arg);
     /* In a child, before it becomes a worker: its other descriptors are closed
@@ -33,7 +43,7 @@ struct pool_ops { /* none may call pool_free */
 
 struct pool_options { /* everything is borrowed */
     struct event_base *base;
-    const struct conf *conf;
+    const struct conf *conf; /* these two for the first generation */
     const struct listeners *listeners;
     struct relay *relay;
     struct tally *tally;
@@ -49,15 +59,33 @@ void pool_free(struct pool **pool);
 /* Forks all workers; what fails is tried again as if it had died. */
 void pool_start(struct pool *pool);
 
-/* One message to one worker (copied).  If its queue is full it is killed. */
-void pool_send(struct pool *pool, unsigned slot, const void *message, size_t len);
+/* One message to one worker that is up (copied).  If its queue is full it is killed. */
+void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len);
 
 /* The same to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
 
-/* The workers as they are now, one for each slot, into dst, which has room for
+/* The workers as they are now, one for each number, into dst, which has room for
  * CONF_WORKERS_MAX.  Returns how many. */
 size_t pool_facts(const struct pool *pool, struct facts_worker *dst);
+/* 1 if pool_replace() may be called: there is one generation only. */
+int pool_has_room(const struct pool *pool);
+
+/* 1 until all workers of the youngest generation have been ready once. */
+int pool_is_starting(const struct pool *pool);
+
+/* Starts a new generation; conf and listeners are borrowed until it leaves or
+ * pool_configure() names others.  conf->drain_timeout_ms is how long the old one gets
+ * to leave.  Returns 0, and ops->replaced comes, perhaps before it returns; or -1 with
+ * errno, and nothing has happened. */
+int pool_replace(struct pool *pool, const struct conf *conf, const struct listeners *listeners);
+
+/* The generation that leaves, if one does, has but a few seconds more. */
+void pool_hurry(struct pool *pool);
+
+/* Workers of the generation that serves are forked with these from now on; the limit
+ * of what may wait for a worker follows conf->message_bytes.  Nothing is sent. */
+void pool_configure(struct pool *pool, const struct conf *conf, const struct listeners *listeners);
 
 /* Reaps children; for SIGCHLD. */
 void pool_reap(struct pool *pool);

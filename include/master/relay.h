@@ -18,7 +18,8 @@
 struct relay;
 
 struct relay_ops {
-    /* One whole message for the pipe to a worker; may call relay_worker_down. */
+    /* One whole message for the pipe to a worker; may call relay_worker_down.  Here
+     * and below, slot is a lane: ipc/start.h. */
     void (*send)(unsigned slot, const void *message, size_t len, void *arg);
 };
 
@@ -34,6 +35,9 @@ struct relay_stats {
 /* conf and ops are borrowed.  NULL without memory. */
 struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg);
 void relay_free(struct relay **relay);
+
+/* conf (borrowed) is in force from now on; its namespace and key are the same. */
+void relay_configure(struct relay *relay, const struct conf *conf);
 
 /* One published message; received_us: clock_us() when it was read. */
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,

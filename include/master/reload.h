@@ -1,12 +1,40 @@
-/* reload - which settings differ between two configurations. */
+/* reload - another configuration, while everything goes on.
+ *
+ * It is read and checked whole; if anything of it cannot be, the old one stays in
+ * force entirely.  What live workers and the master can take is in force at once,
+ * for which see ipc/change.h.  What needs new workers starts a generation of them
+ * (pool.h), and all of the change is in force when that serves; if it cannot start,
+ * nothing is.  While two generations live another such change has to wait, and is
+ * then read anew. */
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H
 
-#include "base/buf.h"
-#include "conf.h"
+struct conf;
+struct master;
+struct pool;
 
-/* Appends the keys, separated by ", ", of everything but log:level that is not the
- * same.  Returns how many; no value is shown. */
-int reload_changes(const struct conf *now, const struct conf *wanted, struct buf *keys);
+/* For HUP. */
+void reload(struct master *m);
+
+/* Begins to watch the JWKS file of the configuration, if it has one.  Returns 0, or -1
+ * without memory. */
+int reload_watch(struct master *m);
+
+/* The pool says: a generation serves that did not before; pool_ops.replaced, .retired. */
+void reload_ready(struct master *m);
+void reload_replaced(struct master *m, int ok);
+
+/* The redis that is in force answers redis_sync(): what it had has been handed over. */
+void reload_redis_synced(struct master *m);
+
+/* In a child: overwrites secrets that a worker has no use for. */
+void reload_wipe(struct master *m);
+
+/* Frees what is under way. */
+void reload_clear(struct master *m);
+
+/* Sends all workers that live the settings of conf that they take at once.  Returns 0,
+ * or -1 without memory. */
+int reload_push(struct pool *pool, const struct conf *conf);
 
 #endif

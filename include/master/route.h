@@ -8,7 +8,7 @@
 
 #include "base/slice.h"
 #include "codec/broadcast.h"
-#include "conf.h"
+#include "ipc/start.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,12 +19,15 @@ struct route;
 
 struct route_targets {
     size_t n;
-    uint16_t slots[CONF_WORKERS_MAX]; /* each once, in no order */
+    uint16_t slots[START_LANES]; /* lanes, each once, in no order */
 };
 
 /* nsp is borrowed: EIO3 clients have ids that start with it.  NULL without memory. */
 struct route *route_new(const char *nsp);
 void route_free(struct route **route);
+
+/* The same namespace, borrowed from another place. */
+void route_nsp(struct route *route, const char *nsp);
 
 /* One more client in room (copied) on the worker slot, which is up; client is that
  * worker's name for it.  Returns 0, or -1 without memory (nothing changed). */

@@ -17,7 +17,7 @@ struct tally;
 
 struct tally_ops {
     /* Sends MSG_COUNT with that id to the worker; may call tally_gone. */
-    void (*ask)(unsigned slot, uint32_t id, void *arg);
+    void (*ask)(unsigned lane, uint32_t id, void *arg);
 };
 
 /* Somebody who waits for the end of a round.  done is called from the loop. */
@@ -32,27 +32,28 @@ struct tally *tally_new(struct event_base *base, const struct tally_ops *ops, vo
 /* Nobody waits any more. */
 void tally_free(struct tally **tally);
 
-/* slot serves clients from now on, and can be asked. */
-void tally_up(struct tally *tally, unsigned slot);
+/* The worker in that lane (ipc/start.h) serves clients from now on, and can be asked. */
+void tally_up(struct tally *tally, unsigned lane);
 
 /* What it has counted up to now, as it says; id is that of the question or 0. */
-void tally_told(struct tally *tally, unsigned slot, uint32_t id, const struct counters *counters);
+void tally_told(struct tally *tally, unsigned lane, uint32_t id, const struct counters *counters);
 
 /* It has gone, or is heard no more: it counts as having answered. */
-void tally_gone(struct tally *tally, unsigned slot);
+void tally_gone(struct tally *tally, unsigned lane);
 
 /* Asks all that are up, unless a round is on already, and has wait->done called once
  * they have answered, or after TALLY_MS.  *wait is borrowed until then. */
 void tally_ask(struct tally *tally, struct tally_wait *wait);
 void tally_cancel(struct tally *tally, struct tally_wait *wait);
 
-/* One above the highest slot that was ever up. */
-unsigned tally_slots(const struct tally *tally);
+/* The highest number, as in the log, of a worker that was ever up. */
+unsigned tally_workers(const struct tally *tally);
 
-/* All that the workers of the slot, one after another, have counted. */
-void tally_worker(const struct tally *tally, unsigned slot, struct counters *dst);
+/* All that the workers of that number have counted: one after another, and those of
+ * two generations. */
+void tally_worker(const struct tally *tally, unsigned number, struct counters *dst);
 
-/* The same of all slots. */
+/* The same of all. */
 void tally_sum(const struct tally *tally, struct counters *dst);
 
 #endif

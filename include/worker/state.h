@@ -6,9 +6,11 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/token.h"
+#include "conf.h"
 #include "engine/engine.h"
 #include "ipc/counters.h"
 #include "ipc/msg.h"
+#include "ipc/start.h"
 #include "worker/auth.h"
 #include "worker/room.h"
 
@@ -56,21 +58,26 @@ struct admission {
 };
 
 struct worker {
-    const struct conf *conf;
+    struct conf conf;      /* what is in force; borrows from what we were forked with, and ... */
+    struct conf *settings; /* ... from the last MSG_SETTINGS; NULL before the first */
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
     struct link *link;           /* to the master */
     struct event *leave_timer;   /* when it is over, drained or not */
-    struct event *handoff_event; /* connections that siblings hand over */
-    uint8_t *handoff_in;         /* ... with what they had read of them */
-    struct event *resume_timer;  /* reading again from the link, after a turn for others */
-    uint64_t leave_at_ms;        /* 0: not leaving */
-    uint64_t turn_ms;            /* when this turn's first broadcast came; 0: none has */
-    int greeted;                 /* MSG_HELLO has come */
-    int listening;               /* start->listen_fds are open */
-    int deaf;                    /* the link is given up: no message counts any more */
-    int status;                  /* to exit with */
+    struct event *handoff_event; /* connections that others hand over */
+    struct event *ends_event;    /* where to write to workers of later generations */
+    int ends[START_LANES];       /* where to write to the worker in that lane; -1: unknown */
+    uint32_t heirs, nheirs;      /* lanes that take what is new, while we leave */
+    uint32_t next_heir;
+    uint8_t *handoff_in;        /* ... with what they had read of them */
+    struct event *resume_timer; /* reading again from the link, after a turn for others */
+    uint64_t leave_at_ms;       /* 0: not leaving */
+    uint64_t turn_ms;           /* when this turn's first broadcast came; 0: none has */
+    int greeted;                /* MSG_HELLO has come */
+    int listening;              /* start->listen_fds are open */
+    int deaf;                   /* the link is given up: no message counts any more */
+    int status;                 /* to exit with */
 
     struct rooms rooms;
     struct admission *asked, **asked_end; /* in the order they were sent */
@@ -96,7 +103,7 @@ struct worker {
 /* Sends out to the master.  When that fails the worker leaves. */
 void worker_send(struct worker *worker);
 
-/* engine_app.handoff: to the worker in that slot. */
+/* engine_app.handoff: to the worker in that lane. */
 int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 
 /* --- client.c --- */

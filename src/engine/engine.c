@@ -20,10 +20,12 @@
  * make a shutdown last for all of its time. */
 #define DRAIN_STEP_MS     100
 #define DRAIN_STEP_MIN_MS 10
+#define ACCEPT_REST       4096 /* at most so many of a socket that is left to others */
 
 static void on_flush(evutil_socket_t fd, short what, void *arg);
 static void on_resume(evutil_socket_t fd, short what, void *arg);
 static void on_drain(evutil_socket_t fd, short what, void *arg);
+static void engine_accept_again(struct engine *engine);
 
 const char *engine_close_name(enum engine_close why)
 {
@@ -135,6 +137,21 @@ void engine_clock(struct engine *engine)
     engine->now_us = clock_us();
 }
 
+void engine_configure(struct engine *engine, const struct engine_options *options)
+{
+    struct engine_options *own = &engine->options;
+
+    own->origins = options->origins;
+    own->credentials = options->credentials;
+    own->http = options->http;
+    own->connections_max = options->connections_max;
+    own->send_buffer = options->send_buffer;
+    own->send_timeout_ms = options->send_timeout_ms;
+    own->connect_timeout_ms = options->connect_timeout_ms;
+    own->upgrade_timeout_ms = options->upgrade_timeout_ms;
+    engine_accept_again(engine);
+}
+
 /* --- accepting --- */
 
 static void engine_accept_pause(struct engine *engine)
@@ -155,14 +172,18 @@ static void engine_accept_resume(struct engine *engine)
         event_add(&l->ev, NULL);
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *arg)
+/* If there is room. */
+static void engine_accept_again(struct engine *engine)
 {
-    struct engine *engine = arg;
-
-    (void)fd;
-    (void)what;
     if (engine->nconns < engine->options.connections_max)
         engine_accept_resume(engine);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    engine_accept_again(arg);
 }
 
 /* Out of descriptors or memory: a listening socket would be reported readable
@@ -188,53 +209,63 @@ static int accept_error_is_peers(int error)
            error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
-static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
+/* Returns -1 when there is nothing more to accept now. */
+static int accept_batch(struct engine *engine, int listen_fd)
 {
-    struct engine *engine = arg;
-
-    (void)what;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK)
-                return;
+                return -1;
             if (accept_error_is_peers(errno))
                 continue;
             if (errno == EINVAL) { /* the master has ended the listening */
                 engine_accept_pause(engine);
                 engine->stopped = 1;
-                return;
+                return -1;
             }
             engine_accept_failed(engine, errno);
-            return;
+            return -1;
         }
         if (conn_accept(engine, fd) == NULL) {
             close(fd);
             engine_accept_failed(engine, ENOMEM);
-            return;
+            return -1;
         }
         engine->stats.accepted++;
         if (engine->nconns >= engine->options.connections_max) {
             if (log_due(&engine->full_log, 60000) > 0)
                 log_warnx("limits:connections reached: connections=%zu", engine->nconns);
             engine_accept_pause(engine);
-            return;
+            return -1;
         }
     }
+    return 0;
 }
 
-int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len)
+static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
+{
+    (void)what;
+    accept_batch(arg, listen_fd);
+}
+
+int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int stray)
 {
     struct conn *conn = conn_accept(engine, fd);
 
     if (conn == NULL)
         return -1;
     engine->stats.handoffs_received++;
+    if (len == 0) {
+        conn_deadline(conn, IDLE_MS);
+        return 0;
+    }
     if ((conn->http = calloc(1, sizeof(*conn->http))) == NULL ||
         buf_put(&conn->http->in, bytes, len) < 0) {
         conn_kill(conn, CLOSE_NO_MEMORY, 0);
         return 0;
     }
+    conn->http->stray = stray != 0;
     conn_pump(conn);
     return 0;
 }
@@ -329,8 +360,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 
 void engine_conn_gone(struct engine *engine)
 {
-    if (engine->nconns < engine->options.connections_max)
-        engine_accept_resume(engine);
+    engine_accept_again(engine);
     if (engine->draining && engine->nconns == 0) {
         /* Not from here: the caller is inside this connection's code. */
         static const struct timeval now = {0, 0};
@@ -349,6 +379,41 @@ static void kill_http(struct engine *engine)
         if (conn->state != CONN_WEBSOCKET && conn->state != CONN_LINGER && conn->out.bytes == 0)
             conn_kill(conn, CLOSE_SHUTDOWN, 0);
     }
+}
+
+/* The same, for those that a heir may serve. */
+static void pass_http_on(struct engine *engine)
+{
+    struct conn *conn = engine->conns, *next;
+
+    for (; conn != NULL; conn = next) {
+        next = conn->next;
+        if (conn->state == CONN_HTTP && conn->out.bytes == 0)
+            request_pass_on(conn);
+    }
+}
+
+/* 1 if it is to be closed now.  Where others take new clients there is time: one that
+ * is still coming in, has not read what waits for it, or is about to say something, is
+ * left for the end. */
+static int drain_takes(const struct engine *engine, const struct session *session, uint64_t now_ms)
+{
+    if (session == NULL || session->over)
+        return 0;
+    if (!engine->retiring || now_ms >= engine->drain_end_ms)
+        return 1;
+    if (session->connect_due_ms != 0)
+        return 0;
+    return session->ws != NULL ? !session->ws->blocked : session->polling->post == NULL;
+}
+
+static int drain_is_done(struct engine *engine, uint64_t now_ms)
+{
+    if (!engine->retiring && (engine->nsessions == 0 || now_ms >= engine->drain_end_ms))
+        kill_http(engine);
+    if (engine->retiring && (engine->nsessions == 0 || now_ms >= engine->retire_end_ms))
+        pass_http_on(engine);
+    return engine->nconns == 0 && (!engine->retiring || engine->nsessions == 0);
 }
 
 /* Closes the next session, or the next few where there is less than a step for
@@ -372,15 +437,13 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
      * gone by. */
     for (uint32_t seen = 0; due > 0 && seen < engine->nslots; seen++) {
         struct session *session = engine->slots[engine->drain_index++ % engine->nslots].session;
-        if (session != NULL && !session->over) {
+        if (drain_takes(engine, session, now)) {
             session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
             due--;
         }
     }
-    if (engine->nsessions == 0 || now >= engine->drain_end_ms)
-        kill_http(engine);
-    if (engine->nconns == 0) {
-        engine->draining = 0;
+    if (drain_is_done(engine, now)) {
+        engine->draining = engine->retiring = 0;
         engine->drain_done(engine->drain_arg);
         return;
     }
@@ -388,7 +451,8 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     event_add(&engine->drain_timer, &next);
 }
 
-void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
+static void drain_begin(struct engine *engine, uint32_t spread_ms, void (*done)(void *arg),
+                        void *arg)
 {
     static const struct timeval now = {0, 0};
 
@@ -397,10 +461,50 @@ void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *
     engine->drain_index = 0;
     engine->drain_done = done;
     engine->drain_arg = arg;
-    /* The last to be told still has its second to answer. */
-    engine->drain_end_ms =
-        clock_ms() + (within_ms > 2 * LINGER_MS ? within_ms - LINGER_MS : within_ms / 2);
+    engine->drain_end_ms = clock_ms() + spread_ms;
     event_add(&engine->drain_timer, &now);
+}
+
+void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
+{
+    engine->retiring = 0;
+    /* The last to be told still has its second to answer. */
+    drain_begin(engine, within_ms > 2 * LINGER_MS ? within_ms - LINGER_MS : within_ms / 2, done,
+                arg);
+}
+
+/* Connections that wait on a socket that nobody shares any more would be reset. */
+static void accept_rest(struct engine *engine)
+{
+    for (struct listener *l = engine->listeners; l != NULL && engine->accepting; l = l->next)
+        for (int i = 0; i < ACCEPT_REST / ACCEPT_BATCH && engine->accepting; i++)
+            if (accept_batch(engine, event_get_fd(&l->ev)) < 0)
+                break;
+}
+
+void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
+{
+    /* The last to be told still has some time to poll, and whoever is left then is
+     * handed on before our caller's patience ends. */
+    uint32_t word_ms = within_ms / 3 < FAREWELL_MS ? within_ms / 3 : FAREWELL_MS;
+    uint32_t last_ms = within_ms / 10 < LINGER_MS ? within_ms / 10 : LINGER_MS;
+
+    accept_rest(engine);
+    engine->retiring = 1;
+    engine->retire_end_ms = clock_ms() + within_ms - last_ms;
+    drain_begin(engine, within_ms - word_ms, done, arg);
+}
+
+void engine_retire_now(struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->nslots; i++) {
+        struct session *session = engine->slots[i].session;
+        if (session != NULL && !session->over)
+            session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
+    }
+    while (engine->dirty != NULL)
+        engine_flush(engine);
+    pass_http_on(engine);
 }
 
 /* --- sessions by handle --- */

@@ -430,6 +430,8 @@ void polling_close(struct session *session, enum engine_close why)
     }
     polling_put(session, why == CLOSE_CLIENT ? "6" : "1", 1);
     session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
+    if (session->engine->retiring)
+        session->heartbeat_due_ms = session->engine->retire_end_ms;
     session->connect_due_ms = session->expire_due_ms = 0;
     session_rearm(session);
 }

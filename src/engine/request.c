@@ -108,6 +108,17 @@ static void refuse_version(struct conn *conn)
 
 /* --- another worker's --- */
 
+/* A connection of which nothing is wanted now, or not yet. */
+void request_pass_on(struct conn *conn)
+{
+    const struct engine *engine = conn->engine;
+    const struct exchange *http = conn->http;
+
+    if (engine->app->handoff(ENGINE_HEIR, event_get_fd(&conn->ev), http ? http->in.data : NULL,
+                             http ? http->in.len : 0, engine->arg) == 0)
+        conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
+}
+
 /* Answers 503 once the time is over. */
 void request_handoff(struct conn *conn)
 {
@@ -122,6 +133,9 @@ void request_handoff(struct conn *conn)
     if (result == 0) {
         engine->stats.handoffs_sent++;
         conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
+    } else if (result < 0 && http->handoff_slot == ENGINE_HEIR) {
+        conn->state = CONN_HTTP;
+        request_refuse(conn, 503);
     } else if (result < 0) {
         engine->stats.handoffs_dropped++;
         conn->state = CONN_HTTP;
@@ -131,27 +145,31 @@ void request_handoff(struct conn *conn)
         engine->stats.handoffs_dropped++;
         conn->state = CONN_HTTP;
         if (log_due(&engine->handoff_log, 60000) > 0)
-            log_warnx("handoff to worker %u failed: it takes no more", http->handoff_slot + 1);
+            log_warnx("handoff failed: the other worker takes no more");
         request_refuse(conn, 503);
     } else {
         conn_deadline(conn, HANDOFF_RETRY_MS);
     }
 }
 
+static void hand_over(struct conn *conn, uint32_t slot)
+{
+    conn->state = CONN_HANDOFF;
+    conn->http->handoff_slot = slot;
+    conn->http->handoff_end_ms = clock_ms() + HANDOFF_MS;
+    request_handoff(conn);
+}
+
 /* Returns 1 if the session lives in another process, which then gets it. */
 static int is_elsewhere(struct conn *conn, struct slice sid)
 {
     const struct engine *engine = conn->engine;
-    struct exchange *http = conn->http;
-    uint32_t slot, generation;
+    uint32_t slot;
 
-    if (engine->app->handoff == NULL || session_sid_home(sid, &slot, &generation) < 0 ||
+    if (engine->app->handoff == NULL || conn->http->stray || session_sid_home(sid, &slot) < 0 ||
         slot == engine->options.slot)
         return 0;
-    conn->state = CONN_HANDOFF;
-    http->handoff_slot = slot;
-    http->handoff_end_ms = clock_ms() + HANDOFF_MS;
-    request_handoff(conn);
+    hand_over(conn, slot);
     return 1;
 }
 
@@ -427,6 +445,8 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     result = verify(conn, &target, &error);
     if (result < 0)
         refuse(conn, &target, error);
+    else if (result == 0 && target.session == NULL && conn->engine->retiring)
+        hand_over(conn, ENGINE_HEIR); /* here it would be closed soon */
     else if (result == 0 && target.session == NULL && is_full(conn->engine))
         request_refuse(conn, 503);
     else if (result == 0 && target.websocket)

@@ -116,16 +116,24 @@ static uint32_t get_be32(const uint8_t *src)
     return (uint32_t)src[0] << 24 | (uint32_t)src[1] << 16 | (uint32_t)src[2] << 8 | src[3];
 }
 
-/* 128 random bits, then where the session lives: worker slot (1 byte), its
- * generation (3), index (4). */
+/* Where a session lives: the low byte of its slot, then in a few bytes more the ninth
+ * bit and as much of the generation as there is room for. */
+static void put_home(uint8_t *dst, const struct engine_options *options, int bytes)
+{
+    uint32_t top = 1U << (8 * (bytes - 1) - 1);
+
+    put_be(dst, options->slot & 0xff, 1);
+    put_be(dst + 1, (options->generation & (top - 1)) | (options->slot >> 8 ? top : 0), bytes - 1);
+}
+
+/* 128 random bits, then where the session lives (4 bytes), index (4). */
 size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1])
 {
     uint8_t raw[24];
     size_t n;
 
     memcpy(raw, session->random, 16);
-    put_be(raw + 16, session->engine->options.slot, 1);
-    put_be(raw + 17, session->engine->options.generation, 3);
+    put_home(raw + 16, &session->engine->options, 4);
     put_be(raw + 20, session->index, 4);
     n = base64url_encode(dst, raw, sizeof(raw));
     dst[n] = '\0';
@@ -137,14 +145,13 @@ static int sid_decode(struct slice sid, uint8_t raw[24])
     return sid.len == ENGINE_SID_LEN && base64_decode(raw, sid.ptr, sid.len) == 24 ? 0 : -1;
 }
 
-int session_sid_home(struct slice sid, uint32_t *slot, uint32_t *generation)
+int session_sid_home(struct slice sid, uint32_t *slot)
 {
     uint8_t raw[24];
 
     if (sid_decode(sid, raw) < 0)
         return -1;
-    *slot = raw[16];
-    *generation = get_be32(raw + 16) & 0xffffff;
+    *slot = raw[16] | (raw[17] & 0x80U) << 1;
     return 0;
 }
 
@@ -162,7 +169,7 @@ struct session *session_by_sid(struct engine *engine, struct slice sid)
     return CRYPTO_memcmp(own, sid.ptr, ENGINE_SID_LEN) == 0 ? session : NULL;
 }
 
-/* Index (4), worker slot (1), generation (2) and 64 bits of a keyed hash of the
+/* Index (4), where it lives (3) and 64 bits of a keyed hash of the
  * session id and the count of joins: not kept, made again when asked for, and
  * it gives nothing of the session id away. */
 static void sio_sid_raw(const struct session *session, uint8_t raw[15])
@@ -172,8 +179,7 @@ static void sio_sid_raw(const struct session *session, uint8_t raw[15])
     memcpy(from, session->random, 16);
     put_be(from + 16, session->joins, 2);
     put_be(raw, session->index, 4);
-    put_be(raw + 4, session->engine->options.slot, 1);
-    put_be(raw + 5, session->engine->options.generation, 2);
+    put_home(raw + 4, &session->engine->options, 3);
     put_be(raw + 7, siphash(session->engine->sid_key, from, sizeof(from)), 8);
 }
 

@@ -1,5 +1,6 @@
 #include "ipc/handoff.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,7 +10,7 @@
 
 union control { /* aligned as a cmsghdr has to be */
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
+    char bytes[CMSG_SPACE(sizeof(int) * HANDOFF_ENDS_MAX)];
 };
 
 int handoff_pair(int *read_fd, int *write_fd)
@@ -24,26 +25,22 @@ int handoff_pair(int *read_fd, int *write_fd)
     return 0;
 }
 
-int handoff_send(int write_fd, int fd, const void *bytes, size_t len)
+/* --- messages of a few bytes, a few more, and descriptors --- */
+
+/* Returns 0, 1 if there is no room now, -1 with errno. */
+static int send_fds(int write_fd, struct iovec iov[2], const int *fds, size_t n)
 {
     union control control = {.bytes = {0}};
-    struct iovec iov;
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
+    struct msghdr msg = {.msg_iov = iov,
+                         .msg_iovlen = 2,
                          .msg_control = control.bytes,
-                         .msg_controllen = sizeof(control.bytes)};
+                         .msg_controllen = CMSG_SPACE(n * sizeof(int))};
     struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
 
-    if (len == 0 || len > HANDOFF_MAX_BYTES) {
-        errno = EMSGSIZE;
-        return -1;
-    }
-    memcpy(&iov.iov_base, &bytes, sizeof(bytes)); /* sendmsg only reads it */
-    iov.iov_len = len;
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+    header->cmsg_len = CMSG_LEN(n * sizeof(int));
+    memcpy(CMSG_DATA(header), fds, n * sizeof(int));
     while (sendmsg(write_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
         if (errno == EINTR)
             continue;
@@ -55,30 +52,107 @@ int handoff_send(int write_fd, int fd, const void *bytes, size_t len)
     return 0;
 }
 
-int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len)
+static void close_all(const int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+/* Returns the bytes that came, 0 if there are none, -1 with errno; *n descriptors are
+ * in fds, which has room for HANDOFF_ENDS_MAX. */
+static ssize_t receive_fds(int read_fd, struct iovec iov[2], int *fds, size_t *n)
 {
     union control control = {.bytes = {0}};
-    struct iovec iov = {dst, HANDOFF_MAX_BYTES};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
+    struct msghdr msg = {.msg_iov = iov,
+                         .msg_iovlen = 2,
                          .msg_control = control.bytes,
                          .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(read_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t got = recvmsg(read_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     const struct cmsghdr *header;
 
-    if (n < 0)
+    *n = 0;
+    if (got < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -1;
     header = CMSG_FIRSTHDR(&msg);
-    *fd = -1;
-    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(fd, CMSG_DATA(header), sizeof(*fd));
-    if (*fd >= 0 && n > 0 && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
-        *len = (size_t)n;
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        *n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds, CMSG_DATA(header), *n * sizeof(int));
+    }
+    if (got > 0 && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return got;
+    close_all(fds, *n);
+    errno = EBADMSG;
+    return -1;
+}
+
+static struct iovec iov_const(const void *bytes, size_t len)
+{
+    struct iovec iov = {.iov_len = len};
+
+    memcpy(&iov.iov_base, &bytes, sizeof(bytes)); /* sendmsg only reads it */
+    return iov;
+}
+
+/* --- connections --- */
+
+int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes, size_t len)
+{
+    uint8_t type = (uint8_t)kind;
+    struct iovec iov[2] = {{&type, 1}, iov_const(bytes, len)};
+
+    if (len > HANDOFF_MAX_BYTES) {
+        errno = EMSGSIZE;
+        return -1;
+    }
+    return send_fds(write_fd, iov, &fd, 1);
+}
+
+int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len)
+{
+    uint8_t type = 0;
+    struct iovec iov[2] = {{&type, 1}, {dst, HANDOFF_MAX_BYTES}};
+    int fds[HANDOFF_ENDS_MAX];
+    size_t n;
+    ssize_t got = receive_fds(read_fd, iov, fds, &n);
+
+    if (got <= 0)
+        return (int)got;
+    if (n == 1 && (type == HANDOFF_CONNECTION || type == HANDOFF_STRAY)) {
+        *fd = fds[0];
+        *len = (size_t)got - 1;
+        return type;
+    }
+    close_all(fds, n);
+    errno = EBADMSG;
+    return -1;
+}
+
+/* --- ends --- */
+
+int handoff_send_ends(int write_fd, unsigned first, const int *fds, size_t n)
+{
+    uint32_t fields[2] = {htole32(first), htole32((uint32_t)n)};
+    struct iovec iov[2] = {{fields, sizeof(fields)}, {NULL, 0}};
+    int result = send_fds(write_fd, iov, fds, n);
+
+    if (result > 0)
+        errno = EAGAIN;
+    return result == 0 ? 0 : -1;
+}
+
+int handoff_receive_ends(int read_fd, unsigned *first, int *fds, size_t *n)
+{
+    uint32_t fields[2];
+    struct iovec iov[2] = {{fields, sizeof(fields)}, {NULL, 0}};
+    ssize_t got = receive_fds(read_fd, iov, fds, n);
+
+    if (got <= 0)
+        return (int)got;
+    if (got == sizeof(fields) && le32toh(fields[1]) == *n) {
+        *first = le32toh(fields[0]);
         return 1;
     }
-    if (*fd >= 0)
-        close(*fd);
+    close_all(fds, *n);
     errno = EBADMSG;
     return -1;
 }

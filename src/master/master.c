@@ -14,6 +14,7 @@
 #include "master/redis.h"
 #include "master/relay.h"
 #include "master/reload.h"
+#include "master/state.h"
 #include "master/systemd.h"
 #include "master/tally.h"
 
@@ -32,39 +33,7 @@
 #define STOP_MS       5000  /* what a stop may take beside shutdownTimeout */
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
-static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-enum { SIGNALS = sizeof signals / sizeof *signals };
-
-struct master {
-    const struct conf *conf;
-    struct conf_args args;
-    int (*worker)(const struct conf *, const struct worker_start *);
-    enum log_target log_target; /* the configured one, or syslog in its place */
-    struct privileges privileges;
-    struct listeners listeners;
-    struct listeners admin_listeners; /* until admin has them */
-    struct pidfile pidfile;
-    int status_fd; /* to whoever waits for the start; -1: nobody */
-
-    struct event_base *base;
-    struct event *signals[SIGNALS];
-    struct event *redis_wait, *start_wait;
-    struct relay *relay;
-    struct tally *tally;
-    struct pool *pool;
-    struct redis *redis;
-    struct systemd systemd;
-    struct admin *admin;
-
-    int64_t started_ms;       /* of the wall clock, for whoever asks */
-    uint64_t started_mono_ms; /* the same on the other */
-    uint64_t reloads, reloads_failed;
-
-    int workers_ready, redis_tried, announced;
-    int stops; /* how often it was told to stop */
-    int draining;
-    int status;
-};
+static const int signals[MASTER_SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 /* --- what goes wrong at the start --------------------------------------------- */
 
@@ -76,7 +45,7 @@ static int start_failed(struct master *m, struct buf *error)
     log_errorx("%s", text);
     if (m->status_fd >= 0)
         daemon_failed(&m->status_fd, text);
-    else if (m->log_target != LOG_TO_STDERR)
+    else if (m->conf->log_target != LOG_TO_STDERR)
         (void)fprintf(stderr, "axr-notifyd: %s\n", text);
     buf_free(error);
     m->status = 1;
@@ -157,6 +126,10 @@ static void on_start_wait(evutil_socket_t fd, short what, void *arg)
 static void on_redis_message(struct slice channel, struct slice payload, void *arg)
 {
     struct master *m = arg;
+    if (m->redis_next)
+        splice_put(&m->splice, channel, payload);
+    else if (m->splice.n > 0 && splice_again(&m->splice, channel, payload))
+        return;
     relay_message(m->relay, channel, payload, redis_read_us(m->redis));
 }
 
@@ -180,10 +153,14 @@ static void on_redis_state(int subscribed, void *arg)
 
 static void on_redis_synced(void *arg)
 {
-    drain(arg);
+    struct master *m = arg;
+    if (m->stops)
+        drain(m);
+    else
+        reload_redis_synced(m);
 }
 
-static const struct redis_ops redis_ops = {on_redis_message, on_redis_too_large, on_redis_state,
+const struct redis_ops master_redis_ops = {on_redis_message, on_redis_too_large, on_redis_state,
                                            on_redis_synced};
 
 static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
@@ -230,13 +207,24 @@ static size_t on_admin_connections(struct slice uid, void *arg)
     return relay_user_connections(m->relay, uid);
 }
 
-static const struct admin_ops admin_ops = {on_admin_facts, on_admin_connections};
+const struct admin_ops master_admin_ops = {on_admin_facts, on_admin_connections};
 
 static void on_pool_ready(void *arg)
 {
     struct master *m = arg;
     m->workers_ready = 1;
     announce(m);
+    reload_ready(m);
+}
+
+static void on_pool_replaced(int ok, void *arg)
+{
+    reload_replaced(arg, ok);
+}
+
+static void on_pool_retired(void *arg)
+{
+    reload_ready(arg);
 }
 
 static void on_pool_empty(void *arg)
@@ -253,11 +241,10 @@ static void words_wipe(char **words, size_t n)
 
 /* What a worker has no use for goes: the password of redis, and the words that any
  * of the configuration came from.  This is the child's copy. */
-static void secrets_wipe(const struct master *m)
+static void secrets_wipe(struct master *m)
 {
     size_t n = 0;
-    if (m->conf->redis.password)
-        explicit_bzero(m->conf->redis.password, strlen(m->conf->redis.password));
+    reload_wipe(m);
     while (m->args.environ && m->args.environ[n])
         n++;
     words_wipe(m->args.environ, n);
@@ -268,15 +255,16 @@ static void on_pool_child(void *arg)
 {
     struct master *m = arg;
     /* Else the worker's own base would find these in its way. */
-    for (int i = 0; i < SIGNALS; i++)
+    for (int i = 0; i < MASTER_SIGNALS; i++)
         event_del(m->signals[i]);
     /* Its connection to syslog was closed with the other sockets. */
-    if (m->log_target == LOG_TO_SYSLOG)
+    if (m->conf->log_target == LOG_TO_SYSLOG)
         (void)log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format);
     secrets_wipe(m);
 }
 
-static const struct pool_ops pool_ops = {on_pool_ready, on_pool_empty, on_pool_child};
+static const struct pool_ops pool_ops = {on_pool_ready, on_pool_replaced, on_pool_retired,
+                                         on_pool_empty, on_pool_child};
 
 /* --- signals ------------------------------------------------------------------ */
 
@@ -299,6 +287,7 @@ static void stop(struct master *m, const char *why)
                  (unsigned)m->conf->shutdown_timeout_ms);
         systemd_stopping(m->conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->listeners, 1);
+        listen_close(&m->wanted_listeners, 1);
         if (redis_sync(m->redis) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
     } else if (m->stops == 2) {
@@ -311,7 +300,7 @@ static void stop(struct master *m, const char *why)
 }
 
 /* Logs each line of text. */
-static void log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix)
+void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix)
 {
     const char *at = (const char *)text->data, *end = at + text->len;
     while (at && at < end) {
@@ -320,50 +309,6 @@ static void log_lines(const struct buf *text, void (*log)(const char *, ...), co
         log("%s%.*s", prefix, (int)(stop_at - at), at);
         at = stop_at + 1;
     }
-}
-
-static void level_apply(struct master *m, enum log_level level)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    struct buf message = {0};
-    if (level == log_get_level())
-        return;
-    log_info("log:level is %s from now on", names[level]);
-    log_set_level(level);
-    size_t mark = msg_begin(&message, MSG_LOG_LEVEL);
-    msg_put_u8(&message, (uint8_t)level);
-    if (msg_end(&message, mark) == 0)
-        pool_send_all(m->pool, &message);
-    buf_free(&message);
-}
-
-static void reload(struct master *m)
-{
-    if (m->announced)
-        systemd_reloading();
-    struct buf errors = {0}, warnings = {0}, keys = {0};
-    struct conf *wanted = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
-    log_lines(&warnings, log_warnx, "configuration: ");
-    if (!wanted) {
-        log_lines(&errors, log_errorx, "configuration: ");
-        log_errorx("configuration not reloaded: the old one stays in force");
-        m->reloads_failed++;
-        goto out;
-    }
-    m->reloads++;
-    level_apply(m, wanted->log_level);
-    if (reload_changes(m->conf, wanted, &keys) > 0)
-        log_warnx("configuration reloaded; changed, but in force only after a restart: %.*s",
-                  (int)keys.len, (const char *)keys.data);
-    else
-        log_info("configuration reloaded");
-out:
-    conf_free(&wanted);
-    buf_free(&errors);
-    buf_free(&warnings);
-    buf_free(&keys);
-    if (m->announced)
-        systemd_ready();
 }
 
 static void reopen(struct master *m)
@@ -415,10 +360,9 @@ static int log_start(struct master *m)
 {
     log_set_level(m->conf->log_level);
     log_name("master");
-    m->log_target = m->conf->log_target;
-    if (log_open(m->log_target, m->conf->log_file, m->conf->log_format) == 0)
+    if (log_open(m->conf->log_target, m->conf->log_file, m->conf->log_format) == 0)
         return 0;
-    m->log_target = LOG_TO_STDERR;
+    m->conf->log_target = LOG_TO_STDERR;
     return start_failed_errno(m, m->conf->log_file ? m->conf->log_file : "log");
 }
 
@@ -459,7 +403,7 @@ static int events_start(struct master *m)
     if (!m->redis_wait || !m->start_wait || timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
         (m->status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
         return -1;
-    for (int i = 0; i < SIGNALS; i++) {
+    for (int i = 0; i < MASTER_SIGNALS; i++) {
         m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
         if (!m->signals[i] || event_add(m->signals[i], NULL) < 0)
             return -1;
@@ -479,12 +423,12 @@ static int parts_start(struct master *m)
     if (!m->pool)
         return -1;
     pool_start(m->pool);
-    m->redis = redis_new(m->base, m->conf, &redis_ops, m);
+    m->redis = redis_new(m->base, m->conf, &master_redis_ops, m);
     if (!m->redis)
         return -1;
     if (m->admin_listeners.n == 0)
         return 0;
-    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &admin_ops, m);
+    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &master_admin_ops, m);
     return m->admin ? 0 : -1;
 }
 
@@ -509,7 +453,7 @@ static void rehearse(const struct master *m)
     struct conf *again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
     if (!again) {
         log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
-        log_lines(&errors, log_warnx, "configuration: ");
+        master_log_lines(&errors, log_warnx, "configuration: ");
     }
     conf_free(&again);
     buf_free(&errors);
@@ -545,7 +489,8 @@ static int background_start(struct master *m)
         return start_failed(m, &error);
     limits_log(m);
     errno = ENOMEM;
-    if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0)
+    if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0 ||
+        reload_watch(m) < 0)
         return start_failed_errno(m, "cannot start");
     return 0;
 }
@@ -568,7 +513,7 @@ static void signals_block(void)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (int i = 0; i < SIGNALS; i++)
+    for (int i = 0; i < MASTER_SIGNALS; i++)
         sigaddset(&set, signals[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
@@ -578,10 +523,11 @@ static void clear(struct master *m)
     signals_block();
     admin_free(&m->admin);
     pool_free(&m->pool);
+    reload_clear(m);
     tally_free(&m->tally);
     redis_free(&m->redis);
     relay_free(&m->relay);
-    for (int i = 0; i < SIGNALS; i++)
+    for (int i = 0; i < MASTER_SIGNALS; i++)
         if (m->signals[i])
             event_free(m->signals[i]);
     if (m->redis_wait)
@@ -638,12 +584,14 @@ static int detach_now(struct master *m, int *status)
         return rc;
     }
     strangers_close(m);
-    if (m->log_target != LOG_TO_FILE && log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format) == 0)
-        m->log_target = LOG_TO_SYSLOG;
+    m->detached = 1;
+    if (m->conf->log_target != LOG_TO_FILE &&
+        log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format) == 0)
+        m->conf->log_target = LOG_TO_SYSLOG;
     return rc;
 }
 
-int master_run(const struct conf *conf, const struct conf_args *args, int detach,
+int master_run(struct conf *conf, const struct conf_args *args, int detach,
                int (*worker)(const struct conf *, const struct worker_start *))
 {
     struct master m = {
@@ -658,6 +606,7 @@ int master_run(const struct conf *conf, const struct conf_args *args, int detach
             status = serve(&m);
     }
     clear(&m);
+    conf_free(&m.conf);
     free(file);
     return status;
 }

@@ -92,9 +92,9 @@ static void put_family(struct buf *out, const struct tally *tally,
     (void)snprintf(name, sizeof name, PREFIX "worker_%s", family->name);
     (void)snprintf(help, sizeof help, "By worker: %s", family->help);
     put_head(out, name, types[family->type], help);
-    for (unsigned i = 0; i < tally_slots(tally); i++) {
-        tally_worker(tally, i, &one);
-        put_values(out, name, family, i + 1, &one);
+    for (unsigned number = 1; number <= tally_workers(tally); number++) {
+        tally_worker(tally, number, &one);
+        put_values(out, name, family, number, &one);
     }
 }
 

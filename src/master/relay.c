@@ -26,6 +26,16 @@ struct relay {
     struct log_every left_log;
 };
 
+void relay_configure(struct relay *relay, const struct conf *conf)
+{
+    relay->conf = conf;
+    relay->key = slice_str(conf->key);
+    relay->nsp = slice_str(conf->nsp);
+    relay->limits = (struct emit_limits){conf->message_bytes, conf->attachments};
+    relay->message_max = start_message_max(conf);
+    route_nsp(relay->route, conf->nsp);
+}
+
 struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg)
 {
     struct relay *relay = calloc(1, sizeof *relay);
@@ -36,13 +46,9 @@ struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, vo
         free(relay);
         return NULL;
     }
-    relay->conf = conf;
     relay->ops = ops;
     relay->arg = arg;
-    relay->key = slice_str(conf->key);
-    relay->nsp = slice_str(conf->nsp);
-    relay->limits = (struct emit_limits){conf->message_bytes, conf->attachments};
-    relay->message_max = start_message_max(conf);
+    relay_configure(relay, conf);
     rand_bytes(&relay->epoch, sizeof relay->epoch);
     return relay;
 }
@@ -202,7 +208,7 @@ void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slic
         return;
     uint64_t count = log_due(&relay->left_log, DROP_LOG_MS);
     if (count > 0)
-        log_warnx("worker %u: a client left that was not in count=%llu", slot + 1,
+        log_warnx("worker %u: a client left that was not in count=%llu", start_number(slot),
                   (unsigned long long)count);
 }
 

@@ -1,153 +1,398 @@
 #include "master/reload.h"
 
-#include <stddef.h>
+#include "ipc/change.h"
+#include "master/admin.h"
+#include "master/keywatch.h"
+#include "master/pool.h"
+#include "master/redis.h"
+#include "master/relay.h"
+#include "master/state.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
-enum kind { INT, U32, SIZE, STRING, STRINGS };
+#define SYNC_MS 250 /* what the old redis may take to show that it has sent all */
 
-struct field {
-    const char *key;
-    enum kind kind;
-    size_t at;
-};
+#define CHANGE_ANY (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS)
 
-#define FIELD(key, kind, member)                                                                   \
-    {                                                                                              \
-        key, kind, offsetof(struct conf, member)                                                   \
-    }
+/* --- checking ----------------------------------------------------------------- */
 
-static const struct field fields[] = {
-    FIELD("workers", INT, workers),
-    FIELD("path", STRING, path),
-    FIELD("socket.io:namespace", STRING, nsp),
-    FIELD("socket.io:key", STRING, key),
-    FIELD("socket.io:redis:host", STRING, redis.host),
-    FIELD("socket.io:redis:port", INT, redis.port),
-    FIELD("socket.io:redis:path", STRING, redis.path),
-    FIELD("socket.io:redis:username", STRING, redis.username),
-    FIELD("socket.io:redis:password", STRING, redis.password),
-    FIELD("socket.io:redis:database", INT, redis.database),
-    FIELD("socket.io:pingInterval", U32, ping_interval_ms),
-    FIELD("socket.io:pingTimeout", U32, ping_timeout_ms),
-    FIELD("socket.io:connectTimeout", U32, connect_timeout_ms),
-    FIELD("socket.io:upgradeTimeout", U32, upgrade_timeout_ms),
-    FIELD("socket.io:maxHttpBufferSize", SIZE, max_http_buffer),
-    FIELD("socket.io:transports (polling)", INT, polling),
-    FIELD("socket.io:transports (websocket)", INT, websocket),
-    FIELD("socket.io:allowEIO3", INT, allow_eio3),
-    FIELD("auth:jwksFile", STRING, jwks_file),
-    FIELD("cors:origins", STRINGS, cors_origins),
-    FIELD("cors:credentials", INT, cors_credentials),
-    FIELD("limits:connections", SIZE, connections_max),
-    FIELD("limits:connectionsPerUser", U32, connections_per_user),
-    FIELD("limits:headerBytes", SIZE, head_bytes),
-    FIELD("limits:headers", SIZE, head_headers),
-    FIELD("limits:tokenBytes", SIZE, token.token_bytes),
-    FIELD("limits:messageBytes", SIZE, message_bytes),
-    FIELD("limits:attachments", SIZE, attachments),
-    FIELD("limits:sendBuffer", SIZE, send_buffer),
-    FIELD("limits:sendTimeout", U32, send_timeout_ms),
-    FIELD("shutdownTimeout", U32, shutdown_timeout_ms),
-    FIELD("log:target", INT, log_target),
-    FIELD("log:target (file)", STRING, log_file),
-    FIELD("log:format", INT, log_format),
-    FIELD("admin:host", STRING, admin_host),
-    FIELD("admin:port", INT, admin_port),
-    FIELD("pidFile", STRING, pid_file),
-    FIELD("user", STRING, user),
-    FIELD("group", STRING, group),
-    FIELD("sandbox", INT, sandbox),
-};
+static void refuse(struct master *m, struct conf **wanted)
+{
+    conf_free(wanted);
+    listen_close(&m->admin_listeners, 1);
+    m->reloads_failed++;
+    log_errorx("configuration not reloaded: the old one stays in force");
+}
 
-_Static_assert(sizeof(enum log_target) == sizeof(int), "log:target is compared as an int");
-_Static_assert(sizeof(enum log_format) == sizeof(int), "log:format is compared as an int");
+/* NULL, with the reasons logged. */
+static struct conf *load(struct master *m)
+{
+    struct buf errors = {0}, warnings = {0};
+    struct conf *wanted = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+    master_log_lines(&warnings, log_warnx, "configuration: ");
+    master_log_lines(&errors, log_errorx, "configuration: ");
+    if (wanted && m->detached && wanted->log_target == LOG_TO_STDERR)
+        wanted->log_target = LOG_TO_SYSLOG;
+    buf_free(&errors);
+    buf_free(&warnings);
+    return wanted;
+}
 
 static int same_text(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static int same_texts(const char *const *a, const char *const *b)
+/* Can the log be written there? */
+static int log_check(const struct conf *wanted)
 {
-    if (!a || !b)
-        return a == b;
-    for (; *a && *b; a++, b++)
-        if (strcmp(*a, *b) != 0)
-            return 0;
-    return *a == *b;
-}
-
-static int same_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    if (!a || !b)
-        return a == b;
-    return a_len == b_len && memcmp(a, b, a_len) == 0;
-}
-
-static int same_field(const struct field *field, const struct conf *a, const struct conf *b)
-{
-    const void *one = (const char *)a + field->at, *other = (const char *)b + field->at;
-    switch (field->kind) {
-    case INT:
-        return *(const int *)one == *(const int *)other;
-    case U32:
-        return *(const uint32_t *)one == *(const uint32_t *)other;
-    case SIZE:
-        return *(const size_t *)one == *(const size_t *)other;
-    case STRING:
-        return same_text(*(const char *const *)one, *(const char *const *)other);
-    case STRINGS:
-        return same_texts(*(const char *const *const *)one, *(const char *const *const *)other);
+    if (wanted->log_target != LOG_TO_FILE ||
+        log_is(LOG_TO_FILE, wanted->log_file, wanted->log_format))
+        return 0;
+    int fd = open(wanted->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0) {
+        log_error("configuration: log:target: %s", wanted->log_file);
+        return -1;
     }
+    close(fd);
     return 0;
 }
 
-static int same_listen(const struct conf *a, const struct conf *b)
+/* What is not the same, and will not be before the next start. */
+static int restart_check(const struct conf *now, struct conf *wanted)
 {
-    if (a->nlisten != b->nlisten)
+    struct buf keys = {0};
+    if (change_diff(now, wanted, CHANGE_RESTART, &keys) > 0)
+        log_warnx("configuration: changed, but in force only after a restart: %.*s", (int)keys.len,
+                  (const char *)keys.data);
+    buf_free(&keys);
+    if (change_keep(now, wanted) == 0)
         return 0;
-    for (size_t i = 0; i < a->nlisten; i++) {
-        const struct conf_listen *one = &a->listen[i], *other = &b->listen[i];
-        if (one->port != other->port || !same_text(one->host, other->host) ||
-            !same_text(one->unix_path, other->unix_path))
-            return 0;
+    log_errorx("configuration: out of memory");
+    return -1;
+}
+
+/* --- redis -------------------------------------------------------------------- */
+
+/* It is paused before its first message. */
+static void on_next_message(struct slice channel, struct slice payload, void *arg)
+{
+    struct master *m = arg;
+    relay_message(m->relay, channel, payload, redis_read_us(m->redis_next));
+}
+
+static void on_next_too_large(void *arg)
+{
+    struct master *m = arg;
+    relay_drop(m->relay, EMIT_TOO_LARGE, (struct slice){0});
+}
+
+static void swap_in(struct master *m, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+    (void)event_add(m->redis_swap, &tv); /* its memory is there */
+}
+
+/* The old one first hands over what it has; what the new one gets waits until then. */
+static void on_next_state(int subscribed, void *arg)
+{
+    struct master *m = arg;
+    event_del(m->redis_swap);
+    if (!subscribed)
+        return;
+    redis_pause(m->redis_next);
+    swap_in(m, redis_sync(m->redis) == 0 ? SYNC_MS : 0);
+}
+
+static void on_next_synced(void *arg)
+{
+    (void)arg; /* it is not asked before it is in force */
+}
+
+static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on_next_state,
+                                          on_next_synced};
+
+static void on_redis_swap(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *m = arg;
+    (void)fd;
+    (void)what;
+    struct redis *old = m->redis;
+    m->redis = m->redis_next;
+    m->redis_next = NULL;
+    log_info("redis: the new connection has taken the place of the old one");
+    redis_succeed(m->redis, old, &master_redis_ops);
+    redis_free(&old);
+}
+
+void reload_redis_synced(struct master *m)
+{
+    if (m->redis_next && event_pending(m->redis_swap, EV_TIMEOUT, NULL))
+        swap_in(m, 0);
+}
+
+static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
+{
+    return same_text(a->host, b->host) && a->port == b->port && same_text(a->path, b->path) &&
+           same_text(a->username, b->username) && same_text(a->password, b->password) &&
+           a->database == b->database;
+}
+
+/* The old connection serves until the new one is subscribed. */
+static void redis_configure(struct master *m, const struct conf *was)
+{
+    redis_limits(m->redis, m->conf);
+    if (same_redis(&was->redis, &m->conf->redis))
+        return;
+    if (!m->redis_swap)
+        m->redis_swap = event_new(m->base, -1, 0, on_redis_swap, m);
+    if (m->redis_swap)
+        event_del(m->redis_swap);
+    redis_free(&m->redis_next);
+    splice_begin(&m->splice);
+    m->redis_next = m->redis_swap ? redis_new(m->base, m->conf, &next_ops, m) : NULL;
+    if (!m->redis_next)
+        log_errorx("redis: out of memory for another connection; the old one stays");
+}
+
+/* --- the admin address -------------------------------------------------------- */
+
+static int same_admin(const struct conf *a, const struct conf *b)
+{
+    return a->admin_port == b->admin_port && same_text(a->admin_host, b->admin_host);
+}
+
+/* Binds what is to come.  The port that is ours now is not free before it is given up. */
+static int admin_check(struct master *m, const struct conf *wanted)
+{
+    struct buf error = {0};
+    if (!wanted->admin_host || same_admin(m->conf, wanted) ||
+        (m->admin && wanted->admin_port != 0 && wanted->admin_port == m->conf->admin_port))
+        return 0;
+    int rc = admin_open(&m->admin_listeners, wanted->admin_host, wanted->admin_port, &error);
+    if (rc < 0)
+        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+    buf_free(&error);
+    return rc;
+}
+
+static int admin_bind(struct master *m, const struct conf *conf)
+{
+    struct buf error = {0};
+    int rc = 0;
+    if (m->admin_listeners.n == 0)
+        rc = admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, &error);
+    if (rc < 0)
+        log_errorx("%.*s", (int)error.len, (const char *)error.data);
+    buf_free(&error);
+    return rc;
+}
+
+static void admin_configure(struct master *m, const struct conf *was)
+{
+    const struct conf *conf = m->conf;
+    if (same_admin(was, conf))
+        return;
+    admin_free(&m->admin);
+    if (!conf->admin_host)
+        return;
+    if (admin_bind(m, conf) < 0 && (!was->admin_host || admin_bind(m, was) < 0))
+        return;
+    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &master_admin_ops, m);
+    if (!m->admin)
+        log_errorx("admin: out of memory");
+}
+
+/* --- in force ----------------------------------------------------------------- */
+
+int reload_push(struct pool *pool, const struct conf *conf)
+{
+    struct buf message = {0};
+    int rc = change_put(&message, conf);
+    if (rc == 0)
+        pool_send_all(pool, &message);
+    if (message.data)
+        explicit_bzero(message.data, message.len); /* there are keys in it */
+    buf_free(&message);
+    return rc;
+}
+
+static void log_configure(const struct conf *conf)
+{
+    log_set_level(conf->log_level);
+    if (!log_is(conf->log_target, conf->log_file, conf->log_format) &&
+        log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
+        log_warn("cannot open %s: the log stays where it is", conf->log_file);
+}
+
+static void on_keys(void *arg)
+{
+    struct master *m = arg;
+    if (reload_push(m->pool, m->conf) < 0)
+        log_errorx("out of memory: the workers do not get the new keys");
+}
+
+int reload_watch(struct master *m)
+{
+    keywatch_free(&m->keywatch);
+    if (!m->conf->jwks_file)
+        return 0;
+    m->keywatch = keywatch_new(m->base, m->conf, on_keys, m);
+    return m->keywatch ? 0 : -1;
+}
+
+static void listeners_log(const struct master *m)
+{
+    struct buf names = {0};
+    listen_names(&m->listeners, &names);
+    log_info("listening on %.*s", (int)names.len, (const char *)names.data);
+    buf_free(&names);
+}
+
+/* All of wanted (taken) is in force: nothing of this can fail for a reason that its
+ * author could mend. */
+static void commit(struct master *m, struct conf *wanted)
+{
+    struct conf *was = m->conf;
+    struct buf keys = {0};
+    int n = change_diff(was, wanted, CHANGE_ANY, &keys);
+    m->conf = wanted;
+    if (reload_watch(m) < 0)
+        log_errorx("out of memory: the JWKS file is not watched");
+    relay_configure(m->relay, wanted);
+    pool_configure(m->pool, wanted, &m->listeners);
+    log_configure(wanted);
+    redis_configure(m, was);
+    admin_configure(m, was);
+    m->reloads++;
+    if (reload_push(m->pool, wanted) < 0)
+        log_errorx("out of memory: the workers do not get the new settings");
+    log_info("configuration reloaded; changed: %.*s", n > 0 ? (int)keys.len : 7,
+             n > 0 ? (const char *)keys.data : "nothing");
+    buf_free(&keys);
+    conf_free(&was);
+}
+
+/* --- new workers -------------------------------------------------------------- */
+
+static void replace(struct master *m, struct conf *wanted)
+{
+    struct buf error = {0};
+    if (!pool_has_room(m->pool)) {
+        log_info("reload waits: two generations of workers live");
+        pool_hurry(m->pool);
+        m->again = 1;
+        conf_free(&wanted);
+        return;
     }
-    return 1;
+    if (admin_check(m, wanted) < 0) {
+        refuse(m, &wanted);
+        return;
+    }
+    if (listen_reopen(&m->wanted_listeners, wanted, &m->listeners, m->conf, &error) < 0) {
+        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+        buf_free(&error);
+        refuse(m, &wanted);
+        return;
+    }
+    m->wanted = wanted;
+    if (pool_replace(m->pool, wanted, &m->wanted_listeners) < 0) {
+        log_error("new workers cannot be started");
+        listen_leave(&m->wanted_listeners, &m->listeners);
+        refuse(m, &m->wanted);
+    }
 }
 
-static int same_keys(const struct token_policy *a, const struct token_policy *b)
+void reload_replaced(struct master *m, int ok)
 {
-    return token_keys_equal(a->keys, b->keys);
+    struct conf *wanted = m->wanted;
+    m->wanted = NULL;
+    if (m->announced)
+        systemd_ready();
+    if (!ok) {
+        listen_leave(&m->wanted_listeners, &m->listeners);
+        refuse(m, &wanted);
+        return;
+    }
+    struct listeners old = m->listeners;
+    m->listeners = m->wanted_listeners;
+    m->wanted_listeners = (struct listeners){0};
+    listen_leave(&old, &m->listeners);
+    commit(m, wanted);
+    listeners_log(m);
+    reload_ready(m);
 }
 
-static int same_claims(const struct token_policy *a, const struct token_policy *b)
+void reload_ready(struct master *m)
 {
-    return a->algs == b->algs && a->tolerance_s == b->tolerance_s &&
-           same_texts(a->audiences, b->audiences) && same_texts(a->issuers, b->issuers);
+    if (!m->again || m->stops)
+        return;
+    m->again = 0;
+    reload(m);
 }
 
-static int add(struct buf *keys, int n, const char *key)
+static void apply(struct master *m)
 {
-    if (n > 0)
-        (void)buf_puts(keys, ", ");
-    (void)buf_puts(keys, key);
-    return n + 1;
+    struct conf *wanted = load(m);
+    if (!wanted || log_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
+        refuse(m, &wanted);
+        return;
+    }
+    struct buf keys = {0};
+    int n = change_diff(m->conf, wanted, CHANGE_WORKERS, &keys);
+    buf_free(&keys);
+    if (pool_is_starting(m->pool)) {
+        log_info("reload waits: workers are starting");
+        m->again = 1;
+        conf_free(&wanted);
+    } else if (n > 0) {
+        replace(m, wanted);
+    } else if (admin_check(m, wanted) < 0) {
+        refuse(m, &wanted);
+    } else {
+        commit(m, wanted);
+    }
 }
 
-int reload_changes(const struct conf *now, const struct conf *wanted, struct buf *keys)
+void reload(struct master *m)
 {
-    int n = 0;
-    if (!same_listen(now, wanted))
-        n = add(keys, n, "port, host or listen");
-    if (!same_keys(&now->token, &wanted->token))
-        n = add(keys, n, "auth (a key)");
-    if (!same_claims(&now->token, &wanted->token))
-        n = add(keys, n, "auth:options");
-    if (!same_text(now->client_file, wanted->client_file) ||
-        !same_bytes(now->client_text, now->client_len, wanted->client_text, wanted->client_len))
-        n = add(keys, n, "socket.io:clientFile");
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (!same_field(&fields[i], now, wanted))
-            n = add(keys, n, fields[i].key);
-    return n;
+    if (m->stops)
+        return;
+    if (m->announced)
+        systemd_reloading();
+    apply(m);
+    if (m->announced && !m->wanted)
+        systemd_ready();
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static void password_wipe(struct conf *conf)
+{
+    if (conf && conf->redis.password)
+        explicit_bzero(conf->redis.password, strlen(conf->redis.password));
+}
+
+void reload_wipe(struct master *m)
+{
+    password_wipe(m->conf);
+    password_wipe(m->wanted);
+    if (m->redis)
+        redis_wipe(m->redis);
+    if (m->redis_next)
+        redis_wipe(m->redis_next);
+}
+
+void reload_clear(struct master *m)
+{
+    keywatch_free(&m->keywatch);
+    redis_free(&m->redis_next);
+    if (m->redis_swap)
+        event_free(m->redis_swap);
+    conf_free(&m->wanted);
+    listen_leave(&m->wanted_listeners, &m->listeners);
 }

@@ -19,9 +19,14 @@ struct route {
     struct slice nsp;
     struct route_targets up;
     struct route_targets found;
-    uint32_t stamp[CONF_WORKERS_MAX]; /* == turn: already among found */
+    uint32_t stamp[START_LANES]; /* == turn: already among found */
     uint32_t turn;
 };
+
+void route_nsp(struct route *route, const char *nsp)
+{
+    route->nsp = slice_str(nsp);
+}
 
 struct route *route_new(const char *nsp)
 {
@@ -29,7 +34,7 @@ struct route *route_new(const char *nsp)
     if (!route)
         return NULL;
     table_init(&route->rooms);
-    route->nsp = slice_str(nsp);
+    route_nsp(route, nsp);
     return route;
 }
 
@@ -78,7 +83,7 @@ static struct entry *entry_new(struct slice room, unsigned slot, uint64_t client
 
 int route_join(struct route *route, struct slice room, unsigned slot, uint64_t client)
 {
-    assert(slot < CONF_WORKERS_MAX);
+    assert(slot < START_LANES);
     struct entry *entry = find(route, room);
     if (entry)
         return seats_add(&entry->seats, slot, client);
@@ -134,7 +139,7 @@ size_t route_rooms(const struct route *route)
 
 void route_up(struct route *route, unsigned slot)
 {
-    assert(slot < CONF_WORKERS_MAX);
+    assert(slot < START_LANES);
     for (size_t i = 0; i < route->up.n; i++)
         if (route->up.slots[i] == slot)
             return;
@@ -192,7 +197,8 @@ static void turn_next(struct route *route)
 /* A copy: the caller may find a worker dead, and call route_down, on its way. */
 static const struct route_targets *find_all(struct route *route)
 {
-    route->found = route->up;
+    route->found.n = route->up.n;
+    memcpy(route->found.slots, route->up.slots, route->up.n * sizeof route->up.slots[0]);
     return &route->found;
 }
 

@@ -1,6 +1,6 @@
 #include "master/tally.h"
 
-#include "conf.h"
+#include "ipc/start.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -23,7 +23,8 @@ struct tally {
     int asking;
     unsigned awaited; /* answers */
     unsigned nrows;
-    struct row *rows[CONF_WORKERS_MAX]; /* made when the slot is first up */
+    unsigned numbers;              /* the highest that a worker had */
+    struct row *rows[START_LANES]; /* made when the lane is first up */
 };
 
 static void timer_set(struct tally *tally, unsigned ms)
@@ -80,21 +81,23 @@ void tally_free(struct tally **tallyp)
 }
 
 /* NULL without memory, or where it was never up. */
-static struct row *row_at(const struct tally *tally, unsigned slot)
+static struct row *row_at(const struct tally *tally, unsigned lane)
 {
-    return slot < tally->nrows ? tally->rows[slot] : NULL;
+    return lane < tally->nrows ? tally->rows[lane] : NULL;
 }
 
-void tally_up(struct tally *tally, unsigned slot)
+void tally_up(struct tally *tally, unsigned lane)
 {
-    assert(slot < CONF_WORKERS_MAX);
-    if (!tally->rows[slot])
-        tally->rows[slot] = calloc(1, sizeof *tally->rows[slot]);
-    if (!tally->rows[slot])
+    assert(lane < START_LANES);
+    if (!tally->rows[lane])
+        tally->rows[lane] = calloc(1, sizeof *tally->rows[lane]);
+    if (!tally->rows[lane])
         return; /* it is not counted: better than not to have it */
-    tally->rows[slot]->up = 1;
-    if (slot >= tally->nrows)
-        tally->nrows = slot + 1;
+    tally->rows[lane]->up = 1;
+    if (lane >= tally->nrows)
+        tally->nrows = lane + 1;
+    if (start_number(lane) > tally->numbers)
+        tally->numbers = start_number(lane);
 }
 
 static void row_answered(struct tally *tally, struct row *row)
@@ -106,9 +109,9 @@ static void row_answered(struct tally *tally, struct row *row)
         timer_set(tally, 0);
 }
 
-void tally_told(struct tally *tally, unsigned slot, uint32_t id, const struct counters *counters)
+void tally_told(struct tally *tally, unsigned lane, uint32_t id, const struct counters *counters)
 {
-    struct row *row = row_at(tally, slot);
+    struct row *row = row_at(tally, lane);
     if (!row || !row->up)
         return;
     row->now = *counters;
@@ -116,9 +119,9 @@ void tally_told(struct tally *tally, unsigned slot, uint32_t id, const struct co
         row_answered(tally, row);
 }
 
-void tally_gone(struct tally *tally, unsigned slot)
+void tally_gone(struct tally *tally, unsigned lane)
 {
-    struct row *row = row_at(tally, slot);
+    struct row *row = row_at(tally, lane);
     if (!row || !row->up)
         return;
     row->up = 0;
@@ -161,27 +164,30 @@ void tally_cancel(struct tally *tally, struct tally_wait *wait)
         *at = wait->next;
 }
 
-unsigned tally_slots(const struct tally *tally)
+unsigned tally_workers(const struct tally *tally)
 {
-    return tally->nrows;
+    return tally->numbers;
 }
 
-void tally_worker(const struct tally *tally, unsigned slot, struct counters *dst)
+static void row_add(const struct tally *tally, unsigned lane, struct counters *sum)
 {
-    const struct row *row = row_at(tally, slot);
-    memset(dst, 0, sizeof *dst);
+    const struct row *row = row_at(tally, lane);
     if (!row)
         return;
-    counters_add(dst, &row->past);
-    counters_add(dst, &row->now);
+    counters_add(sum, &row->past);
+    counters_add(sum, &row->now);
+}
+
+void tally_worker(const struct tally *tally, unsigned number, struct counters *dst)
+{
+    memset(dst, 0, sizeof *dst);
+    for (unsigned lane = number - 1; lane < START_LANES; lane += CONF_WORKERS_MAX)
+        row_add(tally, lane, dst);
 }
 
 void tally_sum(const struct tally *tally, struct counters *dst)
 {
-    struct counters one;
     memset(dst, 0, sizeof *dst);
-    for (unsigned i = 0; i < tally->nrows; i++) {
-        tally_worker(tally, i, &one);
-        counters_add(dst, &one);
-    }
+    for (unsigned lane = 0; lane < tally->nrows; lane++)
+        row_add(tally, lane, dst);
 }

@@ -192,7 +192,7 @@ static enum token_result judge(struct worker *worker, struct client *client,
     enum auth_source source = AUTH_FROM_PACKET;
     struct token_user user = {.uid_len = 0};
     enum token_result result =
-        auth_judge(&worker->conf->token, packet, client->tokens, now, &user, &source);
+        auth_judge(&worker->conf.token, packet, client->tokens, now, &user, &source);
 
     auth_tokens_free(&client->tokens);
     if (result == TOKEN_OK)
@@ -332,7 +332,7 @@ static void *on_opened(struct session *session, const struct http_request *req,
         return NULL;
     client->session = session;
     keep_address(client, peer);
-    if (auth_collect(&client->tokens, req, &worker->conf->token, worker->conf->cors_origins) < 0) {
+    if (auth_collect(&client->tokens, req, &worker->conf.token, worker->conf.cors_origins) < 0) {
         free(client);
         return NULL;
     }

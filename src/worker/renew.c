@@ -108,7 +108,7 @@ static void judge(struct worker *worker, struct session *session, const struct s
     struct slice uid = {client->uid, client->uid_len};
     struct token_user user = {.uid_len = 0};
     time_t now = time(NULL);
-    enum token_result result = auth_judge_json(&worker->conf->token, value, now, &user);
+    enum token_result result = auth_judge_json(&worker->conf.token, value, now, &user);
 
     if (result != TOKEN_OK)
         refuse(worker, session, packet, token_result_message(result), token_result_code(result));
@@ -127,7 +127,7 @@ void renew_packet(struct session *session, const struct sio_packet *packet,
 
     (void)attachments;
     if (packet->type != SIO_EVENT || client->state != CLIENT_IN ||
-        !slice_eq(packet->nsp, slice_str(worker->conf->nsp)) || !take_value(packet->data, &value))
+        !slice_eq(packet->nsp, slice_str(worker->conf.nsp)) || !take_value(packet->data, &value))
         return;
     if (may_renew(client))
         judge(worker, session, packet, value);

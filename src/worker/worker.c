@@ -2,7 +2,7 @@
 #include "base/caps.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "conf.h"
+#include "ipc/change.h"
 #include "ipc/handoff.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
@@ -62,6 +62,8 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     log_debug("leaving: connections=%zu", engine_connections(worker->engine));
+    if (worker->nheirs > 0)
+        engine_retire_now(worker->engine);
     stop(worker);
 }
 
@@ -75,10 +77,12 @@ static void close_listeners(struct worker *worker)
         close(worker->start->listen_fds[i]);
 }
 
-/* Takes no more clients and is gone after within_ms at the latest.  Called again
- * it can only become sooner. */
+/* Takes no more clients, or passes them to the heirs if there are any, and is gone
+ * after within_ms at the latest.  Called again it can only become sooner. */
 static void leave(struct worker *worker, int status, uint32_t within_ms)
 {
+    void (*drain)(struct engine *, uint32_t, void (*)(void *), void *) =
+        worker->nheirs > 0 ? engine_retire : engine_drain;
     uint64_t at_ms = clock_ms() + within_ms;
     struct timeval wait;
 
@@ -87,8 +91,8 @@ static void leave(struct worker *worker, int status, uint32_t within_ms)
     if (worker->leave_at_ms != 0 && worker->leave_at_ms <= at_ms)
         return;
     worker->leave_at_ms = at_ms;
+    drain(worker->engine, within_ms, on_drained, worker);
     close_listeners(worker);
-    engine_drain(worker->engine, within_ms, on_drained, worker);
     if (within_ms < LEAVE_MIN_MS)
         within_ms = LEAVE_MIN_MS;
     wait = (struct timeval){within_ms / 1000, (suseconds_t)(within_ms % 1000) * 1000};
@@ -102,6 +106,7 @@ static void give_link_up(struct worker *worker, int status)
     if (worker->deaf)
         return;
     worker->deaf = 1;
+    worker->nheirs = 0; /* they have lost their master, or lose their sibling's word */
     link_read_enable(worker->link, 0);
     leave(worker, status, QUICK_LEAVE_MS);
 }
@@ -157,22 +162,75 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
             handoff_dropped(worker);
         if (result == 0)
             return;
-        if (result == 1 && engine_adopt(worker->engine, fd, worker->handoff_in, len) < 0)
+        if (result > 0 &&
+            engine_adopt(worker->engine, fd, worker->handoff_in, len, result == HANDOFF_STRAY) < 0)
             close(fd);
     }
 }
 
-int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+/* Takes what the master has sent of the ends of new lanes. */
+static void ends_take(struct worker *worker)
 {
-    const struct worker *worker = arg;
+    int fds[HANDOFF_ENDS_MAX], result;
+    unsigned first;
+    size_t n;
+
+    if (worker->start->nhandoff == 0)
+        return;
+    while ((result = handoff_receive_ends(worker->start->ends_fd, &first, fds, &n)) != 0) {
+        if (result < 0) {
+            handoff_dropped(worker);
+            return;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (first + i < START_LANES && worker->ends[first + i] < 0)
+                worker->ends[first + i] = fds[i];
+            else
+                close(fds[i]);
+        }
+    }
+}
+
+static void on_ends(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    ends_take(arg);
+}
+
+static int hand_to(struct worker *worker, uint32_t lane, int fd, const void *bytes, size_t len)
+{
     int result;
 
-    if (slot >= worker->start->nhandoff)
+    if (lane >= worker->start->nhandoff)
         return -1;
-    result = handoff_send(worker->start->handoff_fds[slot], fd, bytes, len);
+    /* Its end is on its way before any client can know of the lane. */
+    if (worker->ends[lane] < 0)
+        ends_take(worker);
+    if (worker->ends[lane] < 0)
+        return -1;
+    result = handoff_send(worker->ends[lane], HANDOFF_CONNECTION, fd, bytes, len);
     if (result == 0)
-        log_debug("connection handed to worker %u: bytes=%zu", slot + 1, len);
+        log_debug("connection handed to worker %u: bytes=%zu", start_number(lane), len);
     return result;
+}
+
+/* To one of those that take what is new: in turn, and not to one that is full. */
+static int hand_to_heir(struct worker *worker, int fd, const void *bytes, size_t len)
+{
+    int result = -1;
+
+    for (uint32_t i = 0; i < worker->nheirs && result != 0; i++)
+        result =
+            hand_to(worker, worker->heirs + worker->next_heir++ % worker->nheirs, fd, bytes, len);
+    return result;
+}
+
+int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+{
+    if (slot == ENGINE_HEIR)
+        return hand_to_heir(arg, fd, bytes, len);
+    return hand_to(arg, slot, fd, bytes, len);
 }
 
 /* --- from the master --- */
@@ -185,7 +243,7 @@ static int on_hello(struct worker *worker, struct msg *msg)
         log_errorx("the master speaks version %u, this is %u", version, MSG_VERSION);
         return -1;
     }
-    msg_get_u32(msg); /* slot */
+    msg_get_u32(msg); /* lane */
     msg_get_u32(msg); /* generation */
     msg_get_u64(msg); /* epoch */
     if (msg_close(msg) < 0)
@@ -297,13 +355,71 @@ static int on_count(struct worker *worker, struct msg *msg)
 
 static int on_drain(struct worker *worker, struct msg *msg)
 {
-    uint32_t within_ms = msg_get_u32(msg);
+    uint32_t within_ms = msg_get_u32(msg), first = msg_get_u32(msg), n = msg_get_u32(msg);
 
-    if (msg_close(msg) < 0)
+    if (msg_close(msg) < 0 || n > START_LANES || first > START_LANES - n)
         return -1;
     log_debug("draining: within_ms=%u connections=%zu", within_ms,
               engine_connections(worker->engine));
+    worker->heirs = first;
+    worker->nheirs = worker->start->nhandoff > 0 ? n : 0;
     leave(worker, 0, within_ms);
+    return 0;
+}
+
+/* --- settings --- */
+
+static struct engine_options engine_options(const struct worker *worker)
+{
+    const struct conf *conf = &worker->conf;
+
+    return (struct engine_options){
+        .path = conf->path,
+        .nsp = conf->nsp,
+        .ping_interval_ms = conf->ping_interval_ms,
+        .ping_timeout_ms = conf->ping_timeout_ms,
+        .connect_timeout_ms = conf->connect_timeout_ms,
+        .max_payload = conf->max_http_buffer,
+        .upgrade_timeout_ms = conf->upgrade_timeout_ms,
+        .polling = conf->polling,
+        .websocket = conf->websocket,
+        .allow_eio3 = conf->allow_eio3,
+        .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
+        .connections_max = conf->connections_max,
+        .send_buffer = conf->send_buffer,
+        .send_timeout_ms = conf->send_timeout_ms,
+        .slot = worker->start->lane,
+        .generation = worker->start->generation,
+        .origins = conf->cors_origins,
+        .credentials = conf->cors_credentials,
+        .client_file = {conf->client_text, conf->client_len},
+        .name = "axr-notifyd",
+        .version = AXR_VERSION,
+    };
+}
+
+/* Where it cannot be written to, the old log goes on. */
+static void log_configure(const struct conf *conf)
+{
+    log_set_level(conf->log_level);
+    if (!log_is(conf->log_target, conf->log_file, conf->log_format) &&
+        log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
+        log_warn("cannot open %s: the log stays where it is", conf->log_file);
+}
+
+static int on_settings(struct worker *worker, struct msg *msg)
+{
+    struct conf *settings = change_get(msg), *old = worker->settings;
+    struct engine_options options;
+
+    if (settings == NULL)
+        return -1;
+    change_apply(&worker->conf, settings);
+    worker->settings = settings;
+    options = engine_options(worker);
+    engine_configure(worker->engine, &options);
+    log_configure(&worker->conf);
+    conf_free(&old); /* nothing borrows from it any more */
     return 0;
 }
 
@@ -324,6 +440,8 @@ static int dispatch(struct worker *worker, struct msg *msg)
         return on_log_reopen(msg);
     case MSG_DRAIN:
         return on_drain(worker, msg);
+    case MSG_SETTINGS:
+        return on_settings(worker, msg);
     case MSG_COUNT:
         return on_count(worker, msg);
     case MSG_KICK:
@@ -389,34 +507,22 @@ static void enclose(const struct conf *conf)
         log_warn("no sandbox: this kernel cannot filter system calls");
 }
 
-static struct engine *make_engine(struct worker *worker)
+/* Returns 0, or -1 without memory. */
+static int handoffs_open(struct worker *worker)
 {
-    const struct conf *conf = worker->conf;
-    struct engine_options options = {
-        .path = conf->path,
-        .nsp = conf->nsp,
-        .ping_interval_ms = conf->ping_interval_ms,
-        .ping_timeout_ms = conf->ping_timeout_ms,
-        .connect_timeout_ms = conf->connect_timeout_ms,
-        .max_payload = conf->max_http_buffer,
-        .upgrade_timeout_ms = conf->upgrade_timeout_ms,
-        .polling = conf->polling,
-        .websocket = conf->websocket,
-        .allow_eio3 = conf->allow_eio3,
-        .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
-        .connections_max = conf->connections_max,
-        .send_buffer = conf->send_buffer,
-        .send_timeout_ms = conf->send_timeout_ms,
-        .slot = (uint32_t)worker->start->slot,
-        .generation = worker->start->generation,
-        .origins = conf->cors_origins,
-        .credentials = conf->cors_credentials,
-        .client_file = {conf->client_text, conf->client_len},
-        .name = "axr-notifyd",
-        .version = AXR_VERSION,
-    };
+    const struct worker_start *start = worker->start;
 
-    return engine_new(worker->base, &options, &client_app, worker);
+    if (start->nhandoff == 0)
+        return 0;
+    worker->handoff_in = malloc(HANDOFF_MAX_BYTES);
+    worker->handoff_event =
+        event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
+    worker->ends_event =
+        event_new(worker->base, start->ends_fd, EV_READ | EV_PERSIST, on_ends, worker);
+    if (worker->handoff_in == NULL || worker->handoff_event == NULL || worker->ends_event == NULL ||
+        event_add(worker->handoff_event, NULL) < 0 || event_add(worker->ends_event, NULL) < 0)
+        return -1;
+    return 0;
 }
 
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
@@ -425,29 +531,21 @@ static int worker_open(struct worker *worker)
     static const struct link_ops ops = {
         .message = on_message, .batch_end = on_batch_end, .closed = on_link_closed};
     const struct worker_start *start = worker->start;
-    struct link_options options = {.message_max = start_message_max(worker->conf),
-                                   .queue_max = UP_MAX_BYTES,
-                                   .turn_bytes = TURN_BYTES};
+    struct link_options options = {
+        .message_max = START_MESSAGE_CAP, .queue_max = UP_MAX_BYTES, .turn_bytes = TURN_BYTES};
+    struct engine_options own = engine_options(worker);
 
     worker->base = event_base_new();
     if (worker->base == NULL)
         goto fail;
     worker->leave_timer = evtimer_new(worker->base, on_leave_timer, worker);
     worker->resume_timer = evtimer_new(worker->base, on_resume, worker);
-    worker->engine = make_engine(worker);
+    worker->engine = engine_new(worker->base, &own, &client_app, worker);
     if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL)
         goto fail;
     worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
-    if (worker->link == NULL)
+    if (worker->link == NULL || handoffs_open(worker) < 0)
         goto fail;
-    if (start->nhandoff > 0) {
-        worker->handoff_in = malloc(HANDOFF_MAX_BYTES);
-        worker->handoff_event =
-            event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
-        if (worker->handoff_in == NULL || worker->handoff_event == NULL ||
-            event_add(worker->handoff_event, NULL) < 0)
-            goto fail;
-    }
     send_plain(worker, MSG_WORKER_HELLO);
     return 0;
 fail:
@@ -473,19 +571,24 @@ static void worker_close(struct worker *worker)
     counting_stop(worker);
     if (worker->handoff_event != NULL)
         event_free(worker->handoff_event);
+    if (worker->ends_event != NULL)
+        event_free(worker->ends_event);
     free(worker->handoff_in);
     if (worker->base != NULL)
         event_base_free(worker->base);
     msg_broadcast_clear(&worker->broadcast);
     buf_free(&worker->out);
+    conf_free(&worker->settings);
 }
 
 int worker_run(const struct conf *conf, const struct worker_start *start)
 {
-    struct worker worker = {.conf = conf, .start = start, .listening = 1};
+    struct worker worker = {.conf = *conf, .start = start, .listening = 1};
     char name[32];
 
-    snprintf(name, sizeof(name), "worker %d", start->slot + 1);
+    for (size_t i = 0; i < START_LANES; i++)
+        worker.ends[i] = i < start->nhandoff ? start->handoff_fds[i] : -1;
+    snprintf(name, sizeof(name), "worker %u", start_number(start->lane));
     log_name(name);
     harden();
     worker.asked_end = &worker.asked;

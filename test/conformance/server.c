@@ -247,7 +247,7 @@ static void on_line(evutil_socket_t fd, short what, void *arg)
     else if (caller->len < sizeof(caller->line) && !memchr(caller->line, '\n', caller->len))
         return; /* not all of it is there */
     event_del(caller->ev);
-    if (engine_adopt(engine, fd, caller->line, caller->len) < 0)
+    if (engine_adopt(engine, fd, caller->line, caller->len, 0) < 0)
         close(fd);
     caller_free(caller);
 }

@@ -584,7 +584,7 @@ test('a worker that was killed: its sessions are unknown, others live, and it ca
         if (answer) refusedWith(answer, 1);
         return answer;
     }, within(3000), 'unknown sid')));
-    await daemon.logged(new RegExp(`worker ${slot + 1} ready: pid=\\d+ generation=2`), within(3000), from);
+    await daemon.logged(new RegExp(`worker ${slot + 1} ready: pid=\\d+ fork=2`), within(3000), from);
     for (const client of lost) await gone(client);
     await lives(kept, own);
     await until(async () => {

@@ -21,6 +21,7 @@
 static struct event_base *base;
 static struct engine *engine;
 static size_t connections_max = 100, send_buffer = 1 << 20;
+static uint32_t slot = 1, send_timeout_ms = 300; /* of the engine */
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why, last_left;
 static const char *const *open_nsps;
@@ -115,6 +116,34 @@ static const struct engine_app app = {
     .closed = on_closed,
 };
 
+/* What is handed on, and to whom. */
+static uint32_t handed_to;
+static int handed, handoff_result;
+static char handed_bytes[4096];
+static size_t handed_len;
+
+static int on_handoff(uint32_t to, int fd, const void *bytes, size_t len, void *arg)
+{
+    (void)fd;
+    (void)arg;
+    if (handoff_result != 0)
+        return handoff_result;
+    handed++;
+    handed_to = to;
+    handed_len = len < sizeof(handed_bytes) ? len : sizeof(handed_bytes);
+    if (handed_len > 0)
+        memcpy(handed_bytes, bytes, handed_len);
+    return 0;
+}
+
+static const struct engine_app one_of_many = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .closed = on_closed,
+    .handoff = on_handoff,
+};
+
 /* Without Socket.IO: every message comes back. */
 static const struct engine_app echo = {
     .opened = on_opened,
@@ -153,8 +182,8 @@ static void engine_up(const char *nsp)
         .http = {16384, 100},
         .connections_max = connections_max,
         .send_buffer = send_buffer,
-        .send_timeout_ms = 300,
-        .slot = 1,
+        .send_timeout_ms = send_timeout_ms,
+        .slot = slot,
         .generation = 2,
         .origins = origins,
     };
@@ -290,6 +319,17 @@ static const char *frame(int fd)
             sprintf(out + 2 + 2 * i, "%02x", body[i]);
     }
     return out;
+}
+
+/* The next one that is no ping: on a slow machine there may be one. */
+static const char *last_frame(int fd)
+{
+    const char *got;
+
+    do
+        got = frame(fd);
+    while (strcmp(got, "T:2") == 0);
+    return got;
 }
 
 static const char *upgrade(int fd, const char *query, const char *extra)
@@ -751,8 +791,8 @@ static void test_refuse_and_drain(void)
     is_str(frame(fds[2]), "C:0", "and closed");
     is_int(last_why, CLOSE_EXPIRED, "expired");
     engine_drain(engine, 1000, on_drained, NULL);
-    is_str(frame(fds[0]), "C:1001", "a drained client is sent away");
-    is_str(frame(fds[1]), "C:1001", "and so is the other");
+    is_str(last_frame(fds[0]), "C:1001", "a drained client is sent away");
+    is_str(last_frame(fds[1]), "C:1001", "and so is the other");
     for (int i = 0; i < 3; i++)
         close(fds[i]);
     pump(&drained);
@@ -1197,6 +1237,206 @@ static void test_late_session(void)
     engine_down();
 }
 
+/* --- several processes --- */
+
+/* A connection that another has accepted; returns the client's end. */
+static int adopt(const char *query, const char *rest, int stray)
+{
+    char request[512];
+    int fds[2], len = snprintf(request, sizeof(request),
+                               "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n%s", query, rest);
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0 ||
+        engine_adopt(engine, fds[1], request, (size_t)len, stray) < 0)
+        ok(0, "adopted");
+    return fds[0];
+}
+
+static void test_lanes(void)
+{
+    /* 128 bits; then slot 300 = 0x12c: 0x2c and the highest bit of the next */
+    static const char other[] = "EIO=4&transport=polling&sid=AAAAAAAAAAAAAAAAAAAAACyAAAAAAAAA";
+    int fd;
+
+    used = &one_of_many;
+    offer_polling = 1;
+    slot = 44;
+    engine_up("/axr");
+    handed = 0;
+    close(adopt(other, "\r\n", 0));
+    ok(handed == 1 && handed_to == 300, "a session of slot 300");
+    fd = adopt(other, "\r\n", 1);
+    ok(heard(fd, "HTTP/1.1 400") && handed == 1, "a stray is handed to no other");
+    close(fd);
+    poll_open(4, "", "200 0{\"sid\":\"");
+    is_str(http("POST", poll_query, "40/axr,{}"), "200 ok", "one of slot 44 is served");
+    is_int(handed, 1, "here");
+    engine_free(&engine);
+    slot = 300;
+    engine_up("/axr");
+    poll_open(4, "", "200 0{\"sid\":\"");
+    is_str(http("POST", poll_query, "40/axr,{}"), "200 ok", "one of slot 300 is, too");
+    ok(strncmp(http("GET", poll_query, ""), "200 40/axr,{\"sid\":\"", 19) == 0, "where it lives");
+    is_int(handed, 1, "and is not taken for another's");
+    engine_free(&engine);
+    slot = 1;
+}
+
+static void test_retire(void)
+{
+    int ws, late, idle, half, fd;
+
+    engine_up("/axr");
+    handed = 0;
+    late = dial();
+    half = dial();
+    put(half, "GET /not", 8);
+    idle = dial();
+    put(idle, "GET /notifications/?transport=none HTTP/1.1\r\nHost: h\r\n\r\n", 56);
+    ok(heard(idle, "HTTP/1.1 400"), "a connection that is kept");
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    fan("[\"m\",1", 0);
+    ws = client4();
+    engine_retire(engine, 1500, on_drained, NULL);
+    put(late, "GET /notifications/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n", 65);
+    is_str(last_frame(ws), "C:1001", "a client is sent away");
+    close(ws);
+    is_int(handed, 1, "a handshake is handed on");
+    ok(handed_to == ENGINE_HEIR && handed_len == 65, "to an heir, as it came");
+    fd = adopt(poll_query, "\r\n", 0);
+    ok(heard(fd, "42/axr,[\"m\",1]\x1e"
+                 "1"),
+       "one that polls hears everything, and that it is over");
+    close(fd);
+    pump(&drained);
+    is_int(drained, 1, "drained");
+    is_int(handed, 3,
+           "what is left is handed on: nothing read of one, half a request of the other");
+    is_int((long)engine_connections(engine), 0, "and nobody is cut off");
+    close(late);
+    close(idle);
+    close(half);
+    engine_free(&engine);
+
+    engine_up("/axr");
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    engine_retire(engine, 300, on_drained, NULL);
+    handoff_result = 1;
+    late = adopt("EIO=4&transport=polling", "\r\n", 0);
+    ok(heard(late, "HTTP/1.1 503"), "an heir that takes nothing for a second");
+    close(late);
+    handoff_result = -1;
+    late = adopt("EIO=4&transport=polling", "\r\n", 0);
+    ok(heard(late, "HTTP/1.1 503"), "or none at all");
+    close(late);
+    handoff_result = 0;
+    pump(&drained);
+    is_int(drained, 1, "one that never polls again keeps nobody");
+    engine_free(&engine);
+
+    engine_up("/axr");
+    handed = 0;
+    ws = client4();
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    fd = adopt(poll_query, "\r\n", 0);
+    idle = adopt("", "", 0);
+    engine_retire(engine, 60000, on_drained, NULL);
+    engine_retire_now(engine);
+    is_int(handed, 2, "its time is over: what can be is handed on");
+    engine_free(&engine);
+    is_str(last_frame(ws), "C:1001", "clients are told");
+    ok(heard(fd, "\r\n\r\n1"), "those that poll, too");
+    close(ws);
+    close(fd);
+    close(idle);
+    engine_up("/axr");
+    engine_free(&engine);
+    used = &app;
+    offer_polling = 0;
+}
+
+/* It has not read what waits for it: it is closed when it has, or at the end. */
+static void test_retire_slow(void)
+{
+    static char big[60000];
+    int slow, fd, n = 0, last_number = -1, wrong = 0;
+    const char *got;
+    char json[sizeof(big) + 32];
+
+    send_buffer = 64 << 20;
+    send_timeout_ms = 20000;
+    engine_up("/axr");
+    slow = client4();
+    memset(big, 'x', sizeof(big) - 1);
+    while (n < 200) {
+        snprintf(json, sizeof(json), "[%d,\"%s\"", n, big);
+        fan(json, 0);
+        n++;
+        for (int i = 0; i < 3; i++)
+            event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    fd = client4();
+    closes = 0;
+    engine_retire(engine, 3000, on_drained, NULL);
+    is_str(last_frame(fd), "C:1001", "one that reads is closed");
+    is_int(closes, 1, "one that does not, waits");
+    close(fd);
+    while (strncmp(got = frame(slow), "T:42/axr,[", 10) == 0 || strcmp(got, "T:2") == 0) {
+        if (got[2] == '2')
+            continue;
+        wrong += atoi(got + 10) != last_number + 1;
+        last_number = atoi(got + 10);
+    }
+    ok(wrong == 0 && last_number == n - 1, "it hears everything (%d of %d)", last_number + 1, n);
+    is_str(got, "C:1001", "and then, that it is over");
+    close(slow);
+    pump(&drained);
+    is_int(drained, 1, "drained");
+    engine_free(&engine);
+    send_buffer = 1 << 20;
+    send_timeout_ms = 300;
+}
+
+static void test_configure(void)
+{
+    static char *nobody[] = {NULL};
+    struct engine_options options = {.origins = nobody,
+                                     .http = {1024, 8},
+                                     .connections_max = 2,
+                                     .send_buffer = 4096,
+                                     .send_timeout_ms = 100,
+                                     .connect_timeout_ms = 100,
+                                     .upgrade_timeout_ms = 100};
+    int fd, late;
+
+    connections_max = 1;
+    engine_up("/axr");
+    fd = client4();
+    late = dial();
+    engine_configure(engine, &options);
+    ok(strncmp(upgrade(late, "EIO=4&transport=websocket", "Origin: https://app.example\r\n"),
+               "HTTP/1.1 400", 12) == 0,
+       "room for one more; and an origin that is foreign now");
+    close(late);
+    put_text(fd, "42/axr,[1]");
+    last_why = CLOSE_CLIENT;
+    fan("[1", 0);
+    is_str(frame(fd), "T:42/axr,[1]", "who was there is served");
+    late = client("EIO=4&transport=websocket");
+    closes = 0;
+    pump(&closes);
+    is_int(last_why, CLOSE_CONNECT_TIMEOUT, "another connectTimeout");
+    close(late);
+    close(fd);
+    engine_free(&engine);
+    connections_max = 100;
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -1569,6 +1809,10 @@ int main(void)
     send_buffer = 1 << 20;
     test_full();
     test_late_session();
+    test_lanes();
+    test_retire();
+    test_retire_slow();
+    test_configure();
     event_base_free(base);
     return tap_done();
 }

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "master/facts.h"
+#include "master/pool_state.h"
 #include "master/relay.h"
 #include "master/tally.h"
 
@@ -14,7 +16,9 @@
 #include <endian.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,7 +33,7 @@ static struct pool *pool;
 static char dir[] = "/tmp/test_pool.XXXXXX";
 static char said[64]; /* what workers have written, a line each */
 static int behaviour; /* of workers that are forked from now on */
-static int ready, empty, up;
+static int ready, empty, replaced, refused, retired;
 
 /* --- the worker -------------------------------------------------------------------- */
 
@@ -67,7 +71,7 @@ static int worker_strangers(const struct worker_start *start)
         int own = fd == start->down_fd || fd == start->up_fd;
         for (size_t i = 0; i < start->nlisten; i++)
             own |= fd == start->listen_fds[i];
-        own |= fd == start->handoff_fd;
+        own |= fd == start->handoff_fd || fd == start->ends_fd;
         for (size_t i = 0; i < start->nhandoff; i++)
             own |= fd == start->handoff_fds[i];
         n += !own && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode);
@@ -81,11 +85,24 @@ static void worker_counts(const struct worker_start *start, uint32_t id)
     struct counters counters = {{0}};
     struct buf out = {0};
     counters.at[COUNTER_CONNECTS] = 10 * start->generation;
-    counters.at[COUNTER_CLIENTS] = 1 + (unsigned)start->slot;
+    counters.at[COUNTER_CLIENTS] = 1 + (unsigned)start->lane;
     if (counters_put(&out, id, &counters) < 0 ||
         write(start->up_fd, out.data, out.len) != (ssize_t)out.len)
         _exit(9);
     buf_free(&out);
+}
+
+/* Lanes that it can write to. */
+static int worker_ends(const struct worker_start *start)
+{
+    int fds[HANDOFF_ENDS_MAX], n = 0;
+    unsigned first;
+    size_t more = 0;
+    for (size_t i = 0; i < start->nhandoff; i++)
+        n += start->handoff_fds[i] >= 0;
+    while (handoff_receive_ends(start->ends_fd, &first, fds, &more) > 0)
+        n += (int)more;
+    return n;
 }
 
 static void worker_take(const struct worker_start *start, struct msg *msg)
@@ -96,23 +113,27 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
         a = msg_get_u32(msg);
         b = msg_get_u32(msg);
         c = msg_get_u32(msg);
-        worker_says("hello %d %u %d\n", a == MSG_VERSION, (unsigned)b, c == start->generation);
+        worker_says("hello %d\n", a == MSG_VERSION && b == start->lane && c == start->generation);
         break;
     case MSG_ADMITTED:
         a = msg_get_u64(msg);
         b = msg_get_u8(msg);
         c = msg_get_u64(msg);
-        worker_says("admitted %d client=%u verdict=%u epoch=%d seq=%u\n", start->slot, (unsigned)a,
-                    (unsigned)b, c == relay_epoch(relay), (unsigned)msg_get_u64(msg));
+        worker_says("admitted %d client=%u verdict=%u epoch=%d seq=%u\n", (int)start->lane,
+                    (unsigned)a, (unsigned)b, c == relay_epoch(relay), (unsigned)msg_get_u64(msg));
         break;
     case MSG_LOG_LEVEL:
-        worker_says("level %d %u\n", start->slot, msg_get_u8(msg));
+        worker_says("level %d %u\n", (int)start->lane, msg_get_u8(msg));
         break;
     case MSG_COUNT:
         worker_counts(start, msg_get_u32(msg));
         break;
     case MSG_DRAIN:
-        worker_says("drain %d %u\n", start->slot, msg_get_u32(msg));
+        a = msg_get_u32(msg);
+        b = msg_get_u32(msg);
+        worker_says("ends %d %d\n", (int)start->lane, worker_ends(start));
+        worker_says("drain %d %u heirs=%u+%u\n", (int)start->lane, (unsigned)a, (unsigned)b,
+                    msg_get_u32(msg));
         if (behaviour != STAYS)
             exit(0);
         break;
@@ -121,11 +142,26 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
     }
 }
 
+static void worker_takes_over(const struct worker_start *start)
+{
+    static uint8_t bytes[HANDOFF_MAX_BYTES];
+    size_t len;
+    int fd, kind = handoff_receive(start->handoff_fd, &fd, bytes, &len);
+    if (kind > 0)
+        worker_says("stray %d kind=%d %.*s\n", (int)start->lane, kind, (int)len, (char *)bytes);
+}
+
 static int worker_loop(const struct worker_start *start)
 {
     static uint8_t bytes[65536];
     size_t len = 0;
     for (;;) {
+        struct pollfd fds[] = {{start->down_fd, POLLIN, 0}, {start->handoff_fd, POLLIN, 0}};
+        poll(fds, 2, -1);
+        if (fds[1].revents)
+            worker_takes_over(start);
+        if (!fds[0].revents)
+            continue;
         ssize_t n = read(start->down_fd, bytes + len, sizeof bytes - len);
         if (n <= 0)
             return 0;
@@ -146,7 +182,7 @@ static int worker(const struct conf *conf, const struct worker_start *start)
     struct sigaction term;
     char uid[16];
     sigaction(SIGTERM, NULL, &term);
-    worker_says("fork %d strangers=%d term_ignored=%d pid=%ld\n", start->slot,
+    worker_says("fork %d strangers=%d term_ignored=%d pid=%ld\n", (int)start->lane,
                 worker_strangers(start), term.sa_handler == SIG_IGN, (long)getpid());
     if (behaviour == EXITS)
         return 3;
@@ -155,7 +191,7 @@ static int worker(const struct conf *conf, const struct worker_start *start)
         worker_send(start->up_fd, (enum msg_type)99, 0, NULL);
     if (behaviour != UNREADY_ADMIT)
         worker_send(start->up_fd, MSG_READY, 0, NULL);
-    snprintf(uid, sizeof uid, "u%d", start->slot);
+    snprintf(uid, sizeof uid, "u%d", (int)start->lane);
     worker_send(start->up_fd, MSG_ADMIT, 7, uid);
     if (behaviour == CLOSES)
         close(start->up_fd);
@@ -183,7 +219,20 @@ static void on_child(void *arg)
     (void)arg;
 }
 
-static const struct pool_ops ops = {on_ready, on_empty, on_child};
+static void on_replaced(int ok, void *arg)
+{
+    (void)arg;
+    replaced += ok;
+    refused += !ok;
+}
+
+static void on_retired(void *arg)
+{
+    (void)arg;
+    retired++;
+}
+
+static const struct pool_ops ops = {on_ready, on_replaced, on_retired, on_empty, on_child};
 
 static void on_send(unsigned slot, const void *message, size_t len, void *arg)
 {
@@ -251,22 +300,26 @@ static int reaches(const int *value, int n)
 
 static struct conf *conf_make(int workers)
 {
-    static struct conf conf;
+    static struct conf confs[8], *at = confs;
     static char nsp[] = "/axr", key[] = "k";
-    memset(&conf, 0, sizeof conf);
+    if (++at == confs + 8)
+        at = confs;
+    struct conf conf = {.drain_timeout_ms = 5000};
     conf.workers = workers;
     conf.nsp = nsp;
     conf.key = key;
     conf.message_bytes = 4096;
-    return &conf;
+    *at = conf;
+    return at;
 }
 
-static void begin(int workers, int how)
+static struct listeners none;
+
+static void prepare(int workers, int how)
 {
-    static struct listeners none;
     const struct conf *conf = conf_make(workers);
     behaviour = how;
-    ready = empty = up = 0;
+    ready = empty = replaced = refused = retired = 0;
     unlink(said);
     relay = relay_new(conf, &relay_ops, NULL);
     tally = tally_new(base, &tally_ops, NULL);
@@ -274,6 +327,11 @@ static void begin(int workers, int how)
     pool = relay && tally ? pool_new(&options, &ops, NULL) : NULL;
     if (!pool)
         exit(1);
+}
+
+static void begin(int workers, int how)
+{
+    prepare(workers, how);
     pool_start(pool);
 }
 
@@ -311,7 +369,7 @@ static void test_good(void)
     ok(said_times("admitted", 3), "each client is admitted");
     is_int(count(said, "strangers=0 term_ignored=1"), 3,
            "no descriptor of others, signals ignored");
-    is_int(count(said, "hello 1 "), 3, "each has heard the version first");
+    is_int(count(said, "hello 1"), 3, "each has heard the version first");
     is_int(count(said, "admitted 1 client=7 verdict=0 epoch=1 seq=0"), 1, "with client and epoch");
     size_t mark = msg_begin(&level, MSG_LOG_LEVEL);
     msg_put_u8(&level, LOG_LEVEL_WARN);
@@ -320,7 +378,7 @@ static void test_good(void)
     ok(said_times("level", 3), "a message to all reaches all");
     pool_drain(pool, 1234);
     ok(reaches(&empty, 1), "drained");
-    is_int(count(said, "1234"), 3, "each was told how long it has");
+    is_int(count(said, "1234 heirs=0+0"), 3, "each was told how long it has");
     is_int(count(said, "fork"), 3, "and none was replaced");
     is_int(ready, 1, "ready once");
     buf_free(&level);
@@ -439,6 +497,131 @@ static void test_full(void)
     unlink(file);
 }
 
+/* Descriptors run out: one line for all of them. */
+static void test_cannot_fork(void)
+{
+    struct rlimit limit, low;
+    char file[80];
+    snprintf(file, sizeof file, "%s/log", dir);
+    unlink(file);
+    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        exit(1);
+    prepare(8, GOOD);
+    low = (struct rlimit){(rlim_t)(dup(0) + 1), limit.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low);
+    pool_start(pool);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    is_int(count(file, "cannot be forked: Too many open files"), 1, "8 forks fail: one line");
+    is_int(count(said, "fork"), 0, "there is no worker");
+    ok(reaches(&ready, 1), "they are forked when it is possible");
+    end();
+    close((int)low.rlim_cur - 1);
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    unlink(file);
+}
+
+/* --- generations --- */
+
+static void test_replace(void)
+{
+    begin(2, GOOD);
+    ok(reaches(&ready, 1) && said_times("admitted", 2), "a generation of two");
+    ok(pool_has_room(pool) && !pool_is_starting(pool), "there is room for another");
+    is_int(pool_replace(pool, conf_make(3), &none), 0, "one of three begins");
+    ok(!pool_has_room(pool) && pool_is_starting(pool), "no room for a third");
+    is_int(pool_replace(pool, conf_make(3), &none), -1, "which is refused");
+    ok(reaches(&replaced, 1), "it serves");
+    ok(said_times("heirs=256+3", 2), "the old ones are told, and who takes their place");
+    is_int(count(said, "drain 0 5000 heirs=256+3"), 1, "and how long they have");
+    ok(reaches(&retired, 1) && pool_has_room(pool), "they have gone");
+    is_int(count(said, "fork 0"), 1, "and were not replaced");
+    is_int(count(said, "ends 0 5") + count(said, "ends 1 5"), 2,
+           "they had learned of the new lanes");
+    is_int(ready, 1, "ready is said once");
+    kill_last();
+    ok(said_times("fork", 6), "one of the new ones is replaced");
+    is_int(pool_replace(pool, conf_make(1), &none), 0, "a third generation");
+    ok(reaches(&retired, 2), "in the lanes of the first");
+    is_int(count(said, "ends 256 5") + count(said, "ends 257 5") + count(said, "ends 258 5"), 3,
+           "which the second has known from its birth");
+    is_int(count(said, "heirs=0+1"), 3, "takes over from three");
+    pool_drain(pool, 100);
+    ok(reaches(&empty, 1), "drained");
+    ok(replaced == 2 && refused == 0, "all went well");
+    end();
+}
+
+static void test_abandon(void)
+{
+    begin(2, GOOD);
+    ok(reaches(&ready, 1) && said_times("admitted", 2), "a generation");
+    behaviour = EXITS;
+    is_int(pool_replace(pool, conf_make(2), &none), 0, "another whose workers exit at once");
+    ok(reaches(&refused, 1), "is given up");
+    ok(reaches(&retired, 1) && pool_has_room(pool), "and forgotten");
+    is_int(count(said, "drain"), 0, "the first goes on");
+    behaviour = GOOD;
+    is_int(pool_replace(pool, conf_make(2), &none), 0, "and is replaced by one that is good");
+    ok(reaches(&replaced, 1) && reaches(&retired, 2), "in the same lanes");
+    end();
+}
+
+static void test_hurry(void)
+{
+    begin(1, STAYS);
+    ok(reaches(&ready, 1), "a worker that does not leave");
+    struct conf *slow = conf_make(1);
+    slow->drain_timeout_ms = 600000;
+    is_int(pool_replace(pool, slow, &none), 0, "is replaced");
+    ok(reaches(&replaced, 1) && said_times("drain 0 600000", 1), "and has ten minutes");
+    uint64_t start = clock_ms();
+    pool_hurry(pool);
+    ok(said_times("drain 0 2000 heirs=256+1", 1), "no, two seconds");
+    pool_hurry(pool);
+    ok(reaches(&retired, 1), "then it is killed");
+    ok(clock_ms() - start < 12000, "soon");
+    is_int(count(said, "drain 0"), 2, "hurried once");
+    end();
+}
+
+static void test_drain_both(void)
+{
+    begin(2, STAYS);
+    ok(reaches(&ready, 1), "two");
+    is_int(pool_replace(pool, conf_make(2), &none), 0, "and two");
+    ok(reaches(&replaced, 1), "in their place");
+    pool_drain(pool, 0);
+    ok(reaches(&empty, 1), "both leave at the end");
+    is_int(count(said, "heirs=0+0"), 4, "for nobody");
+    is_int(retired, 0, "there is no room for anything");
+    end();
+    begin(2, GOOD);
+    ok(reaches(&ready, 1), "two");
+    pool_replace(pool, conf_make(2), &none);
+    pool_drain(pool, 0);
+    ok(reaches(&empty, 1), "one of them not ready yet");
+    ok(replaced == 0 && refused == 0, "of which nothing more is heard");
+    end();
+}
+
+/* What is sent to a lane without a worker is passed on to one that lives. */
+static void test_stray(void)
+{
+    int pipes[2];
+    begin(2, GOOD);
+    ok(reaches(&ready, 1) && said_times("admitted", 2), "two workers");
+    is_int(pool_replace(pool, conf_make(1), &none), 0, "one in their place");
+    ok(reaches(&retired, 1), "which is alone then");
+    if (pipe(pipes) < 0)
+        exit(1);
+    is_int(handoff_send(pool->writes[1], HANDOFF_CONNECTION, pipes[0], "hello", 5), 0,
+           "for one that has gone");
+    ok(said_times("stray 256 kind=2 hello", 1), "the other gets it, as a stray");
+    close(pipes[0]);
+    close(pipes[1]);
+    end();
+}
+
 static void test_late(void)
 {
     begin(2, STAYS);
@@ -472,6 +655,12 @@ int main(void)
     test_bad(UNKNOWN_TYPE, "an unknown message", "bad message type=99 (unknown)");
     test_bad(CLOSES, "a closed pipe", "it closed its pipe and stayed");
     test_full();
+    test_cannot_fork();
+    test_replace();
+    test_abandon();
+    test_hurry();
+    test_drain_both();
+    test_stray();
     test_late();
     event_free(sigchld);
     event_base_free(base);

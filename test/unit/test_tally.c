@@ -2,6 +2,7 @@
 #include "master/tally.h"
 
 #include "base/clock.h"
+#include "conf.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -48,11 +49,11 @@ static uint64_t sum(enum counter which)
     return all.at[which];
 }
 
-static uint64_t of(unsigned slot, enum counter which)
+static uint64_t of(unsigned lane, enum counter which)
 {
     struct counters one;
 
-    tally_worker(tally, slot, &one);
+    tally_worker(tally, lane + 1, &one);
     return one.at[which];
 }
 
@@ -71,12 +72,12 @@ static void reaches(int times)
 
 static void test_values(void)
 {
-    is_int(tally_slots(tally), 0, "nobody was up yet");
+    is_int(tally_workers(tally), 0, "nobody was up yet");
     tell(0, 0, 7, 7);
     is_int(sum(COUNTER_CONNECTS), 0, "who is not up tells nothing");
     tally_up(tally, 0);
     tally_up(tally, 2);
-    is_int(tally_slots(tally), 3, "up to the third slot");
+    is_int(tally_workers(tally), 3, "up to the third worker");
     tell(0, 0, 5, 2);
     tell(2, 0, 7, 1);
     tell(2, 0, 8, 0);
@@ -93,6 +94,13 @@ static void test_values(void)
     is_int(of(0, COUNTER_CONNECTS), 6, "a successor adds to it");
     is_int(of(0, COUNTER_CLIENTS), 1, "and has gauges of its own");
     is_int(of(1, COUNTER_CONNECTS) + of(7, COUNTER_CONNECTS), 0, "others have nothing");
+    tally_up(tally, CONF_WORKERS_MAX);
+    tell(CONF_WORKERS_MAX, 0, 3, 3);
+    is_int(of(0, COUNTER_CONNECTS), 9, "those of another generation have the same number");
+    is_int(of(0, COUNTER_CLIENTS), 4, "and both have clients");
+    is_int(tally_workers(tally), 3, "which adds no worker");
+    tally_gone(tally, CONF_WORKERS_MAX);
+    is_int(of(0, COUNTER_CONNECTS), 9, "what they counted stays");
 }
 
 static void test_round(void)

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "conf.h"
 #include "ipc/counters.h"
+#include "ipc/change.h"
+#include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
 #include "jwt_make.h"
@@ -71,7 +73,7 @@ static void fork_worker(void)
     if (pipe(to) < 0 || pipe(from) < 0 || (worker = fork()) < 0)
         abort();
     if (worker == 0) {
-        struct worker_start start = {.slot = 0,
+        struct worker_start start = {.lane = 0,
                                      .generation = 1,
                                      .down_fd = to[0],
                                      .up_fd = from[1],
@@ -899,7 +901,7 @@ static void test_drain(void)
     send_down(MSG_LOG_REOPEN, "");
     broadcast(0, "", "", "[\"last\"");
     start = clock_ms();
-    send_down(MSG_DRAIN, "4", (uint32_t)5000);
+    send_down(MSG_DRAIN, "444", (uint32_t)5000, (uint32_t)0, (uint32_t)0);
     next_is(&peer, "42/axr,[\"last\"]");
     next_is(&peer, "<close 1001>");
     expect(MSG_LEFT, "ann");
@@ -910,13 +912,59 @@ static void test_drain(void)
     start_worker();
     peer = let_in("ann", &handle, sid);
     start = clock_ms();
-    send_down(MSG_DRAIN, "4", (uint32_t)300000);
-    send_down(MSG_DRAIN, "4", (uint32_t)100);
+    send_down(MSG_DRAIN, "444", (uint32_t)300000, (uint32_t)0, (uint32_t)0);
+    send_down(MSG_DRAIN, "444", (uint32_t)100, (uint32_t)0, (uint32_t)0);
     next_is(&peer, "<close 1001>");
     is_int(ended(WAIT_MS), 0, "a second drain hurries the first"); /* the client stays */
     ok(clock_ms() - start < 1500, "exit by the deadline");
     next_is(&peer, "<end>");
     hang_up(&peer);
+}
+
+/* --- reload --- */
+
+static void settings_down(const struct conf *changed)
+{
+    struct buf out = {0};
+
+    if (change_put(&out, changed) < 0 || write(down, out.data, out.len) != (ssize_t)out.len)
+        perror("# settings to the worker");
+    buf_free(&out);
+}
+
+static void test_settings(void)
+{
+    static const char other[] = "another secret of thirty-two bytes or more";
+    struct token_keys *keys = token_keys_new();
+    struct conf changed = conf;
+    struct peer ann, bob;
+    uint64_t handle;
+    char sid[21];
+
+    start_worker();
+    ann = let_in("ann", &handle, sid);
+    if (keys == NULL ||
+        token_keys_add_secret(keys, (struct slice){NULL, 0}, other, sizeof(other) - 1, 0) != KEY_OK)
+        abort();
+    changed.token.keys = keys;
+    changed.send_buffer = 4096;
+    settings_down(&changed);
+    settings_down(&changed); /* what the first one borrowed from is gone */
+    broadcast(0, "ann", "", "[\"still\"");
+    next_is(&ann, "42/axr,[\"still\"]");
+    bob = dial(4, "");
+    ask(&bob, "bob");
+    ok(strstr(next(&bob), "token_signature") != NULL, "the old key is not taken any more");
+    hang_up(&bob);
+    settings_down(&conf);
+    bob = let_in("bob", &handle, sid);
+    hang_up(&bob);
+    expect(MSG_LEFT, "bob");
+    hang_up(&ann);
+    expect(MSG_LEFT, "ann");
+    send_down(MSG_DRAIN, "444", (uint32_t)100, (uint32_t)0, (uint32_t)0);
+    is_int(ended(WAIT_MS), 0, "the one who was in has stayed");
+    token_keys_free(&keys);
 }
 
 static void test_master_gone(void)
@@ -970,6 +1018,7 @@ static void test_bad_master(void)
         {MSG_READY, ""},        {99, ""},
         {MSG_HELLO, "4448"},    {MSG_DRAIN, ""},
         {MSG_DRAIN, "44"},      {MSG_LOG_LEVEL, "1"},
+        {MSG_DRAIN, "4444"},    {MSG_SETTINGS, "8"},
         {MSG_LOG_REOPEN, "1"},  {MSG_BROADCAST, "88"},
         {MSG_ADMITTED, "8188"}, {MSG_KICK, "8"},
         {MSG_COUNT, "8"},       {MSG_COUNT, ""},
@@ -1072,12 +1121,13 @@ int main(void)
     test_fanout();
     test_burst();
     test_counting();
-    send_down(MSG_DRAIN, "4", (uint32_t)1000);
+    send_down(MSG_DRAIN, "444", (uint32_t)1000, (uint32_t)0, (uint32_t)0);
     is_int(hear(WAIT_MS).type, 0, "the end of its pipe");
     is_int(counted.at[COUNTER_CLIENTS] + counted.at[COUNTER_CONNECTIONS], 0,
            "its last word is what was counted last");
     is_int(ended(WAIT_MS), 0, "drained with nobody left");
     test_drain();
+    test_settings();
     test_master_gone();
     test_bad_master();
     buf_free(&up_buf);

@@ -1,0 +1,116 @@
+#include "ipc/handoff.h"
+
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static int reader, writer;
+static uint8_t bytes[HANDOFF_MAX_BYTES + 1], got[HANDOFF_MAX_BYTES];
+
+static int same_file(int a, int b)
+{
+    struct stat one, other;
+
+    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino &&
+           one.st_dev == other.st_dev;
+}
+
+static void test_connection(enum handoff_kind kind, size_t len, const char *name)
+{
+    int pipes[2], fd = -1;
+    size_t n = 1;
+
+    if (pipe(pipes) < 0)
+        exit(1);
+    is_int(handoff_send(writer, kind, pipes[0], bytes, len), 0, name);
+    is_int(handoff_receive(reader, &fd, got, &n), kind, "its kind");
+    is_mem(got, n, bytes, len, "its bytes");
+    ok(fd != pipes[0] && same_file(fd, pipes[0]), "its descriptor");
+    ok(fcntl(fd, F_GETFD) == FD_CLOEXEC, "closed by exec");
+    is_int(handoff_receive(reader, &fd, got, &n), 0, "and no more");
+    close(fd);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+static void test_bad(void)
+{
+    int fd;
+    size_t n;
+
+    is_int(handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, sizeof(bytes)), -1, "too long");
+    is_int(errno, EMSGSIZE, "is not sent");
+    send(writer, "\001x", 2, 0);
+    is_int(handoff_receive(reader, &fd, got, &n), -1, "without a descriptor");
+    is_int(errno, EBADMSG, "is dropped");
+    is_int(handoff_send(writer, (enum handoff_kind)9, 0, "x", 1), 0, "an unknown kind");
+    is_int(handoff_receive(reader, &fd, got, &n), -1, "is dropped");
+    int two[2] = {0, 1};
+    handoff_send_ends(writer, 3, two, 2);
+    is_int(handoff_receive(reader, &fd, got, &n), -1, "ends where a connection is wanted");
+    handoff_send(writer, HANDOFF_STRAY, 0, "x", 1);
+    unsigned first;
+    int fds[HANDOFF_ENDS_MAX];
+    is_int(handoff_receive_ends(reader, &first, fds, &n), -1, "and the other way round");
+    is_int(handoff_receive(reader, &fd, got, &n), 0, "nothing is left");
+}
+
+static void test_ends(void)
+{
+    int fds[HANDOFF_ENDS_MAX], back[HANDOFF_ENDS_MAX], wrong = 0;
+    unsigned first = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < HANDOFF_ENDS_MAX; i++)
+        fds[i] = (int)(i % 3);
+    is_int(handoff_send_ends(writer, 256, fds, HANDOFF_ENDS_MAX), 0, "as many as go at once");
+    is_int(handoff_send_ends(writer, 7, fds, 1), 0, "and one");
+    is_int(handoff_receive_ends(reader, &first, back, &n), 1, "come");
+    ok(first == 256 && n == HANDOFF_ENDS_MAX, "with their number");
+    for (size_t i = 0; i < n; i++) {
+        wrong += !same_file(back[i], fds[i]);
+        close(back[i]);
+    }
+    is_int(wrong, 0, "in their order");
+    is_int(handoff_receive_ends(reader, &first, back, &n), 1, "the one too");
+    ok(first == 7 && n == 1, "with its own");
+    close(back[0]);
+    is_int(handoff_receive_ends(reader, &first, back, &n), 0, "and no more");
+}
+
+static void test_full(void)
+{
+    int sent = 0, rc, fd;
+    size_t n;
+
+    while ((rc = handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, 60000)) == 0 && sent < 10000)
+        sent++;
+    is_int(rc, 1, "no room");
+    is_int(handoff_send_ends(writer, 0, &fd, 1), -1, "for ends neither");
+    is_int(errno, EAGAIN, "and it is said");
+    while (handoff_receive(reader, &fd, got, &n) > 0) {
+        sent--;
+        close(fd);
+    }
+    is_int(sent, 0, "all of them come");
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t)(i * 7);
+    if (handoff_pair(&reader, &writer) < 0)
+        return 1;
+    test_connection(HANDOFF_CONNECTION, 100, "a connection");
+    test_connection(HANDOFF_STRAY, 0, "one of which nothing was read");
+    test_connection(HANDOFF_CONNECTION, HANDOFF_MAX_BYTES, "as much as there is room for");
+    test_bad();
+    test_ends();
+    test_full();
+    close(writer);
+    close(reader);
+    return tap_done();
+}
