@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+struct balance;
 struct event_base;
 struct engine;
 struct session;
@@ -45,6 +46,8 @@ struct engine_options { /* strings are borrowed for the engine's life */
     size_t send_buffer; /* bytes */
     uint32_t send_timeout_ms;
     uint32_t slot, generation; /* of this process, for the sid: 9 and 23 bits */
+    struct balance *balance;   /* with whom it shares its listeners; NULL: with nobody */
+    uint32_t place;            /* its line in balance */
     char *const *origins;      /* who may come from a browser; NULL-terminated */
     int credentials;           /* cors:credentials */
     struct slice client_file;  /* what <path>socket.io.js is; ptr NULL: there is none */

@@ -25,6 +25,8 @@
 #define SCRIPT_ETAG     48    /* characters, with the quotes */
 #define ACCEPT_BATCH    16    /* connections accepted before the loop gets its turn */
 #define EMFILE_PAUSE_MS 100   /* no accepting after we ran out of descriptors */
+#define REST_MS         20    /* no accepting: connections are left to other workers */
+#define AWAKE_MIN       2     /* other workers, so that one may rest without need */
 
 enum conn_state {
     CONN_HTTP,      /* between requests, or reading a request's head */
@@ -162,6 +164,8 @@ struct engine {
     struct wheel *conn_wheel, *session_wheel;
     struct listener *listeners;
     struct event resume_timer; /* accepting again after a pause */
+    struct event rest_timer;   /* ... after others had their turn */
+    uint32_t others;           /* balance_others() when the rest began */
     struct event flush_timer;  /* zero timeout: the rest of the dirty clients, the dead */
     struct event drain_timer;
     int accepting, stopped, draining;
@@ -211,6 +215,8 @@ static inline uint32_t stamp_of(uint64_t us)
 /* Reads the clock for the writes that follow. */
 void engine_clock(struct engine *engine);
 void engine_flush_later(struct engine *engine);
+/* The number of connections or sessions is another: the other workers are told. */
+void engine_counted(const struct engine *engine);
 /* The number of connections went down: maybe accept again, maybe drained. */
 void engine_conn_gone(struct engine *engine);
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct balance;
+
 /* The worker owns down_fd and up_fd; listen_fds is borrowed for as long as the
  * process lives, the descriptors in it are the worker's to close.
  *
@@ -28,6 +30,8 @@ struct worker_start {
     int handoff_fd, ends_fd;
     const int *handoff_fds;
     size_t nhandoff; /* 0 or START_LANES */
+    struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
+                                borrowed; NULL: it has no siblings */
 };
 
 /* Workers are of two generations at most, the one that serves and one that comes or

@@ -17,6 +17,7 @@
 #define START_MS 30000 /* from the fork to MSG_READY */
 #define GRACE_MS 2000  /* from closing its pipe, or its time being up, to being gone */
 
+struct balance;
 struct event;
 
 enum slot_state {
@@ -56,6 +57,7 @@ struct crew {
     unsigned deaths; /* of slots, while it starts */
     int leaving;     /* the dead are not replaced */
     struct event *deadline;
+    struct balance *balance; /* who accepts; NULL: one worker */
     unsigned nslots;
     struct slot slots[];
 };

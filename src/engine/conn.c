@@ -96,6 +96,7 @@ struct conn *conn_accept(struct engine *engine, int fd)
     }
     conn_link(&engine->conns, conn);
     engine->nconns++;
+    engine_counted(engine);
     conn_deadline(conn, HEAD_MS);
     return conn;
 }
@@ -149,6 +150,7 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     conn_unlink(conn);
     conn_link(&engine->dead, conn);
     engine->nconns--;
+    engine_counted(engine);
     /* Freed on a later turn: our caller may still be using it. */
     engine_flush_later(engine);
     conn_drop_session(conn, why);

@@ -4,6 +4,7 @@
 #include "base/rand.h"
 #include "codec/ws.h"
 #include "engine/state.h"
+#include "ipc/balance.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -24,6 +25,7 @@
 
 static void on_flush(evutil_socket_t fd, short what, void *arg);
 static void on_resume(evutil_socket_t fd, short what, void *arg);
+static void on_rest(evutil_socket_t fd, short what, void *arg);
 static void on_drain(evutil_socket_t fd, short what, void *arg);
 static void engine_accept_again(struct engine *engine);
 
@@ -63,6 +65,7 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
     rand_bytes(engine->sid_key, sizeof(engine->sid_key));
     evtimer_assign(&engine->flush_timer, base, on_flush, engine);
     evtimer_assign(&engine->resume_timer, base, on_resume, engine);
+    evtimer_assign(&engine->rest_timer, base, on_rest, engine);
     evtimer_assign(&engine->drain_timer, base, on_drain, engine);
     for (int i = 0; i < ENCODINGS; i++)
         engine->logs[i].kind = (uint8_t)i;
@@ -102,6 +105,7 @@ void engine_free(struct engine **enginep)
     engine_free_dead(engine);
     event_del(&engine->flush_timer);
     event_del(&engine->resume_timer);
+    event_del(&engine->rest_timer);
     event_del(&engine->drain_timer);
     wheel_free(&engine->conn_wheel);
     wheel_free(&engine->session_wheel);
@@ -154,22 +158,54 @@ void engine_configure(struct engine *engine, const struct engine_options *option
 
 /* --- accepting --- */
 
-static void engine_accept_pause(struct engine *engine)
+void engine_counted(const struct engine *engine)
 {
-    if (!engine->accepting)
+    struct balance *balance = engine->options.balance;
+    size_t clients = engine->nconns;
+
+    if (balance == NULL)
         return;
+    if (clients < engine->nsessions) /* those of polling live without a connection */
+        clients = engine->nsessions;
+    balance_set(balance, engine->options.place, (uint32_t)clients);
+}
+
+static void engine_accept_stop(struct engine *engine)
+{
     engine->accepting = 0;
     for (struct listener *l = engine->listeners; l != NULL; l = l->next)
         event_del(&l->ev);
 }
 
-static void engine_accept_resume(struct engine *engine)
+static void engine_accept_start(struct engine *engine)
 {
-    if (engine->accepting || engine->stopped || evtimer_pending(&engine->resume_timer, NULL))
-        return;
     engine->accepting = 1;
     for (struct listener *l = engine->listeners; l != NULL; l = l->next)
         event_add(&l->ev, NULL);
+    if (engine->options.balance == NULL)
+        return;
+    /* The line may be that of a worker that has died. */
+    engine_counted(engine);
+    balance_rests(engine->options.balance, engine->options.place, 0);
+    balance_accepts(engine->options.balance, engine->options.place, 1);
+}
+
+/* For as long as it can take none: the others are not to wait for it. */
+static void engine_accept_pause(struct engine *engine)
+{
+    evtimer_del(&engine->rest_timer);
+    if (engine->options.balance != NULL)
+        balance_accepts(engine->options.balance, engine->options.place, 0);
+    if (engine->accepting)
+        engine_accept_stop(engine);
+}
+
+static void engine_accept_resume(struct engine *engine)
+{
+    if (engine->accepting || engine->stopped || evtimer_pending(&engine->resume_timer, NULL) ||
+        evtimer_pending(&engine->rest_timer, NULL))
+        return;
+    engine_accept_start(engine);
 }
 
 /* If there is room. */
@@ -209,44 +245,104 @@ static int accept_error_is_peers(int error)
            error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
-/* Returns -1 when there is nothing more to accept now. */
-static int accept_batch(struct engine *engine, int listen_fd)
+/* Returns 1 if a connection was taken, 0 if it failed for its own reasons, -1 if
+ * no more can be taken now. */
+static int accept_one(struct engine *engine, int listen_fd)
 {
-    for (int i = 0; i < ACCEPT_BATCH; i++) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK)
-                return -1;
-            if (accept_error_is_peers(errno))
-                continue;
-            if (errno == EINVAL) { /* the master has ended the listening */
-                engine_accept_pause(engine);
-                engine->stopped = 1;
-                return -1;
-            }
-            engine_accept_failed(engine, errno);
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
             return -1;
-        }
-        if (conn_accept(engine, fd) == NULL) {
-            close(fd);
-            engine_accept_failed(engine, ENOMEM);
-            return -1;
-        }
-        engine->stats.accepted++;
-        if (engine->nconns >= engine->options.connections_max) {
-            if (log_due(&engine->full_log, 60000) > 0)
-                log_warnx("limits:connections reached: connections=%zu", engine->nconns);
+        if (accept_error_is_peers(errno))
+            return 0;
+        if (errno == EINVAL) { /* the master has ended the listening */
             engine_accept_pause(engine);
+            engine->stopped = 1;
             return -1;
         }
+        engine_accept_failed(engine, errno);
+        return -1;
     }
-    return 0;
+    if (conn_accept(engine, fd) == NULL) {
+        close(fd);
+        engine_accept_failed(engine, ENOMEM);
+        return -1;
+    }
+    engine->stats.accepted++;
+    if (engine->nconns >= engine->options.connections_max) {
+        if (log_due(&engine->full_log, 60000) > 0)
+            log_warnx("limits:connections reached: connections=%zu", engine->nconns);
+        engine_accept_pause(engine);
+        return -1;
+    }
+    return 1;
+}
+
+/* Returns how many were taken. */
+static size_t accept_some(struct engine *engine, int listen_fd, unsigned max)
+{
+    size_t before = engine->nconns, taken;
+
+    for (unsigned i = 0; i < max; i++)
+        if (accept_one(engine, listen_fd) < 0)
+            break;
+    taken = engine->nconns - before;
+    if (engine->options.balance != NULL && taken > 0)
+        balance_accepted(engine->options.balance, engine->options.place, (uint32_t)taken);
+    return taken;
+}
+
+static void engine_rest(struct engine *engine)
+{
+    static const struct timeval rest = {0, REST_MS * 1000L};
+    struct balance *balance = engine->options.balance;
+
+    engine_accept_stop(engine);
+    balance_rests(balance, engine->options.place, 1);
+    engine->others = balance_others(balance, engine->options.place);
+    evtimer_add(&engine->rest_timer, &rest);
+}
+
+/* If somebody waits and the others have taken nobody since, they are too busy or
+ * stopped: then it is this worker's after all. */
+static void on_rest(evutil_socket_t fd, short what, void *arg)
+{
+    struct engine *engine = arg;
+    uint32_t others = balance_others(engine->options.balance, engine->options.place);
+    struct listener *listener = engine->listeners;
+
+    (void)fd;
+    (void)what;
+    engine_accept_resume(engine);
+    for (; listener != NULL && engine->accepting && others == engine->others;
+         listener = listener->next)
+        accept_some(engine, event_get_fd(&listener->ev), ACCEPT_BATCH);
+}
+
+/* With siblings: a connection is left to those that have fewer.  Every connection
+ * wakes all that listen, so who comes too late for one sleeps over the next few,
+ * as long as enough others are awake. */
+static void accept_in_turn(struct engine *engine, int listen_fd)
+{
+    const struct balance *balance = engine->options.balance;
+    unsigned room = balance_room(balance, engine->options.place, ACCEPT_BATCH);
+
+    if (room > 0 && (accept_some(engine, listen_fd, room) > 0 || !engine->accepting ||
+                     balance_awake(balance, engine->options.place) < AWAKE_MIN))
+        return;
+    engine_rest(engine);
 }
 
 static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
 {
+    struct engine *engine = arg;
+
     (void)what;
-    accept_batch(arg, listen_fd);
+    if (engine->options.balance != NULL)
+        accept_in_turn(engine, listen_fd);
+    else
+        accept_some(engine, listen_fd, ACCEPT_BATCH);
 }
 
 int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int stray)
@@ -284,8 +380,8 @@ int engine_listen(struct engine *engine, int fd)
     event_assign(&listener->ev, engine->base, fd, EV_READ | EV_PERSIST, on_accept, engine);
     listener->next = engine->listeners;
     engine->listeners = listener;
-    engine->accepting = 1;
-    return event_add(&listener->ev, NULL);
+    engine_accept_start(engine);
+    return event_pending(&listener->ev, EV_READ, NULL) ? 0 : -1;
 }
 
 void engine_stop_listening(struct engine *engine)
@@ -476,10 +572,10 @@ void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *
 /* Connections that wait on a socket that nobody shares any more would be reset. */
 static void accept_rest(struct engine *engine)
 {
+    evtimer_del(&engine->rest_timer);
+    engine_accept_again(engine);
     for (struct listener *l = engine->listeners; l != NULL && engine->accepting; l = l->next)
-        for (int i = 0; i < ACCEPT_REST / ACCEPT_BATCH && engine->accepting; i++)
-            if (accept_batch(engine, event_get_fd(&l->ev)) < 0)
-                break;
+        accept_some(engine, event_get_fd(&l->ev), ACCEPT_REST);
 }
 
 void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)

@@ -57,6 +57,7 @@ struct session *session_new(struct engine *engine, struct conn *ws, enum eio_ver
     engine->free_slot = slot->next_free;
     slot->session = session;
     engine->nsessions++;
+    engine_counted(engine);
     engine->stats.opened[transport_of(session)][version == EIO4]++;
     engine->stats.sessions[transport_of(session)][version == EIO4]++;
     return session;
@@ -89,6 +90,7 @@ void session_end(struct session *session, enum engine_close why)
     slot->next_free = engine->free_slot;
     engine->free_slot = session->index;
     engine->nsessions--;
+    engine_counted(engine);
     engine->stats.sessions[transport_of(session)][session->version == EIO4]--;
     polling_free(session, why);
     packet_free(&session->inbound);

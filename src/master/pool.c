@@ -1,6 +1,7 @@
 #include "master/pool.h"
 
 #include "base/clock.h"
+#include "ipc/balance.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "master/facts.h"
@@ -153,6 +154,7 @@ static void crew_free(struct crew **crewp)
         slot_clear(&crew->slots[i]);
     if (crew->deadline)
         event_free(crew->deadline);
+    balance_free(&crew->balance);
     free(crew);
     *crewp = NULL;
 }
@@ -250,7 +252,9 @@ static struct crew *crew_new(struct pool *pool, const struct conf *conf,
     crew->number = pool->crews + 1;
     crew->nslots = (unsigned)conf->workers;
     crew->deadline = event_new(pool->options.base, -1, 0, on_crew_deadline, crew);
-    int rc = crew->deadline ? 0 : -1;
+    if (crew->nslots > 1)
+        crew->balance = balance_new(crew->nslots);
+    int rc = crew->deadline && (crew->balance || crew->nslots == 1) ? 0 : -1;
     for (unsigned i = 0; i < crew->nslots; i++)
         if (slot_init(&crew->slots[i], crew, i) < 0)
             rc = -1;

@@ -1,6 +1,7 @@
 /* slot - one worker after another: forks it, hears it, and sees that it reads. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "ipc/balance.h"
 #include "ipc/counters.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
@@ -48,6 +49,8 @@ static void slot_silence(struct slot *slot)
     link_read_enable(slot->link, 0);
     relay_worker_down(slot->crew->pool->options.relay, slot->lane);
     tally_gone(slot->crew->pool->options.tally, slot->lane);
+    if (slot->crew->balance)
+        balance_accepts(slot->crew->balance, slot->number - 1, 0);
 }
 
 void slot_kill(struct slot *slot, const char *why)
@@ -263,7 +266,8 @@ _Noreturn static void child_run(struct slot *slot, int down_fd, int up_fd, int e
                                        .handoff_fd = pool->reads[slot->lane],
                                        .ends_fd = ends_fd,
                                        .handoff_fds = pool->writes,
-                                       .nhandoff = START_LANES};
+                                       .nhandoff = START_LANES,
+                                       .balance = slot->crew->balance};
     char name[32];
     size_t n = 0;
     int *keep = xcalloc(listeners->n + START_LANES + 4, sizeof *keep);

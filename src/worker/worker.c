@@ -390,6 +390,8 @@ static struct engine_options engine_options(const struct worker *worker)
         .send_timeout_ms = conf->send_timeout_ms,
         .slot = worker->start->lane,
         .generation = worker->start->generation,
+        .balance = worker->start->balance,
+        .place = start_number(worker->start->lane) - 1,
         .origins = conf->cors_origins,
         .credentials = conf->cors_credentials,
         .client_file = {conf->client_text, conf->client_len},

@@ -1,0 +1,49 @@
+/* balance - how many clients each worker has, in memory that all of them see, and
+ * who takes the next connection: workers accept from the same sockets, and the
+ * kernel alone gives nearly everything to one of them.
+ *
+ * Nobody locks or waits: each worker writes its own line and reads the others',
+ * which may be a moment old.  What a line says is believed only for this: wrong
+ * counts make the spread uneven, nothing else.
+ *
+ * A worker accepts while it has at most a few more clients than the mean of
+ * those that accept.  So somebody always may, and a worker that has fewer (it was
+ * replaced) fills up first. */
+#ifndef IPC_BALANCE_H
+#define IPC_BALANCE_H
+
+#include <stdint.h>
+
+struct balance;
+
+/* For so many slots, none of which accepts.  To be called before the workers are
+ * forked: they share it.  NULL without memory. */
+struct balance *balance_new(unsigned slots);
+/* Unmaps it in this process. */
+void balance_free(struct balance **balance);
+
+/* Whether the worker in slot accepts: only then does it count.  The master says
+ * 0 for a worker that has died. */
+void balance_accepts(struct balance *balance, unsigned slot, int on);
+
+/* The worker in slot has so many clients. */
+void balance_set(struct balance *balance, unsigned slot, uint32_t clients);
+
+/* The worker in slot has accepted so many connections more. */
+void balance_accepted(struct balance *balance, unsigned slot, uint32_t n);
+
+/* How many connections slot may take now, at most max; 0: leave them to others. */
+unsigned balance_room(const struct balance *balance, unsigned slot, unsigned max);
+
+/* Connections that all others have ever accepted; it wraps.  While it grows they
+ * do what they are left to do. */
+uint32_t balance_others(const struct balance *balance, unsigned slot);
+
+/* The worker in slot does not look for connections for a moment, though it counts
+ * among those that accept. */
+void balance_rests(struct balance *balance, unsigned slot, int on);
+
+/* How many others accept and do not rest. */
+unsigned balance_awake(const struct balance *balance, unsigned slot);
+
+#endif

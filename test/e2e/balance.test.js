@@ -1,0 +1,87 @@
+'use strict';
+/* Clients are spread over the workers, whatever the kernel does: one by one and in
+ * a rush, after a worker has been replaced, and while one does not run. */
+const assert = require('assert');
+const { test, shared } = require('./lib/suite');
+const { Redis } = require('./lib/redis');
+const { Daemon } = require('./lib/daemon');
+const { joined } = require('./lib/raw');
+const { isRunning } = require('./lib/proc');
+const { within, until } = require('./lib/time');
+
+const redisServer = shared((s) => Redis.start(s));
+const WORKERS = 4;
+/* The daemon's own margin is 4 and a 64th of the mean; more may come where workers
+ * see each other's counts late. */
+const UNEVEN = 1.25;
+
+/* count more clients, so many handshakes at a time. */
+async function connect(t, daemon, count, atATime) {
+    const clients = [];
+    let begun = 0;
+    const one = async () => {
+        while (begun++ < count) clients.push(await joined(daemon.addr, daemon.token('u')));
+    };
+    t.after(() => clients.forEach((client) => client.destroy()));
+    await Promise.all(Array.from({ length: atATime }, one));
+    return clients;
+}
+
+/* The worker's slot is in the session id. */
+const slotOf = (client) => Buffer.from(client.handshake.sid, 'base64url')[16];
+
+function spread(clients) {
+    const counts = new Array(WORKERS).fill(0);
+    for (const client of clients) counts[slotOf(client)]++;
+    return counts;
+}
+
+function assertEven(clients) {
+    const counts = spread(clients);
+    const mean = clients.length / WORKERS;
+    assert(Math.max(...counts) <= mean * UNEVEN, `clients of each worker: ${counts}`);
+}
+
+async function start(t) {
+    return Daemon.start(t, { redis: await redisServer(), config: { workers: WORKERS } });
+}
+
+test('clients that come one by one are spread evenly', async (t) => {
+    assertEven(await connect(t, await start(t), 200, 1));
+});
+
+test('clients that come in a rush are spread evenly', async (t) => {
+    assertEven(await connect(t, await start(t), 400, 100));
+});
+
+test('clients of a worker that was replaced come back evenly', async (t) => {
+    const daemon = await start(t);
+    const clients = await connect(t, daemon, 200, 20);
+    const [pid] = daemon.workersAtReady;
+    daemon.deaths = 1;
+    process.kill(pid, 'SIGKILL');
+    await until(() => !isRunning(pid), within(1000), 'end of the worker');
+    await daemon.logged(/worker 1 ready: .* generation=2/, within(2000));
+    const lost = clients.filter((client) => slotOf(client) === 0);
+    await Promise.all(lost.map((client) => client.closed));
+    const others = clients.filter((client) => slotOf(client) !== 0);
+    assertEven(others.concat(await connect(t, daemon, lost.length, 20)));
+});
+
+test('a worker that does not run keeps nobody waiting', async (t) => {
+    const daemon = await start(t);
+    const clients = await connect(t, daemon, 100, 20);
+    const [pid] = daemon.workersAtReady;
+    daemon.deaths = 1;
+    /* It has the fewest: the others would leave the next ones to it. */
+    const lost = clients.filter((client) => slotOf(client) === 0);
+    process.kill(pid, 'SIGKILL');
+    await daemon.logged(/worker 1 ready: pid=(\d+) generation=2/, within(2000));
+    await Promise.all(lost.map((client) => client.closed));
+    const stopped = daemon.workers().find((one) => !daemon.workersAtReady.includes(one));
+    process.kill(stopped, 'SIGSTOP');
+    t.after(() => isRunning(stopped) && process.kill(stopped, 'SIGCONT'));
+    const more = await connect(t, daemon, 100, 20);
+    assert.deepStrictEqual(more.filter((client) => slotOf(client) === 0), []);
+    process.kill(stopped, 'SIGCONT');
+});
