@@ -17,6 +17,10 @@
 /* The kernel takes this much unsent output of a client and then says EAGAIN:
  * without it, a reader that stalls ties up megabytes of kernel memory. */
 #define NOTSENT_LOWAT_BYTES 16384
+/* What is on its way to a client counts too, which for one that has vanished is
+ * all that was sent: the kernel doubles this, and by itself would go up to
+ * net.ipv4.tcp_wmem's maximum, 4 MB. */
+#define SNDBUF_BYTES 65536
 /* Closes of a drain come at most this far apart, so that a few clients do not
  * make a shutdown last for all of its time. */
 #define DRAIN_STEP_MS     100
@@ -369,12 +373,13 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, i
 int engine_listen(struct engine *engine, int fd)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
-    int one = 1, lowat = NOTSENT_LOWAT_BYTES;
+    int one = 1, lowat = NOTSENT_LOWAT_BYTES, sndbuf = SNDBUF_BYTES;
 
     if (listener == NULL)
         return -1;
-    /* Accepted sockets inherit both, which saves two calls a connection; a Unix
-     * socket has neither. */
+    /* Accepted sockets inherit all of it, which saves calls at every connection; a
+     * Unix socket has none, and net.core.wmem_default bounds it. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
     event_assign(&listener->ev, engine->base, fd, EV_READ | EV_PERSIST, on_accept, engine);

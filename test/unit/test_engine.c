@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -1139,6 +1140,35 @@ static void test_doomed(void)
     close(other);
 }
 
+/* What the kernel holds for a client that does not read, or has vanished, is
+ * bounded; connections have it from their listener. */
+static void test_kernel_share(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    socklen_t len = sizeof(addr), size = sizeof(int);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), old, client, accepted, value = 0;
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(listener, (struct sockaddr *)&addr, len) < 0 || listen(listener, 1) < 0)
+        perror("bind");
+    getsockname(listener, (struct sockaddr *)&addr, &len);
+    engine_up("/axr");
+    engine_listen(engine, listener);
+    old = port;
+    port = ntohs(addr.sin_port);
+    client = dial();
+    port = old;
+    accepted = accept(listener, NULL, NULL); /* before the engine, whose loop does not run */
+    getsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &value, &size);
+    is_int(value, 128 << 10, "the kernel holds 128 KB for a connection");
+    getsockopt(accepted, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &size);
+    is_int(value, 16 << 10, "of which 16 KB may wait to be sent");
+    close(accepted);
+    close(client);
+    engine_free(&engine);
+    close(listener);
+}
+
 static void overflow(void)
 {
     closes = 0;
@@ -1807,6 +1837,7 @@ int main(void)
     test_overflow();
     engine_down();
     send_buffer = 1 << 20;
+    test_kernel_share();
     test_full();
     test_late_session();
     test_lanes();
