@@ -252,16 +252,24 @@ static void conn_count(struct conn *conn, size_t n)
         conn->stamp = 0;
 }
 
+/* One send of what comes next. */
+static ssize_t conn_send(const struct conn *conn)
+{
+    int fd = event_get_fd(&conn->ev);
+    struct iovec iov[IOV_RUNS];
+    struct msghdr msg = {.msg_iov = iov};
+
+    msg.msg_iovlen = (size_t)outq_iov(&conn->out, iov, IOV_RUNS);
+    if (msg.msg_iovlen == 1) /* nearly always, and the kernel has less to copy */
+        return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Returns 0, or -1 if the connection is broken. */
 static int conn_write(struct conn *conn)
 {
-    struct iovec iov[IOV_RUNS];
-
     while (conn->out.bytes > 0) {
-        struct msghdr msg = {.msg_iov = iov};
-        ssize_t n;
-        msg.msg_iovlen = (size_t)outq_iov(&conn->out, iov, IOV_RUNS);
-        n = sendmsg(event_get_fd(&conn->ev), &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = conn_send(conn);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)) {
