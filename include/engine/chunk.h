@@ -61,6 +61,13 @@ struct outq {
     uint32_t bytes; /* in all runs */
 };
 
+/* Bytes that wait, and those that it takes to know of them: what counts against a
+ * client's limit, so that it bounds the number of small messages too. */
+static inline size_t outq_held(const struct outq *queue)
+{
+    return queue->bytes + (size_t)queue->more_n * sizeof(struct run);
+}
+
 /* Appends a run (takes a reference of its own), joining it to the last one where
  * they touch.  Returns 0, or -1 without memory (nothing changed). */
 int outq_push(struct outq *queue, const struct run *run);

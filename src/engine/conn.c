@@ -314,7 +314,7 @@ int conn_doom(struct conn *conn, enum engine_close why)
  * message larger than that would reach nobody who is sent another. */
 static int conn_is_full(const struct conn *conn, size_t len)
 {
-    size_t waiting = conn->out.bytes - conn->exempt_bytes;
+    size_t waiting = outq_held(&conn->out) - conn->exempt_bytes;
 
     return conn->out.bytes > 0 && waiting + len > conn->engine->options.send_buffer;
 }

@@ -158,17 +158,16 @@ static int queue(struct session *session, const struct run *run)
 int polling_push(struct session *session, const struct run *run)
 {
     struct polling *polling = session->polling;
-    size_t after = polling->out.bytes + (size_t)run->len;
+    size_t limit = session->engine->options.send_buffer;
 
     if (session->over) /* its last word */
         return queue(session, run) < 0 ? -1 : wake(session);
     if (polling->overflowed)
         return -1;
     /* It may wait only for us: what a GET is there for does not count. */
-    if (after > session->engine->options.send_buffer && polling->get != NULL)
+    if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
-    if (polling->out.bytes > 0 &&
-        polling->out.bytes + (size_t)run->len > session->engine->options.send_buffer)
+    if (polling->out.bytes > 0 && outq_held(&polling->out) + run->len > limit)
         return overflow(session);
     if (queue(session, run) < 0)
         return overflow(session);

@@ -47,6 +47,31 @@ static void test_joining(void)
     chunklog_clear(&other);
 }
 
+/* Runs that do not touch cost more than their bytes. */
+static void test_held(void)
+{
+    struct chunklog log = {0}, other = {0};
+    struct outq queue = {0};
+    struct run run;
+
+    chunklog_put(&log, "abc", 3, &run);
+    outq_push(&queue, &run);
+    chunklog_put(&log, "def", 3, &run);
+    outq_push(&queue, &run);
+    is_int((long)outq_held(&queue), 6, "one run counts with its bytes");
+    for (int i = 0; i < 100; i++) {
+        chunklog_put(i % 2 ? &log : &other, "x", 1, &run);
+        outq_push(&queue, &run);
+    }
+    is_int((long)outq_held(&queue), 106 + 100 * (long)sizeof(run), "each of many with its entry");
+    outq_consume(&queue, 56);
+    is_int((long)outq_held(&queue), 50 + 49 * (long)sizeof(run), "until it has left");
+    outq_clear(&queue);
+    is_int((long)outq_held(&queue), 0, "nothing is held");
+    chunklog_clear(&log);
+    chunklog_clear(&other);
+}
+
 static void test_reuse(void)
 {
     struct chunklog log = {0};
@@ -141,6 +166,7 @@ static void test_wrap(void)
 int main(void)
 {
     test_joining();
+    test_held();
     test_reuse();
     test_model();
     test_wrap();
