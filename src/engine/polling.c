@@ -273,6 +273,19 @@ static int is_octets(const struct http_request *req)
            strncasecmp(type->value.ptr, BINARY_TYPE, sizeof(BINARY_TYPE) - 1) == 0;
 }
 
+/* A client that sends no payload is told nothing but that it has no session. */
+static void malformed(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    if (polling == NULL || polling->get != NULL || session->over) {
+        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        return;
+    }
+    upgrade_abandon(session);
+    session_end(session, CLOSE_PROTOCOL);
+}
+
 void polling_post(struct conn *conn, struct session *session, const struct http_request *req)
 {
     struct exchange *http = conn->http;
@@ -294,6 +307,13 @@ void polling_post(struct conn *conn, struct session *session, const struct http_
     if (session->polling->post != NULL) {
         http->keep = 0;
         overlap(conn, session);
+        return;
+    }
+    /* No payload, whatever is in it, and nothing to wait for. */
+    if (session->version == EIO4 && is_octets(req)) {
+        http->keep = 0;
+        request_answer(conn, 400, NULL, (struct slice){NULL, 0});
+        malformed(session);
         return;
     }
     /* read_head() saw a body and took it for one that nobody reads. */
@@ -343,19 +363,6 @@ static int take_packets(struct engine *engine, const struct exchange *http, uint
     }
     buf_free(&scratch);
     return result;
-}
-
-/* A client that sends no payload is told nothing but that it has no session. */
-static void malformed(struct session *session)
-{
-    struct polling *polling = session->polling;
-
-    if (polling == NULL || polling->get != NULL || session->over) {
-        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
-        return;
-    }
-    upgrade_abandon(session);
-    session_end(session, CLOSE_PROTOCOL);
 }
 
 void polling_posted(struct conn *conn)

@@ -223,9 +223,10 @@ for (const [what, [eio, body]] of Object.entries(MALFORMED)) {
         await ended(client);
     });
 }
-test('octets posted to EIO4 end the session', async (t) => {
+test('octets posted to EIO4 are 400 and end the session', async (t) => {
     const client = await enter(t);
-    await client.post('3', { 'Content-Type': 'application/octet-stream' });
+    const answer = await client.post('3', { 'Content-Type': 'application/octet-stream' });
+    assert.deepStrictEqual([answer.status, answer.headers.connection], [400, 'close']);
     await gone(client);
 });
 test('JSONP: a POST is d=, with its escapes undone', async (t) => {
