@@ -4,41 +4,22 @@
 const assert = require('assert');
 const fs = require('fs');
 const net = require('net');
-const path = require('path');
 const emitter3 = require('e3');
 const { test, shared, mode } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, SECRET } = require('./lib/daemon');
 const { Raw, exchange, joined } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
+const { crowd, publisher, isSequence, numbersOf, deliversAgain } = require('./lib/load');
+const { GARBAGE, garbageFirst, garbageBetween } = require('./lib/garbage');
+const { MALFORMED, whole } = require('./lib/hostile');
+const { PASSWORD, guarded } = require('./lib/guarded');
 const { Proxy } = require('./lib/proxy');
 const { sign } = require('./lib/jwt');
 const { isRunning, memoryOf, cpuOf, has } = require('./lib/proc');
 const { SLOW, within, deadline, until, elapse } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
-
-async function crowd(t, daemon, count, uid = 'u') {
-    const clients = [];
-    for (let i = 0; i < count; i++) clients.push(await joined(daemon.addr, daemon.token(uid), { eio: 3 + (i & 1) }));
-    t.after(() => clients.forEach((client) => client.destroy()));
-    return clients;
-}
-
-/* Publishes numbers to everyone, every ms, until stopped: stop() resolves to how many. */
-function publisher(redis) {
-    let seq = 0;
-    const timer = setInterval(() => redis.emitter().emit('seq', seq++), 1);
-    return {
-        stop: async () => {
-            clearInterval(timer);
-            await redis.flush();
-            return seq;
-        },
-    };
-}
-const isSequence = (numbers, from = numbers[0] || 0) => numbers.every((one, index) => one === from + index);
-const numbersOf = (frames) => frames.map((one) => JSON.parse(/\[.*/.exec(one.text)[0])[1]);
 
 /* --- processes --- */
 
@@ -127,21 +108,6 @@ test('a stopped worker is replaced, and the others lose nothing', async (t) => {
 
 /* --- redis --- */
 
-/* Resolves once a message that is published now arrives; returns the ms it took. */
-async function deliversAgain(redis, client, ms, nsp) {
-    const began = Date.now();
-    let over = false;
-    const found = client.take(ms).finally(() => (over = true));
-    const ask = async () => {
-        while (!over) {
-            redis.emitter(nsp).emit('msg', 'again');
-            await redis.flush().catch(() => {});
-            await elapse(5); /* else this loop is the load */
-        }
-    };
-    await Promise.all([found, ask()]);
-    return Date.now() - began;
-}
 for (const signal of ['SIGTERM', 'SIGKILL']) {
     test(`redis ended by ${signal} and started again: delivering within 1.5 s of its return, the gap logged, clients kept`, async (t) => {
         const redis = await Redis.start(t);
@@ -195,18 +161,6 @@ test('a redis that stops answering, and a link that is half open, are noticed wi
     await Promise.all([stopped(), halfOpen()]);
 }, { quick: false });
 
-const PASSWORD = 'r3dis-p4ssw0rd';
-async function guarded(t) {
-    const redis = await Redis.start(t, { args: ['--requirepass', PASSWORD], auth: { password: PASSWORD } });
-    /* redis wants a pattern that is subscribed to allowed as it is, not one that covers it */
-    const channels = ['&socket.io#/axr#*', '&socket.io#/axr', '&socket.io#emitter'];
-    const rules = ['on', `>${PASSWORD}2`, 'resetchannels', ...channels, '+subscribe', '+psubscribe', '+ping', '+select', '+publish'];
-    await redis.client.sendCommand(['ACL', 'SETUSER', 'pusher', ...rules]);
-    await redis.client.sendCommand(['ACL', 'SETUSER', 'nobody', 'on', `>${PASSWORD}2`, 'resetchannels', '+@all']);
-    const file = path.join(redis.dir, 'password');
-    fs.writeFileSync(file, `${PASSWORD}\n`, { mode: 0o600 });
-    return { redis, file };
-}
 test('redis by password, password file, ACL user, Unix socket, database and URL', async (t) => {
     const { redis, file } = await guarded(t);
     const { port, socket } = redis;
@@ -252,64 +206,10 @@ test('redis refuses: a wrong password, none, no permission; the reason is logged
     }
 });
 
-const GARBAGE = {
-    'bytes that are no protocol': '\x16\x03\x01 HTTP/1.1 400 Bad Request\r\n\r\n',
-    'an array that claims 2^31 elements': '*2147483647\r\n',
-    'an array that claims 2^62 elements': '*4611686018427387904\r\n',
-    'a string that claims 2 GB': '$2147483647\r\nx',
-    'a negative length': '*-2\r\n$-7\r\n',
-    'an unsolicited +OK': '+OK\r\n+OK\r\n+OK\r\n',
-    'an empty array': '*0\r\n',
-    'an array of one': '*1\r\n$7\r\nmessage\r\n',
-    'a nil channel': '*3\r\n$7\r\nmessage\r\n$-1\r\n$1\r\nx\r\n',
-    'a pmessage of integers': '*4\r\n$8\r\npmessage\r\n:1\r\n:2\r\n:3\r\n',
-    'a message of arrays': '*3\r\n$7\r\nmessage\r\n*0\r\n*0\r\n',
-    'arrays in arrays': '*1\r\n'.repeat(1000),
-    'an error': '-ERR what\r\n',
-    'a line without an end': `+${'x'.repeat(200000)}`,
-    'nil': '$-1\r\n*-1\r\n',
-};
-/* Says bytes to the daemon where redis should be, then lets it through to redis. */
-async function garbageFirst(t, redis, what, bytes) {
-    const proxy = await Proxy.start(t, redis.port);
-    proxy.onConnection = (socket) => {
-        let at = 0;
-        const all = Buffer.from(bytes, 'latin1');
-        const size = Math.ceil(all.length / 50);
-        const step = () => at < all.length && socket.writable && socket.write(all.subarray(at, (at += size)), () => setImmediate(step));
-        step();
-    };
-    const config = { workers: 1, 'socket.io': { namespace: `/${proxy.port}` } };
-    const daemon = new Daemon(t, { redis: proxy, config });
-    daemon.spawn();
-    await until(() => proxy.accepted > 0, within(2000), `connection: ${what}`);
-    proxy.onConnection = null;
-    await daemon.ready();
-    const nsp = `/${proxy.port}`;
-    await until(async () => (await redis.publish(`socket.io#${nsp}#`, 'x')) > 0, within(6000), `subscription after ${what}`);
-    const client = await joined(daemon.addr, daemon.token('u'), { nsp });
-    redis.emitter(nsp).emit('msg', what);
-    assert.deepStrictEqual(await heardArgs(redis, [client], { nsp }), [[what]]);
-    client.destroy();
-    await daemon.stop();
-}
 test('garbage in place of redis, one byte at a time: the master lives, and subscribes when it is over', async (t) => {
     const redis = await redisServer();
     await Promise.all(Object.entries(GARBAGE).map(([what, bytes]) => garbageFirst(t, redis, what, bytes)));
 });
-/* Says bytes in the middle of a subscription; then redis is heard again. */
-async function garbageBetween(t, redis, what, bytes) {
-    const proxy = await Proxy.start(t, redis.port);
-    const nsp = `/${proxy.port}`;
-    const daemon = await Daemon.start(t, { redis: proxy, config: { workers: 1, 'socket.io': { namespace: nsp } } });
-    const client = await joined(daemon.addr, daemon.token('u'), { nsp });
-    proxy.inject(Buffer.from(bytes, 'latin1'));
-    await deliversAgain(redis, client, within(10000), nsp).catch((error) => {
-        throw new Error(`after ${what}: ${error.message}`);
-    });
-    assert.ok(!daemon.process.how && !client.over);
-    client.destroy();
-}
 test('garbage in the middle of a subscription: the master lives, clients are kept, delivery goes on', async (t) => {
     const redis = await redisServer();
     const all = await Promise.allSettled(Object.entries(GARBAGE).map(([what, bytes]) => garbageBetween(t, redis, what, bytes)));
@@ -319,20 +219,6 @@ test('garbage in the middle of a subscription: the master lives, clients are kep
 
 /* --- payloads that are no messages --- */
 
-const nested = (depth) => Buffer.concat([
-    Buffer.from('93a7656d697474657283a47479706502a46461746192a178', 'hex'), Buffer.alloc(depth, 0x91), Buffer.from('c0', 'hex'),
-    Buffer.from('a36e7370a42f617872', 'hex'), Buffer.from('82a5726f6f6d7390a5666c61677380', 'hex'),
-]);
-const whole = Buffer.from('93a7656d697474657283a47479706502a46461746192a17801a36e7370a42f61787283a5726f6f6d7390a5666c61677380a665786365707490', 'hex');
-const MALFORMED = [
-    Buffer.alloc(0), Buffer.from('df', 'hex'), Buffer.from('dfffffffff', 'hex'), Buffer.from('ddffffffff', 'hex'),
-    Buffer.from('93a7656d6974746572dfffffffff', 'hex'), Buffer.from('c6ffffffff', 'hex'), Buffer.from('dbffffffff', 'hex'),
-    Buffer.from('c1', 'hex'), Buffer.from('90', 'hex'), Buffer.from('80', 'hex'), Buffer.from('{"json":1}'), Buffer.from('[1]'),
-    Buffer.from('93010203', 'hex'), Buffer.from('93c0c0c0', 'hex'), Buffer.from('93a0a0a0', 'hex'),
-    nested(100000), Buffer.alloc(100000, 0x91), Buffer.alloc(100000, 0x81), Buffer.alloc(1 << 20, 0xff),
-    Buffer.concat([whole, Buffer.from('00', 'hex')]), Buffer.concat([whole, whole]),
-    ...Array.from({ length: whole.length - 1 }, (_, index) => whole.subarray(0, index + 1)),
-];
 test('payloads that are no messages: dropped, counted, logged once a cause; the subscription lives', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis });

@@ -11,6 +11,7 @@ const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
 const { Raw, OP, frame, exchange, upgradeRequest, joined } = require('./lib/raw');
 const { heard } = require('./lib/hear');
+const { BAD_FRAMES } = require('./lib/hostile');
 const { memoryOf } = require('./lib/proc');
 const { SLOW, within, deadline, until } = require('./lib/time');
 
@@ -459,33 +460,6 @@ for (const [what, act] of Object.entries(FAULTS)) {
 }
 /* --- RFC 6455 --- */
 
-const BAD_FRAMES = {
-    'RSV1': [frame(OP.TEXT, '3', { rsv: 4 }), 1002],
-    'RSV2': [frame(OP.TEXT, '3', { rsv: 2 }), 1002],
-    'RSV3': [frame(OP.TEXT, '3', { rsv: 1 }), 1002],
-    'opcode 3': [frame(3, 'x'), 1002],
-    'opcode 11': [frame(11, 'x'), 1002],
-    'an unmasked frame': [frame(OP.TEXT, '3', { masked: false }), 1002],
-    'a ping of 126 bytes': [frame(OP.PING, 'x'.repeat(126)), 1002],
-    'a fragmented ping': [frame(OP.PING, 'x', { fin: false }), 1002],
-    'a fragmented close': [frame(OP.CLOSE, '', { fin: false }), 1002],
-    'a continuation of nothing': [frame(OP.CONT, 'x'), 1002],
-    'a new message inside another': [Buffer.concat([frame(OP.TEXT, '4', { fin: false }), frame(OP.TEXT, '3')]), 1002],
-    'text that is not UTF-8': [frame(OP.TEXT, Buffer.from('34ff', 'hex')), 1007],
-    'text that ends inside a character': [frame(OP.TEXT, Buffer.from('34e282', 'hex')), 1007],
-    'a surrogate in UTF-8': [frame(OP.TEXT, Buffer.from('34eda080', 'hex')), 1007],
-    'bad UTF-8 in the second fragment': [
-        Buffer.concat([frame(OP.TEXT, Buffer.from('34e2', 'hex'), { fin: false }), frame(OP.CONT, Buffer.from('28', 'hex'))]), 1007,
-    ],
-    'a close of one byte': [frame(OP.CLOSE, 'x'), 1002],
-    'close code 999': [frame(OP.CLOSE, Buffer.from([3, 231])), 1002],
-    'close code 1005': [frame(OP.CLOSE, Buffer.from([3, 237])), 1002],
-    'close code 1006': [frame(OP.CLOSE, Buffer.from([3, 238])), 1002],
-    'close code 5000': [frame(OP.CLOSE, Buffer.from([19, 136])), 1002],
-    'a close reason that is not UTF-8': [frame(OP.CLOSE, Buffer.from([3, 232, 255])), [1002, 1007]],
-    'a frame that claims 2^31 - 2 bytes': [frame(OP.TEXT, 'x', { claim: 2 ** 31 - 2 }), 1009],
-    'a frame above maxHttpBufferSize': [frame(OP.TEXT, 'x', { claim: 1000001 }), 1009],
-};
 for (const [what, [bytes, codes]] of Object.entries(BAD_FRAMES)) {
     test(`WebSocket: ${what}: ${codes}`, async (t) => {
         const client = await join(t);

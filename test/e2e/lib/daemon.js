@@ -32,7 +32,8 @@ function merge(base, over) {
 
 /* Only what a program needs: the daemon reads its environment. */
 function environment(dir, extra = {}) {
-    const san = `log_path=${path.join(dir, 'san')}:abort_on_error=0:detect_leaks=1`;
+    /* verify_asan_link_order: for libraries that a test loads before it */
+    const san = `log_path=${path.join(dir, 'san')}:abort_on_error=0:detect_leaks=1:verify_asan_link_order=0`;
     return {
         PATH: process.env.PATH, HOME: dir, ASAN_OPTIONS: san, UBSAN_OPTIONS: `${san}:print_stacktrace=1`,
         ...extra,

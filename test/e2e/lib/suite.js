@@ -123,4 +123,5 @@ async function main() {
     process.exit(failed || !tests.length ? 1 : 0);
 }
 
-module.exports = { test, shared, mode };
+/* The rest is for test/faults, which runs tests of its own kind. */
+module.exports = { test, shared, mode, whole, Context, attempt, complain };
