@@ -1,6 +1,7 @@
 # make            build/axr-notifyd and build/axr-notify
 # make check      unit tests, fuzz corpora, the example configuration
 # make asan       the same, and both programs, under ASan and UBSan in build/asan
+# make faults     libraries that test/faults/run needs
 # make conformance  the server that the public protocol suites are run against
 # make fuzz       libFuzzer targets in build/fuzz (clang)
 # make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
@@ -94,6 +95,13 @@ $(CONFORMANCE): test/conformance/server.c $(LIB)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
 	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
 
+# Libraries that the table of faults loads before the daemon.
+FAULTS := $(patsubst test/faults/%.c,build/test/faults/%.so,$(sort $(wildcard test/faults/*.c)))
+faults: $(FAULTS)
+build/test/faults/%.so: test/faults/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -O2 -g $(AXR_WARN) -fPIC -shared -MMD -MP -o $@ $< -ldl
+
 check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE)
 	BUILD=$(BUILD) scripts/unit
 
@@ -133,7 +141,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all conformance check asan fuzz lint headers install uninstall clean FORCE
+.PHONY: all conformance faults check asan fuzz lint headers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

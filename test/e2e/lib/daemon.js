@@ -97,7 +97,10 @@ class Daemon {
         this.pid = this.process.pid;
     }
     async ready(ms = within(4000)) {
-        const match = await this.process.line(READY, ms);
+        this.begun(await this.process.line(READY, ms));
+    }
+    /* match: of the ready line. */
+    begun(match) {
         this.redisState = match[3];
         this.addrs = addresses(match[2]);
         [this.addr] = this.addrs;
