@@ -3,6 +3,7 @@
 # make asan       the same, and both programs, under ASan and UBSan in build/asan
 # make faults     libraries that test/faults/run needs
 # make conformance  the server that the public protocol suites are run against
+# make bench     what scripts/bench measures with, in build/bench
 # make fuzz       libFuzzer targets in build/fuzz (clang)
 # make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
 # make install    DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
@@ -102,6 +103,18 @@ build/test/faults/%.so: test/faults/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -O2 -g $(AXR_WARN) -fPIC -shared -MMD -MP -o $@ $< -ldl
 
+# What scripts/bench measures with.
+BENCH_DIR  := $(BUILD)/bench
+BENCH_OBJS := $(patsubst %,$(BENCH_DIR)/%.o,crowd hist note token usage)
+bench: $(BENCH_DIR)/swarm $(BENCH_DIR)/bare
+$(BENCH_DIR)/%.o: test/bench/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BENCH_DIR)/swarm: $(BENCH_DIR)/swarm.o $(BENCH_OBJS)
+$(BENCH_DIR)/bare: $(BENCH_DIR)/bare.o $(BENCH_DIR)/note.o
+$(BENCH_DIR)/swarm $(BENCH_DIR)/bare:
+	$(CC) $(CFLAGS) $(AXR_HARDEN_LD) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
+
 check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE)
 	BUILD=$(BUILD) scripts/unit
 
@@ -141,7 +154,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all conformance faults check asan fuzz lint headers install uninstall clean FORCE
+.PHONY: all bench conformance faults check asan fuzz lint headers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,344 @@
+#include "crowd.h"
+#include "token.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS      1024
+#define IN_BYTES    (256 << 10) /* read at once */
+#define SOURCE_EACH 16384       /* clients that come from one address, for it has 28,000 ports */
+#define TOLD        3           /* failures that are told of */
+
+int crowd_init(struct crowd *crowd)
+{
+    crowd->clients = calloc(crowd->cap, sizeof(*crowd->clients));
+    crowd->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return crowd->clients == NULL || crowd->epoll < 0 ? -1 : 0;
+}
+
+static void client_close(struct client *client)
+{
+    close(client->fd);
+    free(client->rest);
+    client->rest = NULL;
+    client->rest_len = 0;
+    client->state = CLIENT_NONE;
+}
+
+/* The client is of no more use, and counted as failed or gone. */
+static void client_lost(struct crowd *crowd, struct client *client, const char *why, size_t len)
+{
+    if (client->state == CLIENT_IN) {
+        crowd->in--;
+        crowd->gone++;
+    } else {
+        crowd->dialling--;
+        crowd->failed++;
+    }
+    if (crowd->failed + crowd->gone <= TOLD)
+        fprintf(stderr, "swarm: client %td, state %d: %.*s\n", client - crowd->clients,
+                client->state, (int)(len > 200 ? 200 : len), why);
+    client_close(client);
+}
+
+static void client_fail(struct crowd *crowd, struct client *client, int error)
+{
+    const char *why = error == 0 ? "closed by the server" : strerror(error);
+
+    client_lost(crowd, client, why, strlen(why));
+}
+
+/* --- out --- */
+
+static void client_write(struct crowd *crowd, struct client *client, const char *bytes, size_t len)
+{
+    ssize_t n = send(client->fd, bytes, len, MSG_NOSIGNAL);
+
+    if (n != (ssize_t)len)
+        client_fail(crowd, client, n < 0 ? errno : ENOBUFS);
+}
+
+/* Sends text in one frame, masked with zeros. */
+static void client_send(struct crowd *crowd, struct client *client, const char *text, size_t len)
+{
+    char frame[1024] = {(char)0x81};
+    size_t head = 2;
+
+    if (len < 126) {
+        frame[1] = (char)(0x80 | len);
+    } else {
+        frame[1] = (char)(0x80 | 126);
+        frame[2] = (char)(len >> 8);
+        frame[3] = (char)len;
+        head = 4;
+    }
+    memset(frame + head, 0, 4);
+    memcpy(frame + head + 4, text, len);
+    client_write(crowd, client, frame, head + 4 + len);
+}
+
+static void client_upgrade(struct crowd *crowd, struct client *client)
+{
+    char request[1024];
+    int n = snprintf(request, sizeof(request),
+                     "GET %s?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                     "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+                     crowd->path, ntohs(crowd->server.sin_port));
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - crowd->clients)};
+
+    client->state = CLIENT_UPGRADING;
+    epoll_ctl(crowd->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    client_write(crowd, client, request, (size_t)n);
+}
+
+static void client_ask(struct crowd *crowd, struct client *client)
+{
+    char uid[64], token[TOKEN_CAP], packet[TOKEN_CAP + 128];
+    int n;
+
+    snprintf(uid, sizeof(uid), "%.40s%td", crowd->prefix, client - crowd->clients);
+    token_make(token, crowd->secret, uid);
+    n = snprintf(packet, sizeof(packet), "40%.80s,{\"token\":\"%s\"}", crowd->nsp, token);
+    client->state = CLIENT_JOINING;
+    client_send(crowd, client, packet, (size_t)n);
+}
+
+/* --- in --- */
+
+static void client_hear(struct crowd *crowd, struct client *client, const struct note *note,
+                        uint64_t now)
+{
+    uint32_t user = (uint32_t)(client - crowd->clients);
+
+    if (crowd->direct ? note->number < client->next || note_user(note->number, crowd->n) != user
+                      : client->next != 0 && note->number != client->next)
+        crowd->wrong++;
+    client->next = note->number + 1;
+    crowd->heard++;
+    hist_add(&crowd->latency, now - note->sent_ns);
+}
+
+/* A Socket.IO packet, behind its "4". */
+static void client_packet(struct crowd *crowd, struct client *client, const char *text, size_t len,
+                          uint64_t now)
+{
+    size_t nsp = strlen(crowd->nsp);
+    struct note note;
+
+    if (len < nsp + 2 || memcmp(text + 1, crowd->nsp, nsp) != 0 || text[nsp + 1] != ',')
+        return;
+    if (text[0] == '0' && client->state == CLIENT_JOINING) {
+        client->state = CLIENT_IN;
+        crowd->dialling--;
+        crowd->in++;
+        hist_add(&crowd->joined, now - client->dial_ns);
+    } else if (text[0] == '4' || text[0] == '1') {
+        client_lost(crowd, client, text, len);
+    } else if (text[0] == '2' && client->state == CLIENT_IN) {
+        if (note_parse(&note, text + nsp + 2, len - nsp - 2) == 0)
+            client_hear(crowd, client, &note, now);
+        else
+            crowd->wrong++;
+    }
+}
+
+static void client_frame(struct crowd *crowd, struct client *client, int opcode, const char *text,
+                         size_t len, uint64_t now)
+{
+    if (opcode == 8)
+        client_fail(crowd, client, 0);
+    if (opcode != 1 || len == 0)
+        return;
+    if (text[0] == '4')
+        client_packet(crowd, client, text + 1, len - 1, now);
+    else if (text[0] == '2')
+        client_send(crowd, client, "3", 1);
+    else if (text[0] == '0' && client->state == CLIENT_OPENING)
+        client_ask(crowd, client);
+}
+
+/* The size of the whole frame at bytes and in *head that of its header; 0: not all of it there. */
+static size_t frame_size(const char *bytes, size_t len, size_t *head)
+{
+    const uint8_t *at = (const uint8_t *)bytes;
+    uint64_t payload;
+
+    if (len < 2)
+        return 0;
+    payload = at[1] & 127;
+    *head = payload < 126 ? 2 : payload == 126 ? 4 : 10;
+    if (len < *head)
+        return 0;
+    if (payload > 125) {
+        payload = 0;
+        for (size_t i = 2; i < *head; i++)
+            payload = payload << 8 | at[i];
+    }
+    return payload > len - *head ? 0 : *head + (size_t)payload;
+}
+
+/* Takes what is whole off bytes.  Returns how much that was. */
+static size_t client_take(struct crowd *crowd, struct client *client, const char *bytes, size_t len)
+{
+    uint64_t now = note_now_ns();
+    size_t done = 0, head, size;
+
+    if (client->state == CLIENT_UPGRADING) {
+        const char *end = memmem(bytes, len, "\r\n\r\n", 4);
+
+        if (end == NULL)
+            return 0;
+        if (memcmp(bytes, "HTTP/1.1 101", 12) != 0) {
+            client_lost(crowd, client, bytes, len);
+            return len;
+        }
+        client->state = CLIENT_OPENING;
+        done = (size_t)(end - bytes) + 4;
+    }
+    while (client->state != CLIENT_NONE &&
+           (size = frame_size(bytes + done, len - done, &head)) != 0) {
+        client_frame(crowd, client, bytes[done] & 15, bytes + done + head, size - head, now);
+        done += size;
+    }
+    return done;
+}
+
+/* Keeps what is not whole.  Returns 0, or -1 if that is too much. */
+static int client_keep(struct client *client, const char *bytes, size_t len)
+{
+    char *rest;
+
+    if (len == 0) {
+        free(client->rest);
+        client->rest = NULL;
+    } else if (len != client->rest_len) {
+        rest = len > IN_BYTES / 2 ? NULL : realloc(client->rest, len);
+        if (rest == NULL)
+            return -1;
+        client->rest = rest;
+    }
+    if (len > 0)
+        memcpy(client->rest, bytes, len);
+    client->rest_len = (uint32_t)len;
+    return 0;
+}
+
+static void client_read(struct crowd *crowd, struct client *client)
+{
+    static char in[IN_BYTES];
+    size_t len = client->rest_len, done;
+    ssize_t n;
+
+    if (len > 0)
+        memcpy(in, client->rest, len);
+    n = recv(client->fd, in + len, sizeof(in) - len, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        client_fail(crowd, client, n < 0 ? errno : 0);
+        return;
+    }
+    len += (size_t)n;
+    done = client_take(crowd, client, in, len);
+    if (client->state == CLIENT_NONE)
+        return;
+    if (client_keep(client, in + done, len - done) != 0)
+        client_fail(crowd, client, ENOMEM);
+}
+
+static void client_dialled(struct crowd *crowd, struct client *client)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error != 0)
+        client_fail(crowd, client, error);
+    else
+        client_upgrade(crowd, client);
+}
+
+/* --- all of them --- */
+
+/* A socket from the next source address to the server, or -1. */
+static int dial(struct crowd *crowd)
+{
+    uint32_t first = ntohl(crowd->source.sin_addr.s_addr);
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, error;
+
+    if (fd < 0)
+        return -1;
+    from.sin_addr.s_addr = htonl(first + (uint32_t)(crowd->dials++ / SOURCE_EACH) % 200);
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (bind(fd, (struct sockaddr *)&from, sizeof(from)) == 0 &&
+        (connect(fd, (struct sockaddr *)&crowd->server, sizeof(crowd->server)) == 0 ||
+         errno == EINPROGRESS))
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int crowd_dial(struct crowd *crowd)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = crowd->n};
+    struct client *client = &crowd->clients[crowd->n];
+
+    if (crowd->n == crowd->cap)
+        return -1;
+    crowd->n++;
+    *client = (struct client){.state = CLIENT_DIALLING, .dial_ns = note_now_ns()};
+    crowd->dialling++;
+    client->fd = dial(crowd);
+    if (client->fd < 0 || epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, client->fd, &event) != 0) {
+        client_fail(crowd, client, errno);
+        return -1;
+    }
+    return 0;
+}
+
+void crowd_poll(struct crowd *crowd, int wait_ms)
+{
+    struct epoll_event events[EVENTS];
+    int n = epoll_wait(crowd->epoll, events, EVENTS, wait_ms);
+
+    for (int i = 0; i < n; i++) {
+        struct client *client = &crowd->clients[events[i].data.u32];
+
+        if (client->state == CLIENT_DIALLING)
+            client_dialled(crowd, client);
+        if (client->state > CLIENT_DIALLING && events[i].events & ~(uint32_t)EPOLLOUT)
+            client_read(crowd, client);
+    }
+}
+
+void crowd_listen(struct crowd *crowd, int direct)
+{
+    crowd->direct = direct;
+    crowd->heard = crowd->wrong = 0;
+    memset(&crowd->latency, 0, sizeof(crowd->latency));
+    for (uint32_t i = 0; i < crowd->n; i++)
+        crowd->clients[i].next = 0;
+}
+
+void crowd_close(struct crowd *crowd)
+{
+    for (uint32_t i = 0; i < crowd->n; i++)
+        if (crowd->clients[i].state != CLIENT_NONE)
+            client_close(&crowd->clients[i]);
+    crowd->n = crowd->dialling = crowd->in = crowd->failed = crowd->gone = 0;
+    memset(&crowd->joined, 0, sizeof(crowd->joined));
+    crowd_listen(crowd, 0);
+}

@@ -1,0 +1,67 @@
+/* crowd - many Socket.IO clients (EIO=4, WebSocket) in one process.
+ *
+ * Each connects with a token of its own, user 0 to n-1, joins the namespace and then
+ * counts the notes it hears: that none is lost, doubled or out of order.  No client
+ * is ever connected again. */
+#ifndef BENCH_CROWD_H
+#define BENCH_CROWD_H
+
+#include "hist.h"
+#include "note.h"
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum client_state {
+    CLIENT_NONE,
+    CLIENT_DIALLING,  /* TCP */
+    CLIENT_UPGRADING, /* waits for the answer to its request */
+    CLIENT_OPENING,   /* for Engine.IO's handshake */
+    CLIENT_JOINING,   /* for the answer to its CONNECT */
+    CLIENT_IN,
+};
+
+struct client {
+    int fd;
+    uint8_t state;    /* enum client_state */
+    uint32_t next;    /* number of the next note; 0: any */
+    uint64_t dial_ns; /* when it began to connect */
+    char *rest;       /* a frame (or a head) that has not come whole */
+    uint32_t rest_len;
+};
+
+struct crowd {
+    struct sockaddr_in server, source; /* source.sin_addr: where the first clients come from */
+    const char *path, *nsp, *secret, *prefix; /* prefix of the user ids */
+
+    int epoll;
+    struct client *clients;
+    uint32_t n, cap; /* users 0 to n-1 are used */
+    uint64_t dials;
+    uint32_t dialling;         /* not in yet, not failed */
+    uint32_t in, failed, gone; /* gone: were in */
+    struct hist joined;        /* from dialling to the answer to CONNECT */
+
+    int direct;            /* each note is for note_user() alone */
+    uint64_t heard, wrong; /* wrong: lost before it, doubled, out of order, another's */
+    struct hist latency;   /* of the notes */
+};
+
+/* The fields of the first paragraph and cap are set.  Returns 0, or -1 with errno. */
+int crowd_init(struct crowd *crowd);
+
+/* Starts one more client, user crowd->n.  Returns 0, or -1 if it failed at once (counted) or
+ * there are cap. */
+int crowd_dial(struct crowd *crowd);
+
+/* Handles what has come, waiting for at most wait_ms for anything. */
+void crowd_poll(struct crowd *crowd, int wait_ms);
+
+/* Forgets what was heard: notes of any number come next. */
+void crowd_listen(struct crowd *crowd, int direct);
+
+/* Closes every client without a word; users start at 0 again, and so do all counts. */
+void crowd_close(struct crowd *crowd);
+
+#endif
