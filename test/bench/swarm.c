@@ -222,7 +222,7 @@ static void run_publish(struct swarm *swarm, const struct command *command)
             crowd_poll(crowd, 0);
         }
         crowd_poll(crowd, command->rate > 0 ? 1 : POLL_MS);
-    } while ((!is_over(swarm, command, sent, now) || crowd->heard < sent * per) &&
+    } while ((!is_over(swarm, command, sent, now) || crowd->heard < sent * per) && crowd->in > 0 &&
              !is_stuck(swarm, crowd->heard, now));
     answer_heard(swarm, command, sent, sent * per);
 }

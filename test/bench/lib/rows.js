@@ -1,0 +1,350 @@
+'use strict';
+/* The rows of the benchmark.  Each is run(world, n) with n its numbers, of the full or the
+ * quick run, and resolves to results:
+ *
+ *     what, unit      what was measured, in what
+ *     value, low, high  the median of the rounds, and what they lay between
+ *     goal            the most it may be
+ *     cells           [[name, value, unit]]: the figures behind it
+ *     bars            { title, unit }: the cells are for the chart too */
+const { NAMES, filesOf } = require('./world');
+const { median, spread, turns, ratios } = require('./stats');
+
+const PEERS = ['node', 'node2', 'bun'];
+
+/* Those of ids that can be had; their swarms. */
+async function swarmsOf(world, ids) {
+    const swarms = {};
+    for (const id of ids) {
+        const swarm = PEERS.includes(id) ? await world.peer(id) : await world.swarm(id);
+        if (swarm) swarms[id] = swarm;
+    }
+    await world.only(...ids);
+    return swarms;
+}
+
+const each = (answer) => answer.cpu_us / (answer.heard || answer.clients);
+const cells = (values, unit) => Object.entries(values).map(([id, list]) => [NAMES[id] || id, median(list), unit]);
+
+/* --- a message to all --- */
+
+async function fanOut(world, n, { what, goal, publish }) {
+    const ids = ['axr', 'bare', ...PEERS];
+    const swarms = await swarmsOf(world, ids);
+    for (const swarm of Object.values(swarms)) {
+        await swarm.have(n.clients);
+        await swarm.publish({ ...publish, messages: 2 });
+    }
+    const rounds = { rounds: n.rounds, steady: 2, others: n.others };
+    const values = await turns(Object.keys(swarms), rounds, async (id) => {
+        const messages = PEERS.includes(id) ? n.fewer : n.messages;
+        return each(await swarms[id].publish({ ...publish, messages }));
+    });
+    return [{
+        what: `${what}, ${n.clients} clients: CPU per delivery, to the bare loop's`,
+        goal, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
+        bars: { title: `CPU per delivery: ${what}`, unit: 'us' },
+    }];
+}
+
+/* --- a message to one --- */
+
+async function direct(world, n) {
+    const swarms = await swarmsOf(world, ['axr', 'node', 'axr8']);
+    for (const swarm of Object.values(swarms)) {
+        await swarm.have(n.clients);
+        await swarm.publish({ messages: 100, window: 64, direct: 1 });
+    }
+    const values = await turns(Object.keys(swarms), { rounds: n.rounds }, async (id) =>
+        each(await swarms[id].publish({ messages: n.messages, window: 64, direct: 1 }))
+    );
+    const results = [{
+        what: `to one user among ${n.clients}, 8 workers: CPU per delivery, to that with 1`,
+        goal: 1.2, ...ratios(values.axr8, values.axr),
+        cells: [['8 workers', median(values.axr8), 'us'], ['1 worker', median(values.axr), 'us']],
+    }];
+    if (!values.node) return results;
+    const figures = { axr: values.axr, node: values.node };
+    return [{
+        what: `to one user among ${n.clients}: CPU per delivery, to Node's`,
+        goal: 0.35, ...ratios(values.axr, values.node), cells: cells(figures, 'us'),
+        bars: { title: 'CPU per delivery: to one user', unit: 'us' },
+    }, ...results];
+}
+
+/* --- connections --- */
+
+async function connect(world, n) {
+    const swarms = await swarmsOf(world, ['axr', 'bare', ...PEERS]);
+    for (const swarm of Object.values(swarms)) await swarm.close();
+    const rounds = { rounds: n.rounds, steady: 2, others: n.others };
+    const values = await turns(Object.keys(swarms), rounds, async (id) => {
+        const answer = await swarms[id].connect(PEERS.includes(id) ? n.fewer : n.clients);
+        await swarms[id].close();
+        return each(answer);
+    });
+    return [{
+        what: `connect with token, ${n.clients} clients: CPU per connect, to the bare loop's`,
+        goal: 2.5, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
+        bars: { title: 'CPU per connect, with token', unit: 'us' },
+    }];
+}
+
+/* --- memory --- */
+
+/* KB per client, of a server that has had none before: a heap that was larger once shows less. */
+async function growth(world, id, clients) {
+    const swarm = await world.peer(id, world.fresh(id));
+    if (!swarm) return [];
+    const before = await swarm.tell('memory');
+    await swarm.connect(clients);
+    const after = await swarm.tell('memory');
+    await swarm.stop();
+    await swarm.server.stop();
+    return [[NAMES[id], (after.all_kb - before.all_kb) / clients, 'KB']];
+}
+
+async function idle(world, n) {
+    await world.only();
+    const others = [];
+    for (const id of PEERS) others.push(...(await growth(world, id, n.fewer)));
+    const server = await world.daemon(1);
+    const swarm = world.another(server);
+    const memory = async () => (await swarm.tell('memory')).children_kb;
+    const start = await memory();
+    await swarm.connect(n.clients);
+    const first = await memory();
+    for (let cycle = 0; cycle < n.cycles; cycle++) {
+        await swarm.close();
+        await swarm.connect(n.clients);
+    }
+    const last = await memory();
+    await swarm.stop();
+    await server.stop();
+    const per = (first - start) / n.clients;
+    return [{
+        what: `idle client, ${n.clients} of them, authenticated and in two rooms: PSS of the worker`,
+        goal: 1.0, unit: 'KB', ...spread([per]), cells: [[NAMES.axr, per, 'KB'], ...others],
+        bars: { title: 'memory per idle client', unit: 'KB' },
+    }, {
+        what: `the same after ${n.cycles} cycles of connecting and disconnecting ${n.clients}, to that at first`,
+        goal: 1.1, ...spread([(last - start) / (first - start)]),
+        cells: [['at first', first - start, 'KB'], ['at last', last - start, 'KB']],
+    }];
+}
+
+/* --- very many --- */
+
+async function crowd(world, n) {
+    await world.only();
+    const server = await world.daemon(n.workers);
+    const swarms = Array.from({ length: n.swarms }, (_, index) =>
+        world.another(server, { source: `127.0.${index + 1}.1`, patience: 120 })
+    );
+    const before = await swarms[0].tell('memory');
+    const began = Date.now();
+    const until = (index) => Math.floor((index * n.clients) / n.swarms);
+    const tried = swarms.map((swarm, index) => swarm.tell('connect', { clients: until(index + 1) - until(index) }));
+    const refused = n.clients - (await Promise.all(tried)).reduce((sum, one) => sum + one.joined.n, 0);
+    const connected = (Date.now() - began) / 1000;
+    const held = server.workers().map(filesOf);
+    const after = await swarms[0].tell('memory');
+    const heard = swarms.slice(1).map((swarm) => swarm.tell('hear', { messages: n.messages }));
+    const sent = await swarms[0].tell('publish', { messages: n.messages, window: 1 });
+    const all = [sent, ...(await Promise.all(heard))];
+    const peak = await swarms[0].tell('memory');
+    await Promise.all(swarms.map((swarm) => swarm.tell('close')));
+    const left = Date.now();
+    await server.settled();
+    const gone = (Date.now() - left) / 1000;
+    for (const swarm of swarms) await swarm.stop();
+    await server.stop();
+    const lost = all.reduce((sum, one) => sum + (one.wanted - one.heard) + one.wrong + one.gone, refused);
+    const most = Math.max(after.all_kb, peak.all_kb);
+    const per = (most - before.all_kb) / n.clients;
+    return [{
+        what: `${n.clients} clients, ${n.workers} workers, ${n.messages} messages to all: refused, lost, doubled or out of order`,
+        goal: 0, ...spread([lost]),
+        cells: [['not connected', refused, ''], ['deliveries', all.reduce((sum, one) => sum + one.heard, 0), ''],
+            ['descriptors of a worker', `${Math.min(...held)} to ${Math.max(...held)}`, ''],
+            ['to connect all', connected, 's'], ['to let go of all', gone, 's']],
+    }, {
+        what: `${n.clients} clients, ${n.workers} workers: PSS of all processes of the server`,
+        goal: 250, unit: 'MB', ...spread([most / 1024]),
+        cells: [['without clients', before.all_kb / 1024, 'MB'], ['per client', per, 'KB'],
+            ['that is for 200000', (before.all_kb + per * 200000) / 1024, 'MB']],
+    }];
+}
+
+async function balance(world, n) {
+    const swarm = await world.swarm('axr8');
+    await world.only();
+    const pids = swarm.server.workers();
+    const before = pids.map(filesOf);
+    await swarm.connect(n.clients);
+    const counts = pids.map((pid, index) => filesOf(pid) - before[index]);
+    const mean = counts.reduce((sum, one) => sum + one, 0) / counts.length;
+    return [{
+        what: `${n.clients} clients over 8 workers: the most of a worker, to the mean`,
+        goal: 1.1, ...spread([Math.max(...counts) / mean]),
+        cells: [['clients of each', counts.sort((a, b) => a - b).join(' '), '']],
+    }];
+}
+
+/* --- time --- */
+
+async function newcomer(world, n) {
+    const swarm = await world.swarm('axr');
+    await world.only('axr');
+    await swarm.have(n.clients);
+    const probe = world.another(swarm.server, { source: '127.0.99.1', nice: -10 });
+    const quiet = await probe.tell('probe', { seconds: n.seconds / 2 });
+    /* Two on their way: there is always one to write. */
+    const stream = swarm.publish({ seconds: n.seconds + 1, window: 2 });
+    const busy = await probe.tell('probe', { seconds: n.seconds });
+    await stream;
+    await probe.stop();
+    return [{
+        what: `a broadcast being written to ${n.clients} clients: time to connect one more, p99`,
+        goal: 30, unit: 'ms', ...spread([busy.joined.p99 / 1000]),
+        cells: [['median', busy.joined.p50 / 1000, 'ms'], ['most', busy.joined.max / 1000, 'ms'],
+            ['tries', busy.joined.n, ''], ['p99 without a broadcast', quiet.joined.p99 / 1000, 'ms']],
+    }];
+}
+
+const p99 = (answer) => answer.latency.p99 / 1000;
+
+async function stream(world, n) {
+    const swarms = await swarmsOf(world, ['axr', 'bare']);
+    for (const swarm of Object.values(swarms)) await swarm.have(n.clients);
+    const values = await turns(['axr', 'bare'], { rounds: n.rounds }, async (id) =>
+        p99(await swarms[id].publish({ messages: n.rate * n.seconds, rate: n.rate }))
+    );
+    return [{
+        what: `${n.rate} messages/s to ${n.clients} clients for ${n.seconds} s: latency p99, to the bare loop's`,
+        goal: 1.1, ...ratios(values.axr, values.bare), cells: cells(values, 'ms'),
+    }];
+}
+
+async function torrent(world, n) {
+    const swarms = await swarmsOf(world, ['axr', 'bare']);
+    for (const swarm of Object.values(swarms)) await swarm.have(n.clients);
+    const values = await turns(['axr', 'bare'], { rounds: n.rounds, steady: 1, others: 1 }, async (id) => {
+        const seconds = id === 'axr' ? n.seconds : n.fewer;
+        return p99(await swarms[id].publish({ messages: n.rate * seconds, rate: n.rate }));
+    });
+    return [{
+        what: `${n.rate} messages/s to ${n.clients} clients for ${n.seconds} s: latency p99`,
+        goal: 60, unit: 'ms', ...spread(values.axr),
+        cells: [[NAMES.axr, median(values.axr), 'ms'], [`bare loop after ${n.fewer} s`, values.bare[0], 'ms']],
+    }];
+}
+
+/* --- correctness, tables --- */
+
+async function verify(world, n) {
+    await world.only();
+    const figures = [];
+    let lost = 0;
+    for (const workers of [1, 2, 4, 8]) {
+        const server = await world.daemon(workers);
+        const swarm = world.another(server);
+        await swarm.connect(n.clients);
+        const answer = await swarm.tell('publish', { messages: n.messages, window: 64 });
+        lost += answer.wanted - answer.heard + answer.wrong + answer.gone;
+        figures.push([`${workers} worker${workers > 1 ? 's' : ''}`, each(answer), 'us per delivery']);
+        await swarm.stop();
+        await server.stop();
+    }
+    return [{
+        what: `${n.messages} messages to ${n.clients} clients, window 64, 1 2 4 8 workers: lost, doubled or out of order`,
+        goal: 0, ...spread([lost]), cells: figures,
+    }];
+}
+
+const JOINS = { join: 'join', leave: 'leave', route_join: 'join at the master', route_leave: 'leave there' };
+const OTHERS = { walk: 'broadcast, a room or member', route_find: 'to find a room at the master' };
+
+async function rooms(world, n) {
+    const lines = await world.rooms(n);
+    const last = lines[lines.length - 1];
+    const worst = Math.max(...Object.keys(JOINS).map((op) => last[op] / lines[0][op]));
+    return [{
+        what: `${last.members} members in ${n.rooms.join(', ')} rooms: CPU for a join or leave, at most rooms to at least ` +
+            '(the caches of the CPU cost up to 10)',
+        goal: 10, ...spread([worst]),
+        cells: Object.entries({ ...JOINS, ...OTHERS }).map(([op, name]) =>
+            [name, lines.map((one) => one[op].toFixed(0)).join(' '), 'ns']),
+    }];
+}
+
+const ONE = { what: 'one message at a time, 5/s', goal: 1.05, publish: { rate: 5 } };
+const MANY = { what: 'window 64', goal: 0.07, publish: { window: 64 } };
+const FOUR = { what: 'window 4', goal: 0.3, publish: { window: 4 } };
+
+/* In the order in which they are run. */
+const ROWS = {
+    connect: {
+        run: connect,
+        full: { clients: 10000, fewer: 2000, rounds: 5, others: 2 },
+        quick: { clients: 2000, fewer: 300, rounds: 3, others: 1 },
+    },
+    one: {
+        run: (world, n) => fanOut(world, n, ONE),
+        full: { clients: 10000, messages: 25, fewer: 15, rounds: 7, others: 2 },
+        quick: { clients: 2000, messages: 5, fewer: 3, rounds: 3, others: 1 },
+    },
+    window64: {
+        run: (world, n) => fanOut(world, n, MANY),
+        full: { clients: 2000, messages: 300, fewer: 100, rounds: 7, others: 2 },
+        quick: { clients: 2000, messages: 128, fewer: 20, rounds: 3, others: 1 },
+    },
+    window4: {
+        run: (world, n) => fanOut(world, n, FOUR),
+        full: { clients: 2000, messages: 300, fewer: 100, rounds: 7, others: 2 },
+        quick: { clients: 2000, messages: 60, fewer: 10, rounds: 3, others: 1 },
+    },
+    direct: {
+        run: direct,
+        full: { clients: 10000, messages: 20000, rounds: 7 },
+        quick: { clients: 2000, messages: 3000, rounds: 3 },
+    },
+    idle: {
+        run: idle,
+        full: { clients: 10000, fewer: 2000, cycles: 10 },
+        quick: { clients: 5000, fewer: 500, cycles: 3 },
+    },
+    crowd: {
+        run: crowd,
+        full: { clients: 200000, workers: 16, swarms: 11, messages: 10 },
+        quick: { clients: 20000, workers: 16, swarms: 2, messages: 10 },
+    },
+    balance: { run: balance, full: { clients: 16000 }, quick: { clients: 4000 } },
+    newcomer: {
+        run: newcomer,
+        full: { clients: 15000, seconds: 10 },
+        quick: { clients: 5000, seconds: 2 },
+    },
+    stream: {
+        run: stream,
+        full: { clients: 2000, rate: 50, seconds: 30, rounds: 3 },
+        quick: { clients: 2000, rate: 50, seconds: 2, rounds: 2 },
+    },
+    torrent: {
+        run: torrent,
+        full: { clients: 2000, rate: 400, seconds: 10, fewer: 3, rounds: 3 },
+        quick: { clients: 2000, rate: 400, seconds: 2, fewer: 1, rounds: 1 },
+    },
+    verify: {
+        run: verify,
+        full: { clients: 2000, messages: 1000 },
+        quick: { clients: 1000, messages: 300 },
+    },
+    rooms: {
+        run: rooms,
+        full: { members: 1 << 20, rounds: 3, rooms: [10, 1000, 100000, 1000000] },
+        quick: { members: 1 << 17, rounds: 1, rooms: [10, 1000, 100000] },
+    },
+};
+
+module.exports = { ROWS };

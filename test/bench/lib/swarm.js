@@ -1,0 +1,73 @@
+'use strict';
+/* A swarm process (test/bench/swarm.c says what it can do). */
+const path = require('path');
+const readline = require('readline');
+const { spawn } = require('child_process');
+const { CLIENT } = require('./machine');
+const { BUILD, SECRET } = require('../../e2e/lib/daemon');
+
+class Swarm {
+    /* of one server; options: source (address), nice, patience (seconds). */
+    constructor(world, server, { source = '127.0.1.1', nice = 0, patience = 30 } = {}) {
+        const words = [...CLIENT, path.join(BUILD, 'bench', 'swarm')]
+            .concat(['--port', server.port, '--redis', world.redis.port, '--key', server.key])
+            .concat(['--secret', SECRET, '--pid', server.pid, '--source', source])
+            .concat(['--nice', nice, '--patience', patience]);
+        this.server = server;
+        this.child = spawn(words[0], words.slice(1).map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
+        this.waiting = [];
+        this.clients = 0;
+        readline.createInterface({ input: this.child.stdout }).on('line', (line) => {
+            const answer = JSON.parse(line);
+            this.clients = answer.clients;
+            this.waiting.shift().resolve(answer);
+        });
+        this.over = new Promise((resolve) => this.child.on('exit', resolve));
+        this.child.stdin.on('error', () => {}); /* its end is told by 'exit' */
+        this.child.on('exit', (code) => {
+            for (const one of this.waiting.splice(0)) one.reject(new Error(`swarm ended with ${code}`));
+        });
+        world.after(() => this.stop());
+    }
+    /* Resolves to the answer. */
+    tell(command, fields = {}) {
+        const words = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+        return new Promise((resolve, reject) => {
+            this.waiting.push({ resolve, reject });
+            this.child.stdin.write(`${[command, ...words].join(' ')}\n`);
+        });
+    }
+    async connect(clients) {
+        const answer = await this.tell('connect', { clients });
+        if (answer.failed || answer.joined.n !== clients)
+            throw new Error(`${this.server.name}: ${clients - answer.joined.n} of ${clients} clients not connected`);
+        return answer;
+    }
+    /* All is delivered, or it is an error. */
+    async publish(fields) {
+        const answer = await this.tell('publish', fields);
+        Swarm.check(this.server, answer);
+        return answer;
+    }
+    static check(server, answer) {
+        if (answer.gone) throw new Error(`${server.name}: ${answer.gone} clients were disconnected`);
+        if (answer.heard !== answer.wanted || answer.wrong)
+            throw new Error(`${server.name}: ${answer.wanted - answer.heard} of ${answer.wanted} deliveries lost, ${answer.wrong} wrong`);
+    }
+    /* Has just so many clients; resolves when the server has seen them all. */
+    async have(clients) {
+        if (this.clients === clients) return;
+        await this.close();
+        if (clients) await this.connect(clients);
+    }
+    async close() {
+        if (this.clients) await this.tell('close');
+        await this.server.settled();
+    }
+    async stop() {
+        this.child.stdin.end();
+        await this.over;
+    }
+}
+
+module.exports = { Swarm };
