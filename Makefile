@@ -121,7 +121,7 @@ check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE)
 
 asan:
 	$(MAKE) BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' \
-	    AXR_HARDEN= AXR_HARDEN_LD=-pie all check
+	    AXR_HARDEN= AXR_HARDEN_LD=-pie all bench check
 
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 fuzz:

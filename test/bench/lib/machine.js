@@ -9,6 +9,20 @@ const onCore = (core) => (pinned ? ['taskset', '-c', String(core)] : []);
 const SERVER = onCore(0);
 const CLIENT = onCore(1);
 
+/* Before all other sessions, where the kernel shares the CPU out by session; back at the end.
+ * Returns whether that could be. */
+function goFirst() {
+    const file = '/proc/self/autogroup';
+    try {
+        const nice = /nice (-?\d+)/.exec(fs.readFileSync(file, 'utf8'))[1];
+        fs.writeFileSync(file, '-15');
+        process.on('exit', () => fs.writeFileSync(file, nice));
+        return true;
+    } catch {
+        return false;
+    }
+}
+
 /* This process goes to the clients. */
 function stepAside() {
     if (pinned) spawnSync('taskset', ['-a', '-p', '-c', '1', String(process.pid)]);
@@ -34,4 +48,4 @@ function describe(tools) {
     ];
 }
 
-module.exports = { SERVER, CLIENT, stepAside, describe };
+module.exports = { SERVER, CLIENT, goFirst, stepAside, describe };

@@ -197,7 +197,7 @@ async function newcomer(world, n) {
     const swarm = await world.swarm('axr');
     await world.only('axr');
     await swarm.have(n.clients);
-    const probe = world.another(swarm.server, { source: '127.0.99.1', nice: -10 });
+    const probe = world.another(swarm.server, { source: '127.0.99.1', nice: -15 });
     const quiet = await probe.tell('probe', { seconds: n.seconds / 2 });
     /* Two on their way: there is always one to write. */
     const stream = swarm.publish({ seconds: n.seconds + 1, window: 2 });
@@ -311,7 +311,7 @@ const ROWS = {
     },
     idle: {
         run: idle,
-        full: { clients: 10000, fewer: 2000, cycles: 10 },
+        full: { clients: 10000, fewer: 10000, cycles: 10 },
         quick: { clients: 5000, fewer: 500, cycles: 3 },
     },
     crowd: {
