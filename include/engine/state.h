@@ -64,7 +64,7 @@ struct conn {
     struct engine *engine;
     struct session *session;   /* CONN_WEBSOCKET, CONN_POLL */
     struct conn *next, **prev; /* in engine->conns, or engine->dead */
-    struct conn *dirty_next;   /* in engine->dirty */
+    struct conn *dirty_next;   /* in one of engine->dirty */
     struct wsin *wsin;         /* only while a frame or message is partly read */
     struct exchange *http;     /* NULL once upgraded */
     struct outq out;
@@ -75,7 +75,7 @@ struct conn {
     uint32_t exempt_bytes;   /* of the output: does not count against send_buffer */
     uint32_t stamp;          /* receipt of the oldest fan-out in out, in stamps; 0: there is none */
     uint8_t state;           /* enum conn_state */
-    uint8_t dirty;           /* in engine->dirty */
+    uint8_t dirty;           /* in one of engine->dirty */
     uint8_t blocked;         /* the kernel took no more; waiting for writability */
     uint8_t fin_sent;
     uint8_t doomed; /* ends on the next flush, for doom_why */
@@ -156,6 +156,14 @@ struct listener {
     struct listener *next;
 };
 
+/* Clients with output that has not been tried yet.  Those of a fan-out may be many
+ * thousands; answers, and clients that are coming in, do not stand behind them. */
+struct dirty {
+    struct conn *first, **tail;
+};
+
+enum { DIRTY_OWN, DIRTY_FAN, DIRTIES };
+
 struct engine {
     struct event_base *base;
     struct engine_options options;
@@ -174,7 +182,8 @@ struct engine {
 
     struct conn *conns, *dead;
     size_t nconns;
-    struct conn *dirty, **dirty_tail;
+    struct dirty dirty[DIRTIES];
+    int fanning; /* what is queued now is a fan-out's */
 
     struct slot *slots;
     uint32_t nslots, free_slot;

@@ -37,13 +37,14 @@ static void conn_unlink(struct conn *conn)
 void conn_dirty(struct conn *conn)
 {
     struct engine *engine = conn->engine;
+    struct dirty *dirty = &engine->dirty[engine->fanning ? DIRTY_FAN : DIRTY_OWN];
 
     if (conn->dirty)
         return;
     conn->dirty = 1;
     conn->dirty_next = NULL;
-    *engine->dirty_tail = conn;
-    engine->dirty_tail = &conn->dirty_next;
+    *dirty->tail = conn;
+    dirty->tail = &conn->dirty_next;
     engine_flush_later(engine);
 }
 

@@ -65,7 +65,8 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
     engine->app = app;
     engine->arg = arg;
     engine->free_slot = UINT32_MAX;
-    engine->dirty_tail = &engine->dirty;
+    for (int i = 0; i < DIRTIES; i++)
+        engine->dirty[i].tail = &engine->dirty[i].first;
     rand_bytes(engine->sid_key, sizeof(engine->sid_key));
     evtimer_assign(&engine->flush_timer, base, on_flush, engine);
     evtimer_assign(&engine->resume_timer, base, on_resume, engine);
@@ -413,25 +414,36 @@ void engine_flush_later(struct engine *engine)
         evtimer_add(&engine->flush_timer, &now);
 }
 
-void engine_flush(struct engine *engine)
+static void flush_slice(struct engine *engine, struct dirty *dirty)
 {
-    for (int n = 0; engine->dirty != NULL && n < FLUSH_SLICE; n++) {
-        struct conn *conn = engine->dirty;
+    for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
+        struct conn *conn = dirty->first;
         if (n % CLOCK_SLICE == 0)
             engine_clock(engine);
-        if ((engine->dirty = conn->dirty_next) == NULL)
-            engine->dirty_tail = &engine->dirty;
+        if ((dirty->first = conn->dirty_next) == NULL)
+            dirty->tail = &dirty->first;
         conn->dirty_next = NULL;
         conn->dirty = 0;
         if (conn->state != CONN_DEAD)
             conn_flush(conn);
     }
-    if (engine->dirty != NULL)
+}
+
+static int is_dirty(const struct engine *engine)
+{
+    return engine->dirty[DIRTY_OWN].first != NULL || engine->dirty[DIRTY_FAN].first != NULL;
+}
+
+void engine_flush(struct engine *engine)
+{
+    flush_slice(engine, &engine->dirty[DIRTY_OWN]);
+    flush_slice(engine, &engine->dirty[DIRTY_FAN]);
+    if (is_dirty(engine))
         engine_flush_later(engine);
 }
 
 /* Frees the dead ones, but for those that are still in the dirty list: they go
- * when it has passed them.  The list as a whole may not be empty for long. */
+ * when it has passed them.  The lists as a whole may not be empty for long. */
 static void engine_sweep_dead(struct engine *engine)
 {
     struct conn **at = &engine->dead, *conn;
@@ -603,7 +615,7 @@ void engine_retire_now(struct engine *engine)
         if (session != NULL && !session->over)
             session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
     }
-    while (engine->dirty != NULL)
+    while (is_dirty(engine))
         engine_flush(engine);
     pass_http_on(engine);
 }

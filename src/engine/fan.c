@@ -16,6 +16,7 @@ void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slic
         .is_volatile = is_volatile,
         .serial = ++engine->fan_serial,
     };
+    engine->fanning = 1;
 }
 
 void engine_fan_received(struct engine_fan *fan, uint64_t at_us)
@@ -222,6 +223,7 @@ int engine_fan_send(struct engine_fan *fan, struct session *session)
 
 void engine_fan_end(struct engine_fan *fan)
 {
+    fan->engine->fanning = 0;
     for (int i = 0; i < ENCODINGS; i++) {
         if (!(fan->made & 1 << i))
             continue;

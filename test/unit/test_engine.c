@@ -18,10 +18,11 @@
 #include <unistd.h>
 
 #define WAIT_MS 10000
+#define FANNED  300 /* more than FLUSH_SLICE */
 
 static struct event_base *base;
 static struct engine *engine;
-static size_t connections_max = 100, send_buffer = 1 << 20;
+static size_t connections_max = 1000, send_buffer = 1 << 20;
 static uint32_t slot = 1, send_timeout_ms = 300; /* of the engine */
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why, last_left;
@@ -634,6 +635,38 @@ static void test_fan(void)
     close(fd64);
 }
 
+/* An answer does not stand behind a fan-out to more clients than are written to in
+ * one go; what goes to one client keeps its order. */
+static void test_own_first(void)
+{
+    static int fds[FANNED];
+    static struct session *fanned[FANNED];
+    struct engine_fan fan;
+    int fd = client4();
+    struct session *own = last;
+    char c;
+
+    for (int i = 0; i < FANNED; i++) {
+        fds[i] = client4();
+        fanned[i] = last;
+    }
+    engine_fan_begin(engine, &fan, SLICE("[\"m\",1"), NULL, 0, 0);
+    for (int i = 0; i < FANNED; i++)
+        engine_fan_send(&fan, fanned[i]);
+    engine_fan_end(&fan);
+    session_send(fanned[FANNED - 1], SLICE("2/axr,[\"n\"]"));
+    session_send(own, SLICE("2/axr,[\"n\"]"));
+    engine_flush(engine);
+    is_int(recv(fds[FANNED - 1], &c, 1, MSG_DONTWAIT), -1, "the last of many has nothing yet");
+    is_int(recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK), 1, "who gets an answer has it");
+    is_str(frame(fd), "T:42/axr,[\"n\"]", "an answer");
+    is_str(frame(fds[FANNED - 1]), "T:42/axr,[\"m\",1]", "in order for the last of them too");
+    is_str(frame(fds[FANNED - 1]), "T:42/axr,[\"n\"]", "and the answer");
+    close(fd);
+    for (int i = 0; i < FANNED; i++)
+        close(fds[i]);
+}
+
 /* What was counted has to fit what the tests before have done. */
 static void test_counts(void)
 {
@@ -1236,7 +1269,7 @@ static void test_full(void)
        "no room for another session: refused before the upgrade");
     close(fd);
     engine_down();
-    connections_max = 100;
+    connections_max = 1000;
 }
 
 /* A connection that is there may bring a session while the engine drains. */
@@ -1464,7 +1497,7 @@ static void test_configure(void)
     close(late);
     close(fd);
     engine_free(&engine);
-    connections_max = 100;
+    connections_max = 1000;
 }
 
 static void test_root_namespace(void)
@@ -1799,6 +1832,7 @@ int main(void)
     test_faults();
     test_pieces();
     test_fan();
+    test_own_first();
     test_counts();
     test_large();
     test_stalled();
