@@ -27,6 +27,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 void log_name(const char *process);
 
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
+ * A symbolic link in its place is followed if it is root's or ours, else ELOOP.
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 

@@ -78,16 +78,32 @@ uint64_t log_lost(void)
 
 /* --- where lines go --------------------------------------------------------- */
 
+#define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY)
+
+/* The directory may belong to the user that root becomes: a link of his own there
+ * must not make root write where he could not. */
+static int file_open_there(const char *file)
+{
+    struct stat st;
+    int fd = open(file, OPEN_FLAGS | O_NOFOLLOW, FILE_MODE);
+
+    if (fd >= 0 || errno != ELOOP)
+        return fd;
+    if (lstat(file, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
+        return open(file, OPEN_FLAGS, FILE_MODE);
+    errno = ELOOP;
+    return -1;
+}
+
 /* A file that is made has the same mode at the start and after a rotation, when
  * the umask has become stricter. */
 static int file_open(const char *file, int *made)
 {
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY;
-    int fd = open(file, flags | O_EXCL, FILE_MODE);
+    int fd = open(file, OPEN_FLAGS | O_EXCL, FILE_MODE);
 
     *made = fd >= 0;
     if (fd < 0)
-        return errno == EEXIST ? open(file, flags, FILE_MODE) : -1;
+        return errno == EEXIST ? file_open_there(file) : -1;
     (void)fchmod(fd, FILE_MODE);
     return fd;
 }

@@ -200,6 +200,38 @@ static void test_give(void)
     is_int(owner(), other, "and stays the other's");
 }
 
+/* Opens path, which is a symbolic link of that user to a file called target that is
+ * not there. */
+static int open_link(const char *target, uid_t uid)
+{
+    unlink(path);
+    if (symlink(target, path) < 0 || lchown(path, uid, (gid_t)-1) < 0)
+        return -2;
+    return log_open(LOG_TO_FILE, path, LOG_TEXT);
+}
+
+/* The directory may be another's, who could make root write wherever a link leads. */
+static void test_link(void)
+{
+    const uid_t other = 65534;
+    struct stat st;
+    char target[sizeof(path) + 8];
+
+    snprintf(target, sizeof(target), "%s.target", path);
+    if (geteuid() == 0) {
+        is_int(open_link(target, other), -1, "another's link is not followed");
+        is_int(errno, ELOOP, "and that is said");
+        ok(lstat(target, &st) < 0, "nothing was made where it leads");
+        is_int(log_reopen(), -1, "nor is it when the log is opened again");
+        ok(lstat(target, &st) < 0, "as little then");
+    }
+    is_int(open_link(target, geteuid()), 0, "our own link is followed");
+    ok(lstat(target, &st) == 0, "to where it leads");
+    unlink(target);
+    unlink(path);
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to a file");
+}
+
 /* A limit on the file's size stands for the disk that is full. */
 static void test_lost(void)
 {
@@ -340,6 +372,7 @@ int main(void)
     test_json();
     test_reopen();
     test_give();
+    test_link();
     test_lost();
     test_full_pipe();
     test_fatal(0);
