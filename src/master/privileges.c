@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,13 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* "1000" -> 1000; -1 if text is no number. */
+#define ID_MAX (UINT32_MAX - 1L) /* what is above stands for "no change" */
+
+/* "1000" -> 1000; -1 if text is no number of a user or a group. */
 static long number(const char *text)
 {
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
-    return *text == '\0' || *end != '\0' || errno != 0 || value < 0 ? -1 : value;
+    return *text == '\0' || *end != '\0' || errno != 0 || value < 0 || value > ID_MAX ? -1 : value;
 }
 
 static int user_find(struct privileges *found, const char *user, struct buf *error)
