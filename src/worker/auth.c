@@ -4,6 +4,7 @@
 #include "codec/origin.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,10 +192,12 @@ static int try_json(struct trial *trial, struct slice json)
     /* "good\u0000junk" would read as "good", and no token has one. */
     if (json_has_nul(json.ptr, json.len))
         return trial_add(trial, TOKEN_MALFORMED);
-    /* The codec has seen that it is one JSON value and no more. */
+    /* The codec has seen that it is one JSON value and no more; half a surrogate pair
+     * it lets pass. */
+    errno = 0;
     value = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);
     if (value == NULL)
-        return trial_add(trial, TOKEN_NO_MEMORY);
+        return trial_add(trial, errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED);
     token = cJSON_IsString(value) ? value : cJSON_GetObjectItemCaseSensitive(value, "token");
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
         result = token_verify(trial->policy, token->valuestring, len, trial->now, trial->user);

@@ -245,6 +245,8 @@ static void test_object(void)
            "token_malformed", "an array is no token");
     judged(judge("", HOST, EIO4, "0/axr,{\"token\":12}", NULL), "token_malformed",
            "a number is no token");
+    judged(judge("", HOST, EIO4, "0/axr,{\"token\":\"\\ud800\"}", NULL), "token_malformed",
+           "half a surrogate pair is no fault of ours");
     judged(judge("", HOST, EIO4, "0/axr,{\"token\":null}", NULL), "token_missing",
            "null is no token at all");
     judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\\u0000\"}", good, ""), NULL),
