@@ -52,6 +52,7 @@ struct exchange {
     uint8_t head_only; /* HEAD */
     uint8_t pumping;   /* conn_pump is on the stack */
     uint8_t stray;     /* the worker it was for has gone: it is handed to no other */
+    uint8_t counted;   /* the next request, by the worker that read it */
     char callback[12];
     char cors[320]; /* header lines of every answer to this request */
     uint32_t handoff_slot;

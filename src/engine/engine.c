@@ -367,6 +367,7 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, i
         return 0;
     }
     conn->http->stray = stray != 0;
+    conn->http->counted = 1;
     conn_pump(conn);
     return 0;
 }

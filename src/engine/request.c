@@ -428,7 +428,8 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     enum eio_error error;
     int result;
 
-    conn->engine->stats.requests++;
+    conn->engine->stats.requests += !conn->http->counted;
+    conn->http->counted = 0;
     target.upgrade = ws_upgrade(req, target.accept);
     read_head(conn, req);
     if (!http_path_below(req->path, conn->engine->options.path)) {

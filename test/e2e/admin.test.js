@@ -8,7 +8,7 @@ const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, ROOT } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
-const { once, polled } = require('./lib/http');
+const { once, polled, Polling } = require('./lib/http');
 const { connect } = require('./lib/clients');
 const { adminOf, ask, askJson, scrape } = require('./lib/metrics');
 const { isRunning } = require('./lib/proc');
@@ -152,6 +152,20 @@ test('upgrades and handoffs are counted once each', async (t) => {
     const done = await settled(daemon, (now) =>
         now.get('handoffs_total', 'side="sent"') === now.get('handoffs_total', 'side="received"'), 'handoffs that have arrived');
     assert.strictEqual(done.get('handoffs_total', 'side="dropped"'), 0);
+});
+test('a request that is passed to another worker is counted once', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 4 } });
+    let passed = 0;
+    for (let sent = 0; !passed && sent < 400; ) {
+        const client = keep(t, await Polling.open(daemon.addr)); /* a GET */
+        for (let i = 0; i < 9; i++) await client.send('41/nowhere,'); /* each on a connection of its own */
+        sent += 10;
+        const metrics = await scrape(daemon);
+        passed = metrics.get('handoffs_total', 'side="received"');
+        assert.strictEqual(metrics.get('http_requests_total'), sent);
+    }
+    assert.ok(passed > 0, 'a handoff');
 });
 test('refusals by the reason that clients were told, errors by status', async (t) => {
     const redis = await redisServer();
