@@ -11,7 +11,7 @@ const { Raw, joined } = require('./lib/raw');
 const { once, polled, Polling } = require('./lib/http');
 const { connect } = require('./lib/clients');
 const { adminOf, ask, askJson, scrape } = require('./lib/metrics');
-const { isRunning } = require('./lib/proc');
+const { isRunning, tempDir } = require('./lib/proc');
 const { SLOW, within, until } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
@@ -85,6 +85,21 @@ test('the manual names every metric, and no other', async (t) => {
     assert.deepStrictEqual([...named].sort(), families.sort());
     const [, alerts] = /^Worth an alert:\n\.Bd[^\n]*\n([^]*?)^\.Ed/m.exec(page);
     for (const [name] of alerts.matchAll(/axr_notifyd_\w+/g)) assert.match(text, new RegExp(`^${name}[ {]`, 'm'));
+});
+test('promtool takes the job and the alerts of the manual', async (t) => {
+    const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.8'), 'utf8');
+    const literal = (start) => new RegExp(`^\\.Bd -literal -offset indent\\n(${start}[^]*?)^\\.Ed`, 'm').exec(page)[1];
+    const checked = (what, text) => {
+        const file = path.join(tempDir(t), `${what}.yml`);
+        fs.writeFileSync(file, text);
+        const tool = spawnSync('promtool', ['check', what, file], { encoding: 'utf8' });
+        assert.strictEqual(tool.status, 0, tool.stdout + tool.stderr);
+    };
+    checked('config', literal('scrape_configs:'));
+    const alerts = literal('up\\{').replace(/\n +/g, ' ').trim().split('\n');
+    assert.ok(alerts.length > 8, `${alerts.length} alerts`);
+    const rules = alerts.map((expr, i) => ({ alert: `a${i}`, expr }));
+    checked('rules', JSON.stringify({ groups: [{ name: 'axr-notifyd', rules }] }));
 });
 test('figures are what clients have seen: sessions, connects, deliveries, bytes, latency', async (t) => {
     const redis = await redisServer();
