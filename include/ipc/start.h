@@ -29,7 +29,7 @@ struct worker_start {
      * are made later.  The worker closes them; nhandoff 0: there are no others. */
     int handoff_fd, ends_fd;
     const int *handoff_fds;
-    size_t nhandoff; /* 0 or START_LANES */
+    size_t nhandoff;         /* 0 or START_LANES */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no siblings */
 };

@@ -2,8 +2,8 @@
  * pipes, and its clients over TCP. */
 #include "base/clock.h"
 #include "conf.h"
-#include "ipc/counters.h"
 #include "ipc/change.h"
+#include "ipc/counters.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
