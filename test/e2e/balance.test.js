@@ -61,7 +61,7 @@ test('clients of a worker that was replaced come back evenly', async (t) => {
     daemon.deaths = 1;
     process.kill(pid, 'SIGKILL');
     await until(() => !isRunning(pid), within(1000), 'end of the worker');
-    await daemon.logged(/worker 1 ready: .* generation=2/, within(2000));
+    await daemon.logged(/worker 1 ready: .* fork=2 /, within(2000));
     const lost = clients.filter((client) => slotOf(client) === 0);
     await Promise.all(lost.map((client) => client.closed));
     const others = clients.filter((client) => slotOf(client) !== 0);
@@ -76,7 +76,7 @@ test('a worker that does not run keeps nobody waiting', async (t) => {
     /* It has the fewest: the others would leave the next ones to it. */
     const lost = clients.filter((client) => slotOf(client) === 0);
     process.kill(pid, 'SIGKILL');
-    await daemon.logged(/worker 1 ready: pid=(\d+) generation=2/, within(2000));
+    await daemon.logged(/worker 1 ready: pid=(\d+) fork=2 /, within(2000));
     await Promise.all(lost.map((client) => client.closed));
     const stopped = daemon.workers().find((one) => !daemon.workersAtReady.includes(one));
     process.kill(stopped, 'SIGSTOP');
