@@ -41,7 +41,7 @@ struct admin_ops {
 };
 
 /* Binds: admin:host may have several addresses, and all get the same port.  Returns
- * 0, or -1 with a line in error. */
+ * 0, or -1 with a line in error, which else stays as it is. */
 int admin_open(struct listeners *listeners, const char *host, int port, struct buf *error);
 
 /* Serves on *listeners, which it takes (and empties) where it succeeds, and says in

@@ -335,13 +335,14 @@ int admin_open(struct listeners *listeners, const char *host, int port, struct b
     char *copy = strdup(host);
     struct conf_listen address = {.host = copy, .port = port};
     const struct conf conf = {.listen = &address, .nlisten = 1};
-    (void)buf_puts(error, "admin: ");
-    int rc = copy ? listen_open(listeners, &conf, error) : -1;
+    struct buf why = {0};
+    int rc = copy ? listen_open(listeners, &conf, &why) : -1;
     if (!copy)
-        (void)buf_puts(error, "out of memory");
+        (void)buf_puts(&why, "out of memory");
+    if (rc < 0)
+        (void)buf_printf(error, "admin: %.*s", (int)why.len, (const char *)why.data);
+    buf_free(&why);
     free(copy);
-    if (rc == 0)
-        buf_reset(error);
     return rc;
 }
 
