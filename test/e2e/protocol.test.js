@@ -139,7 +139,7 @@ for (const [what, [options, status, body]] of Object.entries(UPGRADE_ERRORS)) {
 }
 test('HTTP: another path is 404', async () => {
     const { daemon } = await world();
-    for (const target of ['/', '/socket.io/?EIO=4&transport=websocket', '/notificationsx', '/status'])
+    for (const target of ['/', '/socket.io/?EIO=4&transport=websocket', '/notificationsx', '/statusx'])
         assert.strictEqual((await exchange(daemon.addr, get(target))).status, 404, target);
 });
 test('upgrade: with and without the last slash, below the path, with unknown parameters, the last of two counts', async (t) => {
