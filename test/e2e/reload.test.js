@@ -321,6 +321,7 @@ test('a kept connection to an old worker: what is new goes to a new worker', asy
     t.after(() => holder.destroy());
     const from = daemon.log.length;
     await renew(daemon, { 'socket.io': { pingInterval: 20000 } }, { left: false });
+    await daemon.logged(/: draining: /, within(1000), from); /* until then the old worker may answer itself */
     const opened = [];
     for (const http of kept) {
         const { text, status } = await http.send(asked).answer();
