@@ -422,6 +422,7 @@ static int on_settings(struct worker *worker, struct msg *msg)
     engine_configure(worker->engine, &options);
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
+    log_debug("settings taken");
     return 0;
 }
 
