@@ -6,7 +6,7 @@
  * keep errno.  No newline at the end of fmt.  A line is at most 4096 bytes (a
  * longer one is cut and ends in "...") and is always one line: control bytes and
  * what is not UTF-8 are shown as \xNN.  Nothing blocks, nothing is allocated: a
- * line that a full pipe or disk does not take is lost, counted, and the next
+ * line that a full pipe, socket or disk does not take is lost, counted, and the next
  * line that can be written comes after one that says how many were.
  * (syslog(3) is the exception: it may wait for the system's logger.)
  * Bytes that came from outside go through log_escape() first; payloads and
@@ -28,6 +28,7 @@ void log_name(const char *process);
 
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
  * A symbolic link in its place is followed if it is root's or ours, else ELOOP.
+ * What stderr is is looked at here: open it again if it becomes something else.
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 
@@ -39,7 +40,8 @@ int log_is(enum log_target target, const char *file, enum log_format format);
  * made its name point anywhere.  Returns 0, or -1 with errno. */
 int log_give(uid_t uid, gid_t gid);
 
-/* The descriptor of the file, or -1 where the target is none. */
+/* The log's own descriptor (a file, or a pipe or terminal that stderr is, opened anew),
+ * which children keep; -1 if it has none. */
 int log_fd(void);
 
 /* Opens the file again under its name (after a rotation).  On failure the old

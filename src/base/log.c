@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
@@ -30,7 +31,8 @@ static struct {
     enum log_level level;
     enum log_target target;
     enum log_format format;
-    int fd;
+    int fd;        /* one of our own, or that of stderr */
+    int is_socket; /* that of stderr */
     char *file;
     int made;            /* the file was not there before */
     pid_t counted_by;    /* whose losses the next two are */
@@ -78,7 +80,8 @@ uint64_t log_lost(void)
 
 /* --- where lines go --------------------------------------------------------- */
 
-#define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY)
+/* O_NONBLOCK is for a file that is a FIFO. */
+#define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
 /* The directory may belong to the user that root becomes: a link of his own there
  * must not make root write where he could not. */
@@ -108,22 +111,40 @@ static int file_open(const char *file, int *made)
     return fd;
 }
 
+/* A pipe or a terminal is opened anew: O_NONBLOCK on the description of stderr would
+ * be there for all that share it.  Where that cannot be (somebody else's pipe), and
+ * for what never blocks, it is stderr itself. */
+static int stderr_open(int *is_socket)
+{
+    struct stat st;
+    int fd = -1;
+
+    *is_socket = 0;
+    if (fstat(STDERR_FILENO, &st) == 0) {
+        *is_socket = S_ISSOCK(st.st_mode);
+        if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO))
+            fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    }
+    return fd < 0 ? STDERR_FILENO : fd;
+}
+
 static void target_close(void)
 {
-    if (state.target == LOG_TO_FILE)
+    if (state.fd != STDERR_FILENO)
         close(state.fd);
     if (state.target == LOG_TO_SYSLOG)
         closelog();
     free(state.file);
     state.file = NULL;
     state.fd = STDERR_FILENO;
+    state.is_socket = 0;
     state.torn = 0;
 }
 
 int log_open(enum log_target target, const char *file, enum log_format format)
 {
     char *copy = NULL;
-    int fd = STDERR_FILENO, made = 0;
+    int fd = STDERR_FILENO, made = 0, is_socket = 0;
 
     if (target == LOG_TO_FILE) {
         copy = strdup(file);
@@ -138,6 +159,8 @@ int log_open(enum log_target target, const char *file, enum log_format format)
             return -1;
         }
     }
+    if (target == LOG_TO_STDERR)
+        fd = stderr_open(&is_socket);
     target_close();
     if (target == LOG_TO_SYSLOG)
         openlog("axr-notifyd", LOG_NDELAY, LOG_DAEMON);
@@ -145,6 +168,7 @@ int log_open(enum log_target target, const char *file, enum log_format format)
     state.format = format;
     state.file = copy;
     state.fd = fd;
+    state.is_socket = is_socket;
     state.made = made;
     return 0;
 }
@@ -156,7 +180,7 @@ int log_give(uid_t uid, gid_t gid)
 
 int log_fd(void)
 {
-    return state.target == LOG_TO_FILE ? state.fd : -1;
+    return state.fd != STDERR_FILENO ? state.fd : -1;
 }
 
 int log_is(enum log_target target, const char *file, enum log_format format)
@@ -308,25 +332,35 @@ static void line_make(struct line *line, enum log_level level, const char *text)
     line->at[line->len++] = '\n';
 }
 
-/* Returns 0, or -1 if the line is lost.  A descriptor that is full (a pipe whose
- * reader sleeps, a stopped terminal) must not stop the process, and stderr cannot
- * be made non-blocking, for it is shared with others. */
-static int line_write(struct line *line)
+/* A reader that sleeps must not stop the process.  A description of our own does not
+ * block, nor does this way of sending.  What is left is asked for room: a file has it,
+ * and a pipe that has it takes a line, unless another process is quicker. */
+static ssize_t put_now(const char *bytes, size_t len)
 {
-    struct pollfd full = {.fd = state.fd, .events = POLLOUT};
+    struct pollfd room = {.fd = state.fd, .events = POLLOUT};
     ssize_t n;
 
-    if (poll(&full, 1, 0) != 1)
+    if (state.fd == STDERR_FILENO && !state.is_socket && poll(&room, 1, 0) != 1)
         return -1;
+    do {
+        n = state.is_socket ? send(state.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                            : write(state.fd, bytes, len);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Returns 0, or -1 if the line is lost. */
+static int line_write(struct line *line)
+{
+    ssize_t n;
+
     /* A disk that filled up in the middle of a line: do not join two. */
     if (state.torn) {
-        if (write(state.fd, "\n", 1) != 1)
+        if (put_now("\n", 1) != 1)
             return -1;
         state.torn = 0;
     }
-    do {
-        n = write(state.fd, line->at, line->len);
-    } while (n < 0 && errno == EINTR);
+    n = put_now(line->at, line->len);
     if (n == (ssize_t)line->len)
         return 0;
     state.torn = n > 0;

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <regex.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -275,7 +277,7 @@ static void test_full_pipe(void)
     ok(log_lost() > lost, "a full pipe loses lines, and nothing waits");
     n = read(ends[0], byte, sizeof(byte));
     for (ssize_t i = 0; i < n; i++)
-        lines += byte[i] == '\n';
+        lines += n - i > 6 && memcmp(byte + i, ": line=", 7) == 0;
     is_int(lines + (int)(log_lost() - lost), 3000, "each is there or counted");
     ok(n > 0 && byte[n - 1] == '\n', "none is torn");
     log_info("room again");
@@ -294,6 +296,74 @@ static void test_full_pipe(void)
     contents();
     log_info("told");
     ok(matches(contents(), "count=1\n.*: told\n$"), "also in the next target");
+}
+
+/* Until *stop, which is shared. */
+static void write_lines(const volatile int *stop)
+{
+    for (int line = 0; !*stop; line++)
+        log_info("line=%d %0100d", line, 0);
+    _exit(log_lost() > 0 ? 0 : 1);
+}
+
+/* Processes that share a pipe race for its last room: none may wait for a reader. */
+static void test_shared(int is_socket)
+{
+    enum { WRITERS = 8, READS = 2000 };
+    int ends[2], saved = dup(STDERR_FILENO), good = 0, status;
+    volatile int *stop =
+        mmap(NULL, sizeof(*stop), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char page[4096];
+    pid_t pids[WRITERS];
+
+    if (!ok((is_socket ? socketpair(AF_UNIX, SOCK_STREAM, 0, ends) : pipe(ends)) == 0 && saved >= 0,
+            "%s", is_socket ? "socket" : "pipe"))
+        return;
+    dup2(ends[1], STDERR_FILENO);
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_TEXT), 0, "open stderr");
+    for (int i = 0; i < WRITERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0)
+            write_lines(stop);
+    }
+    for (int i = 0; i < READS; i++)
+        good += read(ends[0], page, sizeof(page)) > 0;
+    is_int(good, READS, "what is read is there");
+    usleep(100000); /* it fills up: who waits now waits for ever */
+    *stop = 1;
+    alarm(60);
+    good = 0;
+    for (int i = 0; i < WRITERS; i++)
+        good += waitpid(pids[i], &status, 0) > 0 && status == 0;
+    alarm(0);
+    is_int(good, WRITERS, "all come to their end, and have lost lines");
+    is_int(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0, "what is shared blocks as before");
+    munmap((void *)(uintptr_t)stop, sizeof(*stop));
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
+}
+
+/* A file that is a FIFO is no different. */
+static void test_fifo(void)
+{
+    char fifo[64];
+    uint64_t lost = log_lost();
+    int fd;
+
+    snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
+    is_int(mkfifo(fifo, 0600), 0, "FIFO");
+    is_int(log_open(LOG_TO_FILE, fifo, LOG_TEXT), -1, "nobody reads it: it does not open");
+    fd = open(fifo, O_RDONLY | O_NONBLOCK);
+    is_int(log_open(LOG_TO_FILE, fifo, LOG_TEXT), 0, "now it does");
+    for (int i = 0; i < 2000; i++)
+        log_info("line=%d %0100d", i, 0);
+    ok(log_lost() > lost, "one that is full loses lines");
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
+    close(fd);
+    unlink(fifo);
 }
 
 static void test_fatal(int with_errno)
@@ -375,6 +445,9 @@ int main(void)
     test_link();
     test_lost();
     test_full_pipe();
+    test_shared(0);
+    test_shared(1);
+    test_fifo();
     test_fatal(0);
     test_fatal(1);
     test_escape();
