@@ -39,6 +39,7 @@ struct slot {
     unsigned known[2]; /* lanes of each half whose ends it has */
     int hello;         /* it has told its version */
     int was_ready;     /* this slot has been UP once */
+    int heard;         /* it has said something since it was last looked at */
     uint64_t forked_ms;
     uint32_t backoff_ms; /* 0: the last death was not early */
     struct event *timer; /* DEAD: fork; ENDING: kill */

@@ -23,7 +23,7 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 30000
-#define STALL_MS       10000 /* without taking anything that waits for it */
+#define STALL_MS       10000 /* without taking what waits for it, nor a word */
 #define IDLE_MS        5000  /* after so long it is sent something, to see if it reads */
 #define FORK_LOG_MS    1000
 
@@ -171,6 +171,7 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     (void)link;
     if (!slot_lives(slot))
         return 0;
+    slot->heard = 1;
     if (dispatch(slot, msg) < 0) {
         (void)snprintf(why, sizeof why, "bad message type=%u (%s)", msg->type, msg_name(msg->type));
         slot_kill(slot, why);
@@ -227,16 +228,19 @@ static void slot_probe(struct slot *slot)
 }
 
 /* Whatever was sent and is neither in the link's queue nor in the pipe has been
- * taken, even where as much came behind it. */
+ * taken, even where as much came behind it.  A worker that takes much at once and
+ * gets little of the CPU may be long over it: as long as its loop turns it counts,
+ * and tells. */
 void slot_watch(struct slot *slot, uint64_t now)
 {
     int unread = 0;
     if (ioctl(slot->down_fd, FIONREAD, &unread) < 0)
         return;
     uint64_t taken = slot->sent - link_queued(slot->link) - (uint64_t)unread;
-    if (taken != slot->taken) {
+    if (taken != slot->taken || slot->heard) {
         slot->taken = taken;
         slot->taken_ms = now;
+        slot->heard = 0;
     }
     if (slot->state == STARTING && now - slot->forked_ms >= START_MS) {
         slot_kill(slot, "it is not ready 30 s after its fork");
@@ -244,7 +248,7 @@ void slot_watch(struct slot *slot, uint64_t now)
         if (now - slot->sent_ms >= IDLE_MS)
             slot_probe(slot);
     } else if (now - slot->taken_ms >= STALL_MS) {
-        slot_kill(slot, "it has read nothing for 10 s");
+        slot_kill(slot, "it has neither read nor said anything for 10 s");
     }
 }
 
@@ -378,7 +382,7 @@ void slot_start(struct slot *slot)
     }
     lane_taken(slot->crew->pool, slot->lane);
     slot->state = STARTING;
-    slot->hello = 0;
+    slot->hello = slot->heard = 0;
     slot->forked_ms = slot->sent_ms = slot->taken_ms = clock_ms();
     slot->sent = slot->taken = 0;
     slot_hello(slot);

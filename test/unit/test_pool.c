@@ -24,7 +24,7 @@
 
 #define DEADLINE_MS 30000
 
-enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, CLOSES, STAYS };
+enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, MUTTERS, CLOSES, STAYS };
 
 static struct event_base *base;
 static struct relay *relay;
@@ -68,7 +68,7 @@ static int worker_strangers(const struct worker_start *start)
     int n = 0;
     for (int fd = 3; fd < 200; fd++) {
         struct stat st;
-        int own = fd == start->down_fd || fd == start->up_fd;
+        int own = fd == start->down_fd || fd == start->up_fd || fd == log_fd();
         for (size_t i = 0; i < start->nlisten; i++)
             own |= fd == start->listen_fds[i];
         own |= fd == start->handoff_fd || fd == start->ends_fd;
@@ -195,6 +195,10 @@ static int worker(const struct conf *conf, const struct worker_start *start)
     worker_send(start->up_fd, MSG_ADMIT, 7, uid);
     if (behaviour == CLOSES)
         close(start->up_fd);
+    while (behaviour == MUTTERS) {
+        poll(NULL, 0, 20);
+        worker_send(start->up_fd, MSG_LEFT, 8, uid);
+    }
     while (behaviour == DEAF || behaviour == CLOSES)
         pause();
     return worker_loop(start);
@@ -497,6 +501,26 @@ static void test_full(void)
     unlink(file);
 }
 
+/* A worker that is slow to read and says something now and then is not stuck. */
+static void test_stalled(void)
+{
+    begin(1, MUTTERS);
+    ok(reaches(&ready, 1), "a worker that reads nothing");
+    struct slot *slot = &pool->current->slots[0];
+    slot->heard = 0;
+    ok(reaches(&slot->heard, 1), "and says something");
+    uint64_t now = clock_ms();
+    slot_watch(slot, now + 11000);
+    ok(slot_lives(slot), "lives");
+    slot_watch(slot, now + 20900);
+    ok(slot_lives(slot), "after 9.9 s of silence too");
+    slot_watch(slot, now + 21000);
+    ok(!slot_lives(slot), "not after 10 s");
+    behaviour = GOOD;
+    ok(said_times("hello", 1), "and is replaced");
+    end();
+}
+
 /* Descriptors run out: one line for all of them. */
 static void test_cannot_fork(void)
 {
@@ -655,6 +679,7 @@ int main(void)
     test_bad(UNKNOWN_TYPE, "an unknown message", "bad message type=99 (unknown)");
     test_bad(CLOSES, "a closed pipe", "it closed its pipe and stayed");
     test_full();
+    test_stalled();
     test_cannot_fork();
     test_replace();
     test_abandon();
