@@ -10,6 +10,11 @@
  * (SIGPIPE ignored) and an empty mask.  errno is set where it returns -1. */
 pid_t child_fork(void);
 
+/* In a child of parent: SIGCONT when parent dies, so that it hears of that even where it
+ * has been stopped.  Lost with a change of user.  Returns 0, or -1 if parent has died
+ * already, and no signal will come. */
+int child_outlive(pid_t parent);
+
 /* Closes every descriptor but stdio, the log and those in keep: what the master had
  * open, and what whoever started it had left open. */
 void child_close_fds(const int *keep, size_t nkeep);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -35,6 +36,13 @@ pid_t child_fork(void)
     }
     sigprocmask(SIG_SETMASK, &old, NULL);
     return pid;
+}
+
+int child_outlive(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGCONT) < 0)
+        return 0; /* where there is none, a stopped child waits for somebody's SIGCONT */
+    return getppid() == parent ? 0 : -1;
 }
 
 static int is_kept(int fd, const int *keep, size_t nkeep)

@@ -256,7 +256,8 @@ void slot_watch(struct slot *slot, uint64_t now)
 
 /* The child: makes itself a worker.  What it inherits of the event base shares the
  * master's epoll set: it is left alone, only the descriptors are closed. */
-_Noreturn static void child_run(struct slot *slot, int down_fd, int up_fd, int ends_fd)
+_Noreturn static void child_run(struct slot *slot, pid_t master, int down_fd, int up_fd,
+                                int ends_fd)
 {
     static const int not_for_us[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     struct pool *pool = slot->crew->pool;
@@ -274,6 +275,8 @@ _Noreturn static void child_run(struct slot *slot, int down_fd, int up_fd, int e
                                        .balance = slot->crew->balance};
     char name[32];
     size_t n = 0;
+    if (child_outlive(master) < 0)
+        exit(0); /* like one that reads the end of its pipe */
     int *keep = xcalloc(listeners->n + START_LANES + 4, sizeof *keep);
     keep[n++] = down_fd;
     keep[n++] = up_fd;
@@ -352,9 +355,9 @@ static int slot_fork(struct slot *slot)
         return -1;
     }
     pool->forks[slot->lane]++;
-    pid_t pid = child_fork();
+    pid_t master = getpid(), pid = child_fork();
     if (pid == 0)
-        child_run(slot, fds[DOWN_THEIRS], fds[UP_THEIRS], fds[ENDS_THEIRS]);
+        child_run(slot, master, fds[DOWN_THEIRS], fds[UP_THEIRS], fds[ENDS_THEIRS]);
     fds_close((int[]){fds[DOWN_THEIRS], fds[UP_THEIRS], fds[ENDS_THEIRS]}, 3);
     if (pid < 0) {
         int saved = errno;

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +187,9 @@ static int worker(const struct conf *conf, const struct worker_start *start)
                 worker_strangers(start), term.sa_handler == SIG_IGN, (long)getpid());
     if (behaviour == EXITS)
         return 3;
+    int death = 0;
+    if (prctl(PR_GET_PDEATHSIG, &death) == 0 && death == SIGCONT)
+        worker_says("outlives\n");
     worker_send(start->up_fd, MSG_WORKER_HELLO, MSG_VERSION + (behaviour == OTHER_VERSION), NULL);
     if (behaviour == UNKNOWN_TYPE)
         worker_send(start->up_fd, (enum msg_type)99, 0, NULL);
@@ -371,6 +375,7 @@ static void test_good(void)
     begin(3, GOOD);
     ok(reaches(&ready, 1), "ready when all are");
     ok(said_times("admitted", 3), "each client is admitted");
+    is_int(count(said, "outlives"), 3, "all are woken when the master dies");
     is_int(count(said, "strangers=0 term_ignored=1"), 3,
            "no descriptor of others, signals ignored");
     is_int(count(said, "hello 1"), 3, "each has heard the version first");
