@@ -190,5 +190,5 @@ row(36, 'client vanishes without FIN', 'gone within pingInterval + pingTimeout +
     assert.strictEqual(client.over, null);
 });
 function gone(daemon, from) {
-    return (daemon.log.slice(from).match(/client \w+: .*reason="ping timeout"/g) || []).length;
+    return (daemon.log.slice(from).match(/client disconnected: .*reason="ping timeout"/g) || []).length;
 }
