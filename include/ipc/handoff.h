@@ -33,7 +33,8 @@ int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes
 
 /* Receives one: *fd is the caller's from then on (close-on-exec), *len bytes are in
  * dst, which has room for HANDOFF_MAX_BYTES.  Returns its kind, 0 if there is none,
- * -1 with errno; a message that is malformed is dropped as EBADMSG. */
+ * -1 with errno: EPIPE once nobody has the other end any more; a message that is
+ * malformed is dropped as EBADMSG. */
 int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len);
 
 /* Sends copies of the ends of n lanes, first and those after it; n is at most

@@ -81,7 +81,7 @@ static ssize_t receive_fds(int read_fd, struct iovec iov[2], int *fds, size_t *n
     if (got > 0 && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
         return got;
     close_all(fds, *n);
-    errno = EBADMSG;
+    errno = got == 0 ? EPIPE : EBADMSG; /* nothing empty is ever sent */
     return -1;
 }
 

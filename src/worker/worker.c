@@ -178,6 +178,10 @@ static void ends_take(struct worker *worker)
     if (worker->start->nhandoff == 0)
         return;
     while ((result = handoff_receive_ends(worker->start->ends_fd, &first, fds, &n)) != 0) {
+        if (result < 0 && errno == EPIPE) {
+            event_del(worker->ends_event); /* the master is gone, as the link will tell */
+            return;
+        }
         if (result < 0) {
             handoff_dropped(worker);
             return;

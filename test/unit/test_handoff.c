@@ -98,6 +98,19 @@ static void test_full(void)
     is_int(sent, 0, "all of them come");
 }
 
+static void test_gone(void)
+{
+    int fds[HANDOFF_ENDS_MAX], fd;
+    unsigned first;
+    size_t n;
+
+    close(writer);
+    is_int(handoff_receive_ends(reader, &first, fds, &n), -1, "nobody has the other end");
+    is_int(errno, EPIPE, "and it is said");
+    is_int(handoff_receive(reader, &fd, got, &n), -1, "for connections too");
+    is_int(errno, EPIPE, "in the same way");
+}
+
 int main(void)
 {
     for (size_t i = 0; i < sizeof(bytes); i++)
@@ -110,7 +123,7 @@ int main(void)
     test_bad();
     test_ends();
     test_full();
-    close(writer);
+    test_gone();
     close(reader);
     return tap_done();
 }

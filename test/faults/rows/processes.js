@@ -132,6 +132,7 @@ row(26, 'kill -9 the master under load, a worker stopped', 'workers gone within 
     await until(() => !workers.some(isRunning), within(2000), 'end of the workers');
     t.took(`${workers.length} workers, one of them stopped, gone after`, Date.now() - began, 2000);
     await Promise.all(clients.map((client) => client.end()));
+    assert.doesNotMatch(daemon.log, /handoff dropped/);
     for (const client of clients.slice(1)) assert.ok(isSequence(numbersOf(client.frames)));
     const server = net.createServer();
     await new Promise((resolve, reject) => server.on('error', reject).listen(daemon.addr.port, '127.0.0.1', resolve));
