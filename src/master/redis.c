@@ -6,7 +6,6 @@
 #include "master/dial.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
@@ -24,7 +23,8 @@
 #define BACKOFF_MAX_MS  1000
 #define SYNC            "sync" /* comes back behind all that was published before */
 #define ODD_LOG_MS      60000
-#define READ_MAX        65536                /* bytes before the loop gets its turn */
+#define READ_BYTES      16384
+#define READS_MAX       4                    /* before the loop gets its turn */
 #define ELEMENTS_MAX    64                   /* of an array; a message has 4 */
 #define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
 
@@ -65,7 +65,8 @@ struct redis {
 
     enum state state;
     struct dial *dial;
-    struct bufferevent *bev;
+    struct bufferevent *bev; /* writes, and owns the socket */
+    struct event *input;     /* ... which is read here */
     redisReader *reader;
     redisReplyObjectFunctions functions; /* the reader's, with a bound */
     const redisReplyObjectFunctions *defaults;
@@ -123,6 +124,9 @@ static void timer_set(struct event *timer, uint32_t ms)
 static void disconnect(struct redis *redis)
 {
     dial_free(&redis->dial);
+    if (redis->input)
+        event_free(redis->input);
+    redis->input = NULL;
     if (redis->bev)
         bufferevent_free(redis->bev);
     redis->bev = NULL;
@@ -482,43 +486,47 @@ static int bytes_take(struct redis *redis, const char *bytes, size_t len)
     return 0;
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
+/* Returns 1 if there may be more, 0 if not, -1 where a failure was found. */
+static int read_once(struct redis *redis)
+{
+    char bytes[READ_BYTES];
+    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    if (n < 0)
+        return found(redis, FAIL_CLOSED, "connection broken: %s", strerror(errno));
+    if (n == 0)
+        return found(redis, FAIL_CLOSED, "it closed the connection");
+    if (bytes_take(redis, bytes, (size_t)n) < 0)
+        return -1;
+    return n == sizeof bytes && !redis->paused;
+}
+
+/* Not by way of the bufferevent: that asks the kernel how much there is before each
+ * read, and copies what it gets once more. */
+static void on_input(evutil_socket_t fd, short what, void *arg)
 {
     struct redis *redis = arg;
-    struct evbuffer *input = bufferevent_get_input(bev);
-    char bytes[16384];
-    int n;
+    int rc = 1;
+    (void)fd;
+    (void)what;
     redis->read_us = clock_us();
-    while (!redis->paused && (n = evbuffer_remove(input, bytes, sizeof bytes)) > 0) {
-        if (bytes_take(redis, bytes, (size_t)n) < 0) {
-            fail(redis);
-            return;
-        }
-    }
+    for (int i = 0; rc > 0 && i < READS_MAX; i++)
+        rc = read_once(redis);
+    if (rc < 0)
+        fail(redis);
 }
 
-/* Before redis closes on us it may have said why, and libevent stops reading at
- * the first error, which can be one of writing. */
-static void last_words(struct redis *redis)
-{
-    char bytes[4096];
-    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof bytes, MSG_DONTWAIT);
-    redis->read_us = clock_us();
-    if (n > 0)
-        (void)bytes_take(redis, bytes, (size_t)n);
-}
-
+/* Of writing.  Before redis closes on us it may have said why. */
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     struct redis *redis = arg;
     int error = errno;
     (void)bev;
-    if (what & BEV_EVENT_ERROR)
-        last_words(redis);
-    if (what & BEV_EVENT_EOF)
-        (void)found(redis, FAIL_CLOSED, "it closed the connection");
-    else
-        (void)found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
+    (void)what;
+    redis->read_us = clock_us();
+    (void)read_once(redis);
+    (void)found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
     fail(redis);
 }
 
@@ -534,15 +542,15 @@ static int handshake(struct redis *redis, int fd)
     redis->bev = bufferevent_socket_new(redis->base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (!redis->bev)
         close(fd);
-    if (!redis->bev || !redis->reader)
+    redis->input = event_new(redis->base, fd, EV_READ | EV_PERSIST, on_input, redis);
+    if (!redis->bev || !redis->reader || !redis->input)
         return found(redis, FAIL_MEMORY, "out of memory");
     if (auth_send(redis, fd) < 0)
         return -1;
     reader_bound(redis);
-    (void)bufferevent_set_max_single_read(redis->bev, READ_MAX);
-    bufferevent_setcb(redis->bev, on_read, NULL, on_event, redis);
-    if (bufferevent_enable(redis->bev, EV_READ | EV_WRITE) < 0 || select_put(redis) < 0 ||
-        subscribe_put(redis) < 0)
+    bufferevent_setcb(redis->bev, NULL, NULL, on_event, redis);
+    if (event_add(redis->input, NULL) < 0 || bufferevent_enable(redis->bev, EV_WRITE) < 0 ||
+        select_put(redis) < 0 || subscribe_put(redis) < 0)
         return found(redis, FAIL_MEMORY, "out of memory");
     return 0;
 }
@@ -686,8 +694,8 @@ void redis_limits(struct redis *redis, const struct conf *conf)
 void redis_pause(struct redis *redis)
 {
     redis->paused = 1;
-    if (redis->bev)
-        (void)bufferevent_disable(redis->bev, EV_READ);
+    if (redis->input)
+        (void)event_del(redis->input);
 }
 
 void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops)
@@ -706,13 +714,12 @@ void redis_succeed(struct redis *redis, const struct redis *old, const struct re
                   (unsigned long long)gap);
     }
     redis->paused = 0;
-    if (!redis->bev)
+    if (!redis->input)
         return;
-    (void)bufferevent_enable(redis->bev, EV_READ);
+    /* Fails for want of memory only: then it is silent, and soon found to be. */
+    (void)event_add(redis->input, NULL);
     if (replies_take(redis) < 0) /* what was read in one go with the last confirmation */
         fail(redis);
-    else
-        on_read(redis->bev, redis);
 }
 
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
