@@ -166,16 +166,20 @@ static int same_admin(const struct conf *a, const struct conf *b)
     return a->admin_port == b->admin_port && same_text(a->admin_host, b->admin_host);
 }
 
-/* Binds what is to come.  The port that is ours now is not free before it is given up. */
+/* Binds what is to come.  The port that is ours now is not free before it is given up:
+ * then only the address is tried, with another port. */
 static int admin_check(struct master *m, const struct conf *wanted)
 {
     struct buf error = {0};
-    if (!wanted->admin_host || same_admin(m->conf, wanted) ||
-        (m->admin && wanted->admin_port != 0 && wanted->admin_port == m->conf->admin_port))
+    if (!wanted->admin_host || same_admin(m->conf, wanted))
         return 0;
-    int rc = admin_open(&m->admin_listeners, wanted->admin_host, wanted->admin_port, &error);
+    int ours = m->admin && wanted->admin_port == m->conf->admin_port;
+    int port = ours ? 0 : wanted->admin_port;
+    int rc = admin_open(&m->admin_listeners, wanted->admin_host, port, &error);
     if (rc < 0)
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+    else if (ours && wanted->admin_port != 0)
+        listen_close(&m->admin_listeners, 1);
     buf_free(&error);
     return rc;
 }

@@ -5,7 +5,7 @@ const fs = require('fs');
 const net = require('net');
 const path = require('path');
 const { test, shared, mode } = require('./lib/suite');
-const { Redis } = require('./lib/redis');
+const { Redis, freePort } = require('./lib/redis');
 const { Daemon, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { Http, Polling, polled, once, request } = require('./lib/http');
@@ -219,7 +219,7 @@ test('redis: the same one under another name: each message once, in order', asyn
 /* --- what is refused --- */
 
 test('a bad configuration changes nothing: key files, listeners, log, values', async (t) => {
-    const { redis, daemon } = await start(t);
+    const { redis, daemon } = await start(t, { admin: { port: await freePort() } });
     const steady = await client(t, daemon);
     const pids = daemon.workers();
     const busy = net.createServer().listen(0, '127.0.0.1');
@@ -232,6 +232,7 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
         [{ port: busy.address().port, auth: { secret: OTHER } }, /cannot listen on 127\.0\.0\.1:\d+: Address already in use/],
         [{ log: { target: '/nowhere/log' }, auth: { secret: OTHER } }, /\/nowhere\/log: No such file/],
         [{ workers: 'many', auth: { secret: OTHER } }, /workers/],
+        [{ admin: { host: '192.0.2.1' }, auth: { secret: OTHER } }, /admin: cannot listen on 192\.0\.2\.1:\d+: Cannot assign/],
     ];
     for (const [over, why] of bad) {
         daemon.config = good;
