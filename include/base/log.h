@@ -32,6 +32,10 @@ void log_name(const char *process);
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 
+/* 0 if log_open() could write to this file, which is made if it is not there; else -1
+ * with errno.  The log stays where it is. */
+int log_try(const char *file);
+
 /* 1 if the log is there already, in that format. */
 int log_is(enum log_target target, const char *file, enum log_format format);
 

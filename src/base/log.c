@@ -111,6 +111,16 @@ static int file_open(const char *file, int *made)
     return fd;
 }
 
+int log_try(const char *file)
+{
+    int made, fd = file_open(file, &made);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
 /* A pipe or a terminal is opened anew: O_NONBLOCK on the description of stderr would
  * be there for all that share it.  Where that cannot be (somebody else's pipe), and
  * for what never blocks, it is stderr itself. */

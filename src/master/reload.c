@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -53,13 +52,10 @@ static int log_check(const struct conf *wanted)
     if (wanted->log_target != LOG_TO_FILE ||
         log_is(LOG_TO_FILE, wanted->log_file, wanted->log_format))
         return 0;
-    int fd = open(wanted->log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-    if (fd < 0) {
-        log_error("configuration: log:target: %s", wanted->log_file);
-        return -1;
-    }
-    close(fd);
-    return 0;
+    if (log_try(wanted->log_file) == 0)
+        return 0;
+    log_error("configuration: log:target: %s", wanted->log_file);
+    return -1;
 }
 
 /* What is not the same, and will not be before the next start. */

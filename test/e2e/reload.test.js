@@ -1,6 +1,7 @@
 'use strict';
 /* HUP: another configuration while everything goes on. */
 const assert = require('assert');
+const { execFileSync } = require('child_process');
 const fs = require('fs');
 const net = require('net');
 const path = require('path');
@@ -150,6 +151,7 @@ test('the log moves to a file, takes another format, and comes back', async (t) 
     daemon.signal('SIGHUP');
     const lines = () => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim().split('\n').map(JSON.parse) : []);
     await until(() => lines().some((line) => /configuration reloaded/.test(line.message)), within(2000), 'a line in the file');
+    assert.strictEqual(fs.statSync(file).mode & 0o777, 0o640);
     await until(async () => {
         (await joined(daemon.addr, daemon.token('v'))).destroy();
         return new Set(lines().map((line) => line.process)).size === 3;
@@ -226,11 +228,14 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
     t.after(() => busy.close());
     await new Promise((resolve) => busy.once('listening', resolve));
     const good = daemon.config;
+    const fifo = path.join(daemon.dir, 'fifo'); /* that nobody reads */
+    execFileSync('mkfifo', [fifo]);
     const bad = [
         [{ auth: { secret: undefined, secretFile: '/nowhere/secret' }, log: { level: 'info' } }, /secretFile/],
         [{ auth: { secret: undefined } }, /auth/],
         [{ port: busy.address().port, auth: { secret: OTHER } }, /cannot listen on 127\.0\.0\.1:\d+: Address already in use/],
         [{ log: { target: '/nowhere/log' }, auth: { secret: OTHER } }, /\/nowhere\/log: No such file/],
+        [{ log: { target: fifo }, auth: { secret: OTHER } }, /log:target: \S+\/fifo: No such device or address/],
         [{ workers: 'many', auth: { secret: OTHER } }, /workers/],
         [{ admin: { host: '192.0.2.1' }, auth: { secret: OTHER } }, /admin: cannot listen on 192\.0\.2\.1:\d+: Cannot assign/],
     ];

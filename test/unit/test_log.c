@@ -186,6 +186,28 @@ static uid_t owner(void)
     return stat(path, &st) == 0 ? st.st_uid : (uid_t)-1;
 }
 
+/* Before the log goes there. */
+static void test_try(void)
+{
+    mode_t mask = umask(077);
+    struct stat st;
+
+    is_int(log_try(moved), 0, "a file that was not there");
+    umask(mask);
+    is_int(stat(moved, &st) == 0 ? st.st_mode & 0777 : 0, 0640, "is made as the log would be");
+    log_info("here");
+    ok(matches(contents(), ": here\n$"), "the log stays where it is");
+    unlink(moved);
+    is_int(log_try(dir), -1, "a directory");
+    is_int(mkfifo(moved, 0600), 0, "a fifo that nobody reads");
+    alarm(10); /* no wait for a reader */
+    is_int(log_try(moved), -1, "is refused");
+    is_int(errno, ENXIO, "and says why");
+    is_int(log_open(LOG_TO_FILE, moved, LOG_TEXT), -1, "by open, too");
+    alarm(0);
+    unlink(moved);
+}
+
 /* Only a file that was made: another's name may point anywhere. */
 static void test_give(void)
 {
@@ -441,6 +463,7 @@ int main(void)
     test_long();
     test_json();
     test_reopen();
+    test_try();
     test_give();
     test_link();
     test_lost();
