@@ -277,6 +277,13 @@ static void commit(struct master *m, struct conf *wanted)
     conf_free(&was);
 }
 
+/* The service manager hears of the end once nothing is under way or waits. */
+static void over(const struct master *m)
+{
+    if (m->announced && !m->wanted && !m->again && !m->stops)
+        systemd_ready();
+}
+
 /* --- new workers -------------------------------------------------------------- */
 
 static void replace(struct master *m, struct conf *wanted)
@@ -311,11 +318,10 @@ void reload_replaced(struct master *m, int ok)
 {
     struct conf *wanted = m->wanted;
     m->wanted = NULL;
-    if (m->announced)
-        systemd_ready();
     if (!ok) {
         listen_leave(&m->wanted_listeners, &m->listeners);
         refuse(m, &wanted);
+        over(m);
         return;
     }
     struct listeners old = m->listeners;
@@ -324,6 +330,7 @@ void reload_replaced(struct master *m, int ok)
     listen_leave(&old, &m->listeners);
     commit(m, wanted);
     listeners_log(m);
+    over(m);
     reload_ready(m);
 }
 
@@ -365,8 +372,7 @@ void reload(struct master *m)
     if (m->announced)
         systemd_reloading();
     apply(m);
-    if (m->announced && !m->wanted)
-        systemd_ready();
+    over(m);
 }
 
 /* --- the end ------------------------------------------------------------------ */

@@ -9,7 +9,7 @@ const { spawnSync } = require('child_process');
 const { test, shared } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, SECRET, READY } = require('./lib/daemon');
-const { joined } = require('./lib/raw');
+const { Raw, joined } = require('./lib/raw');
 const { heardArgs } = require('./lib/hear');
 const { Process, has, isRunning, tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
@@ -373,6 +373,17 @@ for (const kind of ['path', 'abstract name']) {
             daemon.signal('SIGHUP');
             await manager.line(/^RELOADING=1 MONOTONIC_USEC=\d+\n(?:WATCHDOG=1\n|STATUS=.*\n)*READY=1$/m, within(1000), from);
         }
+        const coming = await Raw.open(daemon.addr); /* its worker stays for a while */
+        t.after(() => coming.destroy());
+        const began = daemon.log.length, from = manager.log.length;
+        for (const [i, workers] of [3, 2].entries()) {
+            daemon.write({ ...daemon.config, workers });
+            daemon.signal('SIGHUP');
+            await daemon.logged([/configuration reloaded/, /reload waits/][i], within(2000), began);
+        }
+        await daemon.logged(/generation 3 serves/, within(5000), began);
+        await manager.line(/^READY=1\n(?:WATCHDOG=1\n|STATUS=.*\n)*(?:RELOADING=1 .*\n(?:WATCHDOG=1\n|STATUS=.*\n)*){2}READY=1$/m, within(1000), from);
+        daemon.workersAtReady = daemon.workers();
         await serves(t, redis, daemon);
         daemon.signal('SIGTERM');
         await manager.line(/^STOPPING=1 EXTEND_TIMEOUT_USEC=\d+$/m, within(1000));
