@@ -13,11 +13,12 @@
 
 struct tally;
 
-struct facts_worker {  /* one number; of two generations during a reload */
+struct facts_worker {  /* of the generation that serves */
     unsigned number;   /* as in the log */
     int up;            /* serves clients */
     uint64_t restarts; /* forks after the first */
-    uint64_t queued;   /* bytes that wait for it, with what is in its pipe */
+    uint64_t queued;   /* bytes that wait for it, with what is in its pipe; and for that
+                        * of the same number in the other generation */
 };
 
 struct facts {

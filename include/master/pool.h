@@ -65,8 +65,9 @@ void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len
 /* The same to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
 
-/* The workers as they are now, one for each number, into dst, which has room for
- * CONF_WORKERS_MAX.  Returns how many. */
+/* The workers of the generation that serves into dst, which has room for
+ * CONF_WORKERS_MAX; what waits for one of the other generation counts with that of the
+ * same number.  Returns how many. */
 size_t pool_facts(const struct pool *pool, struct facts_worker *dst);
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);

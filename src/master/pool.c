@@ -78,19 +78,16 @@ static uint64_t slot_waiting(const struct slot *slot)
 
 size_t pool_facts(const struct pool *pool, struct facts_worker *dst)
 {
-    size_t n = 0;
+    const struct crew *current = pool->current;
+    for (unsigned i = 0; i < current->nslots; i++)
+        dst[i] = (struct facts_worker){
+            .number = i + 1, .up = current->slots[i].state == UP, .restarts = pool->restarts[i]};
     for (unsigned half = 0; half < 2; half++) {
         const struct crew *crew = pool->at[half];
-        for (; crew && n < crew->nslots; n++)
-            dst[n] = (struct facts_worker){.number = (unsigned)n + 1};
-        for (unsigned i = 0; crew && i < crew->nslots; i++) {
-            dst[i].up |= crew->slots[i].state == UP;
+        for (unsigned i = 0; crew && i < crew->nslots && i < current->nslots; i++)
             dst[i].queued += slot_waiting(&crew->slots[i]);
-        }
     }
-    for (size_t i = 0; i < n; i++)
-        dst[i].restarts = pool->restarts[i];
-    return n;
+    return current->nslots;
 }
 
 /* --- crews -------------------------------------------------------------------- */

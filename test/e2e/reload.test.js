@@ -10,6 +10,7 @@ const { Redis, freePort } = require('./lib/redis');
 const { Daemon, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { Http, Polling, polled, once, request } = require('./lib/http');
+const { askJson } = require('./lib/metrics');
 const { heardArgs } = require('./lib/hear');
 const { tempDir, isRunning, has } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
@@ -388,6 +389,15 @@ test('polling clients between two requests are told, after all that waits for th
         const { answer } = await one.take().catch((error) => error);
         assert.strictEqual(answer.status, 400, 'the session is over');
     }
+});
+test('the admin address shows the workers of the generation that serves', async (t) => {
+    const { daemon } = await start(t, { workers: 3, drainTimeout: 20000 });
+    const coming = await Raw.open(daemon.addr); /* its worker stays */
+    t.after(() => coming.destroy());
+    await renew(daemon, { workers: 1 }, { left: false });
+    await until(() => daemon.workers().length === 2, within(3000), 'one old worker and a new one');
+    const { workers } = await askJson(daemon, '/health');
+    assert.deepStrictEqual(workers, { configured: 1, up: 1 });
 });
 test('several reloads while two generations live: the last one counts', async (t) => {
     const { redis, daemon } = await start(t, { drainTimeout: 60000 });
