@@ -123,6 +123,7 @@ static void on_redis_swap(evutil_socket_t fd, short what, void *arg)
     log_info("redis: the new connection has taken the place of the old one");
     redis_succeed(m->redis, old, &master_redis_ops);
     redis_free(&old);
+    master_redis_ops.state(redis_subscribed(m->redis), m);
 }
 
 void reload_redis_synced(struct master *m)

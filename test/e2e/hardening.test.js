@@ -361,11 +361,16 @@ for (const kind of ['path', 'abstract name']) {
         const manager = new Process('python3', [path.join(__dirname, 'lib/manager.py'), name]);
         t.after(() => manager.signal('SIGKILL'));
         await manager.line(/^bound$/m, within(2000));
-        const daemon = new Daemon(t, { redis, env: { NOTIFY_SOCKET: name, WATCHDOG_USEC: '200000' } });
+        const nowhere = { 'socket.io': { redis: { port: 1 } } };
+        const daemon = new Daemon(t, { redis, config: nowhere, env: { NOTIFY_SOCKET: name, WATCHDOG_USEC: '200000' } });
         daemon.spawn();
         await manager.line(/^READY=1$/m, within(4000));
         await daemon.ready(1000);
-        await manager.line(/^STATUS=serving, redis subscribed$/m, within(1000));
+        await manager.line(/^STATUS=serving, redis not reachable, retrying$/m, within(1000));
+        daemon.config['socket.io'].redis.port = redis.port;
+        daemon.write(daemon.config);
+        daemon.signal('SIGHUP');
+        await manager.line(/^STATUS=serving, redis subscribed$/m, within(2000));
         await manager.line(/^WATCHDOG=1$/m, within(1000));
         for (const text of ['{ "workers": "many" }', daemon.config]) {
             const from = manager.log.length;
