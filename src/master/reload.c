@@ -143,6 +143,8 @@ static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
 static void redis_configure(struct master *m, const struct conf *was)
 {
     redis_limits(m->redis, m->conf);
+    if (m->redis_next)
+        redis_limits(m->redis_next, m->conf);
     if (same_redis(&was->redis, &m->conf->redis))
         return;
     if (!m->redis_swap)
