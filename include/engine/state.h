@@ -20,6 +20,7 @@
 #define FAREWELL_MS     10000 /* a polling session that is over waits for a GET to say so */
 #define HANDOFF_MS      1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE     256   /* clients written to before the loop gets its turn */
+#define DOOM_SLICE_US   3000  /* likewise, for cutting clients off */
 #define CLOCK_SLICE     16    /* clients written to on one reading of the clock */
 #define STAMP_BITS      6     /* stamps are in units of 64 us */
 #define SCRIPT_ETAG     48    /* characters, with the quotes */
@@ -163,7 +164,9 @@ struct dirty {
     struct conn *first, **tail;
 };
 
-enum { DIRTY_OWN, DIRTY_FAN, DIRTIES };
+/* Those that are to be cut off wait apart: to give back what the kernel holds for one
+ * takes long, and many may stall together. */
+enum { DIRTY_OWN, DIRTY_FAN, DIRTY_DOOMED, DIRTIES };
 
 struct engine {
     struct event_base *base;

@@ -41,6 +41,8 @@ void conn_dirty(struct conn *conn)
 
     if (conn->dirty)
         return;
+    if (conn->doomed)
+        dirty = &engine->dirty[DIRTY_DOOMED];
     conn->dirty = 1;
     conn->dirty_next = NULL;
     *dirty->tail = conn;
@@ -435,7 +437,7 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     const struct engine *engine = arg;
 
     if (conn_may_stall(conn) && conn->stall_since_ms + engine->options.send_timeout_ms <= now_ms) {
-        conn_kill(conn, CLOSE_SEND_TIMEOUT, 1);
+        conn_doom(conn, CLOSE_SEND_TIMEOUT);
     } else if (conn->due_ms == 0 || conn->due_ms > now_ms) {
         conn_rearm(conn);
     } else if (conn->state == CONN_HANDOFF) {

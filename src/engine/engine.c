@@ -415,30 +415,59 @@ void engine_flush_later(struct engine *engine)
         evtimer_add(&engine->flush_timer, &now);
 }
 
+static struct conn *take_dirty(struct dirty *dirty)
+{
+    struct conn *conn = dirty->first;
+
+    if ((dirty->first = conn->dirty_next) == NULL)
+        dirty->tail = &dirty->first;
+    conn->dirty_next = NULL;
+    conn->dirty = 0;
+    return conn;
+}
+
 static void flush_slice(struct engine *engine, struct dirty *dirty)
 {
     for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
-        struct conn *conn = dirty->first;
+        struct conn *conn = take_dirty(dirty);
         if (n % CLOCK_SLICE == 0)
             engine_clock(engine);
-        if ((dirty->first = conn->dirty_next) == NULL)
-            dirty->tail = &dirty->first;
-        conn->dirty_next = NULL;
-        conn->dirty = 0;
+        if (conn->state == CONN_DEAD)
+            continue;
+        if (conn->doomed)
+            conn_dirty(conn);
+        else
+            conn_flush(conn);
+    }
+}
+
+static void doom_slice(struct engine *engine)
+{
+    struct dirty *dirty = &engine->dirty[DIRTY_DOOMED];
+    uint64_t end_us = dirty->first != NULL ? clock_us() + DOOM_SLICE_US : 0;
+
+    while (dirty->first != NULL) {
+        struct conn *conn = take_dirty(dirty);
         if (conn->state != CONN_DEAD)
             conn_flush(conn);
+        if (clock_us() >= end_us)
+            return;
     }
 }
 
 static int is_dirty(const struct engine *engine)
 {
-    return engine->dirty[DIRTY_OWN].first != NULL || engine->dirty[DIRTY_FAN].first != NULL;
+    for (int i = 0; i < DIRTIES; i++)
+        if (engine->dirty[i].first != NULL)
+            return 1;
+    return 0;
 }
 
 void engine_flush(struct engine *engine)
 {
     flush_slice(engine, &engine->dirty[DIRTY_OWN]);
     flush_slice(engine, &engine->dirty[DIRTY_FAN]);
+    doom_slice(engine);
     if (is_dirty(engine))
         engine_flush_later(engine);
 }
