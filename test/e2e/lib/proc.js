@@ -154,11 +154,13 @@ function memoryOf(pid) {
     return (field('Private_Dirty') + field('Private_Clean')) * 1024;
 }
 
-/* The same with a process's share of what it has in common with others. */
+/* The same with a process's share of what it has in common with others.  Pages of files
+ * do not count: its share of a library grows when other programs end. */
 function pssOf(pid) {
     if (process.getuid() !== 0) return memoryOf(pid);
     const text = fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
-    return Number(/^Pss:\s+(\d+)/m.exec(text)[1]) * 1024;
+    const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)[1]);
+    return (field('Pss_Anon') + field('Pss_Shmem')) * 1024;
 }
 
 /* CPU seconds that a process has used. */
