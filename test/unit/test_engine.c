@@ -1448,6 +1448,7 @@ static void test_retire_slow(void)
 
     send_buffer = 64 << 20;
     send_timeout_ms = 20000;
+    ping_interval_ms = 60000;
     engine_up("/axr");
     slow = client4();
     memset(big, 'x', sizeof(big) - 1);
@@ -1464,9 +1465,7 @@ static void test_retire_slow(void)
     is_str(last_frame(fd), "C:1001", "one that reads is closed");
     is_int(closes, 1, "one that does not, waits");
     close(fd);
-    while (strncmp(got = frame(slow), "T:42/axr,[", 10) == 0 || strcmp(got, "T:2") == 0) {
-        if (got[2] == '2')
-            continue;
+    while (strncmp(got = frame(slow), "T:42/axr,[", 10) == 0) {
         wrong += atoi(got + 10) != last_number + 1;
         last_number = atoi(got + 10);
     }
@@ -1476,6 +1475,7 @@ static void test_retire_slow(void)
     pump(&drained);
     is_int(drained, 1, "drained");
     engine_free(&engine);
+    ping_interval_ms = 200;
     send_buffer = 1 << 20;
     send_timeout_ms = 300;
 }
