@@ -1461,7 +1461,7 @@ static void test_retire_slow(void)
     }
     fd = client4();
     closes = 0;
-    engine_retire(engine, 3000, on_drained, NULL);
+    engine_retire(engine, 20000, on_drained, NULL);
     is_str(last_frame(fd), "C:1001", "one that reads is closed");
     is_int(closes, 1, "one that does not, waits");
     close(fd);
