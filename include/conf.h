@@ -120,7 +120,10 @@ void conf_print(const struct conf *conf, struct buf *out);
 /* Reads jwks_file again, which must be set, and checks it whole, with the same
  * messages as conf_load().  Returns 1 if conf->keys are others now (pointers to
  * the old ones are dangling; conf->token.keys follows), 0 if nothing has changed,
- * -1 if the file is bad or leaves no key to use (everything stays as it was). */
+ * -1 if the file is bad or leaves no key to use, CONF_KEYS_UNREAD if it could not be
+ * read, or there was no memory, which the same file may outlive.  With both
+ * everything stays as it was. */
+#define CONF_KEYS_UNREAD (-2)
 int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings);
 
 /* Frees it with its secrets overwritten. */

@@ -36,14 +36,11 @@ unsigned token_alg_parse(const char *name);
 /* ["HS256","HS384"], in that order. */
 void token_algs_put(struct buf *out, unsigned algs);
 
-#define KEYS_MAX       32    /* of one set */
-#define KEY_ID_MAX     255   /* bytes of a kid */
-#define KEY_SECRET_MAX 65536 /* bytes of a secret */
-
-/* A token that names no key, or one that several have, is tried with so many
- * public keys at most, for each may cost a millisecond (P-384); secrets cost less than a
- * microsecond and are tried all. */
-#define KEY_TRIES_MAX 4
+#define KEYS_MAX         32    /* of one set */
+#define KEY_ID_MAX       255   /* bytes of a kid */
+#define KEY_SECRET_MAX   65536 /* bytes of a secret */
+#define KEY_RSA_BITS_MIN 2048
+#define KEY_RSA_BITS_MAX 4096 /* verifying costs the square of it, whoever sent the token */
 
 /* Owned by whoever made it.  Nothing of it changes once it is complete, and a
  * fork takes it along; but it is for one thread. */
@@ -61,8 +58,8 @@ enum key_result {
     KEY_IS_PUBLIC, /* a secret that holds a PEM, or is the DER of a public key: all may know it */
     KEY_TOO_LONG,  /* a secret or a kid */
     KEY_BAD_ID,    /* an empty kid, or one with NUL in it */
-    KEY_UNUSABLE,  /* no public key, or more than one, or RSA under 2048 or over
-                      8192 bits, or a curve that is none of the three */
+    KEY_UNUSABLE,  /* no public key, or more than one, or RSA of a size that is not
+                      taken, or a curve that is none of the three */
     KEY_OTHER_ALG, /* it cannot do what algs asks for */
     KEY_TOO_MANY,  /* there are KEYS_MAX */
     KEY_NO_MEMORY,
@@ -76,7 +73,8 @@ enum key_result token_keys_add_secret(struct token_keys *keys, struct slice kid,
 /* PEM with one public key (SubjectPublicKeyInfo) and nothing else. */
 enum key_result token_keys_add_pem(struct token_keys *keys, struct slice kid, const char *pem,
                                    size_t len, unsigned algs);
-/* Takes a reference of key only if it is added. */
+/* Takes a reference of key only if it is added.  Its numbers are looked at for
+ * microseconds only: an RSA modulus that has no small factor, a point on its curve. */
 enum key_result token_keys_add_public(struct token_keys *keys, struct slice kid, EVP_PKEY *key,
                                       unsigned algs);
 
@@ -92,17 +90,22 @@ unsigned token_keys_algs(const struct token_keys *keys);
 /* Appends what may be known of key number i: kid "a", HS256,HS384,HS512. */
 void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out);
 
-/* How many public keys without a kid are there for one algorithm, at most?
- * Those beyond KEY_TRIES_MAX are never tried. */
-size_t token_keys_nameless(const struct token_keys *keys);
+/* How many public keys are there for one algorithm, at most?  Those beyond the
+ * tries of a token that has no kid are never tried with it.  nameless: only those
+ * without a kid, which any token may be tried with. */
+size_t token_keys_rivals(const struct token_keys *keys, int nameless);
 
 /* 1 if one of the keys made signature (its bytes as RFC 7518 has them) over
  * text with alg, a single bit.
  *
  * With a kid, the keys that have it are tried first, then those without any;
- * keys with another kid are not.  kid.ptr NULL: all keys, in order. */
+ * keys with another kid are not.  kid.ptr NULL: all keys, in order.
+ *
+ * Each public key that is tried takes one off *tries, and none is tried at 0, for
+ * it may cost a millisecond (P-384); secrets cost less than a microsecond and are
+ * tried all. */
 int token_keys_verify(const struct token_keys *keys, unsigned alg, struct slice kid,
-                      struct slice text, struct slice signature);
+                      struct slice text, struct slice signature, unsigned *tries);
 
 /* Appends the set with its secrets; what comes out is to be overwritten after
  * use.  At least one key.  Returns 0, or -1 (out->failed, or no key). */

@@ -25,7 +25,7 @@ struct token_keys {
 };
 
 /* token_keys_add_public() for a key that has passed through it before: without
- * the check of its numbers, which takes milliseconds. */
+ * the check of its numbers. */
 enum key_result keyset_add_checked(struct token_keys *keys, struct slice kid, EVP_PKEY *pkey,
                                    unsigned algs);
 

@@ -15,6 +15,7 @@
 
 #define TOKEN_UID_MAX   255   /* bytes of a user id */
 #define TOKEN_BYTES_CAP 65536 /* largest token_bytes */
+#define TOKEN_TRIES_MAX 4     /* public keys that one who asks may have tried */
 
 /* What a token must satisfy.  Owned by the configuration. */
 struct token_policy {
@@ -67,8 +68,12 @@ struct token_user {
  * profile (an object; or a string that holds one as JSON; or, if the claim
  * compression is "zlib", a string that holds that JSON compressed by gzip, as
  * base64, inflating to at most 64 KB), then its member uid; the claim uid; the
- * claim sub.  Numbers are no ids. */
+ * claim sub.  Numbers are no ids.
+ *
+ * tries: how many public keys may yet be tried (token_keys_verify()); whoever gives
+ * several tokens has TOKEN_TRIES_MAX for all of them.  A token for which there are too
+ * few is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
-                               time_t now, struct token_user *user);
+                               time_t now, unsigned *tries, struct token_user *user);
 
 #endif

@@ -43,7 +43,8 @@ enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE };
 
 /* Tries packet's token, then those of the handshake (may be NULL).  TOKEN_OK
  * fills *user and *source; otherwise both are untouched, and the result is
- * the fault of the first token, TOKEN_MISSING if there was none. */
+ * the fault of the first token, TOKEN_MISSING if there was none.  All of them
+ * together are tried with TOKEN_TRIES_MAX public keys, however many tokens there are. */
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
                              const struct auth_tokens *tokens, time_t now, struct token_user *user,
                              enum auth_source *source);

@@ -13,11 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SECRET_SHORT   32 /* RFC 7518, 3.2: as long as the hash of HS256 */
-#define EC_COORD_MAX   66
-#define RSA_BYTES_MIN  256
-#define RSA_BYTES_MAX  1024
-#define EXPONENT_BYTES 8
+#define SECRET_SHORT  32 /* RFC 7518, 3.2: as long as the hash of HS256 */
+#define EC_COORD_MAX  66
+#define EXPONENT_BITS 64
 
 /* One key while it is read. */
 struct jwk {
@@ -173,33 +171,44 @@ static int add_public(const struct jwk *jwk, const char *type, OSSL_PARAM_BLD *b
     return result_of(jwk, result);
 }
 
+/* Adds the key of these two numbers; a size of theirs that is not taken is no fault. */
+static int add_numbers(const struct jwk *jwk, const BIGNUM *modulus, const BIGNUM *exponent)
+{
+    int bits = BN_num_bits(modulus), result;
+    OSSL_PARAM_BLD *build;
+
+    if (bits < KEY_RSA_BITS_MIN || bits > KEY_RSA_BITS_MAX || BN_num_bits(exponent) > EXPONENT_BITS)
+        return say(jwk, LEFT_OUT, "RSA of %d bits, wanted %d to %d, and an exponent of %d at most",
+                   bits, KEY_RSA_BITS_MIN, KEY_RSA_BITS_MAX, EXPONENT_BITS);
+    build = OSSL_PARAM_BLD_new();
+    if (build == NULL || OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) != 1 ||
+        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) != 1)
+        result = result_of(jwk, KEY_NO_MEMORY);
+    else
+        result = add_public(jwk, "RSA", build);
+    OSSL_PARAM_BLD_free(build);
+    return result;
+}
+
 static int add_rsa(const struct jwk *jwk)
 {
     size_t n_len = 0, e_len = 0;
     uint8_t *n = get_bytes(jwk, "n", &n_len);
     uint8_t *e = n != NULL ? get_bytes(jwk, "e", &e_len) : NULL;
-    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     BIGNUM *modulus = NULL, *exponent = NULL;
     int result = BAD;
 
     if (e == NULL)
         goto out;
-    if (n_len < RSA_BYTES_MIN || n_len > RSA_BYTES_MAX + 1 || e_len > EXPONENT_BYTES) {
-        result = say(jwk, LEFT_OUT, "its size is not supported (RSA has 2048 to 8192 bits)");
-        goto out;
-    }
     modulus = BN_bin2bn(n, (int)n_len, NULL);
     exponent = BN_bin2bn(e, (int)e_len, NULL);
-    if (build == NULL || modulus == NULL || exponent == NULL ||
-        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, modulus) != 1 ||
-        OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, exponent) != 1)
+    if (modulus == NULL || exponent == NULL)
         result = result_of(jwk, KEY_NO_MEMORY);
     else
-        result = add_public(jwk, "RSA", build);
+        result = add_numbers(jwk, modulus, exponent);
 out:
     BN_free(modulus);
     BN_free(exponent);
-    OSSL_PARAM_BLD_free(build);
     free(n);
     free(e);
     return result;
@@ -341,12 +350,12 @@ int jwks_parse(struct token_keys *keys, const char *text, size_t len, jwks_note_
              root != NULL ? "found no array \"keys\", wanted a JWK Set" : error.text);
         bad = 1;
     }
-    for (const struct jsonc *key = bad ? NULL : list->first; key != NULL; key = key->next) {
+    for (const struct jsonc *key = bad ? NULL : list->first; key != NULL && !bad; key = key->next) {
         jwk.object = key;
         jwk.number++;
         jwk.kid = (struct slice){NULL, 0};
         jwk.algs = 0;
-        bad |= add_key(&jwk) == BAD;
+        bad = add_key(&jwk) == BAD;
     }
     jsonc_free(&root);
     return bad ? -1 : 0;

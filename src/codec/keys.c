@@ -17,8 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RSA_BITS_MIN 2048
-#define RSA_BITS_MAX 8192 /* a larger one takes seconds to check, and long to verify with */
+#define FACTOR_MAX 751 /* as OpenSSL's own check has it */
 
 /* --- algorithms -------------------------------------------------------------- */
 
@@ -71,7 +70,7 @@ static unsigned public_algs(EVP_PKEY *key)
     int bits = EVP_PKEY_get_bits(key);
 
     if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
-        return bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX ? TOKEN_RS : 0;
+        return bits >= KEY_RSA_BITS_MIN && bits <= KEY_RSA_BITS_MAX ? TOKEN_RS : 0;
     if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
         EVP_PKEY_get_group_name(key, curve, sizeof(curve), NULL) != 1)
         return 0;
@@ -138,7 +137,7 @@ void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *ou
     token_algs_put(out, key->algs);
 }
 
-size_t token_keys_nameless(const struct token_keys *keys)
+size_t token_keys_rivals(const struct token_keys *keys, int nameless)
 {
     size_t most = 0;
 
@@ -146,7 +145,7 @@ size_t token_keys_nameless(const struct token_keys *keys)
         size_t n = 0;
 
         for (size_t i = 0; i < keys->n; i++)
-            n += keys->at[i].kid == NULL && (keys->at[i].algs & alg) != 0;
+            n += (!nameless || keys->at[i].kid == NULL) && (keys->at[i].algs & alg) != 0;
         if (n > most)
             most = n;
     }
@@ -256,20 +255,44 @@ enum key_result token_keys_add_secret(struct token_keys *keys, struct slice kid,
     return result;
 }
 
-/* 1 if the key's numbers can be those of a key: a point on the curve, a modulus
- * without small factors. */
-static int is_sound(EVP_PKEY *pkey)
+/* Without the search of EVP_PKEY_public_check() for a modulus that is prime, which
+ * stops the process for milliseconds, and for whoever made the key wrong finds
+ * nothing: what is not random numbers has small factors. */
+static int is_sound_rsa(const EVP_PKEY *pkey)
+{
+    BIGNUM *n = NULL, *e = NULL;
+    int sound = EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
+                EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(n) &&
+                BN_is_odd(e) && !BN_is_one(e);
+
+    for (BN_ULONG factor = 3; sound && factor <= FACTOR_MAX; factor += 2)
+        sound = BN_mod_word(n, factor) != 0;
+    BN_free(n);
+    BN_free(e);
+    return sound;
+}
+
+/* The group of each of the curves has a prime order: a point on it is in it. */
+static int is_sound_ec(EVP_PKEY *pkey)
 {
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
-    int sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
+    int sound = ctx != NULL && EVP_PKEY_public_check_quick(ctx) == 1;
 
     EVP_PKEY_CTX_free(ctx);
+    return sound;
+}
+
+/* 1 if the key's numbers can be those of a key of its kind. */
+static int is_sound(EVP_PKEY *pkey)
+{
+    int sound = EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA ? is_sound_rsa(pkey) : is_sound_ec(pkey);
+
     ERR_clear_error();
     return sound;
 }
 
-enum key_result keyset_add_checked(struct token_keys *keys, struct slice kid, EVP_PKEY *pkey,
-                                   unsigned algs)
+static enum key_result add_public(struct token_keys *keys, struct slice kid, EVP_PKEY *pkey,
+                                  unsigned algs, int checked)
 {
     unsigned possible = public_algs(pkey);
     enum key_result result;
@@ -277,7 +300,10 @@ enum key_result keyset_add_checked(struct token_keys *keys, struct slice kid, EV
 
     if (possible == 0)
         return KEY_UNUSABLE;
-    if ((result = begin(keys, kid, possible, algs, &key)) == KEY_OK && EVP_PKEY_up_ref(pkey) == 1) {
+    result = begin(keys, kid, possible, algs, &key);
+    if (result == KEY_OK && !checked && !is_sound(pkey))
+        result = KEY_UNUSABLE;
+    if (result == KEY_OK && EVP_PKEY_up_ref(pkey) == 1) {
         key->pkey = pkey;
         added(keys);
     } else if (key != NULL) {
@@ -286,10 +312,16 @@ enum key_result keyset_add_checked(struct token_keys *keys, struct slice kid, EV
     return result;
 }
 
+enum key_result keyset_add_checked(struct token_keys *keys, struct slice kid, EVP_PKEY *pkey,
+                                   unsigned algs)
+{
+    return add_public(keys, kid, pkey, algs, 1);
+}
+
 enum key_result token_keys_add_public(struct token_keys *keys, struct slice kid, EVP_PKEY *pkey,
                                       unsigned algs)
 {
-    return is_sound(pkey) ? keyset_add_checked(keys, kid, pkey, algs) : KEY_UNUSABLE;
+    return add_public(keys, kid, pkey, algs, 0);
 }
 
 /* The one key of a PEM, or NULL.  PEM_read_bio_PUBKEY() would look for it behind
@@ -443,19 +475,17 @@ static int try_key(const struct token_key *key, unsigned alg, struct slice text,
 }
 
 int token_keys_verify(const struct token_keys *keys, unsigned alg, struct slice kid,
-                      struct slice text, struct slice signature)
+                      struct slice text, struct slice signature, unsigned *tries)
 {
-    unsigned tries = KEY_TRIES_MAX;
-
     if ((keys->algs & alg) == 0 || signature.len == 0)
         return 0;
     if (kid.ptr != NULL)
         for (size_t i = 0; i < keys->n; i++)
-            if (has_kid(&keys->at[i], kid) && try_key(&keys->at[i], alg, text, signature, &tries))
+            if (has_kid(&keys->at[i], kid) && try_key(&keys->at[i], alg, text, signature, tries))
                 return 1;
     for (size_t i = 0; i < keys->n; i++)
         if ((kid.ptr == NULL || keys->at[i].kid == NULL) &&
-            try_key(&keys->at[i], alg, text, signature, &tries))
+            try_key(&keys->at[i], alg, text, signature, tries))
             return 1;
     return 0;
 }

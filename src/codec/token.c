@@ -286,9 +286,10 @@ static enum token_result read_claims(struct token *token)
 }
 
 static enum token_result check_signature(const struct token *token,
-                                         const struct token_policy *policy)
+                                         const struct token_policy *policy, unsigned *tries)
 {
-    return token_keys_verify(policy->keys, token->alg, token->kid, token->text, token->signature)
+    return token_keys_verify(policy->keys, token->alg, token->kid, token->text, token->signature,
+                             tries)
                ? TOKEN_OK
                : TOKEN_BAD_SIGNATURE;
 }
@@ -439,7 +440,7 @@ static enum token_result read_user(const struct token *token, struct token_user 
 }
 
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
-                               time_t now, struct token_user *user)
+                               time_t now, unsigned *tries, struct token_user *user)
 {
     struct token parts = {0};
     struct token_user found = {0};
@@ -452,7 +453,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
     if ((result = split(&parts, token, len)) != TOKEN_OK ||
         (result = read_header(&parts, policy)) != TOKEN_OK ||
         (result = read_claims(&parts)) != TOKEN_OK ||
-        (result = check_signature(&parts, policy)) != TOKEN_OK ||
+        (result = check_signature(&parts, policy, tries)) != TOKEN_OK ||
         (result = check_claims(&parts, policy, now > 0 ? now : 0)) != TOKEN_OK ||
         (result = read_user(&parts, &found)) != TOKEN_OK)
         goto out;

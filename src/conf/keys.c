@@ -175,7 +175,7 @@ static const char *pem_fault(const struct file *file)
     if (!has(file->text, file->len, "-----BEGIN PUBLIC KEY-----") &&
         !has(file->text, file->len, "-----BEGIN RSA PUBLIC KEY-----"))
         return "found no public key in PEM, wanted -----BEGIN PUBLIC KEY-----";
-    return "found a public key that cannot be used, wanted one, RSA of 2048 to 8192 bits, or EC on "
+    return "found a public key that cannot be used, wanted one, RSA of 2048 to 4096 bits, or EC on "
            "P-256, P-384 or P-521";
 }
 
@@ -342,8 +342,9 @@ static void on_note(void *arg, int bad, unsigned line, const char *text)
         settings_warn(notes->set, &source, NULL, "%s", text);
 }
 
-/* The file's keys, or NULL (reported). */
-static struct token_keys *read_jwks(const struct conf *conf, struct settings *set)
+/* The file's keys, or NULL (reported); *again is 1 if that may be none of the file's
+ * fault. */
+static struct token_keys *read_jwks(const struct conf *conf, struct settings *set, int *again)
 {
     struct notes notes = {set, conf->jwks_file};
     struct token_keys *keys = NULL;
@@ -352,9 +353,11 @@ static struct token_keys *read_jwks(const struct conf *conf, struct settings *se
     if (file_read(&file, conf->jwks_file, JWKS_MAX_BYTES) < 0) {
         settings_error(set, NULL, "auth:jwksFile", "cannot read %s: %s", conf->jwks_file,
                        errno == EFBIG ? "it has more than 262144 bytes" : strerror(errno));
+        *again = errno != EFBIG;
         return NULL;
     }
     keys = token_keys_new();
+    *again = !keys;
     if (!keys)
         settings_error(set, NULL, NULL, "out of memory");
     else if (jwks_parse(keys, file.text, file.len, on_note, &notes) < 0)
@@ -366,10 +369,11 @@ static struct token_keys *read_jwks(const struct conf *conf, struct settings *se
     return keys;
 }
 
-/* Those of the file and those that were given otherwise, or NULL (reported). */
-static struct token_keys *all_keys(const struct conf *conf, struct settings *set)
+/* Those of the file and those that were given otherwise, or NULL (reported, and
+ * *again as of read_jwks()). */
+static struct token_keys *all_keys(const struct conf *conf, struct settings *set, int *again)
 {
-    struct token_keys *jwks = read_jwks(conf, set), *all = jwks ? token_keys_new() : NULL;
+    struct token_keys *jwks = read_jwks(conf, set, again), *all = jwks ? token_keys_new() : NULL;
     enum key_result result = all ? KEY_OK : KEY_NO_MEMORY;
 
     if (!jwks)
@@ -383,24 +387,33 @@ static struct token_keys *all_keys(const struct conf *conf, struct settings *set
                        KEYS_MAX);
     else if (result != KEY_OK)
         settings_error(set, NULL, NULL, "out of memory");
+    *again = result == KEY_NO_MEMORY;
     if (result != KEY_OK)
         token_keys_free(&all);
     token_keys_free(&jwks);
     return all;
 }
 
-static void warn_nameless(const struct token_keys *keys, struct settings *set)
+/* A key that no token may ever be tried with looks as if it were in force. */
+static void warn_rivals(const struct token_keys *keys, struct settings *set)
 {
-    size_t n = token_keys_nameless(keys);
+    size_t nameless = token_keys_rivals(keys, 1), all = token_keys_rivals(keys, 0);
 
-    if (n > KEY_TRIES_MAX)
+    if (nameless > TOKEN_TRIES_MAX)
         settings_warn(set, NULL, "auth",
-                      "%zu public keys have no kid; a token is tried with %d of them at most", n,
-                      KEY_TRIES_MAX);
+                      "%zu public keys have no kid; a token is tried with %d of them at most",
+                      nameless, TOKEN_TRIES_MAX);
+    else if (all > TOKEN_TRIES_MAX)
+        settings_warn(set, NULL, "auth",
+                      "%zu public keys are for one algorithm; a token without a kid is tried with "
+                      "the first %d of them only",
+                      all, TOKEN_TRIES_MAX);
 }
 
 void build_keys(struct conf *conf, struct settings *set)
 {
+    int again;
+
     conf->given_keys = token_keys_new();
     if (!conf->given_keys) {
         settings_error(set, NULL, NULL, "out of memory");
@@ -410,20 +423,21 @@ void build_keys(struct conf *conf, struct settings *set)
     build_public_keys(conf, set);
     build_named_keys(conf, set);
     if (conf->jwks_file) {
-        conf->keys = all_keys(conf, set);
+        conf->keys = all_keys(conf, set, &again);
     } else {
         conf->keys = conf->given_keys;
         conf->given_keys = NULL;
     }
     if (conf->keys)
-        warn_nameless(conf->keys, set);
+        warn_rivals(conf->keys, set);
     conf->token.keys = conf->keys;
 }
 
 int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings)
 {
     struct settings set = {.errors = errors, .warnings = warnings};
-    struct token_keys *keys = all_keys(conf, &set);
+    int again;
+    struct token_keys *keys = all_keys(conf, &set, &again);
 
     if (keys && !(token_keys_algs(keys) & conf->token.algs)) {
         settings_error(&set, NULL, "auth:jwksFile", "%s: found no key to check tokens with",
@@ -431,12 +445,12 @@ int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings
         token_keys_free(&keys);
     }
     if (!keys)
-        return -1;
+        return again ? CONF_KEYS_UNREAD : -1;
     if (token_keys_equal(keys, conf->keys)) {
         token_keys_free(&keys);
         return 0;
     }
-    warn_nameless(keys, &set);
+    warn_rivals(keys, &set);
     token_keys_free(&conf->keys);
     conf->keys = keys;
     conf->token.keys = keys;

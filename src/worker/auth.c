@@ -153,6 +153,7 @@ struct trial {
     time_t now;
     struct token_user *user;
     enum token_result result; /* TOKEN_MISSING until there was a token */
+    unsigned tries;           /* public keys that may yet be tried */
 };
 
 /* Takes the fate of one more token into account.  Returns 1 if it is good. */
@@ -170,7 +171,7 @@ static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
 
         if (result == TOKEN_OK)
             result = token_verify(trial->policy, tokens->bytes + tokens->at[i].off,
-                                  tokens->at[i].len, trial->now, trial->user);
+                                  tokens->at[i].len, trial->now, &trial->tries, trial->user);
         if (trial_add(trial, result))
             return 1;
     }
@@ -200,7 +201,8 @@ static int try_json(struct trial *trial, struct slice json)
         return trial_add(trial, errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED);
     token = cJSON_IsString(value) ? value : cJSON_GetObjectItemCaseSensitive(value, "token");
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
-        result = token_verify(trial->policy, token->valuestring, len, trial->now, trial->user);
+        result = token_verify(trial->policy, token->valuestring, len, trial->now, &trial->tries,
+                              trial->user);
         explicit_bzero(token->valuestring, len);
         good = trial_add(trial, result);
     } else if (token != NULL && !cJSON_IsString(token) && !cJSON_IsNull(token)) {
@@ -228,7 +230,7 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
                              const struct auth_tokens *tokens, time_t now, struct token_user *user,
                              enum auth_source *source)
 {
-    struct trial trial = {policy, now, user, TOKEN_MISSING};
+    struct trial trial = {policy, now, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
 
     if (try_json(&trial, packet->data) || try_namespace_query(&trial, packet->query))
         *source = AUTH_FROM_PACKET;
@@ -240,7 +242,7 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
 enum token_result auth_judge_json(const struct token_policy *policy, struct slice json, time_t now,
                                   struct token_user *user)
 {
-    struct trial trial = {policy, now, user, TOKEN_MISSING};
+    struct trial trial = {policy, now, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
 
     (void)try_json(&trial, json);
     return trial.result;

@@ -1,4 +1,5 @@
 #include "jwt_make.h"
+#include "jwt_sign.h"
 #include "tap.h"
 #include "worker/auth.h"
 
@@ -193,6 +194,51 @@ static void test_values(void)
            "one that is too large does not stop a good one");
 }
 
+/* A token of the user u1, signed with pair. */
+static const char *make_es256(char dst[512], EVP_PKEY *pair)
+{
+    put_text("{\"alg\":\"ES256\"}", "{\"sub\":\"u1\"}", 12);
+    sign_key(EVP_sha256(), pair, 64);
+    (void)snprintf(dst, 512, "%.*s", (int)token.len, (char *)token.data);
+    return dst;
+}
+
+/* What one CONNECT may cost, however many tokens it has. */
+static void test_tries(void)
+{
+    struct token_policy keep = policy;
+    struct token_keys *keys = token_keys_new();
+    EVP_PKEY *pair = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
+    char texts[2][512];
+    const char *good = make_es256(texts[0], pair), *bad = make_es256(texts[1], other);
+    const char *unknown = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1MSJ9.AAAA";
+
+    token_keys_add_public(keys, (struct slice){NULL, 0}, pair, 0);
+    token_keys_add_secret(keys, (struct slice){NULL, 0}, "0123456789abcdef", 16, 0);
+    policy.keys = keys;
+    policy.algs = TOKEN_ALGS;
+    judged(judge(fill("&jwt_token=$&auth_token=$", bad, bad),
+                 fill(HOST "Authorization: JWT $\r\nCookie: jwt=$\r\n", bad, good), EIO4, "0/axr,",
+                 NULL),
+           "u1", "a good token after three that a public key has refused");
+    judged(judge(fill("&token=$", good, ""), HOST, EIO3,
+                 fill("0/axr?jwt_token=$&auth_token=$,", bad, bad), NULL),
+           "u1", "or after two of the namespace");
+    judged(judge(fill("&jwt_token=$&auth_token=$", bad, bad),
+                 fill(HOST "Authorization: JWT $\r\nCookie: jwt=$\r\n", bad, good), EIO3,
+                 fill("0/axr?token=$,", bad, ""), NULL),
+           "token_signature", "not after four");
+    judged(judge(fill("&jwt_token=$&auth_token=$", unknown, unknown),
+                 fill(HOST "Authorization: JWT $\r\nCookie: jwt=$\r\n", unknown, good), EIO3,
+                 fill("0/axr?token=$&auth_token=$,", unknown, unknown), NULL),
+           "u1", "those that a secret has refused do not count");
+    policy = keep;
+    token_keys_free(&keys);
+    EVP_PKEY_free(pair);
+    EVP_PKEY_free(other);
+    buf_free(&token);
+}
+
 /* A token that is an argument of an event. */
 static void test_json(void)
 {
@@ -307,6 +353,7 @@ int main(void)
     test_order();
     test_values();
     test_json();
+    test_tries();
     test_object();
     test_origin();
     token_keys_free(&keys);

@@ -18,6 +18,7 @@
 
 static struct buf errors, warnings, report;
 static char dir[] = "/tmp/test_conf_keys.XXXXXX";
+static char large[262145];
 
 /* --- loading ------------------------------------------------------------------ */
 
@@ -245,12 +246,22 @@ static void test_many(void)
     conf_free(&conf);
     buf_puts(&auth, ",\"publicKeyFile\":\"ec.pem\"");
     refused(text(&auth), "auth:publicKeyFile: found more than 32 keys");
-    buf_free(&auth);
     conf = load("\"publicKeyFile\":[\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\"]", NULL,
                 NULL, NULL);
     ok(conf && has(&warnings, "auth: 5 public keys have no kid; a token is tried with 4 of them"),
        "more than a token is tried with are warned of");
     conf_free(&conf);
+    buf_reset(&auth);
+    for (int i = 0; i < 5; i++)
+        buf_printf(&auth, "%s{\"kid\":\"%d\",\"publicKeyFile\":\"ec.pem\"}",
+                   i ? "," : "\"keys\":[{\"secretFile\":\"one\"},", i);
+    buf_puts(&auth, "]");
+    conf = load(text(&auth), NULL, NULL, NULL);
+    ok(conf && has(&warnings, "auth: 5 public keys are for one algorithm; a token without a kid is "
+                              "tried with the first 4 of them only"),
+       "named ones too");
+    conf_free(&conf);
+    buf_free(&auth);
 }
 
 /* --- the JWKS file ------------------------------------------------------------ */
@@ -307,9 +318,11 @@ static void test_reread(void)
     write_text("turns", "");
     is_int(reread(conf), -1, "an empty one");
     unlink(path_of("turns"));
-    is_int(reread(conf), -1, "none");
+    is_int(reread(conf), CONF_KEYS_UNREAD, "none");
     ok(has(&errors, "/turns: No such file"), "is said");
     is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "and changes nothing");
+    write_file("turns", large, sizeof(large));
+    is_int(reread(conf), -1, "one that is too large");
     write_text("turns", "{\"keys\":[]}");
     is_int(reread(conf), 1, "no keys in it, but one beside it");
     is_str(shown(conf), "k/" SECRET2, "leaves that one");
@@ -329,7 +342,6 @@ int main(void)
 {
     static const char *const names[] = {"one",  "two",     "empty", "ec.pem", "jwks",
                                         "none", "private", "oct",   "large"};
-    static char large[262145];
     EVP_PKEY *pair = EVP_EC_gen("P-256");
     BIO *bio = BIO_new(BIO_s_mem());
     char pem[1024];

@@ -105,7 +105,7 @@ static int verify(const struct token_keys *keys, unsigned alg, struct slice kid)
     long len = base64_decode(sig, (char *)token.data + at + 1, token.len - at - 1);
 
     return token_keys_verify(keys, alg, kid, (struct slice){(char *)token.data, at},
-                             (struct slice){(char *)sig, (size_t)len});
+                             (struct slice){(char *)sig, (size_t)len}, &(unsigned){KEYS_MAX});
 }
 
 static void test_taken(void)
@@ -217,7 +217,7 @@ static void test_left_out(void)
     is_left_out("{\"kty\":\"oct\",\"k\":\"" K32 "\",\"alg\":\"A128KW\"}", "its \"alg\" is not");
     is_left_out("{\"kty\":\"EC\",\"crv\":\"secp256k1\",\"x\":\"AA\",\"y\":\"AA\"}", "its curve is");
     rsa = EVP_RSA_gen(1024);
-    is_left_out(jwk(rsa, ""), "its size is not supported");
+    is_left_out(jwk(rsa, ""), "RSA of 1024 bits");
     EVP_PKEY_free(rsa);
     rsa = keep;
 }
@@ -258,6 +258,8 @@ static void test_bad_sets(void)
     is_bad("{\"keys\":[],\"keys\":[]}", "BAD 1: ");
     is_bad("-----BEGIN PUBLIC KEY-----", "BAD 1: ");
     is_bad_key("5", "BAD 2: key 2: it is no object");
+    is_bad_key("5,\n6,{\"kty\":\"x\"}", "BAD 2: key 2: it is no object");
+    ok(!noted("key 3") && !noted("key 4"), "what comes after it is not looked at");
     buf_puts(&text, "{\"keys\":[");
     for (int i = 0; i <= KEYS_MAX; i++)
         buf_printf(&text, "%s{\"kty\":\"oct\",\"k\":\"" K32 "\"}", i > 0 ? "," : "");
@@ -322,6 +324,55 @@ static void test_bad_keys(void)
     buf_free(&text);
 }
 
+/* An RSA key of so many bits: odd, but with small factors or without. */
+static const char *jwk_of(int bits, int factors, const char *e)
+{
+    static struct buf out;
+    uint8_t bytes[2048];
+    BIGNUM *n = NULL, *square = BN_new(), *power = BN_new();
+    BN_CTX *ctx = BN_CTX_new();
+    int len;
+
+    /* rsa's own modulus has no small factor, nor have its powers. */
+    EVP_PKEY_get_bn_param(rsa, OSSL_PKEY_PARAM_RSA_N, &n);
+    BN_sqr(square, n, ctx);
+    BN_copy(power, bits > 4096 ? square : n);
+    if (bits > 4096)
+        BN_mul(power, power, n, ctx);
+    else if (bits > 2048)
+        BN_copy(power, square);
+    BN_rshift(power, power, BN_num_bits(power) > bits ? BN_num_bits(power) - bits : 0);
+    BN_set_bit(power, 0);
+    while (factors && BN_mod_word(power, 751) != 0)
+        BN_add_word(power, 2);
+    len = BN_bn2bin(power, bytes);
+    buf_reset(&out);
+    buf_puts(&out, "{\"kty\":\"RSA\",\"n\":\"");
+    out.len += base64url_encode((char *)buf_reserve(&out, BASE64URL_LEN(sizeof(bytes))), bytes,
+                                (size_t)len);
+    buf_printf(&out, "\",\"e\":\"%s\"}", e);
+    buf_putc(&out, '\0');
+    BN_free(n);
+    BN_free(square);
+    BN_free(power);
+    BN_CTX_free(ctx);
+    return (char *)out.data;
+}
+
+static void test_sizes(void)
+{
+    struct token_keys *keys = parse_keys(jwk_of(4096, 0, "AQAB"), NULL, NULL);
+
+    ok(keys && token_keys_count(keys) == 1 && notes.len == 1, "RSA of 4096 bits");
+    token_keys_free(&keys);
+    is_left_out(jwk_of(2047, 0, "AQAB"), "RSA of 2047 bits, wanted 2048 to 4096");
+    is_left_out(jwk_of(4097, 0, "AQAB"), "RSA of 4097 bits, wanted 2048 to 4096");
+    is_left_out(jwk_of(2048, 0, "AQAAAAAAAAAB"), "an exponent of 64 at most");
+    is_bad_key(jwk_of(2048, 1, "AQAB"), "its numbers are not those of a public key");
+    is_bad_key(jwk_of(2048, 0, "AQ"), "its numbers are not those of a public key");
+    is_bad_key(jwk_of(2048, 0, "AQAA"), "its numbers are not those of a public key");
+}
+
 /* Each prefix of a good set is bad, but for what ends in white space. */
 static void test_prefixes(void)
 {
@@ -352,6 +403,7 @@ int main(void)
     test_left_out();
     test_bad_sets();
     test_bad_keys();
+    test_sizes();
     test_prefixes();
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(p256);

@@ -5,10 +5,13 @@
 #include "jwt_sign.h"
 #include "tap.h"
 
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #define NO_KID  ((struct slice){NULL, 0})
+#define TRIES   4
 #define SECRET  "a secret that is long enough for HS256"
 #define SECRET2 "another one that is as long as it is..."
 
@@ -52,7 +55,8 @@ static void make(const struct alg *alg, const char *secret, EVP_PKEY *pair)
 }
 
 /* Judges the last token as one of alg, against guard pages. */
-static int verify_as(const struct token_keys *keys, unsigned alg, struct slice kid)
+static int verify_within(const struct token_keys *keys, unsigned alg, struct slice kid,
+                         unsigned *tries)
 {
     size_t at = (size_t)((uint8_t *)memrchr(token.data, '.', token.len) - token.data);
     unsigned char *text = tap_guard(token.data, at), *guarded;
@@ -62,10 +66,15 @@ static int verify_as(const struct token_keys *keys, unsigned alg, struct slice k
 
     guarded = tap_guard(sig, (size_t)len);
     good = token_keys_verify(keys, alg, kid, (struct slice){(char *)text, at},
-                             (struct slice){(char *)guarded, (size_t)len});
+                             (struct slice){(char *)guarded, (size_t)len}, tries);
     tap_guard_free(guarded, (size_t)len);
     tap_guard_free(text, at);
     return good;
+}
+
+static int verify_as(const struct token_keys *keys, unsigned alg, struct slice kid)
+{
+    return verify_within(keys, alg, kid, &(unsigned){TRIES});
 }
 
 /* A set that has the key for each of the algorithms, and nothing else. */
@@ -219,25 +228,38 @@ static void test_kid(void)
 static void test_tries(void)
 {
     struct token_keys *keys = token_keys_new();
+    unsigned tries = 0;
 
-    for (int i = 0; i < KEY_TRIES_MAX - 1; i++)
+    for (int i = 0; i < TRIES - 1; i++)
         token_keys_add_public(keys, NO_KID, p256_2, 0);
     token_keys_add_public(keys, NO_KID, p384, 0);
     token_keys_add_public(keys, NO_KID, p256, 0);
     make(&algs[6], NULL, p256);
     ok(verify_as(keys, TOKEN_ES256, NO_KID), "a public key after three that are not it");
     ok(verify_as(keys, TOKEN_ES256, SLICE("x")), "for a token that names another too");
-    is_int(token_keys_nameless(keys), KEY_TRIES_MAX, "all of them are within reach");
+    is_int(token_keys_rivals(keys, 1), TRIES, "all of them are within reach");
     token_keys_free(&keys);
 
     keys = token_keys_new();
-    for (int i = 0; i < KEY_TRIES_MAX; i++)
+    for (int i = 0; i < TRIES; i++)
         token_keys_add_public(keys, NO_KID, p256_2, 0);
     token_keys_add_public(keys, NO_KID, p256, 0);
     ok(!verify_as(keys, TOKEN_ES256, NO_KID), "not after four: a bad token must not cost more");
-    is_int(token_keys_nameless(keys), KEY_TRIES_MAX + 1, "which may be found out");
+    is_int(token_keys_rivals(keys, 1), TRIES + 1, "which may be found out");
     token_keys_add_public(keys, SLICE("x"), p256, 0);
     ok(verify_as(keys, TOKEN_ES256, SLICE("x")), "the one that it names comes first");
+    is_int(token_keys_rivals(keys, 1), TRIES + 1, "and is none of those without a name");
+    is_int(token_keys_rivals(keys, 0), TRIES + 2, "but one of all");
+    ok(!verify_within(keys, TOKEN_ES256, SLICE("x"), &tries), "without a try left none is tried");
+    tries = 2;
+    ok(verify_within(keys, TOKEN_ES256, SLICE("x"), &tries), "with one left it is");
+    is_int(tries, 1, "which is counted");
+    make(&algs[7], NULL, p384);
+    ok(!verify_within(keys, TOKEN_ES384, SLICE("x"), &tries), "a key for another algorithm");
+    is_int(tries, 1, "takes no try");
+    make(&algs[6], NULL, p521);
+    ok(!verify_within(keys, TOKEN_ES256, SLICE("x"), &tries), "a signature of the wrong length");
+    is_int(tries, 0, "takes one");
     token_keys_free(&keys);
 
     keys = token_keys_new();
@@ -246,7 +268,8 @@ static void test_tries(void)
                               i < KEYS_MAX - 1 ? 2 : strlen(SECRET), 0);
     make(&algs[0], SECRET, NULL);
     ok(verify_as(keys, TOKEN_HS256, NO_KID), "secrets are tried all");
-    is_int(token_keys_nameless(keys), 0, "and do not count");
+    is_int(token_keys_rivals(keys, 0), 0, "and do not count");
+    ok(verify_within(keys, TOKEN_HS256, NO_KID, &(unsigned){0}), "even where no try is left");
     is_int(token_keys_add_secret(keys, NO_KID, "x", 1, 0), KEY_TOO_MANY, "but are 32 at most");
     is_int(token_keys_add_public(keys, NO_KID, p256, 0), KEY_TOO_MANY, "with public keys");
     is_int(token_keys_count(keys), KEYS_MAX, "32 they stay");
@@ -327,6 +350,35 @@ static unsigned pem_algs(const char *pem, size_t len)
     return can;
 }
 
+/* A public key whose modulus is that of pair, raised to power: of more bits, and quickly
+ * made. */
+static EVP_PKEY *power_of(EVP_PKEY *pair, int power)
+{
+    BIGNUM *n = NULL, *product = BN_new();
+    BN_CTX *bn = BN_CTX_new();
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    EVP_PKEY *key = NULL;
+    OSSL_PARAM *params;
+
+    EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n);
+    BN_copy(product, n);
+    while (--power > 0)
+        BN_mul(product, product, n, bn);
+    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, product);
+    OSSL_PARAM_BLD_push_ulong(build, OSSL_PKEY_PARAM_RSA_E, 65537);
+    params = OSSL_PARAM_BLD_to_param(build);
+    EVP_PKEY_fromdata_init(ctx);
+    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params);
+    OSSL_PARAM_free(params);
+    EVP_PKEY_CTX_free(ctx);
+    OSSL_PARAM_BLD_free(build);
+    BN_CTX_free(bn);
+    BN_free(product);
+    BN_free(n);
+    return key;
+}
+
 static void is_pem(EVP_PKEY *pair, unsigned want, const char *name)
 {
     char pem[4096];
@@ -363,6 +415,8 @@ static void test_pem(void)
     is_pem(EVP_EC_gen("P-384"), TOKEN_ES384, "P-384");
     is_pem(EVP_EC_gen("P-521"), TOKEN_ES512, "P-521");
     is_pem(EVP_RSA_gen(1024), 0, "RSA of 1024 bits");
+    is_pem(power_of(rsa, 2), TOKEN_RS, "RSA of 4096 bits");
+    is_pem(power_of(rsa, 3), 0, "RSA of 6144 bits");
     is_pem(EVP_EC_gen("secp256k1"), 0, "a curve that is not used");
     is_pem(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), 0, "Ed25519");
 }

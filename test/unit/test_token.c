@@ -45,7 +45,7 @@ static enum token_result verify(const struct token_policy *by)
 
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
-    result = token_verify(by, (char *)guarded, token.len, NOW, &user);
+    result = token_verify(by, (char *)guarded, token.len, NOW, &(unsigned){TOKEN_TRIES_MAX}, &user);
     tap_guard_free(guarded, token.len);
     if (result != TOKEN_OK && memcmp(&user, &untouched, sizeof(user)) != 0)
         ok(0, "user is untouched after %s", token_result_code(result));
@@ -104,7 +104,8 @@ static void test_vectors(void)
         by.keys = keys;
         by.audiences = audiences;
         by.issuers = issuers;
-        result = token_verify(&by, text, strlen(text), 1795386700, &user);
+        result =
+            token_verify(&by, text, strlen(text), 1795386700, &(unsigned){TOKEN_TRIES_MAX}, &user);
         is_str(token_result_code(result), member(row, "expect"), member(row, "name"));
         if (uid != NULL)
             is_str(user.uid, uid, "its user");
