@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define LOOK_MS   2000
-#define SETTLED_S 2 /* a file that is older is not written to */
+#define SETTLED_S 2 /* a file that was written so long ago is not written to now */
 
 /* By which a change is noticed without reading the file. */
 struct look {
@@ -25,7 +25,8 @@ struct keywatch {
     keywatch_fn *fn;
     void *arg;
     struct event *timer;
-    struct look seen; /* of the file that was good; zero: none yet */
+    struct look seen; /* of the file as it was read; zero: it is to be read */
+    int bad;          /* it was */
     struct buf told;  /* why it is bad, as it was last logged; empty: it is good */
 };
 
@@ -93,8 +94,14 @@ static int reread(struct keywatch *watch)
     return changed;
 }
 
-/* While the file is bad it is read each time: why it could not be read may be
- * none of its own fault, and go away without a change of it. */
+/* What is written now may get the time that we have seen, for a file's clock ticks
+ * every few milliseconds.  A time to come is as good as one long past. */
+static int is_settled(const struct look *look)
+{
+    time_t age = time(NULL) - look->modified.tv_sec;
+    return age > SETTLED_S || age < -SETTLED_S;
+}
+
 int keywatch_look(struct keywatch *watch)
 {
     const char *name = watch->conf->jwks_file;
@@ -105,17 +112,17 @@ int keywatch_look(struct keywatch *watch)
         (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, strerror(errno));
         tell(watch, &why);
         buf_free(&why);
+        memset(&watch->seen, 0, sizeof watch->seen);
         return -1;
     }
-    if (watch->told.len == 0 && memcmp(&now, &watch->seen, sizeof now) == 0)
-        return 0;
+    if (memcmp(&now, &watch->seen, sizeof now) == 0)
+        return watch->bad ? -1 : 0;
     changed = reread(watch);
-    /* What is written now may get the time that we have seen, for a file's clock
-     * ticks every few milliseconds. */
-    if (now.modified.tv_sec + SETTLED_S > time(NULL))
+    watch->bad = changed < 0;
+    if (changed == CONF_KEYS_UNREAD || !is_settled(&now))
         memset(&now, 0, sizeof now);
     watch->seen = now;
-    return changed;
+    return watch->bad ? -1 : changed;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEY(kid)                                                                                   \
@@ -141,6 +144,74 @@ static void test_changes(void)
     (void)unlink(path_of("jwks"));
 }
 
+/* How often jwks was opened since the last call. */
+static int opened(void)
+{
+    static int fd = -1;
+    struct inotify_event events[64];
+    ssize_t n;
+    if (fd < 0)
+        fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    n = read(fd, events, sizeof events); /* no names: each has the size of the struct */
+    (void)inotify_add_watch(fd, path_of("jwks"), IN_OPEN);
+    return n < 0 ? 0 : (int)(n / (ssize_t)sizeof events[0]);
+}
+
+/* What a look costs: a bad file is not read again before it changes. */
+static void test_reads(void)
+{
+    write_file("jwks", SET(KEY("a")));
+    set_time("jwks", 0);
+    start(path_of("jwks"));
+    (void)opened();
+    is_look(0, "a", "the first look");
+    is_int(opened(), 1, "reads it");
+    is_look(0, "a", "the second");
+    is_int(opened(), 0, "does not");
+    write_file("jwks", "{\"keys\":[");
+    set_time("jwks", 1);
+    (void)opened();
+    is_look(-1, "a", "a bad one");
+    is_int(opened(), 1, "is read");
+    is_look(-1, "a", "and stays bad");
+    is_int(opened(), 0, "unread");
+    set_time("jwks", (int)(time(NULL) - 1000000000) + 86400);
+    is_look(-1, "a", "a time to come");
+    is_int(opened(), 1, "is a change");
+    is_look(-1, "a", "the same time to come");
+    is_int(opened(), 0, "is none");
+    stop();
+    (void)unlink(path_of("jwks"));
+}
+
+/* Nothing of it changes, and yet it is to be read again. */
+static void test_unread(void)
+{
+    struct rlimit files, none;
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    none = files;
+    none.rlim_cur = 0;
+    write_file("jwks", SET(KEY("a")));
+    start(path_of("jwks"));
+    write_file("jwks", SET(KEY("b")));
+    set_time("jwks", 0);
+    (void)setrlimit(RLIMIT_NOFILE, &none);
+    is_look(-1, "a", "no descriptor is left");
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+    is_look(1, "b", "and one is again");
+    (void)rename(path_of("jwks"), path_of("away"));
+    make_link("jwks", "jwks");
+    is_look(-1, "b", "a link to itself");
+    (void)unlink(path_of("jwks"));
+    make_link("away", "jwks");
+    (void)opened();
+    is_look(0, "b", "the file that it was");
+    is_int(opened(), 1, "is read, for it may be another that looks the same");
+    stop();
+    (void)unlink(path_of("jwks"));
+    (void)unlink(path_of("away"));
+}
+
 /* As a Kubernetes volume does it: name -> ..data/name, ..data -> a directory. */
 static void test_links(void)
 {
@@ -189,6 +260,8 @@ int main(void)
         abort();
     base = event_base_new();
     test_changes();
+    test_reads();
+    test_unread();
     test_links();
     test_timer();
     (void)rmdir(dir);
