@@ -131,7 +131,9 @@ void privileges_harden(void)
 {
     const struct rlimit none = {0, 0};
     umask(077);
-    if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
+    if (setrlimit(RLIMIT_CORE, &none) < 0)
+        log_warn("cannot limit core dumps");
+    if (prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
         log_warn("cannot switch core dumps off");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
         log_warn("cannot give up setuid programs");

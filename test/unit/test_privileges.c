@@ -2,6 +2,15 @@
 #include "master/privileges.h"
 #include "tap.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 /* What privileges_find() says of a user and a group, without what only root could do. */
 static const char *found(const char *user, const char *group, struct privileges *found)
 {
@@ -13,6 +22,37 @@ static const char *found(const char *user, const char *group, struct privileges 
     free(conf.group);
     (void)buf_putc(&error, '\0');
     return (const char *)error.data;
+}
+
+/* From now on the limits of this process stay as they are. */
+static int forbid_limits(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_prlimit64, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ||
+                   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0
+               ? -1
+               : 0;
+}
+
+/* 1 if a process that hardens itself cannot be debugged by its user any more. */
+static int hardens(int limits)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L);
+        if (!limits && forbid_limits() < 0)
+            _exit(2);
+        privileges_harden();
+        _exit(prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) == 0 ? 0 : 1);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 int main(void)
@@ -31,5 +71,7 @@ int main(void)
     is_int(privileges.gid, 4294967294, "the last group");
     (void)found("0", NULL, &privileges);
     is_int(privileges.uid, 0, "a user by its number");
+    ok(hardens(1), "nobody may look into a process that is hardened");
+    ok(hardens(0), "nor into one that could not limit its core dumps");
     return tap_done();
 }
