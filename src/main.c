@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "conf/args.h"
 #include "master/master.h"
+#include "master/privileges.h"
 #include "worker/worker.h"
 
 #include <cjson/cJSON.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -131,6 +133,52 @@ static int print_conf(const struct conf *conf)
     return flushed();
 }
 
+/* Reads everything once more as the user that the daemon will be then. */
+static void read_as(const struct privileges *privileges, const struct conf_args *args)
+{
+    struct buf errors = {0}, warnings = {0};
+    struct conf *conf = NULL;
+
+    if (privileges_drop(privileges, &errors) < 0)
+        buf_putc(&errors, '\n');
+    else
+        conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
+    if (!conf) {
+        (void)fputs("axr-notifyd: warning: a reload will fail: the user that the daemon runs as "
+                    "cannot read all it needs\n",
+                    stderr);
+        complain(&errors, "warning: ");
+    }
+    conf_free(&conf);
+    buf_free(&errors);
+    buf_free(&warnings);
+}
+
+/* Root may read every file; the user that the daemon becomes has to, with the first
+ * reload.  Unknown to us, it may yet be known where the daemon runs. */
+static void check_reload(const struct conf *conf, const struct conf_args *args)
+{
+    struct privileges privileges;
+    struct buf error = {0};
+    pid_t pid;
+
+    if (geteuid() != 0)
+        return;
+    if (privileges_find(&privileges, conf, &error) < 0) {
+        buf_putc(&error, '\n');
+        complain(&error, "warning: ");
+    } else if (privileges.change) {
+        pid = fork();
+        if (pid == 0) {
+            read_as(&privileges, args);
+            _exit(0);
+        }
+        if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+            log_warn("cannot check what the user that the daemon runs as may read");
+    }
+    buf_free(&error);
+}
+
 static int run(const struct conf_args *args, const struct options *options)
 {
     struct buf errors = {0}, warnings = {0};
@@ -141,10 +189,12 @@ static int run(const struct conf_args *args, const struct options *options)
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
     complain(&warnings, "warning: ");
     complain(&errors, "");
-    if (conf && options->test)
+    if (conf && options->test) {
+        check_reload(conf, args);
         status = print_conf(conf);
-    else if (conf)
+    } else if (conf) {
         status = master_run(conf, args, options->detach, worker_run); /* takes conf */
+    }
     if (options->test)
         conf_free(&conf);
     buf_free(&errors);
