@@ -43,7 +43,7 @@ static inline void sign_hmac(const EVP_MD *md, const void *key, size_t key_len)
 /* raw_len: bytes of r and s together, 0 for the signature as OpenSSL gives it. */
 static inline void sign_key(const EVP_MD *md, EVP_PKEY *key, int raw_len)
 {
-    uint8_t sig[1024], raw[256];
+    uint8_t sig[1024], raw[256] = {0}; /* zero: parts that do not fit are none */
     size_t len = sizeof(sig);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 
