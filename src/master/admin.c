@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "codec/http.h"
 #include "master/tally.h"
+#include "master/timer.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -54,13 +55,6 @@ struct admin {
     unsigned ncallers;
     struct log_every accept_log;
 };
-
-static void timer_set(struct event *timer, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    /* Fails for want of memory only, and the memory of a timer is there already. */
-    (void)event_add(timer, &tv);
-}
 
 /* --- callers ------------------------------------------------------------------ */
 

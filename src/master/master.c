@@ -17,6 +17,7 @@
 #include "master/state.h"
 #include "master/systemd.h"
 #include "master/tally.h"
+#include "master/timer.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -57,12 +58,6 @@ static int start_failed_errno(struct master *m, const char *what)
     struct buf error = {0};
     (void)buf_printf(&error, "%s: %s", what, strerror(errno));
     return start_failed(m, &error);
-}
-
-static int timer_set(struct event *timer, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    return event_add(timer, &tv);
 }
 
 /* --- the ready line ----------------------------------------------------------- */

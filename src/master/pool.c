@@ -6,6 +6,7 @@
 #include "ipc/msg.h"
 #include "master/facts.h"
 #include "master/pool_state.h"
+#include "master/timer.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -23,13 +24,6 @@
 #define UP_MESSAGE_MAX  4096                 /* from a worker: an id and a uid */
 #define QUEUE_MIN_BYTES (32UL * 1024 * 1024) /* for a worker, before it is given up */
 #define TURN_BYTES      (256UL * 1024)
-
-static void timer_set(struct event *timer, uint32_t ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    /* Fails for want of memory only, and the memory of a timer is there already. */
-    (void)event_add(timer, &tv);
-}
 
 /* --- messages ----------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "master/dial.h"
+#include "master/timer.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
@@ -114,13 +115,6 @@ found(struct redis *redis, enum failure failure, const char *fmt, ...)
     redis->failed = 1;
     redis->failure = failure;
     return -1;
-}
-
-static void timer_set(struct event *timer, uint32_t ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    /* Fails for want of memory only, and the memory of a timer is there already. */
-    (void)event_add(timer, &tv);
 }
 
 static void disconnect(struct redis *redis)

@@ -9,6 +9,7 @@
 #include "master/pool_state.h"
 #include "master/relay.h"
 #include "master/tally.h"
+#include "master/timer.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -26,13 +27,6 @@
 #define STALL_MS       10000 /* without taking what waits for it, nor a word */
 #define IDLE_MS        5000  /* after so long it is sent something, to see if it reads */
 #define FORK_LOG_MS    1000
-
-static void timer_set(struct event *timer, uint32_t ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    /* Fails for want of memory only, and the memory of a timer is there already. */
-    (void)event_add(timer, &tv);
-}
 
 int slot_lives(const struct slot *slot)
 {
