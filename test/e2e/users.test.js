@@ -11,6 +11,7 @@ const { Daemon, BUILD, SECRET } = require('./lib/daemon');
 const { Raw, OP, joined, exchange } = require('./lib/raw');
 const { polled } = require('./lib/http');
 const { heard, heardArgs } = require('./lib/hear');
+const { scrape } = require('./lib/metrics');
 const { VERSIONS, connect } = require('./lib/clients');
 const { Shift } = require('./lib/shift');
 const { sign, now } = require('./lib/jwt');
@@ -117,7 +118,8 @@ test('replace: a client that left by itself and one that is still joining', asyn
     const daemon = await start(t, replace(1));
     const token = daemon.token('u');
     const request = (client) => client.connectPacket('/axr', { token });
-    for (let round = 0; round < 50; round++) {
+    const rounds = 50;
+    for (let round = 0; round < rounds; round++) {
         const one = await Raw.open(daemon.addr);
         const two = await Raw.open(daemon.addr);
         one.sendText(request(one));
@@ -128,6 +130,11 @@ test('replace: a client that left by itself and one that is still joining', asyn
         one.destroy();
         two.destroy();
     }
+    /* The newest is the one that the master hears of last: let all of them be read first. */
+    await until(async () => {
+        const metrics = await scrape(daemon);
+        return metrics.get('connections_accepted_total') === 2 * rounds && metrics.get('connections') === 0;
+    }, within(3000), 'all of them gone');
     const [last] = await crowd(t, daemon, 'u', 1);
     assert.deepStrictEqual(await heard(redis, [last]), [[]]);
     assert.ok(!/a client left that was not in/.test(daemon.log));
