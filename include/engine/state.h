@@ -13,21 +13,17 @@
 #include <event2/event_struct.h>
 #include <stdint.h>
 
-#define INPUT_BYTES     65536 /* read from one socket at a time */
-#define HEAD_MS         10000 /* for a request's head, and for its body */
-#define IDLE_MS         60000 /* a connection is kept for its next request */
-#define LINGER_MS       1000  /* after the last byte we send, for the client to read it */
-#define FAREWELL_MS     10000 /* a polling session that is over waits for a GET to say so */
-#define HANDOFF_MS      1000  /* a connection waits to be handed to its worker */
-#define FLUSH_SLICE     256   /* clients written to before the loop gets its turn */
-#define DOOM_SLICE_US   3000  /* likewise, for cutting clients off */
-#define CLOCK_SLICE     16    /* clients written to on one reading of the clock */
-#define STAMP_BITS      6     /* stamps are in units of 64 us */
-#define SCRIPT_ETAG     48    /* characters, with the quotes */
-#define ACCEPT_BATCH    16    /* connections accepted before the loop gets its turn */
-#define EMFILE_PAUSE_MS 100   /* no accepting after we ran out of descriptors */
-#define REST_MS         20    /* no accepting: connections are left to other workers */
-#define AWAKE_MIN       2     /* other workers, so that one may rest without need */
+#define INPUT_BYTES   65536 /* read from one socket at a time */
+#define HEAD_MS       10000 /* for a request's head, and for its body */
+#define IDLE_MS       60000 /* a connection is kept for its next request */
+#define LINGER_MS     1000  /* after the last byte we send, for the client to read it */
+#define FAREWELL_MS   10000 /* a polling session that is over waits for a GET to say so */
+#define HANDOFF_MS    1000  /* a connection waits to be handed to its worker */
+#define FLUSH_SLICE   256   /* clients written to before the loop gets its turn */
+#define DOOM_SLICE_US 3000  /* likewise, for cutting clients off */
+#define CLOCK_SLICE   16    /* clients written to on one reading of the clock */
+#define STAMP_BITS    6     /* stamps are in units of 64 us */
+#define SCRIPT_ETAG   48    /* characters, with the quotes */
 
 enum conn_state {
     CONN_HTTP,      /* between requests, or reading a request's head */
@@ -228,10 +224,20 @@ static inline uint32_t stamp_of(uint64_t us)
 /* Reads the clock for the writes that follow. */
 void engine_clock(struct engine *engine);
 void engine_flush_later(struct engine *engine);
-/* The number of connections or sessions is another: the other workers are told. */
-void engine_counted(const struct engine *engine);
 /* The number of connections went down: maybe accept again, maybe drained. */
 void engine_conn_gone(struct engine *engine);
+
+/* --- accept.c --- */
+void accept_init(struct engine *engine);
+/* Stops the listening, and undoes accept_init(). */
+void accept_clear(struct engine *engine);
+/* The number of connections or sessions is another: the other workers are told. */
+void engine_counted(const struct engine *engine);
+/* Accepts again, if there is room and nothing else stands against it. */
+void accept_again(struct engine *engine);
+/* Takes what waits to be accepted, before the sockets are given up: it would be reset
+ * where nobody shares them any more. */
+void accept_backlog(struct engine *engine);
 
 /* --- conn.c --- */
 struct conn *conn_accept(struct engine *engine, int fd);
