@@ -224,6 +224,8 @@ static inline uint32_t stamp_of(uint64_t us)
 /* Reads the clock for the writes that follow. */
 void engine_clock(struct engine *engine);
 void engine_flush_later(struct engine *engine);
+/* Not a slice, as engine_flush(), but until nothing waits to be tried. */
+void engine_flush_all(struct engine *engine);
 /* The number of connections went down: maybe accept again, maybe drained. */
 void engine_conn_gone(struct engine *engine);
 
@@ -238,6 +240,12 @@ void accept_again(struct engine *engine);
 /* Takes what waits to be accepted, before the sockets are given up: it would be reset
  * where nobody shares them any more. */
 void accept_backlog(struct engine *engine);
+
+/* --- drain.c --- */
+void drain_init(struct engine *engine);
+void drain_clear(struct engine *engine);
+/* The number of connections went down: this may have been the last one. */
+void drain_conn_gone(struct engine *engine);
 
 /* --- conn.c --- */
 struct conn *conn_accept(struct engine *engine, int fd);

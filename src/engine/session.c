@@ -232,6 +232,17 @@ uint64_t session_handle(const struct session *session)
     return (uint64_t)session->serial << 32 | session->index;
 }
 
+struct session *session_find(struct engine *engine, uint64_t handle)
+{
+    uint32_t index = (uint32_t)handle, serial = (uint32_t)(handle >> 32);
+
+    if (index >= engine->nslots || engine->slots[index].serial != serial)
+        return NULL;
+    if (engine->slots[index].session == NULL || engine->slots[index].session->over)
+        return NULL;
+    return engine->slots[index].session;
+}
+
 void *session_data(const struct session *session)
 {
     return session->data;
