@@ -103,8 +103,15 @@ struct worker {
 /* Sends out to the master.  When that fails the worker leaves. */
 void worker_send(struct worker *worker);
 
+/* --- siblings.c --- */
+
+/* Takes what they hand over, from the loop's first turn on.  Returns 0, or -1 without
+ * memory; siblings_close() undoes either. */
+int siblings_open(struct worker *worker);
+void siblings_close(struct worker *worker);
+
 /* engine_app.handoff: to the worker in that lane. */
-int worker_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
+int siblings_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 
 /* --- client.c --- */
 

@@ -393,5 +393,5 @@ const struct engine_app client_app = {
     .packet = renew_packet,
     .text_only = 1,
     .closed = on_closed,
-    .handoff = worker_handoff,
+    .handoff = siblings_handoff,
 };
