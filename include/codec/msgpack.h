@@ -47,6 +47,12 @@ struct msgpack_item {
     };
 };
 
+/* Those of an item that has bytes. */
+static inline struct slice msgpack_slice(const struct msgpack_item *item)
+{
+    return (struct slice){item->bytes, item->len};
+}
+
 /* What a head byte from 0xc0 to 0xdf announces. */
 struct msgpack_form {
     uint8_t type;  /* enum msgpack_type */

@@ -89,7 +89,7 @@ static void modern_timestamp(struct msgpack_item *item)
  * stays what it is if it holds anything else. */
 static void lite_unwrap(struct msgpack_item *item)
 {
-    struct msgpack_reader in = msgpack_read((struct slice){item->bytes, item->len}, &plain);
+    struct msgpack_reader in = msgpack_read(msgpack_slice(item), &plain);
     struct msgpack_item held;
     int number, right;
 
