@@ -11,6 +11,8 @@
 
 /* Each json_put_* returns 0, or -1 without memory (out->failed is set). */
 
+/* --- json.c --- */
+
 /* The string with its quotes: \" \\ \b \t \n \f \r and \u00xx (lower case)
  * escaped, all else as it is (ECMA-262, QuoteJSONString).  bytes must be valid
  * UTF-8, but for json_put_string_lossy, which puts U+FFFD for what is not
@@ -22,6 +24,8 @@ int json_put_string_lossy(struct buf *out, const char *bytes, size_t len);
  * them above U+FFFF), so that its bytes, characters and UTF-16 units are as many.
  * It means the same as before.  U+FFFD for what is not UTF-8, as above. */
 int json_put_ascii(struct buf *out, struct slice json);
+
+/* --- json_number.c --- */
 
 /* The shortest digits that read back as value, in JavaScript's form (ECMA-262,
  * Number::toString): 1e+300, 5e-324, 0.1, -0 as 0; NaN and infinities as null. */
@@ -36,6 +40,8 @@ int json_put_uint64(struct buf *out, uint64_t value);
  * 9999; a fraction of a millisecond is cut off; null for what is no date (NaN,
  * or more than 8.64e15 away from 0). */
 int json_put_date(struct buf *out, double ms);
+
+/* --- json_scan.c --- */
 
 #define JSON_DEPTH_MAX 512 /* arrays and objects within each other */
 
