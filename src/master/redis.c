@@ -4,12 +4,12 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "master/dial.h"
+#include "master/redis_state.h"
 #include "master/timer.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <hiredis/hiredis.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,92 +19,17 @@
 #include <unistd.h>
 
 #define ATTEMPT_MS      3000 /* to connect and be subscribed */
-#define PING_MS         3000
 #define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  1000
-#define SYNC            "sync" /* comes back behind all that was published before */
-#define ODD_LOG_MS      60000
 #define READ_BYTES      16384
 #define READS_MAX       4                    /* before the loop gets its turn */
 #define STREAM_US       1000                 /* messages that follow so soon are a stream */
-#define ELEMENTS_MAX    64                   /* of an array; a message has 4 */
 #define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
-
-enum state { WAITING, DIALLING, HANDSHAKE, SUBSCRIBED };
-
-/* Each kind is logged once until the next success. */
-enum failure {
-    FAIL_CONNECT,
-    FAIL_DEADLINE,
-    FAIL_SILENT,
-    FAIL_CLOSED,
-    FAIL_PROTOCOL,
-    FAIL_TOO_LARGE,
-    FAIL_MEMORY,
-    FAIL_PASSWORD,
-    FAIL_PERMISSION,
-    FAIL_LOADING,
-    FAIL_CLIENTS,
-    FAIL_ERROR /* another -ERR */
-};
-
-/* Those that have to be had, and those that an ACL may withhold: see redis.h. */
-enum {
-    TOPIC_PATTERN,
-    TOPIC_EMITTER,
-    TOPIC_NSP,
-    TOPICS_NEEDED,
-    TOPIC_OLD = TOPICS_NEEDED,
-    TOPIC_BARE,
-    TOPICS
-};
-
-struct redis {
-    struct event_base *base;
-    struct conf_redis server; /* its own */
-    const struct redis_ops *ops;
-    void *arg;
-
-    enum state state;
-    struct dial *dial;
-    struct bufferevent *bev; /* writes, and owns the socket */
-    struct event *input;     /* ... which is read here */
-    redisReader *reader;
-    redisReplyObjectFunctions functions; /* the reader's, with a bound */
-    const redisReplyObjectFunctions *defaults;
-    struct event *timer; /* the attempt's deadline, or the next one's time */
-    struct event *pulse; /* while subscribed: the next PING, or silence */
-
-    struct buf topics[TOPICS];    /* as they are subscribed to; TOPIC_BARE may be empty */
-    unsigned confirmed;           /* bits of topics */
-    int withheld;                 /* it was logged that redis allows no TOPIC_OLD */
-    unsigned oks;                 /* +OK still to come: of AUTH and SELECT */
-    size_t unfinished, reply_max; /* bytes since the last whole reply, and the bound */
-
-    int paused; /* redis_pause() */
-    int failed; /* a failure was found: fail() comes at the end of the event */
-    enum failure failure;
-    char why[256];
-    char where[256]; /* for the log */
-    unsigned logged; /* bits of failures that were logged since the last success */
-
-    uint32_t backoff_ms;
-    uint64_t heard_ms, subscribed_ms;
-    uint64_t read_us; /* when the bytes at hand were read */
-    uint64_t lost_ms; /* since when the subscription is missing; 0: it never was there */
-    int pinged;       /* a PING is out and nothing came since */
-    struct redis_stats stats;
-    struct log_every odd_log;
-};
-
-static void attempt(struct redis *redis);
 
 /* --- failing ------------------------------------------------------------------ */
 
-/* Notes the failure (the first counts): whoever called is still using what has to go. */
-static int __attribute__((format(printf, 3, 4)))
-found(struct redis *redis, enum failure failure, const char *fmt, ...)
+int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt, ...)
 {
     if (redis->failed)
         return -1;
@@ -126,9 +51,7 @@ static void disconnect(struct redis *redis)
     if (redis->bev)
         bufferevent_free(redis->bev);
     redis->bev = NULL;
-    if (redis->reader)
-        redisReaderFree(redis->reader);
-    redis->reader = NULL;
+    replies_end(redis);
     redis->paused = 0;
     event_del(redis->pulse);
     event_del(redis->timer);
@@ -158,7 +81,7 @@ static void backoff_next(struct redis *redis, uint64_t now)
         redis->backoff_ms = BACKOFF_MAX_MS;
 }
 
-/* Acts on what found() has noted. */
+/* Acts on what redis_found() has noted. */
 static void fail(struct redis *redis)
 {
     uint64_t now = clock_ms();
@@ -177,310 +100,7 @@ static void fail(struct redis *redis)
     redis->ops->state(0, redis->arg);
 }
 
-/* --- commands ----------------------------------------------------------------- */
-
-/* Straight to the socket, which is new and takes it whole: in a buffer of the
- * bufferevent the password would lie about in memory, in that of children too. */
-static int auth_send(struct redis *redis, int fd)
-{
-    const struct conf_redis *conf = &redis->server;
-    const char *argv[] = {"AUTH", conf->password, NULL};
-    int argc = 2;
-    if (!conf->password)
-        return 0;
-    if (conf->username) {
-        argv[1] = conf->username;
-        argv[2] = conf->password;
-        argc = 3;
-    }
-    char *command;
-    int len = redisFormatCommandArgv(&command, argc, argv, NULL);
-    if (len < 0)
-        return found(redis, FAIL_MEMORY, "out of memory");
-    ssize_t n = send(fd, command, (size_t)len, MSG_NOSIGNAL);
-    explicit_bzero(command, (size_t)len);
-    redisFreeCommand(command);
-    redis->oks++;
-    /* Where it fails redis may have said why already: reading will tell. */
-    return n == len || n < 0 ? 0 : found(redis, FAIL_CLOSED, "AUTH sent in part");
-}
-
-static int command_put(struct redis *redis, int argc, const char **argv, const size_t *lens)
-{
-    char *command;
-    int len = redisFormatCommandArgv(&command, argc, argv, lens);
-    if (len < 0)
-        return -1;
-    int rc = bufferevent_write(redis->bev, command, (size_t)len);
-    redisFreeCommand(command);
-    return rc;
-}
-
-static int select_put(struct redis *redis)
-{
-    char number[16];
-    const char *argv[] = {"SELECT", number};
-    if (redis->server.database == 0)
-        return 0;
-    snprintf(number, sizeof number, "%d", redis->server.database);
-    redis->oks++;
-    return command_put(redis, 2, argv, NULL);
-}
-
-/* Subscribes to n topics, which are neighbours and either all patterns or none. */
-static int topics_put(struct redis *redis, const char *command, int first, int n)
-{
-    const char *argv[1 + TOPICS] = {command};
-    size_t lens[1 + TOPICS] = {strlen(command)};
-    for (int i = 0; i < n; i++) {
-        argv[1 + i] = (const char *)redis->topics[first + i].data;
-        lens[1 + i] = redis->topics[first + i].len;
-    }
-    return command_put(redis, 1 + n, argv, lens);
-}
-
-static int subscribe_put(struct redis *redis)
-{
-    if (topics_put(redis, "PSUBSCRIBE", TOPIC_PATTERN, 1) < 0 ||
-        topics_put(redis, "SUBSCRIBE", TOPIC_EMITTER, 2) < 0 ||
-        topics_put(redis, "PSUBSCRIBE", TOPIC_OLD, 1) < 0)
-        return -1;
-    return redis->topics[TOPIC_BARE].len > 0 ? topics_put(redis, "SUBSCRIBE", TOPIC_BARE, 1) : 0;
-}
-
-/* --- replies ------------------------------------------------------------------ */
-
-static struct slice text_of(const redisReply *reply)
-{
-    return (struct slice){reply->str, reply->len};
-}
-
-/* Element i of an array as a string; empty where it is something else. */
-static struct slice element(const redisReply *reply, size_t i)
-{
-    const redisReply *one = i < reply->elements ? reply->element[i] : NULL;
-    if (!one || one->type != REDIS_REPLY_STRING || !one->str)
-        return (struct slice){0};
-    return text_of(one);
-}
-
-static void odd(struct redis *redis, const char *what)
-{
-    redis->stats.odd++;
-    uint64_t count = log_due(&redis->odd_log, ODD_LOG_MS);
-    if (count > 0)
-        log_warnx("redis: reply read over: %s count=%llu", what, (unsigned long long)count);
-}
-
-static enum failure error_kind(const char *text)
-{
-    if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "WRONGPASS", 9) == 0)
-        return FAIL_PASSWORD;
-    if (strstr(text, "invalid password") || strstr(text, "AUTH <password> called without"))
-        return FAIL_PASSWORD;
-    if (strncmp(text, "NOPERM", 6) == 0)
-        return FAIL_PERMISSION;
-    if (strncmp(text, "LOADING", 7) == 0)
-        return FAIL_LOADING;
-    return strstr(text, "max number of clients") ? FAIL_CLIENTS : FAIL_ERROR;
-}
-
-/* What redis says to an unknown command has its arguments in it: the password,
- * where that command is AUTH. */
-static const char *error_show(const struct redis *redis, const char *text, char *dst, size_t cap)
-{
-    const char *password = redis->server.password;
-    const char *args = strstr(text, "with args");
-    if (password && strstr(text, password))
-        return "an error that shows the password";
-    return log_escape(dst, cap, text, args ? (size_t)(args - text) : strlen(text));
-}
-
-static struct slice topic(const struct redis *redis, int i)
-{
-    return (struct slice){(const char *)redis->topics[i].data, redis->topics[i].len};
-}
-
-/* The answer to what is asked last, where the ACL allows only the rest. */
-static void withheld(struct redis *redis)
-{
-    char text[256];
-    struct slice pattern = topic(redis, TOPIC_OLD);
-    if (!redis->withheld)
-        log_info("redis does not allow pattern=%s, which a few old emitters need",
-                 log_escape(text, sizeof text, pattern.ptr, pattern.len));
-    redis->withheld = 1;
-}
-
-static int on_error_reply(struct redis *redis, const redisReply *reply)
-{
-    char shown[160];
-    if (redis->state == SUBSCRIBED && error_kind(reply->str) == FAIL_PERMISSION) {
-        withheld(redis);
-        return 0;
-    }
-    if (redis->state == SUBSCRIBED) {
-        odd(redis, error_show(redis, reply->str, shown, sizeof shown));
-        return 0;
-    }
-    return found(redis, error_kind(reply->str), "it answered: %s",
-                 error_show(redis, reply->str, shown, sizeof shown));
-}
-
-static void subscribed(struct redis *redis)
-{
-    uint64_t now = clock_ms();
-    redis->state = SUBSCRIBED;
-    redis->subscribed_ms = now;
-    redis->logged = 0;
-    redis->pinged = 0;
-    event_del(redis->timer);
-    timer_set(redis->pulse, PING_MS);
-    if (redis->lost_ms > 0) {
-        uint64_t gap = now - redis->lost_ms;
-        redis->stats.gap_ms += gap;
-        log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
-                  (unsigned long long)gap);
-    } else {
-        char text[256];
-        const struct buf *pattern = &redis->topics[TOPIC_PATTERN];
-        log_info("redis subscribed at %s: pattern=%s", redis->where,
-                 log_escape(text, sizeof text, pattern->data, pattern->len));
-    }
-    redis->ops->state(1, redis->arg);
-}
-
-static int on_confirmation(struct redis *redis, const redisReply *reply, int pattern)
-{
-    struct slice name = element(reply, 1);
-    for (int i = 0; i < TOPICS_NEEDED; i++) {
-        if (slice_eq(name, topic(redis, i)) && (i == TOPIC_PATTERN) == pattern)
-            redis->confirmed |= 1U << i;
-    }
-    if (redis->state == HANDSHAKE && redis->oks == 0 &&
-        redis->confirmed == (1U << TOPICS_NEEDED) - 1)
-        subscribed(redis);
-    return 0;
-}
-
-/* at is where the channel stands: behind the pattern, if there is one. */
-static int on_message(struct redis *redis, const redisReply *reply, size_t at)
-{
-    struct slice channel = element(reply, at), payload = element(reply, at + 1);
-    if (reply->elements != at + 2 || !payload.ptr || !channel.ptr) {
-        odd(redis, "a message of another shape");
-        return 0;
-    }
-    redis->stats.messages++;
-    redis->ops->message(channel, payload, redis->arg);
-    return 0;
-}
-
-static int on_array(struct redis *redis, const redisReply *reply)
-{
-    struct slice kind = element(reply, 0);
-    if (slice_eq(kind, SLICE("pmessage")))
-        return on_message(redis, reply, 2);
-    if (slice_eq(kind, SLICE("message")))
-        return on_message(redis, reply, 1);
-    if (slice_eq(kind, SLICE("psubscribe")))
-        return on_confirmation(redis, reply, 1);
-    if (slice_eq(kind, SLICE("subscribe")))
-        return on_confirmation(redis, reply, 0);
-    if (slice_eq(kind, SLICE("unsubscribe")) || slice_eq(kind, SLICE("punsubscribe")))
-        return found(redis, FAIL_PROTOCOL, "it ended the subscription");
-    if (!slice_eq(kind, SLICE("pong")))
-        odd(redis, "an array that is no message");
-    else if (slice_eq(element(reply, 1), SLICE(SYNC)))
-        redis->ops->synced(redis->arg);
-    return 0;
-}
-
-static int on_reply(struct redis *redis, const redisReply *reply)
-{
-    switch (reply->type) {
-    case REDIS_REPLY_ARRAY:
-        return on_array(redis, reply);
-    case REDIS_REPLY_ERROR:
-        return on_error_reply(redis, reply);
-    case REDIS_REPLY_STATUS:
-        if (redis->oks > 0 && slice_eq(text_of(reply), SLICE("OK")))
-            redis->oks--;
-        else if (!slice_eq(text_of(reply), SLICE("PONG")))
-            odd(redis, "a status nobody asked for");
-        return 0;
-    default:
-        odd(redis, "neither array, status nor error");
-        return 0;
-    }
-}
-
 /* --- reading ------------------------------------------------------------------ */
-
-#if HIREDIS_MAJOR < 1
-/* "*2147483647" would make hiredis allocate 16 GB and then look through it. */
-static void *create_array(const redisReadTask *task, int elements)
-{
-    const struct redis *redis = task->privdata;
-    return elements > ELEMENTS_MAX ? NULL : redis->defaults->createArray(task, elements);
-}
-
-static void reader_bound(struct redis *redis)
-{
-    redis->defaults = redis->reader->fn;
-    redis->functions = *redis->defaults;
-    redis->functions.createArray = create_array;
-    redis->reader->fn = &redis->functions;
-    redis->reader->privdata = redis;
-}
-#else
-static void reader_bound(struct redis *redis)
-{
-    redis->reader->maxelements = ELEMENTS_MAX;
-}
-#endif
-
-/* Any whole reply is a sign of life: a pong may be behind a lot.  Mere bytes are
- * not, for what looks like the start of a huge reply would swallow them for long. */
-static void alive(struct redis *redis)
-{
-    redis->heard_ms = clock_ms();
-    if (redis->pinged) {
-        redis->pinged = 0;
-        timer_set(redis->pulse, PING_MS);
-    }
-}
-
-static int replies_take(struct redis *redis)
-{
-    for (;;) {
-        void *reply = NULL;
-        if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK)
-            return found(redis, FAIL_PROTOCOL, "not the redis protocol");
-        if (!reply)
-            return 0;
-        redis->unfinished = 0;
-        alive(redis);
-        int rc = on_reply(redis, reply);
-        freeReplyObject(reply);
-        if (rc < 0)
-            return -1;
-        if (redis->paused)
-            return 0;
-    }
-}
-
-static int bytes_take(struct redis *redis, const char *bytes, size_t len)
-{
-    redis->unfinished += len;
-    if (redisReaderFeed(redis->reader, bytes, len) != REDIS_OK)
-        return found(redis, FAIL_MEMORY, "out of memory");
-    if (replies_take(redis) < 0)
-        return -1;
-    if (redis->unfinished > redis->reply_max)
-        return found(redis, FAIL_TOO_LARGE, "a reply of more than %zu bytes", redis->reply_max);
-    return 0;
-}
 
 /* Returns 1 if there may be more, 0 if not, -1 where a failure was found. */
 static int read_once(struct redis *redis)
@@ -490,10 +110,10 @@ static int read_once(struct redis *redis)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (n < 0)
-        return found(redis, FAIL_CLOSED, "connection broken: %s", strerror(errno));
+        return redis_found(redis, FAIL_CLOSED, "connection broken: %s", strerror(errno));
     if (n == 0)
-        return found(redis, FAIL_CLOSED, "it closed the connection");
-    if (bytes_take(redis, bytes, (size_t)n) < 0)
+        return redis_found(redis, FAIL_CLOSED, "it closed the connection");
+    if (replies_feed(redis, bytes, (size_t)n) < 0)
         return -1;
     return n == sizeof bytes && !redis->paused;
 }
@@ -528,39 +148,61 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     (void)what;
     redis->read_us = clock_us();
     (void)read_once(redis);
-    (void)found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
+    (void)redis_found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
     fail(redis);
 }
 
 /* --- connecting --------------------------------------------------------------- */
 
+static void gap_end(struct redis *redis, uint64_t ms)
+{
+    redis->stats.gap_ms += ms;
+    log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
+              (unsigned long long)ms);
+}
+
+void redis_ready(struct redis *redis)
+{
+    uint64_t now = clock_ms();
+    redis->state = SUBSCRIBED;
+    redis->subscribed_ms = now;
+    redis->logged = 0;
+    redis->pinged = 0;
+    event_del(redis->timer);
+    timer_set(redis->pulse, PING_MS);
+    if (redis->lost_ms > 0) {
+        gap_end(redis, now - redis->lost_ms);
+    } else {
+        char text[256];
+        const struct buf *pattern = &redis->topics[TOPIC_PATTERN];
+        log_info("redis subscribed at %s: pattern=%s", redis->where,
+                 log_escape(text, sizeof text, pattern->data, pattern->len));
+    }
+    redis->ops->state(1, redis->arg);
+}
+
 static int handshake(struct redis *redis, int fd)
 {
     redis->state = HANDSHAKE;
-    redis->confirmed = 0;
-    redis->oks = 0;
-    redis->unfinished = 0;
-    redis->reader = redisReaderCreate();
     redis->bev = bufferevent_socket_new(redis->base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (!redis->bev)
         close(fd);
     redis->input = event_new(redis->base, fd, EV_READ | EV_PERSIST, on_input, redis);
-    if (!redis->bev || !redis->reader || !redis->input)
-        return found(redis, FAIL_MEMORY, "out of memory");
-    if (auth_send(redis, fd) < 0)
+    if (!redis->bev || !redis->input || replies_begin(redis) < 0)
+        return redis_found(redis, FAIL_MEMORY, "out of memory");
+    if (subscribe_auth(redis, fd) < 0)
         return -1;
-    reader_bound(redis);
     bufferevent_setcb(redis->bev, NULL, NULL, on_event, redis);
     if (event_add(redis->input, NULL) < 0 || bufferevent_enable(redis->bev, EV_WRITE) < 0 ||
-        select_put(redis) < 0 || subscribe_put(redis) < 0)
-        return found(redis, FAIL_MEMORY, "out of memory");
+        subscribe_put(redis) < 0)
+        return redis_found(redis, FAIL_MEMORY, "out of memory");
     return 0;
 }
 
 static void on_dialled(int fd, const char *why, void *arg)
 {
     struct redis *redis = arg;
-    int rc = fd < 0 ? found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
+    int rc = fd < 0 ? redis_found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
     dial_free(&redis->dial);
     if (rc < 0)
         fail(redis);
@@ -576,7 +218,7 @@ static void attempt(struct redis *redis)
     timer_set(redis->timer, ATTEMPT_MS);
     redis->dial = dial_new(redis->base, conf->path, conf->host, conf->port, &dial_ops, redis);
     if (!redis->dial) {
-        (void)found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
+        (void)redis_found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
         fail(redis);
     }
 }
@@ -590,8 +232,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         attempt(redis);
         return;
     }
-    (void)found(redis, FAIL_DEADLINE, "%s within %d ms",
-                redis->state == DIALLING ? "not connected" : "not subscribed", ATTEMPT_MS);
+    (void)redis_found(redis, FAIL_DEADLINE, "%s within %d ms",
+                      redis->state == DIALLING ? "not connected" : "not subscribed", ATTEMPT_MS);
     fail(redis);
 }
 
@@ -601,8 +243,8 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (redis->pinged) {
-        (void)found(redis, FAIL_SILENT, "no answer for %llu ms",
-                    (unsigned long long)(clock_ms() - redis->heard_ms));
+        (void)redis_found(redis, FAIL_SILENT, "no answer for %llu ms",
+                          (unsigned long long)(clock_ms() - redis->heard_ms));
         fail(redis);
         return;
     }
@@ -614,43 +256,6 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 }
 
 /* --- coming and going --------------------------------------------------------- */
-
-/* What the pattern would take for a wild card is escaped, and no more than that: the
- * patterns of an ACL have to be spelled the same. */
-static void glob_escape(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if (strchr("*?[\\", *text))
-            (void)buf_putc(out, '\\');
-        (void)buf_putc(out, (uint8_t)*text);
-    }
-}
-
-/* redis sends a message once for each subscription that matches its channel: no
- * channel may match two of these. */
-static int topics_make(struct redis *redis, const char *key, const char *nsp)
-{
-    struct buf *pattern = &redis->topics[TOPIC_PATTERN], *old = &redis->topics[TOPIC_OLD];
-    int failed = 0;
-    glob_escape(pattern, key);
-    (void)buf_putc(pattern, '#');
-    glob_escape(pattern, nsp);
-    (void)buf_puts(pattern, "#*");
-    (void)buf_printf(&redis->topics[TOPIC_EMITTER], "%s#emitter", key);
-    (void)buf_printf(&redis->topics[TOPIC_NSP], "%s#%s", key, nsp);
-    glob_escape(old, key);
-    (void)buf_puts(old, "#[^/]*");
-    if (strcmp(nsp, "/") == 0) {
-        (void)buf_putc(old, '#');
-        (void)buf_printf(&redis->topics[TOPIC_BARE], "%s#", key);
-    } else {
-        glob_escape(old, nsp);
-        (void)buf_puts(old, "#*");
-    }
-    for (int i = 0; i < TOPICS; i++)
-        failed |= redis->topics[i].failed;
-    return failed ? -1 : 0;
-}
 
 static char *text_copy(const char *text, int *failed)
 {
@@ -709,12 +314,8 @@ void redis_succeed(struct redis *redis, const struct redis *old, const struct re
     redis->stats.odd += past->odd;
     redis->stats.gaps += past->gaps;
     redis->stats.gap_ms += past->gap_ms;
-    if (old->state != SUBSCRIBED && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms) {
-        uint64_t gap = redis->subscribed_ms - old->lost_ms;
-        redis->stats.gap_ms += gap;
-        log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
-                  (unsigned long long)gap);
-    }
+    if (old->state != SUBSCRIBED && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms)
+        gap_end(redis, redis->subscribed_ms - old->lost_ms);
     redis->paused = 0;
     if (!redis->input)
         return;
@@ -743,7 +344,7 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
                  conf->redis.port);
     redis->timer = event_new(base, -1, 0, on_timer, redis);
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
-    if (!redis->timer || !redis->pulse || topics_make(redis, conf->key, conf->nsp) < 0 ||
+    if (!redis->timer || !redis->pulse || subscribe_init(redis, conf->key, conf->nsp) < 0 ||
         server_copy(&redis->server, &conf->redis) < 0) {
         redis_free(&redis);
         return NULL;
@@ -764,8 +365,7 @@ void redis_free(struct redis **redisp)
         event_free(redis->timer);
     if (redis->pulse)
         event_free(redis->pulse);
-    for (int i = 0; i < TOPICS; i++)
-        buf_free(&redis->topics[i]);
+    subscribe_clear(redis);
     server_free(redis);
     free(redis);
 }
@@ -777,8 +377,7 @@ int redis_subscribed(const struct redis *redis)
 
 int redis_sync(struct redis *redis)
 {
-    const char *argv[] = {"PING", SYNC};
-    return redis->state == SUBSCRIBED ? command_put(redis, 2, argv, NULL) : -1;
+    return redis->state == SUBSCRIBED ? subscribe_sync(redis) : -1;
 }
 
 uint64_t redis_read_us(const struct redis *redis)
