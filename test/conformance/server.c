@@ -180,7 +180,8 @@ static const struct engine_app talk = {
     .closed = on_closed,
 };
 
-static struct engine *make(struct event_base *base, const char *path, const struct engine_app *app)
+static struct engine *make(struct event_base *base, const char *path, const struct engine_app *app,
+                           uint32_t ping_timeout_ms)
 {
     static const char *const nsps[] = {"/custom", NULL};
     const struct engine_options options = {
@@ -188,7 +189,7 @@ static struct engine *make(struct event_base *base, const char *path, const stru
         .nsp = "/",
         .open_nsps = nsps,
         .ping_interval_ms = 300,
-        .ping_timeout_ms = 200,
+        .ping_timeout_ms = ping_timeout_ms,
         .connect_timeout_ms = 45000,
         .upgrade_timeout_ms = 10000,
         .max_payload = 1000000,
@@ -298,27 +299,41 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     event_base_loopbreak(arg);
 }
 
-static int port_of(int argc, char **argv)
-{
-    char *end = NULL;
-    long port = 3000;
+struct settings {
+    long port, ping_timeout_ms;
+};
 
-    if (argc == 3 && strcmp(argv[1], "--port") == 0)
-        port = strtol(argv[2], &end, 10);
-    if ((argc != 1 && end == NULL) || (end != NULL && (end == argv[2] || *end != '\0')) ||
-        port < 0 || port > 65535) {
-        fprintf(stderr, "usage: conformance-server [--port N]\n");
+/* The defaults are what the public suites want. */
+static struct settings settings_of(int argc, char **argv)
+{
+    struct settings settings = {3000, 200};
+    char none = '\0', *end = &none;
+    int i = 1;
+
+    for (; i + 1 < argc && *end == '\0'; i += 2) {
+        if (strcmp(argv[i], "--port") == 0)
+            settings.port = strtol(argv[i + 1], &end, 10);
+        else if (strcmp(argv[i], "--ping-timeout") == 0)
+            settings.ping_timeout_ms = strtol(argv[i + 1], &end, 10);
+        else
+            break;
+    }
+    if (i < argc || *end != '\0' || settings.port < 0 || settings.port > 65535 ||
+        settings.ping_timeout_ms < 1 || settings.ping_timeout_ms > 60000) {
+        fprintf(stderr, "usage: conformance-server [--port N] [--ping-timeout MS]\n");
         exit(2);
     }
-    return (int)port;
+    return settings;
 }
 
 int main(int argc, char **argv)
 {
+    struct settings settings = settings_of(argc, argv);
+    uint32_t ping_timeout_ms = (uint32_t)settings.ping_timeout_ms;
     struct event_base *base = event_base_new();
-    struct server server = {base, make(base, "/engine.io/", &echo),
-                            make(base, "/socket.io/", &talk)};
-    int fd = listen_on(port_of(argc, argv));
+    struct server server = {base, make(base, "/engine.io/", &echo, ping_timeout_ms),
+                            make(base, "/socket.io/", &talk, ping_timeout_ms)};
+    int fd = listen_on((int)settings.port);
     struct event *accepting = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, &server);
     struct event *ending[] = {evsignal_new(base, SIGTERM, on_signal, base),
                               evsignal_new(base, SIGINT, on_signal, base)};
