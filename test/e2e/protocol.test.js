@@ -21,7 +21,8 @@ const world = shared(async (s) => {
     return { redis, daemon, token: daemon.token('u') };
 });
 
-const PING = { interval: 300 * SLOW, timeout: 200 * SLOW, connect: 400 * SLOW };
+/* Who is to stay has a second for what it must do. */
+const PING = { interval: 300 * SLOW, timeout: 1000 * SLOW, connect: 1000 * SLOW };
 const hasty = shared(async (s) => {
     const { redis } = await world();
     const timers = { pingInterval: PING.interval, pingTimeout: PING.timeout, connectTimeout: PING.connect };
@@ -252,8 +253,14 @@ test('frames that come right behind the upgrade request', async (t) => {
 
 /* --- heartbeats --- */
 
+/* In, however long that took; from now on it does not answer by itself. */
+async function joinMute(t) {
+    const client = await join(t, {}, await hasty());
+    client.options.heartbeat = false;
+    return client;
+}
 test('EIO4: the server pings, and goes on while it is answered', async (t) => {
-    const client = await join(t, { heartbeat: false }, await hasty());
+    const client = await joinMute(t);
     for (let i = 0; i < 4; i++) {
         assert.strictEqual(await client.text(), '2');
         client.sendText('3');
@@ -261,12 +268,13 @@ test('EIO4: the server pings, and goes on while it is answered', async (t) => {
 });
 test('EIO4: who does not answer is closed after pingTimeout', async (t) => {
     const began = Date.now();
-    const client = await join(t, { heartbeat: false }, await hasty());
+    const client = await joinMute(t);
     assert.strictEqual(await client.text(), '2');
+    const asked = Date.now();
     await closes(client, [undefined, 0, 1000]);
     const took = Date.now() - began;
     assert.ok(took >= PING.interval + PING.timeout - 20, `after ${took} ms`);
-    assert.ok(took <= within(PING.interval + PING.timeout), `after ${took} ms`);
+    assert.ok(Date.now() - asked <= within(PING.timeout), `${Date.now() - asked} ms after the ping`);
 });
 test('EIO3: a ping is answered at once', async (t) => {
     const client = await join(t, { eio: 3 });
@@ -277,12 +285,12 @@ test('EIO3: a ping is answered at once', async (t) => {
 });
 test('EIO3: who does not ping is closed after pingInterval + pingTimeout, who does is not', async (t) => {
     const own = await hasty();
-    const silent = await join(t, { eio: 3 }, own);
     const live = await join(t, { eio: 3 }, own);
-    const began = Date.now();
     const timer = setInterval(() => live.sendText('2'), PING.interval / 2);
     t.after(() => clearInterval(timer));
     live.onFrame = (one) => one.text === '3';
+    const began = Date.now();
+    const silent = await join(t, { eio: 3 }, own);
     await closes(silent, [undefined, 0, 1000]);
     assert.ok(Date.now() - began >= PING.interval + PING.timeout - 50);
     const { redis } = own;
@@ -317,7 +325,7 @@ for (const [what, [eio, act]] of Object.entries(IDLERS)) {
     });
 }
 test('connectTimeout: who is in stays', async (t) => {
-    const client = await join(t, { heartbeat: false }, await hasty());
+    const client = await joinMute(t);
     for (const end = Date.now() + 2 * PING.connect; Date.now() < end;) {
         assert.strictEqual(await client.text(), '2');
         client.sendText('3');

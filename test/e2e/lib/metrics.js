@@ -1,7 +1,7 @@
 'use strict';
 /* The admin address of a daemon: requests, and its metrics as values. */
 const { once } = require('./http');
-const { within } = require('./time');
+const { within, until } = require('./time');
 
 const LINE = /^([a-z_]+)(?:\{(.*)\})? (\S+)$/;
 
@@ -41,4 +41,17 @@ const ask = async (daemon, target, method = 'GET') => once(await adminOf(daemon)
 const askJson = async (daemon, target) => JSON.parse((await ask(daemon, target)).text);
 const scrape = async (daemon) => new Metrics((await ask(daemon, '/metrics')).text);
 
-module.exports = { Metrics, adminOf, ask, askJson, scrape };
+/* Sends an HTTP request; resolves once the worker that it is for has read it, whichever
+ * had it first.  Nothing else may be on its way. */
+async function arrived(daemon, send) {
+    const requests = (metrics) => metrics.get('http_requests_total');
+    const handoffs = (metrics, side) => metrics.get('handoffs_total', `side="${side}"`);
+    const before = requests(await scrape(daemon));
+    send();
+    await until(async () => {
+        const now = await scrape(daemon);
+        return requests(now) > before && handoffs(now, 'sent') === handoffs(now, 'received');
+    }, within(3000), 'the request is read');
+}
+
+module.exports = { Metrics, adminOf, ask, askJson, scrape, arrived };
