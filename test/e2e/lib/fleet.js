@@ -1,10 +1,12 @@
 'use strict';
 /* Clients with default options in a process of their own: connects them while
- * messages ['n', index] are broadcast, says so when all have upgraded, and after
- * ['end', last] what was wrong with each one's sequence.  argv[2]: JSON options. */
+ * messages ['n', index] are broadcast, says how far it has read from time to time, and
+ * that all have upgraded, and after ['end', last] what was wrong with each one's
+ * sequence.  argv[2]: JSON options. */
 const path = require('path');
 
 const AT_ONCE = 8;
+const SAY_EVERY = 5; /* messages */
 
 function run({ version, count, url, nsp, options, token }) {
     const io = require(`c${version}`);
@@ -20,6 +22,7 @@ function run({ version, count, url, nsp, options, token }) {
                 else if (index !== next) state.wrong.push(`${id}: ${index} instead of ${next}`);
                 next = index + 1;
                 state.received++;
+                if (id === 0 && index % SAY_EVERY === 0) console.log(`heard ${index}`);
             },
             end(last) {
                 if (next !== last) state.wrong.push(`${id}: ended at ${next}, not ${last}`);
@@ -52,6 +55,11 @@ function run({ version, count, url, nsp, options, token }) {
 function launch(context, options) {
     const { Process } = require('./proc');
     const fleet = new Process(process.execPath, [__filename, JSON.stringify(options)], { cwd: path.dirname(__dirname) });
+    /* The last message that it has said to have read, or null. */
+    fleet.heard = () => {
+        const at = fleet.log.lastIndexOf('heard ');
+        return at < 0 ? null : parseInt(fleet.log.slice(at + 6), 10);
+    };
     context.show(fleet);
     context.after(() => {
         fleet.signal('SIGTERM');
