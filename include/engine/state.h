@@ -107,8 +107,9 @@ struct polling {
     uint64_t waiting_since_ms; /* output without a GET; 0: there is none, or a GET */
     uint8_t probed;            /* "2probe" has come: GETs are answered at once */
     uint8_t probe_base64;      /* the WebSocket takes no binary */
-    uint8_t overflowed;        /* output has been lost: the session is about to end */
-    uint32_t stamp;            /* as conn.stamp */
+    uint8_t doomed;            /* output has been lost: the session is about to end, for why */
+    uint8_t why;               /* ... or it is over, for that (enum engine_close) */
+    uint32_t stamp;            /* as conn.stamp; without a GET, that there is such a fan-out */
 };
 
 /* A packet whose attachments are still to come. */
@@ -333,6 +334,10 @@ int polling_put(struct session *session, const void *text, size_t len);
 int polling_push(struct session *session, const struct run *run);
 /* Queues a message, text too, in the form that takes binary. */
 int polling_put_message(struct session *session, int binary, struct slice data);
+/* Output has been lost: ends it on the loop's next turn.  Returns -1. */
+int polling_doom(struct session *session, enum engine_close why);
+/* It comes for what waits: latency counts from now. */
+void polling_came(struct session *session);
 /* Its body cannot be read to the end; the caller answers with status. */
 void polling_post_failed(struct conn *conn, int status);
 /* Answers the waiting GET with what there is.  The requests behind it are served

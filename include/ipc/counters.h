@@ -68,8 +68,9 @@ enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
       "Log lines of workers that could not be written.")                                           \
     X(LATENCY, LATENCY_BUCKETS + 1, HISTOGRAM, NONE, "delivery_latency_seconds",                   \
       "Time from the master's reading a notification from redis to a worker's write to a "         \
-      "client's socket. One observation for each write that carries notifications, of the oldest " \
-      "in it.")
+      "client's socket; for a client that polls and was away, from its next GET. A full "          \
+      "connection counts. One observation for each write that carries notifications, of the "      \
+      "oldest in it.")
 
 enum counter {
 #define COUNTER_ENUM(id, n, type, label, name, help)                                               \

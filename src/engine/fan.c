@@ -181,6 +181,8 @@ static int dropped(const struct session *session)
 
     if (session->ws != NULL && session->ws->doomed)
         why = (enum engine_close)session->ws->doom_why;
+    if (session->ws == NULL && session->polling->doomed)
+        why = (enum engine_close)session->polling->why;
     session->engine->stats.dropped[why]++;
     return 0;
 }

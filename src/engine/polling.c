@@ -29,7 +29,8 @@ void polling_free(struct session *session, enum engine_close why)
 {
     if (session->polling == NULL)
         return;
-    discard(session, why);
+    /* Of one that was over it is not why it is freed that cost it its output. */
+    discard(session, session->over ? (enum engine_close)session->polling->why : why);
     free(session->polling);
     session->polling = NULL;
 }
@@ -137,13 +138,18 @@ static int wake(struct session *session)
     return 0;
 }
 
-/* The session of a client that does not come for its output ends on its
- * deadline, which is now: not here, for who pushes may be walking over a room.
- * A GET that comes first does not save it, for something has been lost. */
-static int overflow(struct session *session)
+/* The session ends on its deadline, which is now: not here, for who pushes may be
+ * walking over a room.  A GET that comes first does not save it, for something has
+ * been lost. */
+int polling_doom(struct session *session, enum engine_close why)
 {
-    session->polling->overflowed = 1;
-    session_rearm(session);
+    struct polling *polling = session->polling;
+
+    if (!session->over && !polling->doomed) {
+        polling->doomed = 1;
+        polling->why = (uint8_t)why;
+        session_rearm(session);
+    }
     return -1;
 }
 
@@ -162,15 +168,15 @@ int polling_push(struct session *session, const struct run *run)
 
     if (session->over) /* its last word */
         return queue(session, run) < 0 ? -1 : wake(session);
-    if (polling->overflowed)
+    if (polling->doomed)
         return -1;
     /* It may wait only for us: what a GET is there for does not count. */
     if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
     if (polling->out.bytes > 0 && outq_held(&polling->out) + run->len > limit)
-        return overflow(session);
+        return polling_doom(session, CLOSE_SEND_BUFFER);
     if (queue(session, run) < 0)
-        return overflow(session);
+        return polling_doom(session, CLOSE_NO_MEMORY);
     return wake(session);
 }
 
@@ -201,7 +207,7 @@ static int put(struct session *session, enum encoding encoding, int binary, stru
     if (encoding == ENC_POLL3_TEXT && !binary) {
         n = (size_t)snprintf(length, sizeof(length), "%zu:", units(packet.ptr, packet.len));
         if ((dst = chunklog_reserve(log, n + packet.len, &run)) == NULL)
-            return overflow(session);
+            return polling_doom(session, CLOSE_NO_MEMORY);
         memcpy(dst, length, n);
         memcpy(dst + n, packet.ptr, packet.len);
         return polling_push(session, &run);
@@ -210,7 +216,7 @@ static int put(struct session *session, enum encoding encoding, int binary, stru
         form = PAYLOAD3_TEXT;
     n = payload_packet_len(form, binary, packet.len);
     if ((dst = chunklog_reserve(log, n, &run)) == NULL)
-        return overflow(session);
+        return polling_doom(session, CLOSE_NO_MEMORY);
     payload_packet_write(dst, form, binary, packet.ptr, packet.len);
     return polling_push(session, &run);
 }
@@ -230,7 +236,7 @@ int polling_put_message(struct session *session, int binary, struct slice data)
     buf_reset(scratch);
     buf_putc(scratch, '4');
     if (buf_put(scratch, data.ptr, data.len) < 0)
-        return overflow(session);
+        return polling_doom(session, CLOSE_NO_MEMORY);
     return put(session, encoding, 0, (struct slice){(char *)scratch->data, scratch->len});
 }
 
@@ -243,6 +249,17 @@ static void overlap(struct conn *conn, struct session *session)
     session_close(session, 0, CLOSE_PROTOCOL);
 }
 
+/* That it was away is not our delay. */
+void polling_came(struct session *session)
+{
+    struct engine *engine = session->engine;
+
+    if (session->polling->stamp == 0)
+        return;
+    engine_clock(engine);
+    session->polling->stamp = stamp_of(engine->now_us);
+}
+
 void polling_get(struct conn *conn, struct session *session)
 {
     struct polling *polling = session->polling;
@@ -251,6 +268,7 @@ void polling_get(struct conn *conn, struct session *session)
         overlap(conn, session);
         return;
     }
+    polling_came(session);
     polling->get = conn;
     polling->waiting_since_ms = 0;
     conn->session = session;
@@ -419,6 +437,7 @@ void polling_close(struct session *session, enum engine_close why)
         return;
     upgrade_abandon(session);
     session->over = 1;
+    polling->why = (uint8_t)why;
     session_leave(session, why);
     if (post != NULL) {
         polling->post = NULL;
@@ -449,7 +468,7 @@ uint64_t polling_due(const struct session *session)
 
     if (session->over) /* the farewell's deadline is all that counts */
         return 0;
-    if (polling->overflowed)
+    if (polling->doomed)
         return 1; /* at once */
     if (polling->waiting_since_ms != 0) {
         uint64_t stall = polling->waiting_since_ms + session->engine->options.send_timeout_ms;
@@ -465,8 +484,8 @@ int polling_timeout(struct session *session, uint64_t now_ms)
 
     if (polling->probe_due_ms != 0 && polling->probe_due_ms <= now_ms)
         upgrade_abandon(session);
-    if (polling->overflowed)
-        polling_close(session, CLOSE_SEND_BUFFER);
+    if (polling->doomed)
+        polling_close(session, (enum engine_close)polling->why);
     else if (polling->waiting_since_ms != 0 &&
              polling->waiting_since_ms + session->engine->options.send_timeout_ms <= now_ms)
         polling_close(session, CLOSE_SEND_TIMEOUT);

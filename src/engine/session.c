@@ -379,7 +379,7 @@ int session_put_scratch(struct session *session)
         return session_put(session, scratch->data, scratch->len);
     if (session->ws != NULL)
         return conn_doom(session->ws, CLOSE_NO_MEMORY);
-    return -1;
+    return polling_doom(session, CLOSE_NO_MEMORY);
 }
 
 int session_push(struct session *session, const struct run *run)

@@ -117,6 +117,7 @@ static void upgrade_finish(struct conn *conn, struct session *session)
         conn_kill(polling->post, CLOSE_CLIENT, 0);
     }
     session->ws = conn;
+    polling_came(session);
     conn->stamp = polling->stamp;
     stats->upgrades++;
     stats->sessions[ENGINE_POLLING][session->version == EIO4]--;
@@ -130,7 +131,7 @@ void upgrade_input(struct conn *conn, int binary, struct slice payload)
     struct session *session = conn->session;
     struct polling *polling = session->polling;
     /* Of a session that has lost output there is nothing to take over. */
-    int sane = !binary && !polling->overflowed;
+    int sane = !binary && !polling->doomed;
 
     if (sane && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
         polling->probed = 1;

@@ -1272,6 +1272,101 @@ static void test_overflow(void)
     close(fd);
 }
 
+/* Output that nobody comes for any more is counted under what ended the session. */
+static void test_overflow_counted(void)
+{
+    const struct engine_stats *stats = engine_stats(engine);
+    struct engine_stats before;
+    uint64_t queued;
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    before = *stats;
+    overflow();
+    ok(stats->dropped[CLOSE_SEND_BUFFER] > before.dropped[CLOSE_SEND_BUFFER],
+       "what does not fit is dropped");
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_BUFFER, "and the session is over");
+    queued = stats->queued_bytes;
+    ok(queued > 0, "what fitted is kept for a last GET");
+    last->heartbeat_due_ms = clock_ms(); /* which would be its time, 10 s later */
+    session_rearm(last);
+    while (engine_sessions(engine) > 0)
+        event_base_loop(base, EVLOOP_ONCE);
+    is_int(stats->queued_bytes, 0, "which does not come");
+    is_int(stats->discarded_bytes[CLOSE_SEND_BUFFER] - before.discarded_bytes[CLOSE_SEND_BUFFER],
+           queued, "so it is lost, to the overflow");
+    is_int(stats->discarded_bytes[CLOSE_CLIENT] - before.discarded_bytes[CLOSE_CLIENT], 0,
+           "and to nothing else");
+}
+
+/* Adds to *sum_us what has been observed since then; returns how many times. */
+static int observed(const struct engine_stats *before, uint64_t *sum_us)
+{
+    const struct engine_stats *stats = engine_stats(engine);
+    uint64_t n = 0;
+
+    for (int i = 0; i < LATENCY_BUCKETS; i++)
+        n += stats->latency.buckets[i] - before->latency.buckets[i];
+    *sum_us = stats->latency.sum_us - before->latency.sum_us;
+    return (int)n;
+}
+
+static void fan_from(uint64_t at_us)
+{
+    struct engine_fan fan;
+
+    engine_fan_begin(engine, &fan, SLICE("[\"m\",1"), NULL, 0, 0);
+    engine_fan_received(&fan, at_us);
+    engine_fan_send(&fan, last);
+    engine_fan_end(&fan);
+}
+
+/* A client that polls is not always there: what it stays away for is no latency. */
+static void test_latency_polling(void)
+{
+    struct engine_stats before;
+    char query[128];
+    uint64_t sum_us;
+    int fd;
+
+    ping_interval_ms = 60000;
+    engine_up("/axr");
+    fd = waiting_get("");
+    before = *engine_stats(engine);
+    fan_from(clock_us() - 3600000000U);
+    ok(heard(fd, "42/axr,[\"m\",1]"), "one whose GET waits");
+    is_int(observed(&before, &sum_us), 1, "is observed");
+    ok(sum_us >= 3599000000U, "from the receipt on");
+    close(fd);
+
+    poll_open(4, "", "0{");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    before = *engine_stats(engine);
+    fan_from(clock_us() - 3600000000U);
+    is_int(observed(&before, &sum_us), 0, "nothing is written to one that is away");
+    is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",1]", "until it comes");
+    is_int(observed(&before, &sum_us), 1, "then it is observed");
+    ok(sum_us < 1800000000U, "from its coming on (%llu us)", (unsigned long long)sum_us);
+
+    before = *engine_stats(engine);
+    fan_from(clock_us() - 3600000000U);
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    upgrade(fd, query, "");
+    put_text(fd, "2probe");
+    is_str(frame(fd), "T:3probe", "or comes over WebSocket");
+    put_text(fd, "5");
+    is_str(frame(fd), "T:42/axr,[\"m\",1]", "and gets it there");
+    is_int(observed(&before, &sum_us), 1, "the same");
+    ok(sum_us < 1800000000U, "from then on (%llu us)", (unsigned long long)sum_us);
+    close(fd);
+    engine_down();
+    ping_interval_ms = 200;
+}
+
 static void test_full(void)
 {
     int fd;
@@ -1865,6 +1960,7 @@ int main(void)
     test_half_closed("HTTP/1.1 200");
     test_polling_ends();
     engine_down();
+    test_latency_polling();
     test_messages();
     open_nsps = nsps;
     engine_up("/axr");
@@ -1884,6 +1980,9 @@ int main(void)
     engine_up("/axr");
     test_doomed();
     test_overflow();
+    engine_down();
+    engine_up("/axr");
+    test_overflow_counted();
     engine_down();
     send_buffer = 1 << 20;
     test_kernel_share();
