@@ -20,7 +20,8 @@ class Light {
         this.rest = null;
         this.joined = false;
         this.over = null;
-        this.socket = net.connect(where);
+        this.began = Date.now();
+        this.socket = net.connect(where, () => (this.port = this.socket.localPort));
         this.ready = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.ready.catch(() => {}); /* whoever waits for it hears */
         this.closed = new Promise((resolve) => (this.onClosed = resolve));
@@ -30,7 +31,7 @@ class Light {
         this.socket.write(opening(token));
     }
     finish() {
-        this.over = { at: Date.now(), code: this.code, error: this.error };
+        this.over = { at: Date.now(), age: Date.now() - this.began, joined: this.joined, code: this.code, error: this.error };
         this.reject(new Error(`closed before it was in: ${JSON.stringify(this.over)}, upgraded: ${Boolean(this.head)}, left: "${this.rest || ''}"`));
         this.onClosed(this.over);
     }

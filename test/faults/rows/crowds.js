@@ -195,6 +195,8 @@ function slopeOf(points) {
     const over = points.reduce((sum, [x, y]) => sum + (x - mx) * (y - my), 0);
     return over / points.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);
 }
+/* What the log says of a client's address. */
+const said = (daemon, client) => daemon.log.split('\n').filter((line) => line.includes(`:${client.port} `)).join('\n');
 const MINUTES = Number(process.env.AXR_SOAK_MINUTES || 60);
 row(40, `soak of ${MINUTES} min with churn of 20% a minute`, 'memory slope under 1% an hour, descriptors back to baseline', async (t) => {
     const redis = await redisServer();
@@ -211,7 +213,7 @@ row(40, `soak of ${MINUTES} min with churn of 20% a minute`, 'memory slope under
     for (let second = 0; Date.now() - began < MINUTES * 60000; second++) {
         for (let i = 0; i < COUNT * 0.2 / 60; i++) {
             const [leaver] = clients.splice((second * 7919 + i * 104729) % clients.length, 1);
-            assert.strictEqual(leaver.over, null, 'a client was lost');
+            if (leaver.over) throw new Error(`a client was lost: ${JSON.stringify(leaver.over)}\n${said(daemon, leaver)}`);
             if (i & 1) leaver.reset();
             else leaver.destroy();
             clients.push(new Light(daemon.addr, token()));
