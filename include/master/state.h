@@ -1,4 +1,8 @@
-/* state - what master.c and reload.c share; nobody else includes this. */
+/* state - what master.c, start.c and reload.c share; nobody else includes this.
+ *
+ *     master  from the start to the end: what is begun when, and what comes of it
+ *     start   the steps by which a process becomes the daemon
+ *     reload  another configuration (reload.h) */
 #ifndef MASTER_STATE_H
 #define MASTER_STATE_H
 
@@ -66,11 +70,29 @@ struct master {
     int status;
 };
 
+/* --- master.c --- */
 /* Logs each line of text. */
 void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix);
 
 /* Of m->redis and m->admin; arg is the master. */
 extern const struct redis_ops master_redis_ops;
 extern const struct admin_ops master_admin_ops;
+
+/* --- start.c --- */
+/* The start is over, and so is the process soon: error has one line, for whoever started
+ * us and for the log, and is freed; or it is made of what and errno.  Returns -1. */
+int start_failed(struct master *m, struct buf *error);
+int start_failed_errno(struct master *m, const char *what);
+/* Opens the log.  Returns 0, or -1 after start_failed(). */
+int start_log(struct master *m);
+/* Goes on in a process of its own, without a terminal.  Returns 0 there; in the one that
+ * was called 1, and -1 after start_failed(): then *status is its exit status. */
+int start_detach(struct master *m, int *status);
+/* Becomes the configured user for good.  Returns 0, or -1 with error. */
+int start_privileges(const struct master *m, struct buf *error);
+/* How many connections and files there may be: one line of the log. */
+void start_limits_log(const struct master *m);
+/* Notes when this was. */
+void start_clocks(struct master *m);
 
 #endif

@@ -2,10 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "ipc/msg.h"
 #include "master/admin.h"
-#include "master/child.h"
 #include "master/daemon.h"
 #include "master/listen.h"
 #include "master/pidfile.h"
@@ -25,8 +23,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
@@ -35,30 +31,6 @@
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
 static const int signals[MASTER_SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-
-/* --- what goes wrong at the start --------------------------------------------- */
-
-/* error has one line, for whoever started us and for the log.  Returns -1. */
-static int start_failed(struct master *m, struct buf *error)
-{
-    (void)buf_putc(error, '\0');
-    const char *text = error->failed ? "out of memory" : (const char *)error->data;
-    log_errorx("%s", text);
-    if (m->status_fd >= 0)
-        daemon_failed(&m->status_fd, text);
-    else if (m->conf->log_target != LOG_TO_STDERR)
-        (void)fprintf(stderr, "axr-notifyd: %s\n", text);
-    buf_free(error);
-    m->status = 1;
-    return -1;
-}
-
-static int start_failed_errno(struct master *m, const char *what)
-{
-    struct buf error = {0};
-    (void)buf_printf(&error, "%s: %s", what, strerror(errno));
-    return start_failed(m, &error);
-}
 
 /* --- the ready line ----------------------------------------------------------- */
 
@@ -351,16 +323,6 @@ static void on_libevent_log(int severity, const char *text)
         log_warnx("libevent: %s", text);
 }
 
-static int log_start(struct master *m)
-{
-    log_set_level(m->conf->log_level);
-    log_name("master");
-    if (log_open(m->conf->log_target, m->conf->log_file, m->conf->log_format) == 0)
-        return 0;
-    m->conf->log_target = LOG_TO_STDERR;
-    return start_failed_errno(m, m->conf->log_file ? m->conf->log_file : "log");
-}
-
 /* All that can fail for reasons an operator can mend comes before the fork of -d,
  * while his terminal is there. */
 static int foreground_start(struct master *m)
@@ -377,14 +339,6 @@ static int foreground_start(struct master *m)
         admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, &error) < 0)
         return start_failed(m, &error);
     return 0;
-}
-
-static void limits_log(const struct master *m)
-{
-    struct rlimit limit = {0};
-    (void)getrlimit(RLIMIT_NOFILE, &limit);
-    log_info("limits: connections=%zu per worker, open files=%llu", m->conf->connections_max,
-             (unsigned long long)limit.rlim_cur);
 }
 
 static int events_start(struct master *m)
@@ -427,62 +381,16 @@ static int parts_start(struct master *m)
     return m->admin ? 0 : -1;
 }
 
-static void clocks_start(struct master *m)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    m->started_mono_ms = clock_ms();
-}
-
-/* What was opened as root has to be opened again as the user that we have become:
- * the time to hear that it cannot is now. */
-static void rehearse(const struct master *m)
-{
-    struct buf errors = {0}, warnings = {0};
-    if (!m->privileges.change)
-        return;
-    if (log_reopen() < 0)
-        log_warn("the log file %s cannot be opened again by the user that this runs as now",
-                 m->conf->log_file);
-    struct conf *again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
-    if (!again) {
-        log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
-        master_log_lines(&errors, log_warnx, "configuration: ");
-    }
-    conf_free(&again);
-    buf_free(&errors);
-    buf_free(&warnings);
-}
-
-/* Becomes the configured user for good. */
-static int privileges_start(const struct master *m, struct buf *error)
-{
-    const struct privileges *privileges = &m->privileges;
-    if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
-        log_warn("cannot give the log file %s to uid %ld", m->conf->log_file,
-                 (long)privileges->uid);
-    if (privileges_drop(privileges, error) < 0)
-        return -1;
-    privileges_harden();
-    if (privileges->uid == 0)
-        log_warnx("running as root: set user");
-    if (!m->conf->sandbox)
-        log_warnx("sandbox: false: the workers may make any system call");
-    rehearse(m);
-    return 0;
-}
-
 static int background_start(struct master *m)
 {
     const char *pid_file = m->conf->pid_file;
     struct buf error = {0};
-    clocks_start(m);
+    start_clocks(m);
     if (pid_file && pidfile_write(&m->pidfile, pid_file, &error) < 0)
         return start_failed(m, &error);
-    if (privileges_start(m, &error) < 0)
+    if (start_privileges(m, &error) < 0)
         return start_failed(m, &error);
-    limits_log(m);
+    start_limits_log(m);
     errno = ENOMEM;
     if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0 ||
         reload_watch(m) < 0)
@@ -550,42 +458,6 @@ static int serve(struct master *m)
     return m->status;
 }
 
-/* A descriptor that whoever called us left open (a pipe that somebody reads to its
- * end) must not live as long as the daemon. */
-static void strangers_close(const struct master *m)
-{
-    size_t n = 0;
-    int *keep = xcalloc(m->listeners.n + m->admin_listeners.n + 1, sizeof *keep);
-    for (size_t i = 0; i < m->listeners.n; i++)
-        keep[n++] = m->listeners.fds[i];
-    for (size_t i = 0; i < m->admin_listeners.n; i++)
-        keep[n++] = m->admin_listeners.fds[i];
-    keep[n++] = m->status_fd;
-    child_close_fds(keep, n);
-    free(keep);
-}
-
-/* 1 in the process that was called: *status is its exit status. */
-static int detach_now(struct master *m, int *status)
-{
-    int rc = daemon_detach(&m->status_fd, status);
-    if (rc < 0) {
-        *status = 1;
-        return start_failed_errno(m, "cannot detach");
-    }
-    if (rc > 0) { /* the sockets live on in the daemon */
-        listen_close(&m->listeners, 0);
-        listen_close(&m->admin_listeners, 0);
-        return rc;
-    }
-    strangers_close(m);
-    m->detached = 1;
-    if (m->conf->log_target != LOG_TO_FILE &&
-        log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format) == 0)
-        m->conf->log_target = LOG_TO_SYSLOG;
-    return rc;
-}
-
 int master_run(struct conf *conf, const struct conf_args *args, int detach,
                int (*worker)(const struct conf *, const struct worker_start *))
 {
@@ -595,8 +467,8 @@ int master_run(struct conf *conf, const struct conf_args *args, int detach,
     int status = 1;
     m.args.file = file;
     signal(SIGPIPE, SIG_IGN);
-    if (log_start(&m) == 0 && foreground_start(&m) == 0) {
-        int rc = detach ? detach_now(&m, &status) : 0;
+    if (start_log(&m) == 0 && foreground_start(&m) == 0) {
+        int rc = detach ? start_detach(&m, &status) : 0;
         if (rc == 0)
             status = serve(&m);
     }
