@@ -1,5 +1,7 @@
 'use strict';
 /* Clients that are in, and messages for them. */
+const assert = require('assert');
+const { heardArgs } = require('./hear');
 const { joined } = require('./raw');
 const { elapse } = require('./time');
 
@@ -8,6 +10,14 @@ async function crowd(t, daemon, count, uid = 'u') {
     for (let i = 0; i < count; i++) clients.push(await joined(daemon.addr, daemon.token(uid), { eio: 3 + (i & 1) }));
     t.after(() => clients.forEach((client) => client.destroy()));
     return clients;
+}
+
+/* A client comes, hears what is published to its user, and goes. */
+async function serves(redis, daemon) {
+    const client = await joined(daemon.addr, daemon.token('u'));
+    redis.emitter().to('u').emit('msg', 'served');
+    assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
+    client.destroy();
 }
 
 /* Publishes numbers to everyone, every ms, until stopped: stop() resolves to how many. */
@@ -41,4 +51,4 @@ async function deliversAgain(redis, client, ms, nsp) {
     return Date.now() - began;
 }
 
-module.exports = { crowd, publisher, isSequence, numbersOf, deliversAgain };
+module.exports = { crowd, serves, publisher, isSequence, numbersOf, deliversAgain };

@@ -7,19 +7,11 @@ const { row, redisServer, isLong, isSanitized, KB, MB, sizeOf, workersPss, daemo
 const { Light, lights, opening } = require('../lib/light');
 const { Stream } = require('../lib/stream');
 const { quiet } = require('../lib/quiet');
-const { joined } = require('../../e2e/lib/raw');
 const { Polling } = require('../../e2e/lib/http');
-const { heardArgs } = require('../../e2e/lib/hear');
+const { serves } = require('../../e2e/lib/load');
 const { SLOW, within, deadline, until, elapse } = require('../../e2e/lib/time');
 
 const descriptors = (daemon) => [daemon.pid, ...daemon.workers()].reduce((sum, pid) => sum + fs.readdirSync(`/proc/${pid}/fd`).length, 0);
-
-async function serves(redis, daemon) {
-    const client = await joined(daemon.addr, daemon.token('u'));
-    redis.emitter().to('u').emit('msg', 'served');
-    assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
-    client.destroy();
-}
 
 /* --- 20: slowloris ---------------------------------------------------------- */
 

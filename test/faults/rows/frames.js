@@ -4,7 +4,7 @@ const assert = require('assert');
 const { row, redisServer, KB, workersPss } = require('../lib/table');
 const { Daemon } = require('../../e2e/lib/daemon');
 const { OP, frame, joined } = require('../../e2e/lib/raw');
-const { heardArgs } = require('../../e2e/lib/hear');
+const { serves } = require('../../e2e/lib/load');
 const { BAD_FRAMES } = require('../../e2e/lib/hostile');
 const { within, deadline } = require('../../e2e/lib/time');
 
@@ -15,14 +15,6 @@ async function one(t, config = {}) {
     const join = (options) => joined(daemon.addr, daemon.token('u'), options);
     return { redis, daemon, join };
 }
-/* The daemon has none of it kept, and serves. */
-async function serves({ redis, join }) {
-    const client = await join();
-    redis.emitter().emit('msg', 'served');
-    assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
-    client.destroy();
-}
-
 /* Each frame by a client of its own; how many ended with the code that is right. */
 async function closesAll(t, world, frames) {
     let slowest = 0;
@@ -35,7 +27,7 @@ async function closesAll(t, world, frames) {
         assert.ok([].concat(codes).includes(code), `${what}: ${code}, not ${codes}`);
     }
     t.note(`${frames.length} of ${frames.length} closed so, the slowest in ${slowest} ms`);
-    await serves(world);
+    await serves(world.redis, world.daemon);
 }
 
 const OPCODES = [3, 4, 5, 6, 7, 11, 12, 13, 14, 15];
@@ -84,7 +76,7 @@ row(3, 'frame that claims 2^31-2 bytes', 'close 1009; memory grows under 16 KB',
     await claims(50);
     t.note('50 of 50 closed');
     t.memory('worker grew', workersPss(world.daemon) - before, 16 * KB);
-    await serves(world);
+    await serves(world.redis, world.daemon);
 });
 
 /* Sends fragments until closed, each only when the one before was read; how many. */
@@ -110,7 +102,7 @@ row(4, 'a message in one-byte or empty fragments', 'closed by fragment 64', asyn
         t.note(`${what}: closed at fragment ${count}`);
         assert.ok(count <= 64);
     }
-    await serves(world);
+    await serves(world.redis, world.daemon);
 });
 
 /* Resolves when the socket takes more, or is over. */
@@ -144,7 +136,7 @@ row(5, 'a million pings, pongs never read', 'closed; under 64 KB held', async (t
     t.note(`6 of 6 closed, after at most ${Math.max(...rounds.map(({ sent }) => sent))} pings`);
     /* The first touches what stays touched; of the others the median, for the heap has other reasons to grow. */
     t.memory('worker grew while it held them by', rounds.slice(1).map(({ most }) => most).sort((a, b) => a - b)[2], 64 * KB);
-    await serves(world);
+    await serves(world.redis, world.daemon);
 });
 
 const HOLDER = '["x",{"_placeholder":true,"num":0}]';
@@ -182,5 +174,5 @@ row(7, 'inbound attachments 0, 1, 10, 11, 10^9; acks nobody asked for', '1 to 10
         await client.end();
         t.note(`${count}: closed`);
     }
-    await serves(world);
+    await serves(world.redis, world.daemon);
 });

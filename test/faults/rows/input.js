@@ -10,18 +10,11 @@ const { Http, Polling, request } = require('../../e2e/lib/http');
 const { heardArgs } = require('../../e2e/lib/hear');
 const { MALFORMED, whole } = require('../../e2e/lib/hostile');
 const { run } = require('../../e2e/lib/proc');
-const { crowd } = require('../../e2e/lib/load');
+const { crowd, serves } = require('../../e2e/lib/load');
 const { Random } = require('../../e2e/lib/values');
 const { within } = require('../../e2e/lib/time');
 
 const SEED = Number(process.env.SEED || 1);
-
-async function serves(redis, daemon) {
-    const client = await joined(daemon.addr, daemon.token('u'));
-    redis.emitter().emit('msg', 'served');
-    assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
-    client.destroy();
-}
 
 /* --- 6: mutated input ------------------------------------------------------- */
 
@@ -126,7 +119,9 @@ row(8, 'msgpack that claims, nests, lies or goes on', 'dropped, counted, logged 
     t.memory('master grew', grown, MB);
     const lines = daemon.log.split('\n').filter((line) => /message dropped: cause=/.test(line));
     const causes = lines.map((line) => /cause=(\w+)/.exec(line)[1]);
+    assert.ok(causes.includes('malformed'), daemon.log);
     assert.deepStrictEqual([...new Set(causes)], causes, 'one line a cause');
+    assert.doesNotMatch(daemon.log, /redis lost/);
     await daemon.stop();
     const [, dropped] = /stopped: .*\bdropped=(\d+)/.exec(daemon.log);
     const bad = 22 * MALFORMED.filter((payload) => payload[0] !== 0x7b).length; /* "{": another adapter's, passed over */

@@ -10,18 +10,10 @@ const { sit } = require('../lib/sitter');
 const { Daemon, SECRET, merge } = require('../../e2e/lib/daemon');
 const { Raw, joined } = require('../../e2e/lib/raw');
 const { freePort } = require('../../e2e/lib/redis');
-const { heardArgs } = require('../../e2e/lib/hear');
-const { crowd } = require('../../e2e/lib/load');
+const { crowd, serves } = require('../../e2e/lib/load');
 const { sign } = require('../../e2e/lib/jwt');
 const { Process, has } = require('../../e2e/lib/proc');
 const { SLOW, within, until, elapse } = require('../../e2e/lib/time');
-
-async function serves(redis, daemon, token = daemon.token('u')) {
-    const client = await joined(daemon.addr, token);
-    redis.emitter().emit('msg', 'served');
-    assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
-    client.destroy();
-}
 
 /* --- 18, 19: descriptors and configuration ---------------------------------- */
 

@@ -106,6 +106,10 @@ row(25, `kill -9 a worker, ${isLong ? 20 : 5} times`, 'replaced within 1 s, othe
     const count = await load.stop();
     const kept = [...clients.keys()].filter((client) => !client.over);
     lost = clients.size - kept.length;
+    for (const [client, heard] of clients) {
+        const first = client.over ? await heard : null;
+        if (first !== null) assert.ok(isSequence([first, ...numbersOf(client.frames)]), 'before the end of a lost one');
+    }
     const rest = await heardArgs(redis, kept);
     for (const [index, client] of kept.entries()) {
         const first = await clients.get(client);

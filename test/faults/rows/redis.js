@@ -33,7 +33,10 @@ row(30, 'redis restarts', 'subscribed again within 1.5 s of its return; gap coun
         slowest = Math.max(slowest, await deliversAgain(redis, clients[0], within(1500)));
         await daemon.logged(/ warn master\[\d+\]: redis subscribed again .*lost/, within(1000), from);
         await heard(redis, clients);
+        redis.emitter().emit('msg', 'once');
+        for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, ['once']);
         assert.strictEqual(daemon.log.slice(from).match(/redis lost/g).length, 1, 'logged once');
+        assert.ok((daemon.log.slice(from).match(/ warn .*not reachable/g) || []).length <= 1, daemon.log);
     }
     for (const client of clients) assert.strictEqual(client.over, null);
     await daemon.stop();

@@ -181,8 +181,10 @@ row(16, 'token or secret in logs, process title, core', 'nowhere', async (t) => 
     daemon.deaths = true;
     const token = sign({ uid: 'u' }, secret);
     const bad = `${token.slice(0, -3)}AAA`;
+    assert.strictEqual(daemon.redisState, 'subscribed');
     for (const one of [token, bad]) {
         const client = await joined(daemon.addr, one, { query: { token: one }, headers: { Authorization: `Bearer ${one}`, Cookie: `jwt=${one}` } }).catch(() => null);
+        assert.strictEqual(client !== null, one === token);
         if (client) client.destroy();
     }
     const pids = [daemon.pid, ...daemon.workers()];
@@ -195,6 +197,7 @@ row(16, 'token or secret in logs, process title, core', 'nowhere', async (t) => 
     await daemon.stop();
     const parts = [secret, PASSWORD, ...token.split('.').slice(1), ...bad.split('.').slice(2)];
     for (const part of parts) assert.ok(!titles.includes(part) && !daemon.log.includes(part), `${part} shows`);
+    assert.match(daemon.log, /warn.*(auth:secret|command line)/i);
     assert.deepStrictEqual(cores, []);
     t.note(`0 of ${parts.length} in ${daemon.log.split('\n').length - 1} lines and ${pids.length} titles; core limit 0, no core of a worker that got SIGQUIT`);
 });
