@@ -1,13 +1,13 @@
-# make            build/axr-notifyd and build/axr-notify
-# make check      unit tests, fuzz corpora, the example configuration
-# make asan       the same, and both programs, under ASan and UBSan in build/asan
-# make faults     libraries that test/faults/run needs
+# make              build/axr-notifyd and build/axr-notify
+# make check        unit tests, fuzz corpora, the example configuration
+# make asan         the same, and both programs, under ASan and UBSan in build/asan
+# make faults       libraries that test/faults/run needs
 # make conformance  the server that the public protocol suites are run against
-# make bench     what scripts/bench measures with, in build/bench
-# make fuzz       libFuzzer targets in build/fuzz (clang)
-# make lint       clang-format, clang-tidy, cppcheck, mandoc, every header alone
-# make install    DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
-#                 it back
+# make bench        what scripts/bench measures with, in build/bench
+# make fuzz         libFuzzer targets in build/fuzz (clang)
+# make lint         clang-format, clang-tidy, cppcheck, mandoc, every header alone
+# make install      DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
+#                   it back
 #
 # CFLAGS, CPPFLAGS and LDFLAGS are yours; what the build itself needs is in AXR_*.
 
