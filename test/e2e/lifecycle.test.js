@@ -6,7 +6,7 @@ const net = require('net');
 const path = require('path');
 const { test, shared } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
-const { Daemon, NOTIFYD, READY } = require('./lib/daemon');
+const { Daemon, NOTIFYD, READY, LINE } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
 const { VERSIONS, connect } = require('./lib/clients');
@@ -14,7 +14,6 @@ const { run, isRunning, tempDir } = require('./lib/proc');
 const { SLOW, within, until } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
-const LINE = /^\S+ (debug|info|warn|error) (axr-notifyd|master|worker \d+)\[\d+\]: [^\x00-\x1f\x7f]*$/;
 
 /* The log, without warnings about the configuration: they come before it is open. */
 const linesOf = (daemon) => daemon.log.trimEnd().split('\n').filter((line) => !/^axr-notifyd: warning:/.test(line));

@@ -15,6 +15,8 @@ const NOTIFY = path.join(BUILD, 'axr-notify');
 const SECRET = 'a secret that is long enough: 0123456789';
 const READY =
     /axr-notifyd ready: (\d+) workers?, listening on (.*), redis (subscribed|not reachable, retrying)/;
+/* A line of its log, when that is text. */
+const LINE = /^\S+ (debug|info|warn|error) (axr-notifyd|master|worker \d+)\[\d+\]: [^\x00-\x1f\x7f-\x9f]*$/;
 const SANITIZER = /runtime error:|AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer/;
 
 /* Objects are merged, everything else replaced; undefined takes a key out. */
@@ -165,4 +167,4 @@ class Daemon {
     }
 }
 
-module.exports = { Daemon, NOTIFYD, NOTIFY, BUILD, ROOT, SECRET, READY, environment, merge, baseConfig };
+module.exports = { Daemon, NOTIFYD, NOTIFY, BUILD, ROOT, SECRET, READY, LINE, environment, merge, baseConfig };

@@ -4,7 +4,7 @@ const assert = require('assert');
 const fs = require('fs');
 const path = require('path');
 const { row, redisServer, isLong, MB, pssOf } = require('../lib/table');
-const { Daemon, NOTIFYD, ROOT } = require('../../e2e/lib/daemon');
+const { Daemon, NOTIFYD, ROOT, LINE } = require('../../e2e/lib/daemon');
 const { Raw, OP, exchange, joined, upgradeRequest } = require('../../e2e/lib/raw');
 const { Http, Polling, request } = require('../../e2e/lib/http');
 const { heardArgs } = require('../../e2e/lib/hear');
@@ -184,7 +184,6 @@ row(10, 'h2c upgrade, HTTP/2, TLS hello on the plain port', 'clean close', async
 
 /* --- 17: the log ------------------------------------------------------------ */
 
-const LINE = /^\S+ (debug|info|warn|error) (axr-notifyd|master|worker \d+)\[\d+\]: [^\x00-\x1f\x7f-\x9f]*$/;
 const EVIL = 'x\r\n2026-01-01T00:00:00Z error master[1]: forged\x1b[31m\x00\x9b\u2028y';
 row(17, 'CR, LF, ESC, NUL in room, path, user agent, user, event', 'one escaped log line', async (t) => {
     const redis = await redisServer();

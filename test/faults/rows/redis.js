@@ -5,13 +5,13 @@ const net = require('net');
 const { row, redisServer, isLong, MB, pssOf, daemonPss } = require('../lib/table');
 const { lights, Sequences } = require('../lib/light');
 const { Redis } = require('../../e2e/lib/redis');
-const { Proxy } = require('../../e2e/lib/proxy');
+const { Proxy } = require('../lib/proxy');
 const { Daemon } = require('../../e2e/lib/daemon');
 const { joined } = require('../../e2e/lib/raw');
 const { heard, heardArgs } = require('../../e2e/lib/hear');
 const { crowd, deliversAgain } = require('../../e2e/lib/load');
 const { PASSWORD, guarded } = require('../../e2e/lib/guarded');
-const { GARBAGE, garbageFirst, garbageBetween } = require('../../e2e/lib/garbage');
+const { GARBAGE, garbageFirst, garbageBetween } = require('../lib/garbage');
 const { Process } = require('../../e2e/lib/proc');
 const { within, until, elapse } = require('../../e2e/lib/time');
 

@@ -1,12 +1,12 @@
 'use strict';
 /* Bytes in place of redis. */
 const assert = require('assert');
-const { Daemon } = require('./daemon');
-const { heardArgs } = require('./hear');
-const { deliversAgain } = require('./load');
+const { Daemon } = require('../../e2e/lib/daemon');
+const { heardArgs } = require('../../e2e/lib/hear');
+const { deliversAgain } = require('../../e2e/lib/load');
 const { Proxy } = require('./proxy');
-const { joined } = require('./raw');
-const { within, until } = require('./time');
+const { joined } = require('../../e2e/lib/raw');
+const { within, until } = require('../../e2e/lib/time');
 
 const GARBAGE = {
     'bytes that are no protocol': '\x16\x03\x01 HTTP/1.1 400 Bad Request\r\n\r\n',
