@@ -68,6 +68,7 @@ struct conn {
     struct outq out;
     struct wheel_entry timer;
     uint64_t due_ms;         /* the state's deadline; 0: none */
+    uint64_t polled;         /* handle of the session whose GET's answer is leaving; 0: none */
     uint64_t stall_since_ms; /* blocked: nothing that waited then has waited longer */
     uint32_t stall_bytes;    /* ... and this much of it is still waiting */
     uint32_t exempt_bytes;   /* of the output: does not count against send_buffer */

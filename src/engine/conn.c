@@ -130,6 +130,16 @@ static void conn_drop_session(struct conn *conn, enum engine_close why)
         polling_conn_gone(session, conn);
 }
 
+/* What has not left of the answer to a GET is lost, and nobody could tell: a session
+ * that went on would have a gap. */
+static void conn_drop_answer(const struct conn *conn, enum engine_close why)
+{
+    struct session *session = session_find(conn->engine, conn->polled);
+
+    if (session != NULL)
+        session_close(session, WS_CLOSE_NONE, why);
+}
+
 void conn_kill(struct conn *conn, enum engine_close why, int abort)
 {
     struct engine *engine = conn->engine;
@@ -157,6 +167,8 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     /* Freed on a later turn: our caller may still be using it. */
     engine_flush_later(engine);
     conn_drop_session(conn, why);
+    if (conn->polled != 0)
+        conn_drop_answer(conn, why);
     engine_conn_gone(engine);
 }
 
@@ -227,6 +239,7 @@ static void conn_progress(struct conn *conn, size_t n)
 
 static void conn_sent_all(struct conn *conn)
 {
+    conn->polled = 0;
     conn_set_flowing(conn);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;

@@ -87,6 +87,7 @@ static void get_over(struct conn *conn)
 
     session->polling->get = NULL;
     conn->session = NULL;
+    conn->polled = session_handle(session);
     request_done(conn);
 }
 

@@ -1575,6 +1575,45 @@ static void test_retire_slow(void)
     send_timeout_ms = 300;
 }
 
+/* Of an answer to a GET, what has not left is lost with its connection: a session
+ * that went on would have a gap. */
+static void test_answer_lost(void)
+{
+    static const char unknown[] = "400 {\"code\":1,\"message\":\"Session ID unknown\"}";
+    static char json[100000];
+    int get;
+
+    memcpy(json, "[\"", 2);
+    memset(json + 2, 'x', sizeof(json) - 4);
+    memcpy(json + sizeof(json) - 2, "\"", 2);
+    offer_polling = 1;
+    ping_interval_ms = 60000;
+    engine_up("/axr");
+    get = waiting_get("");
+    closes = 0;
+    last_why = CLOSE_PROTOCOL;
+    for (int i = 0; i < 8; i++) /* more than the kernel takes */
+        fan(json, 0);
+    pump(&closes);
+    is_int(last_why, CLOSE_SEND_TIMEOUT, "who does not read the answer is disconnected");
+    is_str(http("GET", poll_query, ""), unknown, "for good");
+    close(get);
+    get = waiting_get("");
+    closes = 0;
+    last_why = CLOSE_PROTOCOL;
+    for (int i = 0; i < 8; i++)
+        fan(json, 0);
+    for (int i = 0; i < 10; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    close(get);
+    pump(&closes);
+    is_int(last_why, CLOSE_CLIENT, "and so is who resets the connection amid the answer");
+    is_str(http("GET", poll_query, ""), unknown, "for good, too");
+    engine_down();
+    ping_interval_ms = 200;
+    offer_polling = 0;
+}
+
 static void test_configure(void)
 {
     static char *nobody[] = {NULL};
@@ -1991,6 +2030,7 @@ int main(void)
     test_lanes();
     test_retire();
     test_retire_slow();
+    test_answer_lost();
     test_configure();
     event_base_free(base);
     return tap_done();
