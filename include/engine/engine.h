@@ -196,6 +196,10 @@ struct session *session_find(struct engine *engine, uint64_t handle);
 struct session *session_by_sio_sid(struct engine *engine, struct slice sid);
 enum eio_version session_version(const struct session *session);
 size_t session_sio_sid(const struct session *session, char dst[SIO_SID_MAX]);
+/* The slot (engine_options) that an id names: the Socket.IO id of an EIO4 client, or
+ * an Engine.IO one.  Returns 0, or -1 if it is neither by its length and characters;
+ * whether there is such a session, only the process in that slot knows. */
+int session_id_home(struct slice id, uint32_t *slot);
 /* 1 if it is in the namespace (session_accept was called, it has not left). */
 int session_joined(const struct session *session);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */

@@ -147,13 +147,18 @@ static int sid_decode(struct slice sid, uint8_t raw[24])
     return sid.len == ENGINE_SID_LEN && base64_decode(raw, sid.ptr, sid.len) == 24 ? 0 : -1;
 }
 
+static uint32_t get_slot(const uint8_t *home)
+{
+    return home[0] | (home[1] & 0x80U) << 1;
+}
+
 int session_sid_home(struct slice sid, uint32_t *slot)
 {
     uint8_t raw[24];
 
     if (sid_decode(sid, raw) < 0)
         return -1;
-    *slot = raw[16] | (raw[17] & 0x80U) << 1;
+    *slot = get_slot(raw + 16);
     return 0;
 }
 
@@ -183,6 +188,18 @@ static void sio_sid_raw(const struct session *session, uint8_t raw[15])
     put_be(raw, session->index, 4);
     put_home(raw + 4, &session->engine->options, 3);
     put_be(raw + 7, siphash(session->engine->sid_key, from, sizeof(from)), 8);
+}
+
+int session_id_home(struct slice id, uint32_t *slot)
+{
+    uint8_t raw[SIO_SID_LEN];
+
+    if (id.len != SIO_SID_LEN)
+        return session_sid_home(id, slot);
+    if (base64_decode(raw, id.ptr, id.len) != 15)
+        return -1;
+    *slot = get_slot(raw + 4);
+    return 0;
 }
 
 size_t session_sio_sid(const struct session *session, char dst[SIO_SID_MAX])

@@ -173,16 +173,25 @@ void route_down(struct route *route, unsigned slot)
     table_each(&route->rooms, visit_leave, &(struct leaver){route, slot});
 }
 
-/* A socket's id is a room of its own that is in no table: 20 characters, or
- * (EIO3) "<nsp>#<engine sid>", where the default namespace may be left out. */
-static int may_be_sid(const struct route *route, struct slice room)
+/* A socket's id is a room of its own that is in no table: 20 characters, or (EIO3)
+ * "<nsp>#<engine sid>", where the default namespace may be left out.  It names its
+ * lane.  Ids of users may look the same: those cost a message to one worker at most.
+ * Returns the lane, or -1 if room is no id, or of a worker that is not up. */
+static int lane_of_id(const struct route *route, struct slice room)
 {
-    struct slice nsp = route->nsp;
-    if (room.len == SIO_SID_LEN)
-        return 1;
-    if (room.len > nsp.len && room.ptr[nsp.len] == '#' && memcmp(room.ptr, nsp.ptr, nsp.len) == 0)
-        return 1;
-    return room.len == ENGINE_SID_LEN && nsp.len == 1;
+    struct slice id = room, nsp = route->nsp;
+    uint32_t lane;
+    if (room.len == nsp.len + 1 + ENGINE_SID_LEN && room.ptr[nsp.len] == '#' &&
+        memcmp(room.ptr, nsp.ptr, nsp.len) == 0)
+        id = (struct slice){room.ptr + nsp.len + 1, ENGINE_SID_LEN};
+    else if (room.len != SIO_SID_LEN && nsp.len != 1)
+        return -1;
+    if (session_id_home(id, &lane) < 0)
+        return -1;
+    for (size_t i = 0; i < route->up.n; i++)
+        if (route->up.slots[i] == lane)
+            return (int)lane;
+    return -1;
 }
 
 static void turn_next(struct route *route)
@@ -202,17 +211,21 @@ static const struct route_targets *find_all(struct route *route)
     return &route->found;
 }
 
+static void add_target(struct route *route, unsigned slot)
+{
+    if (route->stamp[slot] == route->turn)
+        return;
+    route->stamp[slot] = route->turn;
+    route->found.slots[route->found.n++] = (uint16_t)slot;
+}
+
 /* In a crowd it is over as soon as every worker has been met. */
 static void add_targets(struct route *route, const struct seats *seats)
 {
     size_t at = 0;
     unsigned slot;
-    while (route->found.n < route->up.n && (slot = seats_next(seats, &at)) != SEATS_END) {
-        if (route->stamp[slot] == route->turn)
-            continue;
-        route->stamp[slot] = route->turn;
-        route->found.slots[route->found.n++] = (uint16_t)slot;
-    }
+    while (route->found.n < route->up.n && (slot = seats_next(seats, &at)) != SEATS_END)
+        add_target(route, slot);
 }
 
 const struct route_targets *route_find(struct route *route, const struct slices *rooms)
@@ -224,10 +237,11 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         if (slice_eq(rooms->at[i], SLICE(ROUTE_EVERYBODY)))
             return find_all(route);
         const struct entry *entry = find(route, rooms->at[i]);
-        if (!entry && may_be_sid(route, rooms->at[i]))
-            return find_all(route);
+        int lane = entry ? -1 : lane_of_id(route, rooms->at[i]);
         if (entry)
             add_targets(route, &entry->seats);
+        else if (lane >= 0)
+            add_target(route, (unsigned)lane);
     }
     return &route->found;
 }

@@ -625,7 +625,12 @@ static void test_fan(void)
     for (int i = 0; i < 2; i++) {
         struct session *s = i == 0 ? s4 : s3;
         struct slice name = {sid, session_sio_sid(s, sid)};
+        struct slice id = {sid + name.len - (i == 0 ? SIO_SID_LEN : ENGINE_SID_LEN),
+                           i == 0 ? SIO_SID_LEN : ENGINE_SID_LEN};
+        uint32_t home = 0;
         ok(session_by_sio_sid(engine, name) == s, "found by its Socket.IO id");
+        is_int(session_id_home(id, &home), 0, "which names");
+        is_int(home, slot, "where it lives");
         sid[i == 0 ? 12 : 20] ^= 1;
         ok(session_by_sio_sid(engine, name) == NULL, "not by another");
     }

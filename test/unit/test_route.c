@@ -126,22 +126,34 @@ static void test_union(void)
     route_free(&route);
 }
 
+/* Ids of sockets, which name the lane they are in. */
+#define SIO_2   "AAAABwIAAVpaWlpaWlpa" /* EIO4 */
+#define SIO_9   "AAAABwkAAVpaWlpaWlpa"
+#define SIO_258 "AAAABwKAAVpaWlpaWlpa"
+#define EIO_3   "MzMzMzMzMzMzMzMzMzMzMwMAAAEAAAAH" /* EIO3 */
+#define EIO_9   "MzMzMzMzMzMzMzMzMzMzMwkAAAEAAAAH"
+
 static void test_ids(void)
 {
     struct route *route = three_workers("/axr");
-    is_str(FIND(route, "ojIckSD2jqNzOqIrAGzL"), "1 2 3", "20 characters may be an id");
-    is_str(FIND(route, "/axr#x"), "1 2 3", "<nsp>#... may be an id");
-    is_str(FIND(route, "/axr"), "-", "the namespace alone is none");
-    is_str(FIND(route, "/axs#x"), "-", "nor is an id of another namespace");
-    is_str(FIND(route, "0123456789abcdef0123456789abcdef"), "-", "nor 32 characters");
-    join(route, "user-of-20-character", 2, 0);
-    is_str(FIND(route, "user-of-20-character"), "2", "a known room of 20 characters is a room");
+    is_str(FIND(route, SIO_2), "2", "an id goes to the worker that it names");
+    is_str(FIND(route, SIO_9), "-", "if that is up");
+    is_str(FIND(route, SIO_258), "-", "and not to one of another generation");
+    is_str(FIND(route, "/axr#" EIO_3), "3", "an id of an EIO3 client, too");
+    is_str(FIND(route, "/axr#" EIO_9), "-", "if that is up");
+    is_str(FIND(route, "/axr#" EIO_3, SIO_2, SIO_2), "2 3", "several: each worker once");
+    is_str(FIND(route, "/axr#x"), "-", "<nsp>#... alone is none");
+    is_str(FIND(route, "/axr"), "-", "nor is the namespace");
+    is_str(FIND(route, "/axs#" EIO_3), "-", "nor an id of another namespace");
+    is_str(FIND(route, EIO_3), "-", "nor one without it");
+    is_str(FIND(route, "twenty characters..."), "-", "nor 20 that no id is made of");
+    join(route, SIO_2, 3, 0);
+    is_str(FIND(route, SIO_2), "3", "a known room of 20 characters is a room");
     route_free(&route);
 
     route = three_workers("/");
-    is_str(FIND(route, "0123456789abcdef0123456789abcdef"), "1 2 3",
-           "32 characters may be an id in the default namespace");
-    is_str(FIND(route, "/#x"), "1 2 3", "so may /#...");
+    is_str(FIND(route, EIO_3), "3", "in the default namespace it is left out");
+    is_str(FIND(route, "/#" EIO_3), "3", "or not");
     route_free(&route);
 }
 
