@@ -1,5 +1,6 @@
 #include "codec/keys.h"
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "codec/keyset.h"
 
@@ -219,19 +220,50 @@ out:
     return result;
 }
 
-/* Whoever may read a public key could sign with it, were it taken for a secret. */
-static int is_public(const void *bytes, size_t len)
+/* SubjectPublicKeyInfo, RFC 5280, or the RSAPublicKey of RFC 8017. */
+static int is_public_der(const uint8_t *der, size_t len)
 {
-    static const char pem[] = "-----BEGIN";
-    const unsigned char *at = bytes;
-    EVP_PKEY *pkey;
+    const unsigned char *at = der, *again = der;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)len);
 
-    if (memmem(bytes, len, pem, sizeof(pem) - 1) != NULL)
-        return 1;
-    pkey = d2i_PUBKEY(NULL, &at, (long)len);
+    if (pkey == NULL)
+        pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &again, (long)len);
     EVP_PKEY_free(pkey);
     ERR_clear_error();
     return pkey != NULL;
+}
+
+/* That in base64, in lines or not: a PEM without its frame, as some issuers show it. */
+static int is_public_base64(const char *text, size_t len)
+{
+    char *line = malloc(len * 2);
+    uint8_t *der;
+    size_t n = 0;
+    long der_len;
+    int found;
+
+    if (line == NULL)
+        return 0; /* nor will there be memory for the key */
+    for (size_t i = 0; i < len; i++)
+        if (text[i] != '\n' && text[i] != '\r' && text[i] != ' ')
+            line[n++] = text[i];
+    der = (uint8_t *)line + len;
+    der_len = base64_decode(der, line, n);
+    found = der_len > 0 && is_public_der(der, (size_t)der_len);
+    explicit_bzero(line, len * 2);
+    free(line);
+    return found;
+}
+
+/* Whoever may read a public key could sign with it, were it taken for a secret. */
+static int is_public(const void *bytes, size_t len)
+{
+    static const char *const marks[] = {"-----BEGIN", "\"kty\"", "ssh-rsa ", "ecdsa-sha2-"};
+
+    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+        if (memmem(bytes, len, marks[i], strlen(marks[i])) != NULL)
+            return 1;
+    return is_public_der(bytes, len) || is_public_base64(bytes, len);
 }
 
 enum key_result token_keys_add_secret(struct token_keys *keys, struct slice kid, const void *secret,

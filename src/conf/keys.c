@@ -57,7 +57,7 @@ static void report(const struct origin *from, enum key_result result)
     case KEY_IS_PUBLIC:
         settings_error(from->set, &from->source, from->path,
                        "found a PEM or a public key, wanted a secret; a public key belongs into "
-                       "auth:publicKeyFile");
+                       "auth:publicKeyFile, a set of JSON Web Keys into auth:jwksFile");
         break;
     case KEY_TOO_LONG:
     case KEY_BAD_ID:

@@ -159,6 +159,42 @@ static void test_public_as_secret(void)
     token_keys_free(&all);
 }
 
+/* The forms in which issuers publish a key, each given as a secret. */
+static void test_published(void)
+{
+    static const char *const texts[] = {
+        "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"sXch\",\"e\":\"AQAB\"}]}",
+        "{ \"crv\": \"P-256\", \"kty\": \"EC\", \"x\": \"gI0G\", \"y\": \"SLW\" }",
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ me@here",
+        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY me@here",
+    };
+    EVP_PKEY *const pairs[] = {rsa, p256, p384, p521};
+    struct token_keys *secrets = token_keys_new();
+    unsigned char *der = NULL;
+    int len;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        is_int(token_keys_add_secret(secrets, NO_KID, texts[i], strlen(texts[i]), 0), KEY_IS_PUBLIC,
+               "no secret, but a key as it is published");
+    for (size_t i = 0; i < 4; i++) {
+        char pem[4096], *body, *frame;
+        size_t pem_len = write_public(pem, sizeof(pem), pairs[i]);
+
+        pem[pem_len] = '\0';
+        body = strchr(pem, '\n') + 1;
+        frame = strstr(body, "-----END");
+        is_int(token_keys_add_secret(secrets, NO_KID, body, (size_t)(frame - body), 0),
+               KEY_IS_PUBLIC, "nor is a PEM without its frame");
+    }
+    len = i2d_PublicKey(rsa, &der);
+    is_int(token_keys_add_secret(secrets, NO_KID, der, (size_t)len, 0), KEY_IS_PUBLIC,
+           "nor is PKCS #1");
+    OPENSSL_free(der);
+    is_int(token_keys_add_secret(secrets, NO_KID, "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A", 32, 0),
+           KEY_OK, "what only begins like a key is one");
+    token_keys_free(&secrets);
+}
+
 static void test_signatures(void)
 {
     struct token_keys *all = set_of(TOKEN_ALGS);
@@ -564,6 +600,7 @@ int main(void)
     is_int(token_alg_parse("none"), 0, "none is not");
     test_families();
     test_public_as_secret();
+    test_published();
     test_signatures();
     test_kid();
     test_tries();
