@@ -63,13 +63,20 @@ static void log_lines(const struct buf *lines, int bad)
     }
 }
 
-/* Logs why, unless that is what was logged last. */
-static void tell(struct keywatch *watch, const struct buf *why)
+/* Logs why, and what else was found, unless that is what was logged last. */
+static void tell(struct keywatch *watch, const struct buf *why, const struct buf *beside)
 {
-    if (watch->told.len == why->len && memcmp(watch->told.data, why->data, why->len) == 0)
+    struct buf all = {0};
+    (void)buf_put(&all, why->data, why->len);
+    if (beside->len > 0)
+        (void)buf_put(&all, beside->data, beside->len);
+    int same = all.len > 0 && watch->told.len == all.len &&
+               memcmp(watch->told.data, all.data, all.len) == 0;
+    buf_free(&watch->told);
+    watch->told = all;
+    if (same)
         return;
-    buf_reset(&watch->told);
-    (void)buf_put(&watch->told, why->data, why->len);
+    log_lines(beside, 0);
     log_lines(why, 1);
 }
 
@@ -78,7 +85,7 @@ static int reread(struct keywatch *watch)
     struct buf errors = {0}, warnings = {0};
     int changed = conf_reread_keys(watch->conf, &errors, &warnings);
     if (changed < 0) {
-        tell(watch, &errors);
+        tell(watch, &errors, &warnings);
     } else {
         if (changed || watch->told.len > 0)
             log_lines(&warnings, 0);
@@ -105,12 +112,12 @@ static int is_settled(const struct look *look)
 int keywatch_look(struct keywatch *watch)
 {
     const char *name = watch->conf->jwks_file;
-    struct buf why = {0};
+    struct buf why = {0}, nothing = {0};
     struct look now;
     int changed;
     if (look_at(name, &now) < 0) {
         (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, strerror(errno));
-        tell(watch, &why);
+        tell(watch, &why, &nothing);
         buf_free(&why);
         memset(&watch->seen, 0, sizeof watch->seen);
         return -1;

@@ -144,6 +144,46 @@ static void test_changes(void)
     (void)unlink(path_of("jwks"));
 }
 
+/* How often text is in the log, which is emptied. */
+static int logged(const char *text)
+{
+    static char lines[8192];
+    FILE *file = fopen(path_of("log"), "r+");
+    size_t len = fread(lines, 1, sizeof lines - 1, file);
+    int n = 0;
+    lines[len] = '\0';
+    if (ftruncate(fileno(file), 0) < 0)
+        abort();
+    (void)fclose(file);
+    for (const char *at = lines; (at = strstr(at, text)); at += strlen(text))
+        n++;
+    return n;
+}
+
+/* Why no key is left, once for each reason. */
+static void test_told(void)
+{
+    const char *const sets[] = {
+        SET(""), SET("{\"kty\":\"OKP\"}"),
+        SET("{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZg\"}")};
+    const char *const says[] = {"found no key", "its \"kty\" is none", "its \"use\" is not"};
+    write_file("jwks", SET(KEY("a")));
+    start(path_of("jwks"));
+    if (log_open(LOG_TO_FILE, path_of("log"), LOG_TEXT) < 0)
+        abort();
+    for (int i = 0; i < 3; i++) {
+        write_file("jwks", sets[i]);
+        is_look(-1, "a", "no key is left");
+        is_int(logged(says[i]), 1, "the log says why");
+        is_look(-1, "a", "the same again");
+        is_int(logged("keys"), 0, "is not logged again");
+    }
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    stop();
+    (void)unlink(path_of("jwks"));
+    (void)unlink(path_of("log"));
+}
+
 /* How often jwks was opened since the last call. */
 static int opened(void)
 {
@@ -260,6 +300,7 @@ int main(void)
         abort();
     base = event_base_new();
     test_changes();
+    test_told();
     test_reads();
     test_unread();
     test_links();
