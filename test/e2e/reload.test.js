@@ -7,7 +7,7 @@ const net = require('net');
 const path = require('path');
 const { test, shared, mode } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
-const { Daemon, SECRET, merge } = require('./lib/daemon');
+const { Daemon, NOTIFYD, ROOT, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { Http, Polling, polled, once, request } = require('./lib/http');
 const { askJson } = require('./lib/metrics');
@@ -85,6 +85,22 @@ async function serves(t, redis, daemon, where = daemon.addr) {
         return;
     }
 }
+
+/* --- what the manual says --- */
+
+test('the manual says of each key how a reload brings it into force', () => {
+    const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.8'), 'utf8');
+    const [, part] = /^\.Sh RELOAD\n([^]*?)^New workers are a new/m.exec(page);
+    const named = part.match(/^\.Cm .*/gm).flatMap((line) => line.slice(4).split(/[ ,]+/).filter((word) => /^[\w.:]{2,}$/.test(word)))
+        .map((word) => word.replace(/\.$/, ''));
+    const below = ['auth', 'socket.io:redis'];
+    for (const name of below) assert.ok(named.includes(name), name);
+    const printed = execFileSync(NOTIFYD, ['-t', '-c', '/dev/null', '--auth:secret', SECRET], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    const keys = [...printed.matchAll(/^(\S+) = /gm)].map(([, key]) => key);
+    assert.ok(keys.length > 50, `${keys.length} keys`);
+    const missing = keys.filter((key) => !named.includes(key) && !below.some((name) => key.startsWith(`${name}:`)));
+    assert.deepStrictEqual(missing, []);
+});
 
 /* --- what live workers take --- */
 
