@@ -74,6 +74,9 @@ struct master {
 /* Logs each line of text. */
 void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix);
 
+/* Warns of it where it is off. */
+void master_warn_sandbox(const struct conf *conf);
+
 /* Of m->redis and m->admin; arg is the master. */
 extern const struct redis_ops master_redis_ops;
 extern const struct admin_ops master_admin_ops;

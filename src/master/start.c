@@ -70,6 +70,12 @@ static void rehearse(const struct master *m)
     buf_free(&warnings);
 }
 
+void master_warn_sandbox(const struct conf *conf)
+{
+    if (!conf->sandbox)
+        log_warnx("sandbox: false: the workers may make any system call");
+}
+
 int start_privileges(const struct master *m, struct buf *error)
 {
     const struct privileges *privileges = &m->privileges;
@@ -81,8 +87,7 @@ int start_privileges(const struct master *m, struct buf *error)
     privileges_harden();
     if (privileges->uid == 0)
         log_warnx("running as root: set user");
-    if (!m->conf->sandbox)
-        log_warnx("sandbox: false: the workers may make any system call");
+    master_warn_sandbox(m->conf);
     rehearse(m);
     return 0;
 }

@@ -155,6 +155,14 @@ test('a JWKS file that changes reaches the workers without a signal', async (t) 
     await until(() => joined(daemon.addr, daemon.token('u')).then((late) => late.destroy() || true, () => false), within(4000), 'the old key is back');
     assert.match(daemon.log.slice(from), /changed: .*workers$/m);
 });
+test('a sandbox that a reload turns off is warned of, once', async (t) => {
+    const { daemon } = await start(t, { workers: 1 });
+    const warnings = () => daemon.log.match(/ warn master\[\d+\]: sandbox: false/g) || [];
+    await renew(daemon, { sandbox: false });
+    assert.strictEqual(warnings().length, 1);
+    await relive(daemon, { limits: { headers: 50 } });
+    assert.strictEqual(warnings().length, 1);
+});
 test('a worker that is replaced has the settings that are in force', async (t) => {
     const { daemon } = await start(t, { workers: 1 });
     await relive(daemon, { auth: { secret: OTHER } });
