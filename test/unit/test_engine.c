@@ -4,12 +4,11 @@
 
 #include "base/clock.h"
 #include "engine/state.h"
+#include "loopback.h"
 #include "tap.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -190,18 +189,11 @@ static void engine_up(const char *nsp)
         .generation = 2,
         .origins = origins,
     };
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    socklen_t len = sizeof(addr);
     static int fd = -1;
 
     if (fd >= 0)
         close(fd);
-    fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 100) < 0)
-        perror("bind");
-    getsockname(fd, (struct sockaddr *)&addr, &len);
-    port = ntohs(addr.sin_port);
+    fd = loopback_listen(SOCK_NONBLOCK, &port);
     engine = engine_new(base, &options, used, NULL);
     engine_listen(engine, fd);
     verdict = 1;
@@ -232,13 +224,7 @@ static void engine_down(void)
 
 static int dial(void)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        perror("connect");
-    return fd;
+    return loopback_dial(port);
 }
 
 /* Reads exactly n bytes while the engine runs.  Returns what came before the end. */
@@ -1164,7 +1150,6 @@ static void test_doomed(void)
     static const char more[] = "GET /notifications/?transport=x HTTP/1.1\r\nHost: h\r\n\r\n";
     static const unsigned char frames[] = {0x81, 0x81, 0, 0, 0, 0, 'x',
                                            0x81, 0x81, 0, 0, 0, 0, 'y'};
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), bytes = 2304, other, len;
     char query[128], all[65536];
     size_t n = 0;
@@ -1174,9 +1159,7 @@ static void test_doomed(void)
     other = dial();
     upgrade(other, query, ""); /* so that the second is refused */
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-        perror("connect");
+    loopback_connect(fd, port);
     for (; n < 60000; n += sizeof(more) - 1)
         memcpy(all + n, more, sizeof(more) - 1);
     len = snprintf(all + n, sizeof(all) - n,
@@ -1198,20 +1181,12 @@ static void test_doomed(void)
  * bounded; connections have it from their listener. */
 static void test_kernel_share(void)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    socklen_t len = sizeof(addr), size = sizeof(int);
-    int listener = socket(AF_INET, SOCK_STREAM, 0), old, client, accepted, value = 0;
+    socklen_t size = sizeof(int);
+    int there, listener = loopback_listen(0, &there), client, accepted, value = 0;
 
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(listener, (struct sockaddr *)&addr, len) < 0 || listen(listener, 1) < 0)
-        perror("bind");
-    getsockname(listener, (struct sockaddr *)&addr, &len);
     engine_up("/axr");
     engine_listen(engine, listener);
-    old = port;
-    port = ntohs(addr.sin_port);
-    client = dial();
-    port = old;
+    client = loopback_dial(there);
     accepted = accept(listener, NULL, NULL); /* before the engine, whose loop does not run */
     getsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &value, &size);
     is_int(value, 128 << 10, "the kernel holds 128 KB for a connection");

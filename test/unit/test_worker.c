@@ -8,10 +8,10 @@
 #include "ipc/msg.h"
 #include "ipc/start.h"
 #include "jwt_make.h"
+#include "loopback.h"
 #include "tap.h"
 #include "worker/worker.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -53,23 +53,11 @@ static pid_t worker;
 static int listen_fd, listen_port, down, up;
 static struct buf up_buf;
 
-static void make_listener(void)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(addr);
-
-    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&addr, len) < 0 ||
-        listen(listen_fd, 100) < 0 || getsockname(listen_fd, (struct sockaddr *)&addr, &len) < 0)
-        abort();
-    listen_port = ntohs(addr.sin_port);
-}
-
 static void fork_worker(void)
 {
     int to[2], from[2];
 
-    make_listener();
+    listen_fd = loopback_listen(SOCK_NONBLOCK | SOCK_CLOEXEC, &listen_port);
     if (pipe(to) < 0 || pipe(from) < 0 || (worker = fork()) < 0)
         abort();
     if (worker == 0) {
@@ -350,10 +338,7 @@ static void next_is(struct peer *peer, const char *want)
 
 static struct peer dial(int version, const char *query)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                               .sin_port = htons((uint16_t)listen_port)};
-    struct peer peer = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), {0}};
+    struct peer peer = {loopback_dial(listen_port), {0}};
     char request[2048];
     uint8_t *end;
     int n = snprintf(request, sizeof(request),
@@ -363,9 +348,8 @@ static struct peer dial(int version, const char *query)
                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
                      version, query);
 
-    if (connect(peer.fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-        write(peer.fd, request, (size_t)n) != n)
-        perror("# connect");
+    if (write(peer.fd, request, (size_t)n) != n)
+        perror("# write");
     while (peer.in.len == 0 || (end = memmem(peer.in.data, peer.in.len, "\r\n\r\n", 4)) == NULL)
         if (!peer_read(&peer))
             break;
