@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "conf/schema.h"
 
+#include "scratch.h"
 #include "tap.h"
 
 #include <fcntl.h>
@@ -26,7 +27,6 @@ static const char public_pem[] =
     "-----END PUBLIC KEY-----\n";
 
 static struct buf errors, warnings, report;
-static char dir[] = "/tmp/test_conf.XXXXXX";
 
 /* --- loading and comparing --- */
 
@@ -130,25 +130,6 @@ static int shows(const char *line)
     (void)snprintf(whole, sizeof(whole), "%s\n", line);
     return strncmp(text(&report), whole, strlen(whole)) == 0 ||
            (snprintf(whole, sizeof(whole), "\n%s\n", line) > 0 && has(&report, whole));
-}
-
-static const char *path_of(const char *name)
-{
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-
-    (void)snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
-    return path;
-}
-
-static void write_file(const char *name, const void *bytes, size_t len, mode_t mode)
-{
-    int fd = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    if (fd < 0 || write(fd, bytes, len) != (ssize_t)len || fchmod(fd, mode) < 0)
-        abort();
-    close(fd);
 }
 
 /* --- defaults --- */
@@ -316,7 +297,7 @@ static void expand(char *dst, size_t cap, const char *src)
     const char *mark = strstr(src, "DIR");
 
     if (mark)
-        (void)snprintf(dst, cap, "%.*s%s%s", (int)(mark - src), src, dir, mark + 3);
+        (void)snprintf(dst, cap, "%.*s%s%s", (int)(mark - src), src, scratch, mark + 3);
     else
         (void)snprintf(dst, cap, "%s", src);
 }
@@ -751,7 +732,7 @@ static void test_secret(void)
     ok(has(&warnings, "shared may be read by everyone"), "a file of everyone's is warned of");
     conf_free(&conf);
 
-    (void)snprintf(name, sizeof(name), "AXR_NOTIFYD__AUTH__SECRETFILE=%s", path_of("secret"));
+    (void)snprintf(name, sizeof(name), "AXR_NOTIFYD__AUTH__SECRETFILE=%s", scratch_path("secret"));
     conf = good("a file over a secret of a lesser source", "{\"auth\":{\"secret\":\"x\"}}",
                 LIST(name), NULL);
     ok(has_secret(conf, SECRET "\n", 33), "is what counts");
@@ -887,7 +868,8 @@ static void test_redis(void)
     check_redis("\"db\":3", NULL, NULL, ":@localhost:6379/3");
     check_redis("\"host\":\"\",\"username\":\"\",\"password\":\"\",\"url\":\"\"", NULL, NULL,
                 ":@localhost:6379/0");
-    (void)snprintf(name, sizeof(name), "socket.io__redis__passwordFile=%s", path_of("password"));
+    (void)snprintf(name, sizeof(name), "socket.io__redis__passwordFile=%s",
+                   scratch_path("password"));
     check_redis("\"password\":\"x\"", LIST(name), NULL, ":pa ss@localhost:6379/0");
     check_redis(URL("redis://:x@a"), LIST(name), NULL, ":pa ss@a:6379/0");
     check_redis("\"passwordFile\":\"/nowhere\"", NULL, LIST("--socket.io:redis:password", "y"),
@@ -939,7 +921,7 @@ static void test_redis_refused(void)
                   "6789012345678901234567890123456789",
                   "socket.io:redis:path: found 111 bytes, wanted at most 107");
     refused_redis("passwordFile", "/nowhere", "cannot read /nowhere");
-    refused_redis("passwordFile", path_of("nul"), "found a NUL");
+    refused_redis("passwordFile", scratch_path("nul"), "found a NUL");
     refused("two passwords", "{" WITH_SECRET "}", NULL,
             LIST("--socket.io:redis:password", "hunter2", "--socket.io:redis:passwordFile", "/x"),
             "socket.io:redis:passwordFile: found socket.io:redis:password as well");
@@ -1082,7 +1064,7 @@ static void test_client_file(void)
     struct conf *conf;
     char name[200];
 
-    (void)snprintf(name, sizeof(name), "%s/password", dir);
+    (void)snprintf(name, sizeof(name), "%s/password", scratch);
     conf = good("a client file", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", name));
     ok(conf && conf->client_len == 6 && !memcmp(conf->client_text, "pa ss\n", 6), "is read");
     conf_free(&conf);
@@ -1092,9 +1074,9 @@ static void test_client_file(void)
     refused("one that is not there", "{" WITH_SECRET "}", NULL,
             LIST("--socket.io:clientFile", "/nowhere/x.js"),
             "socket.io:clientFile: cannot read /nowhere/x.js: No such file");
-    refused("a directory", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", dir),
+    refused("a directory", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", scratch),
             "Is a directory");
-    (void)snprintf(name, sizeof(name), "%s/huge", dir);
+    (void)snprintf(name, sizeof(name), "%s/huge", scratch);
     ok(truncate(name, (16L << 20) + 1) == 0, "a huge file");
     refused("one of more than 16 MiB", "{" WITH_SECRET "}", NULL,
             LIST("--socket.io:clientFile", name), "it has more than 16 MiB");
@@ -1197,7 +1179,7 @@ static void test_notify(void)
 
 static struct conf *load_file(const char *name)
 {
-    struct conf_args args = {.file = name, .dir = strchr(name, '/') ? "/d" : dir};
+    struct conf_args args = {.file = name, .dir = strchr(name, '/') ? "/d" : scratch};
     char *options[] = {strdup("--auth:secret=" SECRET), strdup("--pidFile"), strdup("run/x.pid"),
                        strdup("--listen"), strdup("unix:s")};
     struct conf *conf;
@@ -1231,29 +1213,29 @@ static void test_files(void)
            "a relative file name begins at the directory");
     is_str(conf ? conf->listen[0].unix_path : NULL, "/d/s", "a socket's path too");
     conf_free(&conf);
-    write_file("empty.conf", "", 0, 0600);
-    write_file("comment.conf", "\xef\xbb\xbf // nothing\n", 15, 0600);
-    write_file("utf16.conf", "\xff\xfe{\0}\0", 6, 0600);
-    write_file("nul.conf", "{\0}", 3, 0600);
-    write_file("good.conf", "{\"port\":77}", 11, 0600);
-    conf = load_file(path_of("empty.conf"));
+    scratch_write("empty.conf", "", 0, 0600);
+    scratch_write("comment.conf", "\xef\xbb\xbf // nothing\n", 15, 0600);
+    scratch_write("utf16.conf", "\xff\xfe{\0}\0", 6, 0600);
+    scratch_write("nul.conf", "{\0}", 3, 0600);
+    scratch_write("good.conf", "{\"port\":77}", 11, 0600);
+    conf = load_file(scratch_path("empty.conf"));
     ok(conf != NULL, "an empty file is an empty configuration");
     conf_free(&conf);
-    conf = load_file(path_of("comment.conf"));
+    conf = load_file(scratch_path("comment.conf"));
     ok(conf != NULL, "so is one of comments");
     conf_free(&conf);
-    conf = load_file(path_of("good.conf"));
+    conf = load_file(scratch_path("good.conf"));
     ok(conf != NULL, "a good one");
     conf_free(&conf);
     conf = load_file("good.conf");
     ok(conf != NULL, "by a name that begins at the directory of the start");
     conf_free(&conf);
-    refused_file(path_of("nowhere.conf"),
+    refused_file(scratch_path("nowhere.conf"),
                  "nowhere.conf: cannot read the configuration: No such file");
-    refused_file(dir, "cannot read the configuration: Is a directory");
+    refused_file(scratch, "cannot read the configuration: Is a directory");
     refused_file("/dev/zero", "cannot read the configuration: File too large");
-    refused_file(path_of("utf16.conf"), "utf16.conf:1:1: found byte 0xff");
-    refused_file(path_of("nul.conf"), "nul.conf:1:2: found byte 0x00");
+    refused_file(scratch_path("utf16.conf"), "utf16.conf:1:1: found byte 0xff");
+    refused_file(scratch_path("nul.conf"), "nul.conf:1:2: found byte 0x00");
 }
 
 static void test_machine(void)
@@ -1287,22 +1269,21 @@ static void make_files(void)
 {
     static const char large[70000];
 
-    if (!mkdtemp(dir))
-        abort();
-    write_file("secret", SECRET "\n\n", 34, 0600);
-    write_file("secret2", SECRET SECRET "\n", 65, 0600);
-    write_file("shared", SECRET "\n", 33, 0644);
-    write_file("newline", "\n", 1, 0600);
-    write_file("nul", "a\0b\n", 4, 0600);
-    write_file("large", large, sizeof(large), 0600);
-    write_file("huge", "", 0, 0600);
-    write_file("password", "pa ss\n", 6, 0600);
-    write_file("ec.pem", public_pem, sizeof(public_pem) - 1, 0644);
-    write_file("private.pem", "-----BEGIN PRIVATE KEY-----\n", 28, 0600);
-    write_file("cert.pem", "-----BEGIN CERTIFICATE-----\n", 28, 0600);
-    write_file("jwks", "{\"keys\":[]}\n", 12, 0600);
-    write_file("garbage.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", 57,
-               0600);
+    scratch_make("test_conf");
+    scratch_write("secret", SECRET "\n\n", 34, 0600);
+    scratch_write("secret2", SECRET SECRET "\n", 65, 0600);
+    scratch_write("shared", SECRET "\n", 33, 0644);
+    scratch_write("newline", "\n", 1, 0600);
+    scratch_write("nul", "a\0b\n", 4, 0600);
+    scratch_write("large", large, sizeof(large), 0600);
+    scratch_write("huge", "", 0, 0600);
+    scratch_write("password", "pa ss\n", 6, 0600);
+    scratch_write("ec.pem", public_pem, sizeof(public_pem) - 1, 0644);
+    scratch_write("private.pem", "-----BEGIN PRIVATE KEY-----\n", 28, 0600);
+    scratch_write("cert.pem", "-----BEGIN CERTIFICATE-----\n", 28, 0600);
+    scratch_write("jwks", "{\"keys\":[]}\n", 12, 0600);
+    scratch_write("garbage.pem", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", 57,
+                  0600);
 }
 
 static void remove_files(void)
@@ -1313,8 +1294,8 @@ static void remove_files(void)
         "empty.conf", "comment.conf", "utf16.conf", "nul.conf",    "good.conf", "jwks"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unlink(path_of(names[i]));
-    rmdir(dir);
+        unlink(scratch_path(names[i]));
+    rmdir(scratch);
 }
 
 int main(void)

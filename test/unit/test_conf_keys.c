@@ -3,6 +3,7 @@
 #include "codec/keyset.h"
 #include "conf.h"
 
+#include "scratch.h"
 #include "tap.h"
 
 #include <openssl/pem.h>
@@ -17,7 +18,6 @@
     "\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\",\"kid\":\"e\"}"
 
 static struct buf errors, warnings, report;
-static char dir[] = "/tmp/test_conf_keys.XXXXXX";
 static char large[262145];
 
 /* --- loading ------------------------------------------------------------------ */
@@ -34,36 +34,17 @@ static int has(struct buf *buf, const char *part)
     return strstr(text(buf), part) != NULL;
 }
 
-static const char *path_of(const char *name)
-{
-    static char path[128];
-
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *bytes, size_t len)
-{
-    FILE *file = fopen(path_of(name), "w");
-
-    fwrite(bytes, 1, len, file);
-    fclose(file);
-    chmod(path_of(name), 0600);
-}
-
-static void write_text(const char *name, const char *bytes)
-{
-    write_file(name, bytes, strlen(bytes));
-}
-
 /* auth as the file has it (or NULL), a variable and an option (or NULL). */
 static struct conf *load(const char *auth, const char *variable, const char *name,
                          const char *value)
 {
     char *env[] = {variable ? strdup(variable) : NULL, NULL};
     char *options[] = {name ? strdup(name) : NULL, value ? strdup(value) : NULL};
-    struct conf_args args = {
-        .file = "t.conf", .environ = env, .dir = dir, .options = options, .noptions = name ? 2 : 0};
+    struct conf_args args = {.file = "t.conf",
+                             .environ = env,
+                             .dir = scratch,
+                             .options = options,
+                             .noptions = name ? 2 : 0};
     struct buf file = {0};
     struct conf *conf;
 
@@ -278,7 +259,7 @@ static void test_jwks(void)
     is_keys(load("\"jwksFile\":\"none\",\"secret\":\"" SECRET "\"", NULL, NULL, NULL), "/" SECRET,
             "one without keys, beside a secret");
     is_keys(load("\"jwksFile\":\"oct\"", NULL, NULL, NULL), "h/" SECRET, "a secret in it");
-    chmod(path_of("oct"), 0644);
+    chmod(scratch_path("oct"), 0644);
     is_keys(load("\"jwksFile\":\"oct\"", NULL, NULL, NULL), "h/" SECRET, "for all to read");
     ok(has(&warnings, "/oct holds a secret and may be read by everyone"), "is warned of");
     is_keys(load("\"jwksFile\":\"jwks\",\"options\":{\"algorithms\":[\"ES256\",\"RS256\"]}", NULL,
@@ -301,41 +282,42 @@ static void test_reread(void)
 {
     struct conf *conf;
 
-    write_text("turns", "{\"keys\":[" P256 "]}");
+    scratch_text("turns", "{\"keys\":[" P256 "]}");
     conf = load("\"jwksFile\":\"turns\",\"keys\":[{\"kid\":\"k\",\"secret\":\"" SECRET2 "\"}]",
                 NULL, NULL, NULL);
     is_int(reread(conf), 0, "nothing has changed");
-    write_text("turns", "{ \"keys\" : [ " P256 " ] }");
+    scratch_text("turns", "{ \"keys\" : [ " P256 " ] }");
     is_int(reread(conf), 0, "nothing but white space");
-    write_text("turns", "{\"keys\":[" P256 ",{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    scratch_text("turns",
+                 "{\"keys\":[" P256 ",{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
     is_int(reread(conf), 1, "one more key");
     is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "is in force, with those of the file");
     ok(conf->token.keys == conf->keys, "for tokens");
-    write_text("turns", "{\"keys\":[" P256);
+    scratch_text("turns", "{\"keys\":[" P256);
     is_int(reread(conf), -1, "half a file");
     ok(has(&errors, "/turns:1: found the end"), "is said");
     is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "and changes nothing");
-    write_text("turns", "");
+    scratch_text("turns", "");
     is_int(reread(conf), -1, "an empty one");
-    unlink(path_of("turns"));
+    unlink(scratch_path("turns"));
     is_int(reread(conf), CONF_KEYS_UNREAD, "none");
     ok(has(&errors, "/turns: No such file"), "is said");
     is_str(shown(conf), "k/" SECRET2 " e/40 h/" SECRET, "and changes nothing");
-    write_file("turns", large, sizeof(large));
+    scratch_write("turns", large, sizeof(large), 0600);
     is_int(reread(conf), -1, "one that is too large");
-    write_text("turns", "{\"keys\":[]}");
+    scratch_text("turns", "{\"keys\":[]}");
     is_int(reread(conf), 1, "no keys in it, but one beside it");
     is_str(shown(conf), "k/" SECRET2, "leaves that one");
     conf_free(&conf);
 
-    write_text("turns", "{\"keys\":[" P256 "]}");
+    scratch_text("turns", "{\"keys\":[" P256 "]}");
     conf = load("\"jwksFile\":\"turns\",\"options\":{\"algorithms\":\"ES256\"}", NULL, NULL, NULL);
-    write_text("turns", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    scratch_text("turns", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
     is_int(reread(conf), -1, "a key that is for no accepted algorithm");
     ok(has(&errors, "found no key to check tokens with"), "is none");
     is_str(shown(conf), "e/40", "and the old one stays");
     conf_free(&conf);
-    unlink(path_of("turns"));
+    unlink(scratch_path("turns"));
 }
 
 int main(void)
@@ -346,20 +328,19 @@ int main(void)
     BIO *bio = BIO_new(BIO_s_mem());
     char pem[1024];
 
-    if (!mkdtemp(dir))
-        abort();
+    scratch_make("test_conf_keys");
     memset(large, ' ', sizeof(large));
     PEM_write_bio_PUBKEY(bio, pair);
-    write_file("ec.pem", pem, (size_t)BIO_read(bio, pem, sizeof(pem)));
-    write_text("one", SECRET "\n");
-    write_text("two", SECRET2);
-    write_text("empty", "");
-    write_text("jwks", "{\"keys\":[" P256 "]}");
-    write_text("none", "{\"keys\":[]}");
-    write_text("private",
-               "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA\",\"e\":\"AQAB\",\"d\":\"AA\"}]}");
-    write_text("oct", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
-    write_file("large", large, sizeof(large));
+    scratch_write("ec.pem", pem, (size_t)BIO_read(bio, pem, sizeof(pem)), 0600);
+    scratch_text("one", SECRET "\n");
+    scratch_text("two", SECRET2);
+    scratch_text("empty", "");
+    scratch_text("jwks", "{\"keys\":[" P256 "]}");
+    scratch_text("none", "{\"keys\":[]}");
+    scratch_text("private",
+                 "{\"keys\":[{\"kty\":\"RSA\",\"n\":\"AA\",\"e\":\"AQAB\",\"d\":\"AA\"}]}");
+    scratch_text("oct", "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"" K32 "\"}]}");
+    scratch_write("large", large, sizeof(large), 0600);
     test_several();
     test_sources();
     test_named();
@@ -367,8 +348,8 @@ int main(void)
     test_jwks();
     test_reread();
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unlink(path_of(names[i]));
-    rmdir(dir);
+        unlink(scratch_path(names[i]));
+    rmdir(scratch);
     EVP_PKEY_free(pair);
     BIO_free(bio);
     buf_free(&errors);

@@ -1,6 +1,7 @@
 /* The JWKS file is read again however it is changed, and bad ones change nothing. */
 #include "master/keywatch.h"
 
+#include "scratch.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -18,31 +19,14 @@
     "{\"kty\":\"oct\",\"kid\":\"" kid "\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}"
 #define SET(keys) "{\"keys\":[" keys "]}"
 
-static char dir[] = "/tmp/test_keywatch.XXXXXX";
 static struct conf *conf;
 static struct keywatch *watch;
 static int calls;
 static struct event_base *base;
 
-static const char *path_of(const char *name)
-{
-    static char paths[2][128];
-    static unsigned turn;
-    char *path = paths[turn++ % 2];
-    (void)snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *file = fopen(path_of(name), "w");
-    (void)fputs(text, file);
-    (void)fclose(file);
-}
-
 static void make_link(const char *target, const char *name)
 {
-    if (symlink(target, path_of(name)) < 0)
+    if (symlink(target, scratch_path(name)) < 0)
         abort();
 }
 
@@ -50,7 +34,7 @@ static void make_link(const char *target, const char *name)
 static void set_time(const char *name, int seconds)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000000000 + seconds}};
-    (void)utimensat(AT_FDCWD, path_of(name), times, 0);
+    (void)utimensat(AT_FDCWD, scratch_path(name), times, 0);
 }
 
 /* The kids in force, without a separator. */
@@ -108,40 +92,40 @@ static void is_look(int want, const char *want_kids, const char *name)
 
 static void test_changes(void)
 {
-    write_file("jwks", SET(KEY("a")));
-    start(path_of("jwks"));
+    scratch_text("jwks", SET(KEY("a")));
+    start(scratch_path("jwks"));
     is_look(0, "a", "nothing has changed");
     set_time("jwks", 0);
     is_look(0, "a", "but its time");
     is_look(0, "a", "nor that");
-    write_file("jwks", SET(KEY("a") "," KEY("b")));
+    scratch_text("jwks", SET(KEY("a") "," KEY("b")));
     is_look(1, "ab", "written in place");
     is_look(0, "ab", "and not again");
-    write_file("new", SET(KEY("c")));
-    (void)rename(path_of("new"), path_of("jwks"));
+    scratch_text("new", SET(KEY("c")));
+    (void)rename(scratch_path("new"), scratch_path("jwks"));
     is_look(1, "c", "renamed over it");
-    write_file("jwks", SET(KEY("d")));
+    scratch_text("jwks", SET(KEY("d")));
     set_time("jwks", 1);
     is_look(1, "d", "as long as before");
-    write_file("jwks", "{\"keys\":[");
+    scratch_text("jwks", "{\"keys\":[");
     is_look(-1, "d", "cut off");
     is_look(-1, "d", "still cut off");
-    write_file("jwks", SET(KEY("d")));
+    scratch_text("jwks", SET(KEY("d")));
     is_look(0, "d", "whole again, and what it was");
-    (void)unlink(path_of("jwks"));
+    (void)unlink(scratch_path("jwks"));
     is_look(-1, "d", "gone");
-    (void)mkdir(path_of("jwks"), 0700);
+    (void)mkdir(scratch_path("jwks"), 0700);
     is_look(-1, "d", "a directory");
-    (void)rmdir(path_of("jwks"));
-    (void)mkfifo(path_of("jwks"), 0600);
+    (void)rmdir(scratch_path("jwks"));
+    (void)mkfifo(scratch_path("jwks"), 0600);
     is_look(-1, "d", "a fifo, which is not waited for");
-    (void)unlink(path_of("jwks"));
-    write_file("jwks", SET(""));
+    (void)unlink(scratch_path("jwks"));
+    scratch_text("jwks", SET(""));
     is_look(-1, "d", "no key is left");
-    write_file("jwks", SET(KEY("e")));
+    scratch_text("jwks", SET(KEY("e")));
     is_look(1, "e", "another");
     stop();
-    (void)unlink(path_of("jwks"));
+    (void)unlink(scratch_path("jwks"));
 }
 
 /* How often text is in the log, which is emptied. */
@@ -193,22 +177,22 @@ static int opened(void)
     if (fd < 0)
         fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     n = read(fd, events, sizeof events); /* no names: each has the size of the struct */
-    (void)inotify_add_watch(fd, path_of("jwks"), IN_OPEN);
+    (void)inotify_add_watch(fd, scratch_path("jwks"), IN_OPEN);
     return n < 0 ? 0 : (int)(n / (ssize_t)sizeof events[0]);
 }
 
 /* What a look costs: a bad file is not read again before it changes. */
 static void test_reads(void)
 {
-    write_file("jwks", SET(KEY("a")));
+    scratch_text("jwks", SET(KEY("a")));
     set_time("jwks", 0);
-    start(path_of("jwks"));
+    start(scratch_path("jwks"));
     (void)opened();
     is_look(0, "a", "the first look");
     is_int(opened(), 1, "reads it");
     is_look(0, "a", "the second");
     is_int(opened(), 0, "does not");
-    write_file("jwks", "{\"keys\":[");
+    scratch_text("jwks", "{\"keys\":[");
     set_time("jwks", 1);
     (void)opened();
     is_look(-1, "a", "a bad one");
@@ -221,7 +205,7 @@ static void test_reads(void)
     is_look(-1, "a", "the same time to come");
     is_int(opened(), 0, "is none");
     stop();
-    (void)unlink(path_of("jwks"));
+    (void)unlink(scratch_path("jwks"));
 }
 
 /* Nothing of it changes, and yet it is to be read again. */
@@ -231,73 +215,72 @@ static void test_unread(void)
     (void)getrlimit(RLIMIT_NOFILE, &files);
     none = files;
     none.rlim_cur = 0;
-    write_file("jwks", SET(KEY("a")));
-    start(path_of("jwks"));
-    write_file("jwks", SET(KEY("b")));
+    scratch_text("jwks", SET(KEY("a")));
+    start(scratch_path("jwks"));
+    scratch_text("jwks", SET(KEY("b")));
     set_time("jwks", 0);
     (void)setrlimit(RLIMIT_NOFILE, &none);
     is_look(-1, "a", "no descriptor is left");
     (void)setrlimit(RLIMIT_NOFILE, &files);
     is_look(1, "b", "and one is again");
-    (void)rename(path_of("jwks"), path_of("away"));
+    (void)rename(scratch_path("jwks"), scratch_path("away"));
     make_link("jwks", "jwks");
     is_look(-1, "b", "a link to itself");
-    (void)unlink(path_of("jwks"));
+    (void)unlink(scratch_path("jwks"));
     make_link("away", "jwks");
     (void)opened();
     is_look(0, "b", "the file that it was");
     is_int(opened(), 1, "is read, for it may be another that looks the same");
     stop();
-    (void)unlink(path_of("jwks"));
-    (void)unlink(path_of("away"));
+    (void)unlink(scratch_path("jwks"));
+    (void)unlink(scratch_path("away"));
 }
 
 /* As a Kubernetes volume does it: name -> ..data/name, ..data -> a directory. */
 static void test_links(void)
 {
-    (void)mkdir(path_of("one"), 0700);
-    (void)mkdir(path_of("two"), 0700);
-    write_file("one/jwks", SET(KEY("a")));
-    write_file("two/jwks", SET(KEY("b")));
+    (void)mkdir(scratch_path("one"), 0700);
+    (void)mkdir(scratch_path("two"), 0700);
+    scratch_text("one/jwks", SET(KEY("a")));
+    scratch_text("two/jwks", SET(KEY("b")));
     make_link("one", "data");
     make_link("data/jwks", "jwks");
-    start(path_of("jwks"));
+    start(scratch_path("jwks"));
     is_look(0, "a", "by way of two links");
     make_link("two", "data2");
-    (void)rename(path_of("data2"), path_of("data"));
+    (void)rename(scratch_path("data2"), scratch_path("data"));
     is_look(1, "b", "the directory's link turned");
-    (void)unlink(path_of("data"));
+    (void)unlink(scratch_path("data"));
     is_look(-1, "b", "a link to nothing");
     make_link("one", "data");
     is_look(1, "a", "turned back");
     stop();
-    (void)unlink(path_of("jwks"));
-    (void)unlink(path_of("data"));
-    (void)unlink(path_of("one/jwks"));
-    (void)unlink(path_of("two/jwks"));
-    (void)rmdir(path_of("one"));
-    (void)rmdir(path_of("two"));
+    (void)unlink(scratch_path("jwks"));
+    (void)unlink(scratch_path("data"));
+    (void)unlink(scratch_path("one/jwks"));
+    (void)unlink(scratch_path("two/jwks"));
+    (void)rmdir(scratch_path("one"));
+    (void)rmdir(scratch_path("two"));
 }
 
 /* By itself, with what changed before it began to look. */
 static void test_timer(void)
 {
-    write_file("jwks", SET(KEY("a")));
-    start(path_of("jwks"));
-    write_file("jwks", SET(KEY("b")));
+    scratch_text("jwks", SET(KEY("a")));
+    start(scratch_path("jwks"));
+    scratch_text("jwks", SET(KEY("b")));
     (void)event_base_dispatch(base);
     is_int(calls, 1, "changed between the load and the first look");
     is_str(kids(), "b", "is noticed");
     keywatch_free(&watch);
     is_int(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0, "nothing is left behind");
     stop();
-    (void)unlink(path_of("jwks"));
+    (void)unlink(scratch_path("jwks"));
 }
 
 int main(void)
 {
-    if (!mkdtemp(dir))
-        abort();
+    scratch_make("test_keywatch");
     base = event_base_new();
     test_changes();
     test_told();
@@ -305,7 +288,7 @@ int main(void)
     test_unread();
     test_links();
     test_timer();
-    (void)rmdir(dir);
+    (void)rmdir(scratch);
     event_base_free(base);
     return tap_done();
 }
