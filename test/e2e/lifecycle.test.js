@@ -11,7 +11,7 @@ const { Raw, joined } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
 const { VERSIONS, connect } = require('./lib/clients');
 const { run, isRunning, tempDir } = require('./lib/proc');
-const { SLOW, within, until } = require('./lib/time');
+const { within, until } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
 
@@ -226,7 +226,7 @@ test('a pid file that a killed daemon left is no hindrance', async (t) => {
 for (const signal of ['SIGTERM', 'SIGINT']) {
     test(`${signal}: each client gets a close 1001 and never DISCONNECT, spread over shutdownTimeout; exit 0`, async (t) => {
         const redis = await redisServer();
-        const span = 1000 * SLOW;
+        const span = 3000; /* 1 s of it is for the last to answer */
         const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: span } });
         const clients = [];
         for (let i = 0; i < 40; i++) clients.push(await joined(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1) }));
@@ -239,7 +239,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         const times = ends.map((one) => one.at).sort((a, b) => a - b);
         const last = times[times.length - 1];
         assert.ok(last < within(span), `last after ${last} ms`);
-        assert.ok(last - times[0] > span / 3, `all within ${last - times[0]} ms of ${span}`);
+        assert.ok(last - times[0] > span / 6, `all within ${last - times[0]} ms of ${span}`);
         assert.deepStrictEqual(await daemon.process.ended(within(span)), { code: 0, signal: null });
     });
 }
@@ -248,8 +248,9 @@ test('TERM: no new connection is taken', async (t) => {
     const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: 1500 } });
     const clients = [];
     for (let i = 0; i < 10; i++) clients.push(await joined(daemon.addr, daemon.token('u')));
+    const draining = daemon.workers().map((pid) => daemon.logged(new RegExp(`\\[${pid}\\]: draining: `)));
     daemon.signal('SIGTERM');
-    await Promise.race(clients.map((client) => client.end()));
+    await Promise.all(draining);
     const late = await joined(daemon.addr, daemon.token('u')).catch((error) => error);
     assert.ok(late instanceof Error, 'a client came in');
     await daemon.process.ended(within(2000));
