@@ -7,6 +7,7 @@ const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { heardArgs } = require('./lib/hear');
+const { scrape } = require('./lib/metrics');
 const { within, deadline } = require('./lib/time');
 
 const world = shared(async (s) => {
@@ -107,16 +108,20 @@ test('volatile is dropped for a client with output waiting, and only for it', as
         stalled.socket.pause();
         const io = redis.emitter();
         const big = 'x'.repeat(1 << 20);
-        /* more than the two kernels' buffers of a connection hold */
-        for (let i = 0; i < 24; i++) io.to('s').emit('msg', i, big);
-        await heardArgs(redis, [reader]); /* the worker has queued it all */
+        /* Until what the kernel's buffers of a connection hold is not all. */
+        let count = 0;
+        for (let waiting = 0; waiting < 2 * big.length; ) {
+            io.to('s').emit('msg', count++, big);
+            await heardArgs(redis, [reader]);
+            waiting = (await scrape(daemon)).get('output_queue_bytes');
+        }
         io.volatile.emit('msg', 'volatile');
         io.emit('msg', 'after');
         const ofReader = await heardArgs(redis, [reader]);
         assert.deepStrictEqual(ofReader, [['volatile', 'after']]);
         stalled.socket.resume();
         const [ofStalled] = await heardArgs(redis, [stalled], { ms: within(10000) });
-        const numbers = [...Array(24).keys()];
+        const numbers = [...Array(count).keys()];
         const notMarkers = ofStalled.filter((one) => !/^marker/.test(one));
         assert.deepStrictEqual(notMarkers, [...numbers, 'after']);
         io.volatile.emit('msg', 'volatile again');
