@@ -35,13 +35,14 @@ async function starved(t, redis, config = {}) {
 row(18, 'out of descriptors', 'under 10% of a core, at most 1 log line/s, recovers within 1 s', async (t) => {
     const redis = await redisServer();
     const { daemon, worker, free } = await starved(t, redis);
-    const ms = 3000;
     const from = daemon.log.length;
-    t.judged('CPU', await cpuShare([daemon.pid, worker], ms), 10, '% of a core');
+    let began = Date.now();
+    t.judged('CPU', await cpuShare([daemon.pid, worker], 3000), 10, '% of a core');
     const lines = daemon.log.slice(from).split('\n').length - 1;
-    t.note(`${lines} lines in ${ms / 1000} s`);
-    assert.ok(lines <= ms / 1000, `${lines} lines`);
-    const began = Date.now();
+    const seconds = (Date.now() - began) / 1000;
+    t.note(`${lines} lines in ${seconds.toFixed(1)} s`);
+    assert.ok(lines <= 1 + seconds, `${lines} lines`);
+    began = Date.now();
     free();
     await serves(redis, daemon);
     t.took('serves again after', Date.now() - began, 1000);
@@ -130,7 +131,8 @@ row(23, 'log disk full', 'serves on; drops counted', async (t) => {
 
 /* --- 36: the network -------------------------------------------------------- */
 
-const PING = { pingInterval: 1000 * SLOW, pingTimeout: 500 * SLOW };
+/* Until they vanish they have 2 s to answer. */
+const PING = { pingInterval: 1000 * SLOW, pingTimeout: 2000 * SLOW };
 /* A network that can be taken away; null where we may not make one. */
 function network(t) {
     if (process.getuid() !== 0 || !has('ip') || !has('nsenter')) return null;

@@ -11,9 +11,9 @@ const { polled } = require('../../e2e/lib/http');
 const { heardArgs } = require('../../e2e/lib/hear');
 const { Redis } = require('../../e2e/lib/redis');
 const { PASSWORD } = require('../../e2e/lib/guarded');
-const { sign, now } = require('../../e2e/lib/jwt');
+const { sign, now, expiring } = require('../../e2e/lib/jwt');
 const { tempDir, isRunning } = require('../../e2e/lib/proc');
-const { SLOW, within, until } = require('../../e2e/lib/time');
+const { within, until } = require('../../e2e/lib/time');
 
 const pairs = {
     rsa: () => crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -99,21 +99,21 @@ row(12, 'exp past, string, float, 2^64; nbf in the future; clock tolerance', 're
 row(13, 'token expires while connected', 'disconnected within 2 s', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis });
-    const exp = now() + 2 * SLOW;
-    const token = daemon.token('u', { exp });
-    const lasting = await joined(daemon.addr, daemon.token('v', { exp: exp + 3600 }));
-    const expiring = await Promise.all([
-        joined(daemon.addr, token, { eio: 4 }), joined(daemon.addr, token, { eio: 3 }), polled(daemon.addr, token),
-    ]);
-    const late = await Promise.all(expiring.map(async (client) => {
-        const last = await client.text(within(6000));
+    const lasting = await joined(daemon.addr, daemon.token('v', { exp: now() + 3600 }));
+    const { clients, exp } = await expiring(async (end) => {
+        const token = daemon.token('u', { exp: end });
+        const all = [joined(daemon.addr, token, { eio: 4 }), joined(daemon.addr, token, { eio: 3 }), polled(daemon.addr, token)];
+        return { clients: await Promise.all(all), exp: end };
+    });
+    const late = await Promise.all(clients.map(async (client) => {
+        const last = await client.text(within((exp - now() + 2) * 1000));
         assert.strictEqual(last, '41/axr,');
         return Date.now() - exp * 1000;
     }));
     assert.ok(Math.min(...late) >= 0, `${late} ms after exp`);
     t.note(`${late.length} clients (WebSocket of both versions, polling)`);
     t.took('the last told after', Math.max(...late), 2000);
-    for (const client of expiring.slice(0, 2)) await client.end();
+    for (const client of clients.slice(0, 2)) await client.end();
     assert.deepStrictEqual(await heardArgs(redis, [lasting]), [[]]);
     lasting.destroy();
 });
