@@ -39,7 +39,7 @@ async function garbageFirst(t, redis, what, bytes) {
     const config = { workers: 1, 'socket.io': { namespace: `/${proxy.port}` } };
     const daemon = new Daemon(t, { redis: proxy, config });
     daemon.spawn();
-    await until(() => proxy.accepted > 0, within(2000), `connection: ${what}`);
+    await until(() => proxy.accepted > 0, within(10000), `connection: ${what}`);
     proxy.onConnection = null;
     await daemon.ready();
     const nsp = `/${proxy.port}`;
