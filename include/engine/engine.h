@@ -91,7 +91,7 @@ struct engine_stats {
     uint64_t eio_errors[EIO_ERRORS];    /* those of http_errors that carry such a code */
     uint64_t upgrades, upgrades_failed; /* from polling to WebSocket */
     uint64_t handoffs_sent, handoffs_received;
-    uint64_t handoffs_dropped;       /* nobody took it: the client was refused */
+    uint64_t handoffs_failed;        /* nobody took it: the client was refused */
     uint64_t deliveries;             /* a fan-out queued for a session */
     uint64_t volatile_skipped;       /* ... not queued: volatile, and output was waiting */
     uint64_t dropped[ENGINE_CLOSES]; /* ... not queued: why its session ends */

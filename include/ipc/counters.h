@@ -44,11 +44,14 @@ enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
       "HTTP requests answered with an error, by status.")                                          \
     X(ENGINEIO, EIO_ERRORS, TOTAL, EIO_ERROR, "engineio_errors_total",                             \
       "Those of the HTTP errors that carry an Engine.IO error, by error.")                         \
-    X(UPGRADES, 2, TOTAL, UPGRADE, "upgrades_total",                                               \
+    X(UPGRADES, 2, TOTAL, RESULT, "upgrades_total",                                                \
       "Attempts of polling sessions to become WebSockets, by result.")                             \
-    X(HANDOFFS, 3, TOTAL, HANDOFF, "handoffs_total",                                               \
-      "Connections handed from one worker to another, whose session they are for, by side; "       \
-      "dropped: nobody took it.")                                                                  \
+    X(HANDOFFS, 2, TOTAL, RESULT, "handoffs_total",                                                \
+      "Connections that a worker had to pass to another, which has their session or takes new "    \
+      "ones, by result; failed: nobody took it and the client was refused.")                       \
+    X(TAKEN, 2, TOTAL, RESULT, "handoffs_received_total",                                          \
+      "Connections that came from another worker, by result; failed: lost for want of a "          \
+      "descriptor or memory.")                                                                     \
     X(BROADCASTS, 1, TOTAL, NONE, "broadcasts_total", "Notifications received from the master.")   \
     X(DELIVERIES, 1, TOTAL, NONE, "deliveries_total", "Notifications queued for a client.")        \
     X(SKIPPED, 1, TOTAL, NONE, "deliveries_skipped_total",                                         \

@@ -111,12 +111,14 @@ static void refuse_version(struct conn *conn)
 /* A connection of which nothing is wanted now, or not yet. */
 void request_pass_on(struct conn *conn)
 {
-    const struct engine *engine = conn->engine;
+    struct engine *engine = conn->engine;
     const struct exchange *http = conn->http;
 
     if (engine->app->handoff(ENGINE_HEIR, event_get_fd(&conn->ev), http ? http->in.data : NULL,
-                             http ? http->in.len : 0, engine->arg) == 0)
-        conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
+                             http ? http->in.len : 0, engine->arg) != 0)
+        return;
+    engine->stats.handoffs_sent++;
+    conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
 }
 
 /* Answers 503 once the time is over. */
@@ -134,15 +136,16 @@ void request_handoff(struct conn *conn)
         engine->stats.handoffs_sent++;
         conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
     } else if (result < 0 && http->handoff_slot == ENGINE_HEIR) {
+        engine->stats.handoffs_failed++;
         conn->state = CONN_HTTP;
         request_refuse(conn, 503);
     } else if (result < 0) {
-        engine->stats.handoffs_dropped++;
+        engine->stats.handoffs_failed++;
         conn->state = CONN_HTTP;
         http->keep = 0;
         request_error(conn, EIO_UNKNOWN_SID);
     } else if (clock_ms() >= http->handoff_end_ms) {
-        engine->stats.handoffs_dropped++;
+        engine->stats.handoffs_failed++;
         conn->state = CONN_HTTP;
         if (log_due(&engine->handoff_log, 60000) > 0)
             log_warnx("handoff failed: the other worker takes no more");

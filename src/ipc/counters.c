@@ -61,16 +61,9 @@ static const char *label_EIO_ERROR(unsigned i)
     return labels[i];
 }
 
-static const char *label_UPGRADE(unsigned i)
+static const char *label_RESULT(unsigned i)
 {
     return i == 0 ? "result=\"done\"" : "result=\"failed\"";
-}
-
-static const char *label_HANDOFF(unsigned i)
-{
-    static const char *const labels[] = {"side=\"sent\"", "side=\"received\"", "side=\"dropped\""};
-
-    return labels[i];
 }
 
 #define label_NONE NULL

@@ -30,8 +30,8 @@ static void take_engine(struct counters *counters, const struct engine_stats *st
     at[COUNTER_UPGRADES] = stats->upgrades;
     at[COUNTER_UPGRADES + 1] = stats->upgrades_failed;
     at[COUNTER_HANDOFFS] = stats->handoffs_sent;
-    at[COUNTER_HANDOFFS + 1] = stats->handoffs_received;
-    at[COUNTER_HANDOFFS + 2] = stats->handoffs_dropped;
+    at[COUNTER_HANDOFFS + 1] = stats->handoffs_failed;
+    at[COUNTER_TAKEN] = stats->handoffs_received;
     at[COUNTER_DELIVERIES] = stats->deliveries;
     at[COUNTER_SKIPPED] = stats->volatile_skipped;
     take(counters, COUNTER_DROPPED, stats->dropped, ENGINE_CLOSES);
@@ -54,7 +54,7 @@ static void take_all(const struct worker *worker, struct counters *counters)
     at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
     take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);
     take(counters, COUNTER_REFUSED, worker->refusals, TOKEN_RESULTS);
-    at[COUNTER_HANDOFFS + 2] += worker->handoffs_lost;
+    at[COUNTER_TAKEN + 1] = worker->handoffs_lost;
     at[COUNTER_BROADCASTS] = worker->broadcasts;
     at[COUNTER_ROOMS] = rooms_count(&worker->rooms);
     at[COUNTER_LOG_LOST] = log_lost();

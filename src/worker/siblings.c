@@ -17,7 +17,6 @@ static void handoff_dropped(struct worker *worker)
     int error = errno;
     uint64_t times = log_due(&worker->handoff_dropped, 10000);
 
-    worker->handoffs_lost++;
     errno = error;
     if (times > 0)
         log_warn("handoff dropped: times=%llu", (unsigned long long)times);
@@ -32,13 +31,15 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
     (void)what;
     for (int i = 0; i < HANDOFF_BATCH; i++) {
         result = handoff_receive(read_fd, &fd, worker->handoff_in, &len);
-        if (result < 0)
-            handoff_dropped(worker);
         if (result == 0)
             return;
         if (result > 0 &&
-            engine_adopt(worker->engine, fd, worker->handoff_in, len, result == HANDOFF_STRAY) < 0)
+            engine_adopt(worker->engine, fd, worker->handoff_in, len, result == HANDOFF_STRAY) == 0)
+            continue;
+        if (result > 0)
             close(fd);
+        worker->handoffs_lost++;
+        handoff_dropped(worker);
     }
 }
 

@@ -166,8 +166,9 @@ test('upgrades and handoffs are counted once each', async (t) => {
     assert.strictEqual(metrics.get('sessions_opened_total', 'transport="polling",protocol="4"'), 6);
     assert.strictEqual(metrics.get('upgrades_total', 'result="failed"'), 0);
     const done = await settled(daemon, (now) =>
-        now.get('handoffs_total', 'side="sent"') === now.get('handoffs_total', 'side="received"'), 'handoffs that have arrived');
-    assert.strictEqual(done.get('handoffs_total', 'side="dropped"'), 0);
+        now.get('handoffs_total', 'result="done"') === now.get('handoffs_received_total', 'result="done"'), 'handoffs that have arrived');
+    for (const name of ['handoffs_total', 'handoffs_received_total'])
+        assert.strictEqual(done.get(name, 'result="failed"'), 0, name);
 });
 test('a request that is passed to another worker is counted once', async (t) => {
     const redis = await redisServer();
@@ -178,7 +179,7 @@ test('a request that is passed to another worker is counted once', async (t) => 
         for (let i = 0; i < 9; i++) await client.send('41/nowhere,'); /* each on a connection of its own */
         sent += 10;
         const metrics = await settled(daemon, (now) => now.get('http_requests_total') >= sent, 'all that were sent');
-        passed = metrics.get('handoffs_total', 'side="received"');
+        passed = metrics.get('handoffs_received_total', 'result="done"');
         assert.strictEqual(metrics.get('http_requests_total'), sent);
     }
     assert.ok(passed > 0, 'a handoff');

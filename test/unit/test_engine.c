@@ -1480,6 +1480,7 @@ static void test_retire(void)
     is_int(handed, 3,
            "what is left is handed on: nothing read of one, half a request of the other");
     is_int((long)engine_connections(engine), 0, "and nobody is cut off");
+    is_int(engine_stats(engine)->handoffs_sent, 3, "which is counted");
     close(late);
     close(idle);
     close(half);
@@ -1498,6 +1499,7 @@ static void test_retire(void)
     ok(heard(late, "HTTP/1.1 503"), "or none at all");
     close(late);
     handoff_result = 0;
+    is_int(engine_stats(engine)->handoffs_failed, 2, "both are counted");
     pump(&drained);
     is_int(drained, 1, "one that never polls again keeps nobody");
     engine_free(&engine);
