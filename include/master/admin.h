@@ -8,7 +8,7 @@
  * so that nobody can keep others out.  Nothing here blocks.
  *
  *     GET /status         what runs here, as JSON
- *     GET /health         200 if workers serve and redis is subscribed, else 503
+ *     GET /health         200 if a worker serves and redis is subscribed, else 503
  *     GET /health/live    200
  *     GET /metrics        for Prometheus
  *     GET /users/<uid>    is this user connected, how often; uid percent-encoded

@@ -15,7 +15,7 @@ struct tally;
 
 struct facts_worker {  /* of the generation that serves */
     unsigned number;   /* as in the log */
-    int up;            /* serves clients */
+    int up;            /* serves clients: it has been ready, and is not silent */
     uint64_t restarts; /* forks after the first */
     uint64_t queued;   /* bytes that wait for it, with what is in its pipe; and for that
                         * of the same number in the other generation */

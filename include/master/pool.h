@@ -19,6 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A worker that has given no sign of life for so long, which is to take something
+ * from its pipe or to say something, counts as not serving: it is asked by whoever
+ * wants to know, and a busy one tells what it counts every 3 s. */
+#define POOL_SILENT_MS 4000
+
 struct event_base;
 struct pool;
 struct relay;
@@ -67,8 +72,10 @@ void pool_send_all(struct pool *pool, const struct buf *message);
 
 /* The workers of the generation that serves into dst, which has room for
  * CONF_WORKERS_MAX; what waits for one of the other generation counts with that of the
- * same number.  Returns how many. */
-size_t pool_facts(const struct pool *pool, struct facts_worker *dst);
+ * same number.  Returns how many.  To be asked for after tally_ask(): one that has
+ * nothing to do is silent. */
+size_t pool_facts(struct pool *pool, struct facts_worker *dst);
+
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);
 

@@ -46,6 +46,7 @@ struct slot {
 
     uint64_t sent, taken;       /* bytes: put into the link; gone from the pipe */
     uint64_t sent_ms, taken_ms; /* when that last grew */
+    uint64_t alive_ms;          /* when it was last seen that it reads, or says something */
 };
 
 struct crew {
@@ -108,6 +109,8 @@ void slot_send(struct slot *slot, const void *message, size_t len);
 void slot_kill(struct slot *slot, const char *why);
 /* Does it still read? */
 void slot_watch(struct slot *slot, uint64_t now_ms);
+/* 1 if it is UP and gave a sign of life within POOL_SILENT_MS. */
+int slot_serves(struct slot *slot, uint64_t now_ms);
 /* Its process has been reaped. */
 void slot_reaped(struct slot *slot, int status);
 

@@ -23,7 +23,7 @@
 
 enum state {
     READING, /* the head of its request */
-    ASKING,  /* waits for the counters of the workers */
+    ASKING,  /* waits for the answers of the workers */
     WRITING, /* the answer leaves */
     LEAVING, /* it has left: what comes is thrown away */
 };
@@ -115,42 +115,48 @@ static void answer_error(struct caller *caller, int status)
     answer(caller, status, JSON, &body);
 }
 
-static void facts_take(const struct admin *admin, struct facts *facts)
+/* Valid until the next call. */
+static const struct facts *facts_take(const struct admin *admin)
 {
-    memset(facts, 0, sizeof *facts);
-    facts->tally = admin->tally;
-    admin->ops->facts(facts, admin->arg);
+    static struct facts facts; /* 10 KB; one process, one thread, no reentry */
+    memset(&facts, 0, sizeof facts);
+    facts.tally = admin->tally;
+    admin->ops->facts(&facts, admin->arg);
+    return &facts;
 }
 
 static void on_counted(void *arg)
 {
-    static struct facts facts; /* 10 KB; one process, one thread, no reentry */
     struct caller *caller = arg;
     struct buf body = {0};
-    facts_take(caller->admin, &facts);
-    caller->put(&facts, &body);
+    caller->put(facts_take(caller->admin), &body);
     answer(caller, 200, caller->type, &body);
 }
 
-/* An answer in which there are counters: the workers are asked first. */
-static void answer_counted(struct caller *caller, const char *type,
-                           void (*put)(const struct facts *facts, struct buf *out))
+static void on_health(void *arg)
+{
+    struct caller *caller = arg;
+    struct buf body = {0};
+    int good = facts_put_health(facts_take(caller->admin), &body);
+    answer(caller, good ? 200 : 503, JSON, &body);
+}
+
+/* done is called when the workers have answered, or have had their time. */
+static void ask_workers(struct caller *caller, void (*done)(void *arg))
 {
     caller->state = ASKING;
-    caller->put = put;
-    caller->type = type;
-    caller->wait = (struct tally_wait){.done = on_counted, .arg = caller};
+    caller->wait = (struct tally_wait){.done = done, .arg = caller};
     timer_set(caller->deadline, ADMIN_WRITE_MS);
     tally_ask(caller->admin->tally, &caller->wait);
 }
 
-static void answer_health(struct caller *caller)
+/* An answer in which there is what workers have counted. */
+static void answer_counted(struct caller *caller, const char *type,
+                           void (*put)(const struct facts *facts, struct buf *out))
 {
-    static struct facts facts; /* as above */
-    struct buf body = {0};
-    facts_take(caller->admin, &facts);
-    int good = facts_put_health(&facts, &body);
-    answer(caller, good ? 200 : 503, JSON, &body);
+    caller->put = put;
+    caller->type = type;
+    ask_workers(caller, on_counted);
 }
 
 static void answer_live(struct caller *caller)
@@ -188,7 +194,7 @@ static void serve(struct caller *caller, const struct http_request *req)
     else if (slice_eq(path, SLICE("/metrics")))
         answer_counted(caller, TEXT, facts_put_metrics);
     else if (slice_eq(path, SLICE("/health")))
-        answer_health(caller);
+        ask_workers(caller, on_health);
     else if (slice_eq(path, SLICE("/health/live")))
         answer_live(caller);
     else if (path.len >= users.len && memcmp(path.ptr, users.ptr, users.len) == 0)
@@ -202,7 +208,7 @@ static void serve(struct caller *caller, const struct http_request *req)
 static void on_read(struct bufferevent *bev, void *arg)
 {
     static const struct http_limits limits = {ADMIN_HEAD_BYTES, HEADERS_MAX};
-    static struct http_request req; /* 8 KB; as above */
+    static struct http_request req; /* 8 KB; likewise */
     struct caller *caller = arg;
     struct evbuffer *in = bufferevent_get_input(bev);
     size_t len = evbuffer_get_length(in);

@@ -194,8 +194,10 @@ static void put_workers(struct buf *out, const struct facts *facts)
         queued += facts->workers[i].queued;
     }
     put_one(out, PREFIX "workers", "gauge", "Workers that there ought to be.", facts->nworkers);
-    put_one(out, PREFIX "workers_up", "gauge", "Workers that serve clients.", up);
-    put_each(out, facts, PREFIX "worker_up", "gauge", "1 if the worker serves clients.", value_up);
+    put_one(out, PREFIX "workers_up", "gauge", "Workers that serve clients and give signs of life.",
+            up);
+    put_each(out, facts, PREFIX "worker_up", "gauge",
+             "1 if the worker serves clients and gives signs of life.", value_up);
     put_one(out, PREFIX "restarts_total", "counter", "Workers forked in place of others.",
             restarts);
     put_each(out, facts, PREFIX "worker_restarts_total", "counter",

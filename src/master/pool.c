@@ -70,12 +70,14 @@ static uint64_t slot_waiting(const struct slot *slot)
     return link_queued(slot->link) + (uint64_t)unread;
 }
 
-size_t pool_facts(const struct pool *pool, struct facts_worker *dst)
+size_t pool_facts(struct pool *pool, struct facts_worker *dst)
 {
-    const struct crew *current = pool->current;
+    struct crew *current = pool->current;
+    uint64_t now = clock_ms();
     for (unsigned i = 0; i < current->nslots; i++)
-        dst[i] = (struct facts_worker){
-            .number = i + 1, .up = current->slots[i].state == UP, .restarts = pool->restarts[i]};
+        dst[i] = (struct facts_worker){.number = i + 1,
+                                       .up = slot_serves(&current->slots[i], now),
+                                       .restarts = pool->restarts[i]};
     for (unsigned half = 0; half < 2; half++) {
         const struct crew *crew = pool->at[half];
         for (unsigned i = 0; crew && i < crew->nslots && i < current->nslots; i++)

@@ -224,26 +224,40 @@ static void slot_probe(struct slot *slot)
 /* Whatever was sent and is neither in the link's queue nor in the pipe has been
  * taken, even where as much came behind it.  A worker that takes much at once and
  * gets little of the CPU may be long over it: as long as its loop turns it counts,
- * and tells. */
-void slot_watch(struct slot *slot, uint64_t now)
+ * and tells.  Returns 0, or -1 if nothing is to be learned. */
+static int slot_look(struct slot *slot, uint64_t now)
 {
     int unread = 0;
     if (ioctl(slot->down_fd, FIONREAD, &unread) < 0)
-        return;
+        return -1;
     uint64_t taken = slot->sent - link_queued(slot->link) - (uint64_t)unread;
     if (taken != slot->taken || slot->heard) {
         slot->taken = taken;
-        slot->taken_ms = now;
+        slot->taken_ms = slot->alive_ms = now;
         slot->heard = 0;
     }
+    return 0;
+}
+
+void slot_watch(struct slot *slot, uint64_t now)
+{
+    if (slot_look(slot, now) < 0)
+        return;
     if (slot->state == STARTING && now - slot->forked_ms >= START_MS) {
         slot_kill(slot, "it is not ready 30 s after its fork");
-    } else if (slot->sent == taken) {
+    } else if (slot->sent == slot->taken) {
         if (now - slot->sent_ms >= IDLE_MS)
             slot_probe(slot);
     } else if (now - slot->taken_ms >= STALL_MS) {
         slot_kill(slot, "it has neither read nor said anything for 10 s");
     }
+}
+
+int slot_serves(struct slot *slot, uint64_t now)
+{
+    if (slot->state != UP)
+        return 0;
+    return slot_look(slot, now) < 0 || now - slot->alive_ms < POOL_SILENT_MS;
 }
 
 /* --- forking ------------------------------------------------------------------ */
@@ -380,7 +394,7 @@ void slot_start(struct slot *slot)
     lane_taken(slot->crew->pool, slot->lane);
     slot->state = STARTING;
     slot->hello = slot->heard = 0;
-    slot->forked_ms = slot->sent_ms = slot->taken_ms = clock_ms();
+    slot->forked_ms = slot->sent_ms = slot->taken_ms = slot->alive_ms = clock_ms();
     slot->sent = slot->taken = 0;
     slot_hello(slot);
 }

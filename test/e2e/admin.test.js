@@ -283,6 +283,31 @@ test('a worker that does not answer is waited for half a second, and others are 
     assert.strictEqual(metrics.get('clients'), 1);
     process.kill(pid, 'SIGCONT');
 });
+test('health: 503 while no worker gives a sign of life, long before it is replaced', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 2 } });
+    const pids = daemon.workers();
+    t.after(() => pids.forEach((pid) => isRunning(pid) && process.kill(pid, 'SIGCONT')));
+    const health = async () => {
+        const { status, text } = await ask(daemon, '/health');
+        return { ...JSON.parse(text), status };
+    };
+    const becomes = (check, what) => until(async () => check(await health()), within(5000), what);
+    await becomes(({ status, workers }) => status === 200 && workers.up === 2, 'both up');
+    process.kill(pids[0], 'SIGSTOP');
+    await becomes(({ status, workers }) => status === 200 && workers.up === 1, '200 with one of two');
+    const metrics = await scrape(daemon);
+    assert.deepStrictEqual(metrics.each('up'), [0, 1]);
+    assert.strictEqual(metrics.get('workers_up'), 1);
+    process.kill(pids[0], 'SIGCONT');
+    await becomes(({ workers }) => workers.up === 2, 'both up again');
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    await becomes(({ status, reasons }) => status === 503 && reasons[0] === 'no worker serves', '503');
+    assert.strictEqual((await ask(daemon, '/health/live')).status, 200);
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+    await becomes(({ status, workers }) => status === 200 && workers.up === 2, '200 again');
+    assert.deepStrictEqual(daemon.workers(), pids, 'none was replaced');
+});
 test('users: who is connected, and how often, over all workers', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });

@@ -286,7 +286,12 @@ static void test_silent_worker(void)
     uint64_t start = clock_ms();
     is_int(status(get("GET", "/metrics")), 200, "a worker that does not answer");
     ok(clock_ms() - start >= TALLY_MS - 50, "is waited for");
-    is_int(status(get("GET", "/health")), 200, "but not by everybody");
+    start = clock_ms();
+    is_int(status(get("GET", "/health")), 200, "health waits for it too");
+    ok(clock_ms() - start >= TALLY_MS - 50, "and asks no less");
+    start = clock_ms();
+    is_int(status(get("GET", "/health/live")), 200, "but not everybody waits");
+    ok(clock_ms() - start < TALLY_MS, "to say that the master lives");
     int fd = dial();
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
