@@ -74,8 +74,11 @@ $(BUILD)/obj/src/main.o: AXR_CFLAGS += -DAXR_WSLAY_VERSION='"$(WSLAY_VERSION)"'
 # --- tests -----------------------------------------------------------------
 $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(UNIT_LD) $(LDFLAGS) \
 	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
+
+# Where memory fails: test/unit/nomem.h.
+$(addprefix $(BUILD)/test/unit/,test_link test_msg): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.

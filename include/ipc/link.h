@@ -4,6 +4,8 @@
  * in a queue with a limit.  Policy when it is full: link_send() refuses, and its
  * caller gives the peer up (the master replaces the worker, whose clients then
  * reconnect; the worker leaves): nothing is dropped in silence.
+ * Where memory for what comes is out, it waits in the pipe, and reading is tried again
+ * every 100 ms: until the other end's queue is full.
  * Messages that are sent in one turn of the loop leave in one write. */
 #ifndef IPC_LINK_H
 #define IPC_LINK_H
@@ -18,8 +20,9 @@ struct event_base;
 struct link;
 
 struct link_ops {
-    /* One whole message, valid until the handler returns.  Return 0, or -1 if
-     * it is malformed: then closed() is called next.  The handler may link_send,
+    /* One whole message, valid until the handler returns.  Return 0; or -1 if
+     * it is malformed: then closed() is called next; or 1 if there is no memory for
+     * it: then it is handed over again, 100 ms later.  The handler may link_send,
      * link_flush and link_read_enable, but not link_free. */
     int (*message)(struct link *link, struct msg *msg, void *arg);
     /* After a batch of messages: when nothing more can be read now, or the turn

@@ -69,6 +69,7 @@ struct msg {
     unsigned type;
     const uint8_t *at, *end;
     int bad;
+    int starved; /* bad only for want of memory, which msg_get_list() needs */
 };
 
 /* Takes a message apart.  Returns the bytes it occupies in data, 0 if it is not
@@ -78,7 +79,8 @@ uint8_t msg_get_u8(struct msg *msg);
 uint32_t msg_get_u32(struct msg *msg);
 uint64_t msg_get_u64(struct msg *msg);
 struct slice msg_get_bytes(struct msg *msg);
-/* Appends to list, whose items borrow from the message.  Sets bad without memory. */
+/* Appends to list, whose items borrow from the message.  Sets bad and starved without
+ * memory. */
 void msg_get_list(struct msg *msg, struct slices *list);
 /* 0 if every field was there and nothing is left, else -1. */
 int msg_close(const struct msg *msg);
@@ -94,7 +96,7 @@ struct msg_broadcast {
     struct slices rooms, except, attachments; /* reused; items borrow from the message */
     struct slice json;
 };
-/* Returns 0, or -1 if the message is malformed. */
+/* Returns 0, -1 if the message is malformed, or 1 without memory. */
 int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out);
 void msg_broadcast_clear(struct msg_broadcast *bc);
 

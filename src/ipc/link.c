@@ -1,5 +1,6 @@
 #include "ipc/link.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <event2/event.h>
 #include <event2/util.h>
@@ -15,6 +16,9 @@
 #define PIPE_BYTES       (1 << 20)           /* asked of the kernel, which may refuse */
 #define READ_CHUNK_BYTES ((size_t)64 << 10)  /* at least so much is asked for at once */
 #define KEEP_BYTES       ((size_t)256 << 10) /* a larger buffer is given back after use */
+#define OUT_MIN_BYTES    4096                /* for what is to be said when memory is out */
+#define STARVED_MS       100                 /* without reading, when memory is out */
+#define STARVED_LOG_MS   10000
 
 struct link {
     struct link_options options;
@@ -24,12 +28,15 @@ struct link {
     struct event *read_event;  /* NULL without a read_fd */
     struct event *write_event; /* added after EAGAIN only; NULL without a write_fd */
     struct event *soon;        /* what must not be done right now: see soon_ready() */
+    struct event *fed;         /* pending while starved: reading goes on then */
 
     struct buf in;   /* what has been read */
     size_t in_start; /* its first byte that is not handed over yet */
     int reading;     /* link_read_enable() */
     int delivering;  /* a handler runs */
     int batch;       /* messages were handed over since batch_end() */
+    int starved;     /* no memory for what comes: it waits in the pipe for a while */
+    struct log_every starved_log;
 
     struct buf out;       /* what is to be written */
     size_t out_start;     /* its first byte that is not written yet */
@@ -54,6 +61,7 @@ static void fail(struct link *link, const char *why)
         event_del(link->read_event);
     if (link->write_event != NULL)
         event_del(link->write_event);
+    event_del(link->fed);
     event_active(link->soon, EV_TIMEOUT, 0);
 }
 
@@ -80,11 +88,34 @@ static void report(struct link *link)
 
 /* --- reading ---------------------------------------------------------------- */
 
+/* 1 while nothing stands against reading. */
+static int is_reading(const struct link *link)
+{
+    return link->why == NULL && link->reading && !link->starved;
+}
+
+/* No memory for what comes.  That passes: the other end waits, whose queue has a
+ * limit, which is better than all that would be lost with this process. */
+static void starve(struct link *link)
+{
+    static const struct timeval pause = {0, STARVED_MS * 1000L};
+    uint64_t times = log_due(&link->starved_log, STARVED_LOG_MS);
+
+    if (times > 0)
+        log_errorx("no memory for what comes over the link: tried again every %d ms times=%llu",
+                   STARVED_MS, (unsigned long long)times);
+    link->starved = 1;
+    event_del(link->read_event);
+    if (event_add(link->fed, &pause) < 0) /* at once rather than never */
+        event_active(link->fed, EV_TIMEOUT, 0);
+}
+
 /* Hands over the whole messages that are in the buffer. */
 static void deliver(struct link *link)
 {
-    while (link->why == NULL && link->reading) {
+    while (is_reading(link)) {
         struct msg msg;
+        int result;
         long n = msg_decode(&msg, link->in.data + link->in_start, link->in.len - link->in_start,
                             link->options.message_max);
 
@@ -97,9 +128,14 @@ static void deliver(struct link *link)
         link->in_start += (size_t)n;
         link->batch = 1;
         link->delivering = 1;
-        if (link->ops.message(link, &msg, link->arg) < 0)
-            fail(link, "malformed message");
+        result = link->ops.message(link, &msg, link->arg);
         link->delivering = 0;
+        if (result < 0)
+            fail(link, "malformed message");
+        if (result > 0) {
+            link->in_start -= (size_t)n;
+            starve(link);
+        }
     }
 }
 
@@ -131,7 +167,8 @@ static size_t read_once(struct link *link)
     link->in_start = 0;
     to = buf_reserve(&link->in, wanted);
     if (to == NULL) {
-        fail(link, "out of memory");
+        link->in.failed = 0;
+        starve(link);
         return 0;
     }
     do {
@@ -154,22 +191,28 @@ static size_t read_once(struct link *link)
     return (size_t)n == wanted ? (size_t)n : 0;
 }
 
+/* To KEEP_BYTES, in which its content fits. */
+static void shrink(struct buf *buf)
+{
+    uint8_t *data = realloc(buf->data, KEEP_BYTES);
+
+    if (data == NULL)
+        return;
+    buf->data = data;
+    buf->cap = KEEP_BYTES;
+}
+
 /* Gives memory back after a big message. */
 static void shrink_in(struct link *link)
 {
     size_t held = link->in.len - link->in_start;
-    uint8_t *data;
 
     if (link->in.cap <= KEEP_BYTES || bytes_wanted(link) > READ_CHUNK_BYTES ||
         held > KEEP_BYTES - READ_CHUNK_BYTES)
         return;
     buf_consume(&link->in, link->in_start);
     link->in_start = 0;
-    data = realloc(link->in.data, KEEP_BYTES);
-    if (data != NULL) {
-        link->in.data = data;
-        link->in.cap = KEEP_BYTES;
-    }
+    shrink(&link->in);
 }
 
 /* The link may be gone when this returns. */
@@ -194,7 +237,7 @@ static void read_ready(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     deliver(link); /* what a pause has left in the buffer comes first */
-    while (link->why == NULL && link->reading && (n = read_once(link)) > 0) {
+    while (is_reading(link) && (n = read_once(link)) > 0) {
         total += n;
         if (total >= link->options.turn_bytes)
             break;
@@ -202,16 +245,29 @@ static void read_ready(evutil_socket_t fd, short what, void *arg)
     end_batch(link);
 }
 
+static void fed_ready(evutil_socket_t fd, short what, void *arg)
+{
+    struct link *link = arg;
+
+    (void)fd;
+    (void)what;
+    link->starved = 0;
+    link_read_enable(link, link->reading);
+}
+
 void link_read_enable(struct link *link, int on)
 {
     link->reading = on;
-    if (link->read_event == NULL || link->why != NULL)
+    if (link->read_event == NULL || link->why != NULL || link->starved)
         return;
     if (!on) {
         event_del(link->read_event);
         return;
     }
-    event_add(link->read_event, NULL);
+    if (event_add(link->read_event, NULL) < 0) {
+        starve(link);
+        return;
+    }
     /* The pipe says nothing of messages that have been read already. */
     if (link->in.len > link->in_start)
         event_active(link->soon, EV_TIMEOUT, 0);
@@ -236,9 +292,9 @@ uint64_t link_stalled_since(const struct link *link)
 
 static void emptied(struct link *link)
 {
-    if (link->out.cap > KEEP_BYTES)
-        buf_free(&link->out);
     buf_reset(&link->out);
+    if (link->out.cap > KEEP_BYTES)
+        shrink(&link->out);
     link->out_start = 0;
     if (link->blocked) {
         link->blocked = 0;
@@ -300,6 +356,23 @@ static void compact_out(struct link *link, size_t more)
     link->out_start = 0;
 }
 
+/* Without memory the pipe may take what waits, which leaves some. */
+static int queue_put(struct link *link, const void *messages, size_t len)
+{
+    if (buf_put(&link->out, messages, len) == 0)
+        return 0;
+    link->out.failed = 0;
+    link_flush(link);
+    if (link->why != NULL)
+        return -1;
+    buf_consume(&link->out, link->out_start);
+    link->out_start = 0;
+    if (buf_put(&link->out, messages, len) == 0)
+        return 0;
+    link->out.failed = 0;
+    return -1;
+}
+
 int link_send(struct link *link, const void *messages, size_t len)
 {
     if (link->write_fd < 0 || link->why != NULL)
@@ -313,10 +386,8 @@ int link_send(struct link *link, const void *messages, size_t len)
             return -1;
     }
     compact_out(link, len);
-    if (buf_put(&link->out, messages, len) < 0) {
-        link->out.failed = 0;
+    if (queue_put(link, messages, len) < 0)
         return -1;
-    }
     if (link_queued(link) == len)
         link->progress_ms = clock_ms();
     if (!link->blocked)
@@ -348,14 +419,19 @@ static void events_free(struct link *link)
         event_free(link->write_event);
     if (link->soon != NULL)
         event_free(link->soon);
+    if (link->fed != NULL)
+        event_free(link->fed);
 }
 
 static int events_new(struct link *link, struct event_base *base)
 {
     link->soon = event_new(base, -1, 0, soon_ready, link);
-    if (link->soon == NULL)
+    link->fed = event_new(base, -1, 0, fed_ready, link);
+    if (link->soon == NULL || link->fed == NULL)
         return -1;
     if (link->write_fd >= 0) {
+        if (buf_reserve(&link->out, OUT_MIN_BYTES) == NULL)
+            return -1;
         link->write_event =
             event_new(base, link->write_fd, EV_WRITE | EV_PERSIST, write_ready, link);
         if (link->write_event == NULL)
@@ -393,6 +469,7 @@ struct link *link_new(struct event_base *base, int read_fd, int write_fd,
     if (descriptor_prepare(read_fd) < 0 || descriptor_prepare(write_fd) < 0 ||
         events_new(link, base) < 0) {
         events_free(link);
+        buf_free(&link->out);
         free(link);
         return NULL;
     }

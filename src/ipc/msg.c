@@ -136,7 +136,7 @@ long msg_decode(struct msg *msg, const void *data, size_t len, size_t max)
     msg->type = at[0];
     msg->at = at + 1;
     msg->end = at + length;
-    msg->bad = 0;
+    msg->bad = msg->starved = 0;
     return (long)(LENGTH_BYTES + length);
 }
 
@@ -198,7 +198,7 @@ void msg_get_list(struct msg *msg, struct slices *list)
         struct slice item = msg_get_bytes(msg);
 
         if (!msg->bad && slices_put(list, item) < 0)
-            msg->bad = 1;
+            msg->bad = msg->starved = 1;
     }
 }
 
@@ -236,6 +236,8 @@ int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out)
     msg_get_list(msg, &out->except);
     out->json = msg_get_bytes(msg);
     msg_get_list(msg, &out->attachments);
+    if (msg->starved)
+        return 1;
     if (out->attachments.n > BROADCAST_ATTACHMENTS_MAX)
         return -1;
     return msg_close(msg);

@@ -30,6 +30,7 @@
 #define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
 #define TURN_BYTES     (1 << 20)  /* read at most so much from the master ... */
 #define TURN_MS        5          /* ... and so long, before clients get their turn */
+#define OUT_MIN_BYTES  4096       /* as much as any message to the master */
 #define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
 /* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
 #define LEAVE_MIN_MS 50
@@ -167,9 +168,10 @@ static int on_hello(struct worker *worker, struct msg *msg)
 static int on_broadcast(struct worker *worker, struct msg *msg)
 {
     static const struct timeval next_turn = {0, 0};
+    int result = msg_get_broadcast(msg, &worker->broadcast);
 
-    if (msg_get_broadcast(msg, &worker->broadcast) < 0)
-        return -1;
+    if (result != 0)
+        return result;
     if (worker->turn_ms == 0)
         worker->turn_ms = clock_ms();
     fanout_broadcast(worker, &worker->broadcast);
@@ -313,7 +315,7 @@ static int on_settings(struct worker *worker, struct msg *msg)
     struct engine_options options;
 
     if (settings == NULL)
-        return -1;
+        return -1; /* without memory, too: a successor is forked with them */
     change_apply(&worker->conf, settings);
     worker->settings = settings;
     options = engine_options(worker);
@@ -324,6 +326,7 @@ static int on_settings(struct worker *worker, struct msg *msg)
     return 0;
 }
 
+/* Returns 0, -1 if it is no good, or 1 if it is to come again, for want of memory. */
 static int dispatch(struct worker *worker, struct msg *msg)
 {
     if (worker->greeted != (msg->type != MSG_HELLO))
@@ -356,12 +359,13 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
 {
     struct worker *worker = arg;
     unsigned type = msg->type;
+    int result;
 
     (void)link;
     if (worker->deaf)
         return 0;
-    if (dispatch(worker, msg) == 0)
-        return 0;
+    if ((result = dispatch(worker, msg)) >= 0)
+        return result;
     log_errorx("bad message from the master: type=%u (%s); leaving", type, msg_name(type));
     give_link_up(worker, 1);
     return -1;
@@ -424,7 +428,8 @@ static int worker_open(struct worker *worker)
     worker->leave_timer = evtimer_new(worker->base, on_leave_timer, worker);
     worker->resume_timer = evtimer_new(worker->base, on_resume, worker);
     worker->engine = engine_new(worker->base, &own, &client_app, worker);
-    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL)
+    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL ||
+        buf_reserve(&worker->out, OUT_MIN_BYTES) == NULL)
         goto fail;
     worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
     if (worker->link == NULL || siblings_open(worker) < 0)

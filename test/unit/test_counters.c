@@ -29,15 +29,15 @@ static void test_pipe(void)
     is_int(id, 7, "its id");
     is_mem(&got, sizeof(got), &put, sizeof(put), "its values");
     for (size_t len = 0; len < out.len - 5; len++) { /* of type and fields, every prefix */
-        msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + 5 + len, 0};
+        msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + 5 + len, 0, 0};
         taken += counters_get(&msg, &id, &got) == 0;
     }
     is_int(taken, 0, "no part of it is taken for a whole");
     buf_putc(&out, 0);
-    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len, 0};
+    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len, 0, 0};
     is_int(counters_get(&msg, &id, &got), -1, "nor more than it");
     out.data[5 + 4] ^= 8;
-    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len - 1, 0};
+    msg = (struct msg){MSG_COUNTERS, out.data + 5, out.data + out.len - 1, 0, 0};
     is_int(counters_get(&msg, &id, &got), -1, "nor another number of values");
     out.failed = 1;
     is_int(counters_put(&out, 7, &put), -1, "no memory");

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "ipc/link.h"
+#include "nomem.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -18,6 +19,7 @@ struct end {
     int answer;      /* send each message back */
     int refuse;      /* call the message with this number malformed */
     int pause;       /* stop reading at the message with this number */
+    int starve;      /* have no memory, so many times, for the message with number 2 */
     int free_closed; /* link_free in closed() */
     int batch_at_close;
 };
@@ -28,6 +30,10 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     uint64_t client = msg_get_u64(msg);
     struct slice body = msg_get_bytes(msg);
 
+    if (end->messages == 1 && end->starve > 0) {
+        end->starve--;
+        return 1;
+    }
     if (msg->type != MSG_LEFT || msg_close(msg) < 0 || ++end->messages == end->refuse)
         return -1;
     buf_put(&end->got, body.ptr, body.len);
@@ -508,6 +514,76 @@ static void test_pause(void)
     end_free(b);
 }
 
+/* Memory that is out for a while costs nothing but that time. */
+static void test_starved(void)
+{
+    enum { BIG = 1 << 20 };
+    uint8_t *body = pattern(BIG, 7);
+    struct end *a, *b;
+    uint64_t start = clock_ms();
+
+    pair_new(&a, &b, &roomy);
+    b->starve = 2;
+    for (int i = 0; i < 3; i++)
+        send_body(a, &"123"[i], 1);
+    until(b, 3);
+    is_int(b->starve, 0, "no memory to take a message, twice");
+    is_mem(b->got.data, b->got.len, "123", 3, "it comes again, is taken once, and in order");
+    ok(clock_ms() - start >= 190, "but not again and again");
+    buf_reset(&b->got);
+    send_body(a, body, BIG);
+    link_flush(a->link);
+    start = clock_ms();
+    nomem = 3;
+    until(b, 4);
+    is_int(nomem, 0, "no memory to read, three times");
+    is_mem(b->got.data, b->got.len, body, BIG, "what waited comes whole");
+    ok(clock_ms() - start >= 190, "that takes a while"); /* one may have been the sender's */
+    b->messages = 1;
+    b->starve = 1;
+    send_body(a, "4", 1);
+    turns(3);
+    link_read_enable(b->link, 0);
+    start = clock_ms();
+    while (clock_ms() - start < 150)
+        turn();
+    is_int(b->messages, 1, "a pause lasts beyond that");
+    link_read_enable(b->link, 1);
+    until(b, 2);
+    is_int(b->messages, 2, "until it is over");
+    is_int(b->closed, 0, "and the link has never failed");
+    end_free(a);
+    end_free(b);
+    free(body);
+}
+
+/* What is short can be said without memory: there is some from the start, and more
+ * when the pipe has taken what waits. */
+static void test_send_starved(void)
+{
+    struct buf out = {0}, large = {0};
+    static char body[5000];
+    struct end *a, *b;
+
+    pair_new(&a, &b, &roomy);
+    put(&out, body, 1000);
+    put(&large, body, sizeof(body));
+    nomem = 1000;
+    for (int i = 0; i < 20; i++)
+        is_int(link_send(a->link, out.data, out.len), 0, "a message without memory");
+    is_int(link_send(a->link, large.data, large.len), -1, "not one that is too long");
+    nomem = 0;
+    until(b, 20);
+    is_int(b->messages, 20, "they come");
+    is_int(link_send(a->link, large.data, large.len), 0, "and the long one, when there is memory");
+    until(b, 21);
+    is_int(b->messages, 21, "comes too");
+    buf_free(&out);
+    buf_free(&large);
+    end_free(a);
+    end_free(b);
+}
+
 static void test_new(void)
 {
     struct end nobody = {0};
@@ -563,6 +639,8 @@ int main(void)
     check_malformed("a type that its handler refuses", "\1\0\0\0\x41", 5, 0);
     check_malformed("a message that its handler refuses", "", 0, 2);
     test_pause();
+    test_starved();
+    test_send_starved();
     event_base_free(base);
     libevent_global_shutdown();
     return tap_done();

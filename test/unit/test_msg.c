@@ -1,5 +1,6 @@
 #include "ipc/msg.h"
 #include "msg_fields.h"
+#include "nomem.h"
 #include "tap.h"
 
 #define MAX_BYTES 100000
@@ -231,6 +232,15 @@ static void test_broadcast(void)
     is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), -1, "no memory");
     msg_broadcast_clear(&got);
     ok(got.rooms.at == NULL && got.rooms.cap == 0, "clear");
+    buf_reset(&out);
+    bc.attachments.n = 1;
+    msg_put_broadcast(&out, 7, 8, 9, &bc);
+    nomem = 1;
+    msg_decode(&msg, out.data, out.len, MAX_BYTES);
+    is_int(msg_get_broadcast(&msg, &got), 1, "no memory for what it holds");
+    msg_decode(&msg, out.data, out.len, MAX_BYTES);
+    is_int(msg_get_broadcast(&msg, &got), 0, "which is not malformed");
+    msg_broadcast_clear(&got);
     buf_free(&out);
     buf_free(&bc.json);
 }
