@@ -13,7 +13,7 @@
 
 struct tally;
 
-struct facts_worker {  /* of the generation that serves */
+struct facts_worker {
     unsigned number;   /* as in the log */
     int up;            /* serves clients: it has been ready, and is not silent */
     uint64_t restarts; /* forks after the first */
@@ -33,7 +33,8 @@ struct facts {
     uint64_t reloads, reloads_failed; /* of the configuration */
     uint64_t generation;              /* of it: 1 and one more for each reload that succeeded */
     const struct tally *tally;
-    size_t nworkers;
+    size_t nworkers; /* of the generation that serves */
+    size_t numbers;  /* with those of higher numbers in generations before it, or more */
     struct facts_worker workers[CONF_WORKERS_MAX];
 };
 

@@ -70,11 +70,12 @@ void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len
 /* The same to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
 
-/* The workers of the generation that serves into dst, which has room for
- * CONF_WORKERS_MAX; what waits for one of the other generation counts with that of the
- * same number.  Returns how many.  To be asked for after tally_ask(): one that has
- * nothing to do is silent. */
-size_t pool_facts(struct pool *pool, struct facts_worker *dst);
+/* Workers into dst, which has room for CONF_WORKERS_MAX: first those of the generation
+ * that serves, *nworkers of them; then, so that no total goes back, those of higher
+ * numbers in generations before it.  What waits for one of the other generation counts
+ * with that of the same number.  Returns how many.  To be asked for after tally_ask():
+ * one that has nothing to do is silent. */
+size_t pool_facts(struct pool *pool, struct facts_worker *dst, size_t *nworkers);
 
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);

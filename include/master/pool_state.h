@@ -83,6 +83,7 @@ struct pool {
     int reads[START_LANES], writes[START_LANES]; /* ipc/handoff.h; -1: not made */
     uint32_t forks[START_LANES];
     uint64_t restarts[CONF_WORKERS_MAX]; /* forks in place of others, by number, from 0 */
+    unsigned numbers;                    /* the highest that a worker could have */
     struct event *strays[START_LANES];   /* pending while the lane has no worker */
     unsigned made[2];                    /* of each half */
     unsigned next_stray;                 /* slot that gets the next one */

@@ -24,12 +24,12 @@ struct relay_ops {
 };
 
 struct relay_stats {
-    uint64_t relayed;               /* to one worker at least */
-    uint64_t nobody;                /* good, but no worker holds a room of it */
-    uint64_t dropped[EMIT_RESULTS]; /* by cause */
-    uint64_t faulty;                /* dropped for a cause that is an error */
-    uint64_t admitted, over_limit;  /* admissions: granted, refused for the user's limit */
-    uint64_t replaced;              /* told to leave for a newer one of their user */
+    uint64_t relayed;                             /* to one worker at least */
+    uint64_t nobody;                              /* good, but no worker holds a room of it */
+    uint64_t dropped[EMIT_RESULTS];               /* by cause */
+    uint64_t faulty;                              /* dropped for a cause that is an error */
+    uint64_t admissions[MSG_ADMIT_NO_MEMORY + 1]; /* by verdict */
+    uint64_t replaced;                            /* told to leave for a newer one of their user */
 };
 
 /* conf and ops are borrowed.  NULL without memory. */

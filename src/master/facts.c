@@ -17,7 +17,7 @@ static unsigned workers_up(const struct facts *facts)
 static uint64_t workers_restarts(const struct facts *facts)
 {
     uint64_t restarts = 0;
-    for (size_t i = 0; i < facts->nworkers; i++)
+    for (size_t i = 0; i < facts->numbers; i++)
         restarts += facts->workers[i].restarts;
     return restarts;
 }

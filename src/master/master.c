@@ -165,7 +165,7 @@ static void on_admin_facts(struct facts *facts, void *arg)
     facts->reloads = m->reloads;
     facts->reloads_failed = m->reloads_failed;
     facts->generation = 1 + m->reloads;
-    facts->nworkers = pool_facts(m->pool, facts->workers);
+    facts->numbers = pool_facts(m->pool, facts->workers, &facts->nworkers);
 }
 
 static size_t on_admin_connections(struct slice uid, void *arg)

@@ -143,6 +143,7 @@ static void put_causes(struct buf *out, const char *name, const char *help,
 
 static void put_relay(struct buf *out, const struct facts *facts)
 {
+    static const char *const verdicts[] = {"ok", "user_limit", "no_memory"};
     const struct relay_stats *relay = &facts->relay;
     put_one(out, PREFIX "messages_relayed_total", "counter",
             "Messages handed to one worker at least.", relay->relayed);
@@ -155,17 +156,17 @@ static void put_relay(struct buf *out, const struct facts *facts)
     put_one(out, PREFIX "users", "gauge", "Users that are connected.", facts->users);
     put_head(out, PREFIX "admissions_total", "counter",
              "Clients that workers asked about, by verdict.");
-    (void)buf_printf(out, PREFIX "admissions_total{verdict=\"ok\"} %llu\n",
-                     (unsigned long long)relay->admitted);
-    (void)buf_printf(out, PREFIX "admissions_total{verdict=\"user_limit\"} %llu\n",
-                     (unsigned long long)relay->over_limit);
+    for (unsigned i = 0; i < sizeof verdicts / sizeof *verdicts; i++)
+        (void)buf_printf(out, PREFIX "admissions_total{verdict=\"%s\"} %llu\n", verdicts[i],
+                         (unsigned long long)relay->admissions[i]);
 }
 
-static void put_each(struct buf *out, const struct facts *facts, const char *name, const char *type,
-                     const char *help, uint64_t (*value)(const struct facts_worker *worker))
+static void put_each(struct buf *out, const struct facts *facts, size_t n, const char *name,
+                     const char *type, const char *help,
+                     uint64_t (*value)(const struct facts_worker *worker))
 {
     put_head(out, name, type, help);
-    for (size_t i = 0; i < facts->nworkers; i++)
+    for (size_t i = 0; i < n; i++)
         (void)buf_printf(out, "%s{worker=\"%u\"} %llu\n", name, facts->workers[i].number,
                          (unsigned long long)value(&facts->workers[i]));
 }
@@ -188,7 +189,7 @@ static uint64_t value_queued(const struct facts_worker *worker)
 static void put_workers(struct buf *out, const struct facts *facts)
 {
     uint64_t up = 0, restarts = 0, queued = 0;
-    for (size_t i = 0; i < facts->nworkers; i++) {
+    for (size_t i = 0; i < facts->numbers; i++) {
         up += value_up(&facts->workers[i]);
         restarts += facts->workers[i].restarts;
         queued += facts->workers[i].queued;
@@ -196,15 +197,15 @@ static void put_workers(struct buf *out, const struct facts *facts)
     put_one(out, PREFIX "workers", "gauge", "Workers that there ought to be.", facts->nworkers);
     put_one(out, PREFIX "workers_up", "gauge", "Workers that serve clients and give signs of life.",
             up);
-    put_each(out, facts, PREFIX "worker_up", "gauge",
+    put_each(out, facts, facts->nworkers, PREFIX "worker_up", "gauge",
              "1 if the worker serves clients and gives signs of life.", value_up);
     put_one(out, PREFIX "restarts_total", "counter", "Workers forked in place of others.",
             restarts);
-    put_each(out, facts, PREFIX "worker_restarts_total", "counter",
+    put_each(out, facts, facts->numbers, PREFIX "worker_restarts_total", "counter",
              "By worker: Workers forked in place of others.", value_restarts);
     put_one(out, PREFIX "pipe_queue_bytes", "gauge",
             "Bytes that wait for workers in the master's queues and in the pipes.", queued);
-    put_each(out, facts, PREFIX "worker_pipe_queue_bytes", "gauge",
+    put_each(out, facts, facts->numbers, PREFIX "worker_pipe_queue_bytes", "gauge",
              "By worker: Bytes that wait for workers in the master's queues and in the pipes.",
              value_queued);
 }

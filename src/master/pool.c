@@ -70,20 +70,21 @@ static uint64_t slot_waiting(const struct slot *slot)
     return link_queued(slot->link) + (uint64_t)unread;
 }
 
-size_t pool_facts(struct pool *pool, struct facts_worker *dst)
+size_t pool_facts(struct pool *pool, struct facts_worker *dst, size_t *nworkers)
 {
     struct crew *current = pool->current;
     uint64_t now = clock_ms();
+    for (unsigned i = 0; i < pool->numbers; i++)
+        dst[i] = (struct facts_worker){.number = i + 1, .restarts = pool->restarts[i]};
     for (unsigned i = 0; i < current->nslots; i++)
-        dst[i] = (struct facts_worker){.number = i + 1,
-                                       .up = slot_serves(&current->slots[i], now),
-                                       .restarts = pool->restarts[i]};
+        dst[i].up = slot_serves(&current->slots[i], now);
     for (unsigned half = 0; half < 2; half++) {
         const struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots && i < current->nslots; i++)
+        for (unsigned i = 0; crew && i < crew->nslots; i++)
             dst[i].queued += slot_waiting(&crew->slots[i]);
     }
-    return current->nslots;
+    *nworkers = current->nslots;
+    return pool->numbers;
 }
 
 /* --- crews -------------------------------------------------------------------- */
@@ -260,6 +261,8 @@ static struct crew *crew_new(struct pool *pool, const struct conf *conf,
         return NULL;
     }
     pool->crews++;
+    if (crew->nslots > pool->numbers)
+        pool->numbers = crew->nslots;
     pool->at[half] = crew;
     return crew;
 }

@@ -179,22 +179,26 @@ static int make_place(struct relay *relay, uint32_t limit, struct slice uid)
     return 0;
 }
 
-enum msg_verdict relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+static enum msg_verdict judge(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
     int replace = relay->conf->replace_connections;
-    if (limit > 0 && !replace && route_clients(relay->route, uid) >= limit) {
-        relay->stats.over_limit++;
+    if (limit > 0 && !replace && route_clients(relay->route, uid) >= limit)
         return MSG_ADMIT_USER_LIMIT;
-    }
     if (route_join(relay->route, uid, slot, client) < 0)
         return MSG_ADMIT_NO_MEMORY;
     if (limit > 0 && replace && make_place(relay, limit, uid) < 0) {
         (void)route_leave(relay->route, uid, slot, client);
         return MSG_ADMIT_NO_MEMORY;
     }
-    relay->stats.admitted++;
     return MSG_ADMIT_OK;
+}
+
+enum msg_verdict relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+{
+    enum msg_verdict verdict = judge(relay, slot, client, uid);
+    relay->stats.admissions[verdict]++;
+    return verdict;
 }
 
 size_t relay_user_connections(const struct relay *relay, struct slice uid)

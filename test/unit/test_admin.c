@@ -50,7 +50,7 @@ static void on_facts(struct facts *facts, void *arg)
     facts->redis_subscribed = subscribed;
     facts->redis.gap_ms = 1234;
     facts->relay.dropped[EMIT_MALFORMED] = 6;
-    facts->nworkers = 2;
+    facts->nworkers = facts->numbers = 2;
     facts->workers[0] = (struct facts_worker){.number = 1, .up = up, .restarts = 5};
     facts->workers[1] = (struct facts_worker){.number = 2, .up = 0, .queued = 77};
 }
@@ -173,7 +173,19 @@ static void test_paths(void)
          "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2}\n"},
         {"GET", "/users/%c3%a9", 200,
          "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/a%3Fb%23?c=d", 200,
+         "{\"uid\":\"a?b#\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users//", 200, "{\"uid\":\"/\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/../status", 200,
+         "{\"uid\":\"../status\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/%F0%9F%98%80", 200,
+         "{\"uid\":\"\xf0\x9f\x98\x80\",\"connected\":true,\"connections\":2}\n"},
+        {"HEAD", "/users/ann", 200, ""},
         {"GET", "/users/", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/?x=1", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%4", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%c0%af", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/%ed%a0%80", 400, "{\"error\":\"Bad Request\"}\n"},
         {"GET", "/users/%", 400, "{\"error\":\"Bad Request\"}\n"},
         {"GET", "/users/%zz", 400, "{\"error\":\"Bad Request\"}\n"},
         {"GET", "/users/%ff", 400, "{\"error\":\"Bad Request\"}\n"},

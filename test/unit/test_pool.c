@@ -434,17 +434,18 @@ static const struct counters *counted(void)
 static void test_counters(void)
 {
     static struct facts_worker workers[CONF_WORKERS_MAX];
+    size_t n;
     begin(2, GOOD);
     ok(said_times("admitted", 2), "two workers");
     is_int(counted()->at[COUNTER_CONNECTS], 20, "what they have counted");
     is_int(counted()->at[COUNTER_CLIENTS], 3, "and what is now");
-    is_int(pool_facts(pool, workers), 2, "as the pool knows them");
+    is_int(pool_facts(pool, workers, &n), 2, "as the pool knows them");
     ok(workers[1].number == 2 && workers[1].up && workers[1].restarts == 0, "the second is up");
     kill_last();
     ok(said_times("admitted", 3), "one is replaced");
     is_int(counted()->at[COUNTER_CONNECTS], 20 + 20, "what the dead one counted stays");
     is_int(counted()->at[COUNTER_CLIENTS], 3, "its clients do not");
-    is_int(pool_facts(pool, workers), 2, "two still");
+    is_int(pool_facts(pool, workers, &n), 2, "two still");
     is_int(workers[0].restarts + workers[1].restarts, 1, "one was forked again");
     end();
 }
@@ -560,6 +561,8 @@ static void test_cannot_fork(void)
 
 static void test_replace(void)
 {
+    static struct facts_worker workers[CONF_WORKERS_MAX];
+    size_t n;
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "a generation of two");
     ok(pool_has_room(pool) && !pool_is_starting(pool), "there is room for another");
@@ -581,6 +584,10 @@ static void test_replace(void)
     is_int(count(said, "ends 256 5") + count(said, "ends 257 5") + count(said, "ends 258 5"), 3,
            "which the second has known from its birth");
     is_int(count(said, "heirs=0+1"), 3, "takes over from three");
+    is_int(pool_facts(pool, workers, &n), 3, "three numbers there were");
+    is_int(n, 1, "of which one is left");
+    is_int(workers[0].restarts + workers[1].restarts + workers[2].restarts, 1,
+           "and what was forked again stays counted");
     pool_drain(pool, 100);
     ok(reaches(&empty, 1), "drained");
     ok(replaced == 2 && refused == 0, "all went well");

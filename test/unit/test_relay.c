@@ -169,7 +169,8 @@ static void test_user_limit(void)
     is_int(relay_admit(sent.relay, 2, 8, SLICE("ann")), MSG_ADMIT_OK, "one left: room for one");
     relay_worker_down(sent.relay, 2);
     is_int(relay_admit(sent.relay, 1, 9, SLICE("ann")), MSG_ADMIT_OK, "so does a dead worker");
-    is_int((long)relay_stats(sent.relay)->over_limit, 1, "refusals are counted");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 1,
+           "refusals are counted");
     relay_free(&sent.relay);
 }
 
@@ -208,7 +209,7 @@ static void test_replace(void)
     relay_admit(sent.relay, 0, 6, SLICE("ann"));
     is_str(sent.kicks, "", "there is a place");
     is_int((long)relay_stats(sent.relay)->replaced, 2, "kicks are counted");
-    is_int((long)relay_stats(sent.relay)->over_limit, 0, "none was refused");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 0, "none was refused");
     relay_free(&sent.relay);
 }
 
