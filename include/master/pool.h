@@ -31,8 +31,8 @@ struct tally;
 struct facts_worker;
 
 struct pool_ops { /* none may call pool_free */
-    /* Every worker of the first generation has said, once at least, that it accepts
-     * clients. */
+    /* For the first time every worker of a generation has said that it accepts clients;
+     * where that is not the first one, after replaced. */
     void (*ready)(void *arg);
     /* What pool_replace() began is over: the new generation serves and the old one has
      * been told to leave (1), or the new one is given up (0). */
@@ -80,7 +80,8 @@ size_t pool_facts(struct pool *pool, struct facts_worker *dst, size_t *nworkers)
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);
 
-/* 1 until all workers of the youngest generation have been ready once. */
+/* 1 while what pool_replace() began is not over.  The first generation is not waited
+ * for: where it cannot start, another may take its place. */
 int pool_is_starting(const struct pool *pool);
 
 /* Starts a new generation; conf and listeners are borrowed until it leaves or

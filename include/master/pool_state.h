@@ -124,7 +124,8 @@ void lanes_clear(struct pool *pool);
 /* The lane has no worker: what is sent to it goes to others. */
 void lane_vacant(struct pool *pool, unsigned lane);
 void lane_taken(struct pool *pool, unsigned lane);
-/* Sends it the ends that it does not have.  Returns 0, or -1 with errno. */
+/* Sends it the ends that it does not have, unless its worker has gone.  Returns 0, or
+ * -1 with errno. */
 int lanes_tell(struct slot *slot);
 
 #endif

@@ -108,6 +108,12 @@ int lanes_open(struct pool *pool, unsigned half, unsigned n)
     return 0;
 }
 
+/* Its worker has ended, and will be reaped: the next one is born with all of them. */
+static int is_gone(int error)
+{
+    return error == EPIPE || error == ECONNRESET || error == ECONNREFUSED;
+}
+
 int lanes_tell(struct slot *slot)
 {
     const struct pool *pool = slot->crew->pool;
@@ -118,7 +124,7 @@ int lanes_tell(struct slot *slot)
             if (n > HANDOFF_ENDS_MAX)
                 n = HANDOFF_ENDS_MAX;
             if (handoff_send_ends(slot->ends_fd, first, &pool->writes[first], n) < 0)
-                return -1;
+                return is_gone(errno) ? 0 : -1;
             slot->known[half] += n;
         }
     }

@@ -174,6 +174,7 @@ void crew_ready(struct crew *crew)
         pool->ops->ready(pool->arg);
         return;
     }
+    int first = old->ready < old->nslots;
     event_del(crew->deadline);
     pool->current = crew;
     pool->next = NULL;
@@ -181,6 +182,8 @@ void crew_ready(struct crew *crew)
              crew->nslots, old->number, crew->conf->drain_timeout_ms);
     crew_retire(old, crew->conf->drain_timeout_ms, crew);
     pool->ops->replaced(1, pool->arg);
+    if (first)
+        pool->ops->ready(pool->arg);
 }
 
 static void gone_log(const struct slot *slot, int status, const char *how)
@@ -283,7 +286,7 @@ int pool_has_room(const struct pool *pool)
 
 int pool_is_starting(const struct pool *pool)
 {
-    return pool->next || pool->current->ready < pool->current->nslots;
+    return pool->next != NULL;
 }
 
 int pool_replace(struct pool *pool, const struct conf *conf, const struct listeners *listeners)

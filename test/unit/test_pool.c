@@ -25,7 +25,18 @@
 
 #define DEADLINE_MS 30000
 
-enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, MUTTERS, CLOSES, STAYS };
+enum {
+    GOOD,
+    EXITS,
+    OTHER_VERSION,
+    UNREADY_ADMIT,
+    UNKNOWN_TYPE,
+    DEAF,
+    MUTTERS,
+    CLOSES,
+    STAYS,
+    MUTE
+};
 
 static struct event_base *base;
 static struct relay *relay;
@@ -187,6 +198,10 @@ static int worker(const struct conf *conf, const struct worker_start *start)
                 worker_strangers(start), term.sa_handler == SIG_IGN, (long)getpid());
     if (behaviour == EXITS)
         return 3;
+    if (behaviour == MUTE) {
+        worker_says("mute\n");
+        return worker_loop(start);
+    }
     int death = 0;
     if (prctl(PR_GET_PDEATHSIG, &death) == 0 && death == SIGCONT)
         worker_says("outlives\n");
@@ -609,6 +624,28 @@ static void test_abandon(void)
     end();
 }
 
+/* The first generation cannot start: what is to come in its place does not wait for it. */
+static void test_never_ready(void)
+{
+    begin(2, EXITS);
+    ok(said_times("fork", 2), "workers that end at once");
+    ok(pool_has_room(pool) && !pool_is_starting(pool), "are not waited for");
+    is_int(pool_replace(pool, conf_make(1), &none), 0, "another generation like them");
+    ok(reaches(&refused, 1) && reaches(&retired, 1), "is given up");
+    behaviour = MUTE;
+    ok(said_times("mute", 2), "now they hang, and are never ready");
+    behaviour = GOOD;
+    is_int(pool_replace(pool, conf_make(3), &none), 0, "one that is good");
+    ok(reaches(&replaced, 1) && reaches(&ready, 1), "takes their place, and is the first to serve");
+    ok(reaches(&retired, 2), "they leave");
+    kill_last();
+    ok(said_times("admitted", 4), "one of the good ones is replaced");
+    is_int(ready, 1, "ready is said once");
+    pool_drain(pool, 0);
+    ok(reaches(&empty, 1), "drained");
+    end();
+}
+
 static void test_hurry(void)
 {
     begin(1, STAYS);
@@ -702,6 +739,7 @@ int main(void)
     test_cannot_fork();
     test_replace();
     test_abandon();
+    test_never_ready();
     test_hurry();
     test_drain_both();
     test_stray();
