@@ -9,6 +9,7 @@ const { test, shared, mode } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, ROOT, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
+const { Inside } = require('./lib/inside');
 const { Http, Polling, polled, once, request } = require('./lib/http');
 const { askJson } = require('./lib/metrics');
 const { heardArgs } = require('./lib/hear');
@@ -305,6 +306,22 @@ test('out of descriptors: the old configuration and the old keys stay in force',
 
 /* --- new workers --- */
 
+test('a first generation that hangs is replaced by one that does not', async (t) => {
+    const redis = await redisServer();
+    const inside = new Inside(t);
+    inside.hang('for ever');
+    const daemon = new Daemon(t, { redis, config: { drainTimeout: 1000 }, env: inside.env });
+    daemon.spawn();
+    await daemon.logged(/redis subscribed at/, within(4000));
+    await reload(daemon, { log: { level: 'info' } }); /* what is live does not wait */
+    inside.resume();
+    const from = daemon.log.length;
+    await reload(daemon, { workers: 3 });
+    await daemon.logged(/generation 1 has left/, within(4000), from);
+    await daemon.ready(); /* with three workers */
+    assert.match(daemon.log.slice(from), /axr-notifyd ready: 3 workers/);
+    await serves(t, redis, daemon);
+});
 test('new workers take over on the same socket; the old ones tell their clients to come back', async (t) => {
     const { redis, daemon } = await start(t, LONG);
     const clients = await Promise.all(Array.from({ length: 40 }, () => client(t, daemon)));
