@@ -22,9 +22,15 @@
 static void refuse(struct master *m, struct conf **wanted)
 {
     conf_free(wanted);
-    listen_close(&m->admin_listeners, 1);
     m->reloads_failed++;
     log_errorx("configuration not reloaded: the old one stays in force");
+}
+
+/* What was made for it goes as well; another may be what a generation starts with. */
+static void give_up(struct master *m, struct conf **wanted)
+{
+    listen_close(&m->admin_listeners, 1);
+    refuse(m, wanted);
 }
 
 /* NULL, with the reasons logged. */
@@ -302,20 +308,20 @@ static void replace(struct master *m, struct conf *wanted)
         return;
     }
     if (admin_check(m, wanted) < 0) {
-        refuse(m, &wanted);
+        give_up(m, &wanted);
         return;
     }
     if (listen_reopen(&m->wanted_listeners, wanted, &m->listeners, m->conf, &error) < 0) {
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
         buf_free(&error);
-        refuse(m, &wanted);
+        give_up(m, &wanted);
         return;
     }
     m->wanted = wanted;
     if (pool_replace(m->pool, wanted, &m->wanted_listeners) < 0) {
         log_error("new workers cannot be started");
         listen_leave(&m->wanted_listeners, &m->listeners);
-        refuse(m, &m->wanted);
+        give_up(m, &m->wanted);
     }
 }
 
@@ -325,7 +331,7 @@ void reload_replaced(struct master *m, int ok)
     m->wanted = NULL;
     if (!ok) {
         listen_leave(&m->wanted_listeners, &m->listeners);
-        refuse(m, &wanted);
+        give_up(m, &wanted);
         over(m);
         return;
     }
@@ -364,7 +370,7 @@ static void apply(struct master *m)
     } else if (n > 0) {
         replace(m, wanted);
     } else if (admin_check(m, wanted) < 0) {
-        refuse(m, &wanted);
+        give_up(m, &wanted);
     } else {
         commit(m, wanted);
     }

@@ -322,6 +322,23 @@ test('a first generation that hangs is replaced by one that does not', async (t)
     assert.match(daemon.log.slice(from), /axr-notifyd ready: 3 workers/);
     await serves(t, redis, daemon);
 });
+test('a bad configuration while new workers start leaves theirs alone', async (t) => {
+    const inside = new Inside(t);
+    const { redis, daemon } = await start(t, {}, { env: inside.env });
+    const port = await freePort();
+    inside.hang();
+    await reload(daemon, { workers: 3, admin: { port } }, /generation 2 starts/);
+    const early = new Http({ host: '127.0.0.1', port }); /* bound already, and not served yet */
+    t.after(() => early.destroy());
+    early.send('GET', '/health/live');
+    await reload(daemon, { workers: 'many' }, /not reloaded: the old one stays/);
+    const from = daemon.log.length;
+    daemon.deaths = true;
+    inside.resume();
+    await daemon.logged(/generation 1 has left/, within(5000), from);
+    assert.strictEqual((await early.answer()).status, 200);
+    await serves(t, redis, daemon);
+});
 test('new workers take over on the same socket; the old ones tell their clients to come back', async (t) => {
     const { redis, daemon } = await start(t, LONG);
     const clients = await Promise.all(Array.from({ length: 40 }, () => client(t, daemon)));
