@@ -272,6 +272,8 @@ static void commit(struct master *m, struct conf *wanted)
     m->conf = wanted;
     if (reload_watch(m) < 0)
         log_errorx("out of memory: the JWKS file is not watched");
+    else if (m->keywatch)
+        (void)keywatch_look(m->keywatch); /* it may have changed while workers started */
     relay_configure(m->relay, wanted);
     pool_configure(m->pool, wanted, &m->listeners);
     log_configure(wanted);

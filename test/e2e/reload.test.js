@@ -306,6 +306,26 @@ test('out of descriptors: the old configuration and the old keys stay in force',
 
 /* --- new workers --- */
 
+test('a JWKS file that changes before the new workers serve', async (t) => {
+    const inside = new Inside(t);
+    const file = path.join(tempDir(t), 'jwks.json');
+    const [one, two] = [SECRET, OTHER].map((secret, i) => ({ kty: 'oct', kid: `k${i}`, alg: 'HS256', k: Buffer.from(secret).toString('base64url') }));
+    fs.writeFileSync(file, JSON.stringify({ keys: [one] }));
+    const { daemon } = await start(t, { auth: { secret: undefined, jwksFile: file } }, { env: inside.env });
+    inside.hang();
+    await reload(daemon, { workers: 3 }, /generation 2 starts/);
+    fs.writeFileSync(`${file}.new`, JSON.stringify({ keys: [two] }));
+    fs.renameSync(`${file}.new`, file);
+    const from = daemon.log.length;
+    inside.resume();
+    await daemon.logged(/configuration reloaded/, within(3000), from);
+    const order = daemon.log.slice(from);
+    assert.ok(order.indexOf('keys read again') >= 0 && order.indexOf('keys read again') < order.indexOf('configuration reloaded'), order);
+    await taken(daemon, from);
+    for (let i = 0; i < 4; i++) await assert.rejects(joined(daemon.addr, daemon.token('u')), /token_/);
+    await client(t, daemon, {}, jwt.sign({ uid: 'u' }, OTHER));
+    daemon.deaths = true;
+});
 test('a first generation that hangs is replaced by one that does not', async (t) => {
     const redis = await redisServer();
     const inside = new Inside(t);
