@@ -19,6 +19,10 @@ struct privileges {   /* whom to become */
  * 0, or -1 with a line in error: unknown, or not ours to become.  conf is borrowed. */
 int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error);
 
+/* Are conf's user and group known on this machine?  Returns 0, or -1 with a line in
+ * error. */
+int privileges_known(const struct conf *conf, struct buf *error);
+
 /* Becomes them, and makes sure that there is no way back.  Whoever is not root
  * afterwards has no capability left but CAP_NET_BIND_SERVICE, and that only with
  * low_ports; root by configuration keeps what it has.  Returns 0, or -1 with a

@@ -64,10 +64,25 @@ static int log_check(const struct conf *wanted)
     return -1;
 }
 
+/* A start with it would fail; what has not changed was good at ours. */
+static int user_check(const struct conf *now, const struct conf *wanted)
+{
+    struct buf error = {0};
+    if (same_text(now->user, wanted->user) && same_text(now->group, wanted->group))
+        return 0;
+    int rc = privileges_known(wanted, &error);
+    if (rc < 0)
+        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+    buf_free(&error);
+    return rc;
+}
+
 /* What is not the same, and will not be before the next start. */
 static int restart_check(const struct conf *now, struct conf *wanted)
 {
     struct buf keys = {0};
+    if (user_check(now, wanted) < 0)
+        return -1;
     if (change_diff(now, wanted, CHANGE_RESTART, &keys) > 0)
         log_warnx("configuration: changed, but in force only after a restart: %.*s", (int)keys.len,
                   (const char *)keys.data);

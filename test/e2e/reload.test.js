@@ -269,6 +269,8 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
         [{ log: { target: '/nowhere/log' }, auth: { secret: OTHER } }, /\/nowhere\/log: No such file/],
         [{ log: { target: fifo }, auth: { secret: OTHER } }, /log:target: \S+\/fifo: No such device or address/],
         [{ workers: 'many', auth: { secret: OTHER } }, /workers/],
+        [{ user: 'no-such-user', auth: { secret: OTHER } }, /user no-such-user is not known/],
+        [{ group: 'no-such-group', auth: { secret: OTHER } }, /group no-such-group is not known/],
         [{ admin: { host: '192.0.2.1' }, auth: { secret: OTHER } }, /admin: cannot listen on 192\.0\.2\.1:\d+: Cannot assign/],
     ];
     for (const [over, why] of bad) {
