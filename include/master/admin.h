@@ -40,14 +40,18 @@ struct admin_ops {
     size_t (*connections)(struct slice uid, void *arg);
 };
 
-/* Binds: admin:host may have several addresses, and all get the same port.  Returns
- * 0, or -1 with a line in error, which else stays as it is. */
-int admin_open(struct listeners *listeners, const char *host, int port, struct buf *error);
+/* Binds: admin:host may have several addresses, and all get the same port.  names as
+ * of listen_open().  Returns 0, or -1 with a line in error, which else stays as it is. */
+int admin_open(struct listeners *listeners, const char *host, int port, const struct names *names,
+               struct buf *error);
 
 /* Serves on *listeners, which it takes (and empties) where it succeeds, and says in
  * the log where.  tally and ops are borrowed.  NULL without memory. */
 struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct tally *tally,
                         const struct admin_ops *ops, void *arg);
+
+/* Appends the addresses where it serves, without the port, one a line. */
+void admin_addresses(const struct admin *admin, struct buf *out);
 
 /* Closes its sockets; answers on their way are cut off. */
 void admin_free(struct admin **admin);

@@ -5,7 +5,8 @@
  * for which see ipc/change.h.  What needs new workers starts a generation of them
  * (pool.h), and all of the change is in force when that serves; if it cannot start,
  * nothing is.  While two generations live another such change has to wait, and is
- * then read anew. */
+ * then read anew.  Host names that are new are looked up before (names.h), while the
+ * old one is in force; another reload takes the place of one that waits for them. */
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H
 

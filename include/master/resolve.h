@@ -14,12 +14,15 @@ struct resolve_ops {
     void (*done)(const char *addresses, const char *why, void *arg);
 };
 
-/* ops is borrowed, host is not kept.  Returns NULL, with errno set, if it cannot
- * be asked. */
-struct resolve *resolve_new(struct event_base *base, const char *host,
+/* 1 if host is an address, for which nobody need be asked. */
+int resolve_is_numeric(const char *host);
+
+/* A question that nobody answers within so many seconds has failed.  ops is borrowed,
+ * host is not kept.  Returns NULL, with errno set, if it cannot be asked. */
+struct resolve *resolve_new(struct event_base *base, const char *host, unsigned seconds,
                             const struct resolve_ops *ops, void *arg);
 
-/* The child, where it still runs, ends by itself. */
+/* The child, where it still runs, ends at once, as it does when the master dies. */
 void resolve_free(struct resolve **resolve);
 
 #endif

@@ -22,6 +22,7 @@ struct admin_ops;
 struct event;
 struct event_base;
 struct keywatch;
+struct names;
 struct pool;
 struct redis;
 struct redis_ops;
@@ -36,7 +37,7 @@ struct master {
     int (*worker)(const struct conf *, const struct worker_start *);
     struct privileges privileges;
     struct listeners listeners;
-    struct listeners admin_listeners; /* until admin has them */
+    struct listeners admin_listeners; /* until admin has them: at the start, and wanted's */
     struct pidfile pidfile;
     int status_fd; /* to whoever waits for the start; -1: nobody */
     int detached;  /* what goes to stderr goes to syslog */
@@ -55,6 +56,8 @@ struct master {
     uint64_t reloads, reloads_failed;
 
     /* A reload that is under way. */
+    struct conf *asking;               /* whose host names are being looked up, or NULL */
+    struct names *names;               /* of asking or wanted, or NULL */
     struct conf *wanted;               /* of the generation that starts, or NULL */
     struct listeners wanted_listeners; /* likewise */
     int again;                         /* another was asked for meanwhile */

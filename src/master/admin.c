@@ -330,13 +330,14 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
 
 /* --- coming and going --------------------------------------------------------- */
 
-int admin_open(struct listeners *listeners, const char *host, int port, struct buf *error)
+int admin_open(struct listeners *listeners, const char *host, int port, const struct names *names,
+               struct buf *error)
 {
     char *copy = strdup(host);
     struct conf_listen address = {.host = copy, .port = port};
     const struct conf conf = {.listen = &address, .nlisten = 1};
     struct buf why = {0};
-    int rc = copy ? listen_open(listeners, &conf, &why) : -1;
+    int rc = copy ? listen_open(listeners, &conf, names, &why) : -1;
     if (!copy)
         (void)buf_puts(&why, "out of memory");
     if (rc < 0)
@@ -387,6 +388,11 @@ struct admin *admin_new(struct event_base *base, struct listeners *listeners, st
     log_info("admin listening on %.*s", (int)names.len, (const char *)names.data);
     buf_free(&names);
     return admin;
+}
+
+void admin_addresses(const struct admin *admin, struct buf *out)
+{
+    listen_addresses(&admin->listeners, out);
 }
 
 void admin_free(struct admin **adminp)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define NEXT_MS   1000 /* for an address that does not answer, while there are others */
+#define LOOKUP_S  5
 #define LOCALHOST "127.0.0.1\n::1\n" /* by definition (RFC 6761): nobody need be asked */
 
 struct dial {
@@ -169,28 +170,18 @@ static void on_resolved(const char *addresses, const char *why, void *arg)
 
 static const struct resolve_ops resolve_ops = {.done = on_resolved};
 
-static int is_numeric(const char *host)
-{
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_flags = AI_NUMERICHOST};
-    struct addrinfo *found;
-    if (strlen(host) >= RESOLVE_TEXT_MAX || getaddrinfo(host, NULL, &hints, &found) != 0)
-        return 0;
-    freeaddrinfo(found);
-    return 1;
-}
-
 static int use_host(struct dial *dial, const char *host, int port)
 {
     snprintf(dial->port, sizeof dial->port, "%d", port);
     if (strcasecmp(host, "localhost") == 0)
         snprintf(dial->addresses, sizeof dial->addresses, LOCALHOST);
-    else if (is_numeric(host))
+    else if (strlen(host) < RESOLVE_TEXT_MAX && resolve_is_numeric(host))
         snprintf(dial->addresses, sizeof dial->addresses, "%s", host);
     if (dial->addresses[0] != '\0') {
         event_active(dial->soon, EV_TIMEOUT, 0);
         return 0;
     }
-    dial->resolve = resolve_new(dial->base, host, &resolve_ops, dial);
+    dial->resolve = resolve_new(dial->base, host, LOOKUP_S, &resolve_ops, dial);
     return dial->resolve ? 0 : -1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "master/daemon.h"
+#include "master/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,40 +112,76 @@ static in_port_t port_of(int fd)
     return getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ? 0 : addr.sin6_port;
 }
 
+/* The addresses of one host. */
+struct opening {
+    in_port_t port; /* of all of them */
+    int opened, missing;
+};
+
 static int open_each(struct listeners *listeners, const struct conf_listen *conf,
-                     const struct addrinfo *found, struct buf *error)
+                     const struct addrinfo *found, struct opening *opening, struct buf *error)
 {
-    int opened = 0, missing = 0;
-    in_port_t port = htons((uint16_t)conf->port);
     for (const struct addrinfo *one = found; one; one = one->ai_next) {
-        port_set(one->ai_addr, port);
+        port_set(one->ai_addr, opening->port);
         int fd = socket_bind(one->ai_addr, one->ai_addrlen, 1);
         if (fd < 0 && !is_missing(errno))
             return complain(error, conf, NULL);
         if (fd < 0) {
-            missing = errno;
+            opening->missing = errno;
             continue;
         }
         if (!listener_add(listeners, fd))
             return complain(error, conf, NULL);
-        port = port_of(fd); /* port 0: all addresses of a name get the same */
-        opened++;
+        opening->port = port_of(fd); /* port 0: all addresses of a name get the same */
+        opening->opened++;
     }
-    errno = missing;
-    return opened > 0 ? 0 : complain(error, conf, NULL);
+    return 0;
 }
 
-static int open_host(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
+static int open_address(struct listeners *listeners, const struct conf_listen *conf,
+                        const char *host, int flags, struct opening *opening, struct buf *error)
 {
     const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | flags};
     struct addrinfo *found;
-    int rc = getaddrinfo(conf->host, NULL, &hints, &found);
+    int rc = getaddrinfo(host, NULL, &hints, &found);
     if (rc != 0)
         return complain(error, conf, gai_strerror(rc));
-    rc = open_each(listeners, conf, found, error);
+    rc = open_each(listeners, conf, found, opening, error);
     freeaddrinfo(found);
     return rc;
+}
+
+/* addresses: numeric, one a line. */
+static int open_known(struct listeners *listeners, const struct conf_listen *conf,
+                      const char *addresses, struct opening *opening, struct buf *error)
+{
+    int rc = 0;
+    while (rc == 0 && *addresses != '\0') {
+        size_t len = strcspn(addresses, "\n");
+        char *one = strndup(addresses, len);
+        rc = one ? open_address(listeners, conf, one, AI_NUMERICHOST, opening, error)
+                 : complain(error, conf, NULL);
+        free(one);
+        addresses += len + (addresses[len] == '\n');
+    }
+    return rc;
+}
+
+static int open_host(struct listeners *listeners, const struct conf_listen *conf,
+                     const struct names *names, struct buf *error)
+{
+    struct opening opening = {.port = htons((uint16_t)conf->port)};
+    int rc;
+    if (names) {
+        const char *addresses = names_find(names, conf->host);
+        rc = addresses ? open_known(listeners, conf, addresses, &opening, error)
+                       : complain(error, conf, "it has not been looked up");
+    } else {
+        rc = open_address(listeners, conf, conf->host, 0, &opening, error);
+    }
+    errno = opening.missing;
+    return rc < 0 || opening.opened > 0 ? rc : complain(error, conf, NULL);
 }
 
 /* --- Unix sockets ------------------------------------------------------------- */
@@ -209,7 +246,7 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
 /* --- all of them -------------------------------------------------------------- */
 
 static int open_entry(struct listeners *listeners, const struct conf *conf, size_t i,
-                      struct buf *error)
+                      const struct names *names, struct buf *error)
 {
     const struct conf_listen *one = &conf->listen[i];
     size_t had = listeners->n;
@@ -217,7 +254,7 @@ static int open_entry(struct listeners *listeners, const struct conf *conf, size
     if (one->unix_path)
         rc = open_path(listeners, one, error);
     else if (one->host)
-        rc = open_host(listeners, one, error);
+        rc = open_host(listeners, one, names, error);
     else
         rc = open_everywhere(listeners, one, error);
     for (size_t k = had; k < listeners->n; k++)
@@ -225,10 +262,11 @@ static int open_entry(struct listeners *listeners, const struct conf *conf, size
     return rc;
 }
 
-int listen_open(struct listeners *listeners, const struct conf *conf, struct buf *error)
+int listen_open(struct listeners *listeners, const struct conf *conf, const struct names *names,
+                struct buf *error)
 {
     for (size_t i = 0; i < conf->nlisten; i++)
-        if (open_entry(listeners, conf, i, error) < 0) {
+        if (open_entry(listeners, conf, i, names, error) < 0) {
             listen_close(listeners, 1);
             return -1;
         }
@@ -268,36 +306,46 @@ static int share_entry(struct listeners *listeners, size_t i, const struct liste
     return 0;
 }
 
-/* The entry of was that is the same as one and not taken yet; was->nlisten: none. */
-static size_t entry_find(const struct conf *was, const struct conf_listen *one, const char *taken)
+static int same_entry(const struct conf_listen *one, const struct conf_listen *other)
 {
-    size_t k = 0;
-    for (; k < was->nlisten; k++) {
-        const struct conf_listen *other = &was->listen[k];
-        if (!taken[k] && one->port == other->port && same_text(one->host, other->host) &&
-            same_text(one->unix_path, other->unix_path))
+    return one->port == other->port && same_text(one->host, other->host) &&
+           same_text(one->unix_path, other->unix_path);
+}
+
+/* Which entry of was is that of number i: what is there twice (port 0) is found in its
+ * order.  was->nlisten: none. */
+static size_t entry_find(const struct conf *was, const struct conf *conf, size_t i)
+{
+    const struct conf_listen *one = &conf->listen[i];
+    size_t before = 0, k = 0;
+    for (size_t j = 0; j < i; j++)
+        before += (size_t)same_entry(&conf->listen[j], one);
+    for (; k < was->nlisten; k++)
+        if (same_entry(&was->listen[k], one) && before-- == 0)
             break;
-    }
     return k;
 }
 
-int listen_reopen(struct listeners *listeners, const struct conf *conf,
+int listen_ask(struct names *names, const struct conf *conf, const struct conf *was)
+{
+    for (size_t i = 0; i < conf->nlisten; i++)
+        if (conf->listen[i].host && entry_find(was, conf, i) == was->nlisten &&
+            names_add(names, conf->listen[i].host) < 0)
+            return -1;
+    return 0;
+}
+
+int listen_reopen(struct listeners *listeners, const struct conf *conf, const struct names *names,
                   const struct listeners *from, const struct conf *was, struct buf *error)
 {
-    char *taken = calloc(was->nlisten, 1);
-    int rc = taken ? 0 : -1;
-    if (rc < 0)
-        (void)buf_puts(error, "out of memory");
+    int rc = 0;
     for (size_t i = 0; i < conf->nlisten && rc == 0; i++) {
-        size_t old = entry_find(was, &conf->listen[i], taken);
-        if (old == was->nlisten) {
-            rc = open_entry(listeners, conf, i, error);
-            continue;
-        }
-        taken[old] = 1;
-        rc = share_entry(listeners, i, from, old, error);
+        size_t old = entry_find(was, conf, i);
+        if (old == was->nlisten)
+            rc = open_entry(listeners, conf, i, names, error);
+        else
+            rc = share_entry(listeners, i, from, old, error);
     }
-    free(taken);
     if (rc < 0)
         listen_leave(listeners, from);
     return rc;
@@ -326,6 +374,19 @@ void listen_names(const struct listeners *listeners, struct buf *out)
         if (i > 0)
             (void)buf_putc(out, ' ');
         name_of(&listeners->at[i], out);
+    }
+}
+
+void listen_addresses(const struct listeners *listeners, struct buf *out)
+{
+    for (size_t i = 0; i < listeners->n; i++) {
+        struct sockaddr_storage addr = {0};
+        socklen_t len = sizeof addr;
+        char host[NI_MAXHOST];
+        if (getsockname(listeners->fds[i], (struct sockaddr *)&addr, &len) == 0 &&
+            getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            (void)buf_printf(out, "%s\n", host);
     }
 }
 

@@ -333,10 +333,10 @@ static int foreground_start(struct master *m)
         return start_failed(m, &error);
     if (privileges_find(&m->privileges, conf, &error) < 0)
         return start_failed(m, &error);
-    if (listen_open(&m->listeners, conf, &error) < 0)
+    if (listen_open(&m->listeners, conf, NULL, &error) < 0)
         return start_failed(m, &error);
     if (conf->admin_host &&
-        admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, &error) < 0)
+        admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, NULL, &error) < 0)
         return start_failed(m, &error);
     return 0;
 }

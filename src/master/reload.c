@@ -3,6 +3,7 @@
 #include "ipc/change.h"
 #include "master/admin.h"
 #include "master/keywatch.h"
+#include "master/names.h"
 #include "master/pool.h"
 #include "master/redis.h"
 #include "master/relay.h"
@@ -30,6 +31,7 @@ static void refuse(struct master *m, struct conf **wanted)
 static void give_up(struct master *m, struct conf **wanted)
 {
     listen_close(&m->admin_listeners, 1);
+    names_free(&m->names);
     refuse(m, wanted);
 }
 
@@ -195,7 +197,7 @@ static int admin_check(struct master *m, const struct conf *wanted)
         return 0;
     int ours = m->admin && wanted->admin_port == m->conf->admin_port;
     int port = ours ? 0 : wanted->admin_port;
-    int rc = admin_open(&m->admin_listeners, wanted->admin_host, port, &error);
+    int rc = admin_open(&m->admin_listeners, wanted->admin_host, port, m->names, &error);
     if (rc < 0)
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
     else if (ours && wanted->admin_port != 0)
@@ -209,11 +211,23 @@ static int admin_bind(struct master *m, const struct conf *conf)
     struct buf error = {0};
     int rc = 0;
     if (m->admin_listeners.n == 0)
-        rc = admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, &error);
+        rc = admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, m->names, &error);
     if (rc < 0)
         log_errorx("%.*s", (int)error.len, (const char *)error.data);
     buf_free(&error);
     return rc;
+}
+
+/* Where it serves now, for admin_bind() to come back to without asking anybody. */
+static void admin_remember(struct master *m, const struct conf *was)
+{
+    struct buf bound = {0};
+    if (!m->admin)
+        return;
+    admin_addresses(m->admin, &bound);
+    if (buf_putc(&bound, '\0') == 0)
+        (void)names_put(m->names, was->admin_host, (const char *)bound.data);
+    buf_free(&bound);
 }
 
 static void admin_configure(struct master *m, const struct conf *was)
@@ -221,6 +235,7 @@ static void admin_configure(struct master *m, const struct conf *was)
     const struct conf *conf = m->conf;
     if (same_admin(was, conf))
         return;
+    admin_remember(m, was);
     admin_free(&m->admin);
     if (!conf->admin_host)
         return;
@@ -303,12 +318,13 @@ static void commit(struct master *m, struct conf *wanted)
              n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);
     conf_free(&was);
+    names_free(&m->names);
 }
 
 /* The service manager hears of the end once nothing is under way or waits. */
 static void over(const struct master *m)
 {
-    if (m->announced && !m->wanted && !m->again && !m->stops)
+    if (m->announced && !m->wanted && !m->asking && !m->again && !m->stops)
         systemd_ready();
 }
 
@@ -317,18 +333,7 @@ static void over(const struct master *m)
 static void replace(struct master *m, struct conf *wanted)
 {
     struct buf error = {0};
-    if (!pool_has_room(m->pool)) {
-        log_info("reload waits: two generations of workers live");
-        pool_hurry(m->pool);
-        m->again = 1;
-        conf_free(&wanted);
-        return;
-    }
-    if (admin_check(m, wanted) < 0) {
-        give_up(m, &wanted);
-        return;
-    }
-    if (listen_reopen(&m->wanted_listeners, wanted, &m->listeners, m->conf, &error) < 0) {
+    if (listen_reopen(&m->wanted_listeners, wanted, m->names, &m->listeners, m->conf, &error) < 0) {
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
         buf_free(&error);
         give_up(m, &wanted);
@@ -364,32 +369,103 @@ void reload_replaced(struct master *m, int ok)
 
 void reload_ready(struct master *m)
 {
-    if (!m->again || m->stops)
+    if (m->again && !m->stops)
+        reload(m);
+}
+
+/* --- from the file into force ------------------------------------------------- */
+
+static int needs_workers(const struct master *m, const struct conf *wanted)
+{
+    struct buf keys = {0};
+    int n = change_diff(m->conf, wanted, CHANGE_WORKERS, &keys);
+    buf_free(&keys);
+    return n > 0;
+}
+
+/* 1 if it has to be read again later. */
+static int waits(struct master *m, const struct conf *wanted)
+{
+    if (pool_is_starting(m->pool)) {
+        log_info("reload waits: workers are starting");
+    } else if (needs_workers(m, wanted) && !pool_has_room(m->pool)) {
+        log_info("reload waits: two generations of workers live");
+        pool_hurry(m->pool);
+    } else {
+        return 0;
+    }
+    m->again = 1;
+    return 1;
+}
+
+/* All names in it (taken) are known. */
+static void proceed(struct master *m, struct conf *wanted)
+{
+    if (admin_check(m, wanted) < 0)
+        give_up(m, &wanted);
+    else if (needs_workers(m, wanted))
+        replace(m, wanted);
+    else
+        commit(m, wanted);
+}
+
+static void on_names(const char *why, void *arg)
+{
+    struct master *m = arg;
+    struct conf *wanted = m->asking;
+    m->asking = NULL;
+    if (m->stops) {
+        conf_free(&wanted);
         return;
-    m->again = 0;
-    reload(m);
+    }
+    if (why) {
+        log_errorx("configuration: %s", why);
+        give_up(m, &wanted);
+    } else {
+        proceed(m, wanted);
+    }
+    over(m);
+}
+
+static const struct names_ops names_ops = {on_names};
+
+/* Begins to look up what will be bound.  Returns 0, or -1 with errno. */
+static int names_ask(struct master *m, const struct conf *wanted)
+{
+    m->names = names_new(m->base, &names_ops, m);
+    if (!m->names || listen_ask(m->names, wanted, m->conf) < 0)
+        return -1;
+    if (!wanted->admin_host || same_admin(m->conf, wanted))
+        return 0;
+    return names_add(m->names, wanted->admin_host);
+}
+
+/* Another configuration has come before the names of the last one. */
+static void asking_end(struct master *m)
+{
+    if (!m->asking)
+        return;
+    log_info("the reload that waits for host names is given up for another");
+    conf_free(&m->asking);
+    names_free(&m->names);
 }
 
 static void apply(struct master *m)
 {
+    asking_end(m);
     struct conf *wanted = load(m);
     if (!wanted || log_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
         refuse(m, &wanted);
-        return;
-    }
-    struct buf keys = {0};
-    int n = change_diff(m->conf, wanted, CHANGE_WORKERS, &keys);
-    buf_free(&keys);
-    if (pool_is_starting(m->pool)) {
-        log_info("reload waits: workers are starting");
-        m->again = 1;
+    } else if (waits(m, wanted)) {
         conf_free(&wanted);
-    } else if (n > 0) {
-        replace(m, wanted);
-    } else if (admin_check(m, wanted) < 0) {
+    } else if (names_ask(m, wanted) < 0) {
+        log_error("configuration: host names cannot be looked up");
         give_up(m, &wanted);
+    } else if (names_waiting(m->names) > 0) {
+        log_info("reload waits: host names are looked up");
+        m->asking = wanted;
     } else {
-        commit(m, wanted);
+        proceed(m, wanted);
     }
 }
 
@@ -399,6 +475,7 @@ void reload(struct master *m)
         return;
     if (m->announced)
         systemd_reloading();
+    m->again = 0; /* it is read now */
     apply(m);
     over(m);
 }
@@ -415,6 +492,7 @@ void reload_wipe(struct master *m)
 {
     password_wipe(m->conf);
     password_wipe(m->wanted);
+    password_wipe(m->asking);
     if (m->redis)
         redis_wipe(m->redis);
     if (m->redis_next)
@@ -428,5 +506,7 @@ void reload_clear(struct master *m)
     if (m->redis_swap)
         event_free(m->redis_swap);
     conf_free(&m->wanted);
+    conf_free(&m->asking);
+    names_free(&m->names);
     listen_leave(&m->wanted_listeners, &m->listeners);
 }

@@ -6,12 +6,12 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CHILD_S   5   /* a child whose question nobody answers ends then */
 #define ERROR_TAG '!' /* begins an answer that is an error */
 
 struct resolve {
@@ -35,14 +35,26 @@ static size_t answer_add(char *text, size_t len, const struct addrinfo *one)
     return (size_t)n < room - 1 ? len + (size_t)n : len;
 }
 
-_Noreturn static void child_run(const char *host, int fd)
+/* While libc waits for an answer nobody looks at the pipe: the signal, which nobody
+ * handles, comes when its other end is closed. */
+static void end_with_reader(int fd)
+{
+    struct pollfd end = {.fd = fd};
+    (void)fcntl(fd, F_SETOWN, getpid());
+    (void)fcntl(fd, F_SETFL, O_ASYNC);
+    if (poll(&end, 1, 0) > 0 && end.revents & POLLERR) /* it has been already */
+        _exit(1);
+}
+
+_Noreturn static void child_run(const char *host, unsigned seconds, int fd)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
     char text[RESOLVE_TEXT_MAX];
     size_t len = 0;
-    alarm(CHILD_S);
+    alarm(seconds);
     child_close_fds(&fd, 1);
+    end_with_reader(fd);
     int error = getaddrinfo(host, NULL, &hints, &found);
     if (error != 0)
         len = (size_t)snprintf(text, sizeof text, "%c%s", ERROR_TAG, gai_strerror(error));
@@ -89,14 +101,14 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
         resolve->ops->done(resolve->text, NULL, resolve->arg);
 }
 
-static int child_start(struct resolve *resolve, const char *host)
+static int child_start(struct resolve *resolve, const char *host, unsigned seconds)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
     pid_t pid = child_fork();
     if (pid == 0)
-        child_run(host, ends[1]);
+        child_run(host, seconds, ends[1]);
     int error = errno;
     close(ends[1]);
     resolve->fd = ends[0];
@@ -104,7 +116,17 @@ static int child_start(struct resolve *resolve, const char *host)
     return pid < 0 ? -1 : fcntl(ends[0], F_SETFL, O_NONBLOCK);
 }
 
-struct resolve *resolve_new(struct event_base *base, const char *host,
+int resolve_is_numeric(const char *host)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_flags = AI_NUMERICHOST};
+    struct addrinfo *found;
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return 0;
+    freeaddrinfo(found);
+    return 1;
+}
+
+struct resolve *resolve_new(struct event_base *base, const char *host, unsigned seconds,
                             const struct resolve_ops *ops, void *arg)
 {
     struct resolve *resolve = calloc(1, sizeof *resolve);
@@ -113,7 +135,7 @@ struct resolve *resolve_new(struct event_base *base, const char *host,
     resolve->ops = ops;
     resolve->arg = arg;
     resolve->fd = -1;
-    if (child_start(resolve, host) < 0)
+    if (child_start(resolve, host, seconds) < 0)
         goto out;
     resolve->io = event_new(base, resolve->fd, EV_READ | EV_PERSIST, on_read, resolve);
     if (resolve->io && event_add(resolve->io, NULL) == 0)

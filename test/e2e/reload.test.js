@@ -306,8 +306,78 @@ test('out of descriptors: the old configuration and the old keys stay in force',
     assert.strictEqual(daemon.workers().length, 4);
 });
 
-/* --- new workers --- */
+/* --- names that have to be looked up --- */
 
+const ANY = { port: undefined, host: undefined };
+
+test('broadcasts flow while a host name is looked up; then it is bound, or the reload is bad', async (t) => {
+    const inside = new Inside(t);
+    const { redis, daemon } = await start(t, { ...ANY, listen: ['127.0.0.1:0'] }, { env: inside.env });
+    daemon.deaths = true; /* whoever looks a name up is a child, too */
+    const pids = daemon.workers();
+    const steady = await client(t, daemon);
+    const looks = /reload waits: host names are looked up/;
+    await reload(daemon, { listen: ['127.0.0.1:0', 'slow.test:0'], limits: { headers: 9 } }, looks);
+    for (const n of [1, 2, 3]) {
+        redis.emitter().emit('msg', n);
+        assert.deepStrictEqual(await heardArgs(redis, [steady]), [[n]]);
+    }
+    await serves(t, redis, daemon);
+    assert.doesNotMatch(daemon.log, /generation 2/);
+
+    let log = await reload(daemon, { listen: ['127.0.0.1:0', 'none.test:0'] }, looks);
+    assert.match(log, /waits for host names is given up for another/);
+    inside.answer('slow.test', '127.0.0.1'); /* nobody cares any more */
+    let from = daemon.log.length;
+    inside.answer('none.test');
+    await daemon.logged(/not reloaded: the old one stays/, within(2000), from);
+    assert.match(daemon.log.slice(from), /cannot look none\.test up: Name or service not known/);
+    await serves(t, redis, daemon);
+    assert.deepStrictEqual(daemon.workers(), pids);
+
+    log = await reload(daemon, { listen: ['127.0.0.1:0', 'late.test:0'] }, looks); /* a bad one meanwhile */
+    assert.match(await reload(daemon, { workers: 'many' }, /not reloaded/), /given up for another/);
+    log = await reload(daemon, { workers: 2, log: { level: 'info' }, listen: ['127.0.0.1:0'] });
+    assert.match(log, /changed: log:level, limits:headers$/m); /* needs no name */
+    assert.strictEqual(steady.over, null);
+
+    from = daemon.log.length;
+    await renew(daemon, { listen: ['127.0.0.1:0', 'slow.test:0'] });
+    const [, port] = await daemon.logged(/listening on 127\.0\.0\.1:\d+ 127\.0\.0\.1:(\d+)$/m, within(1000), from);
+    await serves(t, redis, daemon, { host: '127.0.0.1', port: Number(port) });
+    await serves(t, redis, daemon);
+});
+test('the admin address: a name is looked up, and where it was it can come back to', async (t) => {
+    const inside = new Inside(t);
+    const port = await freePort();
+    inside.answer('first.test', '127.0.0.1');
+    const { daemon } = await start(t, { admin: { host: 'first.test', port } }, { env: inside.env });
+    daemon.deaths = true;
+    const steady = await client(t, daemon);
+    fs.unlinkSync(inside.file('first.test')); /* the name server of before says nothing */
+    await reload(daemon, { admin: { host: 'second.test' } }, /reload waits: host names are looked up/);
+    assert.strictEqual((await once({ host: '127.0.0.1', port }, 'GET', '/health/live')).status, 200);
+    const other = net.createServer().listen(port, '127.0.0.2'); /* where it would be bound */
+    t.after(() => other.close());
+    await new Promise((resolve) => other.once('listening', resolve));
+    const from = daemon.log.length;
+    inside.answer('second.test', '127.0.0.2');
+    await daemon.logged(/configuration reloaded; changed: admin:host$/m, within(3000), from);
+    assert.match(daemon.log.slice(from), /admin: cannot listen on second\.test:\d+: Address already in use/);
+    assert.strictEqual((await once({ host: '127.0.0.1', port }, 'GET', '/health/live')).status, 200);
+    other.close();
+    await reload(daemon, { admin: { host: '127.0.0.3' } });
+    assert.strictEqual((await once({ host: '127.0.0.3', port }, 'GET', '/health/live')).status, 200);
+    assert.strictEqual(steady.over, null);
+});
+test('TERM while a host name is looked up', async (t) => {
+    const inside = new Inside(t);
+    const { daemon } = await start(t, {}, { env: inside.env });
+    daemon.deaths = true;
+    await reload(daemon, { ...ANY, listen: ['never.test:0'] }, /reload waits: host names are looked up/);
+    assert.strictEqual(daemon.workers().length, 3, 'two workers, and whoever looks');
+    await daemon.stop(); /* looks for each of them */
+});
 test('a JWKS file that changes before the new workers serve', async (t) => {
     const inside = new Inside(t);
     const file = path.join(tempDir(t), 'jwks.json');
@@ -328,6 +398,9 @@ test('a JWKS file that changes before the new workers serve', async (t) => {
     await client(t, daemon, {}, jwt.sign({ uid: 'u' }, OTHER));
     daemon.deaths = true;
 });
+
+/* --- new workers --- */
+
 test('a first generation that hangs is replaced by one that does not', async (t) => {
     const redis = await redisServer();
     const inside = new Inside(t);
@@ -361,6 +434,7 @@ test('a bad configuration while new workers start leaves theirs alone', async (t
     assert.strictEqual((await early.answer()).status, 200);
     await serves(t, redis, daemon);
 });
+
 test('new workers take over on the same socket; the old ones tell their clients to come back', async (t) => {
     const { redis, daemon } = await start(t, LONG);
     const clients = await Promise.all(Array.from({ length: 40 }, () => client(t, daemon)));

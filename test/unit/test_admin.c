@@ -70,7 +70,7 @@ static void begin(void)
     struct sockaddr_in addr;
     socklen_t len = sizeof addr;
     struct buf error = {0};
-    if (admin_open(&listeners, "127.0.0.1", 0, &error) < 0)
+    if (admin_open(&listeners, "127.0.0.1", 0, NULL, &error) < 0)
         exit(1);
     getsockname(listeners.fds[0], (struct sockaddr *)&addr, &len);
     port = ntohs(addr.sin_port);
@@ -376,7 +376,7 @@ static void test_open(void)
 {
     struct listeners listeners = {0};
     struct buf error = {0};
-    is_int(admin_open(&listeners, "127.0.0.1", port, &error), -1, "an address in use");
+    is_int(admin_open(&listeners, "127.0.0.1", port, NULL, &error), -1, "an address in use");
     buf_putc(&error, '\0');
     ok(strncmp((char *)error.data, "admin: cannot listen on 127.0.0.1:", 34) == 0 &&
            strstr((char *)error.data, "Address already in use") != NULL,
@@ -384,7 +384,7 @@ static void test_open(void)
     buf_reset(&error);
     admin_free(&admin);
     ok(admin == NULL, "freed");
-    is_int(admin_open(&listeners, "127.0.0.1", port, &error), 0, "then it is free");
+    is_int(admin_open(&listeners, "127.0.0.1", port, NULL, &error), 0, "then it is free");
     is_int((int)error.len, 0, "and nothing is wrong");
     admin = admin_new(base, &listeners, tally, &ops, NULL);
     is_int(status(get("GET", "/health/live")), 200, "and serves again");

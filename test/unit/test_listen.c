@@ -1,8 +1,11 @@
 #include "master/listen.h"
 
+#include "master/names.h"
+
 #include "tap.h"
 
 #include <arpa/inet.h>
+#include <event2/event.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +22,7 @@ static int open_one(struct listeners *listeners, const char *host, int port, con
     struct conf_listen one = {(char *)(uintptr_t)host, port, (char *)(uintptr_t)unix_path};
     struct conf conf = {.listen = &one, .nlisten = 1};
     buf_reset(&error);
-    int rc = listen_open(listeners, &conf, &error);
+    int rc = listen_open(listeners, &conf, NULL, &error);
     buf_putc(&error, '\0');
     return rc;
 }
@@ -136,12 +139,12 @@ static void test_several(void)
         {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}, {(char[]){"192.0.2.1"}, 1, NULL}};
     struct conf conf = {.listen = some, .nlisten = 2};
     buf_reset(&error);
-    is_int(listen_open(&all, &conf, &error), 0, "several");
+    is_int(listen_open(&all, &conf, NULL, &error), 0, "several");
     is_int((long)all.n, 2, "each has its socket");
     ok(strstr(names_of(&all), " unix:") != NULL, "separated by a space: %s", names_of(&all));
     listen_close(&all, 1);
     conf.nlisten = 3;
-    is_int(listen_open(&all, &conf, &error), -1, "one of them fails");
+    is_int(listen_open(&all, &conf, NULL, &error), -1, "one of them fails");
     ok(all.n == 0 && access(path, F_OK) < 0, "and the others are taken back");
 }
 
@@ -157,9 +160,9 @@ static void test_reopen(void)
         {NULL, 0, other}, {(char[]){"127.0.0.1"}, 0, NULL}, {(char[]){"127.0.0.1"}, 0, NULL}};
     struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 3};
     buf_reset(&error);
-    is_int(listen_open(&old, &was, &error), 0, "two");
+    is_int(listen_open(&old, &was, NULL, &error), 0, "two");
     int port = port_of(&old);
-    is_int(listen_reopen(&fresh, &conf, &old, &was, &error), 0, "three in their place");
+    is_int(listen_reopen(&fresh, &conf, NULL, &old, &was, &error), 0, "three in their place");
     is_int((long)fresh.n, 3, "each has its socket");
     struct listeners rest = {.fds = fresh.fds + 1};
     is_int(port_of(&rest), port, "what was bound is shared");
@@ -183,12 +186,55 @@ static void test_reopen(void)
     struct conf wanted = {.listen = bad, .nlisten = 4};
     struct listeners none = {0};
     buf_reset(&error);
-    is_int(listen_reopen(&none, &wanted, &fresh, &conf, &error), -1, "one cannot be bound");
+    is_int(listen_reopen(&none, &wanted, NULL, &fresh, &conf, &error), -1, "one cannot be bound");
     ok(none.n == 0 && access(path, F_OK) < 0, "what was new is taken back");
     ok(access(other, F_OK) == 0 && can_connect((struct sockaddr *)&addr, sizeof addr),
        "what was there is there");
     listen_close(&fresh, 1);
     is_int(access(other, F_OK), -1, "until the end");
+}
+
+static void on_names(const char *why, void *arg)
+{
+    (void)why;
+    (void)arg;
+}
+
+/* What a host name is has been found out before; nobody is asked in here. */
+static void test_names(void)
+{
+    static const struct names_ops ops = {on_names};
+    struct event_base *base = event_base_new();
+    struct names *known = names_new(base, &ops, NULL);
+    struct listeners old = {0}, fresh = {0};
+    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}};
+    struct conf_listen after[] = {{(char[]){"127.0.0.1"}, 0, NULL},
+                                  {(char[]){"site.test"}, 0, NULL}};
+    struct conf was = {.listen = before, .nlisten = 1}, conf = {.listen = after, .nlisten = 2};
+    buf_reset(&error);
+    is_int(listen_open(&old, &was, NULL, &error), 0, "an address");
+    is_int(listen_ask(known, &was, &was), 0, "of the same");
+    is_int(names_waiting(known), 0, "nothing is to be known");
+    is_int(listen_ask(known, &conf, &conf), 0, "of a name that is bound already");
+    is_int(names_waiting(known), 0, "neither");
+    is_int(listen_ask(known, &conf, &was), 0, "of one that is new");
+    is_int(names_waiting(known), 1, "what it is");
+    names_free(&known);
+    known = names_new(base, &ops, NULL);
+    is_int(listen_reopen(&fresh, &conf, known, &old, &was, &error), -1, "not known");
+    names_put(known, "site.test", "127.0.0.1\n192.0.2.1\n127.0.0.2\n");
+    is_int(listen_reopen(&fresh, &conf, known, &old, &was, &error), 0, "known");
+    is_int((long)fresh.n, 3, "a socket for each address that is ours");
+    struct listeners rest = {.fds = fresh.fds + 1}, last = {.fds = fresh.fds + 2};
+    is_int(port_of(&last), port_of(&rest), "of one port");
+    buf_reset(&error);
+    listen_addresses(&fresh, &error);
+    buf_putc(&error, '\0');
+    is_str((char *)error.data, "127.0.0.1\n127.0.0.1\n127.0.0.2\n", "their addresses");
+    listen_close(&fresh, 1);
+    listen_close(&old, 1);
+    names_free(&known);
+    event_base_free(base);
 }
 
 int main(void)
@@ -201,6 +247,7 @@ int main(void)
     test_unix();
     test_several();
     test_reopen();
+    test_names();
     buf_free(&error);
     buf_free(&names);
     rmdir(dir);
