@@ -267,6 +267,8 @@ int slot_serves(struct slot *slot, uint64_t now)
 _Noreturn static void child_run(struct slot *slot, pid_t master, int down_fd, int up_fd,
                                 int ends_fd)
 {
+    /* The master directs its workers over the pipe.  A signal that reaches the whole
+     * process group (Ctrl-C, systemd) is the master's business. */
     static const int not_for_us[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
     struct pool *pool = slot->crew->pool;
     const struct listeners *listeners = slot->crew->listeners;

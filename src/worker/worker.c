@@ -9,13 +9,10 @@
 #include "worker/state.h"
 
 #include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
-/* The leak checker attaches to its own process, which must be dumpable for it, and
- * makes system calls that the sandbox does not allow. */
+/* The leak checker makes system calls that the sandbox does not allow. */
 #ifdef __SANITIZE_ADDRESS__
 #define LEAKS_CHECKED 1
 #elif defined(__has_feature)
@@ -384,24 +381,6 @@ static void on_link_closed(struct link *link, const char *why, void *arg)
 
 /* --- life --- */
 
-/* The same in any process that holds keys and talks to strangers: no privileges, no
- * way to gain any, no memory in a core file or under a debugger of the same user. */
-static void harden(void)
-{
-    static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-
-    /* The master directs its workers over the pipe.  A signal that reaches the
-     * whole process group (Ctrl-C, systemd) is the master's business. */
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
-        signal(ignored[i], SIG_IGN);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        log_warn("prctl(PR_SET_NO_NEW_PRIVS)");
-    if (!LEAKS_CHECKED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-        log_warn("prctl(PR_SET_DUMPABLE)");
-    if (caps_limit(0) < 0)
-        log_warn("cannot give all capabilities up");
-}
-
 /* Last, when everything is open.  That sandbox is false has been warned of by the
  * master. */
 static void enclose(const struct conf *conf)
@@ -472,7 +451,8 @@ int worker_run(const struct conf *conf, const struct worker_start *start)
 
     snprintf(name, sizeof(name), "worker %u", start_number(start->lane));
     log_name(name);
-    harden();
+    if (caps_limit(0) < 0)
+        log_warn("cannot give all capabilities up");
     worker.asked_end = &worker.asked;
     rooms_init(&worker.rooms);
     if (worker_open(&worker) == 0) {

@@ -875,12 +875,7 @@ static void test_drain(void)
     char sid[21];
 
     start_worker();
-    kill(worker, SIGTERM);
-    kill(worker, SIGINT);
-    kill(worker, SIGHUP);
-    kill(worker, SIGUSR1);
     peer = let_in("ann", &handle, sid);
-    ok(1, "signals are the master's business");
     send_down(MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG);
     send_down(MSG_LOG_REOPEN, "");
     broadcast(0, "", "", "[\"last\"");
