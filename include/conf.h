@@ -114,7 +114,8 @@ struct conf *conf_load_text(const struct conf_args *args, const char *text, size
                             enum conf_for purpose, struct buf *errors, struct buf *warnings);
 
 /* What is in force: one "key = value  (source)" a line for each key, secrets
- * masked, then "key: kid, algorithms" for each key, and "ignored: key  (source)". */
+ * masked, then "key: kid, algorithms  (source, setting)" for each key of tokens, and
+ * "ignored: key  (source)". */
 void conf_print(const struct conf *conf, struct buf *out);
 
 /* Reads jwks_file again, which must be set, and checks it whole, with the same

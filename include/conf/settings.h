@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "codec/jsonc.h"
+#include "codec/keys.h"
 #include "conf.h"
 #include "conf/schema.h"
 
@@ -35,6 +36,13 @@ struct remark {
     struct source source;
 };
 
+/* Where a key that checks tokens came from. */
+struct key_source {
+    struct source source;
+    const char *path; /* of the setting */
+    long element;     /* of auth:keys, or -1 */
+};
+
 struct tree {
     struct jsonc *root;
 };
@@ -51,6 +59,7 @@ struct settings {
     size_t ntrees;
     struct remark ignored[SETTINGS_MAX];
     size_t nignored;
+    struct key_source key_sources[KEYS_MAX]; /* in the order of conf->given_keys */
 };
 
 /* Every key has its default.  args and both buffers are borrowed. */

@@ -18,6 +18,8 @@ struct origin {
     struct token_keys *keys; /* where it goes */
     struct source source;
     const char *path;
+    const char *setting; /* the path without the element's number */
+    long element;        /* of auth:keys, or -1 */
     struct slice kid;
     unsigned algs; /* 0: all of its family */
 };
@@ -44,11 +46,21 @@ static int read_key(const struct origin *from, const char *name, size_t max, str
     return result;
 }
 
-/* What both kinds of keys may fail of. */
+/* The key was the last to be added. */
+static void note_source(const struct origin *from)
+{
+    size_t n = token_keys_count(from->keys);
+
+    from->set->key_sources[n - 1] = (struct key_source){from->source, from->setting, from->element};
+}
+
+/* What has become of a key of either kind. */
 static void report(const struct origin *from, enum key_result result)
 {
     switch (result) {
     case KEY_OK:
+        note_source(from);
+        break;
     case KEY_UNUSABLE: /* told by who knows the text */
         break;
     case KEY_EMPTY:
@@ -115,7 +127,13 @@ static int take_secret_file(const struct origin *from, const char *name)
 static struct origin origin_of(struct conf *conf, struct settings *set,
                                const struct setting *setting, const struct jsonc *element)
 {
-    struct origin from = {set, conf->given_keys, setting->source, setting->path, NO_KID, 0};
+    struct origin from = {.set = set,
+                          .keys = conf->given_keys,
+                          .source = setting->source,
+                          .path = setting->path,
+                          .setting = setting->path,
+                          .element = -1,
+                          .kid = NO_KID};
 
     if (from.source.layer == LAYER_FILE)
         from.source.line = element->line;
@@ -310,7 +328,7 @@ static void take_named(struct origin *from, const struct jsonc *object)
 static void build_named_keys(struct conf *conf, struct settings *set)
 {
     const struct setting *setting = settings_at(set, "auth:keys");
-    size_t i = 0;
+    long i = 0;
 
     if (!setting->value)
         return;
@@ -318,8 +336,9 @@ static void build_named_keys(struct conf *conf, struct settings *set)
         struct origin from = origin_of(conf, set, setting, e);
         char path[32];
 
-        (void)snprintf(path, sizeof(path), "auth:keys:%zu", i++);
+        (void)snprintf(path, sizeof(path), "auth:keys:%ld", i);
         from.path = path;
+        from.element = i++;
         take_named(&from, e);
     }
 }

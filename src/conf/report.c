@@ -204,13 +204,30 @@ static void put_ignored(struct buf *out, const struct remark *remarks, size_t n)
     }
 }
 
+/* Those that were given come first, then those of the JWKS file. */
+static struct key_source key_source(const struct conf *conf, struct settings *set, size_t i)
+{
+    const struct setting *jwks = settings_at(set, "auth:jwksFile");
+
+    if (!conf->given_keys || i < token_keys_count(conf->given_keys))
+        return set->key_sources[i];
+    return (struct key_source){jwks->source, jwks->path, -1};
+}
+
 /* Which keys tokens are checked with, in the order in which they are tried. */
-static void put_keys_in_force(struct buf *out, const struct conf *conf)
+static void put_keys_in_force(struct buf *out, const struct conf *conf, struct settings *set)
 {
     for (size_t i = 0; i < token_keys_count(conf->keys); i++) {
+        struct key_source from = key_source(conf, set, i);
+
         buf_puts(out, "key: ");
         token_keys_describe(conf->keys, i, out);
-        buf_putc(out, '\n');
+        buf_puts(out, "  (");
+        source_put(out, &from.source);
+        buf_printf(out, ", %s", from.path);
+        if (from.element >= 0)
+            buf_printf(out, ":%ld", from.element);
+        buf_puts(out, ")\n");
     }
 }
 
@@ -221,7 +238,7 @@ void build_report(struct conf *conf, struct settings *set)
     for (size_t i = 0; i < conf_nkeys; i++)
         if (conf_keys[i].type != KEY_SECTION && conf_keys[i].type != KEY_IGNORED)
             put_key(out, conf, &conf_keys[i], &set->at[i]);
-    put_keys_in_force(out, conf);
+    put_keys_in_force(out, conf, set);
     put_ignored(out, set->ignored, set->nignored);
     if (out->failed)
         settings_error(set, NULL, NULL, "out of memory");

@@ -109,7 +109,8 @@ static void test_several(void)
     is_keys(load("\"secret\":[\"" SECRET "\",\"" SECRET2 "\"]", NULL, NULL, NULL),
             "/" SECRET " /" SECRET2, "two secrets");
     ok(has(&report, "auth:secret = ********  (file t.conf:1)") &&
-           has(&report, "\nkey: [\"HS256\",\"HS384\",\"HS512\"]\nkey: [\"HS256\""),
+           has(&report, "\nkey: [\"HS256\",\"HS384\",\"HS512\"]  (file t.conf:1, auth:secret)\n"
+                        "key: [\"HS256\""),
        "are shown as two keys");
     is_keys(load("\"secretFile\":[\"one\",\"two\"]", NULL, NULL, NULL), "/" SECRET " /" SECRET2,
             "two files of secrets");
@@ -181,8 +182,18 @@ static void test_named(void)
                  NULL, NULL, NULL),
             "a/" SECRET " /40", "a secret and a public key");
     ok(has(&report, "algorithms = [\"HS512\",\"ES256\"]") &&
-           has(&report, "key: kid \"a\", [\"HS512\"]\nkey: [\"ES256\"]\n"),
+           has(&report, "key: kid \"a\", [\"HS512\"]  (file t.conf:1, auth:keys:0)\n"
+                        "key: [\"ES256\"]  (file t.conf:1, auth:keys:1)\n"),
        "only for their algorithms");
+    is_keys(load("\"jwksFile\":\"jwks\",\n\"publicKeyFile\":\"ec.pem\"", "auth__secretFile=two",
+                 "--auth:keys", "[{\"kid\":\"k\",\"secret\":\"" SECRET "\"}]"),
+            "/" SECRET2 " /40 k/" SECRET " e/40", "keys of each source");
+    ok(has(&report, "key: [\"HS256\",\"HS384\",\"HS512\"]  (environment auth__secretFile, "
+                    "auth:secretFile)\n"
+                    "key: [\"ES256\"]  (file t.conf:2, auth:publicKeyFile)\n"
+                    "key: kid \"k\", [\"HS256\",\"HS384\",\"HS512\"]  (command line, auth:keys:0)\n"
+                    "key: kid \"e\", [\"ES256\"]  (file t.conf:1, auth:jwksFile)\n"),
+       "are shown with it");
     refused("\"keys\":[]", "auth:keys: found an empty array, wanted an array of objects");
     refused("\"keys\":{}", "auth:keys: found an object");
     refused("\"keys\":[\n\"" SECRET "\"]", "t.conf:2: auth:keys:0: wanted an object");
