@@ -9,6 +9,7 @@
 #include "worker/worker.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 #include <openssl/crypto.h>
@@ -143,6 +144,12 @@ static void read_as(const struct privileges *privileges, const struct conf_args 
         buf_putc(&errors, '\n');
     else
         conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
+    if (conf && conf->log_target == LOG_TO_FILE && access(conf->log_file, F_OK) == 0 &&
+        log_check(conf->log_file) < 0)
+        (void)fprintf(stderr,
+                      "axr-notifyd: warning: log:target: the user that the daemon runs as cannot "
+                      "open %s again: %s\n",
+                      conf->log_file, strerror(errno));
     if (!conf) {
         (void)fputs("axr-notifyd: warning: a reload will fail: the user that the daemon runs as "
                     "cannot read all it needs\n",
@@ -179,6 +186,19 @@ static void check_reload(const struct conf *conf, const struct conf_args *args)
     buf_free(&error);
 }
 
+/* The start opens the log; nothing is made here.  Where root is to start it, another
+ * user cannot tell.  Returns 0, or -1 where the start would fail. */
+static int check_log(const struct conf *conf)
+{
+    int others = geteuid() != 0 && conf->user;
+
+    if (conf->log_target != LOG_TO_FILE || log_check(conf->log_file) == 0)
+        return 0;
+    (void)fprintf(stderr, "axr-notifyd: %slog:target: cannot write to %s: %s\n",
+                  others ? "warning: " : "", conf->log_file, strerror(errno));
+    return others ? 0 : -1;
+}
+
 static int run(const struct conf_args *args, const struct options *options)
 {
     struct buf errors = {0}, warnings = {0};
@@ -190,8 +210,10 @@ static int run(const struct conf_args *args, const struct options *options)
     complain(&warnings, "warning: ");
     complain(&errors, "");
     if (conf && options->test) {
-        check_reload(conf, args);
-        status = print_conf(conf);
+        if (check_log(conf) == 0) {
+            check_reload(conf, args);
+            status = print_conf(conf);
+        }
     } else if (conf) {
         status = master_run(conf, args, options->detach, worker_run); /* takes conf */
     }

@@ -36,6 +36,9 @@ int log_open(enum log_target target, const char *file, enum log_format format);
  * with errno.  The log stays where it is. */
 int log_try(const char *file);
 
+/* The same, but nothing is made: for a file that is not there, could it be? */
+int log_check(const char *file);
+
 /* 1 if the log is there already, in that format. */
 int log_is(enum log_target target, const char *file, enum log_format format);
 

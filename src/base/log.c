@@ -85,15 +85,15 @@ uint64_t log_lost(void)
 
 /* The directory may belong to the user that root becomes: a link of his own there
  * must not make root write where he could not. */
-static int file_open_there(const char *file)
+static int file_open_there(const char *file, int flags)
 {
     struct stat st;
-    int fd = open(file, OPEN_FLAGS | O_NOFOLLOW, FILE_MODE);
+    int fd = open(file, flags | O_NOFOLLOW, FILE_MODE);
 
     if (fd >= 0 || errno != ELOOP)
         return fd;
     if (lstat(file, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
-        return open(file, OPEN_FLAGS, FILE_MODE);
+        return open(file, flags, FILE_MODE);
     errno = ELOOP;
     return -1;
 }
@@ -106,7 +106,7 @@ static int file_open(const char *file, int *made)
 
     *made = fd >= 0;
     if (fd < 0)
-        return errno == EEXIST ? file_open_there(file) : -1;
+        return errno == EEXIST ? file_open_there(file, OPEN_FLAGS) : -1;
     (void)fchmod(fd, FILE_MODE);
     return fd;
 }
@@ -117,6 +117,27 @@ int log_try(const char *file)
 
     if (fd < 0)
         return -1;
+    close(fd);
+    return 0;
+}
+
+/* Can a file be made beside this one? */
+static int beside_check(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *dir = slash == NULL ? strdup(".") : strndup(file, (size_t)(slash - file) + 1);
+    int result = dir == NULL ? -1 : faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS);
+
+    free(dir);
+    return result;
+}
+
+int log_check(const char *file)
+{
+    int fd = file_open_there(file, OPEN_FLAGS & ~O_CREAT);
+
+    if (fd < 0)
+        return errno == ENOENT ? beside_check(file) : -1;
     close(fd);
     return 0;
 }

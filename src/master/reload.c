@@ -55,7 +55,7 @@ static int same_text(const char *a, const char *b)
 }
 
 /* Can the log be written there? */
-static int log_check(const struct conf *wanted)
+static int target_check(const struct conf *wanted)
 {
     if (wanted->log_target != LOG_TO_FILE ||
         log_is(LOG_TO_FILE, wanted->log_file, wanted->log_format))
@@ -454,7 +454,7 @@ static void apply(struct master *m)
 {
     asking_end(m);
     struct conf *wanted = load(m);
-    if (!wanted || log_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
+    if (!wanted || target_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
         refuse(m, &wanted);
     } else if (waits(m, wanted)) {
         conf_free(&wanted);

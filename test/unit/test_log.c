@@ -192,7 +192,10 @@ static void test_try(void)
     mode_t mask = umask(077);
     struct stat st;
 
+    is_int(log_check(moved), 0, "a file that is not there may be made");
+    ok(access(moved, F_OK) < 0, "and is not");
     is_int(log_try(moved), 0, "a file that was not there");
+    is_int(log_check(moved), 0, "one that is there is written to");
     umask(mask);
     is_int(stat(moved, &st) == 0 ? st.st_mode & 0777 : 0, 0640, "is made as the log would be");
     log_info("here");
