@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -52,6 +53,8 @@ _Noreturn static void child_run(const char *host, unsigned seconds, int fd)
     struct addrinfo *found = NULL;
     char text[RESOLVE_TEXT_MAX];
     size_t len = 0;
+    signal(SIGALRM, SIG_DFL); /* whoever started the daemon may have ignored them */
+    signal(SIGIO, SIG_DFL);
     alarm(seconds);
     child_close_fds(&fd, 1);
     end_with_reader(fd);
