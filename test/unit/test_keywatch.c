@@ -132,7 +132,7 @@ static void test_changes(void)
 static int logged(const char *text)
 {
     static char lines[8192];
-    FILE *file = fopen(path_of("log"), "r+");
+    FILE *file = fopen(scratch_path("log"), "r+");
     size_t len = fread(lines, 1, sizeof lines - 1, file);
     int n = 0;
     lines[len] = '\0';
@@ -151,12 +151,12 @@ static void test_told(void)
         SET(""), SET("{\"kty\":\"OKP\"}"),
         SET("{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZg\"}")};
     const char *const says[] = {"found no key", "its \"kty\" is none", "its \"use\" is not"};
-    write_file("jwks", SET(KEY("a")));
-    start(path_of("jwks"));
-    if (log_open(LOG_TO_FILE, path_of("log"), LOG_TEXT) < 0)
+    scratch_text("jwks", SET(KEY("a")));
+    start(scratch_path("jwks"));
+    if (log_open(LOG_TO_FILE, scratch_path("log"), LOG_TEXT) < 0)
         abort();
     for (int i = 0; i < 3; i++) {
-        write_file("jwks", sets[i]);
+        scratch_text("jwks", sets[i]);
         is_look(-1, "a", "no key is left");
         is_int(logged(says[i]), 1, "the log says why");
         is_look(-1, "a", "the same again");
@@ -164,8 +164,8 @@ static void test_told(void)
     }
     (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     stop();
-    (void)unlink(path_of("jwks"));
-    (void)unlink(path_of("log"));
+    (void)unlink(scratch_path("jwks"));
+    (void)unlink(scratch_path("log"));
 }
 
 /* How often jwks was opened since the last call. */
