@@ -21,9 +21,14 @@
 #define HANDOFF_MS    1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE   256   /* clients written to before the loop gets its turn */
 #define DOOM_SLICE_US 3000  /* likewise, for cutting clients off */
+#define LAG_SLICE_US  1000  /* ... and for writing to those that do not read */
 #define CLOCK_SLICE   16    /* clients written to on one reading of the clock */
 #define STAMP_BITS    6     /* stamps are in units of 64 us */
 #define SCRIPT_ETAG   48    /* characters, with the quotes */
+
+/* The kernel takes this much unsent output of a client and then says EAGAIN:
+ * without it, a reader that stalls ties up megabytes of kernel memory. */
+#define NOTSENT_LOWAT_BYTES 16384
 
 enum conn_state {
     CONN_HTTP,      /* between requests, or reading a request's head */
@@ -73,14 +78,16 @@ struct conn {
     uint32_t stall_bytes;    /* ... and this much of it is still waiting */
     uint32_t exempt_bytes;   /* of the output: does not count against send_buffer */
     uint32_t stamp;          /* receipt of the oldest fan-out in out, in stamps; 0: there is none */
+    uint32_t acked, edge;    /* lag.c: bytes that its kernel has got, and would take */
     uint8_t state;           /* enum conn_state */
-    uint8_t dirty;           /* in one of engine->dirty */
+    uint8_t dirty;           /* in one of engine->dirty: enum dirt */
     uint8_t blocked;         /* the kernel took no more; waiting for writability */
     uint8_t fin_sent;
     uint8_t doomed; /* ends on the next flush, for doom_why */
     uint8_t doom_why;
     uint8_t probing;        /* CONN_WEBSOCKET that wants to take over a polling session */
     uint8_t answering;      /* CONN_LINGER: the last of an HTTP answer is leaving */
+    uint8_t lags;           /* when it was last looked at, it read nothing */
     uint16_t pings_blocked; /* pings that came while blocked */
 };
 
@@ -162,9 +169,11 @@ struct dirty {
     struct conn *first, **tail;
 };
 
-/* Those that are to be cut off wait apart: to give back what the kernel holds for one
- * takes long, and many may stall together. */
-enum { DIRTY_OWN, DIRTY_FAN, DIRTY_DOOMED, DIRTIES };
+enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
+
+/* Those that do not read wait apart, and so do those that are to be cut off: the
+ * kernel's buffers take long to fill and to give back, and many may stall together. */
+enum { DIRTY_OWN, DIRTY_FAN, DIRTY_LAGS, DIRTY_DOOMED, DIRTIES };
 
 struct engine {
     struct event_base *base;
@@ -268,6 +277,8 @@ int conn_put_static(struct conn *conn, const void *bytes, size_t len);
 int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t len);
 /* Writes what the kernel takes. */
 void conn_flush(struct conn *conn);
+/* Writes no more until the kernel says that it can be. */
+void conn_set_blocked(struct conn *conn);
 /* Sends what is queued, then FIN, then waits at most LINGER_MS for the other
  * side's.  It has no session any more. */
 void conn_linger(struct conn *conn);
@@ -287,6 +298,12 @@ void conn_deadline(struct conn *conn, uint32_t in_ms);
 void conn_pump(struct conn *conn);
 void conn_free(struct conn *conn);
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
+
+/* --- lag.c --- */
+/* Looks whether conn, which is about to be written to, reads: conn->lags says it.  A
+ * system call if its output is late, else nothing.  Returns 1 if it has been set
+ * blocked instead. */
+int lag_blocks(struct conn *conn);
 
 /* --- request.c --- */
 /* Answers a complete request head, or begins to; all of http->in begins with it. */

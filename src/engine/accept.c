@@ -11,12 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The kernel takes this much unsent output of a client and then says EAGAIN:
- * without it, a reader that stalls ties up megabytes of kernel memory. */
-#define NOTSENT_LOWAT_BYTES 16384
-/* What is on its way to a client counts too, which for one that has vanished is
- * all that was sent: the kernel doubles this, and by itself would go up to
- * net.ipv4.tcp_wmem's maximum, 4 MB. */
+/* Beside NOTSENT_LOWAT_BYTES what is on its way to a client counts, which for one that
+ * has vanished is all that was sent: the kernel doubles this, and by itself would go up
+ * to net.ipv4.tcp_wmem's maximum, 4 MB. */
 #define SNDBUF_BYTES 65536
 
 #define ACCEPT_BATCH    16   /* connections accepted before the loop gets its turn */

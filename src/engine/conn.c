@@ -39,11 +39,13 @@ void conn_dirty(struct conn *conn)
     struct engine *engine = conn->engine;
     struct dirty *dirty = &engine->dirty[engine->fanning ? DIRTY_FAN : DIRTY_OWN];
 
-    if (conn->dirty)
+    if (conn->dirty != CLEAN) {
+        conn->dirty = DIRTIER;
         return;
-    if (conn->doomed)
-        dirty = &engine->dirty[DIRTY_DOOMED];
-    conn->dirty = 1;
+    }
+    if (conn->doomed || conn->lags)
+        dirty = &engine->dirty[conn->doomed ? DIRTY_DOOMED : DIRTY_LAGS];
+    conn->dirty = DIRTY;
     conn->dirty_next = NULL;
     *dirty->tail = conn;
     dirty->tail = &conn->dirty_next;
@@ -200,7 +202,7 @@ static uint32_t conn_stall_share(const struct conn *conn)
     return conn->out.bytes;
 }
 
-static void conn_set_blocked(struct conn *conn)
+void conn_set_blocked(struct conn *conn)
 {
     if (conn->blocked)
         return;
@@ -216,7 +218,7 @@ static void conn_set_flowing(struct conn *conn)
 {
     if (!conn->blocked)
         return;
-    conn->blocked = 0;
+    conn->blocked = conn->lags = 0;
     conn_wait(conn, EV_READ);
     conn_rearm(conn);
 }

@@ -159,22 +159,43 @@ static struct conn *take_dirty(struct dirty *dirty)
     if ((dirty->first = conn->dirty_next) == NULL)
         dirty->tail = &dirty->first;
     conn->dirty_next = NULL;
-    conn->dirty = 0;
+    conn->dirty = CLEAN;
     return conn;
 }
 
 static void flush_slice(struct engine *engine, struct dirty *dirty)
 {
     for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
+        int behind = dirty->first->dirty == DIRTIER;
         struct conn *conn = take_dirty(dirty);
         if (n % CLOCK_SLICE == 0)
             engine_clock(engine);
         if (conn->state == CONN_DEAD)
             continue;
-        if (conn->doomed)
+        if (behind && !conn->doomed && lag_blocks(conn))
+            continue;
+        if (conn->doomed || conn->lags)
             conn_dirty(conn);
         else
             conn_flush(conn);
+    }
+}
+
+/* Those who wait here for long may have begun to read. */
+static void lag_slice(struct engine *engine)
+{
+    struct dirty *dirty = &engine->dirty[DIRTY_LAGS];
+    uint64_t begun_us = engine->now_us;
+
+    while (dirty->first != NULL) {
+        struct conn *conn = take_dirty(dirty);
+        engine_clock(engine);
+        if (conn->doomed && conn->state != CONN_DEAD)
+            conn_dirty(conn);
+        else if (conn->state != CONN_DEAD && !lag_blocks(conn))
+            conn_flush(conn);
+        if (engine->now_us - begun_us >= LAG_SLICE_US)
+            return;
     }
 }
 
@@ -204,6 +225,7 @@ void engine_flush(struct engine *engine)
 {
     flush_slice(engine, &engine->dirty[DIRTY_OWN]);
     flush_slice(engine, &engine->dirty[DIRTY_FAN]);
+    lag_slice(engine);
     doom_slice(engine);
     if (is_dirty(engine))
         engine_flush_later(engine);

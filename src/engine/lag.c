@@ -1,0 +1,65 @@
+/* lag - which clients do not read, found out while there is more to write than there
+ * is time for: those that do are served first. */
+#include "engine/state.h"
+
+#include <event2/event.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#define LATE_US 32000 /* output is older than that: ask who reads, it may help */
+
+/* What it has received since the last look that counted, and of that it must have
+ * read a quarter. */
+#define LAG_BYTES 2048
+#define LAG_PART  4
+/* A wider window may close without being full: kernels that offered much take it
+ * back as what they offered is used. */
+#define LAG_WINDOW_BYTES 65536
+
+static int is_late(const struct conn *conn)
+{
+    int32_t waited = (int32_t)(stamp_of(conn->engine->now_us) - conn->stamp);
+
+    return conn->stamp != 0 && waited > LATE_US >> STAMP_BITS;
+}
+
+/* A client's kernel acknowledges what it receives, and lets come as much more as
+ * there is room for: where the acknowledged bytes and the window end moves with what
+ * the client reads, and with nothing else but a buffer that grows. */
+static void lag_judge(struct conn *conn, const struct tcp_info *info)
+{
+    uint32_t acked = (uint32_t)info->tcpi_bytes_acked, edge = acked + info->tcpi_snd_wnd;
+    uint32_t received = acked - conn->acked;
+    int32_t read = (int32_t)(edge - conn->edge);
+
+    if (received < LAG_BYTES)
+        return;
+    conn->lags = info->tcpi_snd_wnd < LAG_WINDOW_BYTES && read < (int32_t)(received / LAG_PART);
+    conn->acked = acked;
+    conn->edge = edge;
+}
+
+int lag_blocks(struct conn *conn)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    if (conn->state != CONN_WEBSOCKET || conn->blocked || !is_late(conn)) {
+        conn->lags = 0;
+        return 0;
+    }
+    /* A Unix socket has no such thing, an old kernel less of it. */
+    if (getsockopt(event_get_fd(&conn->ev), IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+        len < offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd))
+        return 0;
+    /* The kernel looks at TCP_NOTSENT_LOWAT when it begins a segment, and those of
+     * loopback have 64 KB. */
+    if (info.tcpi_notsent_bytes >= NOTSENT_LOWAT_BYTES) {
+        conn_set_blocked(conn);
+        return 1;
+    }
+    lag_judge(conn, &info);
+    return 0;
+}

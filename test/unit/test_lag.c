@@ -1,0 +1,241 @@
+/* Two clients of one room, one of which does not read, written to by an engine that
+ * is late each time. */
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/state.h"
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAIT_MS   10000
+#define LATE_US   1000000 /* of every fan-out */
+#define TEXT_LEN  4096
+#define IN_FLIGHT 2   /* fan-outs before the engine writes */
+#define ENOUGH    400 /* fan-outs, of which the kernel takes about 30 */
+
+static struct event_base *base;
+static struct engine *engine;
+static struct session *last;
+
+struct client {
+    int fd, next; /* next: the fan-out that it has to hear of now */
+    struct session *session;
+    size_t got; /* bytes of in */
+    char in[4 * TEXT_LEN];
+};
+
+static void *on_opened(struct session *session, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    return session;
+}
+
+static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    (void)packet;
+    (void)arg;
+    session_accept(session);
+    last = session;
+}
+
+static void on_left(struct session *session, enum engine_close why, void *arg)
+{
+    (void)session;
+    (void)why;
+    (void)arg;
+}
+
+static const struct engine_app app = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .closed = on_left,
+};
+
+static int up(void)
+{
+    const struct engine_options options = {
+        .path = "/",
+        .nsp = "/axr",
+        .ping_interval_ms = 60000,
+        .ping_timeout_ms = 60000,
+        .connect_timeout_ms = 60000,
+        .max_payload = 100000,
+        .websocket = 1,
+        .http = {16384, 100},
+        .connections_max = 10,
+        .send_buffer = 1 << 20,
+        .send_timeout_ms = 60000,
+    };
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 10) < 0)
+        perror("bind");
+    engine = engine_new(base, &options, &app, NULL);
+    engine_listen(engine, fd);
+    return fd;
+}
+
+/* Appends what has come. */
+static void hear(struct client *client)
+{
+    ssize_t n =
+        recv(client->fd, client->in + client->got, sizeof(client->in) - client->got, MSG_DONTWAIT);
+
+    if (n > 0)
+        client->got += (size_t)n;
+}
+
+/* Takes whole frames that are a fan-out's off client->in.  They come in order. */
+static void use(struct client *client)
+{
+    char want[32];
+    int len = snprintf(want, sizeof(want), "42/axr,[\"%06d", client->next);
+    size_t whole = 4 + strlen("42/axr,[\"\"]") + TEXT_LEN;
+
+    while (client->got >= whole) {
+        if (memcmp(client->in + 4, want, (size_t)len) != 0)
+            ok(0, "frame %d: got %.20s", client->next, client->in + 4);
+        client->got -= whole;
+        memmove(client->in, client->in + whole, client->got);
+        len = snprintf(want, sizeof(want), "42/axr,[\"%06d", ++client->next);
+    }
+}
+
+static void join(struct client *client, int listener)
+{
+    static const char request[] = "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n"
+                                  "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                                  "Sec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    static const char connect_packet[] = "\x81\x89\0\0\0\0"
+                                         "40/axr,{}";
+    struct sockaddr_in addr;
+    socklen_t len = sizeof(addr);
+    char *end;
+
+    getsockname(listener, (struct sockaddr *)&addr, &len);
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(client->fd, (struct sockaddr *)&addr, len) < 0 ||
+        send(client->fd, request, sizeof(request) - 1, 0) < 0 ||
+        send(client->fd, connect_packet, sizeof(connect_packet) - 1, 0) < 0)
+        perror("client");
+    last = NULL;
+    for (uint64_t end_ms = clock_ms() + WAIT_MS; clock_ms() < end_ms; hear(client)) {
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        end = memmem(client->in, client->got, "40/axr,{\"sid\":\"", 15);
+        if (end != NULL && memchr(end, '}', client->got - (size_t)(end - client->in)) != NULL)
+            break;
+    }
+    ok(last != NULL, "a client is in");
+    client->session = last;
+    client->got = 0;
+}
+
+/* One to both, the first of which is first in line. */
+static void fan(struct client *first, struct client *second, int number)
+{
+    static char json[2 + 1 + TEXT_LEN + 1];
+    struct engine_fan one;
+    size_t n = (size_t)snprintf(json, sizeof(json), "[\"%06d", number);
+
+    memset(json + n, 'x', 2 + TEXT_LEN - n);
+    json[2 + TEXT_LEN] = '"';
+    engine_fan_begin(engine, &one, (struct slice){json, 2 + TEXT_LEN + 1}, NULL, 0, 0);
+    engine_fan_received(&one, clock_us() - LATE_US);
+    engine_fan_send(&one, first->session);
+    engine_fan_send(&one, second->session);
+    engine_fan_end(&one);
+}
+
+static struct tcp_info info_of(const struct client *client)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    getsockopt(event_get_fd(&client->session->ws->ev), IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info;
+}
+
+/* Its kernel has acknowledged all that was sent to it, or takes no more. */
+static int is_settled(const struct client *client)
+{
+    struct tcp_info info = info_of(client);
+
+    return info.tcpi_unacked == 0 || info.tcpi_notsent_bytes > 0 || client->session->ws->blocked;
+}
+
+/* Two fan-outs that are late, and time for the one that reads. */
+static int round_of(struct client *stalled, struct client *reader, int number)
+{
+    uint64_t end_ms = clock_ms() + WAIT_MS;
+
+    for (int i = 0; i < IN_FLIGHT; i++)
+        fan(stalled, reader, number++);
+    while (clock_ms() < end_ms) {
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        hear(reader);
+        use(reader);
+        if (reader->next == number && is_settled(reader) && is_settled(stalled))
+            break;
+    }
+    return number;
+}
+
+int main(void)
+{
+    static struct client stalled, reader;
+    struct conn *lagging, *reading;
+    int listener, number = 0;
+
+    signal(SIGPIPE, SIG_IGN);
+    base = event_base_new();
+    listener = up();
+    join(&stalled, listener);
+    join(&reader, listener);
+    lagging = stalled.session->ws;
+    reading = reader.session->ws;
+    while (number < ENOUGH && !lagging->lags && !lagging->blocked)
+        number = round_of(&stalled, &reader, number);
+    ok(lagging->lags, "who does not read is found out");
+    ok(!lagging->blocked, "while the kernel still takes what is sent to it");
+    ok(!reading->lags, "who reads is not taken for it");
+
+    fan(&stalled, &reader, number++);
+    ok(engine->dirty[DIRTY_FAN].first == reading, "who reads goes first");
+    ok(engine->dirty[DIRTY_LAGS].first == lagging, "who does not waits apart");
+    while (number < ENOUGH && !lagging->blocked)
+        number = round_of(&stalled, &reader, number);
+    ok(lagging->blocked, "in the end the kernel is full");
+    ok(info_of(&stalled).tcpi_notsent_bytes < NOTSENT_LOWAT_BYTES + IN_FLIGHT * 4200,
+       "and not much more than 16 KB are unsent");
+    is_int(reader.next, number, "who reads has heard all");
+
+    for (uint64_t end_ms = clock_ms() + WAIT_MS; stalled.next < number && clock_ms() < end_ms;) {
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        hear(&stalled);
+        use(&stalled);
+    }
+    is_int(stalled.next, number, "who begins to read hears all, in order");
+    ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
+
+    close(stalled.fd);
+    close(reader.fd);
+    engine_free(&engine);
+    close(listener);
+    event_base_free(base);
+    return tap_done();
+}
