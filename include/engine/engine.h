@@ -242,6 +242,8 @@ void engine_fan_except(struct engine_fan *fan, struct session *session);
  * A session that cannot take it ends on the loop's next turn, never in here:
  * the caller may be walking over a room. */
 int engine_fan_send(struct engine_fan *fan, struct session *session);
+/* It will be sent to session soon: has the CPU fetch what that takes. */
+void engine_fan_soon(const struct session *session);
 void engine_fan_end(struct engine_fan *fan);
 
 /* Queues a text message (Socket.IO packet after the "4") for one session, or a

@@ -93,6 +93,7 @@ struct conn *conn_accept(struct engine *engine, int fd)
     if (conn == NULL)
         return NULL;
     conn->engine = engine;
+    conn->fd = fd;
     conn->state = CONN_HTTP;
     event_assign(&conn->ev, engine->base, fd, EV_READ | EV_PERSIST, on_ready, conn);
     if (event_add(&conn->ev, NULL) < 0) {
@@ -145,7 +146,6 @@ static void conn_drop_answer(const struct conn *conn, enum engine_close why)
 void conn_kill(struct conn *conn, enum engine_close why, int abort)
 {
     struct engine *engine = conn->engine;
-    int fd = event_get_fd(&conn->ev);
 
     if (conn->state == CONN_DEAD)
         return;
@@ -154,10 +154,10 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
         why = (enum engine_close)conn->doom_why;
     if (abort) {
         struct linger reset = {1, 0};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     }
     event_del(&conn->ev);
-    close(fd);
+    close(conn->fd);
     wheel_unset(engine->conn_wheel, &conn->timer);
     engine->stats.queued_bytes -= conn->out.bytes;
     engine->stats.discarded_bytes[why] += conn->out.bytes;
@@ -186,10 +186,9 @@ void conn_free(struct conn *conn)
 static void conn_wait(struct conn *conn, short what)
 {
     struct engine *engine = conn->engine;
-    int fd = event_get_fd(&conn->ev);
 
     event_del(&conn->ev);
-    event_assign(&conn->ev, engine->base, fd, what | EV_PERSIST, on_ready, conn);
+    event_assign(&conn->ev, engine->base, conn->fd, what | EV_PERSIST, on_ready, conn);
     event_add(&conn->ev, NULL);
 }
 
@@ -245,7 +244,7 @@ static void conn_sent_all(struct conn *conn)
     conn_set_flowing(conn);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;
-        shutdown(event_get_fd(&conn->ev), SHUT_WR);
+        shutdown(conn->fd, SHUT_WR);
         conn_deadline(conn, LINGER_MS);
     } else if (conn->state == CONN_HANDOFF) {
         request_handoff(conn);
@@ -273,14 +272,13 @@ static void conn_count(struct conn *conn, size_t n)
 /* One send of what comes next. */
 static ssize_t conn_send(const struct conn *conn)
 {
-    int fd = event_get_fd(&conn->ev);
     struct iovec iov[IOV_RUNS];
     struct msghdr msg = {.msg_iov = iov};
 
     msg.msg_iovlen = (size_t)outq_iov(&conn->out, iov, IOV_RUNS);
     if (msg.msg_iovlen == 1) /* nearly always, and the kernel has less to copy */
-        return send(fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        return send(conn->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* Returns 0, or -1 if the connection is broken. */
@@ -577,7 +575,7 @@ static void conn_eof(struct conn *conn)
 static void conn_read(struct conn *conn)
 {
     uint8_t *input = conn->engine->input;
-    ssize_t n = recv(event_get_fd(&conn->ev), input, INPUT_BYTES, MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, input, INPUT_BYTES, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;

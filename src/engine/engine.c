@@ -168,6 +168,8 @@ static void flush_slice(struct engine *engine, struct dirty *dirty)
     for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
         int behind = dirty->first->dirty == DIRTIER;
         struct conn *conn = take_dirty(dirty);
+        if (dirty->first != NULL) /* while this one is written to */
+            conn_fetch(dirty->first);
         if (n % CLOCK_SLICE == 0)
             engine_clock(engine);
         if (conn->state == CONN_DEAD)

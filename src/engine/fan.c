@@ -196,6 +196,12 @@ static void stamp(const struct engine_fan *fan, const struct session *session)
         *at = fan->stamp;
 }
 
+void engine_fan_soon(const struct session *session)
+{
+    if (session->ws != NULL)
+        conn_fetch(session->ws);
+}
+
 int engine_fan_send(struct engine_fan *fan, struct session *session)
 {
     struct engine_stats *stats = &fan->engine->stats;

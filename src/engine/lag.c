@@ -2,7 +2,6 @@
  * is time for: those that do are served first. */
 #include "engine/state.h"
 
-#include <event2/event.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -51,7 +50,7 @@ int lag_blocks(struct conn *conn)
         return 0;
     }
     /* A Unix socket has no such thing, an old kernel less of it. */
-    if (getsockopt(event_get_fd(&conn->ev), IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
         len < offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(info.tcpi_snd_wnd))
         return 0;
     /* The kernel looks at TCP_NOTSENT_LOWAT when it begins a segment, and those of

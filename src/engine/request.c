@@ -114,7 +114,7 @@ void request_pass_on(struct conn *conn)
     struct engine *engine = conn->engine;
     const struct exchange *http = conn->http;
 
-    if (engine->app->handoff(ENGINE_HEIR, event_get_fd(&conn->ev), http ? http->in.data : NULL,
+    if (engine->app->handoff(ENGINE_HEIR, conn->fd, http ? http->in.data : NULL,
                              http ? http->in.len : 0, engine->arg) != 0)
         return;
     engine->stats.handoffs_sent++;
@@ -130,8 +130,8 @@ void request_handoff(struct conn *conn)
 
     /* What is still to leave of earlier answers has to leave first. */
     if (conn->out.bytes == 0)
-        result = engine->app->handoff(http->handoff_slot, event_get_fd(&conn->ev), http->in.data,
-                                      http->in.len, engine->arg);
+        result = engine->app->handoff(http->handoff_slot, conn->fd, http->in.data, http->in.len,
+                                      engine->arg);
     if (result == 0) {
         engine->stats.handoffs_sent++;
         conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */
@@ -276,7 +276,7 @@ static void open_session(struct conn *conn, const struct target *target)
             request_refuse(conn, 503);
         return;
     }
-    getpeername(event_get_fd(&conn->ev), (struct sockaddr *)&peer, &peer_len);
+    getpeername(conn->fd, (struct sockaddr *)&peer, &peer_len);
     if (target->websocket)
         conn->session = session;
     session_start(session, target->req, (struct sockaddr *)&peer);

@@ -2,6 +2,19 @@
 #include "worker/state.h"
 
 #define FAN_LOG_MS 60000
+#define AHEAD      ((size_t)6) /* members by which a fetch from memory precedes what is read there */
+
+/* Many thousands do not fit into the CPU's caches, and each leads by way of two others
+ * to what is written: all three are asked for while those before are served. */
+static void fetch_ahead(const struct room_entry *member, size_t n)
+{
+    if (n > 3 * AHEAD)
+        __builtin_prefetch(client_of(&member[3 * AHEAD]));
+    if (n > 2 * AHEAD)
+        __builtin_prefetch(client_of(&member[2 * AHEAD])->session, 1);
+    if (n > AHEAD)
+        engine_fan_soon(client_of(&member[AHEAD])->session);
+}
 
 /* Sending ends no session before the loop's next turn, so neither the rooms nor
  * their members change under the walk. */
@@ -13,8 +26,10 @@ static void send_room(struct engine_fan *fan, const struct room *room)
     if (room == NULL)
         return;
     members = room_members(room, &n);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        fetch_ahead(&members[i], n - i);
         engine_fan_send(fan, client_of(&members[i])->session);
+    }
 }
 
 static void except_room(struct engine_fan *fan, const struct room *room)

@@ -166,7 +166,7 @@ static struct tcp_info info_of(const struct client *client)
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
 
-    getsockopt(event_get_fd(&client->session->ws->ev), IPPROTO_TCP, TCP_INFO, &info, &len);
+    getsockopt(client->session->ws->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
     return info;
 }
 
