@@ -463,5 +463,9 @@ int worker_run(const struct conf *conf, const struct worker_start *start)
         worker.status = 1;
     }
     worker_close(&worker);
+    /* It stops us and waits for that; SIGCONT, which comes to those whose master has
+     * died, would undo it. */
+    if (LEAKS_CHECKED)
+        prctl(PR_SET_PDEATHSIG, 0);
     return worker.status;
 }
