@@ -14,8 +14,18 @@ function run({ version, count, url, nsp, options, token }) {
     const say = (what, more = {}) => console.log(`${what} ${JSON.stringify(more)}`);
     let started = 0;
 
+    /* Says the result once each has heard the end, or will not. */
+    function over() {
+        if (++state.ended === count) say('result', { ...state, wrong: state.wrong.slice(0, 20) });
+    }
     function follow(id) {
         let next = null;
+        let isOver = false;
+        const finish = (why) => {
+            if (why) state.wrong.push(`${id}: ${why}`);
+            if (!isOver) over();
+            isOver = true;
+        };
         return {
             message(index) {
                 if (next === null) state.first.push(index);
@@ -25,8 +35,11 @@ function run({ version, count, url, nsp, options, token }) {
                 if (id === 0 && index % SAY_EVERY === 0) console.log(`heard ${index}`);
             },
             end(last) {
-                if (next !== last) state.wrong.push(`${id}: ended at ${next}, not ${last}`);
-                if (++state.ended === count) say('result', { ...state, wrong: state.wrong.slice(0, 20) });
+                finish(next !== last && `ended at ${next}, not ${last}`);
+            },
+            lost(why) {
+                console.log(`lost ${id}: ${why}, at ${next}`);
+                finish(`${why}, at ${next}`);
             },
         };
     }
@@ -34,11 +47,11 @@ function run({ version, count, url, nsp, options, token }) {
         const id = started++;
         const auth = version >= 3 ? { auth: { token } } : { query: { token } };
         const socket = io(url + nsp, { ...options, ...auth, forceNew: true, reconnection: false });
-        const { message, end } = follow(id);
+        const { message, end, lost } = follow(id);
         socket.on('n', message);
         socket.on('end', end);
         for (const what of ['connect_error', 'error', 'disconnect'])
-            socket.on(what, (why) => state.wrong.push(`${id}: ${what} ${why}`));
+            socket.on(what, (why) => lost(`${what} ${why}`));
         socket.on('connect', () => {
             const upgraded = () => {
                 if (++state.upgraded === count) say('upgraded');

@@ -77,7 +77,7 @@ class Redis {
     }
     /* Resolves when redis has taken everything that was published before. */
     flush() {
-        return deadline(this.client.ping(), within(2000), 'answer of redis');
+        return deadline(this.client.ping(), within(10000), 'answer of redis');
     }
     /* Patterns and channels that are subscribed to now. */
     async subscriptions() {
