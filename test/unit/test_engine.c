@@ -482,7 +482,7 @@ static void test_timeouts(void)
     is_int(last_why, CLOSE_CONNECT_TIMEOUT, "connect timeout");
     close(fd);
     engine_down();
-    ping_interval_ms = 200;
+    connect_timeout_ms = 60000; /* no ping and no timeout in what comes next */
     engine_up("/axr");
 }
 
@@ -1982,6 +1982,8 @@ int main(void)
     test_stalled();
     test_refuse_and_drain();
     engine_down();
+    ping_interval_ms = 200;
+    connect_timeout_ms = 300;
     test_own_first();
     test_root_namespace();
     offer_polling = 1;
