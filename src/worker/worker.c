@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 /* The leak checker makes system calls that the sandbox does not allow. */
