@@ -22,7 +22,7 @@
 static struct event_base *base;
 static struct engine *engine;
 static size_t connections_max = 1000, send_buffer = 1 << 20;
-static uint32_t slot = 1, send_timeout_ms = 300; /* of the engine */
+static uint32_t slot = 1, send_timeout_ms = 1000; /* of the engine */
 /* Nothing is due that a test does not ask for, however slow the machine. */
 static uint32_t ping_interval_ms = 60000, connect_timeout_ms = 60000;
 static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
@@ -177,7 +177,7 @@ static void engine_up(const char *nsp)
         .ping_interval_ms = ping_interval_ms,
         .ping_timeout_ms = 150,
         .connect_timeout_ms = connect_timeout_ms,
-        .upgrade_timeout_ms = 300,
+        .upgrade_timeout_ms = 1000,
         .polling = offer_polling,
         .max_payload = 100000,
         .websocket = 1,
@@ -1572,7 +1572,7 @@ static void test_retire_slow(void)
     is_int(drained, 1, "drained");
     engine_free(&engine);
     send_buffer = 1 << 20;
-    send_timeout_ms = 300;
+    send_timeout_ms = 1000;
 }
 
 /* Of an answer to a GET, what has not left is lost with its connection: a session
@@ -1965,7 +1965,7 @@ static void test_script_large(void)
     ok(got > 2 * len && got < 2 * len + 2000, "a large file comes whole, twice: %zu", got);
     close(fd);
     engine_down();
-    send_timeout_ms = 300;
+    send_timeout_ms = 1000;
     client_file = (struct slice){NULL, 0};
     free(sink);
     free(text);
