@@ -26,7 +26,8 @@ enum msg_type {
     MSG_BROADCAST,  /* epoch u64, seq u64, received u64 (clock_us() when the master read it),
                        flags u32, rooms list, except list, json bytes, attachments list */
     MSG_ADMITTED,   /* client u64, verdict u8 (enum msg_verdict), epoch u64, seq u64: the answer
-                       to MSG_ADMIT; broadcasts after it on the link have a higher seq */
+                       to MSG_ADMIT, mostly in the order of those; broadcasts after it on the
+                       link have a higher seq */
     MSG_LOG_LEVEL,  /* level u8 (enum log_level) */
     MSG_LOG_REOPEN, /* nothing: open the log file again */
     MSG_DRAIN,      /* within u32 ms, first u32, n u32: no new clients, close the others

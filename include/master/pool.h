@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "conf.h"
+#include "ipc/msg.h"
 #include "ipc/start.h"
 #include "master/listen.h"
 
@@ -67,7 +68,10 @@ void pool_start(struct pool *pool);
 /* One message to one worker that is up (copied).  If its queue is full it is killed. */
 void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len);
 
-/* The same to all that live. */
+/* MSG_ADMITTED, likewise. */
+void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict);
+
+/* One message to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
 
 /* Workers into dst, which has room for CONF_WORKERS_MAX: first those of the generation

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "ipc/link.h"
+#include "ipc/msg.h"
 #include "ipc/start.h"
 #include "master/pool.h"
 
@@ -107,6 +108,8 @@ void slot_start(struct slot *slot);
 /* Forks it again, later where it died early. */
 void slot_again(struct slot *slot, int early, const char *how);
 void slot_send(struct slot *slot, const void *message, size_t len);
+/* MSG_ADMITTED. */
+void slot_answer(struct slot *slot, uint64_t client, enum msg_verdict verdict);
 void slot_kill(struct slot *slot, const char *why);
 /* Does it still read? */
 void slot_watch(struct slot *slot, uint64_t now_ms);

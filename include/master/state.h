@@ -45,6 +45,7 @@ struct master {
     struct event_base *base;
     struct event *signals[MASTER_SIGNALS];
     struct event *redis_wait, *start_wait;
+    struct event *relay_wake; /* pending while an admission waits */
     struct relay *relay;
     struct tally *tally;
     struct pool *pool;

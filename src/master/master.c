@@ -136,7 +136,27 @@ static void on_relay_send(unsigned slot, const void *message, size_t len, void *
     pool_send(m->pool, slot, message, len);
 }
 
-static const struct relay_ops relay_ops = {on_relay_send};
+static void on_relay_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+{
+    struct master *m = arg;
+    pool_answer(m->pool, slot, client, verdict);
+}
+
+static int on_relay_wake(unsigned ms, void *arg)
+{
+    struct master *m = arg;
+    return timer_set(m->relay_wake, ms);
+}
+
+static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake};
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct master *m = arg;
+    (void)fd;
+    (void)what;
+    relay_wake(m->relay, clock_ms());
+}
 
 static void on_tally_ask(unsigned slot, uint32_t id, void *arg)
 {
@@ -349,7 +369,9 @@ static int events_start(struct master *m)
         return -1;
     m->redis_wait = event_new(m->base, -1, 0, on_redis_wait, m);
     m->start_wait = event_new(m->base, -1, 0, on_start_wait, m);
-    if (!m->redis_wait || !m->start_wait || timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
+    m->relay_wake = event_new(m->base, -1, 0, on_wake, m);
+    if (!m->redis_wait || !m->start_wait || !m->relay_wake ||
+        timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
         (m->status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
         return -1;
     for (int i = 0; i < MASTER_SIGNALS; i++) {
@@ -437,6 +459,8 @@ static void clear(struct master *m)
         event_free(m->redis_wait);
     if (m->start_wait)
         event_free(m->start_wait);
+    if (m->relay_wake)
+        event_free(m->relay_wake);
     systemd_clear(&m->systemd);
     if (m->base)
         event_base_free(m->base);

@@ -33,6 +33,12 @@ void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len
     slot_send(&crew->slots[lane % CONF_WORKERS_MAX], message, len);
 }
 
+void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict)
+{
+    struct crew *crew = pool->at[lane / CONF_WORKERS_MAX];
+    slot_answer(&crew->slots[lane % CONF_WORKERS_MAX], client, verdict);
+}
+
 static void crew_send(struct crew *crew, const struct buf *message)
 {
     for (unsigned i = 0; crew && i < crew->nslots; i++)

@@ -1,8 +1,10 @@
 #include "master/relay.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "ipc/start.h"
+#include "master/hold.h"
 #include "master/route.h"
 
 #include <stdlib.h>
@@ -15,6 +17,8 @@ struct relay {
     const struct relay_ops *ops;
     void *arg;
     struct route *route;
+    struct hold hold; /* while somebody is in it, relay_wake is to come */
+    int look_again;   /* ... at once */
     struct slice key, nsp;
     struct emit_limits limits;
     size_t message_max; /* on the pipe */
@@ -26,6 +30,16 @@ struct relay {
     struct log_every left_log;
 };
 
+/* Those who wait are looked at in a turn of their own: the caller may be in the
+ * middle of them, or of one worker's end. */
+static void wake_soon(struct relay *relay)
+{
+    if (relay->hold.n == 0)
+        return;
+    relay->look_again = 1;
+    (void)relay->ops->wake(0, relay->arg);
+}
+
 void relay_configure(struct relay *relay, const struct conf *conf)
 {
     relay->conf = conf;
@@ -34,6 +48,7 @@ void relay_configure(struct relay *relay, const struct conf *conf)
     relay->limits = (struct emit_limits){conf->message_bytes, conf->attachments};
     relay->message_max = start_message_max(conf);
     route_nsp(relay->route, conf->nsp);
+    wake_soon(relay);
 }
 
 struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg)
@@ -48,6 +63,7 @@ struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, vo
     }
     relay->ops = ops;
     relay->arg = arg;
+    hold_init(&relay->hold);
     relay_configure(relay, conf);
     rand_bytes(&relay->epoch, sizeof relay->epoch);
     return relay;
@@ -58,6 +74,7 @@ void relay_free(struct relay **relayp)
     struct relay *relay = *relayp;
     if (!relay)
         return;
+    hold_clear(&relay->hold);
     route_free(&relay->route);
     broadcast_clear(&relay->bc);
     buf_free(&relay->message);
@@ -148,7 +165,11 @@ void relay_worker_up(struct relay *relay, unsigned slot)
 void relay_worker_down(struct relay *relay, unsigned slot)
 {
     route_down(relay->route, slot);
+    hold_drop_slot(&relay->hold, slot);
+    wake_soon(relay);
 }
+
+/* --- admission ---------------------------------------------------------------- */
 
 /* The user's oldest connection has to leave.  Returns 0, or -1 without memory. */
 static int kick_oldest(struct relay *relay, struct slice uid)
@@ -179,26 +200,80 @@ static int make_place(struct relay *relay, uint32_t limit, struct slice uid)
     return 0;
 }
 
-static enum msg_verdict judge(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+static int is_full(const struct relay *relay, struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
-    int replace = relay->conf->replace_connections;
-    if (limit > 0 && !replace && route_clients(relay->route, uid) >= limit)
-        return MSG_ADMIT_USER_LIMIT;
+    return limit > 0 && !relay->conf->replace_connections &&
+           route_clients(relay->route, uid) >= limit;
+}
+
+static enum msg_verdict let_in(struct relay *relay, unsigned slot, uint64_t client,
+                               struct slice uid)
+{
+    uint32_t limit = relay->conf->connections_per_user;
     if (route_join(relay->route, uid, slot, client) < 0)
         return MSG_ADMIT_NO_MEMORY;
-    if (limit > 0 && replace && make_place(relay, limit, uid) < 0) {
+    if (limit > 0 && relay->conf->replace_connections && make_place(relay, limit, uid) < 0) {
         (void)route_leave(relay->route, uid, slot, client);
         return MSG_ADMIT_NO_MEMORY;
     }
     return MSG_ADMIT_OK;
 }
 
-enum msg_verdict relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+static void decide(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
 {
-    enum msg_verdict verdict = judge(relay, slot, client, uid);
+    enum msg_verdict verdict =
+        is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, slot, client, uid);
     relay->stats.admissions[verdict]++;
-    return verdict;
+    relay->ops->answer(slot, client, verdict, relay->arg);
+}
+
+/* Answers those who wait, for whom there is a place now or whose time is up; only
+ * them of uid unless it is NULL.  A worker that is sent to may turn out to be dead:
+ * then relay_worker_down marks some of those that are still to come. */
+static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
+{
+    struct held **at = &relay->hold.first;
+    while (*at) {
+        struct slice whose = {(*at)->uid, (*at)->uid_len};
+        if ((uid && !slice_eq(*uid, whose)) ||
+            (!(*at)->gone && now_ms < (*at)->until_ms && is_full(relay, whose))) {
+            at = &(*at)->next;
+            continue;
+        }
+        struct held *held = hold_take(&relay->hold, at);
+        if (!held->gone)
+            decide(relay, held->slot, held->client, whose);
+        free(held);
+    }
+}
+
+void relay_wake(struct relay *relay, uint64_t now_ms)
+{
+    relay->look_again = 0;
+    serve(relay, NULL, now_ms);
+    if (relay->hold.n == 0)
+        return;
+    uint64_t until_ms = relay->look_again ? now_ms : relay->hold.first->until_ms;
+    (void)relay->ops->wake((unsigned)(until_ms - now_ms), relay->arg);
+}
+
+/* Returns 0 if it is answered later. */
+static int hold_on(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+{
+    if (relay->hold.n == 0 && relay->ops->wake(HOLD_MS, relay->arg) < 0)
+        return -1;
+    return hold_put(&relay->hold, slot, client, uid, relay->conf->connections_per_user,
+                    clock_ms() + HOLD_MS);
+}
+
+void relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+{
+    if (relay->hold.n > 0)
+        serve(relay, &uid, 0); /* before it */
+    if (is_full(relay, uid) && hold_on(relay, slot, client, uid) == 0)
+        return;
+    decide(relay, slot, client, uid);
 }
 
 size_t relay_user_connections(const struct relay *relay, struct slice uid)
@@ -208,8 +283,11 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid)
 
 void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
 {
-    if (route_leave(relay->route, uid, slot, client) == 0)
+    if (route_leave(relay->route, uid, slot, client) == 0) {
+        if (relay->hold.n > 0)
+            serve(relay, &uid, 0);
         return;
+    }
     uint64_t count = log_due(&relay->left_log, DROP_LOG_MS);
     if (count > 0)
         log_warnx("worker %u: a client left that was not in count=%llu", start_number(slot),

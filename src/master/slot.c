@@ -101,23 +101,11 @@ static int on_ready(struct slot *slot, struct msg *msg)
 
 static int on_admit(struct slot *slot, struct msg *msg)
 {
-    struct pool *pool = slot->crew->pool;
-    struct relay *relay = pool->options.relay;
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
     if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
         return -1;
-    enum msg_verdict verdict = relay_admit(relay, slot->lane, client, uid);
-    buf_reset(&pool->message);
-    size_t mark = msg_begin(&pool->message, MSG_ADMITTED);
-    msg_put_u64(&pool->message, client);
-    msg_put_u8(&pool->message, (uint8_t)verdict);
-    msg_put_u64(&pool->message, relay_epoch(relay));
-    msg_put_u64(&pool->message, relay_seq(relay));
-    if (msg_end(&pool->message, mark) < 0)
-        slot_kill(slot, "out of memory for an answer");
-    else
-        slot_send(slot, pool->message.data, pool->message.len);
+    relay_admit(slot->crew->pool->options.relay, slot->lane, client, uid);
     return 0;
 }
 
@@ -190,6 +178,21 @@ void slot_send(struct slot *slot, const void *message, size_t len)
         slot->taken_ms = now; /* from now on something waits for it */
     slot->sent += len;
     slot->sent_ms = now;
+}
+
+void slot_answer(struct slot *slot, uint64_t client, enum msg_verdict verdict)
+{
+    struct pool *pool = slot->crew->pool;
+    buf_reset(&pool->message);
+    size_t mark = msg_begin(&pool->message, MSG_ADMITTED);
+    msg_put_u64(&pool->message, client);
+    msg_put_u8(&pool->message, (uint8_t)verdict);
+    msg_put_u64(&pool->message, relay_epoch(pool->options.relay));
+    msg_put_u64(&pool->message, relay_seq(pool->options.relay));
+    if (msg_end(&pool->message, mark) < 0)
+        slot_kill(slot, "out of memory for an answer");
+    else
+        slot_send(slot, pool->message.data, pool->message.len);
 }
 
 static void slot_hello(struct slot *slot)

@@ -225,7 +225,7 @@ static void ask(struct worker *worker, struct client *client)
     tell(worker, MSG_ADMIT, asked->handle, uid_of(client));
 }
 
-/* The master answers in order, so it is the first one. */
+/* Mostly the first one: the master answers in order, but for those that it holds. */
 static struct admission *take_asked(struct worker *worker, uint64_t handle)
 {
     struct admission **at = &worker->asked, *found;

@@ -31,6 +31,77 @@ async function disconnected(client) {
     assert.deepStrictEqual(client.frames, []);
 }
 
+/* --- limits:connectionsPerUser: who comes back at once --- */
+
+const HOLD_MS = 240; /* a refusal takes 250, less what clocks may differ in reading */
+
+/* The pid of the worker that let this user in last. */
+function workerOf(daemon, uid) {
+    const number = daemon.log.match(new RegExp(`.*info worker (\\d+)\\b.*client connected: user=${uid} `, 'g')).pop().match(/worker (\d+)/)[1];
+    return Number(daemon.log.match(new RegExp(`worker ${number} ready: pid=(\\d+)`))[1]);
+}
+
+test('refuse: a place that comes free a moment later is given', async (t) => {
+    const daemon = await start(t, { limits: { connectionsPerUser: 1 } });
+    let admitted = 0;
+    for (let round = 0; admitted < 3; round++) {
+        const token = daemon.token(`u${round}`);
+        const one = await joined(daemon.addr, token);
+        await daemon.logged(new RegExp(`client connected: user=u${round} `));
+        const pid = workerOf(daemon, `u${round}`);
+        process.kill(pid, 'SIGSTOP'); /* it does not see that its client has left */
+        t.after(() => daemon.workers().includes(pid) && process.kill(pid, 'SIGCONT'));
+        one.destroy();
+        const two = await Raw.open(daemon.addr);
+        t.after(() => two.destroy());
+        const asked = Date.now();
+        two.sendText(two.connectPacket('/axr', { token }));
+        await elapse(20);
+        process.kill(pid, 'SIGCONT');
+        const answer = await two.text();
+        const took = Date.now() - asked;
+        if (answer.startsWith('40/axr,')) admitted++;
+        else assert.ok(took >= HOLD_MS && round < 100, `refused after ${took} ms`);
+        two.destroy();
+    }
+});
+
+test('refuse: real clients that disconnect and connect again at once', async (t) => {
+    const daemon = await start(t, { limits: { connectionsPerUser: 1 } });
+    for (const transport of ['websocket', 'polling']) {
+        /* 4.x alone: the others lose track of themselves when they are treated so. */
+        const client = await connect(4, daemon.addr, { token: daemon.token(transport), options: { transports: [transport] } });
+        t.after(() => client.close());
+        let again = 0;
+        for (let round = 0; again < 20; round++) {
+            const seen = client.notes.length;
+            const told = () => client.notes.slice(seen).find(({ what }) => what === 'connect' || what === 'connect_error');
+            const left = Date.now();
+            client.socket.disconnect();
+            client.socket.connect();
+            await client.when(told, within(3000), 'connected again');
+            again += told().what === 'connect';
+            assert.ok(told().what === 'connect' || (Date.now() - left >= HOLD_MS && round < 100),
+                `${transport}: refused after ${Date.now() - left} ms`);
+        }
+    }
+    assert.ok(!/a client left that was not in/.test(daemon.log));
+});
+
+test('refuse: refusals that wait do not keep the daemon from its end', async (t) => {
+    const daemon = await start(t, { limits: { connectionsPerUser: 1 } });
+    const token = daemon.token('u');
+    const one = await joined(daemon.addr, token);
+    t.after(() => one.destroy());
+    for (let i = 0; i < 8; i++) {
+        const client = await Raw.open(daemon.addr);
+        t.after(() => client.destroy());
+        client.sendText(client.connectPacket('/axr', { token }));
+    }
+    await daemon.stop();
+    assert.ok(!/ error /.test(daemon.log));
+});
+
 /* --- limits:connectionsPerUserPolicy --- */
 
 test('replace: the newest clients of a user stay, the oldest do not come back', async (t) => {

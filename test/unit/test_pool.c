@@ -268,7 +268,20 @@ static void on_send(unsigned slot, const void *message, size_t len, void *arg)
     pool_send(pool, slot, message, len);
 }
 
-static const struct relay_ops relay_ops = {on_send};
+static void on_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+{
+    (void)arg;
+    pool_answer(pool, slot, client, verdict);
+}
+
+/* No user has a limit here. */
+static int on_wake(unsigned ms, void *arg)
+{
+    (void)ms, (void)arg;
+    return -1;
+}
+
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake};
 
 static void on_ask(unsigned slot, uint32_t id, void *arg)
 {

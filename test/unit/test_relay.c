@@ -1,7 +1,9 @@
 #include "master/relay.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ipc/start.h"
+#include "master/hold.h"
 
 #include "tap.h"
 
@@ -19,6 +21,12 @@ static struct {
     char json[64];
     unsigned kill;   /* this worker turns out to be dead when it is sent to */
     char kicks[128]; /* "0:7 ann, 2:8 ann": who was told to leave */
+    uint64_t asked;  /* who was asked for last, and its answer or HELD */
+    int verdict;
+    char answers[4096]; /* "1:9 ok, 2:6 limit": those that came since begin() */
+    int wakes;          /* how often one was asked for, and the last */
+    unsigned wake_ms;
+    int wake_fails;
 } sent;
 
 static void on_kick(unsigned slot, struct msg *msg)
@@ -54,7 +62,51 @@ static void on_send(unsigned slot, const void *message, size_t len, void *arg)
     msg_broadcast_clear(&bc);
 }
 
-static const struct relay_ops ops = {on_send};
+static void on_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+{
+    static const char *const names[] = {"ok", "limit", "memory"};
+    size_t at = strlen(sent.answers);
+    (void)arg;
+    if (slot == sent.kill)
+        relay_worker_down(sent.relay, slot);
+    if (client == sent.asked)
+        sent.verdict = (int)verdict;
+    snprintf(sent.answers + at, sizeof sent.answers - at, "%s%u:%u %s", at ? ", " : "", slot,
+             (unsigned)client, names[verdict]);
+}
+
+static int on_wake(unsigned ms, void *arg)
+{
+    (void)arg;
+    if (sent.wake_fails)
+        return -1;
+    sent.wakes++;
+    sent.wake_ms = ms;
+    return 0;
+}
+
+static const struct relay_ops ops = {on_send, on_answer, on_wake};
+
+#define HELD (-1)
+#define FAR  (clock_ms() + 3600000) /* by then nobody waits any more */
+
+/* The verdict, or HELD. */
+static int admit(unsigned slot, uint64_t client, struct slice uid)
+{
+    sent.asked = client;
+    sent.verdict = HELD;
+    relay_admit(sent.relay, slot, client, uid);
+    return sent.verdict;
+}
+
+/* What was answered since it was last asked. */
+static const char *answers(void)
+{
+    static char text[sizeof sent.answers];
+    memcpy(text, sent.answers, sizeof text);
+    sent.answers[0] = '\0';
+    return text;
+}
 
 /* "2 3": the workers that got the last message, in order. */
 static const char *got(void)
@@ -117,8 +169,8 @@ static void begin(const struct conf *conf)
 static void test_routes(void)
 {
     begin(conf_make());
-    is_int(relay_admit(sent.relay, 1, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is let in");
-    is_int(relay_admit(sent.relay, 2, 2, SLICE("bob")), MSG_ADMIT_OK, "bob too");
+    is_int(admit(1, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is let in");
+    is_int(admit(2, 2, SLICE("bob")), MSG_ADMIT_OK, "bob too");
     is_int((long)relay_seq(sent.relay), 0, "nothing was relayed before");
     publish(ROOMS("ann"), "[\"msg\",1]");
     is_str(got(), "1", "to ann: her worker");
@@ -144,7 +196,7 @@ static void test_routes(void)
 static void test_dying(void)
 {
     begin(conf_make());
-    relay_admit(sent.relay, 0, 3, SLICE("ann"));
+    admit(0, 3, SLICE("ann"));
     sent.kill = 0;
     publish(NULL, "[\"msg\"]");
     is_str(got(), "0 1 2", "a worker that fails while it is sent to: the others get theirs");
@@ -161,14 +213,16 @@ static void test_user_limit(void)
     struct conf *conf = conf_make();
     conf->connections_per_user = 2;
     begin(conf);
-    is_int(relay_admit(sent.relay, 0, 4, SLICE("ann")), MSG_ADMIT_OK, "first");
-    is_int(relay_admit(sent.relay, 1, 5, SLICE("ann")), MSG_ADMIT_OK, "second, elsewhere");
-    is_int(relay_admit(sent.relay, 2, 6, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "third: refused");
-    is_int(relay_admit(sent.relay, 2, 7, SLICE("bob")), MSG_ADMIT_OK, "another user is let in");
+    is_int(admit(0, 4, SLICE("ann")), MSG_ADMIT_OK, "first");
+    is_int(admit(1, 5, SLICE("ann")), MSG_ADMIT_OK, "second, elsewhere");
+    is_int(admit(2, 6, SLICE("ann")), HELD, "third: not at once");
+    relay_wake(sent.relay, FAR);
+    is_str(answers(), "0:4 ok, 1:5 ok, 2:6 limit", "but then it is refused");
+    is_int(admit(2, 7, SLICE("bob")), MSG_ADMIT_OK, "another user is let in");
     relay_left(sent.relay, 0, 4, SLICE("ann"));
-    is_int(relay_admit(sent.relay, 2, 8, SLICE("ann")), MSG_ADMIT_OK, "one left: room for one");
+    is_int(admit(2, 8, SLICE("ann")), MSG_ADMIT_OK, "one left: room for one");
     relay_worker_down(sent.relay, 2);
-    is_int(relay_admit(sent.relay, 1, 9, SLICE("ann")), MSG_ADMIT_OK, "so does a dead worker");
+    is_int(admit(1, 9, SLICE("ann")), MSG_ADMIT_OK, "so does a dead worker");
     is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 1,
            "refusals are counted");
     relay_free(&sent.relay);
@@ -191,14 +245,14 @@ static void test_replace(void)
 {
     struct conf *conf = conf_replace(2);
     begin(conf);
-    relay_admit(sent.relay, 0, 1, SLICE("ann"));
-    relay_admit(sent.relay, 1, 2, SLICE("ann"));
-    relay_admit(sent.relay, 1, 3, SLICE("bob"));
+    admit(0, 1, SLICE("ann"));
+    admit(1, 2, SLICE("ann"));
+    admit(1, 3, SLICE("bob"));
     is_str(sent.kicks, "", "within the limit nobody has to leave");
-    is_int(relay_admit(sent.relay, 2, 4, SLICE("ann")), MSG_ADMIT_OK, "a third is let in");
+    is_int(admit(2, 4, SLICE("ann")), MSG_ADMIT_OK, "a third is let in");
     is_str(sent.kicks, "0:1 ann", "and the first has to leave");
     is_int(ann(), 2, "who counts no more");
-    is_int(relay_admit(sent.relay, 2, 5, SLICE("ann")), MSG_ADMIT_OK, "a fourth");
+    is_int(admit(2, 5, SLICE("ann")), MSG_ADMIT_OK, "a fourth");
     is_str(sent.kicks, "0:1 ann, 1:2 ann", "then the second, whether the first has left or not");
     relay_left(sent.relay, 2, 4, SLICE("ann"));
     is_int(ann(), 1, "one that leaves by itself");
@@ -206,7 +260,7 @@ static void test_replace(void)
     relay_left(sent.relay, 0, 1, SLICE("ann"));
     is_int(ann(), 1, "those that were told to leave do");
     sent.kicks[0] = '\0';
-    relay_admit(sent.relay, 0, 6, SLICE("ann"));
+    admit(0, 6, SLICE("ann"));
     is_str(sent.kicks, "", "there is a place");
     is_int((long)relay_stats(sent.relay)->replaced, 2, "kicks are counted");
     is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 0, "none was refused");
@@ -219,32 +273,171 @@ static void test_replace_many(void)
     struct conf *conf = conf_replace(0);
     begin(conf);
     for (uint64_t client = 1; client <= 5; client++)
-        relay_admit(sent.relay, (unsigned)client % 3, client, SLICE("ann"));
+        admit((unsigned)client % 3, client, SLICE("ann"));
     is_str(sent.kicks, "", "without a limit nobody has to leave");
     conf->connections_per_user = 3;
-    relay_admit(sent.relay, 0, 6, SLICE("ann"));
+    admit(0, 6, SLICE("ann"));
     is_str(sent.kicks, "1:1 ann, 2:2 ann, 0:3 ann", "as many leave as there are too many");
     is_int(ann(), 3, "three stay");
     conf->replace_connections = 0;
-    is_int(relay_admit(sent.relay, 0, 7, SLICE("ann")), MSG_ADMIT_USER_LIMIT,
-           "the other policy refuses from then on");
+    is_int(admit(0, 7, SLICE("ann")), HELD, "the other policy");
+    relay_wake(sent.relay, FAR);
+    is_int(sent.verdict, MSG_ADMIT_USER_LIMIT, "refuses from then on");
     relay_free(&sent.relay);
 }
 
 static void test_replace_dying(void)
 {
     begin(conf_replace(2));
-    relay_admit(sent.relay, 0, 1, SLICE("ann"));
-    relay_admit(sent.relay, 0, 2, SLICE("ann"));
+    admit(0, 1, SLICE("ann"));
+    admit(0, 2, SLICE("ann"));
     sent.kill = 0;
-    relay_admit(sent.relay, 1, 3, SLICE("ann"));
+    admit(1, 3, SLICE("ann"));
     is_int(ann(), 1, "a worker that fails while it is told: nobody of it is left");
     sent.kill = 99;
-    relay_admit(sent.relay, 1, 4, SLICE("ann"));
+    admit(1, 4, SLICE("ann"));
     is_str(sent.kicks, "0:1 ann", "its places are free");
     sent.kill = 1;
-    relay_admit(sent.relay, 1, 5, SLICE("ann"));
+    admit(1, 5, SLICE("ann"));
     is_int(ann(), 0, "the worker that asks fails itself: nobody is in");
+    relay_free(&sent.relay);
+}
+
+/* --- admissions that wait ------------------------------------------------------------ */
+
+/* Limit 1, and ann's only place is taken by 0:1. */
+static struct conf *begin_full(void)
+{
+    struct conf *conf = conf_make();
+    conf->connections_per_user = 1;
+    begin(conf);
+    admit(0, 1, SLICE("ann"));
+    is_str(answers(), "0:1 ok", "ann is in");
+    is_int(sent.wakes, 0, "nobody waits");
+    return conf;
+}
+
+static void test_hold(void)
+{
+    begin_full();
+    is_int(admit(1, 2, SLICE("ann")), HELD, "ann comes again before she has left");
+    is_int(sent.wakes, 1, "it is looked after");
+    is_int((long)sent.wake_ms, HOLD_MS, "when its time is up");
+    is_int(admit(1, 3, SLICE("bob")), MSG_ADMIT_OK, "who has a place does not wait");
+    is_int(admit(2, 4, SLICE("ann")), HELD, "ann waits twice");
+    is_int(sent.wakes, 1, "one timer for all");
+    answers();
+    relay_left(sent.relay, 1, 3, SLICE("bob"));
+    is_str(answers(), "", "another user's place does not help");
+    relay_left(sent.relay, 0, 1, SLICE("ann"));
+    is_str(answers(), "1:2 ok", "the first place goes to who came first");
+    relay_wake(sent.relay, clock_ms() - 1);
+    is_str(answers(), "", "the other waits on");
+    is_int(sent.wakes, 2, "and is looked after");
+    ok(sent.wake_ms > 0 && sent.wake_ms <= HOLD_MS + 1, "for the rest of its time");
+    relay_left(sent.relay, 1, 2, SLICE("ann"));
+    is_str(answers(), "2:4 ok", "in its turn");
+    is_int(ann(), 1, "one of them is in");
+    relay_wake(sent.relay, FAR);
+    is_int(sent.wakes, 2, "nobody waits, nothing is looked after");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 0,
+           "nobody was refused");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_OK], 4, "all are counted");
+    relay_free(&sent.relay);
+}
+
+static void test_hold_times_out(void)
+{
+    begin_full();
+    admit(1, 2, SLICE("ann"));
+    admit(2, 3, SLICE("ann"));
+    relay_wake(sent.relay, FAR);
+    is_str(answers(), "1:2 limit, 2:3 limit", "the time is up for both, in order");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], 2,
+           "and both are counted");
+    relay_left(sent.relay, 0, 1, SLICE("ann"));
+    is_str(answers(), "", "too late");
+    is_int(admit(2, 4, SLICE("ann")), MSG_ADMIT_OK, "there is a place for the next");
+    answers();
+    sent.wake_fails = 1;
+    is_int(admit(1, 5, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "without a timer nobody waits");
+    relay_free(&sent.relay);
+}
+
+static void test_hold_dying(void)
+{
+    begin_full();
+    admit(1, 2, SLICE("ann"));
+    admit(2, 3, SLICE("ann"));
+    relay_worker_down(sent.relay, 1);
+    is_int((long)sent.wake_ms, 0, "a worker dies: those who wait are looked at at once");
+    relay_left(sent.relay, 0, 1, SLICE("ann"));
+    is_str(answers(), "2:3 ok", "who waited on it is passed over");
+    admit(0, 4, SLICE("ann"));
+    relay_worker_down(sent.relay, 2);
+    is_str(answers(), "", "the worker of who is in dies");
+    relay_wake(sent.relay, clock_ms());
+    is_str(answers(), "0:4 ok", "which makes a place");
+    admit(1, 5, SLICE("ann"));
+    admit(1, 6, SLICE("ann"));
+    admit(2, 7, SLICE("ann"));
+    sent.kill = 1;
+    relay_left(sent.relay, 0, 4, SLICE("ann"));
+    is_str(answers(), "1:5 ok, 2:7 ok",
+           "a worker that fails when it is answered: the place is the next one's");
+    is_int(ann(), 1, "who is in");
+    relay_free(&sent.relay);
+}
+
+static void test_hold_reload(void)
+{
+    struct conf *conf = begin_full();
+    admit(1, 2, SLICE("ann"));
+    admit(2, 3, SLICE("ann"));
+    conf->connections_per_user = 2;
+    relay_configure(sent.relay, conf);
+    is_int((long)sent.wake_ms, 0, "another limit: those who wait are looked at");
+    is_int(admit(0, 4, SLICE("ann")), HELD, "one more does not get ahead of them");
+    is_str(answers(), "1:2 ok", "it is the first one's place");
+    conf->connections_per_user = 1;
+    conf->replace_connections = 1;
+    relay_configure(sent.relay, conf);
+    relay_wake(sent.relay, clock_ms());
+    is_str(answers(), "2:3 ok, 0:4 ok", "another policy: both are let in");
+    is_str(sent.kicks, "0:1 ann, 1:2 ann, 2:3 ann", "in place of others");
+    conf->replace_connections = 0;
+    admit(1, 5, SLICE("ann"));
+    conf->connections_per_user = 0;
+    relay_configure(sent.relay, conf);
+    relay_wake(sent.relay, clock_ms());
+    is_str(answers(), "1:5 ok", "no limit");
+    conf->connections_per_user = 1;
+    admit(1, 6, SLICE("ann"));
+    relay_free(&sent.relay); /* with one that waits */
+}
+
+static void test_hold_is_bounded(void)
+{
+    char uid[16];
+    begin_full();
+    for (uint64_t client = 2; client < 2 + 1 + HOLD_SPARE; client++)
+        admit(1, client, SLICE("ann"));
+    is_str(answers(), "", "some of a user's may wait");
+    is_int(admit(1, 99, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "more may not");
+    int held = 1 + HOLD_SPARE, refused = 0;
+    for (unsigned i = 0; i < HOLD_MAX; i++) {
+        int n = snprintf(uid, sizeof uid, "user %u", i);
+        admit(0, 100 + i, (struct slice){uid, (size_t)n});
+        int verdict = admit(1, 10000 + i, (struct slice){uid, (size_t)n});
+        held += verdict == HELD;
+        refused += verdict == MSG_ADMIT_USER_LIMIT;
+    }
+    is_int(held, HOLD_MAX, "of all users so many may wait");
+    is_int(refused, 1 + HOLD_SPARE, "then the refusal is at once");
+    relay_wake(sent.relay, FAR);
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], HOLD_MAX + refused + 1,
+           "all are answered");
+    is_int(admit(1, 9999, SLICE("ann")), HELD, "and there is room to wait again");
     relay_free(&sent.relay);
 }
 
@@ -310,7 +503,7 @@ static void test_size(void)
     conf->message_bytes = 1 << 20;
     relay_free(&sent.relay);
     begin(conf);
-    relay_admit(sent.relay, 0, 10, SLICE("a"));
+    admit(0, 10, SLICE("a"));
     publish(rooms, "[\"msg\"]");
     is_int((long)sent.n <= 1, 1, "many rooms: sent once or refused");
     if (sent.n == 0)
@@ -328,6 +521,11 @@ int main(void)
     test_replace();
     test_replace_many();
     test_replace_dying();
+    test_hold();
+    test_hold_times_out();
+    test_hold_dying();
+    test_hold_reload();
+    test_hold_is_bounded();
     test_drops();
     test_size();
     return tap_done();
