@@ -16,6 +16,7 @@
 #define INPUT_BYTES   65536 /* read from one socket at a time */
 #define HEAD_MS       10000 /* for a request's head, and for its body */
 #define IDLE_MS       60000 /* a connection is kept for its next request */
+#define FULL_LOG_MS   60000 /* a line about the limit of clients each so often */
 #define LINGER_MS     1000  /* after the last byte we send, for the client to read it */
 #define FAREWELL_MS   10000 /* a polling session that is over waits for a GET to say so */
 #define HANDOFF_MS    1000  /* a connection waits to be handed to its worker */
@@ -193,7 +194,7 @@ struct engine {
     struct event drain_timer;
     int accepting, stopped, draining;
     int retiring; /* draining, and others take what is new */
-    struct log_every emfile_log, full_log, handoff_log;
+    struct log_every emfile_log, full_log, full_sessions_log, handoff_log;
 
     struct conn *conns, *dead;
     size_t nconns;

@@ -25,6 +25,11 @@ enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
     X(ACCEPT_FAILURES, 1, TOTAL, NONE, "accept_failures_total",                                    \
       "Times that accepting failed for want of descriptors or memory.")                            \
     X(CONNECTIONS, 1, GAUGE, NONE, "connections", "Connections that are open.")                    \
+    X(LIMIT, 1, GAUGE, NONE, "connections_limit",                                                  \
+      "Connections, and sessions, that may be open: limits:connections of each worker.")           \
+    X(FULL, 1, GAUGE, NONE, "connections_full",                                                    \
+      "1 while as many connections are open and the worker accepts none; in the sum, how many "    \
+      "workers do not.")                                                                           \
     X(SESSIONS, 4, GAUGE, TRANSPORT, "sessions",                                                   \
       "Engine.IO sessions by transport and protocol revision.")                                    \
     X(OPENED, 4, TOTAL, TRANSPORT, "sessions_opened_total",                                        \

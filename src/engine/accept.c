@@ -72,9 +72,21 @@ static void accept_resume(struct engine *engine)
     accept_start(engine);
 }
 
-void accept_again(struct engine *engine)
+/* Returns 1 if there is no place for another connection: then none is accepted
+ * until accept_again(). */
+static int accept_full(struct engine *engine)
 {
     if (engine->nconns < engine->options.connections_max)
+        return 0;
+    if (!engine->stopped && log_due(&engine->full_log, FULL_LOG_MS) > 0)
+        log_warnx("limits:connections reached: connections=%zu", engine->nconns);
+    accept_pause(engine);
+    return 1;
+}
+
+void accept_again(struct engine *engine)
+{
+    if (!accept_full(engine))
         accept_resume(engine);
 }
 
@@ -112,8 +124,11 @@ static int accept_error_is_peers(int error)
  * no more can be taken now. */
 static int accept_one(struct engine *engine, int listen_fd)
 {
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd;
 
+    if (accept_full(engine)) /* by those that others handed over */
+        return -1;
+    fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return -1;
@@ -133,13 +148,7 @@ static int accept_one(struct engine *engine, int listen_fd)
         return -1;
     }
     engine->stats.accepted++;
-    if (engine->nconns >= engine->options.connections_max) {
-        if (log_due(&engine->full_log, 60000) > 0)
-            log_warnx("limits:connections reached: connections=%zu", engine->nconns);
-        accept_pause(engine);
-        return -1;
-    }
-    return 1;
+    return accept_full(engine) ? -1 : 1;
 }
 
 /* Returns how many were taken. */

@@ -325,6 +325,17 @@ static int is_full(const struct engine *engine)
     return engine->nsessions >= engine->options.connections_max;
 }
 
+static void refuse_full(struct conn *conn)
+{
+    struct engine *engine = conn->engine;
+    uint64_t times = log_due(&engine->full_sessions_log, FULL_LOG_MS);
+
+    if (times > 0)
+        log_warnx("limits:connections reached: sessions=%zu; answered with 503 times=%llu",
+                  engine->nsessions, (unsigned long long)times);
+    request_refuse(conn, 503);
+}
+
 static void serve_polling(struct conn *conn, const struct target *target)
 {
     struct slice method = target->req->method;
@@ -452,7 +463,7 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     else if (result == 0 && target.session == NULL && conn->engine->retiring)
         hand_over(conn, ENGINE_HEIR); /* here it would be closed soon */
     else if (result == 0 && target.session == NULL && is_full(conn->engine))
-        request_refuse(conn, 503);
+        refuse_full(conn);
     else if (result == 0 && target.websocket)
         upgrade_conn(conn, &target);
     else if (result == 0)

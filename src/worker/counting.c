@@ -50,6 +50,8 @@ static void take_all(const struct worker *worker, struct counters *counters)
 
     take_engine(counters, engine_stats(worker->engine));
     at[COUNTER_CONNECTIONS] = engine_connections(worker->engine);
+    at[COUNTER_LIMIT] = worker->conf.connections_max;
+    at[COUNTER_FULL] = at[COUNTER_CONNECTIONS] >= at[COUNTER_LIMIT];
     at[COUNTER_CLIENTS] = worker->clients[CLIENT_IN];
     at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
     take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);

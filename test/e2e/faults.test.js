@@ -10,6 +10,8 @@ const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
 const { Raw } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
+const { once } = require('./lib/http');
+const { scrape } = require('./lib/metrics');
 const { crowd, isSequence, numbersOf, deliversAgain } = require('./lib/load');
 const { PASSWORD, guarded } = require('./lib/guarded');
 const { cpuOf, has } = require('./lib/proc');
@@ -182,6 +184,9 @@ test('limits:connections: more are not served, those that are in stay, and a pla
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1, limits: { connections: 5 } } });
     const clients = await crowd(t, daemon, 5);
+    await daemon.logged(/warn worker 1.*: limits:connections reached: connections=5$/m);
+    const full = await scrape(daemon);
+    assert.deepStrictEqual([full.get('connections_limit'), full.get('connections_full')], [5, 1]);
     const late = Raw.open(daemon.addr).catch((error) => error);
     redis.emitter().emit('msg', 'in');
     for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, ['in']);
@@ -190,6 +195,16 @@ test('limits:connections: more are not served, those that are in stay, and a pla
     const served = next instanceof Error ? await Raw.open(daemon.addr) : next;
     t.after(() => served.destroy());
     await served.join('/axr', { token: daemon.token('u') });
+    clients.forEach((client) => client.destroy());
+    await until(async () => (await scrape(daemon)).get('connections_full') === 0, within(2000), 'a place');
+});
+test('limits:connections: sessions that poll count too, and the one too many is answered and logged', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, limits: { connections: 2 } } });
+    const open = () => once(daemon.addr, 'GET', '/notifications/?EIO=4&transport=polling', { headers: { Connection: 'close' } });
+    for (const status of [200, 200, 503, 503]) assert.strictEqual((await open()).status, status);
+    await daemon.logged(/warn worker 1.*: limits:connections reached: sessions=2; answered with 503 times=1$/m);
+    assert.strictEqual((await scrape(daemon)).get('http_errors_total', 'status="503"'), 2);
 });
 
 /* --- slow heads --- */

@@ -1649,6 +1649,33 @@ static void test_configure(void)
     connections_max = 1000;
 }
 
+/* The limit falls to what is there already: nobody comes in, but when one goes. */
+static void test_lower_limit(void)
+{
+    struct engine_options options = {.http = {1024, 8},
+                                     .connections_max = 1,
+                                     .send_buffer = 4096,
+                                     .send_timeout_ms = 1000,
+                                     .connect_timeout_ms = 10000,
+                                     .upgrade_timeout_ms = 1000};
+    int fd, late;
+
+    engine_up("/axr");
+    fd = client4();
+    engine_configure(engine, &options);
+    late = dial();
+    for (int i = 0; i < 10; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int((long)engine_connections(engine), 1, "no more than the new limit");
+    is_int((long)engine_stats(engine)->accepted, 1, "the next one waits");
+    close(fd);
+    ok(strncmp(upgrade(late, "EIO=4&transport=websocket", ""), "HTTP/1.1 101 ", 13) == 0,
+       "until there is a place");
+    is_int((long)engine_connections(engine), 1, "for one");
+    close(late);
+    engine_down();
+}
+
 static void test_root_namespace(void)
 {
     int fd;
@@ -2036,6 +2063,7 @@ int main(void)
     test_retire_slow();
     test_answer_lost();
     test_configure();
+    test_lower_limit();
     event_base_free(base);
     return tap_done();
 }
