@@ -86,6 +86,8 @@ struct conf {
 
 enum conf_for {
     CONF_FOR_DAEMON, /* everything is needed, keys above all */
+    CONF_FOR_RELOAD, /* the same in place of one that is in force: a file that is empty is
+                        one that is just being written */
     CONF_FOR_NOTIFY, /* axr-notify: only redis, namespace and key are used; no
                         secret is read or required */
 };

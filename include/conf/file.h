@@ -8,13 +8,17 @@
 struct file {
     char *text; /* terminated; may hold NULs before that */
     size_t len;
-    int shared; /* everybody may read it */
+    int regular; /* no device, no fifo */
+    int shared;  /* ... and everybody may read it */
 };
 
 /* Reads at most max bytes of the file called name.  Returns 0, or -1 with errno
  * set (EFBIG where there is more, ETIMEDOUT where a fifo brings nothing for 3 s).  Free *file with
  * file_clear(). */
 int file_read(struct file *file, const char *name, size_t max);
+
+/* Takes one newline from its end, LF or CRLF, as editors leave it behind a secret. */
+void file_chomp(struct file *file);
 
 /* Frees the text and overwrites it first. */
 void file_clear(struct file *file);

@@ -54,6 +54,7 @@ struct settings {
     enum conf_for purpose;
     struct buf *errors, *warnings;
     int nerrors;
+    int file_shared;                 /* everybody may read the configuration's file */
     struct setting at[SETTINGS_MAX]; /* indexed as conf_keys */
     struct tree *trees;              /* owned: what the values point into */
     size_t ntrees;

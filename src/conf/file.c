@@ -63,7 +63,8 @@ int file_read(struct file *file, const char *name, size_t max)
     file->text = malloc(max + 1);
     if (!file->text || fstat(fd, &st) < 0)
         goto out;
-    file->shared = S_ISREG(st.st_mode) && (st.st_mode & S_IROTH);
+    file->regular = S_ISREG(st.st_mode);
+    file->shared = file->regular && (st.st_mode & S_IROTH);
     result = read_all(fd, file, max);
 out:
     saved = errno;
@@ -72,6 +73,16 @@ out:
         file_clear(file);
     errno = saved;
     return result;
+}
+
+void file_chomp(struct file *file)
+{
+    if (file->len == 0 || file->text[file->len - 1] != '\n')
+        return;
+    file->len--;
+    if (file->len > 0 && file->text[file->len - 1] == '\r')
+        file->len--;
+    file->text[file->len] = '\0';
 }
 
 void file_clear(struct file *file)

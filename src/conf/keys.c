@@ -112,7 +112,8 @@ static int take_secret_file(const struct origin *from, const char *name)
 
     if (read_key(from, name, FILE_MAX_BYTES, &file) < 0)
         return 1;
-    len = file.len - (file.len > 0 && file.text[file.len - 1] == '\n');
+    file_chomp(&file);
+    len = file.len;
     if (file.shared)
         settings_warn(from->set, &from->source, from->path, "%s may be read by everyone", name);
     if (len > 0)

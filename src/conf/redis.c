@@ -248,8 +248,7 @@ static void read_password(struct conf *conf, struct settings *set, const struct 
                        strerror(errno));
         goto out;
     }
-    if (file.len > 0 && file.text[file.len - 1] == '\n')
-        file.text[--file.len] = '\0';
+    file_chomp(&file);
     if (strlen(file.text) != file.len)
         settings_error(set, &setting->source, setting->path, "%s: found a NUL, wanted text", name);
     else if (file.len > 0)

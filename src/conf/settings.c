@@ -419,6 +419,8 @@ static void warn_visible(struct settings *set, const struct match *match, const 
 {
     if (source->layer == LAYER_ARGS && shows_secret(match->key, value))
         settings_warn(set, source, match->path, "a secret there may be seen by other users");
+    if (source->layer == LAYER_FILE && set->file_shared && shows_secret(match->key, value))
+        settings_warn(set, source, match->path, "a secret, and the file may be read by everyone");
 }
 
 static void put_value(struct settings *set, const struct match *match, const struct jsonc *value,
@@ -456,7 +458,7 @@ void settings_put(struct settings *set, const struct match *match, const struct 
             mismatch(set, match, value, source);
             mark_broken(set, key);
         }
-    } else if (set->purpose == CONF_FOR_DAEMON || key->flags & KEY_NOTIFY) {
+    } else if (set->purpose != CONF_FOR_NOTIFY || key->flags & KEY_NOTIFY) {
         put_value(set, match, value, source);
     }
 }

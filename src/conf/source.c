@@ -12,6 +12,7 @@
 
 /* --- the file --- */
 
+/* Returns 1 if it is empty, -1 with the errors in the settings. */
 static int read_text(struct settings *set, const char *name, const char *text, size_t len)
 {
     struct source source = {LAYER_FILE, name, (int)strlen(name), 1};
@@ -21,7 +22,7 @@ static int read_text(struct settings *set, const char *name, const char *text, s
     char found[64];
 
     if (!tree && error.blank)
-        return 0;
+        return 1;
     if (!tree) {
         settings_error(set, NULL, NULL, "%s:%u:%u: %s", name, error.line, error.column, error.text);
         return -1;
@@ -37,6 +38,20 @@ static int read_text(struct settings *set, const char *name, const char *text, s
     }
     settings_put_root(set, root, &source);
     return 0;
+}
+
+/* /dev/null is meant to be empty.  A file may be one that is written anew at this
+ * moment: while it is in force, all that it says would be lost. */
+static int take_empty(struct settings *set, const struct file *file, const char *name)
+{
+    if (!file->regular || set->purpose == CONF_FOR_NOTIFY)
+        return 0;
+    if (set->purpose == CONF_FOR_DAEMON) {
+        settings_warn(set, NULL, NULL, "%s: the file is empty", name);
+        return 0;
+    }
+    settings_error(set, NULL, NULL, "%s: the file is empty, wanted an object; {} is one", name);
+    return -1;
 }
 
 /* A daemon has left the directory that the name begins at. */
@@ -67,7 +82,10 @@ static int read_file(struct settings *set)
                        strerror(errno));
         return -1;
     }
+    set->file_shared = file.shared;
     result = read_text(set, name, file.text, file.len);
+    if (result > 0)
+        result = take_empty(set, &file, name);
     file_clear(&file);
     return result;
 }
@@ -424,5 +442,5 @@ int sources_read(struct settings *set, const char *text, size_t len)
 
     read_environment(set);
     read_command_line(set);
-    return result;
+    return result < 0 ? -1 : 0;
 }

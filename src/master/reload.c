@@ -39,7 +39,7 @@ static void give_up(struct master *m, struct conf **wanted)
 static struct conf *load(struct master *m)
 {
     struct buf errors = {0}, warnings = {0};
-    struct conf *wanted = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+    struct conf *wanted = conf_load(&m->args, CONF_FOR_RELOAD, &errors, &warnings);
     master_log_lines(&warnings, log_warnx, "configuration: ");
     master_log_lines(&errors, log_errorx, "configuration: ");
     if (wanted && m->detached && wanted->log_target == LOG_TO_STDERR)

@@ -725,6 +725,9 @@ static void test_secret(void)
     ok(has_secret(conf, SECRET "\n", 33), "one newline at the end is dropped");
     is_int(warnings.len, 0, "a file of one's own is fine");
     conf_free(&conf);
+    conf = good_auth("\"secretFile\":\"DIR/crlf\"");
+    ok(has_secret(conf, SECRET "\r\n\r", 35), "so is CRLF, once");
+    conf_free(&conf);
     conf = good_auth("\"secretFile\":\"DIR/nul\"");
     ok(has_secret(conf, "a\0b", 3), "any byte may be in it");
     conf_free(&conf);
@@ -871,6 +874,8 @@ static void test_redis(void)
     (void)snprintf(name, sizeof(name), "socket.io__redis__passwordFile=%s",
                    scratch_path("password"));
     check_redis("\"password\":\"x\"", LIST(name), NULL, ":pa ss@localhost:6379/0");
+    (void)snprintf(name, sizeof(name), "socket.io__redis__passwordFile=%s",
+                   scratch_path("crlf-password"));
     check_redis(URL("redis://:x@a"), LIST(name), NULL, ":pa ss@a:6379/0");
     check_redis("\"passwordFile\":\"/nowhere\"", NULL, LIST("--socket.io:redis:password", "y"),
                 ":y@localhost:6379/0");
@@ -1177,7 +1182,7 @@ static void test_notify(void)
 
 /* --- files --- */
 
-static struct conf *load_file(const char *name)
+static struct conf *load_file_for(enum conf_for purpose, const char *name)
 {
     struct conf_args args = {.file = name, .dir = strchr(name, '/') ? "/d" : scratch};
     char *options[] = {strdup("--auth:secret=" SECRET), strdup("--pidFile"), strdup("run/x.pid"),
@@ -1188,10 +1193,15 @@ static struct conf *load_file(const char *name)
     args.noptions = 5;
     buf_reset(&errors);
     buf_reset(&warnings);
-    conf = conf_load(&args, CONF_FOR_DAEMON, &errors, &warnings);
+    conf = conf_load(&args, purpose, &errors, &warnings);
     for (size_t i = 0; i < 5; i++)
         free(options[i]);
     return conf;
+}
+
+static struct conf *load_file(const char *name)
+{
+    return load_file_for(CONF_FOR_DAEMON, name);
 }
 
 static void refused_file(const char *name, const char *want)
@@ -1201,6 +1211,76 @@ static void refused_file(const char *name, const char *want)
     if (!ok(!conf && has(&errors, want), "%s: %s", name, want))
         printf("#   %s\n", text(&errors));
     conf_free(&conf);
+}
+
+static void reloaded(const char *name, const char *want)
+{
+    struct conf *conf = load_file_for(CONF_FOR_RELOAD, name);
+
+    if (!ok(want ? !conf && has(&errors, want) : conf != NULL, "a reload of %s", name))
+        printf("#   %s\n", text(&errors));
+    conf_free(&conf);
+}
+
+/* A file that is cut off while it is written anew is a configuration without anything. */
+static void test_empty_files(void)
+{
+    struct conf *conf;
+
+    scratch_write("empty.conf", "", 0, 0600);
+    scratch_write("comment.conf", "\xef\xbb\xbf // nothing\n", 15, 0600);
+    scratch_write("good.conf", "{}", 2, 0600);
+    conf = load_file(scratch_path("empty.conf"));
+    ok(conf != NULL, "an empty file is an empty configuration");
+    ok(has(&warnings, "empty.conf: the file is empty"), "but warned of");
+    conf_free(&conf);
+    conf = load_file(scratch_path("comment.conf"));
+    ok(conf && has(&warnings, "comment.conf: the file is empty"), "so is one of comments");
+    conf_free(&conf);
+    conf = load_file(scratch_path("good.conf"));
+    ok(conf && !has(&warnings, "empty"), "an empty object is not");
+    conf_free(&conf);
+    conf = load_file("/dev/null");
+    ok(conf && !has(&warnings, "empty"), "nor is what is no file");
+    conf_free(&conf);
+    conf = load_file_for(CONF_FOR_NOTIFY, scratch_path("empty.conf"));
+    ok(conf && !has(&warnings, "empty"), "nor one for axr-notify");
+    conf_free(&conf);
+    reloaded(scratch_path("empty.conf"), "empty.conf: the file is empty, wanted an object");
+    reloaded(scratch_path("comment.conf"), "comment.conf: the file is empty");
+    reloaded(scratch_path("good.conf"), NULL);
+    reloaded("/dev/null", NULL);
+}
+
+static void warned_shared(const char *json, const char *want)
+{
+    struct conf *conf;
+
+    scratch_write("good.conf", json, strlen(json), 0644);
+    conf = load_file(scratch_path("good.conf"));
+    ok(conf != NULL, "%s", json);
+    if (!ok(want ? has(&warnings, want) : !has(&warnings, "everyone"), "warned of: %s",
+            want ? want : "no"))
+        printf("#   %s\n", text(&warnings));
+    conf_free(&conf);
+    scratch_write("good.conf", json, strlen(json), 0640);
+    conf = load_file(scratch_path("good.conf"));
+    ok(conf && !has(&warnings, "everyone"), "not if it is one's own");
+    conf_free(&conf);
+}
+
+static void test_shared_file(void)
+{
+    warned_shared("{" WITH_SECRET "}", "good.conf:1: auth:secret: a secret, and the file may be "
+                                       "read by everyone");
+    warned_shared("{\"auth\":{\"keys\":[{\"kid\":\"a\",\"secret\":\"" SECRET "\"}]}}",
+                  "auth:keys: a secret, and the file");
+    warned_shared("{\"socket.io\":{\n\"redis\":{\"password\":\"x\"}}}",
+                  "good.conf:2: socket.io:redis:password: a secret, and the file");
+    warned_shared("{\"socket.io\":{\"redis\":{\"url\":\"redis://:x@a\"}}}",
+                  "socket.io:redis:url: a secret, and the file");
+    warned_shared("{\"socket.io\":{\"redis\":{\"url\":\"redis://a\",\"password\":\"\"}}}", NULL);
+    warned_shared("{\"port\":77}", NULL);
 }
 
 static void test_files(void)
@@ -1213,17 +1293,9 @@ static void test_files(void)
            "a relative file name begins at the directory");
     is_str(conf ? conf->listen[0].unix_path : NULL, "/d/s", "a socket's path too");
     conf_free(&conf);
-    scratch_write("empty.conf", "", 0, 0600);
-    scratch_write("comment.conf", "\xef\xbb\xbf // nothing\n", 15, 0600);
     scratch_write("utf16.conf", "\xff\xfe{\0}\0", 6, 0600);
     scratch_write("nul.conf", "{\0}", 3, 0600);
     scratch_write("good.conf", "{\"port\":77}", 11, 0600);
-    conf = load_file(scratch_path("empty.conf"));
-    ok(conf != NULL, "an empty file is an empty configuration");
-    conf_free(&conf);
-    conf = load_file(scratch_path("comment.conf"));
-    ok(conf != NULL, "so is one of comments");
-    conf_free(&conf);
     conf = load_file(scratch_path("good.conf"));
     ok(conf != NULL, "a good one");
     conf_free(&conf);
@@ -1272,6 +1344,8 @@ static void make_files(void)
     scratch_make("test_conf");
     scratch_write("secret", SECRET "\n\n", 34, 0600);
     scratch_write("secret2", SECRET SECRET "\n", 65, 0600);
+    scratch_write("crlf", SECRET "\r\n\r\r\n", 37, 0600);
+    scratch_write("crlf-password", "pa ss\r\n", 7, 0600);
     scratch_write("shared", SECRET "\n", 33, 0644);
     scratch_write("newline", "\n", 1, 0600);
     scratch_write("nul", "a\0b\n", 4, 0600);
@@ -1289,9 +1363,10 @@ static void make_files(void)
 static void remove_files(void)
 {
     static const char *const names[] = {
-        "secret",     "secret2",      "shared",     "newline",     "nul",       "large",
-        "password",   "ec.pem",       "huge",       "private.pem", "cert.pem",  "garbage.pem",
-        "empty.conf", "comment.conf", "utf16.conf", "nul.conf",    "good.conf", "jwks"};
+        "secret",   "secret2",     "shared",     "newline",      "nul",
+        "large",    "password",    "ec.pem",     "huge",         "private.pem",
+        "cert.pem", "garbage.pem", "empty.conf", "comment.conf", "utf16.conf",
+        "nul.conf", "good.conf",   "jwks",       "crlf",         "crlf-password"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(scratch_path(names[i]));
@@ -1321,6 +1396,8 @@ int main(void)
     test_ignored();
     test_secrecy();
     test_notify();
+    test_empty_files();
+    test_shared_file();
     test_files();
     test_machine();
     remove_files();
