@@ -260,12 +260,23 @@ int reload_push(struct pool *pool, const struct conf *conf)
     return rc;
 }
 
+/* The old log ends with where to look from now on. */
+static void log_move(const struct conf *conf)
+{
+    static const char *const formats[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
+    const char *name = conf->log_target == LOG_TO_FILE     ? conf->log_file
+                       : conf->log_target == LOG_TO_SYSLOG ? "syslog"
+                                                           : "stderr";
+    log_info("the log goes on in %s as %s", name, formats[conf->log_format]);
+    if (log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
+        log_warn("cannot open %s: the log stays where it is", conf->log_file);
+}
+
 static void log_configure(const struct conf *conf)
 {
+    if (!log_is(conf->log_target, conf->log_file, conf->log_format))
+        log_move(conf);
     log_set_level(conf->log_level);
-    if (!log_is(conf->log_target, conf->log_file, conf->log_format) &&
-        log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
-        log_warn("cannot open %s: the log stays where it is", conf->log_file);
 }
 
 static void on_keys(void *arg)

@@ -183,12 +183,14 @@ test('the log moves to a file, takes another format, and comes back', async (t) 
     /* What is there may be no line yet. */
     const lines = () => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').split('\n').slice(0, -1).map(JSON.parse) : []);
     await until(() => lines().some((line) => /configuration reloaded/.test(line.message)), within(2000), 'a line in the file');
+    await daemon.logged(new RegExp(`info master.*: the log goes on in ${file} as json$`, 'm'));
     assert.strictEqual(fs.statSync(file).mode & 0o777, 0o640);
     await until(async () => {
         (await joined(daemon.addr, daemon.token('v'))).destroy();
         return new Set(lines().map((line) => line.process)).size === 3;
     }, within(3000), 'lines of the master and both workers');
     await reload(daemon, { log: { target: 'stderr', format: 'text' } });
+    assert.strictEqual(lines().filter((line) => line.process === 'master').pop().message, 'the log goes on in stderr as text');
     assert.strictEqual(steady.over, null);
 
     const before = lines().length; /* new workers begin with the log as it was */
@@ -280,6 +282,14 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
         await serves(t, redis, daemon);
     }
     daemon.config = good;
+    for (const text of ['', ' \n// to be written\n']) {
+        const from = daemon.log.length;
+        daemon.write(text);
+        daemon.signal('SIGHUP');
+        await daemon.logged(/not reloaded: the old one stays in force/, within(5000), from);
+        assert.match(daemon.log.slice(from), /the file is empty, wanted an object/);
+        await serves(t, redis, daemon);
+    }
     assert.match(await reload(daemon, {}), /changed: nothing/);
     assert.strictEqual(steady.over, null);
     assert.deepStrictEqual(daemon.workers(), pids);
