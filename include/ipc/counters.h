@@ -17,6 +17,10 @@
 #include <stdint.h>
 
 enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
+/* What came of a renewal, beside enum token_result. */
+enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
+/* "ok", or the code that the client is told. */
+const char *renewal_code(unsigned result);
 
 /* X(id, values, type, label, name, help) */
 #define COUNTER_FAMILIES(X)                                                                        \
@@ -44,6 +48,9 @@ enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
       "Clients that were in the namespace and are not any more, by reason.")                       \
     X(REFUSED, TOKEN_RESULTS, TOTAL, REFUSAL, "refusals_total",                                    \
       "Clients refused by their token or by a limit, by the code that they were told.")            \
+    X(RENEWALS, RENEWAL_RESULTS, TOTAL, RENEWAL, "token_renewals_total",                           \
+      "Tokens that clients sent in place of their first, by result: ok, or the code of the "       \
+      "refusal.")                                                                                  \
     X(REQUESTS, 1, TOTAL, NONE, "http_requests_total", "HTTP requests whose head was understood.") \
     X(HTTP, HTTP_ERROR_KINDS, TOTAL, STATUS, "http_errors_total",                                  \
       "HTTP requests answered with an error, by status.")                                          \

@@ -87,6 +87,7 @@ struct worker {
     uint64_t clients[CLIENT_STATES]; /* how many are in each state */
     uint64_t disconnects[ENGINE_CLOSES];
     uint64_t refusals[TOKEN_RESULTS]; /* by reason; TOKEN_OK: the user's limit */
+    uint64_t renewals[RENEWAL_RESULTS];
     uint64_t broadcasts, handoffs_lost;
     struct counters counted; /* as the master knows it */
     struct event *counting;  /* tells it again */

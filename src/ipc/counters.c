@@ -40,6 +40,23 @@ static const char *label_REFUSAL(unsigned i)
     return label;
 }
 
+const char *renewal_code(unsigned result)
+{
+    if (result == RENEWAL_OTHER_USER)
+        return "token_other_user";
+    if (result == RENEWAL_RATE)
+        return "token_rate";
+    return result == TOKEN_OK ? "ok" : token_result_code((enum token_result)result);
+}
+
+static const char *label_RENEWAL(unsigned i)
+{
+    static char label[64];
+
+    snprintf(label, sizeof(label), "result=\"%s\"", renewal_code(i));
+    return label;
+}
+
 static const char *label_STATUS(unsigned i)
 {
 #define STATUS(status) "status=\"" #status "\"",

@@ -56,6 +56,7 @@ static void take_all(const struct worker *worker, struct counters *counters)
     at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
     take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);
     take(counters, COUNTER_REFUSED, worker->refusals, TOKEN_RESULTS);
+    take(counters, COUNTER_RENEWALS, worker->renewals, RENEWAL_RESULTS);
     at[COUNTER_TAKEN + 1] = worker->handoffs_lost;
     at[COUNTER_BROADCASTS] = worker->broadcasts;
     at[COUNTER_ROOMS] = rooms_count(&worker->rooms);

@@ -66,30 +66,42 @@ static int may_renew(struct client *client)
 
 /* --- what it is told --- */
 
+static const char *message_of(unsigned result)
+{
+    if (result == RENEWAL_OTHER_USER)
+        return "the token is another user's";
+    if (result == RENEWAL_RATE)
+        return "too many tokens in a short time";
+    return token_result_message((enum token_result)result);
+}
+
 /* message and code are our own: nothing in them needs to be escaped. */
 static void refuse(struct worker *worker, struct session *session, const struct sio_packet *packet,
-                   const char *message, const char *code)
+                   unsigned result)
 {
+    const char *code = renewal_code(result);
     uint64_t times = log_due(&worker->not_renewed, LOG_MS);
     char json[ACK_MAX_BYTES];
     int len;
 
+    worker->renewals[result]++;
     if (times > 0)
         log_info("token not renewed: reason=%s times=%llu", code, (unsigned long long)times);
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
-                   message, code);
+                   message_of(result), code);
     session_ack(session, packet->id, (struct slice){json, (size_t)len});
 }
 
-static void renew(struct session *session, const struct sio_packet *packet, int64_t expires,
-                  time_t now)
+static void renew(struct worker *worker, struct session *session, const struct sio_packet *packet,
+                  int64_t expires, time_t now)
 {
     struct client *client = session_data(session);
     char json[ACK_MAX_BYTES];
     int len;
 
+    worker->renewals[TOKEN_OK]++;
     client->expires = expires;
     session_expire(session, client_deadline(expires, now));
     log_debug("token renewed: expires=%lld", (long long)expires);
@@ -111,11 +123,11 @@ static void judge(struct worker *worker, struct session *session, const struct s
     enum token_result result = auth_judge_json(&worker->conf.token, value, now, &user);
 
     if (result != TOKEN_OK)
-        refuse(worker, session, packet, token_result_message(result), token_result_code(result));
+        refuse(worker, session, packet, result);
     else if (!slice_eq(uid, (struct slice){user.uid, user.uid_len}))
-        refuse(worker, session, packet, "the token is another user's", "token_other_user");
+        refuse(worker, session, packet, RENEWAL_OTHER_USER);
     else
-        renew(session, packet, user.expires, now);
+        renew(worker, session, packet, user.expires, now);
 }
 
 void renew_packet(struct session *session, const struct sio_packet *packet,
@@ -132,5 +144,5 @@ void renew_packet(struct session *session, const struct sio_packet *packet,
     if (may_renew(client))
         judge(worker, session, packet, value);
     else
-        refuse(worker, session, packet, "too many tokens in a short time", "token_rate");
+        refuse(worker, session, packet, RENEWAL_RATE);
 }

@@ -261,6 +261,10 @@ for (const transport of ['websocket', 'polling']) {
             }
             client.events.length = 0;
         }
+        const metrics = await scrape(daemon);
+        const counted = ['ok', 'token_other_user', 'token_expired', 'token_malformed', 'token_signature', 'token_missing', 'token_rate']
+            .map((result) => metrics.get('token_renewals_total', `result="${result}"`) / VERSIONS.length);
+        assert.deepStrictEqual(counted, [3, 1, 1, 1, 1, 2, 0]);
     });
 }
 
@@ -313,6 +317,9 @@ test('a flood of tokens is acknowledged, and hardly any is verified', async (t) 
     }
     const spent = (Date.now() - began) / 1000;
     assert.strictEqual(answers.ok + answers.token_rate, 2000, JSON.stringify(answers));
+    const metrics = await scrape(daemon);
+    for (const result of ['ok', 'token_rate'])
+        assert.strictEqual(metrics.get('token_renewals_total', `result="${result}"`), answers[result]);
     assert.ok(answers.ok >= 10 && answers.ok <= 11 + spent / 6, JSON.stringify(answers));
 });
 
