@@ -90,7 +90,7 @@ struct conn {
     uint64_t polled;         /* handle of the session whose GET's answer is leaving; 0: none */
     uint64_t stall_since_ms; /* blocked: nothing that waited then has waited longer */
     uint32_t stall_bytes;    /* ... and this much of it is still waiting */
-    uint32_t acked, edge;    /* lag.c: bytes that its kernel has got, and would take */
+    uint32_t acked, window;  /* lag.c: bytes that its kernel has got, and would take */
     uint16_t pings_blocked;  /* pings that came while blocked */
     struct event ev;         /* read, and write too while blocked */
 };

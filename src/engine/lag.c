@@ -29,15 +29,14 @@ static int is_late(const struct conn *conn)
  * the client reads, and with nothing else but a buffer that grows. */
 static void lag_judge(struct conn *conn, const struct tcp_info *info)
 {
-    uint32_t acked = (uint32_t)info->tcpi_bytes_acked, edge = acked + info->tcpi_snd_wnd;
-    uint32_t received = acked - conn->acked;
-    int32_t read = (int32_t)(edge - conn->edge);
+    uint32_t acked = (uint32_t)info->tcpi_bytes_acked, received = acked - conn->acked;
+    int64_t read = (int64_t)received + info->tcpi_snd_wnd - conn->window;
 
     if (received < LAG_BYTES)
         return;
-    conn->lags = info->tcpi_snd_wnd < LAG_WINDOW_BYTES && read < (int32_t)(received / LAG_PART);
+    conn->lags = info->tcpi_snd_wnd < LAG_WINDOW_BYTES && read < received / LAG_PART;
     conn->acked = acked;
-    conn->edge = edge;
+    conn->window = info->tcpi_snd_wnd;
 }
 
 int lag_blocks(struct conn *conn)

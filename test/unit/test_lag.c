@@ -19,6 +19,10 @@
 #define LATE_US   1000000 /* of every fan-out */
 #define TEXT_LEN  4096
 #define IN_FLIGHT 2   /* fan-outs before the engine writes */
+/* Bytes of which the kernel takes twice as many: the reader's window is small enough
+ * that it is looked at too. */
+#define STALLED_RCVBUF 65536
+#define READER_RCVBUF  16384
 #define ENOUGH    400 /* fan-outs, of which the kernel takes about 30 */
 
 static struct event_base *base;
@@ -115,7 +119,7 @@ static void use(struct client *client)
     }
 }
 
-static void join(struct client *client, int listener)
+static void join(struct client *client, int listener, int rcvbuf)
 {
     static const char request[] = "GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n"
                                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -129,6 +133,7 @@ static void join(struct client *client, int listener)
 
     getsockname(listener, (struct sockaddr *)&addr, &len);
     client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
     if (connect(client->fd, (struct sockaddr *)&addr, len) < 0 ||
         send(client->fd, request, sizeof(request) - 1, 0) < 0 ||
         send(client->fd, connect_packet, sizeof(connect_packet) - 1, 0) < 0)
@@ -195,6 +200,25 @@ static int round_of(struct client *stalled, struct client *reader, int number)
     return number;
 }
 
+/* That a connection was given more than a number of 31 bits can say since it was last
+ * looked at tells nothing against it. */
+static int test_much_since(struct client *stalled, struct client *reader, int number)
+{
+    struct conn *conn = reader->session->ws;
+    struct tcp_info info;
+
+    number = round_of(stalled, reader, number);
+    info = info_of(reader);
+    ok(info.tcpi_snd_wnd < 65536, "the window of one that reads is small");
+    conn->acked = (uint32_t)info.tcpi_bytes_acked - 0x90000000U;
+    conn->window = info.tcpi_snd_wnd;
+    for (int i = 0; i < IN_FLIGHT; i++)
+        fan(stalled, reader, number++);
+    engine_flush(engine);
+    ok(!conn->lags, "who has read 2.4 GB since the last look is not taken for one that does not");
+    return number;
+}
+
 int main(void)
 {
     static struct client stalled, reader;
@@ -204,10 +228,11 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     base = event_base_new();
     listener = up();
-    join(&stalled, listener);
-    join(&reader, listener);
+    join(&stalled, listener, STALLED_RCVBUF);
+    join(&reader, listener, READER_RCVBUF);
     lagging = stalled.session->ws;
     reading = reader.session->ws;
+    number = test_much_since(&stalled, &reader, number);
     while (number < ENOUGH && !lagging->lags && !lagging->blocked)
         number = round_of(&stalled, &reader, number);
     ok(lagging->lags, "who does not read is found out");
