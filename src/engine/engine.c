@@ -187,8 +187,12 @@ static void flush_slice(struct engine *engine, struct dirty *dirty)
 static void lag_slice(struct engine *engine)
 {
     struct dirty *dirty = &engine->dirty[DIRTY_LAGS];
-    uint64_t begun_us = engine->now_us;
+    uint64_t begun_us;
 
+    if (dirty->first == NULL)
+        return;
+    engine_clock(engine);
+    begun_us = engine->now_us;
     while (dirty->first != NULL) {
         struct conn *conn = take_dirty(dirty);
         engine_clock(engine);

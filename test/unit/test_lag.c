@@ -23,6 +23,7 @@
  * that it is looked at too. */
 #define STALLED_RCVBUF 65536
 #define READER_RCVBUF  16384
+#define TURNS     1000 /* tries, where the machine is busy */
 #define ENOUGH    400 /* fan-outs, of which the kernel takes about 30 */
 
 static struct event_base *base;
@@ -219,6 +220,31 @@ static int test_much_since(struct client *stalled, struct client *reader, int nu
     return number;
 }
 
+/* What others took of the time since the last write is not taken off theirs. */
+static int test_turn(struct client *one, struct client *other, int number)
+{
+    int served = 0;
+
+    for (int i = 0; i < TURNS && !served; i++) {
+        one->session->ws->lags = other->session->ws->lags = 1;
+        fan(one, other, number++);
+        engine->now_us = clock_us() - LATE_US;
+        engine_flush(engine);
+        served = engine->dirty[DIRTY_LAGS].first == NULL;
+        for (uint64_t end_ms = clock_ms() + WAIT_MS;
+             (one->next < number || other->next < number) && clock_ms() < end_ms;) {
+            event_base_loop(base, EVLOOP_NONBLOCK);
+            hear(one);
+            use(one);
+            hear(other);
+            use(other);
+        }
+    }
+    ok(served, "a turn serves more than one of those that lag");
+    is_int(one->next, number, "and they hear all");
+    return number;
+}
+
 int main(void)
 {
     static struct client stalled, reader;
@@ -256,6 +282,7 @@ int main(void)
     }
     is_int(stalled.next, number, "who begins to read hears all, in order");
     ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
+    test_turn(&stalled, &reader, number);
 
     close(stalled.fd);
     close(reader.fd);
