@@ -457,6 +457,8 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
         request_handoff(conn);
     } else if (conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn_has_request(conn))) {
         request_refuse(conn, 408);
+    } else if (conn->state == CONN_HTTP && conn->out.bytes > 0) {
+        conn_deadline(conn, IDLE_MS); /* not idle yet: how long that lasts has its own limit */
     } else {
         conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
     }

@@ -1614,6 +1614,40 @@ static void test_answer_lost(void)
     offer_polling = 0;
 }
 
+/* A connection is idle when its answer has left, and not while it leaves slowly. */
+static void test_answer_slow(void)
+{
+    static char json[100000], sink[8 * 100000];
+    struct conn *conn;
+    int get;
+
+    memcpy(json, "[\"", 2);
+    memset(json + 2, 'x', sizeof(json) - 4);
+    memcpy(json + sizeof(json) - 2, "\"", 2);
+    offer_polling = 1;
+    ping_interval_ms = send_timeout_ms = 60000;
+    engine_up("/axr");
+    get = waiting_get("");
+    for (int i = 0; i < 8; i++) /* more than the kernel takes */
+        fan(json, 0);
+    for (int i = 0; i < 10; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    for (conn = engine->conns; conn != NULL && conn->polled == 0;)
+        conn = conn->next;
+    ok(conn != NULL && conn->blocked, "an answer leaves slowly");
+    if (conn != NULL) {
+        conn->due_ms = clock_ms();
+        conn_timeout(&conn->timer, conn->due_ms, engine);
+    }
+    is_int(take(get, sink, sizeof(sink)), sizeof(sink), "a minute later it still does");
+    is_int(closes, 0, "which does not end the session");
+    close(get);
+    engine_down();
+    ping_interval_ms = 200;
+    send_timeout_ms = 300;
+    offer_polling = 0;
+}
+
 static void test_configure(void)
 {
     static char *nobody[] = {NULL};
@@ -2062,6 +2096,7 @@ int main(void)
     test_retire();
     test_retire_slow();
     test_answer_lost();
+    test_answer_slow();
     test_configure();
     test_lower_limit();
     event_base_free(base);
