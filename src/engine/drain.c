@@ -47,7 +47,9 @@ static int drain_takes(const struct engine *engine, const struct session *sessio
         return 1;
     if (session->connect_due_ms != 0)
         return 0;
-    return session->ws != NULL ? !session->ws->blocked : session->polling->post == NULL;
+    if (session->ws == NULL)
+        return session->polling->post == NULL;
+    return !session->ws->blocked && !(session->ws->lags && session->ws->out.bytes > 0);
 }
 
 static int drain_is_done(struct engine *engine, uint64_t now_ms)

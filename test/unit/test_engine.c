@@ -1575,6 +1575,30 @@ static void test_retire_slow(void)
     send_timeout_ms = 1000;
 }
 
+/* Nor is one closed whose output stands behind that of others, for it seemed not to
+ * read: what the kernel does not take at once would have a second. */
+static void test_retire_lagging(void)
+{
+    int fd;
+
+    ping_interval_ms = 60000;
+    engine_up("/axr");
+    fd = client4();
+    closes = 0;
+    engine_retire(engine, 20000, on_drained, NULL);
+    last->ws->lags = 1;
+    fan("[1", 0);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(closes, 0, "one that lags is not closed before it has been written to");
+    is_str(frame(fd), "T:42/axr,[1]", "it is");
+    is_str(frame(fd), "C:1001", "and closed then");
+    close(fd);
+    pump(&drained);
+    is_int(drained, 1, "drained");
+    engine_free(&engine);
+    ping_interval_ms = 200;
+}
+
 /* Of an answer to a GET, what has not left is lost with its connection: a session
  * that went on would have a gap. */
 static void test_answer_lost(void)
@@ -2095,6 +2119,7 @@ int main(void)
     test_lanes();
     test_retire();
     test_retire_slow();
+    test_retire_lagging();
     test_answer_lost();
     test_answer_slow();
     test_configure();
