@@ -18,13 +18,13 @@
 #define WAIT_MS   10000
 #define LATE_US   1000000 /* of every fan-out */
 #define TEXT_LEN  4096
-#define IN_FLIGHT 2   /* fan-outs before the engine writes */
+#define IN_FLIGHT 2 /* fan-outs before the engine writes */
 /* Bytes of which the kernel takes twice as many: the reader's window is small enough
  * that it is looked at too. */
 #define STALLED_RCVBUF 65536
 #define READER_RCVBUF  16384
-#define TURNS     1000 /* tries, where the machine is busy */
-#define ENOUGH    400 /* fan-outs, of which the kernel takes about 30 */
+#define TURNS          1000 /* tries, where the machine is busy */
+#define ENOUGH         400  /* fan-outs, of which the kernel takes about 30 */
 
 static struct event_base *base;
 static struct engine *engine;
@@ -68,7 +68,7 @@ static const struct engine_app app = {
     .closed = on_left,
 };
 
-static int up(void)
+static int up(int family)
 {
     const struct engine_options options = {
         .path = "/",
@@ -83,11 +83,13 @@ static int up(void)
         .send_buffer = 1 << 20,
         .send_timeout_ms = 60000,
     };
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr un = {.sa_family = AF_UNIX}; /* the kernel finds a name */
+    struct sockaddr *addr = family == AF_INET ? (struct sockaddr *)&in : &un;
+    socklen_t len = family == AF_INET ? sizeof(in) : sizeof(un.sa_family);
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 10) < 0)
+    if (bind(fd, addr, len) < 0 || listen(fd, 10) < 0)
         perror("bind");
     engine = engine_new(base, &options, &app, NULL);
     engine_listen(engine, fd);
@@ -128,12 +130,12 @@ static void join(struct client *client, int listener, int rcvbuf)
                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     static const char connect_packet[] = "\x81\x89\0\0\0\0"
                                          "40/axr,{}";
-    struct sockaddr_in addr;
+    struct sockaddr_storage addr;
     socklen_t len = sizeof(addr);
     char *end;
 
     getsockname(listener, (struct sockaddr *)&addr, &len);
-    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    client->fd = socket(addr.ss_family, SOCK_STREAM, 0);
     setsockopt(client->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
     if (connect(client->fd, (struct sockaddr *)&addr, len) < 0 ||
         send(client->fd, request, sizeof(request) - 1, 0) < 0 ||
@@ -245,15 +247,32 @@ static int test_turn(struct client *one, struct client *other, int number)
     return number;
 }
 
-int main(void)
+/* Until it has heard of all. */
+static void catch_up(struct client *client, int number)
+{
+    for (uint64_t end_ms = clock_ms() + WAIT_MS; client->next < number && clock_ms() < end_ms;) {
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        hear(client);
+        use(client);
+    }
+    is_int(client->next, number, "who begins to read hears all, in order");
+}
+
+static void down(struct client *one, struct client *other, int listener)
+{
+    close(one->fd);
+    close(other->fd);
+    engine_free(&engine);
+    close(listener);
+}
+
+static void test_tcp(void)
 {
     static struct client stalled, reader;
     struct conn *lagging, *reading;
     int listener, number = 0;
 
-    signal(SIGPIPE, SIG_IGN);
-    base = event_base_new();
-    listener = up();
+    listener = up(AF_INET);
     join(&stalled, listener, STALLED_RCVBUF);
     join(&reader, listener, READER_RCVBUF);
     lagging = stalled.session->ws;
@@ -275,19 +294,39 @@ int main(void)
        "and not much more than 16 KB are unsent");
     is_int(reader.next, number, "who reads has heard all");
 
-    for (uint64_t end_ms = clock_ms() + WAIT_MS; stalled.next < number && clock_ms() < end_ms;) {
-        event_base_loop(base, EVLOOP_NONBLOCK);
-        hear(&stalled);
-        use(&stalled);
-    }
-    is_int(stalled.next, number, "who begins to read hears all, in order");
+    catch_up(&stalled, number);
     ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
     test_turn(&stalled, &reader, number);
+    down(&stalled, &reader, listener);
+}
 
-    close(stalled.fd);
-    close(reader.fd);
-    engine_free(&engine);
-    close(listener);
+/* Of which the kernel tells nothing. */
+static void test_unix(void)
+{
+    static struct client stalled, reader;
+    const struct conn *lagging;
+    int listener = up(AF_UNIX), number = 0;
+
+    join(&stalled, listener, STALLED_RCVBUF);
+    join(&reader, listener, READER_RCVBUF);
+    lagging = stalled.session->ws;
+    while (number < ENOUGH && !lagging->blocked)
+        number = round_of(&stalled, &reader, number);
+    ok(lagging->blocked, "a Unix socket is full");
+    for (int i = 0; i < IN_FLIGHT; i++)
+        number = round_of(&stalled, &reader, number);
+    is_int(reader.next, number, "who reads has heard all");
+    catch_up(&stalled, number);
+    ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
+    down(&stalled, &reader, listener);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    base = event_base_new();
+    test_tcp();
+    test_unix();
     event_base_free(base);
     return tap_done();
 }
