@@ -165,12 +165,14 @@ void engine_fan_except(struct engine_fan *fan, struct session *session)
     session->fan_serial = fan->serial;
 }
 
-/* Output waits that the client does not take: the kernel is full, or no GET is
- * there. */
+/* Output waits that the client does not take: the kernel is full, or others are
+ * written to first, or no GET is there. */
 static int is_waiting(const struct session *session)
 {
-    if (session->ws != NULL)
-        return session->ws->blocked;
+    const struct conn *ws = session->ws;
+
+    if (ws != NULL)
+        return ws->blocked || (ws->lags && ws->out.bytes > 0);
     return session->polling->get == NULL && session->polling->out.bytes > 0;
 }
 

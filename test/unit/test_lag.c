@@ -169,6 +169,19 @@ static void fan(struct client *first, struct client *second, int number)
     engine_fan_end(&one);
 }
 
+/* Returns 1 if it was queued. */
+static int fan_volatile(const struct client *client)
+{
+    struct engine_fan one;
+    int queued;
+
+    engine_fan_begin(engine, &one, SLICE("[\"volatile\""), NULL, 0, 1);
+    engine_fan_received(&one, clock_us());
+    queued = engine_fan_send(&one, client->session);
+    engine_fan_end(&one);
+    return queued;
+}
+
 static struct tcp_info info_of(const struct client *client)
 {
     struct tcp_info info = {0};
@@ -287,6 +300,7 @@ static void test_tcp(void)
     fan(&stalled, &reader, number++);
     ok(engine->dirty[DIRTY_FAN].first == reading, "who reads goes first");
     ok(engine->dirty[DIRTY_LAGS].first == lagging, "who does not waits apart");
+    is_int(fan_volatile(&stalled), 0, "with what is not volatile");
     while (number < ENOUGH && !lagging->blocked)
         number = round_of(&stalled, &reader, number);
     ok(lagging->blocked, "in the end the kernel is full");
