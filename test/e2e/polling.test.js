@@ -560,7 +560,7 @@ test('requests of one session over many connections and 4 workers; handoffs are 
         const kept = await polled(daemon.addr, token, { eio, keep: true });
         t.after(() => kept.destroy());
         await lives(kept);
-        const received = async () => (await scrape(daemon)).get('handoffs_total', 'side="received"');
+        const received = async () => (await scrape(daemon)).get('handoffs_received_total', 'result="done"');
         const settledAt = await received();
         for (let i = 0; i < 10; i++) await lives(kept);
         assert.strictEqual(await received(), settledAt, 'a kept connection stays where its session is');

@@ -45,12 +45,12 @@ const scrape = async (daemon) => new Metrics((await ask(daemon, '/metrics')).tex
  * had it first.  Nothing else may be on its way. */
 async function arrived(daemon, send) {
     const requests = (metrics) => metrics.get('http_requests_total');
-    const handoffs = (metrics, side) => metrics.get('handoffs_total', `side="${side}"`);
+    const done = (metrics, name) => metrics.get(name, 'result="done"');
     const before = requests(await scrape(daemon));
     send();
     await until(async () => {
         const now = await scrape(daemon);
-        return requests(now) > before && handoffs(now, 'sent') === handoffs(now, 'received');
+        return requests(now) > before && done(now, 'handoffs_total') === done(now, 'handoffs_received_total');
     }, within(3000), 'the request is read');
 }
 
