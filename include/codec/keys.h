@@ -56,7 +56,8 @@ enum key_result {
     KEY_OK,
     KEY_EMPTY,     /* a secret of no bytes: everyone could sign with it */
     KEY_IS_PUBLIC, /* a secret that is a public key, which all may know: it holds a PEM or a
-                      JSON Web Key, is in OpenSSH's form, or the DER of a key, in base64 or not */
+                      JSON Web Key, is in OpenSSH's form, or the DER of a key or of a
+                      certificate, in base64 or not */
     KEY_TOO_LONG,  /* a secret or a kid */
     KEY_BAD_ID,    /* an empty kid, or one with NUL in it */
     KEY_UNUSABLE,  /* no public key, or more than one, or RSA of a size that is not

@@ -220,17 +220,24 @@ out:
     return result;
 }
 
-/* SubjectPublicKeyInfo, RFC 5280, or the RSAPublicKey of RFC 8017. */
+/* SubjectPublicKeyInfo, RFC 5280, a certificate with one, or the RSAPublicKey of RFC
+ * 8017. */
 static int is_public_der(const uint8_t *der, size_t len)
 {
-    const unsigned char *at = der, *again = der;
-    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)len);
+    const unsigned char *as_info = der, *as_rsa = der, *as_cert = der;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &as_info, (long)len);
+    X509 *cert = NULL;
+    int found;
 
     if (pkey == NULL)
-        pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &again, (long)len);
+        pkey = d2i_PublicKey(EVP_PKEY_RSA, NULL, &as_rsa, (long)len);
+    if (pkey == NULL)
+        cert = d2i_X509(NULL, &as_cert, (long)len);
+    found = pkey != NULL || cert != NULL;
+    X509_free(cert);
     EVP_PKEY_free(pkey);
     ERR_clear_error();
-    return pkey != NULL;
+    return found;
 }
 
 /* That in base64, in lines or not: a PEM without its frame, as some issuers show it. */

@@ -159,6 +159,33 @@ static void test_public_as_secret(void)
     token_keys_free(&all);
 }
 
+/* A certificate is as public as the key in it. */
+static void test_certificate(void)
+{
+    struct token_keys *secrets = token_keys_new();
+    X509 *cert = X509_new();
+    unsigned char *der = NULL;
+    char *text;
+    int len;
+
+    X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 60);
+    X509_set_pubkey(cert, rsa);
+    X509_sign(cert, rsa, EVP_sha256());
+    len = i2d_X509(cert, &der);
+    ok(len > 0, "a certificate");
+    is_int(token_keys_add_secret(secrets, NO_KID, der, (size_t)len, 0), KEY_IS_PUBLIC,
+           "is no secret");
+    text = malloc((size_t)len * 2 + 4);
+    len = (int)base64_encode(text, der, (size_t)len);
+    is_int(token_keys_add_secret(secrets, NO_KID, text, (size_t)len, 0), KEY_IS_PUBLIC,
+           "nor is its base64");
+    free(text);
+    OPENSSL_free(der);
+    X509_free(cert);
+    token_keys_free(&secrets);
+}
+
 /* The forms in which issuers publish a key, each given as a secret. */
 static void test_published(void)
 {
@@ -601,6 +628,7 @@ int main(void)
     test_families();
     test_public_as_secret();
     test_published();
+    test_certificate();
     test_signatures();
     test_kid();
     test_tries();
