@@ -78,9 +78,6 @@ struct master {
 /* Logs each line of text. */
 void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix);
 
-/* Warns of it where it is off. */
-void master_warn_sandbox(const struct conf *conf);
-
 /* Of m->redis and m->admin; arg is the master. */
 extern const struct redis_ops master_redis_ops;
 extern const struct admin_ops master_admin_ops;
@@ -97,6 +94,8 @@ int start_log(struct master *m);
 int start_detach(struct master *m, int *status);
 /* Becomes the configured user for good.  Returns 0, or -1 with error. */
 int start_privileges(const struct master *m, struct buf *error);
+/* Warns of the sandbox where it is off. */
+void start_warn_sandbox(const struct conf *conf);
 /* How many connections and files there may be: one line of the log. */
 void start_limits_log(const struct master *m);
 /* Notes when this was. */

@@ -324,7 +324,7 @@ static void commit(struct master *m, struct conf *wanted)
     if (reload_push(m->pool, wanted) < 0)
         log_errorx("out of memory: the workers do not get the new settings");
     if (was->sandbox)
-        master_warn_sandbox(wanted);
+        start_warn_sandbox(wanted);
     log_info("configuration reloaded; changed: %.*s", n > 0 ? (int)keys.len : 7,
              n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);

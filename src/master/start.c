@@ -70,7 +70,7 @@ static void rehearse(const struct master *m)
     buf_free(&warnings);
 }
 
-void master_warn_sandbox(const struct conf *conf)
+void start_warn_sandbox(const struct conf *conf)
 {
     if (!conf->sandbox)
         log_warnx("sandbox: false: the workers may make any system call");
@@ -87,7 +87,7 @@ int start_privileges(const struct master *m, struct buf *error)
     privileges_harden();
     if (privileges->uid == 0)
         log_warnx("running as root: set user");
-    master_warn_sandbox(m->conf);
+    start_warn_sandbox(m->conf);
     rehearse(m);
     return 0;
 }
