@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -121,15 +122,21 @@ int log_try(const char *file)
     return 0;
 }
 
-/* Can a file be made beside this one? */
-static int beside_check(const char *file)
+/* Could this file, which is not there, be made?  It may be a link to where it would be. */
+static int make_check(const char *file)
 {
     const char *slash = strrchr(file, '/');
-    char *dir = slash == NULL ? strdup(".") : strndup(file, (size_t)(slash - file) + 1);
-    int result = dir == NULL ? -1 : faccessat(AT_FDCWD, dir, W_OK | X_OK, AT_EACCESS);
+    int dir_len = slash == NULL ? 0 : (int)(slash - file) + 1;
+    char path[2 * PATH_MAX], to[PATH_MAX];
+    ssize_t n = readlink(file, to, sizeof(to) - 1);
 
-    free(dir);
-    return result;
+    if (n > 0) {
+        to[n] = '\0';
+        (void)snprintf(path, sizeof(path), "%.*s%s", to[0] == '/' ? 0 : dir_len, file, to);
+        return make_check(path); /* a circle would not have been ENOENT */
+    }
+    (void)snprintf(path, sizeof(path), "%.*s", dir_len, file);
+    return faccessat(AT_FDCWD, dir_len > 0 ? path : ".", W_OK | X_OK, AT_EACCESS);
 }
 
 int log_check(const char *file)
@@ -137,7 +144,7 @@ int log_check(const char *file)
     int fd = file_open_there(file, OPEN_FLAGS & ~O_CREAT);
 
     if (fd < 0)
-        return errno == ENOENT ? beside_check(file) : -1;
+        return errno == ENOENT ? make_check(file) : -1;
     close(fd);
     return 0;
 }

@@ -201,6 +201,13 @@ static void test_try(void)
     log_info("here");
     ok(matches(contents(), ": here\n$"), "the log stays where it is");
     unlink(moved);
+    is_int(symlink("none/there", moved), 0, "a link to where no file can be made");
+    is_int(log_check(moved), -1, "is refused");
+    is_int(errno, ENOENT, "and says why");
+    unlink(moved);
+    is_int(symlink("there", moved), 0, "a link to where one can");
+    is_int(log_check(moved), 0, "is not");
+    unlink(moved);
     is_int(log_try(dir), -1, "a directory");
     is_int(mkfifo(moved, 0600), 0, "a fifo that nobody reads");
     alarm(10); /* no wait for a reader */
