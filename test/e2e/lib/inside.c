@@ -55,7 +55,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     char address[256];
 
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (end == NULL || strcmp(end, ".test") != 0 || (hints != NULL && hints->ai_flags & AI_NUMERICHOST))
+    if (end == NULL || strcmp(end, ".test") != 0 ||
+        (hints != NULL && hints->ai_flags & AI_NUMERICHOST))
         return real(node, service, hints, found);
     while (read_file(node, address, sizeof(address)) < 0)
         usleep(TURN_US);
