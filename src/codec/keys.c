@@ -265,7 +265,8 @@ static int is_public_base64(const char *text, size_t len)
 /* Whoever may read a public key could sign with it, were it taken for a secret. */
 static int is_public(const void *bytes, size_t len)
 {
-    static const char *const marks[] = {"-----BEGIN", "\"kty\"", "ssh-rsa ", "ecdsa-sha2-"};
+    static const char *const marks[] = {"-----BEGIN", "---- BEGIN SSH2", "\"kty\"",
+                                        "ssh-rsa ",   "ssh-ed25519 ",    "ecdsa-sha2-"};
 
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (memmem(bytes, len, marks[i], strlen(marks[i])) != NULL)

@@ -194,6 +194,8 @@ static void test_published(void)
         "{ \"crv\": \"P-256\", \"kty\": \"EC\", \"x\": \"gI0G\", \"y\": \"SLW\" }",
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ me@here",
         "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY me@here",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO7Q me@here",
+        "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAB3NzaC1yc2EAAAADAQABAAABgQ\n",
     };
     EVP_PKEY *const pairs[] = {rsa, p256, p384, p521};
     struct token_keys *secrets = token_keys_new();
