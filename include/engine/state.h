@@ -53,7 +53,7 @@ struct exchange {
     uint8_t keep;      /* the connection is kept after the answer */
     uint8_t jsonp;     /* the answer is a script, for callback number callback */
     uint8_t head_only; /* HEAD */
-    uint8_t pumping;   /* conn_pump is on the stack */
+    uint8_t pumping;   /* httpin_pump is on the stack */
     uint8_t stray;     /* the worker it was for has gone: it is handed to no other */
     uint8_t counted;   /* the next request, by the worker that read it */
     char callback[12];
@@ -305,10 +305,15 @@ void conn_finish(struct conn *conn, enum engine_close why);
 int conn_ping(struct conn *conn);
 /* The state's deadline, in so many milliseconds from now; 0: none. */
 void conn_deadline(struct conn *conn, uint32_t in_ms);
-/* Uses what has been read of HTTP: heads, bodies, and the next request. */
-void conn_pump(struct conn *conn);
 void conn_free(struct conn *conn);
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
+
+/* --- httpin.c --- */
+/* Bytes from a connection that speaks HTTP. */
+void httpin_feed(struct conn *conn, const uint8_t *bytes, size_t len);
+/* Uses what has been read: heads, bodies, and the next request. */
+void httpin_pump(struct conn *conn);
+void httpin_free(struct exchange **httpp);
 
 /* --- lag.c --- */
 /* Looks whether conn, which is about to be written to, reads: conn->lags says it.  A

@@ -243,7 +243,7 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, i
     }
     conn->http->stray = stray != 0;
     conn->http->counted = 1;
-    conn_pump(conn);
+    httpin_pump(conn);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* conn - one connection: its input until it is upgraded, its output always. */
+/* conn - one connection: its life, its reading and its output. */
 #include "base/clock.h"
 #include "codec/ws.h"
 #include "engine/state.h"
@@ -9,10 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IOV_RUNS      64                  /* runs in one sendmsg */
-#define HELD_BYTES    (2UL * INPUT_BYTES) /* of later requests, kept beside a head */
-#define STALL_SHARE   65536               /* of an answer, leaves within send_timeout_ms */
-#define PINGS_BLOCKED 100 /* pings taken from a client that does not read its pongs */
+#define IOV_RUNS      64    /* runs in one sendmsg */
+#define STALL_SHARE   65536 /* of an answer, leaves within send_timeout_ms */
+#define PINGS_BLOCKED 100   /* pings taken from a client that does not read its pongs */
 
 static void on_ready(evutil_socket_t fd, short what, void *arg);
 
@@ -107,18 +106,6 @@ struct conn *conn_accept(struct engine *engine, int fd)
     return conn;
 }
 
-static void exchange_free(struct exchange **httpp)
-{
-    struct exchange *http = *httpp;
-
-    if (http == NULL)
-        return;
-    buf_free(&http->in);
-    buf_free(&http->data);
-    free(http);
-    *httpp = NULL;
-}
-
 /* A WebSocket's end is its session's; a polling session may outlive this. */
 static void conn_drop_session(struct conn *conn, enum engine_close why)
 {
@@ -177,7 +164,7 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
 void conn_free(struct conn *conn)
 {
     wsin_free(&conn->wsin);
-    exchange_free(&conn->http);
+    httpin_free(&conn->http);
     free(conn);
 }
 
@@ -313,7 +300,7 @@ void conn_flush(struct conn *conn)
     if (conn->state != CONN_DEAD && conn_write(conn) < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
     if (conn->state == CONN_HTTP) /* a GET has been answered: what came behind it */
-        conn_pump(conn);
+        httpin_pump(conn);
 }
 
 int conn_doom(struct conn *conn, enum engine_close why)
@@ -466,95 +453,6 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 
 /* --- input --- */
 
-/* Returns the bytes used, 0 if there are too few, -1 if nothing more is to be
- * read as HTTP. */
-static long pump_head(struct conn *conn)
-{
-    static struct http_request req; /* 8 KB; one process, one thread, no reentry */
-    struct exchange *http = conn->http;
-    const struct buf *in = &http->in;
-    long used = http_parse(&req, (const char *)in->data, in->len, &conn->engine->options.http,
-                           &http->scanned);
-
-    if (used < 0) {
-        request_refuse(conn, (int)-used);
-        return -1;
-    }
-    if (used == 0)
-        return 0;
-    http->scanned = 0;
-    request_serve(conn, &req, (size_t)used);
-    return used;
-}
-
-static long pump_body(struct conn *conn)
-{
-    struct exchange *http = conn->http;
-    long used = body_feed(&http->body, http->in.data, http->in.len, &http->data);
-
-    if (used < 0) {
-        request_refuse(conn, (int)-used);
-        return -1;
-    }
-    return used;
-}
-
-static int pump_step(struct conn *conn)
-{
-    struct exchange *http = conn->http;
-    long used = conn->state == CONN_HTTP ? pump_head(conn) : pump_body(conn);
-
-    if (used < 0 || conn->state == CONN_DEAD || conn->http == NULL)
-        return -1;
-    if (conn->state == CONN_LINGER || conn->state == CONN_HANDOFF)
-        return -1;
-    buf_consume(&http->in, (size_t)used);
-    if (conn->state == CONN_BODY && http->body.done) {
-        polling_posted(conn);
-        return conn->state == CONN_HTTP ? 0 : -1;
-    }
-    return used > 0 ? 0 : -1;
-}
-
-void conn_pump(struct conn *conn)
-{
-    struct exchange *http = conn->http;
-
-    if (http == NULL || http->pumping)
-        return;
-    http->pumping = 1;
-    while (conn->http != NULL && (conn->state == CONN_HTTP || conn->state == CONN_BODY) &&
-           http->in.len > 0 && !conn->doomed)
-        if (pump_step(conn) < 0)
-            break;
-    if (conn->http == NULL)
-        return;
-    http->pumping = 0;
-    if (conn->state == CONN_HTTP && http->in.len == 0) {
-        exchange_free(&conn->http);
-        conn_deadline(conn, IDLE_MS);
-    }
-}
-
-static void conn_http_read(struct conn *conn, const uint8_t *bytes, size_t len)
-{
-    const struct engine_options *options = &conn->engine->options;
-
-    if (conn->http == NULL && (conn->http = calloc(1, sizeof(*conn->http))) == NULL) {
-        conn_kill(conn, CLOSE_NO_MEMORY, 1);
-        return;
-    }
-    if (conn->state == CONN_HTTP && conn->http->in.len == 0)
-        conn_deadline(conn, HEAD_MS);
-    /* While a GET waits or a handoff is due, what comes is kept, within bounds. */
-    if (conn->http->in.len + len > options->http.head_bytes + HELD_BYTES ||
-        buf_put(&conn->http->in, bytes, len) < 0) {
-        conn_kill(conn, CLOSE_PROTOCOL, 1);
-        return;
-    }
-    conn_pump(conn);
-}
-
 /* The client sends nothing more, which does not say that it reads nothing more:
  * an answer on its way (to a request, or a close frame) leaves first. */
 static void conn_eof(struct conn *conn)
@@ -590,7 +488,7 @@ static void conn_read(struct conn *conn)
     else if (conn->state == CONN_WEBSOCKET)
         wsin_feed(conn, input, (size_t)n);
     else if (conn->state != CONN_LINGER)
-        conn_http_read(conn, input, (size_t)n);
+        httpin_feed(conn, input, (size_t)n);
     /* CONN_LINGER: it is read so that closing does not reset what we sent. */
 }
 
