@@ -190,6 +190,7 @@ function slopeOf(points) {
 /* What the log says of a client's address. */
 const said = (daemon, client) => daemon.log.split('\n').filter((line) => line.includes(`:${client.port} `)).join('\n');
 const MINUTES = Number(process.env.AXR_SOAK_MINUTES || 60);
+const TURNOVERS = 10; /* of the crowd, before the hour begins */
 row(40, `soak of ${MINUTES} min with churn of 20% a minute`, 'memory slope under 1% an hour, descriptors back to baseline', async (t) => {
     const redis = await redisServer();
     const daemon = await quiet(t, { redis, config: { workers: 2 } });
@@ -199,19 +200,29 @@ row(40, `soak of ${MINUTES} min with churn of 20% a minute`, 'memory slope under
     const token = () => daemon.token(`user ${user++}`);
     const clients = await lights(daemon.addr, COUNT, token);
     const stream = await Stream.start(t, daemon, redis, { count: 20, rate: 20, size: 200 });
-    const began = Date.now();
-    const points = [];
-    let direct = 0;
-    for (let second = 0; Date.now() - began < MINUTES * 60000; second++) {
-        for (let i = 0; i < COUNT * 0.2 / 60; i++) {
-            const [leaver] = clients.splice((second * 7919 + i * 104729) % clients.length, 1);
+    /* One leaves and another comes, count times. */
+    const churn = (count, from) => {
+        for (let i = 0; i < count; i++) {
+            const [leaver] = clients.splice((from * 7919 + i * 104729) % clients.length, 1);
             if (leaver.over) throw new Error(`a client was lost: ${JSON.stringify(leaver.over)}\n${said(daemon, leaver)}`);
             if (i & 1) leaver.reset();
             else leaver.destroy();
             clients.push(new Light(daemon.addr, token()));
         }
+    };
+    /* The heap of a worker settles while the crowd is replaced a few times: by pages, of
+     * which 1% of so little memory is ten. */
+    for (let round = 0; round < TURNOVERS * COUNT / 100; round++) {
+        churn(100, round);
+        await Promise.all(clients.slice(-100).map((client) => deadline(client.ready, within(5000), 'a client that is in')));
+    }
+    const began = Date.now();
+    const points = [];
+    let direct = 0;
+    for (let second = 0; Date.now() - began < MINUTES * 60000; second++) {
+        churn(COUNT * 0.2 / 60, second);
         for (let i = 0; i < 20; i++) redis.emitter().to(`user ${user - 1 - i}`).emit('msg', direct++);
-        if (second % 10 === 9 && Date.now() - began > MINUTES * 6000) points.push([(Date.now() - began) / 3600000, daemonPss(daemon)]);
+        if (second % 10 === 9) points.push([(Date.now() - began) / 3600000, daemonPss(daemon)]);
         await elapse(Math.max(0, began + (second + 1) * 1000 - Date.now()));
     }
     const mean = points.reduce((sum, [, y]) => sum + y, 0) / points.length;
@@ -227,4 +238,4 @@ row(40, `soak of ${MINUTES} min with churn of 20% a minute`, 'memory slope under
     });
     assert.deepStrictEqual(daemon.workers(), daemon.workersAtReady);
     t.note(`descriptors back at ${idle}`);
-}, { long: true, timeout: MINUTES * 60000 + 120000 });
+}, { long: true, timeout: MINUTES * 60000 + 300000 });
