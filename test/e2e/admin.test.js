@@ -4,13 +4,13 @@ const assert = require('assert');
 const { spawnSync } = require('child_process');
 const fs = require('fs');
 const path = require('path');
-const { test, shared } = require('./lib/suite');
+const { test, shared, keep } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, ROOT } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { once, polled, Polling } = require('./lib/http');
 const { connect } = require('./lib/clients');
-const { adminOf, ask, askJson, scrape } = require('./lib/metrics');
+const { adminOf, ask, askJson, scrape, settled } = require('./lib/metrics');
 const { isRunning, tempDir } = require('./lib/proc');
 const { SLOW, within, until } = require('./lib/time');
 
@@ -18,17 +18,6 @@ const redisServer = shared((s) => Redis.start(s));
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const VERSION = /^\d+\.\d+\.\d+$/;
 
-function keep(t, client) {
-    t.after(() => client.destroy());
-    return client;
-}
-/* Asks again until the figures are so: what a client has seen may not be written down yet,
- * and of a worker that is not run for half a second the figures are those of before. */
-const settled = (daemon, check, what) =>
-    until(async () => {
-        const metrics = await scrape(daemon);
-        return check(metrics) && metrics;
-    }, within(3000), what);
 const clientsAre = (daemon, count) => settled(daemon, (now) => now.get('clients') === count, `${count} clients`);
 
 test('status: three fields on the client port, more on the admin address', async (t) => {

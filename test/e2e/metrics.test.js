@@ -5,26 +5,17 @@ const { execFileSync } = require('child_process');
 const fs = require('fs');
 const net = require('net');
 const notepack = require('notepack.io');
-const { test, shared, mode } = require('./lib/suite');
+const { test, shared, mode, keep } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, merge } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { polled, once } = require('./lib/http');
-const { scrape } = require('./lib/metrics');
+const { scrape, settled } = require('./lib/metrics');
 const { isRunning, has } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
 
-function keep(t, client) {
-    t.after(() => client.destroy());
-    return client;
-}
-const settled = (daemon, check, what) =>
-    until(async () => {
-        const metrics = await scrape(daemon);
-        return check(metrics) && metrics;
-    }, within(3000), what);
 /* The totals, as [name, labels, value]. */
 const totals = (metrics) => [...metrics.values]
     .filter(([name]) => /^axr_notifyd_.*(_total|_count|_sum|_bucket)$/.test(name))

@@ -11,7 +11,7 @@ const { Daemon, BUILD, SECRET } = require('./lib/daemon');
 const { Raw, OP, joined, exchange } = require('./lib/raw');
 const { polled } = require('./lib/http');
 const { heard, heardArgs } = require('./lib/hear');
-const { scrape } = require('./lib/metrics');
+const { scrape, settled } = require('./lib/metrics');
 const { VERSIONS, connect } = require('./lib/clients');
 const { Shift } = require('./lib/shift');
 const { sign, now, expiring } = require('./lib/jwt');
@@ -202,10 +202,7 @@ test('replace: a client that left by itself and one that is still joining', asyn
         two.destroy();
     }
     /* The newest is the one that the master hears of last: let all of them be read first. */
-    await until(async () => {
-        const metrics = await scrape(daemon);
-        return metrics.get('connections_accepted_total') === 2 * rounds && metrics.get('connections') === 0;
-    }, within(3000), 'all of them gone');
+    await settled(daemon, (now) => now.get('connections_accepted_total') === 2 * rounds && now.get('connections') === 0, 'all of them gone');
     const [last] = await crowd(t, daemon, 'u', 1);
     assert.deepStrictEqual(await heard(redis, [last]), [[]]);
     assert.ok(!/a client left that was not in/.test(daemon.log));

@@ -40,6 +40,13 @@ async function adminOf(daemon) {
 const ask = async (daemon, target, method = 'GET') => once(await adminOf(daemon), method, target);
 const askJson = async (daemon, target) => JSON.parse((await ask(daemon, target)).text);
 const scrape = async (daemon) => new Metrics((await ask(daemon, '/metrics')).text);
+/* Asks again until the figures are so: what a client has seen may not be written down yet,
+ * and of a worker that is not run for half a second the figures are those of before. */
+const settled = (daemon, check, what) =>
+    until(async () => {
+        const metrics = await scrape(daemon);
+        return check(metrics) && metrics;
+    }, within(3000), what);
 
 /* Sends an HTTP request; resolves once the worker that it is for has read it, whichever
  * had it first.  Nothing else may be on its way. */
@@ -48,10 +55,8 @@ async function arrived(daemon, send) {
     const done = (metrics, name) => metrics.get(name, 'result="done"');
     const before = requests(await scrape(daemon));
     send();
-    await until(async () => {
-        const now = await scrape(daemon);
-        return requests(now) > before && done(now, 'handoffs_total') === done(now, 'handoffs_received_total');
-    }, within(3000), 'the request is read');
+    await settled(daemon, (now) =>
+        requests(now) > before && done(now, 'handoffs_total') === done(now, 'handoffs_received_total'), 'the request is read');
 }
 
-module.exports = { Metrics, adminOf, ask, askJson, scrape, arrived };
+module.exports = { Metrics, adminOf, ask, askJson, scrape, settled, arrived };

@@ -123,5 +123,11 @@ async function main() {
     process.exit(failed || !tests.length ? 1 : 0);
 }
 
+/* A client that ends with the test, at the latest. */
+function keep(t, client) {
+    t.after(() => client.destroy());
+    return client;
+}
+
 /* The rest is for test/faults, which runs tests of its own kind. */
-module.exports = { test, shared, mode, whole, Context, attempt, complain };
+module.exports = { test, shared, keep, mode, whole, Context, attempt, complain };
