@@ -56,9 +56,9 @@ void route_up(struct route *route, unsigned slot);
 void route_down(struct route *route, unsigned slot);
 
 /* The workers a message to these rooms concerns: all that are up for no rooms and
- * for ROUTE_EVERYBODY; for a room that is not in the table but may be the id of a
- * socket (those are not in it), the one that the id names.  Valid until the next
- * route_find. */
+ * for ROUTE_EVERYBODY; for a room that may be the id of a socket (those are not in the
+ * table, but a user of that name may be), the one that the id names too.  Valid until the
+ * next route_find. */
 const struct route_targets *route_find(struct route *route, const struct slices *rooms);
 
 #endif

@@ -175,8 +175,9 @@ void route_down(struct route *route, unsigned slot)
 
 /* A socket's id is a room of its own that is in no table: 20 characters, or (EIO3)
  * "<nsp>#<engine sid>", where the default namespace may be left out.  It names its
- * lane.  Ids of users may look the same: those cost a message to one worker at most.
- * Returns the lane, or -1 if room is no id, or of a worker that is not up. */
+ * lane.  A user may have the same for a name, and then both are meant: what stands in
+ * the table says nothing of the id.  A name that only looks like one costs a message
+ * to one worker at most.  Returns the lane, or -1 if room is no id, or of a worker that is not up. */
 static int lane_of_id(const struct route *route, struct slice room)
 {
     struct slice id = room, nsp = route->nsp;
@@ -237,10 +238,10 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         if (slice_eq(rooms->at[i], SLICE(ROUTE_EVERYBODY)))
             return find_all(route);
         const struct entry *entry = find(route, rooms->at[i]);
-        int lane = entry ? -1 : lane_of_id(route, rooms->at[i]);
+        int lane = lane_of_id(route, rooms->at[i]);
         if (entry)
             add_targets(route, &entry->seats);
-        else if (lane >= 0)
+        if (lane >= 0)
             add_target(route, (unsigned)lane);
     }
     return &route->found;

@@ -70,6 +70,35 @@ const ROOMS = {
 for (const [what, [publish, expected]] of Object.entries(ROOMS))
     test(what, (t) => expectOnly(t, publish, expected));
 
+/* Which worker a client is on, as its Socket.IO id has it. */
+function homeOf(client) {
+    const raw = Buffer.from(client.sid.split('#').pop(), 'base64url');
+    return raw.subarray(client.eio === 4 ? 4 : 16).subarray(0, 3).toString('hex');
+}
+for (const eio of [4, 3]) {
+    test(`a user with the name of a client's id, EIO${eio}, on another worker: both hear it`, async (t) => {
+        const { redis, daemon } = await world();
+        const open = async (uid) => {
+            const client = await joined(daemon.addr, daemon.token(uid), { eio });
+            t.after(() => client.destroy());
+            return client;
+        };
+        const victim = await open('victim');
+        let namesake = await open(victim.sid);
+        for (let i = 0; homeOf(namesake) === homeOf(victim) && i < 100; i++) {
+            namesake.destroy();
+            await open('filler');
+            namesake = await open(victim.sid);
+        }
+        assert.notStrictEqual(homeOf(namesake), homeOf(victim));
+        redis.emitter().to(victim.sid).emit('msg', 'to the id');
+        redis.emitter().to('victim').except(victim.sid).emit('msg', 'not to the id');
+        redis.emitter().to('victim').to(victim.sid).emit('msg', 'to both');
+        redis.emitter().except(victim.sid).emit('msg', 'to others');
+        assert.deepStrictEqual(await heardArgs(redis, [victim, namesake]), Array(2).fill(['to the id', 'to both']));
+    });
+}
+
 test('another namespace: nobody', async (t) => {
     const { redis, daemon } = await world();
     const clients = Object.values(await crowd(t, daemon, NAMES));

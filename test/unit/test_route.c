@@ -148,12 +148,20 @@ static void test_ids(void)
     is_str(FIND(route, EIO_3), "-", "nor one without it");
     is_str(FIND(route, "twenty characters..."), "-", "nor 20 that no id is made of");
     join(route, SIO_2, 3, 0);
-    is_str(FIND(route, SIO_2), "3", "a known room of 20 characters is a room");
+    is_str(FIND(route, SIO_2), "2 3", "a user of that name takes nothing away from the id");
+    join(route, SIO_2, 2, 0);
+    is_str(FIND(route, SIO_2), "2 3", "nor where one is on its worker: each once");
+    join(route, "/axr#" EIO_3, 1, 0);
+    is_str(FIND(route, "/axr#" EIO_3), "1 3", "nor from one of an EIO3 client");
+    join(route, SIO_9, 1, 0);
+    is_str(FIND(route, SIO_9), "1", "one that names a worker that is not up is a user's only");
     route_free(&route);
 
     route = three_workers("/");
     is_str(FIND(route, EIO_3), "3", "in the default namespace it is left out");
     is_str(FIND(route, "/#" EIO_3), "3", "or not");
+    join(route, EIO_3, 2, 0);
+    is_str(FIND(route, EIO_3), "2 3", "and keeps its messages there");
     route_free(&route);
 }
 
