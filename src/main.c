@@ -1,6 +1,7 @@
 /* axr-notifyd: options, configuration, and over to the master. */
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/logfile.h"
 #include "base/stdfds.h"
 #include "conf.h"
 #include "conf/args.h"
@@ -89,15 +90,16 @@ static void print_version(void)
 }
 
 /* Each line of text to standard error, after the name of the program. */
-static void complain(const struct buf *text, const char *kind)
+static void complain(const struct buf *text, enum log_level level)
 {
+    const char *mark = log_mark(level), *kind = level == LOG_LEVEL_WARN ? "warning: " : "";
     const char *at = (const char *)text->data, *end = at + text->len;
 
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const char *stop = newline ? newline : end;
 
-        (void)fprintf(stderr, "axr-notifyd: %s%.*s\n", kind, (int)(stop - at), at);
+        (void)fprintf(stderr, "%saxr-notifyd: %s%.*s\n", mark, kind, (int)(stop - at), at);
         at = stop + 1;
     }
 }
@@ -145,7 +147,7 @@ static void read_as(const struct privileges *privileges, const struct conf_args 
     else
         conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
     if (conf && conf->log_target == LOG_TO_FILE && access(conf->log_file, F_OK) == 0 &&
-        log_check(conf->log_file) < 0)
+        logfile_check(conf->log_file) < 0)
         (void)fprintf(stderr,
                       "axr-notifyd: warning: log:target: the user that the daemon runs as cannot "
                       "open %s again: %s\n",
@@ -154,7 +156,7 @@ static void read_as(const struct privileges *privileges, const struct conf_args 
         (void)fputs("axr-notifyd: warning: a reload will fail: the user that the daemon runs as "
                     "cannot read all it needs\n",
                     stderr);
-        complain(&errors, "warning: ");
+        complain(&errors, LOG_LEVEL_WARN);
     }
     conf_free(&conf);
     buf_free(&errors);
@@ -173,7 +175,7 @@ static void check_reload(const struct conf *conf, const struct conf_args *args)
         return;
     if (privileges_find(&privileges, conf, &error) < 0) {
         buf_putc(&error, '\n');
-        complain(&error, "warning: ");
+        complain(&error, LOG_LEVEL_WARN);
     } else if (privileges.change) {
         pid = fork();
         if (pid == 0) {
@@ -192,7 +194,7 @@ static int check_log(const struct conf *conf)
 {
     int others = geteuid() != 0 && conf->user;
 
-    if (conf->log_target != LOG_TO_FILE || log_check(conf->log_file) == 0)
+    if (conf->log_target != LOG_TO_FILE || logfile_check(conf->log_file) == 0)
         return 0;
     (void)fprintf(stderr, "axr-notifyd: %slog:target: cannot write to %s: %s\n",
                   others ? "warning: " : "", conf->log_file, strerror(errno));
@@ -205,10 +207,11 @@ static int run(const struct conf_args *args, const struct options *options)
     struct conf *conf;
     int status = EXIT_CONFIG;
 
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT); /* until it is known where to */
     raise_files();
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
-    complain(&warnings, "warning: ");
-    complain(&errors, "");
+    complain(&warnings, LOG_LEVEL_WARN);
+    complain(&errors, LOG_LEVEL_ERROR);
     if (conf && options->test) {
         if (check_log(conf) == 0) {
             check_reload(conf, args);
@@ -235,7 +238,7 @@ int main(int argc, char **argv)
         return EXIT_CONFIG; /* and nowhere to say so */
     if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                         &options, &errors) < 0) {
-        complain(&errors, "");
+        complain(&errors, LOG_LEVEL_ERROR);
         (void)fputs(usage, stderr);
     } else if (options.help) {
         (void)fputs(usage, stdout);

@@ -1,7 +1,9 @@
 /* log - one line per event, to stderr, syslog or a file.
  *
  * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object
- * with time, level, process, pid and message.  Syslog gets it without the time.
+ * with time, level, process, pid and message.  Syslog gets it without the time, and so
+ * does systemd's journal where stderr leads there; that also gets the level as a "<4>"
+ * in front, which it takes off.
  * log_warn, log_error and fatal add strerror(errno); the x forms do not.  All
  * keep errno.  No newline at the end of fmt.  A line is at most 4096 bytes (a
  * longer one is cut and ends in "...") and is always one line: control bytes and
@@ -32,13 +34,6 @@ void log_name(const char *process);
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 
-/* 0 if log_open() could write to this file, which is made if it is not there; else -1
- * with errno.  The log stays where it is. */
-int log_try(const char *file);
-
-/* The same, but nothing is made: for a file that is not there, could it be? */
-int log_check(const char *file);
-
 /* 1 if the log is there already, in that format. */
 int log_is(enum log_target target, const char *file, enum log_format format);
 
@@ -54,6 +49,10 @@ int log_fd(void);
 /* Opens the file again under its name (after a rotation).  On failure the old
  * descriptor stays and -1 is returned.  Other targets: 0. */
 int log_reopen(void);
+
+/* What a line of this level begins with on stderr as it is: "<4>" if systemd's journal
+ * reads that, else "". */
+const char *log_mark(enum log_level level);
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/logfile.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #define LINE_MAX_BYTES   4096 /* PIPE_BUF: a pipe takes such a line whole or not at all */
 #define ERRNO_MAX_BYTES  128  /* kept free for ": strerror" */
 #define ENDING_MAX_BYTES 6    /* ..."}\n */
-#define FILE_MODE        0640 /* of a log file that is made */
 
 struct line {
     char at[LINE_MAX_BYTES];
@@ -34,6 +34,7 @@ static struct {
     enum log_format format;
     int fd;        /* one of our own, or that of stderr */
     int is_socket; /* that of stderr */
+    int is_marked; /* the journal reads it: with priorities, and without the time */
     char *file;
     int made;            /* the file was not there before */
     pid_t counted_by;    /* whose losses the next two are */
@@ -43,6 +44,7 @@ static struct {
 } state = {.process = "axr-notifyd", .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const marks[] = {"<3>", "<4>", "<6>", "<7>"};
 static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
 void log_name(const char *process)
@@ -81,89 +83,38 @@ uint64_t log_lost(void)
 
 /* --- where lines go --------------------------------------------------------- */
 
-/* O_NONBLOCK is for a file that is a FIFO. */
-#define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-
-/* The directory may belong to the user that root becomes: a link of his own there
- * must not make root write where he could not. */
-static int file_open_there(const char *file, int flags)
+/* systemd names the stream that it has made for the journal; stderr may lead elsewhere. */
+static int is_journal(const struct stat *st)
 {
-    struct stat st;
-    int fd = open(file, flags | O_NOFOLLOW, FILE_MODE);
+    const char *named = getenv("JOURNAL_STREAM");
+    char ours[64];
 
-    if (fd >= 0 || errno != ELOOP)
-        return fd;
-    if (lstat(file, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
-        return open(file, flags, FILE_MODE);
-    errno = ELOOP;
-    return -1;
-}
-
-/* A file that is made has the same mode at the start and after a rotation, when
- * the umask has become stricter. */
-static int file_open(const char *file, int *made)
-{
-    int fd = open(file, OPEN_FLAGS | O_EXCL, FILE_MODE);
-
-    *made = fd >= 0;
-    if (fd < 0)
-        return errno == EEXIST ? file_open_there(file, OPEN_FLAGS) : -1;
-    (void)fchmod(fd, FILE_MODE);
-    return fd;
-}
-
-int log_try(const char *file)
-{
-    int made, fd = file_open(file, &made);
-
-    if (fd < 0)
-        return -1;
-    close(fd);
-    return 0;
-}
-
-/* Could this file, which is not there, be made?  It may be a link to where it would be. */
-static int make_check(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    int dir_len = slash == NULL ? 0 : (int)(slash - file) + 1;
-    char path[2 * PATH_MAX], to[PATH_MAX];
-    ssize_t n = readlink(file, to, sizeof(to) - 1);
-
-    if (n > 0) {
-        to[n] = '\0';
-        (void)snprintf(path, sizeof(path), "%.*s%s", to[0] == '/' ? 0 : dir_len, file, to);
-        return make_check(path); /* a circle would not have been ENOENT */
-    }
-    (void)snprintf(path, sizeof(path), "%.*s", dir_len, file);
-    return faccessat(AT_FDCWD, dir_len > 0 ? path : ".", W_OK | X_OK, AT_EACCESS);
-}
-
-int log_check(const char *file)
-{
-    int fd = file_open_there(file, OPEN_FLAGS & ~O_CREAT);
-
-    if (fd < 0)
-        return errno == ENOENT ? make_check(file) : -1;
-    close(fd);
-    return 0;
+    (void)snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st->st_dev, (uintmax_t)st->st_ino);
+    return named != NULL && strcmp(named, ours) == 0;
 }
 
 /* A pipe or a terminal is opened anew: O_NONBLOCK on the description of stderr would
  * be there for all that share it.  Where that cannot be (somebody else's pipe), and
  * for what never blocks, it is stderr itself. */
-static int stderr_open(int *is_socket)
+static int stderr_open(int *is_socket, int *is_marked)
 {
     struct stat st;
     int fd = -1;
 
-    *is_socket = 0;
     if (fstat(STDERR_FILENO, &st) == 0) {
         *is_socket = S_ISSOCK(st.st_mode);
+        *is_marked = is_journal(&st);
         if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO))
             fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     }
     return fd < 0 ? STDERR_FILENO : fd;
+}
+
+const char *log_mark(enum log_level level)
+{
+    struct stat st;
+
+    return fstat(STDERR_FILENO, &st) == 0 && is_journal(&st) ? marks[level] : "";
 }
 
 static void target_close(void)
@@ -175,20 +126,20 @@ static void target_close(void)
     free(state.file);
     state.file = NULL;
     state.fd = STDERR_FILENO;
-    state.is_socket = 0;
+    state.is_socket = state.is_marked = 0;
     state.torn = 0;
 }
 
 int log_open(enum log_target target, const char *file, enum log_format format)
 {
     char *copy = NULL;
-    int fd = STDERR_FILENO, made = 0, is_socket = 0;
+    int fd = STDERR_FILENO, made = 0, is_socket = 0, is_marked = 0;
 
     if (target == LOG_TO_FILE) {
         copy = strdup(file);
         if (copy == NULL)
             return -1;
-        fd = file_open(copy, &made);
+        fd = logfile_open(copy, &made);
         if (fd < 0) {
             int error = errno;
 
@@ -198,7 +149,7 @@ int log_open(enum log_target target, const char *file, enum log_format format)
         }
     }
     if (target == LOG_TO_STDERR)
-        fd = stderr_open(&is_socket);
+        fd = stderr_open(&is_socket, &is_marked);
     target_close();
     if (target == LOG_TO_SYSLOG)
         openlog("axr-notifyd", LOG_NDELAY, LOG_DAEMON);
@@ -207,6 +158,7 @@ int log_open(enum log_target target, const char *file, enum log_format format)
     state.file = copy;
     state.fd = fd;
     state.is_socket = is_socket;
+    state.is_marked = is_marked;
     state.made = made;
     return 0;
 }
@@ -233,7 +185,7 @@ int log_reopen(void)
 
     if (state.target != LOG_TO_FILE)
         return 0;
-    fd = file_open(state.file, &made);
+    fd = logfile_open(state.file, &made);
     if (fd < 0)
         return -1;
     close(state.fd);
@@ -347,11 +299,12 @@ static void line_make(struct line *line, enum log_level level, const char *text)
 
     line->len = 0;
     line->cut = 0;
-    time_format(when, sizeof(when));
     snprintf(pid, sizeof(pid), "%ld", (long)getpid());
+    line_puts(line, state.is_marked ? marks[level] : "");
     if (json)
         line_puts(line, "{");
-    if (state.target != LOG_TO_SYSLOG) {
+    if (state.target != LOG_TO_SYSLOG && !state.is_marked) {
+        time_format(when, sizeof(when));
         line_puts(line, json ? "\"time\":\"" : "");
         line_puts(line, when);
         line_puts(line, json ? "\"," : " ");

@@ -1,5 +1,6 @@
 #include "master/daemon.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "master/child.h"
 
@@ -30,7 +31,7 @@ static int status_wait(int fd)
     if (len == 1 && text[0] == READY)
         return 0;
     text[len] = '\0';
-    (void)fprintf(stderr, "axr-notifyd: %s\n",
+    (void)fprintf(stderr, "%saxr-notifyd: %s\n", log_mark(LOG_LEVEL_ERROR),
                   len > 0 ? text : "ended while it started; see the log");
     return 1;
 }

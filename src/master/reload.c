@@ -1,5 +1,6 @@
 #include "master/reload.h"
 
+#include "base/logfile.h"
 #include "ipc/change.h"
 #include "master/admin.h"
 #include "master/keywatch.h"
@@ -60,7 +61,7 @@ static int target_check(const struct conf *wanted)
     if (wanted->log_target != LOG_TO_FILE ||
         log_is(LOG_TO_FILE, wanted->log_file, wanted->log_format))
         return 0;
-    if (log_try(wanted->log_file) == 0)
+    if (logfile_try(wanted->log_file) == 0)
         return 0;
     log_error("configuration: log:target: %s", wanted->log_file);
     return -1;

@@ -23,7 +23,7 @@ int start_failed(struct master *m, struct buf *error)
     if (m->status_fd >= 0)
         daemon_failed(&m->status_fd, text);
     else if (m->conf->log_target != LOG_TO_STDERR)
-        (void)fprintf(stderr, "axr-notifyd: %s\n", text);
+        (void)fprintf(stderr, "%saxr-notifyd: %s\n", log_mark(LOG_LEVEL_ERROR), text);
     buf_free(error);
     m->status = 1;
     return -1;

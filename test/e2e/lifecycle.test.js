@@ -45,6 +45,27 @@ test('log:format json: every line is an object', async (t) => {
     await daemon.stop();
     for (const line of linesOf(daemon)) assert.strictEqual(typeof JSON.parse(line), 'object');
 });
+for (const format of ['text', 'json']) {
+    test(`stderr is the journal of systemd, ${format}: priorities, and no second time`, async (t) => {
+        const redis = await redisServer();
+        const wrap = ['sh', '-c', 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec "$@"', 'sh'];
+        const config = { log: { format } };
+        const daemon = await Daemon.start(t, { redis, config, wrap });
+        await serves(t, redis, daemon);
+        await daemon.stop();
+        for (const line of daemon.log.trimEnd().split('\n')) {
+            const form = /^axr-notifyd: /.test(line.slice(3)) || format === 'text'
+                ? /^<([3467])>(axr-notifyd: warning: |(debug|info|warn|error) (master|worker \d+)\[\d+\]: )/
+                : /^<([3467])>\{"level":"(debug|info|warn|error)","process"/;
+            const [, priority] = form.exec(line) || assert.fail(`not in its form: ${line}`);
+            const level = { 3: 'error', 4: 'warn', 6: 'info', 7: 'debug' }[priority];
+            assert.ok(line.includes(level), line);
+        }
+        assert.match(daemon.log, /^<4>axr-notifyd: warning: .*auth:secret/m);
+        assert.match(daemon.log, /^<6>/m);
+        assert.match(daemon.log, /^<7>/m);
+    });
+}
 test('several listeners: IPv4, IPv6 in brackets, a Unix socket', async (t) => {
     const redis = await redisServer();
     const socket = path.join(tempDir(t), 'axr.sock');

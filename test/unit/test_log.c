@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/logfile.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -192,26 +193,26 @@ static void test_try(void)
     mode_t mask = umask(077);
     struct stat st;
 
-    is_int(log_check(moved), 0, "a file that is not there may be made");
+    is_int(logfile_check(moved), 0, "a file that is not there may be made");
     ok(access(moved, F_OK) < 0, "and is not");
-    is_int(log_try(moved), 0, "a file that was not there");
-    is_int(log_check(moved), 0, "one that is there is written to");
+    is_int(logfile_try(moved), 0, "a file that was not there");
+    is_int(logfile_check(moved), 0, "one that is there is written to");
     umask(mask);
     is_int(stat(moved, &st) == 0 ? st.st_mode & 0777 : 0, 0640, "is made as the log would be");
     log_info("here");
     ok(matches(contents(), ": here\n$"), "the log stays where it is");
     unlink(moved);
     is_int(symlink("none/there", moved), 0, "a link to where no file can be made");
-    is_int(log_check(moved), -1, "is refused");
+    is_int(logfile_check(moved), -1, "is refused");
     is_int(errno, ENOENT, "and says why");
     unlink(moved);
     is_int(symlink("there", moved), 0, "a link to where one can");
-    is_int(log_check(moved), 0, "is not");
+    is_int(logfile_check(moved), 0, "is not");
     unlink(moved);
-    is_int(log_try(dir), -1, "a directory");
+    is_int(logfile_try(dir), -1, "a directory");
     is_int(mkfifo(moved, 0600), 0, "a fifo that nobody reads");
     alarm(10); /* no wait for a reader */
-    is_int(log_try(moved), -1, "is refused");
+    is_int(logfile_try(moved), -1, "is refused");
     is_int(errno, ENXIO, "and says why");
     is_int(log_open(LOG_TO_FILE, moved, LOG_TEXT), -1, "by open, too");
     alarm(0);
@@ -378,6 +379,66 @@ static void test_shared(int is_socket)
     is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
 }
 
+/* What test_journal() has caught on stderr since the last time. */
+static const char *caught(int fd)
+{
+    static char text[4096];
+    ssize_t n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+static void log_one_each(void)
+{
+    log_set_level(LOG_LEVEL_DEBUG);
+    log_errorx("a");
+    log_warnx("b");
+    log_info("c");
+    log_debug("d");
+    log_set_level(LOG_LEVEL_INFO);
+}
+
+/* systemd's journal is at the other end, or JOURNAL_STREAM names something else. */
+static void test_journal(void)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    struct stat st;
+    char name[64];
+
+    if (!ok(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 && saved >= 0, "socket"))
+        return;
+    dup2(ends[1], STDERR_FILENO);
+    fstat(STDERR_FILENO, &st);
+    snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", name, 1);
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_TEXT), 0, "the journal's stream");
+    log_one_each();
+    ok(matches(caught(ends[0]), "^<3>error [^\n]*: a\n<4>warn [^\n]*: b\n"
+                                "<6>info [^\n]*: c\n<7>debug [^\n]*: d\n$"),
+       "priorities, and no time");
+    is_str(log_mark(LOG_LEVEL_WARN), "<4>", "and for who writes there himself");
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_JSON), 0, "JSON");
+    log_warnx("b");
+    ok(matches(caught(ends[0]), "^<4>\\{\"level\":\"warn\",[^\n]*\"message\":\"b\"\\}\n$"),
+       "the same");
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "a file");
+    log_warnx("b");
+    ok(matches(contents(), "^" DATE " warn [^\n]*: b\n$"), "has the time and no priority");
+    snprintf(name, sizeof(name), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino + 1);
+    setenv("JOURNAL_STREAM", name, 1);
+    is_int(log_open(LOG_TO_STDERR, NULL, LOG_TEXT), 0, "stderr is another stream");
+    log_warnx("b");
+    ok(matches(caught(ends[0]), "^" DATE " warn [^\n]*: b\n$"), "and so is no journal");
+    is_str(log_mark(LOG_LEVEL_WARN), "", "no mark");
+    unsetenv("JOURNAL_STREAM");
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
+}
+
 /* A file that is a FIFO is no different. */
 static void test_fifo(void)
 {
@@ -480,6 +541,7 @@ int main(void)
     test_full_pipe();
     test_shared(0);
     test_shared(1);
+    test_journal();
     test_fifo();
     test_fatal(0);
     test_fatal(1);
