@@ -5,6 +5,7 @@
 
 #include <locale.h>
 #include <math.h>
+#include <time.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -225,6 +226,43 @@ static void test_round_trip(void)
     }
     is_int(failed, 0, "100,000 doubles read back as they were");
     buf_free(&out);
+}
+
+static double cpu_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* The least of three, for others take the core. */
+static double ms_for(double first)
+{
+    struct buf out = {0};
+    double least = INFINITY;
+
+    for (int turn = 0; turn < 3; turn++) {
+        double begun = cpu_ms(), took, value = first;
+        for (int i = 0; i < 5000; i++, value = nextafter(value, INFINITY)) {
+            buf_reset(&out);
+            json_put_double(&out, value);
+        }
+        took = cpu_ms() - begun;
+        least = took < least ? took : least;
+    }
+    buf_free(&out);
+    return least;
+}
+
+/* Whoever may publish may send millions of any. */
+static void test_double_time(void)
+{
+    double usual = ms_for(3.25);
+
+    ok(ms_for(1.7e300) < 5 * usual, "the large take no longer than others");
+    ok(ms_for(1.7e-300) < 5 * usual, "nor do the small");
+    ok(ms_for(5e-320) < 5 * usual, "nor the subnormal");
 }
 
 static void test_integers(void)
@@ -464,6 +502,7 @@ int main(void)
     test_long_ascii();
     test_doubles();
     test_round_trip();
+    test_double_time();
     test_integers();
     test_dates();
     test_span_good();
