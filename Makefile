@@ -79,6 +79,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 
 # Where memory fails: test/unit/nomem.h.
 $(addprefix $(BUILD)/test/unit/,test_link test_msg): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
+$(BUILD)/test/unit/test_httpin: UNIT_LD = -Wl,--wrap=malloc
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.

@@ -63,10 +63,14 @@ struct exchange {
 };
 
 /* One TCP (or Unix) connection.  What a fan-out to thousands touches of each is in
- * front, on two lines of the CPU's cache. */
+ * front, on two lines of the CPU's cache.
+ *
+ * Its end concerns at most one session: the one whose it is (session: WebSocket, waiting
+ * GET, POST), or the one whose answer is leaving (polled), for no request is served
+ * before the answer to the one before it has left. */
 struct conn {
     struct engine *engine;
-    struct session *session; /* CONN_WEBSOCKET, CONN_POLL */
+    struct session *session; /* CONN_WEBSOCKET, CONN_POLL, CONN_BODY */
     struct conn *dirty_next; /* in one of engine->dirty */
     struct outq out;
     int fd;
@@ -80,6 +84,7 @@ struct conn {
     uint8_t fin_sent : 1;
     uint8_t probing : 1;   /* CONN_WEBSOCKET that wants to take over a polling session */
     uint8_t answering : 1; /* CONN_LINGER: the last of an HTTP answer is leaving */
+    uint8_t deaf : 1;      /* it is not read from: conn_hear() */
     uint8_t doom_why;
 
     struct conn *next, **prev; /* in engine->conns, or engine->dead */
@@ -303,6 +308,9 @@ void conn_close(struct conn *conn, int code, enum engine_close why);
 void conn_finish(struct conn *conn, enum engine_close why);
 /* Counts a ping.  -1: too many came while the client does not read its pongs. */
 int conn_ping(struct conn *conn);
+/* Whether it is read from.  If not, all that comes stays with the kernel, its end
+ * included; it is again when all its output has left. */
+void conn_hear(struct conn *conn, int hears);
 /* The state's deadline, in so many milliseconds from now; 0: none. */
 void conn_deadline(struct conn *conn, uint32_t in_ms);
 void conn_free(struct conn *conn);
@@ -311,7 +319,8 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 /* --- httpin.c --- */
 /* Bytes from a connection that speaks HTTP. */
 void httpin_feed(struct conn *conn, const uint8_t *bytes, size_t len);
-/* Uses what has been read: heads, bodies, and the next request. */
+/* Uses what has been read: heads, bodies, and the next request, unless an answer is
+ * still to leave; then conn_flush() calls it once that has. */
 void httpin_pump(struct conn *conn);
 void httpin_free(struct exchange **httpp);
 

@@ -3,6 +3,7 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -136,6 +137,9 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
 
     if (conn->state == CONN_DEAD)
         return;
+    /* The end of a session may end connections that have one: with only one thing to
+     * lose, this goes no deeper. */
+    assert(conn->session == NULL || conn->polled == 0);
     conn->state = CONN_DEAD;
     if (conn->doomed)
         why = (enum engine_close)conn->doom_why;
@@ -170,13 +174,23 @@ void conn_free(struct conn *conn)
 
 /* --- output --- */
 
-static void conn_wait(struct conn *conn, short what)
+static void conn_wait(struct conn *conn)
 {
     struct engine *engine = conn->engine;
+    short what = (short)((conn->deaf ? 0 : EV_READ) | (conn->blocked ? EV_WRITE : 0));
 
     event_del(&conn->ev);
     event_assign(&conn->ev, engine->base, conn->fd, what | EV_PERSIST, on_ready, conn);
-    event_add(&conn->ev, NULL);
+    if (what != 0)
+        event_add(&conn->ev, NULL);
+}
+
+void conn_hear(struct conn *conn, int hears)
+{
+    if (conn->deaf == !hears)
+        return;
+    conn->deaf = !hears;
+    conn_wait(conn);
 }
 
 /* What must leave before the output counts as stalled: of an answer, a share at
@@ -196,7 +210,7 @@ void conn_set_blocked(struct conn *conn)
     conn->pings_blocked = 0;
     conn->stall_since_ms = clock_ms();
     conn->stall_bytes = conn_stall_share(conn);
-    conn_wait(conn, EV_READ | EV_WRITE);
+    conn_wait(conn);
     conn_rearm(conn);
 }
 
@@ -205,7 +219,7 @@ static void conn_set_flowing(struct conn *conn)
     if (!conn->blocked)
         return;
     conn->blocked = conn->lags = 0;
-    conn_wait(conn, EV_READ);
+    conn_wait(conn);
     conn_rearm(conn);
 }
 
@@ -225,16 +239,22 @@ static void conn_progress(struct conn *conn, size_t n)
     conn->stall_bytes = conn_stall_share(conn);
 }
 
+static int conn_has_request(const struct conn *conn)
+{
+    return conn->http != NULL && conn->http->in.len > 0;
+}
+
 static void conn_sent_all(struct conn *conn)
 {
     conn->polled = 0;
+    if (conn->blocked && conn->state == CONN_HTTP) /* until now it was not the client's turn */
+        conn_deadline(conn, conn_has_request(conn) ? HEAD_MS : IDLE_MS);
     conn_set_flowing(conn);
+    conn_hear(conn, 1);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;
         shutdown(conn->fd, SHUT_WR);
         conn_deadline(conn, LINGER_MS);
-    } else if (conn->state == CONN_HANDOFF) {
-        request_handoff(conn);
     }
 }
 
@@ -299,7 +319,7 @@ void conn_flush(struct conn *conn)
         polling_flush(conn);
     if (conn->state != CONN_DEAD && conn_write(conn) < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
-    if (conn->state == CONN_HTTP) /* a GET has been answered: what came behind it */
+    if (conn->state == CONN_HTTP) /* an answer has left: what came behind its request */
         httpin_pump(conn);
 }
 
@@ -426,11 +446,6 @@ void conn_close(struct conn *conn, int code, enum engine_close why)
     conn_finish(conn, why);
 }
 
-static int conn_has_request(const struct conn *conn)
-{
-    return conn->http != NULL && conn->http->in.len > 0;
-}
-
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 {
     struct conn *conn = (struct conn *)(void *)((char *)entry - offsetof(struct conn, timer));
@@ -442,10 +457,10 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
         conn_rearm(conn);
     } else if (conn->state == CONN_HANDOFF) {
         request_handoff(conn);
-    } else if (conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn_has_request(conn))) {
-        request_refuse(conn, 408);
     } else if (conn->state == CONN_HTTP && conn->out.bytes > 0) {
         conn_deadline(conn, IDLE_MS); /* not idle yet: how long that lasts has its own limit */
+    } else if (conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn_has_request(conn))) {
+        request_refuse(conn, 408);
     } else {
         conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
     }
@@ -453,21 +468,30 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 
 /* --- input --- */
 
-/* The client sends nothing more, which does not say that it reads nothing more:
- * an answer on its way (to a request, or a close frame) leaves first. */
+/* The client sends nothing more, which does not say that it reads nothing more: the
+ * answers to all that it has asked for (or a close frame) leave first.  While one does,
+ * the end is not looked at, for it would be found again and again. */
 static void conn_eof(struct conn *conn)
 {
-    int answered;
-
     engine_clock(conn->engine);
-    if (conn->state == CONN_POLL)
-        polling_flush(conn); /* there may be something for it */
-    answered = conn->state == CONN_LINGER || (conn->state == CONN_HTTP && conn->out.bytes > 0);
-    if (answered && conn_write(conn) == 0 && conn->out.bytes > 0) {
+    for (;;) {
+        if (conn->state == CONN_POLL)
+            polling_flush(conn); /* there may be something for it */
+        if (conn->state == CONN_HANDOFF) {
+            conn_hear(conn, 0);
+            return;
+        }
+        if (conn->out.bytes == 0 || (conn->state != CONN_HTTP && conn->state != CONN_LINGER) ||
+            conn_write(conn) < 0)
+            break;
+        if (conn->out.bytes > 0) {
+            if (conn->state == CONN_HTTP && !conn_has_request(conn))
+                conn_linger(conn);
+            conn_hear(conn, 0);
+            return;
+        }
         if (conn->state == CONN_HTTP)
-            conn_linger(conn);
-        conn_wait(conn, EV_WRITE); /* reading would find the end again and again */
-        return;
+            httpin_pump(conn);
     }
     conn_kill(conn, CLOSE_CLIENT, 0);
 }

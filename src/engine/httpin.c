@@ -1,12 +1,11 @@
 /* httpin - HTTP input: the requests of a connection that is not upgraded, one after
- * the other. */
+ * the other: none is served before the answer to the one before it has left. */
 #include "codec/body.h"
 #include "codec/http.h"
 #include "engine/state.h"
 
+#include <assert.h>
 #include <stdlib.h>
-
-#define HELD_BYTES (2UL * INPUT_BYTES) /* of later requests, kept beside a head */
 
 void httpin_free(struct exchange **httpp)
 {
@@ -30,6 +29,7 @@ static long pump_head(struct conn *conn)
     long used = http_parse(&req, (const char *)in->data, in->len, &conn->engine->options.http,
                            &http->scanned);
 
+    assert(conn->session == NULL && conn->polled == 0);
     if (used < 0) {
         request_refuse(conn, (int)-used);
         return -1;
@@ -70,6 +70,25 @@ static int pump_step(struct conn *conn)
     return used > 0 ? 0 : -1;
 }
 
+/* Nothing of a next request while something of an answer is still to leave: a session
+ * that loses an answer is ended, and one connection has one session to tell. */
+static int may_pump(const struct conn *conn)
+{
+    if (conn->http == NULL || conn->http->in.len == 0 || conn->doomed)
+        return 0;
+    return conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn->out.bytes == 0);
+}
+
+/* What comes while a GET waits, a handoff is due or an answer leaves is kept, but for a
+ * read beyond a whole head the rest stays with the kernel. */
+static void bound_input(struct conn *conn)
+{
+    size_t most = conn->engine->options.http.head_bytes + INPUT_BYTES;
+
+    if (conn->state == CONN_HTTP || conn->state == CONN_POLL || conn->state == CONN_HANDOFF)
+        conn_hear(conn, conn->http->in.len <= most);
+}
+
 void httpin_pump(struct conn *conn)
 {
     struct exchange *http = conn->http;
@@ -77,13 +96,12 @@ void httpin_pump(struct conn *conn)
     if (http == NULL || http->pumping)
         return;
     http->pumping = 1;
-    while (conn->http != NULL && (conn->state == CONN_HTTP || conn->state == CONN_BODY) &&
-           http->in.len > 0 && !conn->doomed)
-        if (pump_step(conn) < 0)
-            break;
+    while (may_pump(conn) && pump_step(conn) == 0)
+        ;
     if (conn->http == NULL)
         return;
     http->pumping = 0;
+    bound_input(conn);
     if (conn->state == CONN_HTTP && http->in.len == 0) {
         httpin_free(&conn->http);
         conn_deadline(conn, IDLE_MS);
@@ -92,18 +110,14 @@ void httpin_pump(struct conn *conn)
 
 void httpin_feed(struct conn *conn, const uint8_t *bytes, size_t len)
 {
-    const struct engine_options *options = &conn->engine->options;
-
     if (conn->http == NULL && (conn->http = calloc(1, sizeof(*conn->http))) == NULL) {
         conn_kill(conn, CLOSE_NO_MEMORY, 1);
         return;
     }
     if (conn->state == CONN_HTTP && conn->http->in.len == 0)
         conn_deadline(conn, HEAD_MS);
-    /* While a GET waits or a handoff is due, what comes is kept, within bounds. */
-    if (conn->http->in.len + len > options->http.head_bytes + HELD_BYTES ||
-        buf_put(&conn->http->in, bytes, len) < 0) {
-        conn_kill(conn, CLOSE_PROTOCOL, 1);
+    if (buf_put(&conn->http->in, bytes, len) < 0) {
+        conn_kill(conn, CLOSE_NO_MEMORY, 1);
         return;
     }
     httpin_pump(conn);

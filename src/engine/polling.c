@@ -6,6 +6,7 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -27,10 +28,13 @@ static void discard(struct session *session, enum engine_close why)
 
 void polling_free(struct session *session, enum engine_close why)
 {
-    if (session->polling == NULL)
+    const struct polling *polling = session->polling;
+
+    if (polling == NULL)
         return;
+    assert(polling->get == NULL && polling->post == NULL && polling->probe == NULL);
     /* Of one that was over it is not why it is freed that cost it its output. */
-    discard(session, session->over ? (enum engine_close)session->polling->why : why);
+    discard(session, session->over ? (enum engine_close)polling->why : why);
     free(session->polling);
     session->polling = NULL;
 }
@@ -269,6 +273,7 @@ void polling_get(struct conn *conn, struct session *session)
         overlap(conn, session);
         return;
     }
+    assert(conn->out.bytes == 0);
     polling_came(session);
     polling->get = conn;
     polling->waiting_since_ms = 0;

@@ -6,6 +6,7 @@
 #include "codec/ws.h"
 #include "engine/state.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,12 +127,11 @@ void request_handoff(struct conn *conn)
 {
     struct engine *engine = conn->engine;
     struct exchange *http = conn->http;
-    int result = 1;
+    int result;
 
-    /* What is still to leave of earlier answers has to leave first. */
-    if (conn->out.bytes == 0)
-        result = engine->app->handoff(http->handoff_slot, conn->fd, http->in.data, http->in.len,
-                                      engine->arg);
+    assert(conn->out.bytes == 0);
+    result = engine->app->handoff(http->handoff_slot, conn->fd, http->in.data, http->in.len,
+                                  engine->arg);
     if (result == 0) {
         engine->stats.handoffs_sent++;
         conn_kill(conn, CLOSE_CLIENT, 0); /* our copy of the descriptor */

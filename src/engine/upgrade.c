@@ -98,24 +98,38 @@ static int move_output(struct session *session, struct conn *conn)
     return result;
 }
 
+/* The session hears of nothing that has to do with polling any more.  Returns the
+ * connection of a POST that has come in part, or NULL. */
+static struct conn *leave_polling(struct session *session)
+{
+    struct polling *polling = session->polling;
+    struct conn *post = polling->post;
+
+    polling->probe->probing = 0;
+    polling->probe = polling->post = NULL;
+    if (post != NULL)
+        post->session = NULL;
+    return post;
+}
+
 static void upgrade_finish(struct conn *conn, struct session *session)
 {
     struct polling *polling = session->polling;
     struct engine_stats *stats = &session->engine->stats;
+    struct conn *post;
 
     if (polling->get != NULL) /* it should have been answered before: it hears nothing of use */
         polling_put(session, "6", 1);
     if (polling->get != NULL)
         polling_flush(polling->get);
-    conn->probing = 0;
-    polling->probe = NULL;
+    if (polling->get != NULL || polling->doomed) { /* no memory: the session is about to end */
+        upgrade_abandon(session);
+        return;
+    }
+    post = leave_polling(session);
     session->base64 = polling->probe_base64;
     if (move_output(session, conn) < 0)
         conn_doom(conn, CLOSE_NO_MEMORY);
-    if (polling->post != NULL) {
-        polling->post->session = NULL;
-        conn_kill(polling->post, CLOSE_CLIENT, 0);
-    }
     session->ws = conn;
     polling_came(session);
     conn->stamp = polling->stamp;
@@ -124,6 +138,8 @@ static void upgrade_finish(struct conn *conn, struct session *session)
     stats->sessions[ENGINE_WEBSOCKET][session->version == EIO4]++;
     polling_free(session, CLOSE_NO_MEMORY);
     session_rearm(session);
+    if (post != NULL) /* last, for it may end whatever session it likes */
+        conn_kill(post, CLOSE_CLIENT, 0);
 }
 
 void upgrade_input(struct conn *conn, int binary, struct slice payload)
