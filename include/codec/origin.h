@@ -19,4 +19,13 @@ enum origin {
  * known only from Origin. */
 enum origin origin_judge(const struct http_request *req, char *const *list);
 
+/* 1 if what a browser adds unasked, such as a cookie, may count in req: no page made it, or
+ * one that may act for its user.  Sec-Fetch-Site (Fetch Metadata) says which that is where it
+ * is there; it also comes with requests that carry no Origin, as those of a <script>:
+ *
+ *   same-origin, none    yes, also where a proxy has changed Host
+ *   any other            an origin that is listed by its name
+ *   absent               Origin absent, the host itself, or listed by its name */
+int origin_trusted(const struct http_request *req, char *const *list);
+
 #endif

@@ -112,6 +112,10 @@ struct engine_app {
      * or NULL to refuse without memory. */
     void *(*opened)(struct session *session, const struct http_request *req,
                     const struct sockaddr *peer, void *arg);
+    /* req is for a session of which session_guard() was said: whether it may be one of its
+     * client's.  If not (0) it is answered with EIO_FORBIDDEN, and the session goes on.
+     * NULL: it may. */
+    int (*guarded)(const struct http_request *req, void *arg);
     /* The client asks to join the namespace.  packet->data is the auth object
      * (EIO4) or packet->query the namespace's query (EIO3).  Answer, now or
      * later, with session_accept or session_refuse. */
@@ -204,6 +208,10 @@ int session_id_home(struct slice id, uint32_t *slot);
 int session_joined(const struct session *session);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
 const char *session_transport(const struct session *session);
+
+/* Its later requests, over polling or to upgrade, are shown to guarded() from now on (on: 0:
+ * no more). */
+void session_guard(struct session *session, int on);
 
 /* Sends the CONNECT reply.  Only between connect() and left(). */
 void session_accept(struct session *session);

@@ -158,6 +158,7 @@ struct session {
     uint64_t connect_due_ms; /* 0: has been in, or is */
     uint64_t expire_due_ms;  /* 0: never */
     uint32_t index, serial;  /* in engine->slots: the handle */
+    uint8_t guarded;         /* session_guard() */
     uint16_t joins;          /* how often it was let in: part of the Socket.IO id */
     uint8_t random[16];      /* of the sid */
 };

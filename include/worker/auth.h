@@ -8,8 +8,8 @@
  *      auth_token or token in the query of the namespace (EIO3)
  *   2. the handshake's query: jwt_token, auth_token, token
  *   3. its header Authorization: Bearer or JWT
- *   4. its cookie jwt, only where Origin is absent, names the host that was
- *      asked, or is listed by name: with "*" any page could come in as the user
+ *   4. its cookie jwt, only where auth_cookie_counts(): with "*" any page could
+ *      come in as the user
  *
  * An empty value is no token. */
 #ifndef WORKER_AUTH_H
@@ -30,6 +30,10 @@
  * request's head, and held only from the handshake to the verdict. */
 struct auth_tokens;
 
+/* 1 if req may carry the user's cookie, and if it may be one of a session that came in
+ * by it: origin_trusted(), and not JSONP, for any page can read what a script says. */
+int auth_cookie_counts(const struct http_request *req, char *const *origins);
+
 /* Copies what may be a token out of req; *tokens is NULL where there is none.
  * Of one that is longer than the policy allows only that fact is kept.
  * origins: NULL-terminated, as configured.  Returns 0, or -1 without memory. */
@@ -39,7 +43,10 @@ int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
 /* Overwrites and frees them, sets *tokens to NULL; *tokens may be NULL. */
 void auth_tokens_free(struct auth_tokens **tokens);
 
-enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE };
+/* 1 if one of them came in a cookie; tokens may be NULL. */
+int auth_tokens_cookie(const struct auth_tokens *tokens);
+
+enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE, AUTH_FROM_COOKIE /* of the handshake */ };
 
 /* Tries packet's token, then those of the handshake (may be NULL).  TOKEN_OK
  * fills *user and *source; otherwise both are untouched, and the result is

@@ -79,3 +79,16 @@ enum origin origin_judge(const struct http_request *req, char *const *list)
     }
     return any ? ORIGIN_ANY : ORIGIN_FOREIGN;
 }
+
+int origin_trusted(const struct http_request *req, char *const *list)
+{
+    const struct http_header *site = http_header(req, "sec-fetch-site");
+    enum origin origin = origin_judge(req, list);
+
+    if (origin == ORIGIN_LISTED)
+        return 1;
+    if (site == NULL)
+        return origin == ORIGIN_ABSENT || origin == ORIGIN_HOST;
+    return slice_eq_nocase(site->value, SLICE("same-origin")) ||
+           slice_eq_nocase(site->value, SLICE("none"));
+}

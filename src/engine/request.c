@@ -228,18 +228,23 @@ static int transport_of(const struct engine *engine, const struct http_request *
 static int verify_session(struct conn *conn, struct target *target, struct slice sid,
                           enum eio_error *error)
 {
-    struct session *session = session_by_sid(conn->engine, sid);
+    struct engine *engine = conn->engine;
+    struct session *session = session_by_sid(engine, sid);
 
     *error = EIO_UNKNOWN_SID;
     if (session != NULL) {
         session_settle(session);
-        session = session_by_sid(conn->engine, sid);
+        session = session_by_sid(engine, sid);
     }
     if (session == NULL || (session->over && target->websocket))
         return -1;
     *error = EIO_BAD_REQUEST;
-    if (version_of(conn->engine, target->req) != session->version ||
+    if (version_of(engine, target->req) != session->version ||
         (target->websocket ? target->upgrade != WS_UPGRADE_YES : session->polling == NULL))
+        return -1;
+    *error = EIO_FORBIDDEN;
+    if (session->guarded && engine->app->guarded != NULL &&
+        !engine->app->guarded(target->req, engine->arg))
         return -1;
     target->session = session;
     return 0;

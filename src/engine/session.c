@@ -280,6 +280,11 @@ const char *session_transport(const struct session *session)
     return session->polling == NULL ? "websocket" : "polling";
 }
 
+void session_guard(struct session *session, int on)
+{
+    session->guarded = on != 0;
+}
+
 /* --- deadlines --- */
 
 static uint64_t earlier(uint64_t a, uint64_t b)

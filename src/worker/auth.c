@@ -26,6 +26,7 @@ struct candidates {
 struct auth_tokens {
     size_t bytes_len;
     size_t n;
+    int cookie; /* the last one came in a cookie */
     struct {
         enum token_result fault; /* TOKEN_OK: the token is there and to be judged */
         size_t off, len;         /* in bytes */
@@ -99,6 +100,7 @@ static int tokens_make(struct auth_tokens **tokens, const struct candidates *lis
     if (made == NULL)
         return -1;
     made->n = list->n;
+    made->cookie = 0;
     made->bytes_len = total;
     total = 0;
     for (size_t i = 0; i < list->n; i++) {
@@ -118,10 +120,12 @@ static int tokens_make(struct auth_tokens **tokens, const struct candidates *lis
     return 0;
 }
 
-/* With "*" it would let any page in as the user. */
-static int cookie_counts(enum origin origin)
+int auth_cookie_counts(const struct http_request *req, char *const *origins)
 {
-    return origin == ORIGIN_ABSENT || origin == ORIGIN_HOST || origin == ORIGIN_LISTED;
+    struct slice callback;
+    int jsonp = http_query(req->query, "j", &callback) && callback.len > 0;
+
+    return !jsonp && origin_trusted(req, origins);
 }
 
 int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
@@ -129,12 +133,23 @@ int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
 {
     struct candidates list = {.n = 0};
     struct slice cookie;
+    size_t others;
 
     add_query(&list, req->query);
     add_authorization(&list, req);
-    if (cookie_counts(origin_judge(req, origins)) && http_cookie(req, "jwt", &cookie))
+    others = list.n;
+    if (auth_cookie_counts(req, origins) && http_cookie(req, "jwt", &cookie))
         add(&list, cookie, 0);
-    return tokens_make(tokens, &list, policy->token_bytes);
+    if (tokens_make(tokens, &list, policy->token_bytes) < 0)
+        return -1;
+    if (*tokens != NULL)
+        (*tokens)->cookie = list.n > others;
+    return 0;
+}
+
+int auth_tokens_cookie(const struct auth_tokens *tokens)
+{
+    return tokens != NULL && tokens->cookie;
 }
 
 void auth_tokens_free(struct auth_tokens **tokens)
@@ -164,7 +179,8 @@ static int trial_add(struct trial *trial, enum token_result result)
     return result == TOKEN_OK;
 }
 
-static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
+/* Returns how many it took to find a good one; 0: none is. */
+static size_t try_tokens(struct trial *trial, const struct auth_tokens *tokens)
 {
     for (size_t i = 0; tokens != NULL && i < tokens->n; i++) {
         enum token_result result = tokens->at[i].fault;
@@ -173,7 +189,7 @@ static int try_tokens(struct trial *trial, const struct auth_tokens *tokens)
             result = token_verify(trial->policy, tokens->bytes + tokens->at[i].off,
                                   tokens->at[i].len, trial->now, &trial->tries, trial->user);
         if (trial_add(trial, result))
-            return 1;
+            return i + 1;
     }
     return 0;
 }
@@ -221,7 +237,7 @@ static int try_namespace_query(struct trial *trial, struct slice query)
     add_query(&list, query);
     if (tokens_make(&tokens, &list, trial->policy->token_bytes) < 0)
         return trial_add(trial, TOKEN_NO_MEMORY);
-    good = try_tokens(trial, tokens);
+    good = try_tokens(trial, tokens) > 0;
     auth_tokens_free(&tokens);
     return good;
 }
@@ -231,11 +247,12 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
                              enum auth_source *source)
 {
     struct trial trial = {policy, now, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
+    size_t nth;
 
     if (try_json(&trial, packet->data) || try_namespace_query(&trial, packet->query))
         *source = AUTH_FROM_PACKET;
-    else if (try_tokens(&trial, tokens))
-        *source = AUTH_FROM_HANDSHAKE;
+    else if ((nth = try_tokens(&trial, tokens)) > 0)
+        *source = tokens->cookie && nth == tokens->n ? AUTH_FROM_COOKIE : AUTH_FROM_HANDSHAKE;
     return trial.result;
 }
 

@@ -174,7 +174,7 @@ static enum token_result take_user(struct client *client, const struct token_use
     client->uid = uid;
     client->uid_len = (uint8_t)user->uid_len;
     client->expires = user->expires;
-    client->kept = source == AUTH_FROM_HANDSHAKE;
+    client->kept = source != AUTH_FROM_PACKET;
     return TOKEN_OK;
 }
 
@@ -194,6 +194,8 @@ static enum token_result judge(struct worker *worker, struct client *client,
     enum token_result result =
         auth_judge(&worker->conf.token, packet, client->tokens, now, &user, &source);
 
+    if (result == TOKEN_OK && client->tokens != NULL && source != AUTH_FROM_COOKIE)
+        session_guard(client->session, 0);
     auth_tokens_free(&client->tokens);
     if (result == TOKEN_OK)
         return take_user(client, &user, source);
@@ -336,8 +338,18 @@ static void *on_opened(struct session *session, const struct http_request *req,
         free(client);
         return NULL;
     }
+    session_guard(session, auth_tokens_cookie(client->tokens));
     worker->clients[CLIENT_OUT]++;
     return client;
+}
+
+/* What came in by the cookie is the user's page's: no other may hear it, even if it
+ * knows the session's id. */
+static int on_guarded(const struct http_request *req, void *arg)
+{
+    const struct worker *worker = arg;
+
+    return auth_cookie_counts(req, worker->conf.cors_origins);
 }
 
 static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
@@ -388,6 +400,7 @@ static void on_closed(struct session *session, enum engine_close why, void *arg)
 
 const struct engine_app client_app = {
     .opened = on_opened,
+    .guarded = on_guarded,
     .connect = on_connect,
     .left = on_left,
     .packet = renew_packet,

@@ -17,6 +17,7 @@ static char *origins[] = {(char[]){"*"}, (char[]){"https://app.example"}, NULL};
 struct verdict {
     enum token_result result;
     enum auth_source source;
+    int cookie; /* there was one that counts */
     struct token_user user;
 };
 
@@ -43,6 +44,7 @@ static struct verdict judge(const char *query, const char *headers, enum eio_ver
     if (auth_collect(&tokens, &req, &policy, cors) < 0)
         abort();
     memset(head, 'x', (size_t)len); /* what is kept is a copy */
+    verdict.cookie = auth_tokens_cookie(tokens);
     guarded = tap_guard(connect, strlen(connect));
     if (sio_decode(&packet, version, (struct slice){(char *)guarded, strlen(connect)}) < 0)
         abort();
@@ -113,8 +115,22 @@ static void test_places(void)
            "token_missing", "another scheme");
     judged(judge("", HOST "Authorization: Bearer\r\n", EIO4, "0/axr,", NULL), "token_missing",
            "a scheme without a token");
-    judged(judge("", fill(HOST "Cookie: a=b; jwt=$; c=d\r\n", good, ""), EIO4, "0/axr,", NULL),
-           "u1", "cookie jwt");
+    is_int(v.cookie, 0, "there is no cookie");
+    v = judge("", fill(HOST "Cookie: a=b; jwt=$; c=d\r\n", good, ""), EIO4, "0/axr,", NULL);
+    judged(v, "u1", "cookie jwt");
+    is_int(v.cookie, 1, "there is a cookie");
+    is_int(v.source, AUTH_FROM_COOKIE, "and it is where the token was");
+    v = judge(fill("&token=$", good, ""), fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,",
+              NULL);
+    is_int(v.source, AUTH_FROM_HANDSHAKE, "beside a good one in the query it is not");
+    is_int(v.cookie, 1, "though there is one");
+    v = judge("", fill(HOST "Cookie: jwt=$\r\n", old, ""), EIO4,
+              fill("0/axr,{\"token\":\"$\"}", good, ""), NULL);
+    is_int(v.source, AUTH_FROM_PACKET, "nor beside one in the packet");
+    v = judge("", fill(HOST "Cookie: jwt=\r\nAuthorization: JWT $\r\n", good, ""), EIO4, "0/axr,",
+              NULL);
+    is_int(v.source, AUTH_FROM_HANDSHAKE, "an empty cookie is none");
+    is_int(v.cookie, 0, "so there is none");
     judged(judge("", HOST, EIO3, fill("0/axr?token=$,", good, ""), NULL), "u1",
            "query of the namespace, as 2.x sends it");
     judged(judge("", HOST, EIO3, fill("0/axr?a=b&jwt_token=$", good, ""), NULL), "u1",
@@ -339,6 +355,27 @@ static void test_origin(void)
            "token_missing", "'*' lets no cookie in");
     judged(judge("", fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,", any_origin), "u1",
            "without Origin the cookie counts");
+    judged(judge("&j=0", fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,", NULL),
+           "token_missing", "a script never carries it");
+    judged(judge("&j=", fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,", NULL), "u1",
+           "without a number it is none");
+    judged(judge(fill("&j=0&token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
+           "a token that the page knows it does carry");
+    judged(judge("", fill(HOST "Sec-Fetch-Site: cross-site\r\nCookie: jwt=$\r\n", good, ""), EIO4,
+                 "0/axr,", origins),
+           "token_missing", "nor does another site");
+    judged(judge("", fill(HOST "Sec-Fetch-Site: same-site\r\nCookie: jwt=$\r\n", good, ""), EIO4,
+                 "0/axr,", origins),
+           "token_missing", "nor a sister host");
+    judged(judge("",
+                 fill(HOST "Sec-Fetch-Site: cross-site\r\nOrigin: https://app.example\r\n"
+                           "Cookie: jwt=$\r\n",
+                      good, ""),
+                 EIO4, "0/axr,", origins),
+           "u1", "a listed one does");
+    judged(judge("", fill(HOST "Sec-Fetch-Site: same-origin\r\nCookie: jwt=$\r\n", good, ""), EIO4,
+                 "0/axr,", origins),
+           "u1", "and the host itself");
     judged(judge(fill("&token=$", good, ""), HOST "Origin: http://evil\r\n", EIO4, "0/axr,",
                  any_origin),
            "u1", "what a page has to know is not bound to its origin");

@@ -110,8 +110,18 @@ static void on_drained(void *arg)
     drained = 1;
 }
 
+/* Of a guarded session: only with the mark "own" in the query. */
+static int on_guarded(const struct http_request *req, void *arg)
+{
+    struct slice value;
+
+    (void)arg;
+    return http_query(req->query, "own", &value);
+}
+
 static const struct engine_app app = {
     .opened = on_opened,
+    .guarded = on_guarded,
     .connect = on_connect,
     .left = on_left,
     .joined = on_joined,
@@ -1042,6 +1052,44 @@ static void test_upgrade(void)
     close(fd);
     fan("[\"m\",4", 0);
     is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",4]", "and polling goes on");
+}
+
+/* What is not the client's own costs the session nothing. */
+static void test_guarded(void)
+{
+    static const char forbidden[] = "{\"code\":4,\"message\":\"Forbidden\"}";
+    uint64_t counted = engine_stats(engine)->eio_errors[EIO_FORBIDDEN];
+    char own[160], query[160], want[64];
+    int fd, get, len;
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    session_guard(last, 1);
+    closes = 0;
+    fan("[\"m\",1", 0);
+    snprintf(own, sizeof(own), "%s&own", poll_query);
+    snprintf(want, sizeof(want), "403 %s", forbidden);
+    is_str(http("GET", poll_query, ""), want, "a GET that is not the client's hears nothing");
+    is_str(http("POST", poll_query, "41/axr,"), want, "nor is a POST heard");
+    snprintf(query, sizeof(query), "EIO=4&transport=websocket&sid=%s", sid);
+    fd = dial();
+    ok(strncmp(upgrade(fd, query, ""), "HTTP/1.1 400 ", 13) == 0, "nor does it upgrade");
+    close(fd);
+    is_int(engine_stats(engine)->eio_errors[EIO_FORBIDDEN] - counted, 3, "they are counted");
+    is_str(http("GET", own, ""), "200 42/axr,[\"m\",1]", "its own does");
+    get = dial();
+    len = snprintf(query, sizeof(query), "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n\r\n", own);
+    put(get, query, (size_t)len);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_str(http("GET", poll_query, ""), want, "a second GET that is not its own");
+    fan("[\"m\",2", 0);
+    ok(heard(get, "\r\n\r\n42/axr,[\"m\",2]"), "does not disturb the one that waits");
+    close(get);
+    is_int(closes, 0, "the session goes on");
+    session_guard(last, 0);
+    fan("[\"m\",3", 0);
+    is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",3]", "no more guarded");
 }
 
 /* A polling session that is in the namespace, and a GET of it that waits. */
@@ -2081,6 +2129,7 @@ int main(void)
     engine_up("/axr");
     test_polling();
     test_polling_pair();
+    test_guarded();
     test_upgrade();
     test_upgrade_behind();
     test_bodies();

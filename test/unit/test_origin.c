@@ -7,20 +7,29 @@
 static char *listed[] = {(char[]){"https://app.example"}, (char[]){"null"}, NULL};
 static char *any[] = {(char[]){"*"}, (char[]){"https://app.example"}, NULL};
 
-/* HTTP/1.0 for a request that need not have a Host. */
-static enum origin judge(const char *origin, const char *host, char *const *list)
+/* NULL: no such header.  HTTP/1.0 for a request that need not have a Host. */
+static const struct http_request *request(const char *origin, const char *host, const char *site)
 {
+    static const char *const names[] = {"Origin", "Host", "Sec-Fetch-Site"};
     static const struct http_limits limits = {4096, 100};
     static struct http_request req;
-    char text[1024];
+    static char text[1024];
+    const char *values[] = {origin, host, site};
     size_t scanned = 0;
-    int n = snprintf(text, sizeof(text), "GET / HTTP/1.0\r\n%s%s%s%s%s%s\r\n", host ? "Host: " : "",
-                     host ? host : "", host ? "\r\n" : "", origin ? "Origin: " : "",
-                     origin ? origin : "", origin ? "\r\n" : "");
+    int n = snprintf(text, sizeof(text), "GET / HTTP/1.0\r\n");
 
+    for (int i = 0; i < 3; i++)
+        if (values[i] != NULL)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%s: %s\r\n", names[i], values[i]);
+    n += snprintf(text + n, sizeof(text) - (size_t)n, "\r\n");
     if (http_parse(&req, text, (size_t)n, &limits, &scanned) != n)
         abort();
-    return origin_judge(&req, list);
+    return &req;
+}
+
+static enum origin judge(const char *origin, const char *host, char *const *list)
+{
+    return origin_judge(request(origin, host, NULL), list);
 }
 
 static void test_rows(void)
@@ -95,8 +104,50 @@ static void test_patterns(void)
     is_int(judge("https://a.app.example.evil", "h", below), ORIGIN_FOREIGN, "to the end");
 }
 
+static void test_trusted(void)
+{
+    static char *below[] = {(char *)(uintptr_t) "https://*.push.example", NULL};
+    static const char own[] = "https://push.example", app[] = "https://app.example",
+                      evil[] = "https://evil", host[] = "push.example";
+    static const struct {
+        const char *site, *origin;
+        int trusted;
+    } rows[] = {
+        {NULL, NULL, 1},
+        {NULL, own, 1},
+        {NULL, app, 1},
+        {NULL, evil, 0},
+        {NULL, "null", 0},
+        {"same-origin", NULL, 1},
+        {"same-origin", own, 1},
+        {"same-origin", evil, 1}, /* a proxy has changed Host */
+        {"Same-Origin", NULL, 1},
+        {"none", NULL, 1},
+        {"same-site", NULL, 0},
+        {"same-site", own, 0},
+        {"same-site", app, 1},
+        {"same-site", evil, 0},
+        {"cross-site", NULL, 0},
+        {"cross-site", own, 0},
+        {"cross-site", app, 1},
+        {"cross-site", evil, 0},
+        {"", NULL, 0},
+        {"same-origin, cross-site", NULL, 0},
+        {"same-origin-ish", NULL, 0},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        ok(origin_trusted(request(rows[i].origin, host, rows[i].site), any) == rows[i].trusted,
+           "%s from %s: %d", rows[i].site ? rows[i].site : "(no word)",
+           rows[i].origin ? rows[i].origin : "(none)", rows[i].trusted);
+    ok(!origin_trusted(request("https://a.push.example", host, "same-site"), below),
+       "a sister host that only a pattern lets in");
+    ok(!origin_trusted(request("https://a.push.example", host, NULL), below), "without a word too");
+}
+
 int main(void)
 {
+    test_trusted();
     test_patterns();
     test_rows();
     test_lists();

@@ -7,7 +7,7 @@ const path = require('path');
 const { row, redisServer } = require('../lib/table');
 const { Daemon, SECRET } = require('../../e2e/lib/daemon');
 const { Raw, joined } = require('../../e2e/lib/raw');
-const { polled } = require('../../e2e/lib/http');
+const { Polling, polled, once } = require('../../e2e/lib/http');
 const { heardArgs } = require('../../e2e/lib/hear');
 const { Redis } = require('../../e2e/lib/redis');
 const { PASSWORD } = require('../../e2e/lib/guarded');
@@ -166,6 +166,57 @@ row(15, 'foreign, absent, "null" Origin', 'by policy', async (t) => {
         assert.strictEqual(entered, expected, `origins ${origins}, Origin ${origin}, ${inCookie ? 'cookie' : 'packet'}`);
     }
     t.note(`${ORIGINS.length} of ${ORIGINS.length} as they should be, with "*" and with a list`);
+});
+
+/* What a browser says of a request, and whether the user's cookie counts in it.  Origin is
+ * not there where a <script> asks. */
+const OWN = { Host: 'push.example' };
+const SCRIPT = { j: 0 };
+const FOREIGN = [
+    ['a script', {}, SCRIPT], ['a script of the same origin', { 'Sec-Fetch-Site': 'same-origin' }, SCRIPT],
+    ['a script of another site', { 'Sec-Fetch-Site': 'cross-site' }, SCRIPT], ['a script of a sister host', { 'Sec-Fetch-Site': 'same-site' }, SCRIPT],
+    ['a script of a listed origin', { 'Sec-Fetch-Site': 'cross-site', Origin: LISTED }, SCRIPT],
+    ['another site', { 'Sec-Fetch-Site': 'cross-site' }], ['a sister host', { 'Sec-Fetch-Site': 'same-site' }],
+    ['another site with Origin', { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }], ['Origin alone', { Origin: 'https://evil.example' }],
+    ['a frame without origin', { 'Sec-Fetch-Site': 'cross-site', Origin: 'null' }], ['a site of another kind', { 'Sec-Fetch-Site': 'same-kind' }],
+];
+const FRIENDLY = [
+    ['no browser', {}], ['its own page', { 'Sec-Fetch-Site': 'same-origin' }], ['its own page, with Origin', { 'Sec-Fetch-Site': 'same-origin', Origin: 'https://push.example' }],
+    ['its own page, behind a proxy that changes Host', { 'Sec-Fetch-Site': 'same-origin', Origin: 'https://app.example.net' }],
+    ['the address bar', { 'Sec-Fetch-Site': 'none' }], ['a listed origin', { 'Sec-Fetch-Site': 'cross-site', Origin: LISTED }], ['an old browser', { Origin: LISTED }],
+];
+
+/* By the cookie alone, over polling; null if it is refused. */
+async function byCookie(daemon, headers, query = {}) {
+    const client = await Polling.open(daemon.addr, { headers: { ...OWN, ...headers, Cookie: `jwt=${daemon.token('u')}` }, query });
+    await client.send('40/axr,');
+    const text = await client.text();
+    if (text.startsWith('40/axr,')) return client;
+    assert.match(text, /^44\/axr,.*token_missing/);
+    return null;
+}
+/* The session's requests as another page makes them: all are refused. */
+async function intrude(daemon, client, headers, query) {
+    const target = client.target(query);
+    const all = { ...OWN, ...headers, Cookie: client.headers.Cookie };
+    const answers = [await once(daemon.addr, 'GET', target, all), await once(daemon.addr, 'POST', target, all, '41/axr,')];
+    const socket = await Raw.open(daemon.addr, { headers: all, query: { sid: client.sid, ...query } }).then(() => assert.fail('upgraded'), (error) => error);
+    return [...answers.map(({ status }) => status), socket.status];
+}
+row(43, 'a <script> of a foreign page with the user\'s cookie', 'hears nothing', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { cors: { origins: ['*', LISTED], credentials: true } } });
+    for (const [what, headers, query] of FOREIGN) assert.ok(!(await byCookie(daemon, headers, query)), `let in: ${what}`);
+    const clients = await Promise.all(FRIENDLY.map(async ([what, headers]) => (await byCookie(daemon, headers)) || assert.fail(`refused: ${what}`)));
+    redis.emitter().to('u').emit('n', 'secret'); /* waits for their next GET */
+    for (const client of clients)
+        for (const [what, headers, query = {}] of FOREIGN)
+            assert.deepStrictEqual(await intrude(daemon, client, headers, query), [403, 403, 400], what);
+    for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, ['secret']);
+    const own = await Polling.open(daemon.addr, { headers: OWN, query: SCRIPT });
+    await own.join('/axr', daemon.token('u'));
+    const tries = clients.length * FOREIGN.length * 3;
+    t.note(`${FOREIGN.length} of ${FOREIGN.length} not let in by the cookie, ${tries} of ${tries} requests refused in sessions of ${clients.length} who were, and who heard all`);
 });
 
 /* Where a secret could show of a process. */
