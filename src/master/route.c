@@ -177,7 +177,8 @@ void route_down(struct route *route, unsigned slot)
  * "<nsp>#<engine sid>", where the default namespace may be left out.  It names its
  * lane.  A user may have the same for a name, and then both are meant: what stands in
  * the table says nothing of the id.  A name that only looks like one costs a message
- * to one worker at most.  Returns the lane, or -1 if room is no id, or of a worker that is not up. */
+ * to one worker at most.  Returns the lane, or -1 if room is no id, or of a worker that
+ * is not up. */
 static int lane_of_id(const struct route *route, struct slice room)
 {
     struct slice id = room, nsp = route->nsp;
