@@ -78,7 +78,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
 
 # Where memory fails: test/unit/nomem.h.
-$(addprefix $(BUILD)/test/unit/,test_link test_msg): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
+$(addprefix $(BUILD)/test/unit/,test_link test_msg test_once): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(BUILD)/test/unit/test_httpin: UNIT_LD = -Wl,--wrap=malloc
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once

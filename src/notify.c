@@ -235,6 +235,8 @@ static int check_message(struct slice channel, struct slice payload, struct slic
         return 0;
     if (result == EMIT_TOO_DEEP)
         return fail("an argument nests too deep: at most %d levels", EMIT_DEPTH_MAX - 1);
+    if (result == EMIT_TOO_MANY_ROOMS)
+        return fail("too many rooms: at most %d different ones", EMIT_ROOMS_MAX);
     return fail("axr-notifyd would not take it: %s", emit_result_name(result));
 }
 

@@ -21,15 +21,23 @@ struct slices {
     size_t n, cap;
 };
 
+/* Which names are in a list of them: see once.h. */
+struct once {
+    uint32_t *slots; /* indices in the list, plus 1 */
+    size_t nslots, cap;
+    uint8_t key[16];
+};
+
 /* All slices borrow from the payload that was decoded: valid until that goes
  * or the next decode. */
 struct broadcast {
     uint32_t flags;            /* enum broadcast_flags */
-    struct slices rooms;       /* none: everybody; several: their union */
-    struct slices except;      /* rooms whose members do not get it */
+    struct slices rooms;       /* none: everybody; several: their union; each once */
+    struct slices except;      /* rooms whose members do not get it, each once */
     struct buf json;           /* JSON array of event and arguments, without its
                                   closing bracket: ["msg",{"a":1} */
     struct slices attachments; /* in the order of their placeholders' num */
+    struct once once;          /* while rooms or except are read */
 };
 
 /* Appends; 0, or -1 without memory. */

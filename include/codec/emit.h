@@ -49,6 +49,7 @@
  * is in: a message for nothing but such rooms is EMIT_NOBODY, never one for
  * everybody, and in except they exclude nobody.  Servers before 3.0 took 42 for
  * "42" and ["a"] for "a", but who sends a message does not say for which server.
+ * One that is named several times counts once, as in a Set.
  *
  * Values become what JSON.stringify makes of the values that Node's decoder
  * gives: notepack.io 3, and msgpack-js and msgpack-lite for what only they have.
@@ -103,11 +104,14 @@ enum emit_result {
     EMIT_RESERVED_EVENT,  /* emit_event_reserved(): current clients disconnect
                              when they get one */
     EMIT_ATTACHMENTS,     /* more than limits:attachments */
+    EMIT_TOO_MANY_ROOMS,  /* more than EMIT_ROOMS_MAX different ones */
     EMIT_NO_MEMORY,
     EMIT_RESULTS /* how many there are */
 };
 
-#define EMIT_DEPTH_MAX 128 /* arrays and maps in each other, data being the first */
+#define EMIT_DEPTH_MAX 128  /* arrays and maps in each other, data being the first */
+#define EMIT_ROOMS_MAX 4096 /* different names in rooms, and in except: they are looked up by */
+                            /* the master and by each worker that the message concerns */
 
 struct emit_limits {
     size_t message_bytes; /* largest payload, and largest JSON text made of it */

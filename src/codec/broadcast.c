@@ -1,5 +1,7 @@
 #include "codec/broadcast.h"
 
+#include "codec/once.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,4 +44,5 @@ void broadcast_clear(struct broadcast *bc)
     slices_clear(&bc->except);
     buf_free(&bc->json);
     slices_clear(&bc->attachments);
+    once_clear(&bc->once);
 }

@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 #include "codec/emit_json.h"
 #include "codec/msgpack.h"
+#include "codec/once.h"
 
 #include <math.h>
 
@@ -176,13 +177,28 @@ static enum emit_result read_envelope(struct msgpack_reader *in, struct envelope
 
 /* ---- opts ---- */
 
-/* Adds to list what can be the name of a room; *total counts all elements. */
-static enum emit_result read_rooms(struct msgpack_reader *in, struct slices *list, size_t *total)
+/* Takes what can be the name of a room into list, each once and up to one more than
+ * EMIT_ROOMS_MAX; *others counts the rest. */
+static enum emit_result read_room(const struct msgpack_item *item, struct once *once,
+                                  struct slices *list, size_t *others)
+{
+    if (list->n > EMIT_ROOMS_MAX)
+        return EMIT_OK;
+    if (item->type != MSGPACK_STR || !utf8_valid(item->bytes, item->len)) {
+        ++*others;
+        return EMIT_OK;
+    }
+    return once_put(once, list, msgpack_slice(item)) < 0 ? EMIT_NO_MEMORY : EMIT_OK;
+}
+
+static enum emit_result read_rooms(struct msgpack_reader *in, struct once *once,
+                                   struct slices *list, size_t *others)
 {
     struct msgpack_item array, item;
+    enum emit_result result = EMIT_OK;
 
-    list->n = 0;
-    *total = 0;
+    once_begin(once, list);
+    *others = 0;
     if (msgpack_next(in, &array) != 0)
         return EMIT_MALFORMED;
     if (array.type == MSGPACK_NIL || array.type == MSGPACK_UNDEFINED ||
@@ -190,14 +206,12 @@ static enum emit_result read_rooms(struct msgpack_reader *in, struct slices *lis
         return EMIT_OK;
     if (array.type != MSGPACK_ARRAY)
         return EMIT_MALFORMED;
-    for (*total = 0; *total < array.len; ++*total) {
+    for (uint32_t i = 0; i < array.len && result == EMIT_OK; i++) {
         if (msgpack_next(in, &item) != 0 || msgpack_leave(in, &item) != 0)
             return EMIT_MALFORMED;
-        if (item.type == MSGPACK_STR && utf8_valid(item.bytes, item.len) &&
-            slices_put(list, msgpack_slice(&item)) != 0)
-            return EMIT_NO_MEMORY;
+        result = read_room(&item, once, list, others);
     }
-    return EMIT_OK;
+    return result;
 }
 
 /* As JavaScript's Boolean(). */
@@ -241,24 +255,24 @@ static enum emit_result read_flags(struct msgpack_reader *in, uint32_t *flags)
     return EMIT_OK;
 }
 
-/* The rest of the payload.  *rooms is how many were named, whatever they are. */
-static enum emit_result read_opts(struct msgpack_reader *in, struct broadcast *bc, size_t *rooms)
+/* The rest of the payload.  *others is how many in rooms are no names of rooms. */
+static enum emit_result read_opts(struct msgpack_reader *in, struct broadcast *bc, size_t *others)
 {
     enum emit_result result = EMIT_OK;
     struct msgpack_item map;
     struct slice key;
     size_t excepted;
 
-    *rooms = 0;
+    *others = 0;
     if (msgpack_next(in, &map) != 0 || map.type != MSGPACK_MAP)
         return EMIT_MALFORMED;
     for (uint32_t i = 0; i < map.len && result == EMIT_OK; i++) {
         if (read_key(in, &key) != 0)
             return EMIT_MALFORMED;
         if (slice_eq(key, SLICE("rooms")))
-            result = read_rooms(in, &bc->rooms, rooms);
+            result = read_rooms(in, &bc->once, &bc->rooms, others);
         else if (slice_eq(key, SLICE("except")))
-            result = read_rooms(in, &bc->except, &excepted);
+            result = read_rooms(in, &bc->once, &bc->except, &excepted);
         else if (slice_eq(key, SLICE("flags")))
             result = read_flags(in, &bc->flags);
         else
@@ -300,23 +314,25 @@ static int among(const struct slices *rooms, struct slice room)
     return 0;
 }
 
-/* Who gets it, if anybody: see EMIT_NOBODY and EMIT_COPY.  Emitters of the 1.x
- * form publish once a room, and name that room in the channel.  One of 0.x form
- * puts them all into one channel, "a#b": that is none of them. */
-static enum emit_result judge_rooms(const struct slices *rooms, size_t named,
+/* Who gets it, if anybody: see EMIT_NOBODY and EMIT_COPY; others as in read_opts().
+ * Emitters of the 1.x form publish once a room, and name that room in the channel.
+ * One of 0.x form puts them all into one channel, "a#b": that is none of them. */
+static enum emit_result judge_rooms(const struct slices *rooms, size_t others,
                                     const struct source *source)
 {
     struct slice room;
 
-    if (named > 0 && rooms->n == 0)
-        return EMIT_NOBODY;
-    if (named < 2)
+    if (rooms->n > EMIT_ROOMS_MAX)
+        return EMIT_TOO_MANY_ROOMS;
+    if (rooms->n == 0)
+        return others > 0 ? EMIT_NOBODY : EMIT_OK;
+    if (rooms->n + others < 2)
         return EMIT_OK;
     room = channel_room(source->channel, source->key, source->nsp);
     if (room.ptr == NULL || slice_eq(room, rooms->at[0]))
         return EMIT_OK;
     /* Where some are no strings, the channel may name one of those. */
-    return named > rooms->n || among(rooms, room) ? EMIT_COPY : EMIT_OK;
+    return others > 0 || among(rooms, room) ? EMIT_COPY : EMIT_OK;
 }
 
 /* ---- data ---- */
@@ -377,12 +393,12 @@ static enum emit_result decode_as(const struct msgpack_dialect *dialect, struct 
     struct msgpack_reader in = msgpack_read(source->payload, dialect);
     struct envelope envelope;
     enum emit_result result;
-    size_t named;
+    size_t others;
 
     broadcast_reset(bc);
     result = read_envelope(&in, &envelope);
     if (result == EMIT_OK)
-        result = read_opts(&envelope.opts, bc, &named);
+        result = read_opts(&envelope.opts, bc, &others);
     if (result != EMIT_OK)
         return result;
     if (doubtful != 0 && envelope.opts.seen == doubtful)
@@ -390,7 +406,9 @@ static enum emit_result decode_as(const struct msgpack_dialect *dialect, struct 
     /* After the shape: where the dialect is another one, so may be the namespace. */
     if (!slice_eq(envelope.nsp, source->nsp))
         return EMIT_OTHER_NAMESPACE;
-    result = judge_rooms(&bc->rooms, named, source);
+    if (bc->except.n > EMIT_ROOMS_MAX)
+        return EMIT_TOO_MANY_ROOMS;
+    result = judge_rooms(&bc->rooms, others, source);
     return result == EMIT_OK ? convert(bc, envelope.data, source->limits) : result;
 }
 
@@ -429,6 +447,7 @@ const char *emit_result_name(enum emit_result result)
         [EMIT_NO_EVENT] = "no_event",
         [EMIT_RESERVED_EVENT] = "reserved_event",
         [EMIT_ATTACHMENTS] = "attachments",
+        [EMIT_TOO_MANY_ROOMS] = "too_many_rooms",
         [EMIT_NO_MEMORY] = "no_memory",
     };
 

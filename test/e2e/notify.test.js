@@ -112,6 +112,7 @@ const REFUSED = [
     [['x', ''], 1, /argument 1 is not JSON: it ends too early/],
     [['x', '[\x01]'], 1, /argument 1 is not JSON: byte 2: \\x01/],
     [['x', '['.repeat(128) + ']'.repeat(128)], 1, /too deep: at most 127/],
+    [Array.from({ length: 4097 }, (_, i) => ['--to', `u${i}`]).flat().concat('x'), 1, /too many rooms: at most 4096/],
     [['connect'], 1, /"connect" is a reserved event name/],
     [['removeListener', '1'], 1, /reserved/],
     [[], 2, /an event is wanted\nusage: /],

@@ -468,6 +468,55 @@ static void test_opts(void)
     }
 }
 
+static void put_room(struct buf *out, unsigned number)
+{
+    buf_printf(out, "%cr%06u", 0xa7, number % 1000000);
+}
+
+/* n names of rooms, of which each is there times times, in the list key. */
+static enum emit_result decode_rooms(const char *key, unsigned n, unsigned times, const char *nsp)
+{
+    struct buf payload = {0};
+    enum emit_result result;
+    unsigned all = n * times;
+
+    hex_put(&payload, "93 a175 " PACKET " 81");
+    hex_put(&payload, key);
+    buf_printf(&payload, "%c%c%c%c%c", 0xdd, (int)(all >> 24), (int)(all >> 16 & 255),
+               (int)(all >> 8 & 255), (int)(all & 255));
+    for (unsigned i = 0; i < all; i++)
+        put_room(&payload, i % n);
+    result = decode("socket.io#/axr#", payload.data, payload.len, nsp);
+    buf_free(&payload);
+    return result;
+}
+
+static void test_many_rooms(void)
+{
+    static const char *const keys[] = {ROOMS, EXCEPT};
+
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        const struct slices *list = i == 0 ? &bc.rooms : &bc.except;
+
+        is_int(decode_rooms(keys[i], 1, 500000, "/axr"), EMIT_OK, "half a million times the same");
+        is_int((long)list->n, 1, "is one");
+        is_int(decode_rooms(keys[i], EMIT_ROOMS_MAX, 100, "/axr"), EMIT_OK, "as many as may be");
+        is_int((long)list->n, EMIT_ROOMS_MAX, "are all there, once each");
+        is_int(decode_rooms(keys[i], EMIT_ROOMS_MAX + 1, 1, "/axr"), EMIT_TOO_MANY_ROOMS,
+               "one more is refused");
+        is_int(decode_rooms(keys[i], 500000, 1, "/axr"), EMIT_TOO_MANY_ROOMS, "so is any number");
+        ok(list->cap <= 4 * EMIT_ROOMS_MAX, "and costs no memory");
+        is_int(decode_rooms(keys[i], EMIT_ROOMS_MAX + 1, 1, "/axs"), EMIT_OTHER_NAMESPACE,
+               "not where it is for others");
+    }
+    is_int(decode_hex("socket.io#/axr#b#", "93 a175 " PACKET " 81 " ROOMS "93a161a161a162"),
+           EMIT_COPY, "a copy is one, however often its rooms are named");
+    is_int(decode_hex("socket.io#/axr#a#",
+                      "93 a175 " PACKET " 82 " ROOMS "93a161a162a161" EXCEPT "92a162a162"),
+           EMIT_OK, "the same in both lists");
+    ok(bc.rooms.n == 2 && bc.except.n == 1, "is the same in each");
+}
+
 /* Copies that emitters of the 1.x form publish, one a room. */
 static void test_copies(void)
 {
@@ -899,6 +948,7 @@ int main(void)
     test_events();
     test_shapes();
     test_opts();
+    test_many_rooms();
     test_copies();
     test_dialects();
     test_dialect_results();

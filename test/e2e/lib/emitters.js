@@ -3,6 +3,7 @@
  * client of their own, 4.x and 5.x take ours. */
 const { Emitter: Emitter4 } = require('e4');
 const { Emitter: Emitter5 } = require('e5');
+const notepack = require('notepack.io');
 const { within, deadline } = require('./time');
 
 /* dialect: of values, for 3.2 and 4.1 encode with notepack.io 2, 5.1 with 3. */
@@ -59,4 +60,7 @@ class Recorder {
     }
 }
 
-module.exports = { VERSIONS, AnyEmitter, Recorder };
+/* One payload as 5.1 would publish it, with opts that it would not have. */
+const payloadOf = (opts, ...data) => notepack.encode(['u', { type: 2, data, nsp: '/axr' }, opts]);
+
+module.exports = { VERSIONS, AnyEmitter, Recorder, payloadOf };
