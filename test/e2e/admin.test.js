@@ -62,7 +62,7 @@ test('promtool has no remark, and every sum is that of the workers', async (t) =
     }
     assert.ok(families > 30, `${families} families`);
     assert.deepStrictEqual(metrics.each('up'), [1, 1, 1]);
-});
+}, { needs: 'promtool' });
 test('the manual names every metric, and no other', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis });
@@ -90,7 +90,7 @@ test('promtool takes the job and the alerts of the manual', async (t) => {
     assert.ok(alerts.length > 8, `${alerts.length} alerts`);
     const rules = alerts.map((expr, i) => ({ alert: `a${i}`, expr }));
     checked('rules', JSON.stringify({ groups: [{ name: 'axr-notifyd', rules }] }));
-});
+}, { needs: 'promtool' });
 test('figures are what clients have seen: sessions, connects, deliveries, bytes, latency', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });

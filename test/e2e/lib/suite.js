@@ -9,6 +9,7 @@
  * by the first test that asks and undone when all have ended.
  * The process ends with 1 if a test failed or there was none. */
 const path = require('path');
+const { has } = require('./proc');
 const { SLOW } = require('./time');
 
 const MODES = ['quick', 'normal', 'long'];
@@ -47,13 +48,18 @@ const whole = new Context();
 
 const only = new RegExp(process.env.AXR_ONLY || '');
 
-/* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick.
+/* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick,
+ * needs: a command that --quick does not install, and makes do without.
  * AXR_ONLY=pattern in the environment picks tests by their name. */
 function test(what, fn, options = {}) {
     if (!main.due) main.due = setImmediate(main);
     if (!only.test(what)) return;
     if (options.long && mode !== 'long') return;
     if (options.quick === false && mode === 'quick') return;
+    if (options.needs && mode === 'quick' && !has(options.needs)) {
+        console.log(`# skipped: ${options.needs} is not installed: ${what}`);
+        return;
+    }
     tests.push({ what, fn, options });
 }
 
