@@ -167,4 +167,4 @@ class Daemon {
     }
 }
 
-module.exports = { Daemon, NOTIFYD, NOTIFY, BUILD, ROOT, SECRET, READY, LINE, environment, merge, baseConfig };
+module.exports = { Daemon, NOTIFYD, NOTIFY, BUILD, ROOT, SECRET, READY, LINE, addresses, environment, merge, baseConfig };

@@ -1,5 +1,6 @@
 'use strict';
 /* The admin address of a daemon: requests, and its metrics as values. */
+const { addresses } = require('./daemon');
 const { once } = require('./http');
 const { within, until } = require('./time');
 
@@ -31,11 +32,12 @@ class Metrics {
     }
 }
 
-/* Where a daemon's admin address is. */
-async function adminOf(daemon) {
-    const [, host, port] = await daemon.logged(/admin listening on (\S+):(\d+)$/m, within(2000));
-    return { host, port: Number(port) };
+/* The admin addresses of a daemon: a name, such as localhost, may have several. */
+async function adminsOf(daemon) {
+    const [, text] = await daemon.logged(/admin listening on (.+)$/m, within(2000));
+    return addresses(text);
 }
+const adminOf = async (daemon) => (await adminsOf(daemon))[0];
 
 const ask = async (daemon, target, method = 'GET') => once(await adminOf(daemon), method, target);
 const askJson = async (daemon, target) => JSON.parse((await ask(daemon, target)).text);
@@ -59,4 +61,4 @@ async function arrived(daemon, send) {
         requests(now) > before && done(now, 'handoffs_total') === done(now, 'handoffs_received_total'), 'the request is read');
 }
 
-module.exports = { Metrics, adminOf, ask, askJson, scrape, settled, arrived };
+module.exports = { Metrics, adminOf, adminsOf, ask, askJson, scrape, settled, arrived };
