@@ -200,16 +200,16 @@ static int wants_base64(const struct http_request *req)
     return has(req, "b64") || has(req, "j");
 }
 
-/* Returns EIO3, EIO4, or 0 for what is not served. */
-static int version_of(const struct engine *engine, const struct http_request *req)
+/* As engine.io has it: what is not revision 4 is 3.  There are clients that name none, or
+ * an older one. */
+static enum eio_version version_of(const struct http_request *req)
 {
     struct slice eio;
+    char text[3]; /* "4" may be escaped */
 
-    if (!http_query(req->query, "EIO", &eio) || eio.len != 1)
-        return 0;
-    if (eio.ptr[0] == '4')
-        return EIO4;
-    return eio.ptr[0] == '3' && engine->options.allow_eio3 ? EIO3 : 0;
+    if (!http_query(req->query, "EIO", &eio) || eio.len > sizeof(text))
+        return EIO3;
+    return http_unescape(text, eio, 1) == 1 && text[0] == '4' ? EIO4 : EIO3;
 }
 
 static int transport_of(const struct engine *engine, const struct http_request *req, int *websocket)
@@ -239,7 +239,7 @@ static int verify_session(struct conn *conn, struct target *target, struct slice
     if (session == NULL || (session->over && target->websocket))
         return -1;
     *error = EIO_BAD_REQUEST;
-    if (version_of(engine, target->req) != session->version ||
+    if (version_of(target->req) != session->version ||
         (target->websocket ? target->upgrade != WS_UPGRADE_YES : session->polling == NULL))
         return -1;
     *error = EIO_FORBIDDEN;
@@ -261,7 +261,7 @@ static int verify_handshake(const struct conn *conn, const struct target *target
     if (target->websocket && target->upgrade != WS_UPGRADE_YES)
         return -1;
     *error = EIO_UNSUPPORTED_VERSION;
-    return version_of(conn->engine, target->req) ? 0 : -1;
+    return version_of(target->req) == EIO4 || conn->engine->options.allow_eio3 ? 0 : -1;
 }
 
 static void open_session(struct conn *conn, const struct target *target)
@@ -271,9 +271,8 @@ static void open_session(struct conn *conn, const struct target *target)
     socklen_t peer_len = sizeof(peer);
     struct session *session;
 
-    session =
-        session_new(engine, target->websocket ? conn : NULL,
-                    (enum eio_version)version_of(engine, target->req), wants_base64(target->req));
+    session = session_new(engine, target->websocket ? conn : NULL, version_of(target->req),
+                          wants_base64(target->req));
     if (session == NULL) {
         if (target->websocket) /* upgraded by now: no place for a status */
             conn_kill(conn, CLOSE_NO_MEMORY, 1);

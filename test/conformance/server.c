@@ -2,10 +2,14 @@
  * Socket.IO 5 expect of the server under test, on the daemon's own transport and
  * protocol layers (src/engine).  The daemon itself echoes nothing.
  *
- *     conformance-server [--port N]
+ *     conformance-server [--port N] [--ping-timeout MS] [--allow-eio3 0]
+ *
+ * The suites of Engine.IO 4 and Socket.IO 5 want a request without EIO refused, as
+ * Node's server does where allowEIO3 is false: --allow-eio3 0.  That of Engine.IO 3
+ * wants revision 3.
  *
  * /engine.io/  every message comes back, text and binary; no Socket.IO.
- * /socket.io/  namespaces "/" and "/custom": the event "auth" with what the client
+ * /socket.io/  revision 4 only, namespaces "/" and "/custom": the event "auth" with what the client
  *              sent to get in; "message" comes back as "message-back", and
  *              "message-with-ack" is acknowledged, each with its arguments. */
 #include "base/buf.h"
@@ -181,7 +185,7 @@ static const struct engine_app talk = {
 };
 
 static struct engine *make(struct event_base *base, const char *path, const struct engine_app *app,
-                           uint32_t ping_timeout_ms)
+                           uint32_t ping_timeout_ms, int allow_eio3)
 {
     static const char *const nsps[] = {"/custom", NULL};
     const struct engine_options options = {
@@ -195,7 +199,7 @@ static struct engine *make(struct event_base *base, const char *path, const stru
         .max_payload = 1000000,
         .polling = 1,
         .websocket = 1,
-        .allow_eio3 = 1,
+        .allow_eio3 = allow_eio3,
         .http = {.head_bytes = 16384, .headers = 100},
         .connections_max = 10000,
         .send_buffer = 1 << 20,
@@ -300,13 +304,13 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 }
 
 struct settings {
-    long port, ping_timeout_ms;
+    long port, ping_timeout_ms, allow_eio3;
 };
 
-/* The defaults are what the public suites want. */
+/* The port and the timeout are what the public suites want. */
 static struct settings settings_of(int argc, char **argv)
 {
-    struct settings settings = {3000, 200};
+    struct settings settings = {3000, 200, 1};
     char none = '\0', *end = &none;
     int i = 1;
 
@@ -315,12 +319,16 @@ static struct settings settings_of(int argc, char **argv)
             settings.port = strtol(argv[i + 1], &end, 10);
         else if (strcmp(argv[i], "--ping-timeout") == 0)
             settings.ping_timeout_ms = strtol(argv[i + 1], &end, 10);
+        else if (strcmp(argv[i], "--allow-eio3") == 0)
+            settings.allow_eio3 = strtol(argv[i + 1], &end, 10);
         else
             break;
     }
     if (i < argc || *end != '\0' || settings.port < 0 || settings.port > 65535 ||
-        settings.ping_timeout_ms < 1 || settings.ping_timeout_ms > 60000) {
-        fprintf(stderr, "usage: conformance-server [--port N] [--ping-timeout MS]\n");
+        settings.ping_timeout_ms < 1 || settings.ping_timeout_ms > 60000 ||
+        settings.allow_eio3 < 0 || settings.allow_eio3 > 1) {
+        fprintf(stderr, "usage: conformance-server [--port N] [--ping-timeout MS] "
+                        "[--allow-eio3 0|1]\n");
         exit(2);
     }
     return settings;
@@ -331,8 +339,9 @@ int main(int argc, char **argv)
     struct settings settings = settings_of(argc, argv);
     uint32_t ping_timeout_ms = (uint32_t)settings.ping_timeout_ms;
     struct event_base *base = event_base_new();
-    struct server server = {base, make(base, "/engine.io/", &echo, ping_timeout_ms),
-                            make(base, "/socket.io/", &talk, ping_timeout_ms)};
+    struct server server = {
+        base, make(base, "/engine.io/", &echo, ping_timeout_ms, (int)settings.allow_eio3),
+        make(base, "/socket.io/", &talk, ping_timeout_ms, 0)};
     int fd = listen_on((int)settings.port);
     struct event *accepting = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, &server);
     struct event *ending[] = {evsignal_new(base, SIGTERM, on_signal, base),

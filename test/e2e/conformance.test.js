@@ -17,9 +17,11 @@ const OPEN = {
     upgrades: ['websocket'], pingInterval: PING_INTERVAL, pingTimeout: PING_TIMEOUT, maxPayload: 1000000,
 };
 
-const server = shared(async (s) => {
+/* Of its own for each revision, as the public suites have it: that of 4 wants 3 refused. */
+const serverOf = (allowEio3) => shared(async (s) => {
     const program = path.join(BUILD, 'test', 'conformance-server');
-    const child = new Process(program, ['--port', '0', '--ping-timeout', String(PING_TIMEOUT)], { env: environment(tempDir(s)) });
+    const args = ['--port', '0', '--ping-timeout', String(PING_TIMEOUT), '--allow-eio3', allowEio3];
+    const child = new Process(program, args, { env: environment(tempDir(s)) });
     s.show(child);
     s.after(async () => {
         child.signal('SIGTERM');
@@ -29,39 +31,42 @@ const server = shared(async (s) => {
     const [, port] = await child.line(/ready: port (\d+)/, within(3000));
     return { host: '127.0.0.1', port: Number(port) };
 });
+const SERVERS = { 3: serverOf('1'), 4: serverOf('0') };
+const server = (eio) => SERVERS[eio]();
 
 /* --- one request, one session that polls, one WebSocket --- */
 
-async function request(target, { method = 'GET', body } = {}) {
+async function request(eio, target, { method = 'GET', body } = {}) {
     const length = body === undefined ? '' : `Content-Length: ${Buffer.byteLength(body)}\r\n`;
-    return exchange(await server(),
+    return exchange(await server(eio),
         `${method} ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${length}\r\n${body || ''}`);
 }
 
 class Poller {
     static async open(mount, eio, more = '') {
         const poller = new Poller();
+        poller.eio = eio;
         poller.target = `${mount}?EIO=${eio}&transport=polling${more}`;
-        const answer = await request(poller.target);
+        const answer = await request(eio, poller.target);
         assert.strictEqual(answer.status, 200);
         poller.handshake = JSON.parse(answer.body.slice(answer.body.indexOf('{')));
         poller.target += `&sid=${poller.handshake.sid}`;
         return poller;
     }
     get() {
-        return request(this.target);
+        return request(this.eio, this.target);
     }
     /* A GET that waits; resolves once it has been read: what was sent before a request
      * that is answered has come before it, to the one process that there is. */
     async hang(t) {
-        const http = new Http(await server());
+        const http = new Http(await server(this.eio));
         t.after(() => http.destroy());
         await new Promise((resolve) => http.socket.write(wire('GET', this.target, {}), resolve));
-        await request('/');
+        await request(this.eio, '/');
         return http;
     }
     post(body) {
-        return request(this.target, { method: 'POST', body });
+        return request(this.eio, this.target, { method: 'POST', body });
     }
     async sends(body) {
         const { status, body: ok } = await this.post(body);
@@ -77,13 +82,13 @@ class Poller {
 }
 
 async function socket(t, mount, eio, options = {}) {
-    const raw = await Raw.open(await server(), { path: mount, eio, root: false, ...options });
+    const raw = await Raw.open(await server(eio), { path: mount, eio, root: false, ...options });
     t.after(() => raw.destroy());
     return raw;
 }
 
 async function upgraded(t, poller, mount, eio) {
-    const raw = new Raw(await server(), { path: mount, eio, query: { sid: poller.handshake.sid } });
+    const raw = new Raw(await server(eio), { path: mount, eio, query: { sid: poller.handshake.sid } });
     t.after(() => raw.destroy());
     await raw.upgraded;
     raw.sendText('2probe');
@@ -105,13 +110,13 @@ for (const [mount, eio] of MOUNTS) {
         assert.deepStrictEqual(rest, OPEN);
         const raw = await socket(t, mount, eio);
         assert.deepStrictEqual({ ...raw.handshake, sid: 0 }, { sid: 0, ...OPEN, upgrades: [] });
-        const wrong = ['transport=polling', 'EIO=abc&transport=polling', `EIO=${eio}`, `EIO=${eio}&transport=abc`];
-        for (const query of wrong)
-            assert.strictEqual((await request(`${mount}?${query}`)).status, 400, query);
+        const odd = ['transport=polling', 'EIO=abc&transport=polling'];
+        for (const query of [`EIO=${eio}`, `EIO=${eio}&transport=abc`, ...(eio === 4 ? odd : [])])
+            assert.strictEqual((await request(eio, `${mount}?${query}`)).status, 400, query);
         for (const method of ['POST', 'PUT'])
-            assert.strictEqual((await request(`${mount}?EIO=${eio}&transport=polling`, { method })).status, 400);
-        for (const query of [{ EIO: undefined }, { EIO: 'abc' }, { transport: undefined }, { transport: 'abc' }]) {
-            const refused = new Raw(await server(), { path: mount, eio, query });
+            assert.strictEqual((await request(eio, `${mount}?EIO=${eio}&transport=polling`, { method })).status, 400);
+        for (const query of [{ transport: undefined }, { transport: 'abc' }, ...(eio === 4 ? [{ EIO: undefined }, { EIO: 'abc' }] : [])]) {
+            const refused = new Raw(await server(eio), { path: mount, eio, query });
             await assert.rejects(refused.upgraded, { status: 400 });
         }
     });
@@ -160,7 +165,7 @@ for (const [mount, eio] of MOUNTS) {
         if (eio === 3) raw.sendText('2');
         else assert.strictEqual(raw.over, null);
         await poller.isGone();
-        const second = new Raw(await server(), { path: mount, eio, query: { sid: poller.handshake.sid } });
+        const second = new Raw(await server(eio), { path: mount, eio, query: { sid: poller.handshake.sid } });
         t.after(() => second.destroy());
         await second.end();
         assert.strictEqual(raw.over, null);

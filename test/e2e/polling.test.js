@@ -98,7 +98,6 @@ for (const eio of [4, 3]) {
 const HANDSHAKE_ERRORS = {
     'POST': ['POST', 'EIO=4&transport=polling', 2], 'PUT': ['PUT', 'EIO=4&transport=polling', 2],
     'DELETE': ['DELETE', 'EIO=3&transport=polling', 2], 'OPTIONS without Origin': ['OPTIONS', 'EIO=4&transport=polling', 2],
-    'no EIO': ['GET', 'transport=polling', 5], 'EIO=5': ['GET', 'EIO=5&transport=polling', 5],
     'another transport': ['GET', 'EIO=4&transport=webtransport', 0],
 };
 for (const [what, [method, query, code]] of Object.entries(HANDSHAKE_ERRORS)) {

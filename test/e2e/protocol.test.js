@@ -109,13 +109,6 @@ async function refusedUpgrade(options) {
     const { text } = upgradeRequest({ eio: 4, ...options });
     return exchange(daemon.addr, text);
 }
-for (const eio of [undefined, '', '2', '5', '44', '4x', '04', '3.0', 'NaN', ' 4']) {
-    test(`upgrade: EIO ${eio === undefined ? 'missing' : `"${eio}"`} is refused with code 5`, async () => {
-        const answer = await refusedUpgrade({ eio });
-        assert.strictEqual(answer.status, 400);
-        assert.match(answer.body, /Unsupported protocol version/);
-    });
-}
 const UPGRADE_ERRORS = {
     'an unknown transport': [{ query: { transport: 'tobi' } }, 400, /Transport unknown/],
     'no transport': [{ query: { transport: undefined } }, 400, /Transport unknown/],

@@ -163,10 +163,9 @@ for (const transcript of recorded.transcripts) {
 /* --- single requests --- */
 
 /* Where the daemon answers otherwise on purpose: status and code, or status alone.  It
- * takes no EIO but 3 and 4, serves its path without the last slash, allows every origin
+ * serves its path without the last slash, allows every origin
  * if not told otherwise, and calls a wrong method one. */
 const OTHERWISE = {
-    'GET transport=polling': [400, 5], 'GET EIO=2&transport=polling': [400, 5], 'GET EIO=5&transport=polling': [400, 5],
     'GET no trailing slash': [200], 'PUT with valid sid': [405], 'DELETE with valid sid': [405],
     'OPTIONS without cors option': [204],
 };

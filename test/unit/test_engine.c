@@ -25,7 +25,7 @@ static size_t connections_max = 1000, send_buffer = 1 << 20;
 static uint32_t slot = 1, send_timeout_ms = 1000; /* of the engine */
 /* Nothing is due that a test does not ask for, however slow the machine. */
 static uint32_t ping_interval_ms = 60000, connect_timeout_ms = 60000;
-static int offer_polling, port, verdict, connects, lefts, joins, closes, packets, drained;
+static int offer_polling, no_eio3, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum engine_close last_why, last_left;
 static const char *const *open_nsps;
 static struct slice client_file;
@@ -191,7 +191,7 @@ static void engine_up(const char *nsp)
         .polling = offer_polling,
         .max_payload = 100000,
         .websocket = 1,
-        .allow_eio3 = 1,
+        .allow_eio3 = !no_eio3,
         .http = {16384, 100},
         .connections_max = connections_max,
         .send_buffer = send_buffer,
@@ -394,8 +394,6 @@ static void test_refusals(void)
         {"EIO=4&transport=polling", "", "Transport unknown"},
         {"EIO=4", "", "Transport unknown"},
         {"EIO=4&transport=websocket&sid=abc", "", "Session ID unknown"},
-        {"EIO=5&transport=websocket", "", "Unsupported protocol version"},
-        {"transport=websocket", "", "Unsupported protocol version"},
         {"EIO=4&transport=websocket", "Origin: https://evil.example\r\n", "Forbidden"},
         {"EIO=4&transport=websocket", "Origin: null\r\n", "Forbidden"},
     };
@@ -752,9 +750,9 @@ static void test_counts(void)
     is_int(stats->closed[CLOSE_CLIENT] - before.closed[CLOSE_CLIENT], 1, "closed");
     is_int(stats->sessions[ENGINE_WEBSOCKET][1], 0, "no session");
     fd = dial();
-    upgrade(fd, "EIO=5&transport=websocket", "");
-    is_int(stats->eio_errors[EIO_UNSUPPORTED_VERSION] - before.eio_errors[EIO_UNSUPPORTED_VERSION],
-           1, "an error of Engine.IO");
+    upgrade(fd, "EIO=4&transport=polling", "");
+    is_int(stats->eio_errors[EIO_UNKNOWN_TRANSPORT] - before.eio_errors[EIO_UNKNOWN_TRANSPORT], 1,
+           "an error of Engine.IO");
     is_int(stats->http_errors[http_error_kind(400)] - before.http_errors[http_error_kind(400)], 1,
            "is one of HTTP");
     close(fd);
@@ -1052,6 +1050,64 @@ static void test_upgrade(void)
     close(fd);
     fan("[\"m\",4", 0);
     is_str(http("GET", poll_query, ""), "200 42/axr,[\"m\",4]", "and polling goes on");
+}
+
+/* What is not revision 4 is 3: clients that name none, on no request, are served. */
+static void test_versions(void)
+{
+    static const struct {
+        const char *eio;
+        int version;
+    } rows[] = {
+        {"EIO=4&", 4},  {"EIO=%34&", 4},     {"EIO=3&EIO=4&", 4}, {"", 3},
+        {"EIO=&", 3},   {"EIO&", 3},         {"EIO=2&", 3},       {"EIO=5&", 3},
+        {"EIO=04&", 3}, {"EIO=4x&", 3},      {"EIO=44&", 3},      {"EIO=+4&", 3},
+        {"EIO=%4&", 3}, {"EIO=4&EIO=3&", 3}, {"eio=4&", 3},
+    };
+    static const char unsupported[] =
+        "400 {\"code\":5,\"message\":\"Unsupported protocol version\"}";
+    char query[160];
+    int fd;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *reply;
+        snprintf(query, sizeof(query), "%stransport=polling", rows[i].eio);
+        reply = http("GET", query, "");
+        ok(strncmp(reply, rows[i].version == 4 ? "200 0{" : "200 127:0{", 6) == 0,
+           "%s: revision %d", query, rows[i].version);
+    }
+    snprintf(sid, sizeof(sid), "%.32s",
+             strstr(http("GET", "transport=polling", ""), "sid\":\"") + 6);
+    snprintf(query, sizeof(query), "transport=polling&sid=%s", sid);
+    is_str(http("POST", query, "6:40/axr"), "200 ok", "a POST without a revision");
+    is_str(http("GET", query, ""), "200 7:40/axr,", "and a GET");
+    snprintf(query, sizeof(query), "EIO=4&transport=polling&sid=%s", sid);
+    is_str(http("GET", query, ""), "400 {\"code\":3,\"message\":\"Bad request\"}",
+           "one of revision 4 is not its own");
+    snprintf(query, sizeof(query), "transport=websocket&sid=%s", sid);
+    fd = dial();
+    ok(strncmp(upgrade(fd, query, ""), "HTTP/1.1 101 ", 13) == 0, "a WebSocket without a revision");
+    put_text(fd, "2probe");
+    is_str(frame(fd), "T:3probe", "probes");
+    put_text(fd, "5");
+    put_text(fd, "2");
+    is_str(frame(fd), "T:3", "and takes over, and speaks revision 3");
+    close(fd);
+    engine_down();
+    no_eio3 = 1;
+    engine_up("/axr");
+    is_str(http("GET", "transport=polling", ""), unsupported, "where revision 3 is not served");
+    is_str(http("GET", "EIO=3&transport=polling", ""), unsupported, "nor by name");
+    fd = dial();
+    ok(strncmp(upgrade(fd, "transport=websocket", ""), "HTTP/1.1 400 ", 13) == 0,
+       "nor over WebSocket");
+    close(fd);
+    poll_open(4, "", "200 0{\"sid\":\"");
+    snprintf(query, sizeof(query), "transport=polling&sid=%s", sid);
+    is_str(http("GET", query, ""), "400 {\"code\":3,\"message\":\"Bad request\"}", "4 it remains");
+    engine_down();
+    no_eio3 = 0;
+    engine_up("/axr");
 }
 
 /* What is not the client's own costs the session nothing. */
@@ -2130,6 +2186,7 @@ int main(void)
     test_polling();
     test_polling_pair();
     test_guarded();
+    test_versions();
     test_upgrade();
     test_upgrade_behind();
     test_bodies();
