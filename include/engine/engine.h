@@ -45,6 +45,7 @@ struct engine_options { /* strings are borrowed for the engine's life */
     size_t connections_max;
     size_t send_buffer; /* bytes */
     uint32_t send_timeout_ms;
+    uint32_t idle_timeout_ms;  /* a connection waits for its next request; 0: for ever */
     uint32_t slot, generation; /* of this process, for the sid: 9 and 23 bits */
     struct balance *balance;   /* with whom it shares its listeners; NULL: with nobody */
     uint32_t place;            /* its line in balance */
@@ -155,7 +156,7 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
 void engine_free(struct engine **engine);
 
 /* The options that a live engine takes come into force: origins, credentials, http,
- * connections_max, send_buffer, send_timeout_ms, connect_timeout_ms and
+ * connections_max, send_buffer, send_timeout_ms, idle_timeout_ms, connect_timeout_ms and
  * upgrade_timeout_ms.  The others are not looked at. */
 void engine_configure(struct engine *engine, const struct engine_options *options);
 

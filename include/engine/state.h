@@ -15,7 +15,6 @@
 
 #define INPUT_BYTES   65536 /* read from one socket at a time */
 #define HEAD_MS       10000 /* for a request's head, and for its body */
-#define IDLE_MS       60000 /* a connection is kept for its next request */
 #define FULL_LOG_MS   60000 /* a line about the limit of clients each so often */
 #define LINGER_MS     1000  /* after the last byte we send, for the client to read it */
 #define FAREWELL_MS   10000 /* a polling session that is over waits for a GET to say so */
@@ -51,6 +50,7 @@ struct exchange {
     uint8_t version;   /* of the session */
     uint8_t octets;    /* the body is application/octet-stream */
     uint8_t keep;      /* the connection is kept after the answer */
+    uint8_t says_keep; /* ... and that has to be said, to a client of HTTP/1.0 */
     uint8_t jsonp;     /* the answer is a script, for callback number callback */
     uint8_t head_only; /* HEAD */
     uint8_t pumping;   /* httpin_pump is on the stack */
@@ -314,6 +314,9 @@ int conn_ping(struct conn *conn);
 void conn_hear(struct conn *conn, int hears);
 /* The state's deadline, in so many milliseconds from now; 0: none. */
 void conn_deadline(struct conn *conn, uint32_t in_ms);
+/* That of CONN_HTTP: for the rest of a request, or, where nothing of one is there, for the
+ * next. */
+void conn_await(struct conn *conn);
 void conn_free(struct conn *conn);
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 
@@ -341,6 +344,8 @@ void request_answer(struct conn *conn, int status, const char *type, struct slic
  * extra: more header lines.  Returns 0 or -1. */
 int request_answer_head(struct conn *conn, int status, const char *type, const char *extra,
                         size_t len);
+/* 1 if the client wants its connection kept after the answer. */
+int request_keeps(const struct http_request *req);
 /* After an answer: on to the next request, or the end. */
 void request_done(struct conn *conn);
 /* Refuses with a status and its reason phrase; the connection ends. */

@@ -111,6 +111,7 @@ const struct key conf_keys[] = {
     INT("limits:attachments", 0, BROADCAST_ATTACHMENTS_MAX, "10", 0, AT(FIELD_SIZE, attachments)),
     INT("limits:sendBuffer", 4096, 1 << 30, "1048576", 0, AT(FIELD_SIZE, send_buffer)),
     INT("limits:sendTimeout", 100, MS_MAX, "10000", 0, AT(FIELD_U32, send_timeout_ms)),
+    INT("limits:idleTimeout", 100, MS_MAX, "65000", 0, AT(FIELD_U32, idle_timeout_ms)),
 
     INT("shutdownTimeout", 0, MS_MAX, "10000", 0, AT(FIELD_U32, shutdown_timeout_ms)),
     INT("drainTimeout", 0, MS_MAX, "30000", 0, AT(FIELD_U32, drain_timeout_ms)),

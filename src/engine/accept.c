@@ -233,7 +233,7 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, i
         return -1;
     engine->stats.handoffs_received++;
     if (len == 0) {
-        conn_deadline(conn, IDLE_MS);
+        conn_await(conn);
         return 0;
     }
     if ((conn->http = calloc(1, sizeof(*conn->http))) == NULL ||

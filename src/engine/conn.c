@@ -54,6 +54,11 @@ void conn_dirty(struct conn *conn)
 
 /* --- deadlines --- */
 
+static int conn_has_request(const struct conn *conn)
+{
+    return conn->http != NULL && conn->http->in.len > 0;
+}
+
 /* 1 if it ends when its output has waited for too long.  A WebSocket that has been
  * closed is given LINGER_MS, and no more. */
 static int conn_may_stall(const struct conn *conn)
@@ -82,6 +87,11 @@ void conn_deadline(struct conn *conn, uint32_t in_ms)
 {
     conn->due_ms = in_ms == 0 ? 0 : clock_ms() + in_ms;
     conn_rearm(conn);
+}
+
+void conn_await(struct conn *conn)
+{
+    conn_deadline(conn, conn_has_request(conn) ? HEAD_MS : conn->engine->options.idle_timeout_ms);
 }
 
 /* --- life --- */
@@ -239,16 +249,11 @@ static void conn_progress(struct conn *conn, size_t n)
     conn->stall_bytes = conn_stall_share(conn);
 }
 
-static int conn_has_request(const struct conn *conn)
-{
-    return conn->http != NULL && conn->http->in.len > 0;
-}
-
 static void conn_sent_all(struct conn *conn)
 {
     conn->polled = 0;
     if (conn->blocked && conn->state == CONN_HTTP) /* until now it was not the client's turn */
-        conn_deadline(conn, conn_has_request(conn) ? HEAD_MS : IDLE_MS);
+        conn_await(conn);
     conn_set_flowing(conn);
     conn_hear(conn, 1);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
@@ -458,7 +463,7 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     } else if (conn->state == CONN_HANDOFF) {
         request_handoff(conn);
     } else if (conn->state == CONN_HTTP && conn->out.bytes > 0) {
-        conn_deadline(conn, IDLE_MS); /* not idle yet: how long that lasts has its own limit */
+        conn_await(conn); /* not idle yet: how long that lasts has its own limit */
     } else if (conn->state == CONN_BODY || (conn->state == CONN_HTTP && conn_has_request(conn))) {
         request_refuse(conn, 408);
     } else {

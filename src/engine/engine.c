@@ -129,6 +129,7 @@ void engine_configure(struct engine *engine, const struct engine_options *option
     own->connections_max = options->connections_max;
     own->send_buffer = options->send_buffer;
     own->send_timeout_ms = options->send_timeout_ms;
+    own->idle_timeout_ms = options->idle_timeout_ms;
     own->connect_timeout_ms = options->connect_timeout_ms;
     own->upgrade_timeout_ms = options->upgrade_timeout_ms;
     accept_again(engine);

@@ -104,7 +104,7 @@ void httpin_pump(struct conn *conn)
     bound_input(conn);
     if (conn->state == CONN_HTTP && http->in.len == 0) {
         httpin_free(&conn->http);
-        conn_deadline(conn, IDLE_MS);
+        conn_await(conn);
     }
 }
 

@@ -341,7 +341,7 @@ void polling_post(struct conn *conn, struct session *session, const struct http_
         return;
     }
     /* read_head() saw a body and took it for one that nobody reads. */
-    http->keep = req->minor >= 1 && !http_has_token(req, "Connection", "close");
+    http->keep = (uint8_t)request_keeps(req);
     http->octets = (uint8_t)is_octets(req);
     http->session = session_handle(session);
     http->version = session->version;

@@ -32,8 +32,16 @@ int request_answer_head(struct conn *conn, int status, const char *type, const c
     n = snprintf(head, sizeof(head), "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s%s\r\n", status,
                  http_reason(status), extra, http->cors, type ? "Content-Type: " : "",
                  type ? type : "", type ? "\r\n" : "", length,
-                 http->keep ? "" : "Connection: close\r\n");
+                 !http->keep       ? "Connection: close\r\n"
+                 : http->says_keep ? "Connection: keep-alive\r\n"
+                                   : "");
     return conn_put(conn, head, (size_t)n);
+}
+
+int request_keeps(const struct http_request *req)
+{
+    return !http_has_token(req, "Connection", "close") &&
+           (req->minor >= 1 || http_has_token(req, "Connection", "keep-alive"));
 }
 
 void request_done(struct conn *conn)
@@ -45,7 +53,7 @@ void request_done(struct conn *conn)
         return;
     }
     conn->state = CONN_HTTP;
-    conn_deadline(conn, conn->http->in.len > 0 ? HEAD_MS : IDLE_MS);
+    conn_await(conn);
 }
 
 void request_answer(struct conn *conn, int status, const char *type, struct slice body)
@@ -362,8 +370,8 @@ static void read_head(struct conn *conn, const struct http_request *req)
     struct slice j;
 
     http->head_only = slice_eq(req->method, SLICE("HEAD"));
-    http->keep = req->minor >= 1 ? !http_has_token(req, "Connection", "close")
-                                 : http_has_token(req, "Connection", "keep-alive");
+    http->keep = (uint8_t)request_keeps(req);
+    http->says_keep = req->minor == 0;
     /* A body that nobody reads would be taken for the next request. */
     if (body_begin(&http->body, req, 0) < 0 || !http->body.done)
         http->keep = 0;

@@ -49,6 +49,7 @@ static const struct field fields[] = {
     LIVE("limits:tokenBytes", SIZE, token.token_bytes, TOKEN_BYTES_CAP),
     LIVE("limits:sendBuffer", SIZE, send_buffer, SIZE_MAX),
     LIVE("limits:sendTimeout", U32, send_timeout_ms, UINT32_MAX),
+    LIVE("limits:idleTimeout", U32, idle_timeout_ms, UINT32_MAX),
 
     FIELD(MASTER, "socket.io:redis:host", STRING, redis.host),
     FIELD(MASTER, "socket.io:redis:port", INT, redis.port),

@@ -286,6 +286,7 @@ static struct engine_options engine_options(const struct worker *worker)
         .connections_max = conf->connections_max,
         .send_buffer = conf->send_buffer,
         .send_timeout_ms = conf->send_timeout_ms,
+        .idle_timeout_ms = conf->idle_timeout_ms,
         .slot = worker->start->lane,
         .generation = worker->start->generation,
         .balance = worker->start->balance,

@@ -64,7 +64,7 @@ async function groups() {
         'limits:messageBytes': [1001, 1002, 1003],
         'limits:attachments': [1, 2, 3],
         'limits:sendBuffer': [10001, 10002, 10003],
-        'limits:sendTimeout': [1001, 1002, 1003],
+        'limits:sendTimeout': [1001, 1002, 1003], 'limits:idleTimeout': [2001, 2002, 2003],
         shutdownTimeout: [1, 2, 3],
         drainTimeout: [1, 2, 3],
         'log:level': ['error', 'warn', 'debug'],

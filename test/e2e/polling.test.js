@@ -489,6 +489,32 @@ test('slowloris: heads and bodies that dribble are 408, connections without a re
     await Promise.all([...over, idle.over(within(10000))]);
     assert.strictEqual(idle.bytes.length, 0);
 }, { quick: false });
+test('HTTP/1.0: the connection is kept where the client asks for it, and it is told so', async (t) => {
+    const { addr, redis, token } = await world();
+    const http = new Http(addr);
+    t.after(() => http.destroy());
+    const ask = (method, target, lines = '', body = '') =>
+        http.send(`${method} ${target} HTTP/1.0\r\nConnection: Keep-Alive\r\n${lines}\r\n${body}`);
+    const kept = async () => {
+        const answer = await http.answer();
+        assert.deepStrictEqual([answer.status, answer.headers.connection], [200, 'keep-alive']);
+        return answer.text;
+    };
+    ask('GET', `${PATH}?EIO=4&transport=polling`);
+    const target = `${PATH}?EIO=4&transport=polling&sid=${JSON.parse((await kept()).slice(1)).sid}`;
+    const connect = `40/axr,${JSON.stringify({ token })}`;
+    ask('POST', target, `Content-Length: ${connect.length}\r\n`, connect);
+    assert.strictEqual(await kept(), 'ok');
+    ask('GET', target);
+    assert.match(await kept(), /^40\/axr,/);
+    ask('GET', target); /* waits */
+    redis.emitter().to('u').emit('n', 1);
+    assert.strictEqual(await kept(), '42/axr,["n",1]');
+    http.send(`GET ${PATH}?EIO=4&transport=polling HTTP/1.0\r\n\r\n`);
+    const last = await http.answer();
+    assert.deepStrictEqual([last.status, last.headers.connection], [200, 'close']);
+    await http.over();
+});
 test('a long answer to a slow reader is not cut off, though its connection is not kept', async (t) => {
     const { redis } = await world();
     const client = await enter(t);

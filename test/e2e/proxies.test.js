@@ -12,6 +12,7 @@ const { polled, Http, request } = require('./lib/http');
 const { VERSIONS, connect } = require('./lib/clients');
 const { Process, tempDir } = require('./lib/proc');
 const { heardArgs } = require('./lib/hear');
+const { scrape, settled } = require('./lib/metrics');
 const { within, until } = require('./lib/time');
 
 const world = shared(async (s) => {
@@ -20,8 +21,9 @@ const world = shared(async (s) => {
     return { redis, daemon, addr: daemon.addr, token: daemon.token('u') };
 });
 
-/* passes: whether it lets WebSockets through. */
-const nginx = (port, to, passes) => `
+/* passes: whether it lets WebSockets through; old: HTTP/1.0 to the daemon, which is nginx's
+ * default, with these more settings. */
+const nginx = (port, to, { passes, old }) => `
 ${process.getuid() === 0 ? 'user root;' : ''}
 daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
 events { worker_connections 512; }
@@ -34,14 +36,15 @@ http {
     server {
         listen 127.0.0.1:${port};
         location / {
-            proxy_pass http://notifications; proxy_http_version 1.1; proxy_set_header Host $http_host;
-            ${passes
+            proxy_pass http://notifications; proxy_set_header Host $http_host;
+            ${old !== undefined ? old : 'proxy_http_version 1.1;'}
+            ${old !== undefined ? '' : passes
         ? 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $upgrade_or_not;'
         : 'proxy_set_header Connection "";'}
         }
     }
 }`;
-const haproxy = (port, to, passes) => `
+const haproxy = (port, to, { passes }) => `
 defaults
     mode http
     timeout connect 5s
@@ -66,11 +69,11 @@ const PROXIES = {
 const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
 const has = (name) => !spawnSync(name, [PROXIES[name].version], { env }).error;
 
-async function start(t, name, { passes }) {
+async function start(t, name, how) {
     const { addr } = await world();
     const dir = tempDir(t);
     const port = await freePort();
-    fs.writeFileSync(path.join(dir, 'proxy.conf'), PROXIES[name].make(port, addr, passes));
+    fs.writeFileSync(path.join(dir, 'proxy.conf'), PROXIES[name].make(port, addr, how));
     const proxy = new Process(name, PROXIES[name].args(dir), { cwd: dir, env });
     t.show(proxy);
     t.after(() => {
@@ -148,3 +151,23 @@ for (const name of Object.keys(PROXIES)) {
         if (slots.size > 1) assert.match(daemon.log.slice(from), /connection handed to worker/);
     });
 }
+
+/* nginx's own defaults, and with connections to the daemon that are kept. */
+const OLD = { 'nginx, HTTP/1.0': ['', false], 'nginx, HTTP/1.0 with keep-alive': ['proxy_set_header Connection keep-alive;', true] };
+for (const [what, [old, keeps]] of Object.entries(OLD))
+    test(`${what}: clients that poll hear everything`, async (t) => {
+        if (!has('nginx')) return console.log('# skipped: nginx is not installed, and scripts/deps test could not');
+        const { redis, daemon, token } = await world();
+        const accepted = (metrics) => metrics.get('connections_accepted_total');
+        const where = await start(t, 'nginx', { old });
+        const before = accepted(await scrape(daemon));
+        const clients = await Promise.all(Array.from({ length: 4 }, (_, i) => polled(where, token, { eio: i % 2 ? 3 : 4, keep: i > 1 })));
+        t.after(() => clients.forEach((client) => client.destroy()));
+        for (let i = 0; i < 20; i++) {
+            redis.emitter().emit('n', i);
+            for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, [i]);
+        }
+        /* For more than 80 requests: */
+        if (keeps) assert.ok(accepted(await scrape(daemon)) - before < 20);
+        else await settled(daemon, (metrics) => accepted(metrics) - before > 80, 'a connection for each request');
+    });

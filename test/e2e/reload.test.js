@@ -5,7 +5,7 @@ const { execFileSync } = require('child_process');
 const fs = require('fs');
 const net = require('net');
 const path = require('path');
-const { test, shared, mode } = require('./lib/suite');
+const { test, shared, keep, mode } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, ROOT, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
@@ -163,6 +163,25 @@ test('a sandbox that a reload turns off is warned of, once', async (t) => {
     assert.strictEqual(warnings().length, 1);
     await relive(daemon, { limits: { headers: 50 } });
     assert.strictEqual(warnings().length, 1);
+});
+test('connections are kept between requests for limits:idleTimeout, which live workers take', async (t) => {
+    const { daemon } = await start(t);
+    await relive(daemon, { limits: { idleTimeout: 300 } });
+    const ends = await Promise.all(Array.from({ length: 8 }, async () => {
+        const http = keep(t, new Http(daemon.addr));
+        assert.strictEqual((await http.send('GET', '/status').answer()).status, 200);
+        const answered = Date.now();
+        await http.over(within(3000));
+        return Date.now() - answered;
+    }));
+    assert.ok(Math.min(...ends) >= 250, `closed after ${ends} ms`);
+    await relive(daemon, { limits: { idleTimeout: 60000 } });
+    const http = keep(t, new Http(daemon.addr));
+    for (let i = 0; i < 2; i++) {
+        assert.strictEqual((await http.send('GET', '/status').answer()).status, 200);
+        await elapse(600);
+    }
+    assert.ok(!http.ended, 'closed');
 });
 test('a worker that is replaced has the settings that are in force', async (t) => {
     const { daemon } = await start(t, { workers: 1 });

@@ -175,6 +175,7 @@ static void test_defaults(void)
     is_int(conf->attachments, 10, "attachments");
     is_int(conf->send_buffer, 1048576, "sendBuffer");
     is_int(conf->send_timeout_ms, 10000, "sendTimeout");
+    is_int(conf->idle_timeout_ms, 65000, "idleTimeout");
     is_int(conf->shutdown_timeout_ms, 10000, "shutdownTimeout");
     is_int(conf->drain_timeout_ms, 30000, "drainTimeout");
     ok(conf->log_level == LOG_LEVEL_INFO && conf->log_target == LOG_TO_STDERR &&
@@ -276,6 +277,7 @@ static const struct sample {
     {"limits:attachments", {"0", "1", "2", "255"}, {0}},
     {"limits:sendBuffer", {"20000", "20001", "20002", "20003"}, {0}},
     {"limits:sendTimeout", {"2000", "2001", "2002", "2003"}, {0}},
+    {"limits:idleTimeout", {"3000", "3001", "3002", "3003"}, {0}},
     {"shutdownTimeout", {"0", "1", "2", "3"}, {0}},
     {"drainTimeout", {"0", "1", "2", "3"}, {0}},
     {"log:level", {"\"debug\"", "warn", "error", "info"}, {0, "\"warn\"", "\"error\"", "\"info\""}},

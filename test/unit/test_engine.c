@@ -22,7 +22,7 @@
 static struct event_base *base;
 static struct engine *engine;
 static size_t connections_max = 1000, send_buffer = 1 << 20;
-static uint32_t slot = 1, send_timeout_ms = 1000; /* of the engine */
+static uint32_t slot = 1, send_timeout_ms = 1000, idle_timeout_ms; /* of the engine */
 /* Nothing is due that a test does not ask for, however slow the machine. */
 static uint32_t ping_interval_ms = 60000, connect_timeout_ms = 60000;
 static int offer_polling, no_eio3, port, verdict, connects, lefts, joins, closes, packets, drained;
@@ -196,6 +196,7 @@ static void engine_up(const char *nsp)
         .connections_max = connections_max,
         .send_buffer = send_buffer,
         .send_timeout_ms = send_timeout_ms,
+        .idle_timeout_ms = idle_timeout_ms,
         .slot = slot,
         .generation = 2,
         .origins = origins,
@@ -1811,6 +1812,102 @@ static void test_configure(void)
     connections_max = 1000;
 }
 
+/* Sends a request of HTTP/1.0; the answer's head, up to its empty line. */
+static const char *ask10(int fd, const char *method, const char *query, const char *lines,
+                         const char *body)
+{
+    static char reply[2048];
+    char request[1024];
+    size_t n = 0;
+    int len = snprintf(request, sizeof(request), "%s /notifications/?%s HTTP/1.0\r\n%s\r\n%s",
+                       method, query, lines, body);
+
+    put(fd, request, (size_t)len);
+    while (n < sizeof(reply) - 1 && take(fd, reply + n, 1) == 1) {
+        reply[++n] = '\0';
+        if (n > 3 && strcmp(reply + n - 4, "\r\n\r\n") == 0)
+            break;
+    }
+    reply[n] = '\0';
+    return reply;
+}
+
+static int is_open(int fd)
+{
+    char bytes[256];
+    ssize_t n;
+
+    for (int i = 0; i < 10; i++)
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    do /* what is left of an answer */
+        n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    while (n > 0);
+    return n < 0 && errno == EAGAIN;
+}
+
+/* What a client of HTTP/1.0 is told of its connection is done. */
+static void test_http10(void)
+{
+    static const char keep[] = "Connection: keep-alive\r\n",
+                      post[] = "Connection: Keep-Alive\r\nContent-Length: 2\r\n",
+                      says[] = "\r\nConnection: keep-alive\r\n",
+                      ends[] = "\r\nConnection: close\r\n";
+    int fd = dial();
+
+    poll_open(4, "", "200 0{\"sid\":\"");
+    ok(strstr(ask10(fd, "GET", "EIO=4&transport=polling", keep, ""), says) != NULL, "a handshake");
+    ok(is_open(fd), "after which the connection is kept");
+    ok(strstr(ask10(fd, "POST", poll_query, post, "40"), says) != NULL, "a POST");
+    ok(is_open(fd), "after that too");
+    ok(strstr(ask10(fd, "GET", poll_query, keep, ""), says) != NULL, "a GET");
+    ok(is_open(fd), "and then");
+    ok(strstr(ask10(fd, "GET", "EIO=4&transport=none", keep, ""), says) != NULL, "an error");
+    ok(is_open(fd), "and then");
+    ok(strstr(ask10(fd, "PUT", poll_query, keep, ""), ends) != NULL, "one after which it ends");
+    ok(!is_open(fd), "ends");
+    close(fd);
+    fd = dial();
+    ok(strstr(ask10(fd, "GET", "EIO=4&transport=polling", "", ""), ends) != NULL, "unasked");
+    ok(!is_open(fd), "it is not kept");
+    close(fd);
+    fd = dial();
+    ok(strstr(ask10(fd, "GET", "EIO=4&transport=polling", "Connection: keep-alive, close\r\n", ""),
+              ends) != NULL,
+       "with both words");
+    ok(!is_open(fd), "neither");
+    close(fd);
+    ok(strstr(http("GET", "EIO=4&transport=polling", ""), "keep-alive") == NULL, "HTTP/1.1");
+}
+
+/* A connection is kept for its next request for as long as it is said. */
+static void test_idle(void)
+{
+    struct engine_options options;
+    uint64_t since;
+    int fd, ended = 0;
+
+    idle_timeout_ms = 300;
+    engine_up("/axr");
+    options = engine->options;
+    fd = dial();
+    since = clock_ms();
+    ok(strstr(ask10(fd, "GET", "EIO=4&transport=none", "Connection: keep-alive\r\n", ""),
+              " 400 ") != NULL,
+       "an answer");
+    while (!ended && clock_ms() < since + WAIT_MS)
+        ended = !is_open(fd);
+    ok(ended && clock_ms() >= since + 300, "ends when the time is over");
+    close(fd);
+    options.idle_timeout_ms = 60000;
+    engine_configure(engine, &options);
+    fd = dial();
+    ask10(fd, "GET", "EIO=4&transport=none", "Connection: keep-alive\r\n", "");
+    ok(engine->conns != NULL && engine->conns->due_ms > clock_ms() + 50000, "another time, live");
+    close(fd);
+    engine_down();
+    idle_timeout_ms = 0;
+}
+
 /* The limit falls to what is there already: nobody comes in, but when one goes. */
 static void test_lower_limit(void)
 {
@@ -2187,6 +2284,7 @@ int main(void)
     test_polling_pair();
     test_guarded();
     test_versions();
+    test_http10();
     test_upgrade();
     test_upgrade_behind();
     test_bodies();
@@ -2194,6 +2292,7 @@ int main(void)
     test_half_closed("HTTP/1.1 200");
     test_polling_ends();
     engine_down();
+    test_idle();
     test_latency_polling();
     test_messages();
     open_nsps = nsps;
