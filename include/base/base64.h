@@ -18,5 +18,7 @@ size_t base64url_encode(char *dst, const void *bytes, size_t n);
  * no bits left over).  dst has room for len * 3 / 4 bytes.  Returns the bytes
  * written, or -1 if src is not base64. */
 long base64_decode(uint8_t *dst, const char *src, size_t len);
+/* The same of base64url alone, without padding. */
+long base64url_decode(uint8_t *dst, const char *src, size_t len);
 
 #endif

@@ -91,7 +91,7 @@ static uint8_t *get_bytes(const struct jwk *jwk, const char *name, size_t *len)
         (void)say(jwk, BAD, "out of memory");
         return NULL;
     }
-    n = strpbrk(value->text, "+/=") == NULL ? base64_decode(bytes, value->text, value->len) : -1;
+    n = base64url_decode(bytes, value->text, value->len);
     if (n <= 0) {
         free(bytes);
         (void)say(jwk, BAD, "its \"%s\" is not base64url", name);

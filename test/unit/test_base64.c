@@ -53,6 +53,16 @@ int main(void)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         check_decode(bad[i], "", -1);
     is_int(base64_decode(back, "AA\0A", 4), -1, "NUL is not base64");
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+        const char *standard = pairs[i].standard, *url = pairs[i].url;
+        long n = base64url_decode(back, url, strlen(url));
+
+        is_mem(back, (size_t)n, pairs[i].plain, strlen(pairs[i].plain), "base64url alone");
+        if (strcmp(standard, url) != 0)
+            is_int(base64url_decode(back, standard, strlen(standard)), -1, "is not what is padded");
+    }
+    is_int(base64url_decode(back, "+/+/", 4), -1, "nor the other alphabet");
+    is_int(base64url_decode(back, "Zh", 2), -1, "nor bits left over");
 
     for (size_t i = 0; i < sizeof(all); i++)
         all[i] = (uint8_t)(i * 37);
