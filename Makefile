@@ -18,9 +18,9 @@ BUILD      ?= build
 CFLAGS     ?= -O2 -g
 VERSION    := 0.1.0
 
-PKGS       := libevent wslay hiredis libcjson openssl zlib
+PKGS       := libevent wslay hiredis libcjson libjwt jansson openssl zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := -levent_core -lwslay -lhiredis -lcjson -lcrypto -lz -lm
+PKG_LIBS   := -levent_core -lwslay -lhiredis -lcjson -ljwt -ljansson -lcrypto -lz -lm
 
 AXR_WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
               -Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla
@@ -66,10 +66,12 @@ $(BUILD)/sysconfdir: FORCE
 	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
 $(patsubst %,$(BUILD)/obj/src/%.o,main notify conf/source): $(BUILD)/sysconfdir
 
-# Its headers do not tell its version, and Debian's has no .pc file.
+# Their headers do not tell their version, and Debian's wslay has no .pc file.
 WSLAY_VERSION = $(or $(shell pkg-config --modversion libwslay 2>/dev/null),$(shell \
                   dpkg-query -W -f '$${Version}' libwslay-dev 2>/dev/null),unknown)
-$(BUILD)/obj/src/main.o: AXR_CFLAGS += -DAXR_WSLAY_VERSION='"$(WSLAY_VERSION)"'
+JWT_VERSION = $(or $(shell pkg-config --modversion libjwt 2>/dev/null),unknown)
+$(BUILD)/obj/src/main.o: AXR_CFLAGS += -DAXR_WSLAY_VERSION='"$(WSLAY_VERSION)"' \
+                         -DAXR_JWT_VERSION='"$(JWT_VERSION)"'
 
 # --- tests -----------------------------------------------------------------
 $(BUILD)/test/unit/%: test/unit/%.c $(LIB)

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
+#include <jansson.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,9 +22,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Its header says nothing; the Makefile asks pkg-config. */
+/* Their headers say nothing; the Makefile asks pkg-config. */
 #ifndef AXR_WSLAY_VERSION
 #define AXR_WSLAY_VERSION "unknown"
+#endif
+#ifndef AXR_JWT_VERSION
+#define AXR_JWT_VERSION "unknown"
 #endif
 
 #define EXIT_CONFIG 1
@@ -85,6 +89,8 @@ static void print_version(void)
     printf("wslay %s\n", AXR_WSLAY_VERSION);
     printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     printf("cJSON %s\n", cJSON_Version());
+    printf("libjwt %s\n", AXR_JWT_VERSION);
+    printf("jansson %s\n", jansson_version_str());
     printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
     printf("zlib %s\n", zlibVersion());
 }

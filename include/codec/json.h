@@ -55,4 +55,17 @@ long json_span_at(const char *text, size_t len, size_t *bad);
 /* 1 if valid JSON text holds \u0000 in a string: cJSON would end the string there. */
 int json_has_nul(const char *text, size_t len);
 
+/* --- json_tree.c --- */
+
+struct cJSON;
+
+/* A tree, for cJSON_Delete(), of valid JSON text (of json_span(), or libjwt's): what cJSON
+ * would let pass beside, it is not asked about.  NULL: there is \u0000 or half a surrogate
+ * pair in it, or, with errno ENOMEM, no memory. */
+struct cJSON *json_tree(struct slice json);
+
+/* The member of that name, in that case; *member is NULL if there is none, or tree is no
+ * object.  Returns 0, or -1, and NULL, if it is there twice (whom do we believe?). */
+int json_tree_member(const struct cJSON *tree, const char *name, const struct cJSON **member);
+
 #endif

@@ -200,12 +200,12 @@ long json_span(const char *text, size_t len)
 /* A backslash in valid JSON is always in a string and has a character after it. */
 int json_has_nul(const char *text, size_t len)
 {
-    for (size_t i = 0; i + 1 < len; i++) {
-        if (text[i] != '\\')
-            continue;
-        i++;
-        if (len - i >= 5 && memcmp(text + i, "u0000", 5) == 0)
+    const char *end = text + len;
+
+    while (text < end && (text = memchr(text, '\\', (size_t)(end - text))) != NULL) {
+        if (end - text >= 6 && memcmp(text + 1, "u0000", 5) == 0)
             return 1;
+        text += 2;
     }
     return 0;
 }

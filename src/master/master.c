@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/jwt.h"
 #include "ipc/msg.h"
 #include "master/admin.h"
 #include "master/daemon.h"
@@ -390,6 +391,7 @@ static int parts_start(struct master *m)
         return -1;
     const struct pool_options options = {m->base,  m->conf,  &m->listeners,
                                          m->relay, m->tally, m->worker};
+    jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     m->pool = pool_new(&options, &pool_ops, m);
     if (!m->pool)
         return -1;

@@ -194,11 +194,13 @@ static size_t try_tokens(struct trial *trial, const struct auth_tokens *tokens)
     return 0;
 }
 
-/* A string, or "token" of an object. */
+/* A string, or "token" of an object.  The codec has seen that it is one JSON value and no
+ * more. */
 static int try_json(struct trial *trial, struct slice json)
 {
     enum token_result result;
-    cJSON *value, *token;
+    const cJSON *token;
+    cJSON *value;
     size_t len;
     int good = 0;
 
@@ -206,23 +208,20 @@ static int try_json(struct trial *trial, struct slice json)
         return 0;
     if (json.len > trial->policy->token_bytes + AUTH_OBJECT_BYTES)
         return trial_add(trial, TOKEN_TOO_LARGE);
-    /* "good\u0000junk" would read as "good", and no token has one. */
-    if (json_has_nul(json.ptr, json.len))
-        return trial_add(trial, TOKEN_MALFORMED);
-    /* The codec has seen that it is one JSON value and no more; half a surrogate pair
-     * it lets pass. */
-    errno = 0;
-    value = cJSON_ParseWithLengthOpts(json.ptr, json.len, NULL, 0);
+    value = json_tree(json); /* "good\u0000junk" is refused: no token has one */
     if (value == NULL)
         return trial_add(trial, errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED);
-    token = cJSON_IsString(value) ? value : cJSON_GetObjectItemCaseSensitive(value, "token");
+    if (cJSON_IsString(value))
+        token = value;
+    else if (json_tree_member(value, "token", &token) != 0)
+        (void)trial_add(trial, TOKEN_MALFORMED);
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
         result = token_verify(trial->policy, token->valuestring, len, trial->now, &trial->tries,
                               trial->user);
         explicit_bzero(token->valuestring, len);
         good = trial_add(trial, result);
     } else if (token != NULL && !cJSON_IsString(token) && !cJSON_IsNull(token)) {
-        good = trial_add(trial, TOKEN_MALFORMED);
+        (void)trial_add(trial, TOKEN_MALFORMED);
     }
     cJSON_Delete(value);
     return good;

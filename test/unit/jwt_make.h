@@ -1,13 +1,12 @@
-/* jwt_make - HS256 tokens for tests that need a client let in. */
+/* jwt_make - HS256 tokens for tests that need a client let in, made by libjwt. */
 #ifndef TEST_JWT_MAKE_H
 #define TEST_JWT_MAKE_H
 
-#include "base/base64.h"
 #include "codec/keys.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <jwt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define JWT_SECRET     "0123456789abcdef0123456789abcdef"
@@ -22,29 +21,34 @@ static inline struct token_keys *jwt_keys(void)
     return keys;
 }
 
+/* A token with these claims (JSON), for free(). */
+static inline char *jwt_encoded(jwt_alg_t alg, const void *key, size_t len, const char *claims)
+{
+    jwt_t *jwt = NULL;
+    char *token;
+
+    if (jwt_new(&jwt) != 0 || jwt_add_grants_json(jwt, claims) != 0 ||
+        jwt_set_alg(jwt, alg, key, (int)len) != 0 || (token = jwt_encode_str(jwt)) == NULL)
+        abort();
+    jwt_free(jwt);
+    return token;
+}
+
 /* A token for uid that expires at exp (seconds since 1970; 0: never).  Valid for
  * the next seven calls. */
-static const char *jwt_make(const char *uid, long long exp)
+static inline const char *jwt_make(const char *uid, long long exp)
 {
     static char ring[8][512];
     static unsigned turn;
-    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-    unsigned char mac[EVP_MAX_MD_SIZE];
-    char *out = ring[turn++ % 8], claims[256];
-    unsigned mac_len = 0;
-    size_t n;
+    char *out = ring[turn++ % 8], *token, claims[256];
 
     if (exp != 0)
         snprintf(claims, sizeof(claims), "{\"uid\":\"%s\",\"exp\":%lld}", uid, exp);
     else
         snprintf(claims, sizeof(claims), "{\"uid\":\"%s\"}", uid);
-    n = base64url_encode(out, header, sizeof(header) - 1);
-    out[n++] = '.';
-    n += base64url_encode(out + n, claims, strlen(claims));
-    HMAC(EVP_sha256(), JWT_SECRET, JWT_SECRET_LEN, (const unsigned char *)out, n, mac, &mac_len);
-    out[n++] = '.';
-    n += base64url_encode(out + n, mac, mac_len);
-    out[n] = '\0';
+    token = jwt_encoded(JWT_ALG_HS256, JWT_SECRET, JWT_SECRET_LEN, claims);
+    snprintf(out, sizeof(ring[0]), "%s", token);
+    free(token);
     return out;
 }
 

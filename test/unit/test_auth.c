@@ -305,6 +305,9 @@ static void test_object(void)
            "token_missing", "only at the top");
     judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":[\"$\"]}", good, ""), NULL),
            "token_malformed", "an array is no token");
+    judged(judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\",\"tok\\u0065n\":\"$\"}", good, good),
+                 NULL),
+           "token_malformed", "a token that is there twice");
     judged(judge("", HOST, EIO4, "0/axr,{\"token\":12}", NULL), "token_malformed",
            "a number is no token");
     judged(judge("", HOST, EIO4, "0/axr,{\"token\":\"\\ud800\"}", NULL), "token_malformed",

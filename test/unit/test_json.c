@@ -3,6 +3,8 @@
 #include "doubles.h"
 #include "tap.h"
 
+#include <cjson/cJSON.h>
+#include <errno.h>
 #include <locale.h>
 #include <math.h>
 #include <time.h>
@@ -492,10 +494,32 @@ static void test_has_nul(void)
         is_int(json_has_nul(rows[i].text, strlen(rows[i].text)), rows[i].want, rows[i].text);
 }
 
+static void test_tree(void)
+{
+    static const char *const refused[] = {"{\"a\":\"\\u0000\"}", "\"x\\u0000\"", "{\"\\u0000\":1}",
+                                          "[\"\\ud800\"]", "\"\\udc00\\ud800\""};
+    const cJSON *member;
+    cJSON *tree =
+        json_tree(SLICE(" {\"a\":1,\"A\":2,\"\\u0062\":\"x\",\"c\":{\"d\":3},\"e\":1,\"e\":1} "));
+    ok(tree != NULL, "an object");
+    ok(json_tree_member(tree, "a", &member) == 0 && member != NULL && member->valuedouble == 1,
+       "a member by its case");
+    ok(json_tree_member(tree, "b", &member) == 0 && cJSON_IsString(member), "and by its name");
+    ok(json_tree_member(tree, "d", &member) == 0 && member == NULL, "not deeper");
+    ok(json_tree_member(tree, "e", &member) == -1 && member == NULL, "not one of two");
+    cJSON_Delete(tree);
+    tree = json_tree(SLICE("[{\"a\":1}]"));
+    ok(json_tree_member(tree, "a", &member) == 0 && member == NULL, "nor in an array");
+    cJSON_Delete(tree);
+    for (size_t i = 0; i < COUNT(refused); i++)
+        ok(json_tree(slice_str(refused[i])) == NULL && errno != ENOMEM, "%s", refused[i]);
+}
+
 int main(void)
 {
     test_strings();
     test_has_nul();
+    test_tree();
     test_lossy();
     test_long_strings();
     test_ascii();

@@ -1,5 +1,8 @@
 /* Each probe in a child of its own: it enters the sandbox, makes its calls, and
  * ends as the kernel has it. */
+#include "base/base64.h"
+#include "base/buf.h"
+#include "codec/jwt.h"
 #include "tap.h"
 #include "worker/sandbox.h"
 
@@ -165,6 +168,30 @@ static int files(void)
     return 0;
 }
 
+/* With more members than glibc sorts without a look at how much memory there is. */
+static int tokens(void)
+{
+    struct jwt_parts parts = {0};
+    struct buf claims = {0}, text = {0};
+    int good;
+
+    buf_puts(&claims, "{\"a\":{\"x\":1.5e9");
+    for (int i = 0; i < 2000; i++)
+        buf_printf(&claims, ",\"%d\":%d", i, i);
+    buf_puts(&claims, "}}");
+    buf_puts(&text, "e30.");
+    text.len += base64url_encode((char *)buf_reserve(&text, BASE64URL_LEN(claims.len)), claims.data,
+                                 claims.len);
+    buf_puts(&text, ".AA");
+    good = jwt_parts_split(&parts, (char *)text.data, text.len) == 0 &&
+           jwt_parts_read_header(&parts) == 0 && jwt_parts_read_claims(&parts) == 0 &&
+           jwt_parts_claim_json(&parts, "a") != NULL;
+    jwt_parts_clear(&parts);
+    buf_free(&claims);
+    buf_free(&text);
+    return good ? 0 : 13;
+}
+
 /* What a library that would load another one, or a newer libc, meets. */
 static int refusals(void)
 {
@@ -184,7 +211,7 @@ static int refusals(void)
 
 static int use_all(void)
 {
-    int (*const parts[])(void) = {memory_and_time, sockets, files, refusals};
+    int (*const parts[])(void) = {memory_and_time, sockets, files, refusals, tokens};
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         int rc = parts[i]();
@@ -237,6 +264,7 @@ int main(void)
 {
     int status;
 
+    jwt_parts_prepare();
     if (is_instrumented()) {
         ok(1, "instrumented # SKIP makes system calls of its own");
         return tap_done();
