@@ -176,7 +176,7 @@ test('a request that is passed to another worker is counted once', async (t) => 
 });
 test('refusals by the reason that clients were told, errors by status', async (t) => {
     const redis = await redisServer();
-    const daemon = await Daemon.start(t, { redis, config: { limits: { connectionsPerUser: 1 } } });
+    const daemon = await Daemon.start(t, { redis, config: { limits: { connectionsPerUser: 1 }, 'socket.io': { allowEIO3: false } } });
     const told = {};
     const tries = [undefined, 'junk', daemon.token('u', { exp: 1000 }), daemon.token('u', { exp: 1000 }), daemon.token('one')];
     keep(t, await joined(daemon.addr, daemon.token('one')));
@@ -188,7 +188,7 @@ test('refusals by the reason that clients were told, errors by status', async (t
     }
     assert.deepStrictEqual(told, { token_missing: 1, token_malformed: 1, token_expired: 2, user_limit: 1 });
     assert.strictEqual((await once(daemon.addr, 'GET', '/elsewhere')).status, 404);
-    for (const query of ['EIO=9&transport=polling', 'EIO=4&transport=polling&sid=x', 'EIO=4&transport=polling&sid=y'])
+    for (const query of ['EIO=3&transport=polling', 'EIO=4&transport=polling&sid=x', 'EIO=4&transport=polling&sid=y'])
         assert.strictEqual((await once(daemon.addr, 'GET', `/notifications/?${query}`)).status, 400);
     const metrics = await settled(daemon, (now) => now.get('sessions_closed_total', 'reason="refused"') === 5
         && now.get('http_errors_total', 'status="400"') >= 3 && now.get('http_errors_total', 'status="404"') >= 1, 'all refused');
