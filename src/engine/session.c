@@ -336,6 +336,7 @@ static void session_forget(struct session *session)
     struct conn *get = session->polling->get;
 
     if (get != NULL) {
+        session->polling->get = NULL;
         get->session = NULL;
         conn_kill(get, CLOSE_SHUTDOWN, 0);
     }

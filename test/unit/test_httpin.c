@@ -460,6 +460,31 @@ static void test_no_memory(void)
     turns(3);
 }
 
+/* Its last word is late: the GET that came for it goes with the session. */
+static void test_forgotten(void)
+{
+    struct session *session;
+    char query[128], text[256];
+    size_t there;
+    int get = dial(), len;
+
+    poll_open(query);
+    session = last;
+    session_disconnect(session, CLOSE_REPLACED);
+    turns(10);
+    len = snprintf(text, sizeof(text), "GET /n/?%s HTTP/1.1\r\nHost: h\r\n\r\n", query);
+    if (send(get, text, (size_t)len, MSG_NOSIGNAL) != len)
+        perror("send");
+    for (int i = 0; i < 100 && session->polling->get == NULL; i++)
+        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    ok(session->polling->get != NULL && session->polling->out.bytes > 0, "a GET for the last word");
+    there = engine_sessions(engine);
+    session_timeout(&session->timer, session->heartbeat_due_ms, engine);
+    is_int((long)engine_sessions(engine), (long)there - 1, "too late: the session has gone");
+    ok(!heard(get, "HTTP"), "and the connection with it");
+    close(get);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -471,6 +496,7 @@ int main(void)
     test_half_closed();
     test_deadlines();
     test_no_memory();
+    test_forgotten();
     engine_down();
     event_base_free(base);
     return tap_done();
