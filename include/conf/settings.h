@@ -41,6 +41,7 @@ struct key_source {
     struct source source;
     const char *path; /* of the setting */
     long element;     /* of auth:keys, or -1 */
+    const char *file; /* that it is in, as the setting has it, or NULL */
 };
 
 struct tree {

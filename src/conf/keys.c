@@ -20,6 +20,7 @@ struct origin {
     const char *path;
     const char *setting; /* the path without the element's number */
     long element;        /* of auth:keys, or -1 */
+    const char *file;    /* that it is in, or NULL */
     struct slice kid;
     unsigned algs; /* 0: all of its family */
 };
@@ -51,7 +52,8 @@ static void note_source(const struct origin *from)
 {
     size_t n = token_keys_count(from->keys);
 
-    from->set->key_sources[n - 1] = (struct key_source){from->source, from->setting, from->element};
+    from->set->key_sources[n - 1] =
+        (struct key_source){from->source, from->setting, from->element, from->file};
 }
 
 /* What has become of a key of either kind. */
@@ -105,11 +107,12 @@ static void take_secret(const struct origin *from, const char *text, size_t len)
 }
 
 /* Returns 1 if there was a secret in the file (or an error), 0 if it is empty. */
-static int take_secret_file(const struct origin *from, const char *name)
+static int take_secret_file(struct origin *from, const char *name)
 {
     struct file file;
     size_t len;
 
+    from->file = name;
     if (read_key(from, name, FILE_MAX_BYTES, &file) < 0)
         return 1;
     file_chomp(&file);
@@ -198,11 +201,12 @@ static const char *pem_fault(const struct file *file)
            "P-256, P-384 or P-521";
 }
 
-static void take_public_file(const struct origin *from, const char *name)
+static void take_public_file(struct origin *from, const char *name)
 {
     struct file file;
     enum key_result result;
 
+    from->file = name;
     if (read_key(from, name, FILE_MAX_BYTES, &file) < 0)
         return;
     result = token_keys_add_pem(from->keys, from->kid, file.text, file.len, from->algs);

@@ -211,7 +211,7 @@ static struct key_source key_source(const struct conf *conf, struct settings *se
 
     if (!conf->given_keys || i < token_keys_count(conf->given_keys))
         return set->key_sources[i];
-    return (struct key_source){jwks->source, jwks->path, -1};
+    return (struct key_source){jwks->source, jwks->path, -1, jwks->value->text};
 }
 
 /* Which keys tokens are checked with, in the order in which they are tried. */
@@ -227,6 +227,10 @@ static void put_keys_in_force(struct buf *out, const struct conf *conf, struct s
         buf_printf(out, ", %s", from.path);
         if (from.element >= 0)
             buf_printf(out, ":%ld", from.element);
+        if (from.file) {
+            buf_putc(out, ' ');
+            put_text(out, from.file);
+        }
         buf_puts(out, ")\n");
     }
 }

@@ -114,6 +114,9 @@ static void test_several(void)
        "are shown as two keys");
     is_keys(load("\"secretFile\":[\"one\",\"two\"]", NULL, NULL, NULL), "/" SECRET " /" SECRET2,
             "two files of secrets");
+    ok(has(&report, "(file t.conf:1, auth:secretFile \"one\")\nkey: ") &&
+           has(&report, "(file t.conf:1, auth:secretFile \"two\")\n"),
+       "each key is shown with its file");
     ok(has(&report, "auth:secretFile = [\"one\",\"two\"]"), "are shown");
     is_keys(load("\"secret\":\"" SECRET "\",\"secretFile\":\"two\"", NULL, NULL, NULL),
             "/" SECRET2 " /" SECRET, "a file and a secret of one source");
@@ -183,16 +186,16 @@ static void test_named(void)
             "a/" SECRET " /40", "a secret and a public key");
     ok(has(&report, "algorithms = [\"HS512\",\"ES256\"]") &&
            has(&report, "key: kid \"a\", [\"HS512\"]  (file t.conf:1, auth:keys:0)\n"
-                        "key: [\"ES256\"]  (file t.conf:1, auth:keys:1)\n"),
+                        "key: [\"ES256\"]  (file t.conf:1, auth:keys:1 \"ec.pem\")\n"),
        "only for their algorithms");
     is_keys(load("\"jwksFile\":\"jwks\",\n\"publicKeyFile\":\"ec.pem\"", "auth__secretFile=two",
                  "--auth:keys", "[{\"kid\":\"k\",\"secret\":\"" SECRET "\"}]"),
             "/" SECRET2 " /40 k/" SECRET " e/40", "keys of each source");
     ok(has(&report, "key: [\"HS256\",\"HS384\",\"HS512\"]  (environment auth__secretFile, "
-                    "auth:secretFile)\n"
-                    "key: [\"ES256\"]  (file t.conf:2, auth:publicKeyFile)\n"
+                    "auth:secretFile \"two\")\n"
+                    "key: [\"ES256\"]  (file t.conf:2, auth:publicKeyFile \"ec.pem\")\n"
                     "key: kid \"k\", [\"HS256\",\"HS384\",\"HS512\"]  (command line, auth:keys:0)\n"
-                    "key: kid \"e\", [\"ES256\"]  (file t.conf:1, auth:jwksFile)\n"),
+                    "key: kid \"e\", [\"ES256\"]  (file t.conf:1, auth:jwksFile \"jwks\")\n"),
        "are shown with it");
     refused("\"keys\":[]", "auth:keys: found an empty array, wanted an array of objects");
     refused("\"keys\":{}", "auth:keys: found an object");
