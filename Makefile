@@ -64,7 +64,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 $(BUILD)/sysconfdir: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
-$(patsubst %,$(BUILD)/obj/src/%.o,main notify conf/source): $(BUILD)/sysconfdir
+$(patsubst %,$(BUILD)/obj/src/%.o,main notify conf/source conf/service master/check): $(BUILD)/sysconfdir
 
 # Their headers do not tell their version, and Debian's wslay has no .pc file.
 WSLAY_VERSION = $(or $(shell pkg-config --modversion libwslay 2>/dev/null),$(shell \

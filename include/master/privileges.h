@@ -19,6 +19,10 @@ struct privileges {   /* whom to become */
  * 0, or -1 with a line in error: unknown, or not ours to become.  conf is borrowed. */
 int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error);
 
+/* The same of names that are not conf's, without low ports; for a process of root. */
+int privileges_named(struct privileges *found, const char *user, const char *group,
+                     struct buf *error);
+
 /* Are conf's user and group known on this machine?  Returns 0, or -1 with a line in
  * error. */
 int privileges_known(const struct conf *conf, struct buf *error);

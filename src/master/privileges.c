@@ -67,17 +67,26 @@ static int has_low_ports(const struct conf *conf)
     return conf->admin_host && is_low(conf->admin_port);
 }
 
-static int ids_find(struct privileges *found, const struct conf *conf, struct buf *error)
+static int ids_find(struct privileges *found, const char *user, const char *group,
+                    struct buf *error)
 {
-    if (conf->user && user_find(found, conf->user, error) < 0)
+    if (user && user_find(found, user, error) < 0)
         return -1;
-    return conf->group ? group_find(found, conf->group, error) : 0;
+    return group ? group_find(found, group, error) : 0;
+}
+
+int privileges_named(struct privileges *found, const char *user, const char *group,
+                     struct buf *error)
+{
+    *found = (struct privileges){.uid = geteuid(), .gid = getegid()};
+    found->change = geteuid() == 0 && (user || group);
+    return ids_find(found, user, group, error);
 }
 
 int privileges_known(const struct conf *conf, struct buf *error)
 {
     struct privileges found;
-    return ids_find(&found, conf, error);
+    return ids_find(&found, conf->user, conf->group, error);
 }
 
 int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error)
@@ -85,7 +94,7 @@ int privileges_find(struct privileges *found, const struct conf *conf, struct bu
     const char *user = conf->user, *group = conf->group;
     *found =
         (struct privileges){.uid = geteuid(), .gid = getegid(), .low_ports = has_low_ports(conf)};
-    if (ids_find(found, conf, error) < 0)
+    if (ids_find(found, user, group, error) < 0)
         return -1;
     found->change = geteuid() == 0 && (user || group);
     if (geteuid() == 0 || (found->uid == geteuid() && found->gid == getegid()))

@@ -14,10 +14,11 @@ const { run, tempDir } = require('./lib/proc');
 
 const files = shared(async (s) => {
     const dir = tempDir(s);
+    fs.chmodSync(dir, 0o755);
     const { publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
     const put = (name, text) => {
         const file = path.join(dir, name);
-        fs.writeFileSync(file, text, { mode: 0o600 });
+        fs.writeFileSync(file, text, { mode: 0o644 });
         return file;
     };
     const three = (name, text) => [1, 2, 3].map((n) => put(`${name}${n}`, text));
@@ -133,8 +134,10 @@ const COMMANDS = {
 
 /* What -t prints: { key: { value, source } }. */
 async function inForce(t, { file, env = {}, args = [] }) {
-    const name = path.join(tempDir(t), 'axr.conf');
+    const dir = tempDir(t);
+    const name = path.join(dir, 'axr.conf');
     fs.writeFileSync(name, typeof file === 'string' ? file : JSON.stringify(file));
+    fs.chmodSync(dir, 0o755); /* its user has to be able to read it */
     const how = await run(NOTIFYD, ['-c', name, '-t', ...args], { env });
     assert.strictEqual(how.code, 0, how.err);
     const all = {};

@@ -1,0 +1,32 @@
+/* service - how this machine starts axr-notifyd: with which options and variables, and
+ * as whom.  What the unit of systemd or the init script say is read, and nothing is
+ * executed; of a script only lines at their margin that set a variable count. */
+#ifndef CONF_SERVICE_H
+#define CONF_SERVICE_H
+
+#include "base/buf.h"
+
+#include <stddef.h>
+
+struct service {
+    char *name;   /* the file that says so */
+    char *user;   /* who it is from the start, or NULL: root */
+    char *group;  /* or NULL: that user's */
+    char **words; /* options as on the command line, from -c on */
+    size_t nwords;
+    char **environ; /* NAME=VALUE..., NULL-terminated */
+    char *log_dir;  /* made for it before it starts, or NULL */
+};
+
+/* Looks for it below root ("" for this machine): the unit where systemd runs, else the
+ * init script, each with /etc/default/axr-notifyd.  Returns 1, or 0 if there is none.
+ * What cannot be told without a shell or not be read is a line in notes.  Free *service
+ * with service_clear().  For the start only: ends the process without memory. */
+int service_find(struct service *service, const char *root, struct buf *notes);
+
+/* The file that is its configuration, or NULL: the default one. */
+const char *service_config(const struct service *service);
+
+void service_clear(struct service *service);
+
+#endif

@@ -1,0 +1,272 @@
+#include "master/check.h"
+
+#include "base/logfile.h"
+#include "base/mem.h"
+#include "conf/args.h"
+#include "conf/assign.h"
+#include "conf/service.h"
+#include "master/privileges.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What is judged. */
+struct check {
+    const struct conf_args *args;
+    struct service service; /* that will run with it */
+    int is_service;         /* 0: nobody knows who will */
+};
+
+void check_complain(const struct buf *text, enum log_level level)
+{
+    const char *mark = log_mark(level), *kind = level == LOG_LEVEL_WARN ? "warning: " : "";
+    const char *at = (const char *)text->data, *end = at + text->len;
+
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        const char *stop = newline ? newline : end;
+
+        (void)fprintf(stderr, "%saxr-notifyd: %s%.*s\n", mark, kind, (int)(stop - at), at);
+        at = stop + 1;
+    }
+}
+
+int check_flushed(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    (void)fprintf(stderr, "axr-notifyd: cannot write to standard output\n");
+    return -1;
+}
+
+/* --- the log ---------------------------------------------------------------------- */
+
+/* The service's directory may be made with its start. */
+static int is_made_later(const struct check *check, const char *file)
+{
+    const char *dir = check->is_service ? check->service.log_dir : NULL;
+    size_t len = dir ? strlen(dir) : 0;
+
+    return len > 0 && strncmp(file, dir, len) == 0 && file[len] == '/' &&
+           !strchr(file + len + 1, '/') && access(file, F_OK) < 0 && errno != ELOOP;
+}
+
+/* The start opens the log; nothing is made here.  Where root is to start it, another
+ * user cannot tell.  Returns 0, or -1 where the start would fail. */
+static int check_log(const struct check *check, const struct conf *conf)
+{
+    int others = geteuid() != 0 && conf->user && !check->is_service;
+
+    if (conf->log_target != LOG_TO_FILE || is_made_later(check, conf->log_file) ||
+        logfile_check(conf->log_file) == 0)
+        return 0;
+    (void)fprintf(stderr, "axr-notifyd: %slog:target: cannot write to %s: %s\n",
+                  others ? "warning: " : "", conf->log_file, strerror(errno));
+    return others ? 0 : -1;
+}
+
+/* --- the user --------------------------------------------------------------------- */
+
+static void warn_log(const struct conf *conf)
+{
+    if (conf->log_target != LOG_TO_FILE || access(conf->log_file, F_OK) < 0 ||
+        logfile_check(conf->log_file) == 0)
+        return;
+    (void)fprintf(stderr,
+                  "axr-notifyd: warning: log:target: the user that the daemon runs as cannot "
+                  "open %s again: %s\n",
+                  conf->log_file, strerror(errno));
+}
+
+/* Reads everything once more as the user that the daemon will be then.  Returns 0, or
+ * -1 if he cannot. */
+static int read_as(const struct privileges *privileges, const struct conf_args *args)
+{
+    struct buf errors = {0}, warnings = {0};
+    struct conf *conf = NULL;
+    int result = 0;
+
+    if (privileges_drop(privileges, &errors) < 0)
+        buf_putc(&errors, '\n');
+    else
+        conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
+    if (conf) {
+        warn_log(conf);
+    } else {
+        (void)fprintf(stderr,
+                      "axr-notifyd: user %s, whom the daemon becomes, cannot read all it needs: a "
+                      "reload would fail\n",
+                      privileges->user ? privileges->user : "(as now)");
+        check_complain(&errors, LOG_LEVEL_ERROR);
+        result = -1;
+    }
+    conf_free(&conf);
+    buf_free(&errors);
+    buf_free(&warnings);
+    return result;
+}
+
+/* In a process of its own. */
+static int read_aside(const struct privileges *privileges, const struct conf_args *args)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(read_as(privileges, args) < 0);
+    if (pid < 0 || waitpid(pid, &status, 0) < 0) {
+        log_warn("cannot check what the user that the daemon runs as may read");
+        return 0;
+    }
+    return status == 0 ? 0 : -1;
+}
+
+/* Root may read every file; the user that the daemon becomes has to, with the first
+ * reload.  Unknown to us, it may yet be known where the daemon runs, unless that is
+ * here. */
+static int check_user(const struct check *check, const struct conf *conf)
+{
+    struct privileges privileges;
+    struct buf error = {0};
+    int result = 0;
+
+    if (geteuid() != 0 && !check->is_service)
+        return 0;
+    if (privileges_find(&privileges, conf, &error) < 0) {
+        buf_putc(&error, '\n');
+        check_complain(&error, check->is_service ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
+        result = check->is_service ? -1 : 0;
+    } else if (privileges.change) {
+        result = read_aside(&privileges, check->args);
+    }
+    buf_free(&error);
+    return result;
+}
+
+/* --- all of it -------------------------------------------------------------------- */
+
+static int print_conf(const struct conf *conf)
+{
+    struct buf out = {0};
+
+    conf_print(conf, &out);
+    (void)fwrite(out.data, 1, out.len, stdout);
+    buf_free(&out);
+    return check_flushed() < 0;
+}
+
+static int judge(const struct check *check)
+{
+    struct buf errors = {0}, warnings = {0};
+    struct conf *conf = conf_load(check->args, CONF_FOR_DAEMON, &errors, &warnings);
+    int status = 1;
+
+    check_complain(&warnings, LOG_LEVEL_WARN);
+    check_complain(&errors, LOG_LEVEL_ERROR);
+    if (conf && check_log(check, conf) == 0 && check_user(check, conf) == 0)
+        status = print_conf(conf);
+    conf_free(&conf);
+    buf_free(&errors);
+    buf_free(&warnings);
+    return status;
+}
+
+/* --- as the service --------------------------------------------------------------- */
+
+static const struct args_option own[] = {{"-d", 1, 0}};
+
+static int visit(int id, const char *value, void *arg, struct buf *errors)
+{
+    (void)arg;
+    if (id != 0)
+        return 0;
+    (void)buf_printf(errors, "no argument is wanted, found \"%.100s\"\n", value);
+    return -1;
+}
+
+static int is_same_file(const char *one, const char *two)
+{
+    struct stat a, b;
+
+    return stat(one, &a) == 0 && stat(two, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* What is on the command line counts more.  Returns 0, or -1 (reported). */
+static int merge(struct conf_args *merged, const struct conf_args *args,
+                 const struct service *service)
+{
+    struct texts words = {0};
+    struct buf errors = {0};
+    int result;
+
+    texts_add(&words, xstrdup("axr-notifyd"));
+    for (size_t i = 0; i < service->nwords; i++)
+        texts_add(&words, xstrdup(service->words[i]));
+    for (size_t i = 0; i < args->noptions; i++)
+        texts_add(&words, xstrdup(args->options[i]));
+    result = conf_args_split(merged, (int)words.n, words.at, service->environ, own,
+                             sizeof(own) / sizeof(own[0]), visit, NULL, &errors);
+    if (result < 0)
+        (void)fprintf(stderr, "axr-notifyd: %s: its options are wrong:\n", service->name);
+    check_complain(&errors, LOG_LEVEL_ERROR);
+    texts_clear(&words);
+    buf_free(&errors);
+    return result;
+}
+
+/* Becomes who the service is from its start.  Returns 0, or -1 (reported). */
+static int become(const struct service *service)
+{
+    struct privileges privileges;
+    struct buf error = {0};
+    int result = privileges_named(&privileges, service->user, service->group, &error);
+
+    if (result == 0 && privileges.change)
+        result = privileges_drop(&privileges, &error);
+    if (result < 0)
+        (void)fprintf(stderr, "axr-notifyd: %s: %.*s\n", service->name, (int)error.len,
+                      (const char *)error.data);
+    buf_free(&error);
+    return result;
+}
+
+static int judge_service(const struct check *given)
+{
+    const struct service *service = &given->service;
+    struct conf_args merged;
+    struct check check = *given;
+    int status = 1;
+
+    (void)fprintf(stderr, "axr-notifyd: as %s starts it%s%s\n", service->name,
+                  service->user ? ", user " : "", service->user ? service->user : "");
+    check.args = &merged;
+    if (merge(&merged, given->args, service) == 0 && become(service) == 0)
+        status = judge(&check);
+    conf_args_clear(&merged);
+    return status;
+}
+
+int check_run(const struct conf_args *args)
+{
+    struct check check = {.args = args};
+    struct buf notes = {0};
+    int status;
+
+    if (geteuid() == 0 && service_find(&check.service, "", &notes)) {
+        const char *config = service_config(&check.service);
+
+        check.is_service =
+            !args->file || is_same_file(args->file, config ? config : CONF_DEFAULT_FILE);
+    }
+    if (check.is_service)
+        check_complain(&notes, LOG_LEVEL_WARN);
+    status = check.is_service ? judge_service(&check) : judge(&check);
+    service_clear(&check.service);
+    buf_free(&notes);
+    return status;
+}
