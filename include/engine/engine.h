@@ -214,11 +214,14 @@ const char *session_transport(const struct session *session);
  * no more). */
 void session_guard(struct session *session, int on);
 
-/* Sends the CONNECT reply.  Only between connect() and left(). */
+/* Sends the CONNECT reply.  Only between connect() and left().  No deadline that
+ * was set before holds. */
 void session_accept(struct session *session);
-/* Sends the error, then DISCONNECT, then closes: DESIGN.md's table. */
+/* Sends the error.  It may ask again; if it is still there and not in 5 s after the
+ * first refusal it gets a DISCONNECT and is closed, which may be now. */
 void session_refuse(struct session *session, const char *message, const char *code);
-/* monotonic deadline (clock_ms) at which it gets a DISCONNECT and is closed; 0: never. */
+/* monotonic deadline (clock_ms) at which one that is in gets a DISCONNECT and is closed;
+ * 0: never. */
 void session_expire(struct session *session, uint64_t at_ms);
 /* DISCONNECT, then close. */
 void session_disconnect(struct session *session, enum engine_close why);

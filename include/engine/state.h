@@ -18,6 +18,7 @@
 #define FULL_LOG_MS   60000 /* a line about the limit of clients each so often */
 #define LINGER_MS     1000  /* after the last byte we send, for the client to read it */
 #define FAREWELL_MS   10000 /* a polling session that is over waits for a GET to say so */
+#define REFUSED_MS    5000  /* a client that was refused has so long to leave by itself */
 #define HANDOFF_MS    1000  /* a connection waits to be handed to its worker */
 #define FLUSH_SLICE   256   /* clients written to before the loop gets its turn */
 #define DOOM_SLICE_US 3000  /* likewise, for cutting clients off */
@@ -126,6 +127,7 @@ struct polling {
     uint8_t probe_base64;      /* the WebSocket takes no binary */
     uint8_t doomed;            /* output has been lost: the session is about to end, for why */
     uint8_t why;               /* ... or it is over, for that (enum engine_close) */
+    uint8_t parted;            /* it is over, and the packet that says so is queued */
     uint32_t stamp;            /* as conn.stamp; without a GET, that there is such a fan-out */
 };
 
@@ -160,6 +162,7 @@ struct session {
     uint32_t index, serial;  /* in engine->slots: the handle */
     uint8_t guarded;         /* session_guard() */
     uint16_t joins;          /* how often it was let in: part of the Socket.IO id */
+    uint8_t refusals;        /* since then: expire_due_ms is when it has to have left */
     uint8_t random[16];      /* of the sid */
 };
 
@@ -453,6 +456,8 @@ void fan_put_base64(struct buf *out, enum eio_version version, struct slice byte
 
 /* --- packet.c --- */
 void packet_started(struct session *session);
+/* Its deadline has come.  Returns -1 if it has been closed for it. */
+int packet_expired(struct session *session);
 void packet_text(struct session *session, struct slice text);
 void packet_binary(struct session *session, struct slice bytes);
 void packet_free(struct inbound **inbound);

@@ -34,7 +34,7 @@ enum client_state {
 struct client { /* session_data() of every session */
     struct session *session;
     struct room_member member;
-    struct auth_tokens *tokens; /* of the handshake, until the first verdict */
+    struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
     char *uid;                  /* of the last good token, or NULL */
     int64_t expires;            /* ... and its token_user.expires */

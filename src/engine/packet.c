@@ -1,11 +1,16 @@
 /* packet - Socket.IO on a session: which namespaces it is in, and what its
  * packets do (socketio/socket.io, docs/socket.io-protocol). */
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/rand.h"
 #include "codec/ws.h"
 #include "engine/state.h"
 
 #include <stdlib.h>
+
+/* Of one client; what it asks after that is not looked at, for to judge a token is
+ * what costs. */
+#define REFUSALS_MAX 10
 
 static int is_ours(const struct session *session, struct slice nsp)
 {
@@ -100,7 +105,7 @@ static void on_connect(struct session *session, const struct sio_packet *packet)
     if (is_ours(session, packet->nsp)) {
         if (session->nsp == NSP_JOINING || session->nsp == NSP_JOINED)
             fault(session);
-        else
+        else if (session->refusals < REFUSALS_MAX)
             join_ours(session, packet);
     } else if (bit != 0) {
         if (session->open_in & bit)
@@ -121,8 +126,9 @@ void session_accept(struct session *session)
 
     session->nsp = NSP_JOINED;
     session->joins++;
+    session->refusals = 0;
     session->engine->stats.connects++;
-    session->connect_due_ms = 0;
+    session->connect_due_ms = session->expire_due_ms = 0;
     session_rearm(session);
     put_connected(session, slice_str(session->engine->options.nsp),
                   (struct slice){sid, session_sio_sid(session, sid)});
@@ -148,6 +154,11 @@ static void put_disconnect(struct session *session)
     session_put_scratch(session);
 }
 
+/* Clients 1.x to 3.x that are closed at once are back at once: those that follow a
+ * DISCONNECT by connect(), hundreds of times a second, and after a bare close all of
+ * them.  So each has time to leave by itself.  It counts from the first refusal, and
+ * where it has run out (the verdict came later), or the client had said that it left,
+ * the next one is the last. */
 void session_refuse(struct session *session, const char *message, const char *code)
 {
     struct buf *scratch = &session->engine->scratch;
@@ -157,7 +168,25 @@ void session_refuse(struct session *session, const char *message, const char *co
     sio_put_connect_error(scratch, (enum eio_version)session->version,
                           slice_str(session->engine->options.nsp), message, code);
     session_put_scratch(session);
-    session_disconnect(session, CLOSE_REFUSED);
+    if (session->refusals++ == 0)
+        session->expire_due_ms = clock_ms() + REFUSED_MS;
+    if (session->expire_due_ms == 0) {
+        session_disconnect(session, CLOSE_REFUSED);
+        return;
+    }
+    if (session->connect_due_ms != 0 && session->connect_due_ms < session->expire_due_ms)
+        session->connect_due_ms = session->expire_due_ms;
+    session_rearm(session);
+}
+
+int packet_expired(struct session *session)
+{
+    if (session->refusals > 0 && session->nsp == NSP_JOINING) {
+        session->expire_due_ms = 0; /* the verdict that is on its way decides */
+        return 0;
+    }
+    session_disconnect(session, session->refusals > 0 ? CLOSE_REFUSED : CLOSE_EXPIRED);
+    return -1;
 }
 
 void session_disconnect(struct session *session, enum engine_close why)
@@ -172,10 +201,10 @@ static void on_disconnect(struct session *session, const struct sio_packet *pack
     uint8_t bit = open_bit(session, packet->nsp);
 
     if (is_ours(session, packet->nsp)) {
+        session_expire(session, 0);
         if (!was_in)
             return;
         session->nsp = NSP_LEFT;
-        session_expire(session, 0);
         session->engine->app->left(session, CLOSE_LEFT, session->engine->arg);
     } else {
         session->open_in &= (uint8_t)~bit;

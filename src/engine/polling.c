@@ -95,6 +95,15 @@ static void get_over(struct conn *conn)
     request_done(conn);
 }
 
+/* The last packet of one that is over. */
+static void part(struct session *session)
+{
+    struct polling *polling = session->polling;
+
+    polling->parted = 1;
+    polling_put(session, polling->why == CLOSE_CLIENT ? "6" : "1", 1);
+}
+
 void polling_flush(struct conn *conn)
 {
     struct session *session = conn->session;
@@ -122,10 +131,13 @@ void polling_flush(struct conn *conn)
     outq_clear(&out);
     polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
     get_over(conn);
-    if (session->over && polling->out.bytes == 0)
+    if (session->over && polling->out.bytes == 0 && polling->parted) {
         session_end(session, CLOSE_CLIENT);
-    else
-        session_rearm(session);
+        return;
+    }
+    if (session->over && polling->out.bytes == 0)
+        part(session);
+    session_rearm(session);
 }
 
 /* --- output --- */
@@ -459,7 +471,9 @@ void polling_close(struct session *session, enum engine_close why)
             return;
         }
     }
-    polling_put(session, why == CLOSE_CLIENT ? "6" : "1", 1);
+    /* In an answer of its own: clients 4.x act on it before what stands in front of it. */
+    if (polling->out.bytes == 0)
+        part(session);
     session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
     if (session->engine->retiring)
         session->heartbeat_due_ms = session->engine->retire_end_ms;

@@ -358,10 +358,9 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     }
     if (session->polling != NULL && polling_timeout(session, now_ms) < 0)
         return;
-    if (session->expire_due_ms != 0 && session->expire_due_ms <= now_ms) {
-        session_disconnect(session, CLOSE_EXPIRED);
+    if (session->expire_due_ms != 0 && session->expire_due_ms <= now_ms &&
+        packet_expired(session) < 0)
         return;
-    }
     if (session->connect_due_ms != 0 && session->connect_due_ms <= now_ms) {
         session_close(session, WS_CLOSE_NONE, CLOSE_CONNECT_TIMEOUT);
         return;

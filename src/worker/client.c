@@ -124,7 +124,7 @@ static void log_disconnected(const struct client *client, enum engine_close why)
 
 /* --- refusing --- */
 
-/* Both end with the client freed, or about to be. */
+/* Either may end with the client freed. */
 static void refuse(struct worker *worker, struct client *client, const char *message,
                    const char *code)
 {
@@ -183,7 +183,7 @@ static int has_expired(const struct client *client, time_t now)
     return client->expires != 0 && now >= client->expires;
 }
 
-/* The tokens of the handshake do not outlive the first verdict; what they said
+/* The tokens of the handshake do not outlive the first good verdict; what they said
  * does, for a client that leaves and asks again without a token of its own. */
 static enum token_result judge(struct worker *worker, struct client *client,
                                const struct sio_packet *packet)
@@ -194,11 +194,12 @@ static enum token_result judge(struct worker *worker, struct client *client,
     enum token_result result =
         auth_judge(&worker->conf.token, packet, client->tokens, now, &user, &source);
 
-    if (result == TOKEN_OK && client->tokens != NULL && source != AUTH_FROM_COOKIE)
-        session_guard(client->session, 0);
-    auth_tokens_free(&client->tokens);
-    if (result == TOKEN_OK)
+    if (result == TOKEN_OK) {
+        if (client->tokens != NULL && source != AUTH_FROM_COOKIE)
+            session_guard(client->session, 0);
+        auth_tokens_free(&client->tokens);
         return take_user(client, &user, source);
+    }
     if (!client->kept)
         return result;
     if (!has_expired(client, now))
@@ -271,9 +272,9 @@ static void let_in(struct worker *worker, struct client *client)
     }
     become(worker, client, CLIENT_IN);
     client->since_ds = (uint32_t)(clock_ms() / 100);
-    session_expire(client->session, client_deadline(client->expires, now));
     log_connected(client);
     session_accept(client->session);
+    session_expire(client->session, client_deadline(client->expires, now));
 }
 
 int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict)

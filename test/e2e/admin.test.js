@@ -185,12 +185,13 @@ test('refusals by the reason that clients were told, errors by status', async (t
         client.sendText(`40/axr,${JSON.stringify({ token })}`);
         const { data: { code } } = JSON.parse((await client.text()).replace('44/axr,', ''));
         told[code] = (told[code] || 0) + 1;
+        client.destroy();
     }
     assert.deepStrictEqual(told, { token_missing: 1, token_malformed: 1, token_expired: 2, user_limit: 1 });
     assert.strictEqual((await once(daemon.addr, 'GET', '/elsewhere')).status, 404);
     for (const query of ['EIO=3&transport=polling', 'EIO=4&transport=polling&sid=x', 'EIO=4&transport=polling&sid=y'])
         assert.strictEqual((await once(daemon.addr, 'GET', `/notifications/?${query}`)).status, 400);
-    const metrics = await settled(daemon, (now) => now.get('sessions_closed_total', 'reason="refused"') === 5
+    const metrics = await settled(daemon, (now) => now.get('sessions_closed_total', 'reason="client"') === 5
         && now.get('http_errors_total', 'status="400"') >= 3 && now.get('http_errors_total', 'status="404"') >= 1, 'all refused');
     for (const [code, count] of Object.entries(told))
         assert.strictEqual(metrics.get('refusals_total', `reason="${code}"`), count, code);

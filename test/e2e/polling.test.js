@@ -85,15 +85,6 @@ for (const eio of [4, 3]) {
         redis.emitter().emit('msg', 'hé€😀', { a: [1, null] });
         assert.deepStrictEqual((await client.event()).args, ['msg', 'hé€😀', { a: [1, null] }]);
     });
-    test(`EIO${eio}: a refused token is told why, then the session is over`, async () => {
-        const { addr } = await world();
-        const client = await Polling.open(addr, { eio });
-        await client.send(eio === 4 ? '40/axr,{"token":"bad"}' : '40/axr?token=bad');
-        assert.match(await client.text(), /^44\/axr,/);
-        assert.strictEqual(await client.text(), '41/axr,');
-        assert.strictEqual(await client.text(), '1');
-        await gone(client);
-    });
 }
 const HANDSHAKE_ERRORS = {
     'POST': ['POST', 'EIO=4&transport=polling', 2], 'PUT': ['PUT', 'EIO=4&transport=polling', 2],

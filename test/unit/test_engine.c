@@ -835,31 +835,135 @@ static void test_stalled(void)
     close(fd);
 }
 
-static void test_refuse_and_drain(void)
+#define REFUSAL4 "44/axr,{\"message\":\"no\",\"data\":{\"code\":\"token_missing\"}}"
+
+/* Its deadline is now. */
+static void due(struct session *session)
 {
-    int fd, fds[3];
+    session->expire_due_ms = clock_ms();
+    session_rearm(session);
+}
+
+/* One that was refused and still is there: EIO4, asked with that verdict. */
+static int refused4(void)
+{
+    int fd = client("EIO=4&transport=websocket");
 
     verdict = -1;
-    fd = client("EIO=4&transport=websocket");
     put_text(fd, "40/axr,{}");
-    is_str(frame(fd), "T:44/axr,{\"message\":\"no\",\"data\":{\"code\":\"token_missing\"}}",
-           "EIO4");
-    is_str(frame(fd), "T:41/axr,", "then a DISCONNECT");
-    is_str(frame(fd), "C:0", "then a close");
+    is_str(frame(fd), "T:" REFUSAL4, "the error");
+    return fd;
+}
+
+static void test_refused(void)
+{
+    uint64_t asked_ms = clock_ms(), due_ms;
+    int fd = refused4(), answers = 0;
+
+    ok(last->expire_due_ms >= asked_ms + REFUSED_MS &&
+           last->expire_due_ms <= clock_ms() + REFUSED_MS,
+       "it has 5 s to leave");
+    ok(last->connect_due_ms >= last->expire_due_ms, "and no less for it came late");
+    is_int(session_joined(last), 0, "it is not in");
+    packets = closes = 0;
+    put_text(fd, "42/axr,[\"up\"]");
+    beat(last);
+    is_str(frame(fd), "T:2", "its heart beats, and nothing else is sent");
+    put_text(fd, "3");
+    is_int(packets, 0, "what it says is dropped");
+    verdict = 1;
+    put_text(fd, "40/axr,{}");
+    ok(strncmp(frame(fd), "T:40/axr,{\"sid\":\"", 17) == 0, "it may ask again");
+    is_int((long)last->expire_due_ms, 0, "and stays");
+    verdict = -1;
+    put_text(fd, "41/axr,");
+    put_text(fd, "40/axr,{}");
+    is_str(frame(fd), "T:" REFUSAL4, "it has left, and is refused now");
+    due_ms = last->expire_due_ms;
+    ok(due_ms >= asked_ms + REFUSED_MS, "that counts anew");
+    connects = 0;
+    for (int i = 0; i < 20; i++)
+        put_text(fd, "40/axr,{}");
+    put_text(fd, "40/nope,");
+    while (strcmp(frame(fd), "T:" REFUSAL4) == 0)
+        answers++;
+    is_int(answers, 9, "one that asks again and again is answered ten times in all");
+    is_int(connects, 9, "and judged no more often");
+    is_int((long)(last->expire_due_ms - due_ms), 0, "which prolongs nothing");
+    due(last);
+    is_str(frame(fd), "T:41/axr,", "whoever is still there is told to go");
+    is_str(frame(fd), "C:0", "and closed");
+    is_int(last_why, CLOSE_REFUSED, "as refused");
     close(fd);
+
     fd = client("EIO=3&transport=websocket");
     frame(fd);
     put_text(fd, "40/axr");
     is_str(frame(fd), "T:44/axr,\"no\"", "EIO3");
-    is_str(frame(fd), "T:41/axr,", "then a DISCONNECT");
-    is_str(frame(fd), "C:0", "then a close");
+    due(last);
+    is_str(frame(fd), "T:41/axr,", "is told, too");
+    is_str(frame(fd), "C:0", "and closed");
     close(fd);
-    is_int(last_why, CLOSE_REFUSED, "refused");
     verdict = 1;
+}
+
+/* What it does, and what comes, while its time runs. */
+static void test_refused_meanwhile(void)
+{
+    int fd = refused4();
+
+    put_text(fd, "41/axr,");
+    beat(last);
+    is_str(frame(fd), "T:2", "one that has said that it leaves");
+    is_int((long)last->expire_due_ms, 0, "is not waited for");
+    ok(last->connect_due_ms != 0, "but for connectTimeout");
+    put_text(fd, "40/axr,{}");
+    is_str(frame(fd), "T:" REFUSAL4, "refused again");
+    is_str(frame(fd), "T:41/axr,", "it is told to go");
+    is_str(frame(fd), "C:0", "at once");
+    close(fd);
+
+    fd = refused4();
+    verdict = 0;
+    put_text(fd, "40/axr,{}");
+    put_text(fd, "40/nope,");
+    frame(fd);
+    due(last);
+    beat(last);
+    is_str(frame(fd), "T:2", "its time is over while it is judged: it stays for the verdict");
+    session_refuse(last, "no", "token_missing");
+    is_str(frame(fd), "T:" REFUSAL4, "which is another refusal");
+    is_str(frame(fd), "T:41/axr,", "the last one");
+    is_str(frame(fd), "C:0", "and closed");
+    close(fd);
+
+    fd = refused4();
+    verdict = 0;
+    put_text(fd, "40/axr,{}");
+    put_text(fd, "40/nope,");
+    frame(fd);
+    due(last);
+    beat(last);
+    frame(fd);
+    session_accept(last);
+    ok(strncmp(frame(fd), "T:40/axr,{\"sid\":\"", 17) == 0, "or lets it in");
+    is_int(last->refusals, 0, "for good");
+    lefts = 0;
+    close(fd);
+    pump(&lefts);
+    verdict = 1;
+}
+
+static void test_refuse_and_drain(void)
+{
+    int fds[3];
+
+    test_refused();
+    test_refused_meanwhile();
     lefts = 0;
     for (int i = 0; i < 3; i++)
         fds[i] = client4();
-    session_expire(last, clock_ms() + 20);
+    due(last);
     is_str(frame(fds[2]), "T:41/axr,", "an expired one is told");
     is_str(frame(fds[2]), "C:0", "and closed");
     is_int(last_why, CLOSE_EXPIRED, "expired");
@@ -1349,9 +1453,9 @@ static void test_overflow(void)
     pump(&closes);
     is_int(last_why, CLOSE_SEND_BUFFER, "too much waits for a GET");
     reply = http("GET", poll_query, "");
-    ok(strncmp(reply, "200 42/axr,", 11) == 0 && strcmp(reply + strlen(reply) - 2, "\x1e"
-                                                                                   "1") == 0,
-       "the next one gets what fitted, and hears of it");
+    ok(strncmp(reply, "200 42/axr,", 11) == 0 && strcmp(reply + strlen(reply) - 2, "\"]") == 0,
+       "the next one gets what fitted");
+    is_str(http("GET", poll_query, ""), "200 1", "the one after it hears of it");
 
     poll_open(4, "", "0{");
     http("POST", poll_query, "40/axr,{}");
@@ -1584,9 +1688,10 @@ static void test_retire(void)
     is_int(handed, 1, "a handshake is handed on");
     ok(handed_to == ENGINE_HEIR && handed_len == 65, "to an heir, as it came");
     fd = adopt(poll_query, "\r\n", 0);
-    ok(heard(fd, "42/axr,[\"m\",1]\x1e"
-                 "1"),
-       "one that polls hears everything, and that it is over");
+    ok(heard(fd, "42/axr,[\"m\",1]"), "one that polls hears everything");
+    close(fd);
+    fd = adopt(poll_query, "\r\n", 0);
+    ok(heard(fd, "\r\n\r\n1"), "and then that it is over");
     close(fd);
     pump(&drained);
     is_int(drained, 1, "drained");
@@ -1983,6 +2088,37 @@ static void test_polling_ends(void)
     is_int(last_why, CLOSE_PING_TIMEOUT, "ping timeout");
 }
 
+static void test_refused_polling(void)
+{
+    static const char unknown[] = "400 {\"code\":1,\"message\":\"Session ID unknown\"}";
+    char request[256];
+    int fd;
+
+    verdict = -1;
+    closes = 0;
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    is_str(http("GET", poll_query, ""), "200 " REFUSAL4, "refused over polling");
+    fd = dial();
+    put(fd, request,
+        (size_t)snprintf(request, sizeof(request),
+                         "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n\r\n", poll_query));
+    beat(last);
+    ok(heard(fd, "\r\n\r\n2"), "it may poll on");
+    close(fd);
+    http("POST", poll_query, "3");
+    is_int(closes, 0, "and is not closed yet");
+    due(last);
+    pump(&closes);
+    is_int(last_why, CLOSE_REFUSED, "until its time is over");
+    is_str(http("GET", poll_query, ""), "200 41/axr,", "it is told to go");
+    is_str(http("GET", poll_query, ""), "200 1",
+           "then that it is over: clients 4.x would act on "
+           "that first if both came at once");
+    is_str(http("GET", poll_query, ""), unknown, "and it is");
+    verdict = 1;
+}
+
 /* --- without Socket.IO --- */
 
 static void test_messages(void)
@@ -2291,6 +2427,7 @@ int main(void)
     test_bursts();
     test_half_closed("HTTP/1.1 200");
     test_polling_ends();
+    test_refused_polling();
     engine_down();
     test_idle();
     test_latency_polling();
