@@ -57,6 +57,7 @@ struct conf {
     struct token_keys *given_keys; /* those without the JWKS file; NULL if there is no such file */
     char *jwks_file;               /* its name, or NULL */
     char **audiences, **issuers;   /* NULL-terminated, or NULL */
+    char **token_types;            /* likewise */
     char **cors_origins;           /* NULL-terminated, may be empty; "*" for any; scheme and
                                       host in lower case, without a default port */
     int cors_any;                  /* "*" is among them */

@@ -22,6 +22,8 @@ struct token_policy {
     unsigned algs;                 /* accepted algorithms; each key has its own limits too */
     const char *const *audiences;  /* any one of them; NULL-terminated; NULL: unchecked */
     const char *const *issuers;    /* likewise */
+    const char *const *types;      /* of the header's typ, with or without "application/"; "*" is
+                                      any; NULL: unchecked */
     int64_t tolerance_s;           /* clock tolerance for exp and nbf, 0 to 2^31 seconds */
     size_t token_bytes;            /* longest token; TOKEN_BYTES_CAP at most */
 };
@@ -57,9 +59,9 @@ struct token_user {
  *
  * The header's alg must be among policy->algs and one that a key is for; its kid
  * must be a string, and says which keys are tried (token_keys_verify()).  A header
- * with crit is refused, and one with a typ other than JWT (in any case): it was
- * signed for another purpose (RFC 8725, 3.11).  exp and nbf must be integers of at
- * most 2^53, either way; aud and iss are looked at only where the policy asks for them.
+ * with crit is refused, and one with a typ that is none of policy->types (in any case; no
+ * typ is fine): it was signed for another purpose (RFC 8725, 3.11).  exp and nbf must be integers
+ * of at most 2^53, either way; aud and iss are looked at only where the policy asks for them.
  *
  * The first of these claims that is there decides who the user is; if it is
  * there but unusable, the result is TOKEN_NO_USER and not the next one's id:

@@ -57,6 +57,25 @@ static enum token_result malformed(void)
     return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_MALFORMED;
 }
 
+/* A type without what RFC 7515, 4.1.9, lets be left out. */
+static const char *bare_type(const char *type)
+{
+    static const char prefix[] = "application/";
+
+    return strncasecmp(type, prefix, sizeof(prefix) - 1) == 0 ? type + sizeof(prefix) - 1 : type;
+}
+
+/* What has another type of its own was signed for another purpose. */
+static int typ_fits(const char *typ, const char *const *types)
+{
+    if (typ == NULL || types == NULL)
+        return 1;
+    for (typ = bare_type(typ); *types != NULL; types++)
+        if (strcmp(*types, "*") == 0 || strcasecmp(bare_type(*types), typ) == 0)
+            return 1;
+    return 0;
+}
+
 static enum token_result read_header(struct token *token, const struct token_policy *policy)
 {
     const char *alg, *typ, *kid;
@@ -73,10 +92,9 @@ static enum token_result read_header(struct token *token, const struct token_pol
     (void)jwt_parts_header(&token->parts, "crit", &has_crit);
     if (has_crit)
         return TOKEN_BAD_CLAIM;
-    /* What has another type of its own was signed for another purpose. */
     typ = jwt_parts_header(&token->parts, "typ", NULL);
     kid = jwt_parts_header(&token->parts, "kid", &has_kid);
-    if ((typ != NULL && strcasecmp(typ, "JWT") != 0) || (has_kid && kid == NULL))
+    if (!typ_fits(typ, policy->types) || (has_kid && kid == NULL))
         return TOKEN_MALFORMED;
     if (kid != NULL)
         token->kid = slice_str(kid);

@@ -70,8 +70,10 @@ static void build_claims(struct conf *conf, struct settings *set)
 
     conf->audiences = build_names_of(set, "auth:options:audience");
     conf->issuers = build_names_of(set, "auth:options:issuer");
+    conf->token_types = build_names_of(set, "auth:options:types");
     conf->token.audiences = (const char *const *)conf->audiences;
     conf->token.issuers = (const char *const *)conf->issuers;
+    conf->token.types = (const char *const *)conf->token_types;
     if (tolerance->value)
         conf->token.tolerance_s = (int64_t)tolerance->value->number;
 }

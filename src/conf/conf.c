@@ -70,6 +70,7 @@ static void free_auth(struct conf *conf)
     token_keys_free(&conf->given_keys);
     build_strings_free(&conf->audiences);
     build_strings_free(&conf->issuers);
+    build_strings_free(&conf->token_types);
 }
 
 void conf_free(struct conf **conf)

@@ -93,6 +93,7 @@ const struct key conf_keys[] = {
     LIST("auth:options:algorithms", 16, NULL, KEY_FILLED),
     LIST("auth:options:audience", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
     LIST("auth:options:issuer", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
+    LIST("auth:options:types", 255, "[\"JWT\",\"at+jwt\"]", KEY_FILLED),
     INT("auth:options:clockTolerance", 0, 86400, "0", 0),
 
     SECTION("cors"),

@@ -38,6 +38,7 @@ static const struct field fields[] = {
     LIVE("auth:options:algorithms", U32, token.algs, TOKEN_HS | TOKEN_RS | TOKEN_ES),
     LIVE("auth:options:audience", STRINGS, token.audiences, 0),
     LIVE("auth:options:issuer", STRINGS, token.issuers, 0),
+    LIVE("auth:options:types", STRINGS, token.types, 0),
     LIVE("auth:options:clockTolerance", I64, token.tolerance_s, INT64_C(1) << 31),
     LIVE("cors:origins", STRINGS, cors_origins, 0),
     LIVE("cors:credentials", INT, cors_credentials, 1),
@@ -361,6 +362,8 @@ static char ***owner(struct conf *conf, const struct field *field)
         return &conf->audiences;
     if (field->at == offsetof(struct conf, token.issuers))
         return &conf->issuers;
+    if (field->at == offsetof(struct conf, token.types))
+        return &conf->token_types;
     return member_of(conf, field);
 }
 

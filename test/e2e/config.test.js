@@ -53,6 +53,7 @@ async function groups() {
         'auth:options:algorithms': [['HS256'], ['RS256'], ['HS512', 'RS384']],
         'auth:options:audience': [['one'], ['two'], ['three', 'four']],
         'auth:options:issuer': [['one'], ['two'], ['three', 'four']],
+        'auth:options:types': [['one'], ['two'], ['three', '*']],
         'auth:options:clockTolerance': [1, 2, 3],
         'cors:origins': [['https://one.example'], ['https://two.example'], ['https://three.example']],
         'cors:credentials': [true, false, true],

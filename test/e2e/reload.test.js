@@ -119,6 +119,9 @@ test('keys, options of tokens, CORS and limits reach live workers, and nobody is
     await relive(daemon, { auth: { options: { audience: 'me' } } });
     await assert.rejects(joined(daemon.addr, jwt.sign({ uid: 'u' }, OTHER)), /token_audience/);
     const named = await client(t, daemon, {}, jwt.sign({ uid: 'u', aud: 'me' }, OTHER));
+    await relive(daemon, { auth: { options: { types: ['session+jwt'] } } });
+    await assert.rejects(joined(daemon.addr, jwt.sign({ uid: 'u', aud: 'me' }, OTHER)), /token_malformed/);
+    await relive(daemon, { auth: { options: { types: undefined } } });
 
     const headers = { Origin: 'https://a.example' };
     await relive(daemon, { cors: { origins: ['https://b.example'] } });

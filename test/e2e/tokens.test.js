@@ -89,6 +89,7 @@ const world = {
     audience: shared(async (s) => daemonWith(s, await redisAtWork(), {
         options: { audience: ['one', 'two'], issuer: 'me' },
     })),
+    typed: shared(async (s) => daemonWith(s, await redisAtWork(), { options: { types: 'Session+JWT' } })),
     quiet: shared(async (s) => daemonWith(s, await quiet(), {})),
 };
 
@@ -206,6 +207,12 @@ const TOKENS = {
     'exp in a month': ['secret', () => sign(user({ exp: now() + 31 * 24 * HOUR }), SECRET), 'ok'],
     'exp 2^53 - 1': ['secret', () => sign(user({ exp: Number.MAX_SAFE_INTEGER }), SECRET), 'ok'],
     'nbf in the past': ['secret', () => sign(user({ nbf: now() - 1 }), SECRET), 'ok'],
+    'typ at+jwt': ['secret', () => sign(user(), SECRET, 'HS256', { typ: 'at+jwt' }), 'ok'],
+    'typ application/JWT': ['secret', () => sign(user(), SECRET, 'HS256', { typ: 'application/JWT' }), 'ok'],
+    'no typ': ['secret', () => sign(user(), SECRET, 'HS256', { typ: undefined }), 'ok'],
+    'a typ that is configured': ['typed', () => sign(user(), SECRET, 'HS256', { typ: 'application/session+jwt' }), 'ok'],
+    'typ JWT where another is configured': ['typed', () => sign(user(), SECRET), 'token_malformed'],
+    'a typ of another purpose': ['secret', () => sign(user(), SECRET, 'HS256', { typ: 'logout+jwt' }), 'token_malformed'],
     'RS256': ['rs', () => sign(user(), rsa.privateKey, 'RS256'), 'ok'],
     'RS512 where all RS are taken': ['rs', () => sign(user(), rsa.privateKey, 'RS512'), 'ok'],
     'ES256': ['es256', () => sign(user(), p256.privateKey, 'ES256'), 'ok'],

@@ -77,10 +77,12 @@ static void decode(const char *token, size_t len, const struct token_user *user)
 static void verify(const char *token, size_t len)
 {
     static const char *const audiences[] = {"a", "b", NULL}, *const issuers[] = {"i", NULL};
+    static const char *const types[] = {"jwt", NULL};
     static struct token_keys *keys; /* reachable until the end */
     struct token_policy policy = {.algs = TOKEN_HS,
                                   .audiences = audiences,
                                   .issuers = issuers,
+                                  .types = types,
                                   .tolerance_s = 5,
                                   .token_bytes = 8192};
     struct token_user user = {.uid_len = SIZE_MAX};

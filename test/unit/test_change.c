@@ -74,7 +74,8 @@ static void test_diff(void)
     conf = conf_make();
     conf.token.keys = other_keys;
     conf.token.issuers = others;
-    check(&conf, CHANGE_LIVE, "auth (a key), auth:options:issuer",
+    conf.token.types = others;
+    check(&conf, CHANGE_LIVE, "auth (a key), auth:options:issuer, auth:options:types",
           "a key and what tokens must say");
     conf = conf_make();
     conf.token.keys = NULL;
@@ -125,6 +126,7 @@ static struct conf full(void)
     conf.send_buffer = 12345;
     conf.head_headers = 77;
     conf.token.keys = other_keys;
+    conf.token.types = others;
     conf.token.algs = TOKEN_HS | TOKEN_ES256;
     conf.token.tolerance_s = INT64_C(1) << 31;
     return conf;
@@ -151,7 +153,8 @@ static void test_settings(void)
         return;
     is_int(change_diff(&conf, got, CHANGE_LIVE, &keys), 0, "all as it was");
     ok(token_keys_equal(got->keys, other_keys), "the keys too");
-    ok(got->token.keys == got->keys && got->token.issuers == (const char *const *)got->issuers,
+    ok(got->token.keys == got->keys && got->token.issuers == (const char *const *)got->issuers &&
+           got->token.types == (const char *const *)got->token_types,
        "the policy's texts have an owner");
     is_int(got->workers, 0, "nothing else");
     change_apply(&worker, got);

@@ -260,6 +260,7 @@ static const struct sample {
      {0, "[\"HS384\"]", "[\"HS256\",\"HS512\"]", 0}},
     {"auth:options:audience", {"\"a\"", "b", "c,d", "[\"e\"]"}, {0, "[\"b\"]", "[\"c\",\"d\"]", 0}},
     {"auth:options:issuer", {"[\"a\"]", "b", "c,d", "\"e\""}, {0, "[\"b\"]", "[\"c\",\"d\"]", 0}},
+    {"auth:options:types", {"[\"a\"]", "b", "c,d", "\"e\""}, {0, "[\"b\"]", "[\"c\",\"d\"]", 0}},
     {"auth:options:clockTolerance", {"1", "2", "3", "4"}, {0}},
     {"cors:origins",
      {"\"https://A\"", "http://b:80", "true", "[\"https://c:8443\",\"null\"]"},
@@ -812,7 +813,15 @@ static void test_claims(void)
        "audiences");
     ok(conf && !strcmp(conf->token.issuers[0], "c,d") && !conf->token.issuers[1], "issuer");
     is_int(conf ? conf->token.tolerance_s : -1, 5, "clockTolerance");
+    ok(conf && !strcmp(conf->token.types[0], "JWT") && !strcmp(conf->token.types[1], "at+jwt") &&
+           !conf->token.types[2],
+       "types, where none are given");
     conf_free(&conf);
+    conf = good_auth(S ",\"options\":{\"types\":\"*\"}");
+    ok(conf && !strcmp(conf->token.types[0], "*") && !conf->token.types[1], "types that are");
+    conf_free(&conf);
+    refused_auth(S ",\"options\":{\"types\":[]}", "auth:options:types: found an empty array");
+    refused_auth(S ",\"options\":{\"types\":[\"\"]}", "auth:options:types: found \"\"");
     refused_auth(S ",\"options\":{\"audience\":[]}", "auth:options:audience: found an empty array");
     refused_auth(S ",\"options\":{\"audience\":\"\"}", "auth:options:audience: found \"\"");
     refused_auth(S ",\"options\":{\"issuer\":[\"a\",\"\"]}", "auth:options:issuer: found \"\"");

@@ -24,7 +24,8 @@ static void make_hs256(const char *header, const char *payload)
 /* --- judging them ------------------------------------------------------------- */
 
 /* Its keys are set in main(): the secret. */
-static struct token_policy policy = {.algs = TOKEN_ALGS, .token_bytes = 8192};
+static const char *const types[] = {"JWT", "at+jwt", NULL};
+static struct token_policy policy = {.algs = TOKEN_ALGS, .types = types, .token_bytes = 8192};
 static struct token_user user;
 
 static struct token_keys *secret_keys(const char *text)
@@ -438,7 +439,15 @@ static void test_headers(void)
         {"{\"alg\":\"HS256\",\"typ\":5}", TOKEN_OK},
         {"{\"alg\":\"\\u0048S256\"}", TOKEN_OK},
         {"{\"\\u0061lg\":\"HS256\"}", TOKEN_OK},
-        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", TOKEN_MALFORMED},
+        {"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}", TOKEN_OK},
+        {"{\"alg\":\"HS256\",\"typ\":\"AT+JWT\"}", TOKEN_OK},
+        {"{\"alg\":\"HS256\",\"typ\":\"application/at+jwt\"}", TOKEN_OK},
+        {"{\"alg\":\"HS256\",\"typ\":\"Application/JWT\"}", TOKEN_OK},
+        {"{\"alg\":\"HS256\",\"typ\":\"application/\"}", TOKEN_MALFORMED},
+        {"{\"alg\":\"HS256\",\"typ\":\"application/application/jwt\"}", TOKEN_MALFORMED},
+        {"{\"alg\":\"HS256\",\"typ\":\"text/jwt\"}", TOKEN_MALFORMED},
+        {"{\"alg\":\"HS256\",\"typ\":\"dpop+jwt\"}", TOKEN_MALFORMED},
+        {"{\"alg\":\"HS256\",\"typ\":\"*\"}", TOKEN_MALFORMED},
         {"{\"alg\":\"HS256\",\"typ\":\"\"}", TOKEN_MALFORMED},
         {"{\"alg\":\"HS256\",\"typ\":\"JWT\",\"typ\":\"x\"}", TOKEN_MALFORMED},
         {"{\"alg\":\"HS256\",\"typ\":\"\\u004aWT\"}", TOKEN_OK},
@@ -488,6 +497,27 @@ static void test_headers(void)
     put_text(HS256, "{\"sub\":\"s\"}", 11);
     buf_putc(&token, '.');
     is_result(&policy, TOKEN_BAD_SIGNATURE, "HS256, no signature");
+}
+
+static void test_types(void)
+{
+    static const char *const whole[] = {"application/Session+JWT", NULL}, *const any[] = {"x", "*",
+                                                                                          NULL};
+    static const char *const nothing[] = {NULL};
+    struct token_policy by = policy;
+
+    by.types = whole;
+    make_hs256("{\"alg\":\"HS256\",\"typ\":\"session+jwt\"}", "{\"sub\":\"s\"}");
+    is_user(&by, "s", "without what the policy has");
+    by.types = any;
+    is_user(&by, "s", "any type");
+    by.types = NULL;
+    is_user(&by, "s", "types unchecked");
+    by.types = nothing;
+    is_result(&by, TOKEN_MALFORMED, "no type");
+    is_result(&policy, TOKEN_MALFORMED, "a type that is not in the list");
+    make_hs256("{\"alg\":\"HS256\"}", "{\"sub\":\"s\"}");
+    is_user(&by, "s", "a token without one");
 }
 
 /* What nobody has signed is not looked into: neither the claims, nor much of a header. */
@@ -666,6 +696,7 @@ int main(void)
     test_lengths();
     test_compressed();
     test_headers();
+    test_types();
     test_order();
     test_form();
     test_keys();

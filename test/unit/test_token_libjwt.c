@@ -13,7 +13,9 @@
 #define NOW     1000000
 #define MUTANTS 6000
 
-static struct token_policy policy = {.algs = TOKEN_ALGS, .token_bytes = TOKEN_BYTES_CAP};
+static const char *const types[] = {"JWT", NULL}; /* libjwt 1.10.2 knows no other */
+static struct token_policy policy = {
+    .algs = TOKEN_ALGS, .types = types, .token_bytes = TOKEN_BYTES_CAP};
 static struct token_user user;
 
 static enum token_result judge(const char *text, time_t now)
