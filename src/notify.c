@@ -47,7 +47,7 @@ static const char usage[] =
 static const char help[] =
     "\n"
     "Sends EVENT with the JSON values as its arguments to all clients, or to those in\n"
-    "one of the rooms, and prints how many servers redis has handed it to.\n"
+    "one of the rooms, and prints how many subscribers redis has handed it to.\n"
     "\n"
     "  --to ROOM      to clients in this room: a user's id, or allusers\n"
     "  --except ROOM  not to clients in this room\n"
@@ -128,14 +128,27 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
     }
 }
 
+/* 1 if text is one JSON value: no event is called so, one was forgotten. */
+static int is_json(struct slice text)
+{
+    long span = json_span(text.ptr, text.len);
+
+    return span >= 0 && strspn(text.ptr + span, " \t\r\n") == text.len - (size_t)span;
+}
+
 static int check_words(const struct options *options, struct buf *errors)
 {
+    char shown[SHOWN_MAX];
     int inputs = 0;
 
     for (size_t i = 1; i < options->words.n; i++)
         inputs += slice_eq(options->words.at[i], SLICE("-"));
     if (options->words.n == 0)
         buf_puts(errors, "an event is wanted\n");
+    else if (is_json(options->words.at[0]))
+        buf_printf(errors, "the event is wanted before its arguments, and %s is JSON\n",
+                   log_escape(shown, sizeof(shown), options->words.at[0].ptr,
+                              options->words.at[0].len));
     if (inputs > 1)
         buf_puts(errors, "standard input can be read once only\n");
     return errors->len > 0 ? -1 : 0;
@@ -342,7 +355,10 @@ static int publish(redisContext *redis, struct slice channel, struct slice paylo
 
     if (reply == NULL)
         return EXIT_FAILED;
-    printf("%lld\n", reply->integer);
+    printf("%lld subscriber%s\n", reply->integer, reply->integer == 1 ? "" : "s");
+    if (reply->integer == 0)
+        fail("warning: nobody listens: no axr-notifyd is subscribed to \"%.*s\" at this redis",
+             (int)channel.len, channel.ptr);
     freeReplyObject(reply);
     return 0;
 }

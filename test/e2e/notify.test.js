@@ -73,7 +73,7 @@ for (const one of CASES) {
         const theirs = await published(() => one.emit(emitter));
         assert.deepStrictEqual(
             ours.result,
-            { code: 0, signal: null, out: '1\n', err: '' }
+            { code: 0, signal: null, out: '1 subscriber\n', err: '' }
         );
         assert.deepStrictEqual(ours.messages, theirs.messages);
         assert.strictEqual(theirs.messages.length, 1);
@@ -83,7 +83,7 @@ for (const one of CASES) {
 test('key and namespace come from the configuration', async () => {
     const options = ['--socket.io:key', 'other', '--socket.io:namespace', '/chat'];
     const { result, messages } = await published(() => notify([...options, 'x']));
-    assert.strictEqual(result.out, '1\n');
+    assert.strictEqual(result.out, '1 subscriber\n');
     assert.deepStrictEqual(messages.map(([channel]) => channel), ['other#/chat#']);
 });
 
@@ -92,7 +92,7 @@ test('the number of subscribers is what redis says', async (t) => {
     const another = await redis.connect();
     t.after(() => another.disconnect());
     await another.pSubscribe('socket.io#/axr#*', () => {});
-    assert.strictEqual((await notify(['x'])).out, '2\n');
+    assert.strictEqual((await notify(['x'])).out, '2 subscribers\n');
 });
 
 test('through a Unix socket', async () => {
@@ -116,6 +116,9 @@ const REFUSED = [
     [['connect'], 1, /"connect" is a reserved event name/],
     [['removeListener', '1'], 1, /reserved/],
     [[], 2, /an event is wanted\nusage: /],
+    [['{"text":"hi"}'], 2, /the event is wanted before its arguments, and \{"text":"hi"\} is JSON\nusage: /],
+    [['--to', 'u', ' [1]\n', '1'], 2, /before its arguments, and  \[1\]\\x0a is JSON/i],
+    [['"text"'], 2, /is JSON/], [['42'], 2, /is JSON/], [['null'], 2, /is JSON/],
     [['--to', '', 'x'], 2, /the room after --to is empty/],
     [['--to'], 2, /--to/],
     [['--volatile=1', 'x'], 2, /--volatile/],
@@ -180,7 +183,7 @@ test('passwords and users', async (t) => {
     await bad(['--socket.io:redis:username', 'eve', '--socket.io:redis:password', PASSWORD], /WRONGPASS/);
     for (const user of [[], ['--socket.io:redis:username', 'bob']]) {
         const result = await notify([...user, '--socket.io:redis:password', PASSWORD, 'x'], { where });
-        assert.strictEqual(result.err, '');
-        assert.strictEqual(result.out, '0\n');
+        assert.strictEqual(result.err, 'axr-notify: warning: nobody listens: no axr-notifyd is subscribed to "socket.io#/axr#" at this redis\n');
+        assert.deepStrictEqual([result.code, result.out], [0, '0 subscribers\n']);
     }
 });
