@@ -10,6 +10,27 @@
 
 #define FILE_MAX_BYTES (1 << 20)
 
+/* --- line ends --- */
+
+/* What a program or an editor has left behind a text is no part of it. */
+static size_t chomped(const char *text, size_t len)
+{
+    if (len == 0 || text[len - 1] != '\n')
+        return len;
+    len--;
+    return len > 0 && text[len - 1] == '\r' ? len - 1 : len;
+}
+
+static void chomp_all(struct jsonc *value)
+{
+    if (value->type == JSONC_STRING && value->len > 0) {
+        value->len = chomped(value->text, value->len);
+        value->text[value->len] = '\0';
+    }
+    for (struct jsonc *e = value->first; e; e = e->next)
+        chomp_all(e);
+}
+
 /* --- the file --- */
 
 /* Returns 1 if it is empty, -1 with the errors in the settings. */
@@ -27,6 +48,7 @@ static int read_text(struct settings *set, const char *name, const char *text, s
         settings_error(set, NULL, NULL, "%s:%u:%u: %s", name, error.line, error.column, error.text);
         return -1;
     }
+    chomp_all(tree);
     root = settings_keep(set, &tree);
     if (!root)
         return -1;
@@ -196,7 +218,6 @@ static struct jsonc *texts_from_text(const char *text, struct jsonc_error *error
 static struct jsonc *from_text(const struct key *key, int element, const char *text,
                                struct jsonc_error *error)
 {
-    memset(error, 0, sizeof(*error));
     if (element)
         return key->type == KEY_LISTEN || key->type == KEY_KEYS
                    ? json_or_text(text, error)
@@ -222,11 +243,30 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
     return json_or_text(text, error);
 }
 
+/* The same of text without the end of its line.  NULL and no error without memory. */
+static struct jsonc *from_line(const struct key *key, int element, const char *text,
+                               struct jsonc_error *error)
+{
+    size_t len = strlen(text), n = chomped(text, len);
+    char *copy = n < len ? strndup(text, n) : NULL;
+    struct jsonc *value = NULL;
+
+    memset(error, 0, sizeof(*error));
+    if (n == len || copy)
+        value = from_text(key, element, copy ? copy : text, error);
+    if (value && value->type != JSONC_STRING)
+        chomp_all(value);
+    if (copy)
+        explicit_bzero(copy, n);
+    free(copy);
+    return value;
+}
+
 static void put_text(struct settings *set, const struct match *match, const char *text,
                      const struct source *source)
 {
     struct jsonc_error error;
-    struct jsonc *value = from_text(match->key, match->element >= 0, text, &error);
+    struct jsonc *value = from_line(match->key, match->element >= 0, text, &error);
 
     if (!value) {
         settings_error(set, source, match->path, "column %u: %s", error.column,
@@ -338,7 +378,8 @@ static void put_variable(struct settings *set, const struct variable *variable,
 {
     enum key_type type = variable->match.key->type;
 
-    if (!*variable->value && type != KEY_TEXT && type != KEY_TEXTS && type != KEY_IGNORED)
+    if (chomped(variable->value, strlen(variable->value)) == 0 && type != KEY_TEXT &&
+        type != KEY_TEXTS && type != KEY_IGNORED)
         return;
     if (before && compare(variable, before) == 0 && type != KEY_IGNORED && *before->value &&
         strcmp(variable->value, before->value) != 0) {

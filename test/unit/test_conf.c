@@ -479,7 +479,7 @@ static void test_environment(void)
     conf_free(&conf);
     conf = good("empty", "{" WITH_SECRET ",\"port\":5,\"pidFile\":\"/x\"}",
                 LIST("PORT=", "AXR_NOTIFYD__LISTEN=", "AXR_NOTIFYD__AUTH__SECRET=", "pidFile=",
-                     "AXR_NOTIFYD__LOG__LEVEL=", "AXR_NOTIFYD__AUTH="),
+                     "AXR_NOTIFYD__LOG__LEVEL=", "AXR_NOTIFYD__AUTH=", "AXR_NOTIFYD__WORKERS=\n"),
                 NULL);
     ok(conf && conf->listen[0].port == 5 && conf->keys->n == 1 && !conf->pid_file,
        "is not given, but for strings that are no secret");
@@ -758,6 +758,27 @@ static void test_secret(void)
         good("an empty secret over another", "{" WITH_SECRET "}", NULL, LIST("--auth:secret", ""));
     ok(has_secret(conf, SECRET, 32), "is not given");
     conf_free(&conf);
+    conf = good_auth("\"secret\":\"" SECRET "\\n\"");
+    ok(has_secret(conf, SECRET, 32), "nor does a newline at its end count in the file");
+    conf_free(&conf);
+    conf = good("an environment made of a file", "{}",
+                LIST("AXR_NOTIFYD__AUTH__SECRET=" SECRET "\r\n"), NULL);
+    ok(has_secret(conf, SECRET, 32), "nor in the environment");
+    conf_free(&conf);
+    conf = good("two of them", "{}", LIST("AXR_NOTIFYD__AUTH__SECRET=" SECRET "\n\n"), NULL);
+    ok(has_secret(conf, SECRET "\n", 33), "but one is as many as are dropped");
+    conf_free(&conf);
+    conf = good("one in a list", "{}", LIST("AXR_NOTIFYD__AUTH__SECRET__0=" SECRET "\n"), NULL);
+    ok(has_secret(conf, SECRET, 32), "likewise");
+    conf_free(&conf);
+    conf = good("an end of line alone", "{" WITH_SECRET "}", LIST("AXR_NOTIFYD__AUTH__SECRET=\n"),
+                NULL);
+    ok(has_secret(conf, SECRET, 32), "is not given");
+    conf_free(&conf);
+    conf = good("a key among keys", "{\"auth\":{\"keys\":[{\"secret\":\"" SECRET "\\n\"}]}}", NULL,
+                NULL);
+    ok(has_secret(conf, SECRET, 32), "likewise");
+    conf_free(&conf);
 }
 
 static void test_algorithms(void)
@@ -875,6 +896,15 @@ static void test_redis(void)
     check_redis("\"host\":\"b\",\"port\":3,\"password\":\"q\"",
                 LIST("socket.io__redis__url=redis://a:1"), NULL, ":q@a:1/0");
     check_redis(URL("redis://a:1"), LIST("socket.io__redis__host=b"), NULL, ":@b:1/0");
+    check_redis(URL("redis://u:p@r1:7\\n"), NULL, NULL, "u:p@r1:7/0");
+    check_redis("", LIST("socket.io__redis__url=redis://u:p@r1:7/1\n"), NULL, "u:p@r1:7/1");
+    check_redis("", LIST("socket.io__redis__url=unix:///run/r.sock\r\n"), NULL,
+                ":@localhost:6379/0/run/r.sock");
+    check_redis("",
+                LIST("socket.io__redis__host=r1\n", "socket.io__redis__port=7\n",
+                     "socket.io__redis__password=q\n"),
+                NULL, ":q@r1:7/0");
+    check_redis("\"password\":\"q\\r\\n\"", NULL, NULL, ":q@localhost:6379/0");
     check_redis("\"path\":\"/s\"", LIST("socket.io__redis__host=b"), NULL, ":@b:6379/0");
     check_redis("\"path\":\"/s\",\"host\":\"b\"", NULL, NULL, ":@b:6379/0/s");
     check_redis("\"path\":\"/s\"", NULL, LIST("--socket.io:redis:url", "redis://b"), ":@b:6379/0");
