@@ -82,6 +82,9 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 # Where memory fails: test/unit/nomem.h.
 $(addprefix $(BUILD)/test/unit/,test_link test_msg test_once): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(BUILD)/test/unit/test_httpin: UNIT_LD = -Wl,--wrap=malloc
+# Where names, addresses and clocks are what the test wants.
+$(BUILD)/test/unit/test_dial: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
+$(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.

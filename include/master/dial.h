@@ -6,10 +6,12 @@
 struct dial;
 struct event_base;
 
+#define DIAL_WHY_MAX 256
+
 struct dial_ops {
     /* The end of it, never from within dial_new: fd is a connected, non-blocking
-     * socket that is now the caller's, or -1 and why says in a few words what the
-     * last address said (borrowed for the call).  dial_free is allowed here. */
+     * socket that is now the caller's, or -1 and why is dial_why().  dial_free is
+     * allowed here. */
     void (*done)(int fd, const char *why, void *arg);
 };
 
@@ -19,6 +21,11 @@ struct dial_ops {
  * when you have waited enough. */
 struct dial *dial_new(struct event_base *base, const char *path, const char *host, int port,
                       const struct dial_ops *ops, void *arg);
+
+/* What has kept it from being connected up to now, in a few words: the address of a name
+ * that was tried last and its error, and those of the others, each once.  Borrowed until
+ * the next call and the end. */
+const char *dial_why(struct dial *dial);
 
 void dial_free(struct dial **dial);
 

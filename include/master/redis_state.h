@@ -26,7 +26,7 @@ struct event_base;
 
 enum redis_state { WAITING, DIALLING, HANDSHAKE, SUBSCRIBED };
 
-/* Each kind is logged once until the next success. */
+/* Each kind is logged once until the next success, and then once a minute. */
 enum redis_failure {
     FAIL_CONNECT,
     FAIL_DEADLINE,
@@ -78,9 +78,10 @@ struct redis {
     int paused; /* redis_pause() */
     int failed; /* a failure was found: it is acted on at the end of the event */
     enum redis_failure failure;
-    char why[256];
-    char where[256]; /* for the log */
-    unsigned logged; /* bits of failures that were logged since the last success */
+    char why[320];
+    char where[256];  /* for the log */
+    unsigned logged;  /* bits of failures that were logged since the last success */
+    uint64_t said_ms; /* when the last of them was */
 
     uint32_t backoff_ms;
     uint64_t heard_ms, subscribed_ms;

@@ -14,9 +14,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NEXT_MS   1000 /* for an address that does not answer, while there are others */
-#define LOOKUP_S  5
-#define LOCALHOST "127.0.0.1\n::1\n" /* by definition (RFC 6761): nobody need be asked */
+#define NEXT_MS    1000 /* for an address that does not answer, while there are others */
+#define LOOKUP_S   5
+#define ERRORS_MAX 8                  /* different ones that are told */
+#define LOCALHOST  "127.0.0.1\n::1\n" /* by definition (RFC 6761): nobody need be asked */
 
 struct dial {
     struct event_base *base;
@@ -26,11 +27,18 @@ struct dial {
     struct sockaddr_un path;          /* family 0: not a path */
     char addresses[RESOLVE_TEXT_MAX]; /* numeric, one a line */
     const char *next;                 /* in addresses */
+    char host[RESOLVE_TEXT_MAX];      /* the one that was tried last */
     char port[16];
+    int is_named;       /* the addresses are not what the caller has given */
     struct event *io;   /* of fd, or NULL */
     struct event *soon; /* goes on from the loop, not from the caller's stack */
     int fd;
-    char why[160];
+    unsigned tried;         /* addresses */
+    int error;              /* of the last one; 0: it has not answered yet */
+    int errors[ERRORS_MAX]; /* of all of them, each once */
+    unsigned nerrors;
+    char unknown[RESOLVE_TEXT_MAX]; /* why the name has no address, or "" */
+    char why[DIAL_WHY_MAX];
 };
 
 static void try_next(struct dial *dial);
@@ -58,6 +66,52 @@ void dial_free(struct dial **dialp)
     free(dial);
 }
 
+/* --- what is wrong ------------------------------------------------------------- */
+
+static void note(struct dial *dial, int error)
+{
+    dial->error = error;
+    for (unsigned i = 0; i < dial->nerrors; i++)
+        if (dial->errors[i] == error)
+            return;
+    if (dial->nerrors < ERRORS_MAX)
+        dial->errors[dial->nerrors++] = error;
+}
+
+/* Behind that of the last address those of the others. */
+static void why_errors(struct dial *dial)
+{
+    const char *between = "; before: ";
+    size_t len = strlen(dial->why);
+    for (unsigned i = 0; i < dial->nerrors && len < sizeof dial->why; i++) {
+        if (dial->errors[i] == dial->error)
+            continue;
+        len += (size_t)snprintf(dial->why + len, sizeof dial->why - len, "%s%s", between,
+                                strerror(dial->errors[i]));
+        between = ", ";
+    }
+}
+
+const char *dial_why(struct dial *dial)
+{
+    char last[32] = "";
+    const char *text = dial->error ? strerror(dial->error) : "no answer";
+    if (dial->unknown[0] != '\0') {
+        snprintf(dial->why, sizeof dial->why, "resolve: %.200s", dial->unknown);
+        return dial->why;
+    }
+    if (dial->resolve)
+        return "resolve: no answer";
+    if (dial->tried > 1)
+        snprintf(last, sizeof last, ", the last of %u", dial->tried);
+    if (dial->is_named)
+        snprintf(dial->why, sizeof dial->why, "connect to %.60s%s: %s", dial->host, last, text);
+    else
+        snprintf(dial->why, sizeof dial->why, "connect: %s", text);
+    why_errors(dial);
+    return dial->why;
+}
+
 /* --- one address after the other --------------------------------------------- */
 
 static void on_io(evutil_socket_t fd, short what, void *arg)
@@ -75,7 +129,7 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
         dial->ops->done((int)fd, NULL, dial->arg);
         return;
     }
-    snprintf(dial->why, sizeof dial->why, "connect: %s", strerror(error));
+    note(dial, error);
     try_next(dial);
 }
 
@@ -100,25 +154,27 @@ static int start(struct dial *dial, const struct sockaddr *to, socklen_t len, in
     return -1;
 }
 
-/* Takes the next line of addresses into dst (RESOLVE_TEXT_MAX bytes). */
-static int next_address(struct dial *dial, char *dst)
+/* Takes the next line of addresses into host. */
+static int next_address(struct dial *dial)
 {
     size_t len = strcspn(dial->next, "\n");
     if (len == 0)
         return 0;
-    memcpy(dst, dial->next, len);
-    dst[len] = '\0';
+    memcpy(dial->host, dial->next, len);
+    dial->host[len] = '\0';
     dial->next += len + (dial->next[len] == '\n');
+    dial->tried++;
+    dial->error = 0;
     return 1;
 }
 
-static int start_address(struct dial *dial, const char *host)
+static int start_address(struct dial *dial)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC,
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found;
-    if (getaddrinfo(host, dial->port, &hints, &found) != 0) {
+    if (getaddrinfo(dial->host, dial->port, &hints, &found) != 0) {
         errno = EINVAL;
         return -1;
     }
@@ -131,15 +187,14 @@ static int start_address(struct dial *dial, const char *host)
 
 static void try_next(struct dial *dial)
 {
-    char host[RESOLVE_TEXT_MAX];
     socket_close(dial);
-    while (next_address(dial, host)) {
-        if (start_address(dial, host) == 0)
+    while (next_address(dial)) {
+        if (start_address(dial) == 0)
             return;
-        snprintf(dial->why, sizeof dial->why, "connect: %s", strerror(errno));
+        note(dial, errno);
         socket_close(dial);
     }
-    dial->ops->done(-1, dial->why, dial->arg);
+    dial->ops->done(-1, dial_why(dial), dial->arg);
 }
 
 static void on_soon(evutil_socket_t fd, short what, void *arg)
@@ -147,10 +202,10 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
     struct dial *dial = arg;
     (void)fd;
     (void)what;
-    if (dial->path.sun_family == 0 || dial->why[0] != '\0') {
+    if (dial->path.sun_family == 0 || dial->error != 0) {
         try_next(dial);
     } else if (start(dial, (struct sockaddr *)&dial->path, sizeof dial->path, 1) < 0) {
-        snprintf(dial->why, sizeof dial->why, "connect: %s", strerror(errno));
+        note(dial, errno);
         try_next(dial);
     }
 }
@@ -163,7 +218,7 @@ static void on_resolved(const char *addresses, const char *why, void *arg)
     if (addresses)
         snprintf(dial->addresses, sizeof dial->addresses, "%s", addresses);
     else
-        snprintf(dial->why, sizeof dial->why, "resolve: %s", why);
+        snprintf(dial->unknown, sizeof dial->unknown, "%s", why);
     resolve_free(&dial->resolve);
     try_next(dial);
 }
@@ -173,9 +228,10 @@ static const struct resolve_ops resolve_ops = {.done = on_resolved};
 static int use_host(struct dial *dial, const char *host, int port)
 {
     snprintf(dial->port, sizeof dial->port, "%d", port);
+    dial->is_named = !resolve_is_numeric(host);
     if (strcasecmp(host, "localhost") == 0)
         snprintf(dial->addresses, sizeof dial->addresses, LOCALHOST);
-    else if (strlen(host) < RESOLVE_TEXT_MAX && resolve_is_numeric(host))
+    else if (strlen(host) < RESOLVE_TEXT_MAX && !dial->is_named)
         snprintf(dial->addresses, sizeof dial->addresses, "%s", host);
     if (dial->addresses[0] != '\0') {
         event_active(dial->soon, EV_TIMEOUT, 0);
@@ -191,7 +247,7 @@ static void use_path(struct dial *dial, const char *path)
     if (strlen(path) < sizeof dial->path.sun_path)
         memcpy(dial->path.sun_path, path, strlen(path) + 1);
     else
-        snprintf(dial->why, sizeof dial->why, "connect: %s", strerror(ENAMETOOLONG));
+        note(dial, ENAMETOOLONG);
     event_active(dial->soon, EV_TIMEOUT, 0);
 }
 

@@ -20,6 +20,7 @@
 
 #define ATTEMPT_MS      3000 /* to connect and be subscribed */
 #define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
+#define SAY_AGAIN_MS    60000
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  1000
 #define READ_BYTES      16384
@@ -57,16 +58,20 @@ static void disconnect(struct redis *redis)
     event_del(redis->timer);
 }
 
-static void failure_log(struct redis *redis)
+/* Each kind of failure once, and every minute what it is then. */
+static void failure_log(struct redis *redis, uint64_t now)
 {
     unsigned bit = 1U << redis->failure;
+    if (redis->state != SUBSCRIBED && redis->logged & bit && now - redis->said_ms < SAY_AGAIN_MS) {
+        log_debug("redis: another attempt has failed: %s", redis->why);
+        return;
+    }
     if (redis->state == SUBSCRIBED)
         log_warnx("redis lost: %s; retrying", redis->why);
-    else if (!(redis->logged & bit))
-        log_warnx("redis not reachable at %s: %s; retrying", redis->where, redis->why);
     else
-        log_debug("redis: another attempt has failed: %s", redis->why);
+        log_warnx("redis not reachable at %s: %s; retrying", redis->where, redis->why);
     redis->logged |= bit;
+    redis->said_ms = now;
 }
 
 static void backoff_next(struct redis *redis, uint64_t now)
@@ -86,7 +91,7 @@ static void fail(struct redis *redis)
 {
     uint64_t now = clock_ms();
     redis->failed = 0;
-    failure_log(redis);
+    failure_log(redis, now);
     disconnect(redis);
     if (redis->state == SUBSCRIBED) {
         redis->stats.gaps++;
@@ -232,8 +237,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         attempt(redis);
         return;
     }
-    (void)redis_found(redis, FAIL_DEADLINE, "%s within %d ms",
-                      redis->state == DIALLING ? "not connected" : "not subscribed", ATTEMPT_MS);
+    if (redis->state == DIALLING)
+        (void)redis_found(redis, FAIL_DEADLINE, "not connected within %d ms: %s", ATTEMPT_MS,
+                          dial_why(redis->dial));
+    else
+        (void)redis_found(redis, FAIL_DEADLINE, "not subscribed within %d ms", ATTEMPT_MS);
     fail(redis);
 }
 

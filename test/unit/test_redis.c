@@ -21,6 +21,16 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+uint64_t __real_clock_ms(void);
+uint64_t __wrap_clock_ms(void);
+
+static uint64_t ahead_ms; /* by which the clock has jumped */
+
+uint64_t __wrap_clock_ms(void)
+{
+    return __real_clock_ms() + ahead_ms;
+}
+
 #define DEADLINE_MS 90000 /* valgrind reads 70 MB in half of it, on a busy machine */
 
 static struct event_base *base;
@@ -611,6 +621,14 @@ static void test_unreachable(void)
     unsigned long long attempts = redis_stats(redis)->attempts;
     ok(attempts >= 4 && attempts <= 14, "refused: back-off grows (%llu attempts)", attempts);
     is_int(logged("Connection refused"), 1, "one line");
+    for (int minute = 1; minute <= 2; minute++) {
+        ahead_ms += 55000;
+        run_for(1500); /* a failed attempt a second */
+        is_int(logged("redis not reachable"), minute, "not again within a minute");
+        ahead_ms += 5000;
+        run_for(1500);
+        is_int(logged("redis not reachable"), minute + 1, "once a minute while it lasts");
+    }
     redis_end(&redis);
 
     static char path[] = "/nowhere/redis.sock";

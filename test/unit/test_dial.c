@@ -1,0 +1,201 @@
+/* Names have the addresses, and addresses answer, as each test wants: both functions are
+ * linked with --wrap (Makefile). */
+#include "master/dial.h"
+
+#include "tap.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+int __real_connect(int fd, const struct sockaddr *to, socklen_t len);
+int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len);
+int __real_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found);
+int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found);
+
+static struct event_base *base;
+static const char *const *addresses; /* of the name "many" */
+
+/* Takes no connection and refuses none: its queue is full. */
+static struct sockaddr_in hole = {.sin_family = AF_INET};
+
+static int hole_open(void)
+{
+    socklen_t len = sizeof hole;
+    hole.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&hole, len) < 0 || listen(fd, 0) < 0 ||
+        getsockname(fd, (struct sockaddr *)&hole, &len) < 0)
+        abort();
+    for (int i = 0; i < 4; i++) {
+        int plug = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)__real_connect(plug, (struct sockaddr *)&hole, len);
+    }
+    return fd;
+}
+
+/* 10.0.0.N fails with the error N; 10.0.1.0 never answers; the rest is as it is. */
+int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)to;
+    uint32_t host = to->sa_family == AF_INET ? ntohl(in->sin_addr.s_addr) : 0;
+    if (host >> 16 != 0x0a00)
+        return __real_connect(fd, to, len);
+    if (host & 0x100)
+        return __real_connect(fd, (struct sockaddr *)&hole, sizeof hole);
+    errno = (int)(host & 0xff);
+    return -1;
+}
+
+int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                       struct addrinfo **found)
+{
+    if (strcmp(host, "many") != 0 || hints->ai_flags & AI_NUMERICHOST)
+        return __real_getaddrinfo(host, port, hints, found);
+    for (size_t i = 0; addresses[i]; i++) {
+        if (__real_getaddrinfo(addresses[i], port, hints, found) != 0)
+            abort();
+        found = &(*found)->ai_next;
+    }
+    return 0;
+}
+
+static char said[DIAL_WHY_MAX];
+static int is_done, got_fd;
+
+static void on_done(int fd, const char *why, void *arg)
+{
+    (void)arg;
+    is_done = 1;
+    got_fd = fd;
+    snprintf(said, sizeof said, "%s", why ? why : "connected");
+}
+
+static const struct dial_ops ops = {on_done};
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+}
+
+/* What comes of it, or what there is to say once that has the words enough in it. */
+static const char *dial_until(const char *path, const char *host, int port, const char *enough)
+{
+    const struct timeval tick = {0, 10000};
+    struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+    is_done = 0;
+    got_fd = -1;
+    struct dial *dial = dial_new(base, path, host, port, &ops, NULL);
+    if (!dial || !timer || event_add(timer, &tick) < 0)
+        abort();
+    while (!is_done && !(enough && strstr(dial_why(dial), enough)))
+        event_base_loop(base, EVLOOP_ONCE);
+    if (!is_done)
+        snprintf(said, sizeof said, "%s", dial_why(dial));
+    dial_free(&dial);
+    event_free(timer);
+    if (got_fd >= 0)
+        close(got_fd);
+    return said;
+}
+
+static const char *dial(const char *path, const char *host, int port)
+{
+    return dial_until(path, host, port, NULL);
+}
+#define MANY(...) (addresses = (const char *const[]){__VA_ARGS__, NULL}, dial(NULL, "many", 6379))
+
+/* The addresses are those of Linux's numbers; the words are libc's. */
+static const char *words(const char *before, int one, const char *between, int two)
+{
+    static char text[DIAL_WHY_MAX];
+    snprintf(text, sizeof text, "%s%s", before, strerror(one));
+    if (between) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, "%s%s", between, strerror(two));
+    }
+    return text;
+}
+
+static const char *address_of(int error)
+{
+    static char text[8][32];
+    static int at;
+    at = (at + 1) % 8;
+    snprintf(text[at], sizeof text[at], "10.0.0.%d", error);
+    return text[at];
+}
+
+static void test_why(void)
+{
+    const char *refused = address_of(ECONNREFUSED), *unreachable = address_of(ENETUNREACH);
+    is_str(dial(NULL, refused, 1), words("connect: ", ECONNREFUSED, NULL, 0),
+           "an address that was given is not named");
+    is_str(MANY(refused), words("connect to 10.0.0.111: ", ECONNREFUSED, NULL, 0),
+           "one that was found is");
+    is_str(MANY(unreachable, refused),
+           words("connect to 10.0.0.111, the last of 2: ", ECONNREFUSED, "; before: ", ENETUNREACH),
+           "of several the last, with its error, and that of the other");
+    is_str(MANY(refused, refused, refused),
+           words("connect to 10.0.0.111, the last of 3: ", ECONNREFUSED, NULL, 0),
+           "an error is said once");
+    is_str(MANY(unreachable, refused, unreachable, refused),
+           words("connect to 10.0.0.111, the last of 4: ", ECONNREFUSED, "; before: ", ENETUNREACH),
+           "so is another");
+    MANY(address_of(EHOSTUNREACH), refused, unreachable, "10.0.0.111");
+    ok(strstr(said, words("before: ", EHOSTUNREACH, ", ", ENETUNREACH)) != NULL, "all are: %s",
+       said);
+    ok(strncmp(dial(NULL, "no-such-host.invalid", 1), "resolve: ", 9) == 0,
+       "a name that is not known: %s", said);
+    is_str(dial("/nowhere/redis.sock", NULL, 0), words("connect: ", ENOENT, NULL, 0),
+           "a path that is not there");
+    char path[300];
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    is_str(dial(path, NULL, 0), words("connect: ", ENAMETOOLONG, NULL, 0), "one that is too long");
+}
+
+static void test_on_its_way(void)
+{
+    addresses = (const char *const[]){"10.0.0.111", "10.0.1.0", NULL};
+    is_str(dial_until(NULL, "many", 1, "last of 2"),
+           words("connect to 10.0.1.0, the last of 2: no answer; before: ", ECONNREFUSED, NULL, 0),
+           "one that does not answer is named before it is given up");
+    addresses = (const char *const[]){"10.0.1.0", "10.0.0.111", NULL};
+    is_str(dial(NULL, "many", 1),
+           words("connect to 10.0.0.111, the last of 2: ", ECONNREFUSED, "; before: ", ETIMEDOUT),
+           "and given up after a second, for there is another");
+}
+
+static void test_connected(void)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof addr;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 4) < 0 ||
+        getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
+        abort();
+    addresses = (const char *const[]){"10.0.0.111", "127.0.0.1", NULL};
+    is_str(dial(NULL, "many", ntohs(addr.sin_port)), "connected", "the next address does");
+    close(fd);
+}
+
+int main(void)
+{
+    base = event_base_new();
+    int fd = hole_open();
+    test_why();
+    test_on_its_way();
+    test_connected();
+    close(fd);
+    event_base_free(base);
+    return tap_done();
+}
