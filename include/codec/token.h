@@ -65,10 +65,10 @@ struct token_user {
  *
  * The first of these claims that is there decides who the user is; if it is
  * there but unusable, the result is TOKEN_NO_USER and not the next one's id:
- * profile (an object; or a string that holds one as JSON; or, if the claim
- * compression is "zlib", a string that holds that JSON compressed by gzip, as
- * base64, inflating to at most 64 KB), then its member uid; the claim uid; the
- * claim sub.  Numbers are no ids.
+ * profile's member uid, if profile is an object, or a string that begins with '{' and so
+ * has to hold one as JSON, or, where the claim compression is "zlib", a string that is
+ * not empty and has to hold that JSON compressed by gzip, as base64, inflating to at most
+ * 64 KB; the claim uid; the claim sub.  Numbers are no ids.
  *
  * tries: how many public keys may yet be tried (token_keys_verify()); whoever gives
  * several tokens has TOKEN_TRIES_MAX for all of them.  A token for which there are too

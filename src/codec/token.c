@@ -11,6 +11,7 @@
 
 #define TIME_MAX          ((int64_t)1 << 53)
 #define PROFILE_MAX_BYTES 65536 /* inflated */
+#define JSON_SPACE        " \t\n\r"
 
 /* --- names ------------------------------------------------------------------- */
 
@@ -181,20 +182,11 @@ static enum token_result check_list(const cJSON *list, const char *const *audien
     return found ? TOKEN_OK : TOKEN_BAD_AUDIENCE;
 }
 
-/* A claim that is there as cJSON's tree: libjwt has no way into what is in it. */
-static enum token_result claim_tree(const struct token *token, const char *name, cJSON **tree)
-{
-    *tree = json_tree(slice_str(jwt_parts_claim_json(&token->parts, name)));
-    if (*tree != NULL)
-        return TOKEN_OK;
-    return errno == ENOMEM ? TOKEN_NO_MEMORY : TOKEN_BAD_CLAIM;
-}
-
 static enum token_result check_audience(const struct token *token, const char *const *audiences)
 {
     int there;
     const char *audience = jwt_parts_claim(&token->parts, "aud", &there);
-    enum token_result result;
+    enum token_result result = TOKEN_BAD_CLAIM;
     cJSON *list;
 
     if (audiences == NULL)
@@ -203,8 +195,12 @@ static enum token_result check_audience(const struct token *token, const char *c
         return is_one_of(audience, audiences) ? TOKEN_OK : TOKEN_BAD_AUDIENCE;
     if (!there)
         return TOKEN_BAD_AUDIENCE;
-    if ((result = claim_tree(token, "aud", &list)) == TOKEN_OK)
+    /* libjwt has no way into it. */
+    list = json_tree(slice_str(jwt_parts_claim_json(&token->parts, "aud")));
+    if (list != NULL)
         result = check_list(list, audiences);
+    else if (errno == ENOMEM)
+        result = TOKEN_NO_MEMORY;
     cJSON_Delete(list);
     return result;
 }
@@ -248,38 +244,33 @@ static enum token_result take_uid(const char *uid, struct token_user *user)
     return TOKEN_OK;
 }
 
-static enum token_result take_profile(const cJSON *profile, struct token_user *user)
+/* The uid of the object that json is. */
+static enum token_result read_profile(struct slice json, struct token_user *user)
 {
+    cJSON *profile = json_tree(json);
+    enum token_result result = TOKEN_NO_USER;
     const cJSON *uid;
 
-    if (json_tree_member(profile, "uid", &uid) != 0 || !cJSON_IsString(uid))
-        return TOKEN_NO_USER;
-    return take_uid(uid->valuestring, user);
+    if (profile == NULL && errno == ENOMEM)
+        result = TOKEN_NO_MEMORY;
+    else if (json_tree_member(profile, "uid", &uid) == 0 && cJSON_IsString(uid))
+        result = take_uid(uid->valuestring, user);
+    cJSON_Delete(profile);
+    return result;
 }
 
-/* 1 if text is one JSON value, with white space around it and nothing else. */
+/* 1 if text, terminated, is one JSON value, with white space around it and nothing else. */
 static int is_json(struct slice text)
 {
     long len = json_span(text.ptr, text.len);
 
-    return len > 0 && strspn(text.ptr + len, " \t\n\r") == text.len - (size_t)len;
+    return len > 0 && strspn(text.ptr + len, JSON_SPACE) == text.len - (size_t)len;
 }
 
-/* JSON that came in a string, terminated: nobody has looked at it. */
+/* The same of JSON that came in a string: nobody has looked at it. */
 static enum token_result read_profile_text(struct slice json, struct token_user *user)
 {
-    enum token_result result = TOKEN_NO_USER;
-    cJSON *profile;
-
-    if (!is_json(json))
-        return TOKEN_NO_USER;
-    profile = json_tree(json);
-    if (profile != NULL)
-        result = take_profile(profile, user);
-    else if (errno == ENOMEM)
-        result = TOKEN_NO_MEMORY;
-    cJSON_Delete(profile);
-    return result;
+    return is_json(json) ? read_profile(json, user) : TOKEN_NO_USER;
 }
 
 /* Inflates one gzip (or zlib) stream that ends where src does and fits into
@@ -316,32 +307,31 @@ static enum token_result read_compressed_profile(struct slice base64, struct tok
     return result;
 }
 
-static enum token_result read_profile_object(const struct token *token, struct token_user *user)
+/* OpenID Connect has the URL of a page in profile, others a name or nothing. */
+static int holds_object(const char *json)
 {
-    cJSON *profile;
-    enum token_result result = claim_tree(token, "profile", &profile);
+    return json[strspn(json, JSON_SPACE)] == '{';
+}
 
-    if (result == TOKEN_OK)
-        result = take_profile(profile, user);
-    else if (result != TOKEN_NO_MEMORY)
-        result = TOKEN_NO_USER;
-    cJSON_Delete(profile);
-    return result;
+static int is_zlib(const struct token *token)
+{
+    const char *compression = jwt_parts_claim(&token->parts, "compression", NULL);
+
+    return compression != NULL && strcmp(compression, "zlib") == 0;
 }
 
 static enum token_result read_user(const struct token *token, struct token_user *user)
 {
     int there;
-    const char *text = jwt_parts_claim(&token->parts, "profile", &there), *compression;
+    const char *text = jwt_parts_claim(&token->parts, "profile", &there), *json;
 
-    if (text != NULL) {
-        compression = jwt_parts_claim(&token->parts, "compression", NULL);
-        if (compression != NULL && strcmp(compression, "zlib") == 0)
-            return read_compressed_profile(slice_str(text), user);
+    if (text != NULL && *text != '\0' && is_zlib(token))
+        return read_compressed_profile(slice_str(text), user);
+    if (text != NULL && holds_object(text))
         return read_profile_text(slice_str(text), user);
-    }
-    if (there)
-        return read_profile_object(token, user);
+    json = text == NULL && there ? jwt_parts_claim_json(&token->parts, "profile") : NULL;
+    if (json != NULL && holds_object(json))
+        return read_profile(slice_str(json), user);
     text = jwt_parts_claim(&token->parts, "uid", &there);
     if (!there)
         text = jwt_parts_claim(&token->parts, "sub", NULL);

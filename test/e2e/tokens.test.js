@@ -202,6 +202,8 @@ const TOKENS = {
     'HS384': ['secret', () => sign(user(), SECRET, 'HS384'), 'ok'],
     'sub only': ['secret', () => sign({ sub: 'u' }, SECRET), 'ok'],
     'a profile in gzip': ['secret', () => sign({ profile: gz('{"uid":"u"}'), compression: 'zlib' }, SECRET), 'ok'],
+    'a profile that is a URL, and sub': ['secret', () => sign({ profile: 'https://example.org/u', sub: 'u' }, SECRET), 'ok'],
+    'a profile that is null, and uid': ['secret', () => sign({ profile: null, uid: 'u', sub: 'x' }, SECRET), 'ok'],
     'a user id of 255 bytes': ['secret', () => sign({ uid: 'é'.repeat(127) + 'x' }, SECRET), 'ok'],
     'exp in the future': ['secret', () => sign(user({ exp: now() + HOUR }), SECRET), 'ok'],
     'exp in a month': ['secret', () => sign(user({ exp: now() + 31 * 24 * HOUR }), SECRET), 'ok'],
@@ -304,6 +306,7 @@ const TOKENS = {
         return `${head}.${body}.${mac}`;
     }, ['token_user', 'token_malformed']],
     'a profile without a user id': ['secret', () => sign({ profile: { name: 'x' } }, SECRET), 'token_user'],
+    'a profile without a user id, and sub': ['secret', () => sign({ profile: {}, sub: 'u' }, SECRET), 'token_user'],
     'a profile that is no JSON': ['secret', () => sign({ profile: '{"uid"' }, SECRET), 'token_user'],
     'a profile that inflates to 1 MB': ['secret', () => sign({ profile: gz(`{"uid":"u","x":"${' '.repeat(1 << 20)}"}`), compression: 'zlib' }, SECRET), 'token_user'],
     'a profile that is no gzip': ['secret', () => sign({ profile: 'AAAA', compression: 'zlib' }, SECRET), 'token_user'],

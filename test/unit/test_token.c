@@ -239,6 +239,20 @@ static void test_users(void)
         {"{\"sub\":\"a\\n\\\"b\\/\"}", "a\n\"b/"},
         {"{\"\\u0073ub\":\"s\"}", "s"},
         {"{\"sub\":\"s\",\"Sub\":5,\"SUB\":\"x\",\"Profile\":5}", "s"},
+        {"{\"profile\":null,\"sub\":\"s\"}", "s"},
+        {"{\"profile\":[\"uid\",\"p\"],\"sub\":\"s\"}", "s"},
+        {"{\"profile\":7,\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"\",\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"p\",\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"null\",\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"\\\"uid\\\"\",\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"https://example.org/alice\",\"sub\":\"s\"}", "s"},
+        {"{\"profile\":\"https://example.org/alice\",\"uid\":\"u\",\"sub\":\"s\"}", "u"},
+        {"{\"profile\":true,\"uid\":\"u\"}", "u"},
+        {"{\"profile\":\"[{\\\"uid\\\":\\\"p\\\"}]\",\"uid\":\"u\"}", "u"},
+        {"{\"profile\":\"\",\"compression\":\"zlib\",\"uid\":\"u\"}", "u"},
+        {"{\"profile\":null,\"compression\":\"zlib\",\"uid\":\"u\"}", "u"},
+        {"{\"profile\":\" \\n{\\\"uid\\\":\\\"p\\\"}\",\"uid\":\"u\"}", "p"},
         {"{\"sub\":\"s\",\"x\":{\"profile\":{\"uid\":\"p\"}}}", "s"},
     };
     static const struct {
@@ -254,14 +268,13 @@ static void test_users(void)
         {"{\"uid\":5,\"sub\":\"s\"}", TOKEN_NO_USER},
         {"{\"uid\":\"\",\"sub\":\"s\"}", TOKEN_NO_USER},
         {"{\"profile\":{},\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":null,\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":[\"uid\",\"p\"],\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":7,\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":\"\",\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":\"p\",\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":\"null\",\"sub\":\"s\"}", TOKEN_NO_USER},
-        {"{\"profile\":\"\\\"uid\\\"\",\"sub\":\"s\"}", TOKEN_NO_USER},
         {"{\"profile\":\"{\\\"uid\\\":\\\"p\\\"} x\",\"sub\":\"s\"}", TOKEN_NO_USER},
+        {"{\"profile\":null}", TOKEN_NO_USER},
+        {"{\"profile\":\"https://example.org/alice\",\"uid\":5,\"sub\":\"s\"}", TOKEN_NO_USER},
+        {"{\"profile\":\"{}\",\"sub\":\"s\"}", TOKEN_NO_USER},
+        {"{\"profile\":{\"uid\":\"\"},\"sub\":\"s\"}", TOKEN_NO_USER},
+        {"{\"profile\":{\"uid\":null},\"sub\":\"s\"}", TOKEN_NO_USER},
+        {"{\"profile\":\"{\",\"sub\":\"s\"}", TOKEN_NO_USER},
         {"{\"profile\":\"{\\\"uid\\\":5}\",\"sub\":\"s\"}", TOKEN_NO_USER},
         {"{\"profile\":\"{\\\"uid\\\":\\\"a\\\\u0000\\\"}\"}", TOKEN_NO_USER},
         {"{\"profile\":\"{\\\"uid\\\":\\\"a\\\\ud800\\\"}\"}", TOKEN_NO_USER},
@@ -392,11 +405,17 @@ static void test_compressed(void)
     make_compressed(n, "zlib");
     is_user(&policy, "z", "gzip");
     make_compressed(n, "gzip");
-    is_result(&policy, TOKEN_NO_USER, "another compression");
+    is_user(&policy, "s", "another compression: the profile is text like any other");
     make_compressed(n - 1, "zlib");
     is_result(&policy, TOKEN_NO_USER, "cut off");
     make_compressed(0, "zlib");
-    is_result(&policy, TOKEN_NO_USER, "nothing");
+    is_user(&policy, "s", "nothing");
+    make_hs256(HS256,
+               "{\"profile\":\"https://example.org/\",\"compression\":\"zlib\",\"sub\":\"s\"}");
+    is_result(&policy, TOKEN_NO_USER, "a URL");
+    make_compressed(pack("[1]", 3, MAX_WBITS + 16), "zlib");
+    is_result(&policy, TOKEN_NO_USER, "an array");
+    (void)pack(profile, sizeof(profile) - 1, MAX_WBITS + 16);
     packed[n] = 0;
     make_compressed(n + 1, "zlib");
     is_result(&policy, TOKEN_NO_USER, "a byte behind it");
