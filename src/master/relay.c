@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "codec/json.h"
 #include "ipc/start.h"
 #include "master/hold.h"
 #include "master/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DROP_LOG_MS    60000
 #define KEEP_BYTES_MAX (1024UL * 1024) /* memory kept from one message to the next */
@@ -136,6 +139,57 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
     return EMIT_OK;
 }
 
+/* --- what is relayed, at debug ------------------------------------------------- */
+
+#define SHOWN_MAX      64  /* characters of a name */
+#define SHOWN_LIST_MAX 512 /* ... and of a list of them */
+
+/* "msg": of the array's first element, which is a string or a number. */
+static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)
+{
+    const char *first = (const char *)json->data + 1;
+    long len = json_span(first, json->len - 1);
+    int quoted = len > 1 && first[0] == '"';
+    return log_word(dst, SHOWN_MAX, first + quoted,
+                    (size_t)(len > 0 ? len : 0) - 2 * (size_t)quoted);
+}
+
+/* "ann,bob"; "ann,bob,...(4096)" where there is no room for all; "" for none. */
+static const char *names(char dst[SHOWN_LIST_MAX], const struct slices *list)
+{
+    size_t at = 0;
+    dst[0] = '\0';
+    for (size_t i = 0; i < list->n; i++) {
+        char name[SHOWN_MAX];
+        log_word(name, sizeof name, list->at[i].ptr, list->at[i].len);
+        if (at + strlen(name) + 32 > SHOWN_LIST_MAX) {
+            (void)snprintf(dst + at, SHOWN_LIST_MAX - at, ",...(%zu)", list->n);
+            break;
+        }
+        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%s", i ? "," : "", name);
+    }
+    return dst;
+}
+
+static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets *targets)
+{
+    size_t at = 0;
+    if (targets->n == 0)
+        return "nobody";
+    for (size_t i = 0; i < targets->n && at + 16 < SHOWN_LIST_MAX; i++)
+        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%u", i ? "," : "",
+                               start_number(targets->slots[i]));
+    return dst;
+}
+
+static void show(const struct broadcast *bc, const struct route_targets *targets)
+{
+    char event[SHOWN_MAX], to[SHOWN_LIST_MAX], except[SHOWN_LIST_MAX], who[SHOWN_LIST_MAX];
+    log_debug("notification: event=%s rooms=%s%s%s workers=%s", event_name(event, &bc->json),
+              bc->rooms.n > 0 ? names(to, &bc->rooms) : "*", bc->except.n > 0 ? " except=" : "",
+              names(except, &bc->except), workers(who, targets));
+}
+
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
                    uint64_t received_us)
 {
@@ -148,6 +202,8 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     /* Counted even where nobody listens: the number is of the stream, not of a pipe. */
     relay->seq++;
     const struct route_targets *targets = route_find(relay->route, &relay->bc.rooms);
+    if (log_get_level() >= LOG_LEVEL_DEBUG)
+        show(&relay->bc, targets);
     for (size_t i = 0; i < targets->n; i++)
         relay->ops->send(targets->slots[i], relay->message.data, relay->message.len, relay->arg);
     if (targets->n > 0)

@@ -491,6 +491,47 @@ static void test_drops(void)
     relay_free(&sent.relay);
 }
 
+/* A line for each message, at debug and not before. */
+static void test_shown(void)
+{
+    char file[] = "/tmp/test_relay.XXXXXX", name[40] = "", rooms[2000];
+    const char *many[200];
+    close(mkstemp(file));
+    begin(conf_make());
+    admit(1, 1, SLICE("ann"));
+    admit(2, 2, SLICE("bob"));
+    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
+        exit(1);
+    publish(ROOMS("ann"), "[\"early\"]");
+    log_set_level(LOG_LEVEL_DEBUG);
+    publish(ROOMS("ann", "bob"), "[\"msg\",{\"secret\":1}]");
+    publish(NULL, "[\"to all\\n\\u0001\"]");
+    publish(ROOMS("eve=1 x=\n"), "[42]");
+    for (int i = 0; i < 200; i++) {
+        snprintf(rooms + 10 * i, 10, "room%d", i);
+        many[i] = rooms + 10 * i;
+    }
+    many[199] = NULL;
+    publish(many, "[\"\"]");
+    memset(name, 'n', sizeof name - 1);
+    publish(ROOMS(name, name), "[\"x\"]");
+    log_set_level(LOG_LEVEL_INFO);
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    is_int(lines_with(file, "notification: "), 5, "a line each");
+    is_int(lines_with(file, "early"), 0, "none below debug");
+    is_int(lines_with(file, "secret"), 0, "no payload");
+    is_int(lines_with(file, "event=msg rooms=ann,bob workers=2,3\n") +
+               lines_with(file, "event=msg rooms=ann,bob workers=3,2\n"),
+           1, "event, rooms and workers");
+    is_int(lines_with(file, "event=to\\x20all\\x5cn\\x5cu0001 rooms=* workers="), 1,
+           "to everybody, escaped");
+    is_int(lines_with(file, "event=42 rooms=eve=1\\x20x=\\x0a workers=nobody\n"), 1, "or nobody");
+    is_int(lines_with(file, "event= rooms=room0,room1,"), 1, "an event without a name, many rooms");
+    is_int(lines_with(file, ",...(199) workers=nobody\n"), 1, "of which some are shown");
+    unlink(file);
+    relay_free(&sent.relay);
+}
+
 static void test_size(void)
 {
     struct conf *conf = conf_make();
@@ -527,6 +568,7 @@ int main(void)
     test_hold_reload();
     test_hold_is_bounded();
     test_drops();
+    test_shown();
     test_size();
     return tap_done();
 }
