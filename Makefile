@@ -85,6 +85,8 @@ $(BUILD)/test/unit/test_httpin: UNIT_LD = -Wl,--wrap=malloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_dial: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
 $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms
+# Where a file brings nothing for now.
+$(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.

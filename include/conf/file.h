@@ -12,10 +12,22 @@ struct file {
     int shared;  /* ... and everybody may read it */
 };
 
+/* What may be read. */
+enum file_kind {
+    FILE_REGULAR, /* and /dev/null; nothing else is opened, and nothing waited for */
+    FILE_ANY,     /* what comes through a fifo (a shell's <(...)) is waited for, up to 3 s */
+    FILE_AT_ONCE, /* any, but what is there now: others wait for who reads */
+};
+
 /* Reads at most max bytes of the file called name.  Returns 0, or -1 with errno
- * set (EFBIG where there is more, ETIMEDOUT where a fifo brings nothing for 3 s).  Free *file with
- * file_clear(). */
-int file_read(struct file *file, const char *name, size_t max);
+ * set: EFBIG where there is more, FILE_EKIND where it is not of that kind, ETIMEDOUT
+ * where it brings nothing in time.  Free *file with file_clear(). */
+int file_read(struct file *file, const char *name, size_t max, enum file_kind kind);
+
+#define FILE_EKIND EMEDIUMTYPE /* no call of the system sets it for what we read */
+
+/* strerror() that knows it. */
+const char *file_strerror(int error);
 
 /* Takes one newline from its end, LF or CRLF, as editors leave it behind a secret. */
 void file_chomp(struct file *file);

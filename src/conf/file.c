@@ -10,33 +10,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define WAIT_MS 3000
 
-/* What comes through a fifo (a shell's <(...)) is waited for, but not for ever: a
- * daemon that reads its configuration again serves nobody meanwhile. */
+/* Returns 0 if there may be more, -1 with errno if not by then. */
 static int wait_for(int fd, uint64_t end_ms)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     uint64_t now_ms = clock_ms();
-    int n = poll(&poll_fd, 1, now_ms < end_ms ? (int)(end_ms - now_ms) : 0);
 
-    if (n == 0)
-        errno = ETIMEDOUT;
-    return n > 0 || (n < 0 && errno == EINTR) ? 0 : -1;
+    errno = ETIMEDOUT;
+    if (now_ms >= end_ms)
+        return -1;
+    return poll(&poll_fd, 1, (int)(end_ms - now_ms)) < 0 && errno != EINTR ? -1 : 0;
 }
 
 /* Fills what was allocated for it: max + 1 bytes. */
-static int read_all(int fd, struct file *file, size_t max)
+static int read_all(int fd, struct file *file, size_t max, uint64_t wait_ms)
 {
-    uint64_t end_ms = clock_ms() + WAIT_MS;
+    uint64_t end_ms = clock_ms() + wait_ms;
 
     while (file->len <= max) {
         ssize_t n = read(fd, file->text + file->len, max + 1 - file->len);
 
         if (n < 0 && errno == EAGAIN && wait_for(fd, end_ms) == 0)
-            continue;
+            continue; /* and if nothing came, that is seen there the next time */
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -51,21 +51,55 @@ static int read_all(int fd, struct file *file, size_t max)
     return -1;
 }
 
-int file_read(struct file *file, const char *name, size_t max)
+static int is_null(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
+}
+
+static int is_kind(const struct stat *st, enum file_kind kind)
+{
+    if (kind != FILE_REGULAR || S_ISREG(st->st_mode) || is_null(st))
+        return 1;
+    errno = S_ISDIR(st->st_mode) ? EISDIR : FILE_EKIND;
+    return 0;
+}
+
+/* To open a device may do something: it is looked at before, and after it was opened,
+ * for it may be another by then. */
+static int open_kind(const char *name, enum file_kind kind, struct stat *st)
+{
+    int fd;
+
+    if (stat(name, st) < 0 || !is_kind(st, kind))
+        return -1;
+    fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, st) == 0 && is_kind(st, kind))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int file_read(struct file *file, const char *name, size_t max, enum file_kind kind)
 {
     struct stat st;
     int fd, saved, result = -1;
 
     memset(file, 0, sizeof(*file));
-    fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    fd = open_kind(name, kind, &st);
     if (fd < 0)
         return -1;
     file->text = malloc(max + 1);
-    if (!file->text || fstat(fd, &st) < 0)
+    if (!file->text)
         goto out;
     file->regular = S_ISREG(st.st_mode);
     file->shared = file->regular && (st.st_mode & S_IROTH);
-    result = read_all(fd, file, max);
+    result = read_all(fd, file, max, kind == FILE_ANY && !file->regular ? WAIT_MS : 0);
+    /* Nothing to wait for, and yet not at its end: /proc/kmsg, which is a regular file
+     * by its mode only. */
+    if (result < 0 && file->regular && errno == ETIMEDOUT)
+        errno = FILE_EKIND;
 out:
     saved = errno;
     close(fd);
@@ -73,6 +107,11 @@ out:
         file_clear(file);
     errno = saved;
     return result;
+}
+
+const char *file_strerror(int error)
+{
+    return error == FILE_EKIND ? "it is no regular file" : strerror(error);
 }
 
 void file_chomp(struct file *file)

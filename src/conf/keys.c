@@ -38,9 +38,9 @@ static int read_key(const struct origin *from, const char *name, size_t max, str
 
     if (!full)
         settings_error(from->set, NULL, NULL, "out of memory");
-    else if (file_read(file, full, max) < 0)
+    else if (file_read(file, full, max, FILE_REGULAR) < 0)
         settings_error(from->set, &from->source, from->path, "cannot read %s: %s", full,
-                       errno == EFBIG ? "it has more than 65536 bytes" : strerror(errno));
+                       errno == EFBIG ? "it has more than 65536 bytes" : file_strerror(errno));
     else
         result = 0;
     free(full);
@@ -374,9 +374,9 @@ static struct token_keys *read_jwks(const struct conf *conf, struct settings *se
     struct token_keys *keys = NULL;
     struct file file;
 
-    if (file_read(&file, conf->jwks_file, JWKS_MAX_BYTES) < 0) {
+    if (file_read(&file, conf->jwks_file, JWKS_MAX_BYTES, FILE_REGULAR) < 0) {
         settings_error(set, NULL, "auth:jwksFile", "cannot read %s: %s", conf->jwks_file,
-                       errno == EFBIG ? "it has more than 262144 bytes" : strerror(errno));
+                       errno == EFBIG ? "it has more than 262144 bytes" : file_strerror(errno));
         *again = errno != EFBIG;
         return NULL;
     }

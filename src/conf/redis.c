@@ -238,14 +238,16 @@ static void choose_endpoint(struct conf *conf, struct settings *set)
 
 static void read_password(struct conf *conf, struct settings *set, const struct setting *setting)
 {
+    /* A shell may give axr-notify one as <(...). */
+    enum file_kind kind = set->purpose == CONF_FOR_NOTIFY ? FILE_ANY : FILE_REGULAR;
     char *name = build_file_name(set, setting);
     struct file file;
 
     if (!name)
         return;
-    if (file_read(&file, name, PASSWORD_MAX) < 0) {
+    if (file_read(&file, name, PASSWORD_MAX, kind) < 0) {
         settings_error(set, &setting->source, setting->path, "cannot read %s: %s", name,
-                       strerror(errno));
+                       file_strerror(errno));
         goto out;
     }
     file_chomp(&file);

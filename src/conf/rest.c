@@ -312,10 +312,10 @@ static void build_client_file(struct conf *conf, struct settings *set)
 
     if (!conf->client_file)
         return;
-    if (file_read(&file, conf->client_file, CLIENT_MAX_BYTES) < 0) {
+    if (file_read(&file, conf->client_file, CLIENT_MAX_BYTES, FILE_REGULAR) < 0) {
         settings_error(set, &setting->source, setting->path, "cannot read %s: %s",
                        conf->client_file,
-                       errno == EFBIG ? "it has more than 16 MiB" : strerror(errno));
+                       errno == EFBIG ? "it has more than 16 MiB" : file_strerror(errno));
         return;
     }
     conf->client_text = file.text;

@@ -41,11 +41,11 @@ static char *read_text(const struct reader *reader, const char *name)
     char *full = below(reader, name), *text = NULL;
     struct file file;
 
-    if (file_read(&file, full, FILE_MAX_BYTES) == 0) {
+    if (file_read(&file, full, FILE_MAX_BYTES, FILE_REGULAR) == 0) {
         text = xstrdup(file.text);
         file_clear(&file);
     } else if (errno != ENOENT && errno != ENOTDIR) {
-        (void)buf_printf(reader->notes, "%s: cannot be read: %s\n", name, strerror(errno));
+        (void)buf_printf(reader->notes, "%s: cannot be read: %s\n", name, file_strerror(errno));
     }
     free(full);
     return text;

@@ -84,7 +84,8 @@ static int read_named(struct settings *set, struct file *file, const char *name)
 
     if (!full)
         return -1;
-    result = file_read(file, full, FILE_MAX_BYTES);
+    result = file_read(file, full, FILE_MAX_BYTES,
+                       set->purpose == CONF_FOR_RELOAD ? FILE_AT_ONCE : FILE_ANY);
     saved = errno;
     free(full);
     errno = saved;

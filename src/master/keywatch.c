@@ -30,23 +30,22 @@ struct keywatch {
     struct buf told;  /* why it is bad, as it was last logged; empty: it is good */
 };
 
-static int look_at(const char *name, struct look *look)
+/* Returns NULL, or why it cannot be read. */
+static const char *look_at(const char *name, struct look *look)
 {
     struct stat st;
-    if (stat(name, &st) < 0)
-        return -1;
-    /* A fifo would be waited for, and holds its keys but once. */
-    if (!S_ISREG(st.st_mode)) {
-        errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-        return -1;
-    }
     memset(look, 0, sizeof *look); /* the holes between the members, too */
+    if (stat(name, &st) < 0)
+        return strerror(errno);
+    /* A fifo would be waited for, and holds its keys but once. */
+    if (!S_ISREG(st.st_mode))
+        return S_ISDIR(st.st_mode) ? strerror(EISDIR) : "it is no regular file";
     look->dev = st.st_dev;
     look->ino = st.st_ino;
     look->size = st.st_size;
     look->modified = st.st_mtim;
     look->changed = st.st_ctim;
-    return 0;
+    return NULL;
 }
 
 static void log_lines(const struct buf *lines, int bad)
@@ -114,9 +113,10 @@ int keywatch_look(struct keywatch *watch)
     const char *name = watch->conf->jwks_file;
     struct buf why = {0}, nothing = {0};
     struct look now;
+    const char *fault = look_at(name, &now);
     int changed;
-    if (look_at(name, &now) < 0) {
-        (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, strerror(errno));
+    if (fault) {
+        (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, fault);
         tell(watch, &why, &nothing);
         buf_free(&why);
         memset(&watch->seen, 0, sizeof watch->seen);

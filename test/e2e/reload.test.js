@@ -286,7 +286,15 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
     const good = daemon.config;
     const fifo = path.join(daemon.dir, 'fifo'); /* that nobody reads */
     execFileSync('mkfifo', [fifo]);
+    const silent = path.join(daemon.dir, 'silent'); /* whose writer says nothing */
+    execFileSync('mkfifo', [silent]);
+    const writer = fs.openSync(silent, fs.constants.O_RDWR);
+    t.after(() => fs.closeSync(writer));
     const bad = [
+        ...['secretFile', 'publicKeyFile', 'jwksFile'].flatMap((key) => [silent, '/dev/zero'].map((name) =>
+            [{ auth: { [key]: name }, log: { level: 'info' } }, new RegExp(`auth:${key}: cannot read ${name}: it is no regular file`)])),
+        [{ 'socket.io': { redis: { passwordFile: silent } } }, /passwordFile: cannot read \S+: it is no regular file/],
+        [{ 'socket.io': { clientFile: silent } }, /clientFile: cannot read \S+: it is no regular file/],
         [{ auth: { secret: undefined, secretFile: '/nowhere/secret' }, log: { level: 'info' } }, /secretFile/],
         [{ auth: { secret: undefined } }, /auth/],
         [{ port: busy.address().port, auth: { secret: OTHER } }, /cannot listen on 127\.0\.0\.1:\d+: Address already in use/],
