@@ -152,11 +152,21 @@ static int on_reply(struct redis *redis, const redisReply *reply)
 /* --- from bytes --------------------------------------------------------------- */
 
 #if HIREDIS_MAJOR < 1
-/* "*2147483647" would make hiredis allocate 16 GB and then look through it. */
-static void *create_array(const redisReadTask *task, int elements)
+typedef int count_t;
+#else
+typedef size_t count_t;
+#endif
+
+/* "*2147483647" would make hiredis allocate 16 GB and then look through it, and what
+ * nests takes nineteen times its bytes.  No message does either. */
+static void *create_array(const redisReadTask *task, count_t elements)
 {
-    const struct redis *redis = task->privdata;
-    return elements > ELEMENTS_MAX ? NULL : redis->defaults->createArray(task, elements);
+    struct redis *redis = task->privdata;
+    if (!task->parent && elements <= ELEMENTS_MAX)
+        return redis->defaults->createArray(task, elements);
+    (void)redis_found(redis, FAIL_PROTOCOL, "an array %s",
+                      task->parent ? "within an array" : "of too many elements");
+    return NULL;
 }
 
 static void reader_bound(struct redis *redis)
@@ -167,12 +177,6 @@ static void reader_bound(struct redis *redis)
     redis->reader->fn = &redis->functions;
     redis->reader->privdata = redis;
 }
-#else
-static void reader_bound(struct redis *redis)
-{
-    redis->reader->maxelements = ELEMENTS_MAX;
-}
-#endif
 
 int replies_begin(struct redis *redis)
 {

@@ -399,11 +399,9 @@ static const char *const odd_replies[] = {
     "*3\r\n" BULK(7, "message") "$-1\r\n" BULK(2, "hi"),
     "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "$-1\r\n",
     "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") ":7\r\n",
-    "*3\r\n" BULK(7, "message") "*0\r\n" BULK(2, "hi"),
     "*4\r\n" BULK(7, "message") BULK(6, "k#/axr") BULK(2, "hi") BULK(2, "ho"),
     "*3\r\n" BULK(8, "pmessage") BULK(8, "k#/axr#*") BULK(6, "k#/axr"),
     "*3\r\n:7\r\n" BULK(6, "k#/axr") BULK(2, "hi"),
-    "*1\r\n*1\r\n*1\r\n*0\r\n",
     "*3\r\n" BULK(7, "MESSAGE") BULK(6, "k#/axr") BULK(2, "hi"),
 };
 
@@ -457,6 +455,29 @@ static void test_garbage(void)
         bufferevent_write(fake.client, garbage[i].text, garbage[i].len);
         good = good && run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0;
         ok(good && fake.clients == 2, "%s: connected anew", garbage[i].name);
+        redis_end(&redis);
+        fake_stop();
+    }
+}
+
+/* As soon as it begins, for it may become large. */
+static void test_nested(void)
+{
+    static const char *const cases[] = {
+        "*1\r\n*1\r\n",
+        "*64\r\n*64\r\n:1\r\n",
+        "*4\r\n" BULK(8, "pmessage") "*0\r\n",
+        "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "*1\r\n",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FAKE(CONFIRMED);
+        struct redis *redis = redis_begin(conf_fake());
+        int good = run_until(is_subscribed) >= 0;
+        fake_say(cases[i]);
+        good = good && run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0;
+        ok(good && fake.clients == 2, "array in array %zu: connected anew", i);
+        is_int(logged("redis lost: an array within an array"), 1, "for that");
+        is_int(redis_stats(redis)->gaps, 1, "and counted");
         redis_end(&redis);
         fake_stop();
     }
@@ -893,6 +914,7 @@ int main(void)
     test_bytewise();
     test_odd();
     test_garbage();
+    test_nested();
     test_mutated();
     test_refusals();
     test_changing_reasons();
