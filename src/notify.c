@@ -20,6 +20,7 @@
 #define EXIT_USAGE  2
 #define REDIS_SEC   5  /* to connect, and for each answer */
 #define SHOWN_MAX   60 /* characters of a word in a message */
+#define ANSWER_MAX  65536
 
 struct options {
     struct slices rooms, except;
@@ -308,17 +309,59 @@ static redisContext *redis_open(const struct conf_redis *conf)
     return NULL;
 }
 
+#if HIREDIS_MAJOR < 1
+typedef int count_t;
+#else
+typedef size_t count_t;
+#endif
+
+/* No answer to us is an array, and what claims to be a large one would take all the
+ * memory that there is. */
+static void *no_array(const redisReadTask *task, count_t elements)
+{
+    (void)task;
+    (void)elements;
+    return NULL;
+}
+
+/* Sends a command and waits for its answer.  Returns that, or NULL; then *why is what
+ * went wrong. */
+static redisReply *redis_ask(redisContext *redis, int argc, const char **argv,
+                             const size_t *lengths, const char **why)
+{
+    redisReplyObjectFunctions functions = *redis->reader->fn, *const defaults = redis->reader->fn;
+    void *reply = NULL;
+    int result = redisAppendCommandArgv(redis, argc, argv, lengths), sent = 0;
+
+    functions.createArray = no_array;
+    redis->reader->fn = &functions;
+    while (result == REDIS_OK && !sent)
+        result = redisBufferWrite(redis, &sent);
+    while (result == REDIS_OK && reply == NULL && redis->reader->len <= ANSWER_MAX) {
+        result = redisBufferRead(redis);
+        if (result == REDIS_OK)
+            result = redisGetReplyFromReader(redis, &reply);
+    }
+    redis->reader->fn = defaults;
+    if (result == REDIS_OK || redis->err == REDIS_ERR_OOM)
+        *why = "an answer that is an array or too long";
+    else
+        *why = error_text(redis);
+    return reply;
+}
+
 /* Sends a command and takes its answer, which must be of that type.  Returns
  * it, or NULL when that has been reported. */
 static redisReply *redis_call(redisContext *redis, int type, int argc, const char **argv,
                               const size_t *lengths)
 {
-    redisReply *reply = redisCommandArgv(redis, argc, argv, lengths);
+    const char *why;
+    redisReply *reply = redis_ask(redis, argc, argv, lengths, &why);
 
     if (reply != NULL && reply->type == type)
         return reply;
     if (reply == NULL)
-        fail("redis: %s: %s", argv[0], error_text(redis));
+        fail("redis: %s: %s", argv[0], why);
     else if (reply->type == REDIS_REPLY_ERROR)
         fail("redis: %s: %s", argv[0], reply->str);
     else

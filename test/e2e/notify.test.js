@@ -8,7 +8,7 @@ const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { NOTIFY } = require('./lib/daemon');
 const { run, tempDir } = require('./lib/proc');
-const { until, within } = require('./lib/time');
+const { SLOW, until, within } = require('./lib/time');
 
 const PASSWORD = 'pass word "quoted"';
 
@@ -25,7 +25,8 @@ async function notify(args, options = {}) {
     const { redis, dir } = await world();
     const where = options.where || ['--socket.io:redis:port', String(redis.port)];
     const base = ['-c', '/dev/null', '--socket.io:redis:host', '127.0.0.1', ...where];
-    return run(NOTIFY, [...base, ...args], { cwd: dir, env: { PATH: process.env.PATH }, input: options.input });
+    const [command, ...words] = [...(options.wrap || []), NOTIFY, ...base, ...args];
+    return run(command, words, { cwd: dir, env: { PATH: process.env.PATH }, input: options.input });
 }
 
 /* What was published by the time that fn is done. */
@@ -164,6 +165,23 @@ test('a redis that hangs up', async (t) => {
     const result = await notify(['x'], { where });
     assert.strictEqual(result.code, 1);
     assert.match(result.err, /^axr-notify: /);
+});
+
+test('a redis that answers with what takes a lot of memory', async (t) => {
+    const answers = ['*2147483647\r\n', '*64\r\n'.repeat(9), `*100000\r\n${'*1\r\n:1\r\n'.repeat(100000)}`, '$500000000\r\n', '+', ':'];
+    const more = Buffer.alloc(1 << 20, 'x');
+    for (const answer of answers) {
+        const liar = net.createServer((socket) => {
+            const flood = () => { while (socket.writable && socket.write(more)); };
+            socket.on('drain', flood).on('error', () => {}).on('data', () => socket.write(answer, flood));
+        });
+        await new Promise((resolve) => liar.listen(0, '127.0.0.1', resolve));
+        t.after(() => liar.close());
+        const where = ['--socket.io:redis:port', String(liar.address().port)];
+        const wrap = SLOW > 1 ? [] : ['prlimit', '--as=300000000']; /* a sanitizer takes more by itself */
+        const result = await notify(['x'], { where, wrap });
+        assert.deepStrictEqual([result.code, result.err], [1, 'axr-notify: redis: PUBLISH: an answer that is an array or too long\n'], answer.slice(0, 20));
+    }
 });
 
 test('passwords and users', async (t) => {
