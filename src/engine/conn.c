@@ -293,9 +293,12 @@ static ssize_t conn_send(const struct conn *conn)
     return sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* Returns 0, or -1 if the connection is broken. */
+/* Returns 0, or -1 if the connection is broken, or doomed: it has lost output, and what
+ * is left is not to pass for all. */
 static int conn_write(struct conn *conn)
 {
+    if (conn->doomed)
+        return -1;
     while (conn->out.bytes > 0) {
         ssize_t n = conn_send(conn);
         if (n < 0 && errno == EINTR)
@@ -316,12 +319,12 @@ static int conn_write(struct conn *conn)
 
 void conn_flush(struct conn *conn)
 {
+    if (conn->state == CONN_POLL && !conn->doomed)
+        polling_flush(conn);
     if (conn->doomed) {
         conn_kill(conn, (enum engine_close)conn->doom_why, 1);
         return;
     }
-    if (conn->state == CONN_POLL)
-        polling_flush(conn);
     if (conn->state != CONN_DEAD && conn_write(conn) < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
     if (conn->state == CONN_HTTP) /* an answer has left: what came behind its request */
@@ -430,7 +433,7 @@ void conn_linger(struct conn *conn)
     conn->answering = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
     conn->state = CONN_LINGER;
     conn_deadline(conn, conn->answering ? 0 : LINGER_MS);
-    if (conn->out.bytes == 0)
+    if (conn->out.bytes == 0 && !conn->doomed)
         conn_sent_all(conn);
 }
 

@@ -460,6 +460,27 @@ static void test_no_memory(void)
     turns(3);
 }
 
+/* There is no memory for an answer's head: what the answer was for has been lost. */
+static void test_no_answer(void)
+{
+    char query[128];
+    int get;
+
+    poll_open(query);
+    get = dial();
+    request(get, "GET", query, "", 0);
+    turns(10);
+    closes = 0;
+    fan(last, "[\"m\",1");
+    chunklog_clear(&engine->private_log);
+    nomem = 1;
+    until(&closes);
+    is_int(nomem, 0, "there was none");
+    ok(closes == 1 && last_why == CLOSE_NO_MEMORY, "the session has ended for it");
+    ok(!heard(get, "HTTP"), "and so has the connection");
+    close(get);
+}
+
 /* Its last word is late: the GET that came for it goes with the session. */
 static void test_forgotten(void)
 {
@@ -496,6 +517,7 @@ int main(void)
     test_half_closed();
     test_deadlines();
     test_no_memory();
+    test_no_answer();
     test_forgotten();
     engine_down();
     event_base_free(base);
