@@ -88,11 +88,14 @@ $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms
 # Where a file brings nothing for now.
 $(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 
+# ... and a fuzz target in which it does: test/fuzz/engine_world.h.
+FUZZ_LD_fuzz_engine := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.
 $(BUILD)/test/replay/%: test/fuzz/%.c $(BUILD)/test/replay.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(LDFLAGS) \
+	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) -Itest/unit $(CFLAGS) -MMD -MP $(AXR_HARDEN_LD) $(FUZZ_LD_$*) $(LDFLAGS) \
 	    -o $@ $< $(BUILD)/test/replay.o $(LIB) $(PKG_LIBS) $(LDLIBS)
 
 # By itself, for one command writes the dependencies of one source only.
@@ -138,9 +141,10 @@ FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-r
 fuzz:
 	$(MAKE) BUILD=build/fuzz-objs CC=clang CFLAGS='$(FUZZ_FLAGS)' AXR_HARDEN= AXR_HARDEN_LD=-pie build/fuzz-objs/libaxr.a
 	@mkdir -p $(BUILD)/fuzz
-	set -e; for f in $(FUZZ_SRCS); do \
+	set -e; $(foreach f,$(FUZZ_SRCS), \
 	    clang $(CPPFLAGS) $(AXR_CFLAGS) -Itest/unit -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-	        -o $(BUILD)/fuzz/$$(basename $$f .c) $$f build/fuzz-objs/libaxr.a $(PKG_LIBS); done
+	        $(FUZZ_LD_$(basename $(notdir $f))) \
+	        -o $(BUILD)/fuzz/$(basename $(notdir $f)) $f build/fuzz-objs/libaxr.a $(PKG_LIBS);)
 
 # --- lint ------------------------------------------------------------------
 HEADERS    := $(shell find include -name '*.h' | LC_ALL=C sort)

@@ -1,0 +1,112 @@
+/* engine_check - what holds of the engine's structs between two turns of its loop. */
+#ifndef FUZZ_ENGINE_CHECK_H
+#define FUZZ_ENGINE_CHECK_H
+
+#include "base/clock.h"
+#include "codec/http.h"
+#include "engine_world.h"
+
+/* A request that could be served, is. */
+static void check_input(const struct conn *conn)
+{
+    static struct http_request req;
+    const struct http_limits *limits = &conn->engine->options.http;
+    const struct exchange *http = conn->http;
+    size_t scanned = 0;
+
+    if (http == NULL)
+        return;
+    must(!http->pumping);
+    must(http->in.len <= limits->head_bytes + 2UL * INPUT_BYTES || conn->deaf);
+    if (conn->state == CONN_HTTP && conn->out.bytes == 0 && !conn->doomed)
+        must(http->in.len > 0 &&
+             http_parse(&req, (const char *)http->in.data, http->in.len, limits, &scanned) == 0);
+}
+
+/* Output leaves: somebody will try, or the kernel tells when it can. */
+static void check_output(const struct conn *conn)
+{
+    must(conn->out.bytes == 0 || conn->blocked || conn->dirty != CLEAN);
+    must(!conn->blocked || conn->out.bytes > 0);
+    must(!conn->doomed || conn->dirty != CLEAN);
+    must(!conn->deaf || conn->out.bytes > 0 || conn->state == CONN_POLL ||
+         conn->state == CONN_HANDOFF);
+    must(conn->polled == 0 || (conn->session == NULL && conn->out.bytes > 0) || conn->doomed);
+}
+
+/* Nobody stays for ever: it has a deadline, its session has one, or its output has. */
+static void check_deadline(const struct conn *conn)
+{
+    if (conn->state == CONN_WEBSOCKET || conn->state == CONN_POLL)
+        must(conn->session != NULL || conn->doomed);
+    else
+        must(conn->timer.prev != NULL || conn->dirty != CLEAN);
+    must(!conn->blocked || conn->state == CONN_LINGER || conn->timer.prev != NULL);
+}
+
+static void check_conn(const struct conn *conn)
+{
+    const struct session *session = conn->session;
+
+    must(conn->state != CONN_DEAD);
+    must((session != NULL) <=
+         (conn->state == CONN_WEBSOCKET || conn->state == CONN_POLL || conn->state == CONN_BODY));
+    if (conn->state == CONN_POLL)
+        must(session->polling != NULL && session->polling->get == conn);
+    if (conn->state == CONN_BODY)
+        must(session->polling != NULL && session->polling->post == conn);
+    if (conn->state == CONN_WEBSOCKET && session != NULL)
+        must(conn->probing ? session->polling != NULL && session->polling->probe == conn
+                           : session->ws == conn);
+    check_input(conn);
+    check_output(conn);
+    check_deadline(conn);
+}
+
+static void check_session(const struct session *session)
+{
+    const struct polling *polling = session->polling;
+
+    must((session->ws == NULL) == (polling != NULL));
+    must(session->timer.prev != NULL);
+    must((session->data == NULL) == (session->over != 0) || session->ws != NULL);
+    if (polling == NULL) {
+        must(session->ws->session == session && session->ws->state == CONN_WEBSOCKET);
+        return;
+    }
+    must(polling->get == NULL || polling->get->session == session);
+    must(polling->post == NULL || polling->post->session == session);
+    must(polling->probe == NULL || polling->probe->session == session);
+    must(!session->over || (polling->post == NULL && polling->probe == NULL));
+    must(polling->get == NULL || polling->out.bytes == 0 || polling->get->dirty != CLEAN);
+    must((polling->waiting_since_ms != 0) == (polling->get == NULL && polling->out.bytes > 0) ||
+         session->over || polling->doomed);
+}
+
+static void check_engine(const struct engine *engine)
+{
+    const struct engine_stats *stats = engine_stats(engine);
+    uint64_t queued = 0, sessions = 0, found = 0, conns = 0;
+
+    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
+        check_conn(conn);
+        queued += conn->out.bytes;
+        conns++;
+    }
+    for (uint32_t i = 0; i < engine->nslots; i++) {
+        const struct session *session = engine->slots[i].session;
+        if (session == NULL)
+            continue;
+        check_session(session);
+        found++;
+        if (session->polling != NULL)
+            queued += session->polling->out.bytes;
+    }
+    for (int i = 0; i < 4; i++)
+        sessions += stats->sessions[i / 2][i % 2];
+    must(stats->queued_bytes == queued);
+    must(found == engine_sessions(engine) && sessions == found);
+    must(conns == engine_connections(engine));
+}
+
+#endif
