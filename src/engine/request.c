@@ -156,7 +156,9 @@ void request_handoff(struct conn *conn)
         engine->stats.handoffs_failed++;
         conn->state = CONN_HTTP;
         if (log_due(&engine->handoff_log, 60000) > 0)
-            log_warnx("handoff failed: the other worker takes no more");
+            log_warnx("handoff failed: nobody takes what waits for %s",
+                      http->handoff_slot == ENGINE_HEIR ? "the other workers"
+                                                        : "the session's worker");
         request_refuse(conn, 503);
     } else {
         conn_deadline(conn, HANDOFF_RETRY_MS);

@@ -1634,6 +1634,28 @@ static int adopt(const char *query, const char *rest, int stray)
     return fds[0];
 }
 
+/* Whose way is full: there need not be a worker that it leads to. */
+static void test_way_full(const char *query, const char *whose)
+{
+    char name[64], line[256] = "";
+    FILE *log;
+    int fd;
+
+    snprintf(name, sizeof(name), "/tmp/test_engine.%d", (int)getpid());
+    ok(log_open(LOG_TO_FILE, name, LOG_TEXT) == 0, "a log");
+    handoff_result = 1;
+    fd = adopt(query, "\r\n", 0);
+    ok(heard(fd, "HTTP/1.1 503"), "a second in which nobody takes it");
+    handoff_result = 0;
+    close(fd);
+    log = fopen(name, "r");
+    ok(log != NULL && fgets(line, sizeof(line), log) != NULL && strstr(line, whose) != NULL, "%s",
+       line);
+    if (log != NULL)
+        fclose(log);
+    ok(log_open(LOG_TO_STDERR, NULL, LOG_TEXT) == 0 && unlink(name) == 0, "and no more of it");
+}
+
 static void test_lanes(void)
 {
     /* 128 bits; then slot 300 = 0x12c: 0x2c and the highest bit of the next */
@@ -1653,6 +1675,7 @@ static void test_lanes(void)
     poll_open(4, "", "200 0{\"sid\":\"");
     is_str(http("POST", poll_query, "40/axr,{}"), "200 ok", "one of slot 44 is served");
     is_int(handed, 1, "here");
+    test_way_full(other, "for the session's worker");
     engine_free(&engine);
     slot = 300;
     engine_up("/axr");
