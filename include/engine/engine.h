@@ -126,6 +126,9 @@ struct engine_app {
      * CLOSE_LEFT, closed() comes next, with the same: no deadline may be set for
      * it here or in closed(). */
     void (*left)(struct session *session, enum engine_close why, void *arg);
+    /* The client asked for a namespace that there is none of, and has been told so.  May
+     * be NULL. */
+    void (*unserved)(struct session *session, struct slice nsp, void *arg);
     /* It is now in an open namespace, packet->nsp; the reply has been sent.
      * Nothing is told when it leaves.  May be NULL. */
     void (*joined)(struct session *session, const struct sio_packet *packet, void *arg);

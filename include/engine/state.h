@@ -183,6 +183,9 @@ struct dirty {
     struct conn *first, **tail;
 };
 
+/* Mistakes of clients and proxies, each with its line in the log: hint.c. */
+enum hint { HINT_PATH, HINT_PROBE, HINT_TLS, HINT_PROXY, HINT_UPGRADE, HINT_ORIGIN, HINTS };
+
 enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
 
 /* Those that do not read wait apart, and so do those that are to be cut off: the
@@ -203,7 +206,7 @@ struct engine {
     struct event drain_timer;
     int accepting, stopped, draining;
     int retiring; /* draining, and others take what is new */
-    struct log_every emfile_log, full_log, full_sessions_log, handoff_log;
+    struct log_every emfile_log, full_log, full_sessions_log, handoff_log, hints[HINTS];
 
     struct conn *conns, *dead;
     size_t nconns;
@@ -359,6 +362,16 @@ void request_error(struct conn *conn, enum eio_error error);
 void request_handoff(struct conn *conn);
 /* Passes a connection without a request to an heir, or tries again later. */
 void request_pass_on(struct conn *conn);
+
+/* --- hint.c --- */
+/* A request for a path that is not ours, ... */
+void hint_path(struct conn *conn, const struct http_request *req);
+/* ... what is no HTTP (bytes it begins with), if it is known what else it is, ... */
+void hint_bytes(struct conn *conn, const uint8_t *bytes, size_t len);
+/* ... one for WebSocket that cannot be upgraded, ... */
+void hint_upgrade(struct conn *conn, const struct http_request *req);
+/* ... and one that is forbidden to the page it comes from. */
+void hint_origin(struct conn *conn, const struct http_request *req);
 
 /* --- script.c --- */
 /* The entity tag of the client file. */

@@ -3,6 +3,7 @@
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H
 
+#include "base/address.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/token.h"
@@ -40,8 +41,7 @@ struct client { /* session_data() of every session */
     int64_t expires;            /* ... and its token_user.expires */
     uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
     uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
-    uint8_t address[16];        /* IPv6, or mapped IPv4; all zero: none, as of a Unix socket */
-    uint16_t port;
+    struct address address;     /* of the connection that it came on */
     uint8_t uid_len;
     uint8_t state; /* enum client_state */
     uint8_t kept;  /* uid came with the handshake, and counts for later CONNECTs too */
@@ -93,7 +93,7 @@ struct worker {
     struct event *counting;  /* tells it again */
 
     struct log_every refused[TOKEN_RESULTS];
-    struct log_every not_admitted;
+    struct log_every not_admitted, not_served, not_asked;
     struct log_every not_renewed;
     struct log_every handoff_dropped;
     struct log_every fan_failed;

@@ -53,6 +53,7 @@ void cors_preflight(struct conn *conn, const struct http_request *req)
     int n;
 
     if (!cors_allowed(conn->engine, req)) {
+        hint_origin(conn, req);
         request_error(conn, EIO_FORBIDDEN);
         return;
     }

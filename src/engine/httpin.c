@@ -31,6 +31,7 @@ static long pump_head(struct conn *conn)
 
     assert(conn->session == NULL && conn->polled == 0);
     if (used < 0) {
+        hint_bytes(conn, in->data, in->len);
         request_refuse(conn, (int)-used);
         return -1;
     }

@@ -117,6 +117,8 @@ static void on_connect(struct session *session, const struct sio_packet *packet)
         sio_put_connect_error(scratch, (enum eio_version)session->version, packet->nsp,
                               "Invalid namespace", NULL);
         session_put_scratch(session);
+        if (session->engine->app->unserved != NULL)
+            session->engine->app->unserved(session, packet->nsp, session->engine->arg);
     }
 }
 

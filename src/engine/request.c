@@ -391,6 +391,11 @@ static void read_head(struct conn *conn, const struct http_request *req)
 
 static void refuse(struct conn *conn, const struct target *target, enum eio_error error)
 {
+    if (error == EIO_FORBIDDEN)
+        hint_origin(conn, target->req);
+    else if (error == EIO_BAD_REQUEST && target->websocket &&
+             (target->upgrade == WS_UPGRADE_NO || target->req->minor < 1))
+        hint_upgrade(conn, target->req);
     if (target->upgrade == WS_UPGRADE_NO)
         request_error(conn, error);
     else if (target->upgrade == WS_UPGRADE_VERSION && error == EIO_BAD_REQUEST)
@@ -461,8 +466,10 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
     target.upgrade = ws_upgrade(req, target.accept);
     read_head(conn, req);
     if (!http_path_below(req->path, conn->engine->options.path)) {
-        if (!serve_status(conn, req))
+        if (!serve_status(conn, req)) {
+            hint_path(conn, req);
             request_refuse(conn, 404);
+        }
         return;
     }
     if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL) {

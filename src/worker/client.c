@@ -21,15 +21,11 @@
 #include "conf.h"
 #include "worker/state.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define REFUSED_LOG_MS 60000
 
 /* --- to the master --- */
 
@@ -59,44 +55,6 @@ static void become(struct worker *worker, struct client *client, enum client_sta
 
 /* --- connects and disconnects in the log --- */
 
-#define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 8) /* [...]:65535 */
-
-static void keep_address(struct client *client, const struct sockaddr *peer)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (peer->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)peer;
-
-        memcpy(client->address, &in6->sin6_addr, 16);
-        client->port = ntohs(in6->sin6_port);
-    } else if (peer->sa_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)peer;
-
-        memcpy(client->address, mapped, 12);
-        memcpy(client->address + 12, &in->sin_addr, 4);
-        client->port = ntohs(in->sin_port);
-    }
-}
-
-static const char *address_text(const struct client *client, char dst[ADDRESS_TEXT_MAX])
-{
-    struct in6_addr address;
-    char text[INET6_ADDRSTRLEN];
-
-    memcpy(&address, client->address, 16);
-    if (IN6_IS_ADDR_V4MAPPED(&address)) {
-        inet_ntop(AF_INET, client->address + 12, text, sizeof(text));
-        snprintf(dst, ADDRESS_TEXT_MAX, "%s:%u", text, client->port);
-    } else if (IN6_IS_ADDR_UNSPECIFIED(&address)) {
-        return "unix";
-    } else {
-        inet_ntop(AF_INET6, &address, text, sizeof(text));
-        snprintf(dst, ADDRESS_TEXT_MAX, "[%s]:%u", text, client->port);
-    }
-    return dst;
-}
-
 static void log_connected(const struct client *client)
 {
     char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
@@ -105,7 +63,7 @@ static void log_connected(const struct client *client)
         return;
     log_info("client connected: user=%s address=%s transport=%s protocol=%d",
              log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(client, address), session_transport(client->session),
+             address_text(&client->address, address), session_transport(client->session),
              session_version(client->session));
 }
 
@@ -118,8 +76,68 @@ static void log_disconnected(const struct client *client, enum engine_close why)
         return;
     log_info("client disconnected: user=%s address=%s transport=%s reason=\"%s\" duration=%u.%us",
              log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(client, address), session_transport(client->session),
+             address_text(&client->address, address), session_transport(client->session),
              engine_close_name(why), lasted_ds / 10, lasted_ds % 10);
+}
+
+/* --- those that will hear nothing, in the log --- */
+
+#define NOTHING_LOG_MS 60000
+
+/* 1 if a line may be written: *times, or 0 where only debug wants it. */
+static int is_due(struct log_every *every, uint64_t *times)
+{
+    *times = log_due(every, NOTHING_LOG_MS);
+    return *times > 0 || log_get_level() >= LOG_LEVEL_DEBUG;
+}
+
+static void log_nothing(const struct client *client, const char *text, uint64_t times)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    address_text(&client->address, address);
+    if (times > 0)
+        log_info("%s address=%s transport=%s times=%llu", text, address,
+                 session_transport(client->session), (unsigned long long)times);
+    else
+        log_debug("%s address=%s transport=%s", text, address, session_transport(client->session));
+}
+
+static void on_unserved(struct session *session, struct slice nsp, void *arg)
+{
+    struct worker *worker = arg;
+    char name[128], text[512];
+    uint64_t times;
+
+    if (!is_due(&worker->not_served, &times))
+        return;
+    snprintf(text, sizeof(text), "namespace is not served: namespace=%s served=%s",
+             log_word(name, sizeof(name), nsp.ptr, nsp.len), worker->conf.nsp);
+    log_nothing(session_data(session), text, times);
+}
+
+static void log_not_asked(struct worker *worker, const struct client *client)
+{
+    char text[512];
+    uint64_t times;
+
+    if (!is_due(&worker->not_asked, &times))
+        return;
+    snprintf(text, sizeof(text),
+             "client did not ask for the namespace and is closed: served=%s within_ms=%u",
+             worker->conf.nsp, worker->conf.connect_timeout_ms);
+    log_nothing(client, text, times);
+}
+
+static void log_refused(const struct client *client, struct log_every *every, const char *reason)
+{
+    char text[64];
+    uint64_t times;
+
+    if (!is_due(every, &times))
+        return;
+    snprintf(text, sizeof(text), "client refused: reason=%s", reason);
+    log_nothing(client, text, times);
 }
 
 /* --- refusing --- */
@@ -134,29 +152,19 @@ static void refuse(struct worker *worker, struct client *client, const char *mes
 
 static void refuse_token(struct worker *worker, struct client *client, enum token_result result)
 {
-    uint64_t times = log_due(&worker->refused[result], REFUSED_LOG_MS);
-
     worker->refusals[result]++;
-    if (times > 0)
-        log_info("client refused: reason=%s times=%llu", token_result_code(result),
-                 (unsigned long long)times);
-    else
-        log_debug("client refused: reason=%s", token_result_code(result));
+    log_refused(client, &worker->refused[result], token_result_code(result));
     refuse(worker, client, token_result_message(result), token_result_code(result));
 }
 
 static void refuse_verdict(struct worker *worker, struct client *client, unsigned verdict)
 {
-    uint64_t times;
-
     if (verdict == MSG_ADMIT_NO_MEMORY) {
         refuse_token(worker, client, TOKEN_NO_MEMORY);
         return;
     }
     worker->refusals[TOKEN_OK]++;
-    times = log_due(&worker->not_admitted, REFUSED_LOG_MS);
-    if (times > 0)
-        log_info("client refused: reason=user_limit times=%llu", (unsigned long long)times);
+    log_refused(client, &worker->not_admitted, "user_limit");
     refuse(worker, client, "too many connections of this user", "user_limit");
 }
 
@@ -334,7 +342,7 @@ static void *on_opened(struct session *session, const struct http_request *req,
     if (client == NULL)
         return NULL;
     client->session = session;
-    keep_address(client, peer);
+    address_set(&client->address, peer);
     if (auth_collect(&client->tokens, req, &worker->conf.token, worker->conf.cors_origins) < 0) {
         free(client);
         return NULL;
@@ -389,6 +397,8 @@ static void on_closed(struct session *session, enum engine_close why, void *arg)
     struct worker *worker = arg;
     struct client *client = session_data(session);
 
+    if (why == CLOSE_CONNECT_TIMEOUT)
+        log_not_asked(worker, client);
     log_debug("client closed: reason=\"%s\"", engine_close_name(why));
     assert(client->state == CLIENT_OUT && client->member.n == 0);
     if (client->asked != NULL)
@@ -403,6 +413,7 @@ const struct engine_app client_app = {
     .opened = on_opened,
     .guarded = on_guarded,
     .connect = on_connect,
+    .unserved = on_unserved,
     .left = on_left,
     .packet = renew_packet,
     .text_only = 1,

@@ -1,0 +1,25 @@
+/* address - where a connection comes from, in 18 bytes and as text. */
+#ifndef BASE_ADDRESS_H
+#define BASE_ADDRESS_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct address {
+    uint8_t ip[16]; /* IPv6, or mapped IPv4; all zero: none, as of a Unix socket */
+    uint16_t port;
+};
+
+#define ADDRESS_TEXT_MAX (INET6_ADDRSTRLEN + 8) /* [...]:65535 */
+
+/* None where peer is of another family. */
+void address_set(struct address *address, const struct sockaddr *peer);
+
+/* That of a connected socket. */
+void address_of_peer(struct address *address, int fd);
+
+/* "192.0.2.7:51234", "[2001:db8::1]:51234" or "unix".  Returns dst. */
+const char *address_text(const struct address *address, char dst[ADDRESS_TEXT_MAX]);
+
+#endif
