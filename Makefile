@@ -88,8 +88,8 @@ $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms
 # Where a file brings nothing for now.
 $(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 
-# ... and a fuzz target in which it does: test/fuzz/engine_world.h.
-FUZZ_LD_fuzz_engine := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+# ... and a fuzz target in which it does, and the kernel lies: test/fuzz/engine_world.h.
+FUZZ_LD_fuzz_engine := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=getsockopt
 
 # A fuzz target with a main() that feeds it the corpus: what libFuzzer once
 # found stays found, with any compiler.

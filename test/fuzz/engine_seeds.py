@@ -103,7 +103,7 @@ def app(what, who=0, *args):
     return op(9, 0, what) + [who] + list(args)
 
 
-ACCEPT, REFUSE, DISCONNECT, EXPIRE, SEND, ACKED, FLUSH = range(7)
+ACCEPT, REFUSE, DISCONNECT, EXPIRE, SEND, ACKED, NAMES, FLUSH = range(8)
 
 
 def wait(how):
@@ -121,8 +121,12 @@ def nomem(skip, count):
     return op(12, 0, skip | count << 4, False)
 
 
-def others(result):
-    return op(13, 0, result + 1, False)
+def others(result, kernel=0, late=0):
+    """What a handoff gets; what the kernel says of readers; fan-outs come late."""
+    return op(13, 0, result + 1 | kernel << 2 | late << 4, False)
+
+
+KERNEL_READS, KERNEL_LAGS, KERNEL_FULL = 1, 2, 3
 
 
 def back(which, stray=0):
@@ -185,6 +189,9 @@ SEEDS = {
         frame(0, BINARY) + special(0, 3) + wait(S5) + wait(S5) + special(0, 6),
     'slow-websocket': [SOCKETIO, BUF_64K] + websocket(0, how=2) + fan(0, 8, 4) + fan(0, 16) +
         read(0, 100) + fan(0, 4, 8) + wait(S1) + read(0, 100) + wait(S3),
+    'lags': [SOCKETIO, BUF_64K] + websocket(0, how=2) + websocket(1) + others(-1, KERNEL_LAGS, 1) +
+        (fan(ALL, 4) + fan(1)) * 4 + read(0) + others(-1, KERNEL_READS, 1) + fan(ALL, 4) * 2 +
+        others(-1, KERNEL_FULL, 1) + fan(ALL, 20) * 2 + app(NAMES, 1) + read(1) + wait(S1),
     'full-websocket': [SOCKETIO, BUF_4K] + websocket(0, how=2) + websocket(1) + fan(ALL, 4) * 4 +
         turns(2) + read(0),
     'full-polling': [SOCKETIO, BUF_4K] + polling(0) + fan(0, 4, 4) + conn(1) + ask(1, GET) +

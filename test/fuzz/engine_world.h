@@ -7,6 +7,8 @@
 #include "engine/state.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +57,37 @@ int clock_gettime(clockid_t id, struct timespec *ts)
     return 0;
 }
 
-/* --- memory (Makefile: --wrap) --- */
+/* --- what the kernel says of a client that reads slowly (Makefile: --wrap) --- */
+
+static enum { KERNEL_SILENT, KERNEL_READS, KERNEL_LAGS, KERNEL_FULL } kernel;
+static uint32_t kernel_acked;
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    struct tcp_info info = {.tcpi_snd_wnd = 1000};
+
+    if (level != IPPROTO_TCP || name != TCP_INFO)
+        return __real_getsockopt(fd, level, name, value, len);
+    if (kernel == KERNEL_SILENT) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    kernel_acked += 4000;
+    info.tcpi_bytes_acked = kernel_acked;
+    if (kernel == KERNEL_LAGS)
+        info.tcpi_snd_wnd = 50000 - kernel_acked % 50000;
+    if (kernel == KERNEL_FULL)
+        info.tcpi_notsent_bytes = NOTSENT_LOWAT_BYTES;
+    must(*len >= sizeof(info));
+    memcpy(value, &info, sizeof(info));
+    *len = sizeof(info);
+    return 0;
+}
+
+/* --- memory (likewise) --- */
 
 static unsigned nomem_skip, nomem_count; /* so many more succeed, then so many fail */
 

@@ -23,6 +23,7 @@ static struct event_base *base;
 static struct engine *engine;
 static struct engine_options options;
 static int listener, drained, sndbuf;
+static uint64_t late_us; /* a fan-out was received so long ago */
 static struct sockaddr_un address;
 static socklen_t address_len;
 
@@ -124,7 +125,9 @@ static void fan(unsigned who, unsigned n, unsigned how, uint32_t to)
     memcpy(json + len + pad, "\"", 1);
     engine_fan_begin(engine, &one, (struct slice){json, (size_t)len + pad + 1}, bins, how & 3,
                      (how & 16) != 0);
-    engine_fan_received(&one, clock_us());
+    engine_fan_received(&one, clock_us() - late_us);
+    if (how & 2 && to & 1 && nplayers > 0 && who == SHARED && players[0].session != NULL)
+        engine_fan_except(&one, players[0].session);
     for (unsigned i = 0; i < nplayers; i++) {
         struct session *session = players[i].joined ? players[i].session : NULL;
         if (!(to & 1U << i) || session == NULL || !engine_fan_send(&one, session))
@@ -159,6 +162,18 @@ static void op_fan(struct peer *peer, unsigned how)
         fan(who, players[who].sent + 1, how, 1U << who);
 }
 
+static void check_names(struct session *session)
+{
+    char sid[SIO_SID_MAX];
+    struct slice id = {sid, session_sio_sid(session, sid)};
+    struct player *player = session_data(session);
+    uint32_t slot = 0;
+
+    must(session_by_sio_sid(engine, id) == (player->joined ? session : NULL));
+    must(session_find(engine, session_handle(session)) == session);
+    must(session_id_home(id, &slot) < 0 || slot == 1);
+}
+
 static void op_app(struct peer *peer, unsigned what)
 {
     struct player *player = nplayers > 0 ? &players[u8() % nplayers] : NULL;
@@ -191,6 +206,9 @@ static void op_app(struct peer *peer, unsigned what)
     case 5:
         if (player->joined)
             session_ack(player->session, 3, SLICE("[]"));
+        break;
+    case 6:
+        check_names(player->session);
         break;
     default:
         engine_flush(engine);
@@ -269,10 +287,13 @@ static void op_send(struct peer *peer, unsigned how)
     peer_send(peer);
 }
 
-static void op_handoff(struct peer *peer, unsigned how)
+/* What others say: those that connections are handed to, and the kernel. */
+static void op_others(struct peer *peer, unsigned how)
 {
     (void)peer;
-    handoff_result = (int)(how % 3) - 1;
+    handoff_result = (int)(how % 4 % 3) - 1;
+    kernel = how >> 2 & 3;
+    late_us = how & 16 ? 100000 : 0;
 }
 
 static void step(void)
@@ -281,14 +302,12 @@ static void step(void)
         const char *name;
         void (*run)(struct peer *peer, unsigned how);
     } all[16] = {
-        {"turns", op_turns},     {"open", op_open},
-        {"request", op_request}, {"frame", op_frame},
-        {"raw", op_raw},         {"continue", op_continue},
-        {"read", op_read},       {"end", op_end},
-        {"fan", op_fan},         {"app", op_app},
-        {"time", op_time},       {"configure", op_configure},
-        {"nomem", op_nomem},     {"handoff result", op_handoff},
-        {"return", op_return},   {"send", op_send},
+        {"turns", op_turns}, {"open", op_open},     {"request", op_request},
+        {"frame", op_frame}, {"raw", op_raw},       {"continue", op_continue},
+        {"read", op_read},   {"end", op_end},       {"fan", op_fan},
+        {"app", op_app},     {"time", op_time},     {"configure", op_configure},
+        {"nomem", op_nomem}, {"others", op_others}, {"return", op_return},
+        {"send", op_send},
     };
     unsigned op = u8(), how = u8();
 
@@ -311,6 +330,9 @@ static void begin(unsigned first, unsigned second)
     nplayers = nshared = 0;
     drained = 0;
     handoff_result = -1;
+    kernel = KERNEL_SILENT;
+    kernel_acked = 0;
+    late_us = 0;
     admission = first / 4 % 4;
     sndbuf = second & 128 ? 16384 : 4608;
     for (int i = 0; i < PEERS; i++)
