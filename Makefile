@@ -5,7 +5,7 @@
 # make conformance  the server that the public protocol suites are run against
 # make bench        what scripts/bench measures with, in build/bench
 # make fuzz         libFuzzer targets in build/fuzz (clang)
-# make lint         clang-format, clang-tidy, cppcheck, mandoc, every header alone
+# make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone
 # make install      DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
 #                   it back
 #
@@ -151,11 +151,23 @@ HEADERS    := $(shell find include -name '*.h' | LC_ALL=C sort)
 C_FILES     = $(shell find src include test -name node_modules -prune -o -name '*.[ch]' -print | LC_ALL=C sort)
 # A word after a macro that is a macro, too, is lost without \&: `.It No memory`.
 EATEN      := '^\.[A-Z][a-z]+ (An|Ap|At|Do|In|Ms|No|Or|Re|So|Us) '
+# Other versions format otherwise and find other things, so they cannot tell.  These are
+# Debian 12's.
+, := ,
+LLVM_VERSION := 14
+CLANG_FORMAT  = $(or $(shell command -v clang-format-$(LLVM_VERSION)),clang-format)
+CLANG_TIDY    = $(or $(shell command -v clang-tidy-$(LLVM_VERSION)),clang-tidy)
+# $(call if_wanted,TOOL,VERSION,COMMAND): the command if the tool has that version; else
+# it is said that it has not.
+if_wanted     = @found=$$($(1) --version 2>&1 | sed -nE 's/.*(version|Cppcheck) ([0-9.]+).*/\2/p'); \
+	case $$found in $(2) | $(2).*) echo $(1) && $(3) ;; \
+	*) echo "lint: left out: $(notdir $(1)) $(2) is wanted, found $${found:-none}" ;; esac
 lint: headers
-	clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\n' $(SRCS) | xargs -P $$(nproc) -I{} clang-tidy --quiet {} -- $(AXR_CFLAGS)
-	cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem -Iinclude src
+	$(call if_wanted,$(CLANG_FORMAT),$(LLVM_VERSION),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
+	$(call if_wanted,$(CLANG_TIDY),$(LLVM_VERSION),printf '%s\n' $(SRCS) | \
+	    xargs -P $$(nproc) -I{} $(CLANG_TIDY) --quiet {} -- $(AXR_CFLAGS))
+	$(call if_wanted,cppcheck,2.10,cppcheck --quiet --error-exitcode=1 --inline-suppr \
+	    --enable=warning$(,)performance$(,)portability --suppress=missingIncludeSystem -Iinclude src)
 	mandoc -Tlint -Wwarning man/*.[1578]
 	! grep -nE $(EATEN) man/*.[1578]
 
