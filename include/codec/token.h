@@ -7,10 +7,10 @@
 
 #include "codec/jwt.h"
 #include "codec/keys.h"
+#include "codec/numeric_date.h"
 
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #define TOKEN_UID_MAX   255           /* bytes of a user id */
 #define TOKEN_BYTES_CAP JWT_BYTES_MAX /* largest token_bytes */
@@ -51,17 +51,20 @@ const char *token_result_message(enum token_result result);
 struct token_user {
     char uid[TOKEN_UID_MAX + 1]; /* valid UTF-8 with no NUL in it, terminated */
     size_t uid_len;
-    int64_t expires; /* exp + tolerance, seconds since 1970; 0: never */
+    int64_t expires_ms;         /* exp + tolerance, milliseconds since 1970; 0: never */
+    enum numeric_date exp_form; /* whoever writes seconds that are none is to be told */
 };
 
-/* Verifies token (len bytes, need not be terminated) at wall-clock time now.
+/* Verifies token (len bytes, need not be terminated) at wall-clock time now_ms
+ * (milliseconds since 1970).
  * TOKEN_OK fills *user; otherwise it is untouched.
  *
  * The header's alg must be among policy->algs and one that a key is for; its kid
  * must be a string, and says which keys are tried (token_keys_verify()).  A header
  * with crit is refused, and one with a typ that is none of policy->types (in any case; no
- * typ is fine): it was signed for another purpose (RFC 8725, 3.11).  exp and nbf must be integers
- * of at most 2^53, either way; aud and iss are looked at only where the policy asks for them.
+ * typ is fine): it was signed for another purpose (RFC 8725, 3.11).  exp and nbf must be
+ * NumericDates, and are compared exactly; aud and iss are looked at only where the policy
+ * asks for them.
  *
  * The first of these claims that is there decides who the user is; if it is
  * there but unusable, the result is TOKEN_NO_USER and not the next one's id:
@@ -74,6 +77,6 @@ struct token_user {
  * several tokens has TOKEN_TRIES_MAX for all of them.  A token for which there are too
  * few is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
-                               time_t now, unsigned *tries, struct token_user *user);
+                               int64_t now_ms, unsigned *tries, struct token_user *user);
 
 #endif

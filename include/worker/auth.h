@@ -20,7 +20,6 @@
 #include "codec/token.h"
 
 #include <stddef.h>
-#include <time.h>
 
 /* Longest auth object, without the token in it; a longer one counts as a token
  * that is too large.  What it may cost to parse stays bounded. */
@@ -53,12 +52,12 @@ enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE, AUTH_FROM_COOKIE /* of
  * the fault of the first token, TOKEN_MISSING if there was none.  All of them
  * together are tried with TOKEN_TRIES_MAX public keys, however many tokens there are. */
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
-                             const struct auth_tokens *tokens, time_t now, struct token_user *user,
-                             enum auth_source *source);
+                             const struct auth_tokens *tokens, int64_t now_ms,
+                             struct token_user *user, enum auth_source *source);
 
 /* The same for one token: json is a JSON value that the codec has checked, a string
  * or an object with a member "token"; or empty. */
-enum token_result auth_judge_json(const struct token_policy *policy, struct slice json, time_t now,
-                                  struct token_user *user);
+enum token_result auth_judge_json(const struct token_policy *policy, struct slice json,
+                                  int64_t now_ms, struct token_user *user);
 
 #endif

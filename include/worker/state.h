@@ -38,7 +38,7 @@ struct client { /* session_data() of every session */
     struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
     char *uid;                  /* of the last good token, or NULL */
-    int64_t expires;            /* ... and its token_user.expires */
+    int64_t expires_ms;         /* ... and its token_user.expires_ms */
     uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
     uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
     struct address address;     /* of the connection that it came on */
@@ -97,6 +97,7 @@ struct worker {
     struct log_every not_renewed;
     struct log_every handoff_dropped;
     struct log_every fan_failed;
+    unsigned exp_warned; /* of which enum numeric_date client_warn_exp() has, a bit each */
 };
 
 /* --- worker.c --- */
@@ -130,9 +131,12 @@ int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict);
  * in the meantime. */
 void client_kick(struct worker *worker, uint64_t handle, struct slice uid, unsigned reason);
 
-/* When a session is to end whose token_user.expires is that: a monotonic time for
- * session_expire. */
-uint64_t client_deadline(int64_t expires, time_t now);
+/* When a session is to end whose token_user.expires_ms is that: a monotonic time for
+ * session_expire.  now_ms: clock_wall_ms(). */
+uint64_t client_deadline(int64_t expires_ms, int64_t now_ms);
+
+/* Says once what is odd about the exp of a good token. */
+void client_warn_exp(struct worker *worker, const struct token_user *user);
 
 /* Frees the questions that were never answered; no client is left. */
 void client_forget_asked(struct worker *worker);

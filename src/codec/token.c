@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define TIME_MAX          ((int64_t)1 << 53)
 #define PROFILE_MAX_BYTES 65536 /* inflated */
 #define JSON_SPACE        " \t\n\r"
 
@@ -48,9 +47,10 @@ const char *token_result_message(enum token_result result)
 /* A token while it is judged. */
 struct token {
     struct jwt_parts parts;
-    unsigned alg;     /* the header's, one bit */
-    struct slice kid; /* the header's; ptr is NULL if it has none */
-    int64_t expires;  /* as in struct token_user */
+    unsigned alg;       /* the header's, one bit */
+    struct slice kid;   /* the header's; ptr is NULL if it has none */
+    int64_t expires_ms; /* as in struct token_user */
+    enum numeric_date exp_form;
 };
 
 static enum token_result malformed(void)
@@ -113,48 +113,32 @@ static enum token_result check_signature(const struct token *token,
 
 /* --- the claims -------------------------------------------------------------- */
 
-/* An integer in the text, too: 1.5e9 is none. */
-static int parse_time(const char *text, int64_t *value)
+/* A time in milliseconds.  Returns BAD if there is one that is none. */
+static enum numeric_date read_time(const struct token *token, const char *name, int *there,
+                                   int64_t *ms)
 {
-    int negative = *text == '-';
-    int64_t sum = 0;
+    const char *json = jwt_parts_claim_json(&token->parts, name);
 
-    for (text += negative; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
-            return -1;
-        sum = sum * 10 + (*text - '0');
-        if (sum > TIME_MAX)
-            return -1;
-    }
-    *value = negative ? -sum : sum;
-    return 0;
-}
-
-static enum token_result read_time(const struct token *token, const char *name, int *there,
-                                   int64_t *value)
-{
-    const char *text = jwt_parts_claim_json(&token->parts, name);
-
-    *there = text != NULL;
-    return text == NULL || parse_time(text, value) == 0 ? TOKEN_OK : TOKEN_BAD_CLAIM;
+    *there = json != NULL;
+    return json != NULL ? numeric_date_parse(json, ms) : NUMERIC_DATE_FINE;
 }
 
 static enum token_result check_times(struct token *token, const struct token_policy *policy,
-                                     int64_t now)
+                                     int64_t now_ms)
 {
-    int64_t exp = 0, nbf = 0;
+    int64_t tolerance_ms = policy->tolerance_s * 1000, exp = 0, nbf = 0;
     int has_exp, has_nbf;
-    enum token_result result;
 
-    if ((result = read_time(token, "exp", &has_exp, &exp)) != TOKEN_OK ||
-        (result = read_time(token, "nbf", &has_nbf, &nbf)) != TOKEN_OK)
-        return result;
-    if (has_nbf && nbf > now + policy->tolerance_s)
+    token->exp_form = read_time(token, "exp", &has_exp, &exp);
+    if (token->exp_form == NUMERIC_DATE_BAD ||
+        read_time(token, "nbf", &has_nbf, &nbf) == NUMERIC_DATE_BAD)
+        return TOKEN_BAD_CLAIM;
+    if (has_nbf && nbf > now_ms + tolerance_ms)
         return TOKEN_NOT_YET;
-    if (has_exp && now >= exp + policy->tolerance_s)
+    if (has_exp && now_ms >= exp + tolerance_ms)
         return TOKEN_EXPIRED;
     if (has_exp)
-        token->expires = exp + policy->tolerance_s;
+        token->expires_ms = exp + tolerance_ms;
     return TOKEN_OK;
 }
 
@@ -218,13 +202,13 @@ static enum token_result check_issuer(const struct token *token, const char *con
 }
 
 static enum token_result check_claims(struct token *token, const struct token_policy *policy,
-                                      int64_t now)
+                                      int64_t now_ms)
 {
     enum token_result result;
 
     if (jwt_parts_read_claims(&token->parts) != 0)
         return malformed();
-    if ((result = check_times(token, policy, now)) == TOKEN_OK)
+    if ((result = check_times(token, policy, now_ms)) == TOKEN_OK)
         result = check_audience(token, policy->audiences);
     if (result == TOKEN_OK)
         result = check_issuer(token, policy->issuers);
@@ -340,7 +324,7 @@ static enum token_result read_user(const struct token *token, struct token_user 
 
 /* A forged token ends before its claims are read. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
-                               time_t now, unsigned *tries, struct token_user *user)
+                               int64_t now_ms, unsigned *tries, struct token_user *user)
 {
     struct token judged = {0};
     struct token_user found = {0};
@@ -354,9 +338,10 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
         result = malformed();
     else if ((result = read_header(&judged, policy)) == TOKEN_OK &&
              (result = check_signature(&judged, policy, tries)) == TOKEN_OK &&
-             (result = check_claims(&judged, policy, now > 0 ? now : 0)) == TOKEN_OK &&
+             (result = check_claims(&judged, policy, now_ms > 0 ? now_ms : 0)) == TOKEN_OK &&
              (result = read_user(&judged, &found)) == TOKEN_OK) {
-        found.expires = judged.expires;
+        found.expires_ms = judged.expires_ms;
+        found.exp_form = judged.exp_form;
         *user = found;
     }
     jwt_parts_clear(&judged.parts);

@@ -165,7 +165,7 @@ void auth_tokens_free(struct auth_tokens **tokens)
 
 struct trial {
     const struct token_policy *policy;
-    time_t now;
+    int64_t now_ms;
     struct token_user *user;
     enum token_result result; /* TOKEN_MISSING until there was a token */
     unsigned tries;           /* public keys that may yet be tried */
@@ -187,7 +187,7 @@ static size_t try_tokens(struct trial *trial, const struct auth_tokens *tokens)
 
         if (result == TOKEN_OK)
             result = token_verify(trial->policy, tokens->bytes + tokens->at[i].off,
-                                  tokens->at[i].len, trial->now, &trial->tries, trial->user);
+                                  tokens->at[i].len, trial->now_ms, &trial->tries, trial->user);
         if (trial_add(trial, result))
             return i + 1;
     }
@@ -216,7 +216,7 @@ static int try_json(struct trial *trial, struct slice json)
     else if (json_tree_member(value, "token", &token) != 0)
         (void)trial_add(trial, TOKEN_MALFORMED);
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
-        result = token_verify(trial->policy, token->valuestring, len, trial->now, &trial->tries,
+        result = token_verify(trial->policy, token->valuestring, len, trial->now_ms, &trial->tries,
                               trial->user);
         explicit_bzero(token->valuestring, len);
         good = trial_add(trial, result);
@@ -242,10 +242,10 @@ static int try_namespace_query(struct trial *trial, struct slice query)
 }
 
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
-                             const struct auth_tokens *tokens, time_t now, struct token_user *user,
-                             enum auth_source *source)
+                             const struct auth_tokens *tokens, int64_t now_ms,
+                             struct token_user *user, enum auth_source *source)
 {
-    struct trial trial = {policy, now, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
+    struct trial trial = {policy, now_ms, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
     size_t nth;
 
     if (try_json(&trial, packet->data) || try_namespace_query(&trial, packet->query))
@@ -255,10 +255,10 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
     return trial.result;
 }
 
-enum token_result auth_judge_json(const struct token_policy *policy, struct slice json, time_t now,
-                                  struct token_user *user)
+enum token_result auth_judge_json(const struct token_policy *policy, struct slice json,
+                                  int64_t now_ms, struct token_user *user)
 {
-    struct trial trial = {policy, now, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
+    struct trial trial = {policy, now_ms, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
 
     (void)try_json(&trial, json);
     return trial.result;

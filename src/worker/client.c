@@ -25,7 +25,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#define FAR_MS (INT64_C(1000) * INT32_MAX) /* 68 years */
 
 /* --- to the master --- */
 
@@ -170,6 +171,19 @@ static void refuse_verdict(struct worker *worker, struct client *client, unsigne
 
 /* --- who it is --- */
 
+void client_warn_exp(struct worker *worker, const struct token_user *user)
+{
+    char uid[4 * TOKEN_UID_MAX + 1];
+
+    if (user->exp_form == NUMERIC_DATE_FINE || (worker->exp_warned & 1U << user->exp_form) != 0)
+        return;
+    worker->exp_warned |= 1U << user->exp_form;
+    log_warnx(
+        "a token has an exp after the year 3000%s; RFC 7519 wants seconds; said once: user=%s",
+        user->exp_form == NUMERIC_DATE_MS ? ", and it is taken for milliseconds" : "",
+        log_word(uid, sizeof(uid), user->uid, user->uid_len));
+}
+
 static enum token_result take_user(struct client *client, const struct token_user *user,
                                    enum auth_source source)
 {
@@ -181,14 +195,14 @@ static enum token_result take_user(struct client *client, const struct token_use
     free(client->uid);
     client->uid = uid;
     client->uid_len = (uint8_t)user->uid_len;
-    client->expires = user->expires;
+    client->expires_ms = user->expires_ms;
     client->kept = source != AUTH_FROM_PACKET;
     return TOKEN_OK;
 }
 
-static int has_expired(const struct client *client, time_t now)
+static int has_expired(const struct client *client, int64_t now_ms)
 {
-    return client->expires != 0 && now >= client->expires;
+    return client->expires_ms != 0 && now_ms >= client->expires_ms;
 }
 
 /* The tokens of the handshake do not outlive the first good verdict; what they said
@@ -196,21 +210,22 @@ static int has_expired(const struct client *client, time_t now)
 static enum token_result judge(struct worker *worker, struct client *client,
                                const struct sio_packet *packet)
 {
-    time_t now = time(NULL);
+    int64_t now_ms = clock_wall_ms();
     enum auth_source source = AUTH_FROM_PACKET;
     struct token_user user = {.uid_len = 0};
     enum token_result result =
-        auth_judge(&worker->conf.token, packet, client->tokens, now, &user, &source);
+        auth_judge(&worker->conf.token, packet, client->tokens, now_ms, &user, &source);
 
     if (result == TOKEN_OK) {
         if (client->tokens != NULL && source != AUTH_FROM_COOKIE)
             session_guard(client->session, 0);
         auth_tokens_free(&client->tokens);
+        client_warn_exp(worker, &user);
         return take_user(client, &user, source);
     }
     if (!client->kept)
         return result;
-    if (!has_expired(client, now))
+    if (!has_expired(client, now_ms))
         return TOKEN_OK;
     return result == TOKEN_MISSING ? TOKEN_EXPIRED : result;
 }
@@ -254,20 +269,20 @@ static struct admission *take_asked(struct worker *worker, uint64_t handle)
 
 /* An absolute time of the wall clock becomes a monotonic one here, once: later
  * jumps of the clock disconnect nobody.  One too far away to matter is none. */
-uint64_t client_deadline(int64_t expires, time_t now)
+uint64_t client_deadline(int64_t expires_ms, int64_t now_ms)
 {
-    if (expires == 0 || expires - now > INT32_MAX)
+    if (expires_ms == 0 || expires_ms - now_ms > FAR_MS)
         return 0;
-    return clock_ms() + (uint64_t)(expires - now) * 1000;
+    return clock_ms() + (uint64_t)(expires_ms - now_ms) + 1; /* both are cut off */
 }
 
 static void let_in(struct worker *worker, struct client *client)
 {
-    time_t now = time(NULL);
+    int64_t now_ms = clock_wall_ms();
     enum token_result result = TOKEN_OK;
 
     /* A user who is called like everybody's room is in it once, as all are. */
-    if (has_expired(client, now))
+    if (has_expired(client, now_ms))
         result = TOKEN_EXPIRED;
     else if (room_join(&worker->rooms, &client->member, EVERYBODY) < 0 ||
              room_join(&worker->rooms, &client->member, uid_of(client)) < 0)
@@ -282,7 +297,7 @@ static void let_in(struct worker *worker, struct client *client)
     client->since_ds = (uint32_t)(clock_ms() / 100);
     log_connected(client);
     session_accept(client->session);
-    session_expire(client->session, client_deadline(client->expires, now));
+    session_expire(client->session, client_deadline(client->expires_ms, now_ms));
 }
 
 int client_admitted(struct worker *worker, uint64_t handle, unsigned verdict)

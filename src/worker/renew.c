@@ -13,6 +13,8 @@
 #define LOG_MS        60000
 #define ACK_MAX_BYTES 256
 
+#define SECONDS_TEXT_MAX 32
+
 /* --- what it says --- */
 
 static struct slice from_on(struct slice text, size_t n)
@@ -94,22 +96,32 @@ static void refuse(struct worker *worker, struct session *session, const struct 
     session_ack(session, packet->id, (struct slice){json, (size_t)len});
 }
 
+/* Seconds, with a fraction if there is one. */
+static const char *seconds_text(int64_t ms, char dst[SECONDS_TEXT_MAX])
+{
+    int len = snprintf(dst, SECONDS_TEXT_MAX, "%lld", (long long)(ms / 1000));
+
+    if (ms % 1000 != 0)
+        (void)snprintf(dst + len, SECONDS_TEXT_MAX - (size_t)len, ".%03d", (int)(ms % 1000));
+    return dst;
+}
+
 static void renew(struct worker *worker, struct session *session, const struct sio_packet *packet,
-                  int64_t expires, time_t now)
+                  const struct token_user *user, int64_t now_ms)
 {
     struct client *client = session_data(session);
-    char json[ACK_MAX_BYTES];
+    char json[ACK_MAX_BYTES], text[SECONDS_TEXT_MAX];
+    const char *expires = user->expires_ms != 0 ? seconds_text(user->expires_ms, text) : "null";
     int len;
 
     worker->renewals[TOKEN_OK]++;
-    client->expires = expires;
-    session_expire(session, client_deadline(expires, now));
-    log_debug("token renewed: expires=%lld", (long long)expires);
+    client_warn_exp(worker, user);
+    client->expires_ms = user->expires_ms;
+    session_expire(session, client_deadline(user->expires_ms, now_ms));
+    log_debug("token renewed: expires=%s", expires);
     if (!packet->has_id)
         return;
-    len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":null}]");
-    if (expires != 0)
-        len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%lld}]", (long long)expires);
+    len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%s}]", expires);
     session_ack(session, packet->id, (struct slice){json, (size_t)len});
 }
 
@@ -119,15 +131,15 @@ static void judge(struct worker *worker, struct session *session, const struct s
     const struct client *client = session_data(session);
     struct slice uid = {client->uid, client->uid_len};
     struct token_user user = {.uid_len = 0};
-    time_t now = time(NULL);
-    enum token_result result = auth_judge_json(&worker->conf.token, value, now, &user);
+    int64_t now_ms = clock_wall_ms();
+    enum token_result result = auth_judge_json(&worker->conf.token, value, now_ms, &user);
 
     if (result != TOKEN_OK)
         refuse(worker, session, packet, result);
     else if (!slice_eq(uid, (struct slice){user.uid, user.uid_len}))
         refuse(worker, session, packet, RENEWAL_OTHER_USER);
     else
-        renew(worker, session, packet, user.expires, now);
+        renew(worker, session, packet, &user, now_ms);
 }
 
 void renew_packet(struct session *session, const struct sio_packet *packet,

@@ -208,6 +208,11 @@ const TOKENS = {
     'exp in the future': ['secret', () => sign(user({ exp: now() + HOUR }), SECRET), 'ok'],
     'exp in a month': ['secret', () => sign(user({ exp: now() + 31 * 24 * HOUR }), SECRET), 'ok'],
     'exp 2^53 - 1': ['secret', () => sign(user({ exp: Number.MAX_SAFE_INTEGER }), SECRET), 'ok'],
+    'exp with a fraction': ['secret', () => sign(user({ exp: now() + HOUR + 0.5 }), SECRET), 'ok'],
+    'exp with an exponent': ['secret', () => sign('{"uid":"u","exp":4.1e9}', SECRET), 'ok'],
+    'exp in milliseconds': ['secret', () => sign(user({ exp: Date.now() + HOUR * 1000 }), SECRET), 'ok'],
+    'nbf with a fraction, exp with none': ['secret', () => sign(`{"uid":"u","nbf":${now() - 1}.25,"exp":${now() + HOUR}.0}`, SECRET), 'ok'],
+    'exp at the end of the year 9999': ['secret', () => sign(user({ exp: 253402300799 }), SECRET), 'ok'],
     'nbf in the past': ['secret', () => sign(user({ nbf: now() - 1 }), SECRET), 'ok'],
     'typ at+jwt': ['secret', () => sign(user(), SECRET, 'HS256', { typ: 'at+jwt' }), 'ok'],
     'typ application/JWT': ['secret', () => sign(user(), SECRET, 'HS256', { typ: 'application/JWT' }), 'ok'],
@@ -279,7 +284,10 @@ const TOKENS = {
     'exp 0': ['secret', () => sign(user({ exp: 0 }), SECRET), 'token_expired'],
     'exp below 0': ['secret', () => sign(user({ exp: -1 }), SECRET), ['token_expired', 'token_claim']],
     'exp as a string': ['secret', () => sign(user({ exp: String(now() + HOUR) }), SECRET), 'token_claim'],
-    'exp as a float': ['secret', () => sign(user({ exp: now() + HOUR + 0.5 }), SECRET), 'token_claim'],
+    'exp 1e19': ['secret', () => sign('{"uid":"u","exp":1e19}', SECRET), 'token_claim'],
+    'exp past, with an exponent': ['secret', () => sign(`{"uid":"u","exp":${(now() - 1) / 1e9}e9}`, SECRET), 'token_expired'],
+    'exp past, in milliseconds': ['secret', () => sign(user({ exp: Date.now() - 1000 }), SECRET), 'token_expired'],
+    'nbf to come, with a fraction': ['secret', () => sign(user({ nbf: now() + HOUR + 0.5 }), SECRET), 'token_not_active'],
     'exp 2^64': ['secret', () => sign('{"uid":"u","exp":18446744073709551616}', SECRET), 'token_malformed'],
     'exp 1e400': ['secret', () => sign('{"uid":"u","exp":1e400}', SECRET), ['token_claim', 'token_malformed', 'token_signature']],
     'exp null': ['secret', () => sign('{"uid":"u","exp":null}', SECRET), 'token_claim'],
@@ -449,6 +457,22 @@ test('a token that expires while connected: DISCONNECT and the end within 2 s', 
         await client.end();
         assert.deepStrictEqual(client.frames, []);
     }
+});
+
+test('exp with a fraction, with an exponent, in milliseconds: that is when it ends', async (t) => {
+    const daemon = await daemonWith(t, await quiet(), {});
+    for (const [form, ms] of [[(end) => `${end}.625`, 625], [(end) => `${end / 1e9}e9`, 0], [(end) => `${end}250`, 250], [(end) => `${end}250`, 250]]) {
+        const { client, exp } = await expiring(async (end) => {
+            const asked = await ask(daemon, 4, { auth: { token: sign(`{"uid":"u","exp":${form(end)}}`, SECRET) } });
+            assert.ok(asked.client, asked.message);
+            return { client: asked.client, exp: end };
+        });
+        assert.strictEqual(await client.text(within((exp - now() + 2) * 1000)), '41/axr,');
+        const late = Date.now() - exp * 1000 - ms;
+        assert.ok(late >= 0 && late < within(2000), `${late} ms after exp`);
+        client.destroy();
+    }
+    assert.strictEqual(daemon.log.match(/warn .*a token has an exp after the year 3000, and it is taken for milliseconds/g).length, 1);
 });
 
 test('limits:connectionsPerUser holds across workers, and a place is given back', async (t) => {

@@ -34,22 +34,29 @@ static inline char *jwt_encoded(jwt_alg_t alg, const void *key, size_t len, cons
     return token;
 }
 
-/* A token for uid that expires at exp (seconds since 1970; 0: never).  Valid for
- * the next seven calls. */
-static inline const char *jwt_make(const char *uid, long long exp)
+/* An HS256 token with these claims.  Valid for the next seven calls. */
+static inline const char *jwt_with(const char *claims)
 {
     static char ring[8][512];
     static unsigned turn;
-    char *out = ring[turn++ % 8], *token, claims[256];
+    char *out = ring[turn++ % 8], *token;
+
+    token = jwt_encoded(JWT_ALG_HS256, JWT_SECRET, JWT_SECRET_LEN, claims);
+    snprintf(out, sizeof(ring[0]), "%s", token);
+    free(token);
+    return out;
+}
+
+/* The same for uid, that expires at exp (seconds since 1970; 0: never). */
+static inline const char *jwt_make(const char *uid, long long exp)
+{
+    char claims[256];
 
     if (exp != 0)
         snprintf(claims, sizeof(claims), "{\"uid\":\"%s\",\"exp\":%lld}", uid, exp);
     else
         snprintf(claims, sizeof(claims), "{\"uid\":\"%s\"}", uid);
-    token = jwt_encoded(JWT_ALG_HS256, JWT_SECRET, JWT_SECRET_LEN, claims);
-    snprintf(out, sizeof(ring[0]), "%s", token);
-    free(token);
-    return out;
+    return jwt_with(claims);
 }
 
 #endif

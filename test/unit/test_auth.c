@@ -48,7 +48,8 @@ static struct verdict judge(const char *query, const char *headers, enum eio_ver
     guarded = tap_guard(connect, strlen(connect));
     if (sio_decode(&packet, version, (struct slice){(char *)guarded, strlen(connect)}) < 0)
         abort();
-    verdict.result = auth_judge(&policy, &packet, tokens, NOW, &verdict.user, &verdict.source);
+    verdict.result =
+        auth_judge(&policy, &packet, tokens, NOW * INT64_C(1000), &verdict.user, &verdict.source);
     tap_guard_free(guarded, strlen(connect));
     auth_tokens_free(&tokens);
     ok(tokens == NULL, "tokens are gone");
@@ -282,7 +283,8 @@ static void test_json(void)
         unsigned char *guarded = tap_guard(cases[i].json, len);
         struct verdict got = {.source = AUTH_FROM_PACKET};
 
-        got.result = auth_judge_json(&policy, (struct slice){(char *)guarded, len}, NOW, &got.user);
+        got.result = auth_judge_json(&policy, (struct slice){(char *)guarded, len},
+                                     NOW * INT64_C(1000), &got.user);
         judged(got, cases[i].want, cases[i].name);
         tap_guard_free(guarded, len);
     }

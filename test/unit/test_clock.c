@@ -22,5 +22,6 @@ int main(void)
     now = clock_us();
     last = clock_ms();
     ok(first * 1000 <= now && now < (last + 1) * 1000, "microseconds are of the same clock");
+    ok(clock_wall_ms() / 1000 - (int64_t)time(NULL) <= 1, "the wall clock is in milliseconds");
     return tap_done();
 }

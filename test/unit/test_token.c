@@ -7,7 +7,8 @@
 #include <openssl/rsa.h>
 #include <zlib.h>
 
-#define NOW 1000000
+#define NOW    1000000
+#define NOW_MS (NOW * INT64_C(1000))
 
 static const char secret[] = "a secret that is long enough for HS256";
 
@@ -46,7 +47,8 @@ static enum token_result verify(const struct token_policy *by)
 
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
-    result = token_verify(by, (char *)guarded, token.len, NOW, &(unsigned){TOKEN_TRIES_MAX}, &user);
+    result =
+        token_verify(by, (char *)guarded, token.len, NOW_MS, &(unsigned){TOKEN_TRIES_MAX}, &user);
     tap_guard_free(guarded, token.len);
     if (result != TOKEN_OK && memcmp(&user, &untouched, sizeof(user)) != 0)
         ok(0, "user is untouched after %s", token_result_code(result));
@@ -105,8 +107,8 @@ static void test_vectors(void)
         by.keys = keys;
         by.audiences = audiences;
         by.issuers = issuers;
-        result =
-            token_verify(&by, text, strlen(text), 1795386700, &(unsigned){TOKEN_TRIES_MAX}, &user);
+        result = token_verify(&by, text, strlen(text), 1795386700000, &(unsigned){TOKEN_TRIES_MAX},
+                              &user);
         is_str(token_result_code(result), member(row, "expect"), member(row, "name"));
         if (uid != NULL)
             is_str(user.uid, uid, "its user");
@@ -124,14 +126,14 @@ static void test_times(void)
     static const struct {
         const char *payload;
         enum token_result want;
-        int64_t tolerance_s, expires;
+        int64_t tolerance_s, expires_ms;
     } cases[] = {
         {"{\"sub\":\"u\"}", TOKEN_OK, 0, 0},
-        {"{\"sub\":\"u\",\"exp\":1000001}", TOKEN_OK, 0, NOW + 1},
+        {"{\"sub\":\"u\",\"exp\":1000001}", TOKEN_OK, 0, NOW_MS + 1000},
         {"{\"sub\":\"u\",\"exp\":1000000}", TOKEN_EXPIRED, 0, 0},
-        {"{\"sub\":\"u\",\"exp\":1000000}", TOKEN_OK, 1, NOW + 1},
+        {"{\"sub\":\"u\",\"exp\":1000000}", TOKEN_OK, 1, NOW_MS + 1000},
         {"{\"sub\":\"u\",\"exp\":999990}", TOKEN_EXPIRED, 10, 0},
-        {"{\"sub\":\"u\",\"exp\":999991}", TOKEN_OK, 10, NOW + 1},
+        {"{\"sub\":\"u\",\"exp\":999991}", TOKEN_OK, 10, NOW_MS + 1000},
         {"{\"sub\":\"u\",\"exp\":0}", TOKEN_EXPIRED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":-1}", TOKEN_EXPIRED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":9007199254740992}", TOKEN_OK, 0, (int64_t)1 << 53},
@@ -140,9 +142,21 @@ static void test_times(void)
         {"{\"sub\":\"u\",\"exp\":18446744073709551616}", TOKEN_MALFORMED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":18446744073710551616}", TOKEN_MALFORMED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":\"2000000\"}", TOKEN_BAD_CLAIM, 0, 0},
-        {"{\"sub\":\"u\",\"exp\":2000000.5}", TOKEN_BAD_CLAIM, 0, 0},
-        {"{\"sub\":\"u\",\"exp\":2000000.0}", TOKEN_BAD_CLAIM, 0, 0},
-        {"{\"sub\":\"u\",\"exp\":2e6}", TOKEN_BAD_CLAIM, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":2000000.5}", TOKEN_OK, 0, 2000000500},
+        {"{\"sub\":\"u\",\"exp\":2000000.0}", TOKEN_OK, 0, 2000000000},
+        {"{\"sub\":\"u\",\"exp\":2e6}", TOKEN_OK, 0, 2000000000},
+        {"{\"sub\":\"u\",\"exp\":1000000.0}", TOKEN_EXPIRED, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":1e6}", TOKEN_EXPIRED, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":1000000.0001}", TOKEN_OK, 0, NOW_MS + 1},
+        {"{\"sub\":\"u\",\"exp\":999999.9999}", TOKEN_EXPIRED, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":999995.001}", TOKEN_OK, 5, NOW_MS + 1},
+        {"{\"sub\":\"u\",\"exp\":999994.9999}", TOKEN_EXPIRED, 5, 0},
+        {"{\"sub\":\"u\",\"exp\":253402300799}", TOKEN_OK, 0, 253402300799000},
+        {"{\"sub\":\"u\",\"exp\":1795386700123}", TOKEN_OK, 0, 1795386700123},
+        {"{\"sub\":\"u\",\"exp\":1795386700123}", TOKEN_OK, 1, 1795386701123},
+        {"{\"sub\":\"u\",\"exp\":\"1.5e9\"}", TOKEN_BAD_CLAIM, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":1e18}", TOKEN_BAD_CLAIM, 0, 0},
+        {"{\"sub\":\"u\",\"exp\":NaN}", TOKEN_MALFORMED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":1e999}", TOKEN_MALFORMED, 0, 0},
         {"{\"sub\":\"u\",\"exp\":null}", TOKEN_BAD_CLAIM, 0, 0},
         {"{\"sub\":\"u\",\"exp\":true}", TOKEN_BAD_CLAIM, 0, 0},
@@ -158,7 +172,13 @@ static void test_times(void)
         {"{\"sub\":\"u\",\"nbf\":1000011}", TOKEN_NOT_YET, 10, 0},
         {"{\"sub\":\"u\",\"nbf\":18446744073709551616}", TOKEN_MALFORMED, 0, 0},
         {"{\"sub\":\"u\",\"nbf\":\"1\"}", TOKEN_BAD_CLAIM, 0, 0},
-        {"{\"sub\":\"u\",\"nbf\":0.5}", TOKEN_BAD_CLAIM, 0, 0},
+        {"{\"sub\":\"u\",\"nbf\":0.5}", TOKEN_OK, 0, 0},
+        {"{\"sub\":\"u\",\"nbf\":1e6}", TOKEN_OK, 0, 0},
+        {"{\"sub\":\"u\",\"nbf\":1000000.0001}", TOKEN_NOT_YET, 0, 0},
+        {"{\"sub\":\"u\",\"nbf\":1000005.0001}", TOKEN_NOT_YET, 5, 0},
+        {"{\"sub\":\"u\",\"nbf\":1000004.9999}", TOKEN_OK, 5, 0},
+        {"{\"sub\":\"u\",\"nbf\":1795386700123}", TOKEN_NOT_YET, 0, 0},
+        {"{\"sub\":\"u\",\"nbf\":null}", TOKEN_BAD_CLAIM, 0, 0},
         {"{\"sub\":\"u\",\"iat\":\"never\"}", TOKEN_OK, 0, 0},
         {"{\"sub\":\"u\",\"iat\":-9223372036854775808}", TOKEN_OK, 0, 0},
         {"{\"sub\":\"u\",\"iat\":9223372036854775808}", TOKEN_MALFORMED, 0, 0},
@@ -172,7 +192,25 @@ static void test_times(void)
         make_hs256(HS256, cases[i].payload);
         is_result(&by, cases[i].want, cases[i].payload);
         if (cases[i].want == TOKEN_OK)
-            is_int(user.expires, cases[i].expires, "when it expires");
+            is_int(user.expires_ms, cases[i].expires_ms, "when it expires");
+    }
+}
+
+/* What is in milliseconds, to be said to whoever can mend it. */
+static void test_exp_form(void)
+{
+    static const struct {
+        const char *payload;
+        enum numeric_date want;
+    } cases[] = {{"{\"sub\":\"u\"}", NUMERIC_DATE_FINE},
+                 {"{\"sub\":\"u\",\"exp\":1.5e9}", NUMERIC_DATE_FINE},
+                 {"{\"sub\":\"u\",\"exp\":253402300799}", NUMERIC_DATE_FAR},
+                 {"{\"sub\":\"u\",\"exp\":1795386700123}", NUMERIC_DATE_MS}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make_hs256(HS256, cases[i].payload);
+        is_user(&policy, "u", cases[i].payload);
+        is_int(user.exp_form, cases[i].want, "the form of its exp");
     }
 }
 
@@ -710,6 +748,7 @@ int main(void)
     policy.keys = keys;
     test_vectors();
     test_times();
+    test_exp_form();
     test_parties();
     test_users();
     test_lengths();

@@ -18,9 +18,10 @@ static struct token_policy policy = {
     .algs = TOKEN_ALGS, .types = types, .token_bytes = TOKEN_BYTES_CAP};
 static struct token_user user;
 
-static enum token_result judge(const char *text, time_t now)
+static enum token_result judge(const char *text, int64_t now_s)
 {
-    return token_verify(&policy, text, strlen(text), now, &(unsigned){TOKEN_TRIES_MAX}, &user);
+    return token_verify(&policy, text, strlen(text), now_s * 1000, &(unsigned){TOKEN_TRIES_MAX},
+                        &user);
 }
 
 /* All claims of a token, in one form for all, as our reading has them. */
@@ -41,7 +42,9 @@ static int same_user(jwt_t *jwt)
 {
     char *profile = jwt_get_grants_json(jwt, "profile");
     const char *uid = jwt_get_grant(jwt, "uid");
-    int same = user.expires == 0 || jwt_get_grant_int(jwt, "exp") == user.expires;
+    long exp = jwt_get_grant_int(jwt, "exp");
+    int same = user.expires_ms == 0 || user.exp_form != NUMERIC_DATE_FINE || exp <= 0 ||
+               exp * 1000 == user.expires_ms;
 
     if (profile == NULL && uid != NULL)
         same = same && strcmp(uid, user.uid) == 0;
@@ -139,7 +142,8 @@ static void test_pair(EVP_PKEY *pair, jwt_alg_t first, jwt_alg_t last)
     for (jwt_alg_t alg = first; alg <= last; alg++) {
         char *text = jwt_encoded(alg, private, private_len, "{\"uid\":\"u\",\"exp\":1000001}");
 
-        ok(judge(text, NOW) == TOKEN_OK && strcmp(user.uid, "u") == 0 && user.expires == NOW + 1,
+        ok(judge(text, NOW) == TOKEN_OK && strcmp(user.uid, "u") == 0 &&
+               user.expires_ms == (NOW + 1) * INT64_C(1000),
            "what libjwt signs with %s is good", jwt_alg_str(alg));
         ok(decodes(text, public, public_len), "and libjwt thinks so too");
         free(text);
@@ -157,7 +161,8 @@ static void test_algorithms(void)
         char *text = jwt_encoded(alg, JWT_SECRET, JWT_SECRET_LEN,
                                  "{\"profile\":{\"uid\":\"u\"},\"exp\":1000001}");
 
-        ok(judge(text, NOW) == TOKEN_OK && strcmp(user.uid, "u") == 0 && user.expires == NOW + 1,
+        ok(judge(text, NOW) == TOKEN_OK && strcmp(user.uid, "u") == 0 &&
+               user.expires_ms == (NOW + 1) * INT64_C(1000),
            "what libjwt signs with %s is good", jwt_alg_str(alg));
         ok(decodes(text, JWT_SECRET, JWT_SECRET_LEN), "and libjwt thinks so too");
         free(text);

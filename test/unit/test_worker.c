@@ -700,11 +700,21 @@ static void test_renew(void)
     ok(strstr(next(&other), "\"code\":\"token_missing\"}]") != NULL, "no token at all");
     next_is(&other, "41/axr,");
     expect(MSG_LEFT, "bob");
-    ok(time(NULL) >= now + 5, "what is refused changes nothing: it ends when it would have");
+    ok(clock_wall_ms() >= (now + 5) * 1000,
+       "what is refused changes nothing: it ends when it would have");
     is_int(logged("token not renewed: reason=token_other_user times=1"), 1, "refusals are logged");
     settle(&peer);
     hang_up(&other);
 
+    renew_as(&peer, ",\"", jwt_with("{\"uid\":\"ann\",\"exp\":2000000000.25}"), "\"");
+    next_is(&peer, "43/axr,5[{\"ok\":true,\"expires\":2000000000.250}]");
+    is_int(logged("taken for milliseconds"), 0, "seconds are fine");
+    for (int i = 0; i < 2; i++) {
+        renew_as(&peer, ",\"", jwt_with("{\"uid\":\"ann\",\"exp\":2000000000250}"), "\"");
+        next_is(&peer, "43/axr,5[{\"ok\":true,\"expires\":2000000000.250}]");
+    }
+    is_int(logged("taken for milliseconds; RFC 7519 wants seconds; said once: user=ann"), 1,
+           "milliseconds are warned of once");
     renew_as(&peer, " , \"", jwt_make("ann", 0), "\" , 7");
     next_is(&peer, "43/axr,5[{\"ok\":true,\"expires\":null}]");
     peer_send(&peer, packet("42/axr,[\"authenticate\",\"", jwt_make("ann", now + 1), "\"]"));
