@@ -17,7 +17,6 @@ enum ws_opcode { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG 
 enum ws_close {                    /* RFC 6455, section 7.4.1 */
                 WS_CLOSE_NONE = 0, /* a close frame without a code */
                 WS_CLOSE_NORMAL = 1000,
-                WS_CLOSE_GOING_AWAY = 1001,
                 WS_CLOSE_PROTOCOL = 1002,
                 WS_CLOSE_INVALID = 1007,
                 WS_CLOSE_POLICY = 1008,

@@ -60,7 +60,7 @@ static int conn_has_request(const struct conn *conn)
 }
 
 /* 1 if it ends when its output has waited for too long.  A WebSocket that has been
- * closed is given LINGER_MS, and no more. */
+ * closed is given LINGER_MS, and no more, but while we drain. */
 static int conn_may_stall(const struct conn *conn)
 {
     return conn->blocked && (conn->state != CONN_LINGER || conn->answering);
@@ -113,7 +113,6 @@ struct conn *conn_accept(struct engine *engine, int fd)
     conn_link(&engine->conns, conn);
     engine->nconns++;
     engine_counted(engine);
-    stranger_new_conn(conn);
     conn_deadline(conn, HEAD_MS);
     return conn;
 }
@@ -168,7 +167,6 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     conn_link(&engine->dead, conn);
     engine->nconns--;
     engine_counted(engine);
-    stranger_conn_gone(conn);
     /* Freed on a later turn: our caller may still be using it. */
     engine_flush_later(engine);
     conn_drop_session(conn, why);
@@ -344,14 +342,11 @@ int conn_doom(struct conn *conn, enum engine_close why)
 }
 
 /* What is pushed into an empty queue does not count against the limit: a
- * message larger than that would reach nobody who is sent another.  There is none for a
- * stranger. */
+ * message larger than that would reach nobody who is sent another. */
 static int conn_is_full(const struct conn *conn, size_t len)
 {
     size_t waiting = outq_held(&conn->out) - conn->exempt_bytes;
 
-    if (conn->stranger)
-        return waiting + len > stranger_send_buffer(conn->engine);
     return conn->out.bytes > 0 && waiting + len > conn->engine->options.send_buffer;
 }
 
@@ -368,7 +363,7 @@ int conn_push(struct conn *conn, const struct run *run)
             return conn_doom(conn, CLOSE_SEND_BUFFER);
     }
     if (conn->out.bytes == 0)
-        conn->exempt_bytes = conn->stranger ? 0 : run->len;
+        conn->exempt_bytes = run->len;
     if (outq_push(&conn->out, run) < 0)
         return conn_doom(conn, CLOSE_NO_MEMORY);
     conn->engine->stats.queued_bytes += run->len;
@@ -421,13 +416,6 @@ int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t le
     return conn_push(conn, &run);
 }
 
-size_t conn_message_max(const struct conn *conn)
-{
-    const struct engine *engine = conn->engine;
-
-    return conn->stranger ? stranger_message_max(engine) : engine->options.max_payload;
-}
-
 int conn_ping(struct conn *conn)
 {
     if (!conn->blocked)
@@ -441,8 +429,10 @@ void conn_linger(struct conn *conn)
 {
     if (conn->state == CONN_DEAD)
         return;
-    /* The answer to a request may be long, and its reader slow. */
-    conn->answering = conn->state != CONN_WEBSOCKET && conn->out.bytes > 0;
+    /* The answer to a request may be long, and its reader slow; and who is sent away for
+     * our sake hears all that was sent to it. */
+    conn->answering =
+        conn->out.bytes > 0 && (conn->state != CONN_WEBSOCKET || conn->engine->draining);
     conn->state = CONN_LINGER;
     conn_deadline(conn, conn->answering ? 0 : LINGER_MS);
     if (conn->out.bytes == 0 && !conn->doomed)
@@ -453,16 +443,16 @@ void conn_finish(struct conn *conn, enum engine_close why)
 {
     conn_linger(conn);
     conn_drop_session(conn, why);
-    stranger_conn(conn);
 }
 
 void conn_close(struct conn *conn, int code, enum engine_close why)
 {
     uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
 
-    if (conn->state != CONN_WEBSOCKET)
+    if (conn->state != CONN_WEBSOCKET || conn->doomed)
         return;
-    if (conn_put_frame(conn, WS_CLOSE, payload, code == WS_CLOSE_NONE ? 0 : 2) < 0)
+    if (!session_may_return(why) &&
+        conn_put_frame(conn, WS_CLOSE, payload, code == WS_CLOSE_NONE ? 0 : 2) < 0)
         return;
     conn_finish(conn, why);
 }

@@ -1,5 +1,5 @@
-/* drain - how an engine ends with a word to everybody: session by session over the time
- * that there is, or, where others take what is new, with its connections passed on. */
+/* drain - how an engine ends: session by session over the time that there is, or, where
+ * others take what is new, with its connections passed on. */
 #include "base/clock.h"
 #include "codec/ws.h"
 #include "engine/state.h"
@@ -83,7 +83,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     for (uint32_t seen = 0; due > 0 && seen < engine->nslots; seen++) {
         struct session *session = engine->slots[engine->drain_index++ % engine->nslots].session;
         if (drain_takes(engine, session, now)) {
-            session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
+            session_close(session, WS_CLOSE_NONE, CLOSE_SHUTDOWN);
             due--;
         }
     }
@@ -136,7 +136,7 @@ void engine_retire_now(struct engine *engine)
     for (uint32_t i = 0; i < engine->nslots; i++) {
         struct session *session = engine->slots[i].session;
         if (session != NULL && !session->over)
-            session_close(session, WS_CLOSE_GOING_AWAY, CLOSE_SHUTDOWN);
+            session_close(session, WS_CLOSE_NONE, CLOSE_SHUTDOWN);
     }
     engine_flush_all(engine);
     pass_http_on(engine);

@@ -104,6 +104,19 @@ static void part(struct session *session)
     polling_put(session, polling->why == CLOSE_CLIENT ? "6" : "1", 1);
 }
 
+/* The session ends without a word: its next request finds none. */
+static void vanish(struct session *session, enum engine_close why)
+{
+    struct conn *get = session->polling->get;
+
+    if (get != NULL) {
+        session->polling->get = NULL;
+        get->session = NULL;
+        request_error(get, EIO_UNKNOWN_SID);
+    }
+    session_end(session, why);
+}
+
 void polling_flush(struct conn *conn)
 {
     struct session *session = conn->session;
@@ -131,7 +144,8 @@ void polling_flush(struct conn *conn)
     outq_clear(&out);
     polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
     get_over(conn);
-    if (session->over && polling->out.bytes == 0 && polling->parted) {
+    if (session->over && polling->out.bytes == 0 &&
+        (polling->parted || session_may_return((enum engine_close)polling->why))) {
         session_end(session, CLOSE_CLIENT);
         return;
     }
@@ -187,13 +201,10 @@ int polling_push(struct session *session, const struct run *run)
         return queue(session, run) < 0 ? -1 : wake(session);
     if (polling->doomed)
         return -1;
-    if (session->stranger)
-        limit = stranger_send_buffer(session->engine);
     /* It may wait only for us: what a GET is there for does not count. */
     if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
-    if ((polling->out.bytes > 0 || session->stranger) &&
-        outq_held(&polling->out) + run->len > limit)
+    if (polling->out.bytes > 0 && outq_held(&polling->out) + run->len > limit)
         return polling_doom(session, CLOSE_SEND_BUFFER);
     if (queue(session, run) < 0)
         return polling_doom(session, CLOSE_NO_MEMORY);
@@ -321,16 +332,14 @@ static void malformed(struct session *session)
         session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
         return;
     }
-    upgrade_abandon(session);
+    upgrade_abandon(session, CLOSE_PROTOCOL);
     session_end(session, CLOSE_PROTOCOL);
 }
 
 void polling_post(struct conn *conn, struct session *session, const struct http_request *req)
 {
     struct exchange *http = conn->http;
-    size_t max = session->stranger ? stranger_message_max(session->engine)
-                                   : session->engine->options.max_payload;
-    int status = body_begin(&http->body, req, max);
+    int status = body_begin(&http->body, req, session->engine->options.max_payload);
     int waits = body_wants_continue(req);
 
     if (status == 0 && waits < 0)
@@ -428,7 +437,6 @@ void polling_posted(struct conn *conn)
         malformed(session);
     buf_free(&unwrapped);
     buf_reset(&http->data);
-    stranger_served(conn, handle);
     request_answer(conn, 200, "text/html", SLICE("ok"));
 }
 
@@ -459,7 +467,7 @@ void polling_close(struct session *session, enum engine_close why)
 
     if (session->over)
         return;
-    upgrade_abandon(session);
+    upgrade_abandon(session, why);
     session->over = 1;
     polling->why = (uint8_t)why;
     session_leave(session, why);
@@ -468,14 +476,14 @@ void polling_close(struct session *session, enum engine_close why)
         post->session = NULL;
         conn_kill(post, why, 0);
     }
-    /* A client that has left, or seems to have, needs no word; others hear it with
-     * their next GET. */
-    if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT || why == CLOSE_PING_TIMEOUT) {
+    /* A client that has left, or seems to have, needs no word; others hear what waits,
+     * and that it is over, with their next GETs. */
+    if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT || why == CLOSE_PING_TIMEOUT)
         discard(session, why);
-        if (polling->get == NULL) {
-            session_end(session, why);
-            return;
-        }
+    if (polling->out.bytes == 0 &&
+        (session_may_return(why) || (why == CLOSE_CLIENT && polling->get == NULL))) {
+        vanish(session, why);
+        return;
     }
     /* In an answer of its own: clients 4.x act on it before what stands in front of it. */
     if (polling->out.bytes == 0)
@@ -509,7 +517,7 @@ int polling_timeout(struct session *session, uint64_t now_ms)
     struct polling *polling = session->polling;
 
     if (polling->probe_due_ms != 0 && polling->probe_due_ms <= now_ms)
-        upgrade_abandon(session);
+        upgrade_abandon(session, CLOSE_PROTOCOL);
     if (polling->doomed)
         polling_close(session, (enum engine_close)polling->why);
     else if (polling->waiting_since_ms != 0 &&

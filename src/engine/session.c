@@ -60,7 +60,6 @@ struct session *session_new(struct engine *engine, struct conn *ws, enum eio_ver
     engine_counted(engine);
     engine->stats.opened[transport_of(session)][version == EIO4]++;
     engine->stats.sessions[transport_of(session)][version == EIO4]++;
-    stranger_session(session);
     return session;
 }
 
@@ -85,7 +84,6 @@ void session_end(struct session *session, enum engine_close why)
     struct slot *slot = &engine->slots[session->index];
 
     session_leave(session, why);
-    stranger_session_gone(session);
     wheel_unset(engine->session_wheel, &session->timer);
     slot->session = NULL;
     slot->serial++;
@@ -105,6 +103,20 @@ void session_close(struct session *session, int code, enum engine_close why)
         conn_close(session->ws, code, why);
     else
         polling_close(session, why);
+}
+
+int session_may_return(enum engine_close why)
+{
+    switch (why) {
+    case CLOSE_SHUTDOWN:
+    case CLOSE_PING_TIMEOUT:
+    case CLOSE_SEND_TIMEOUT:
+    case CLOSE_SEND_BUFFER:
+    case CLOSE_NO_MEMORY:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 /* --- ids --- */
@@ -458,8 +470,8 @@ int session_send_binary(struct session *session, struct slice bytes)
     return conn_put_frame(session->ws, WS_BINARY, scratch->data, scratch->len);
 }
 
-void session_start(struct session *session, const struct http_request *req,
-                   const struct sockaddr *peer)
+int session_start(struct session *session, const struct http_request *req,
+                  const struct sockaddr *peer)
 {
     struct engine *engine = session->engine;
     const struct engine_options *options = &engine->options;
@@ -478,13 +490,15 @@ void session_start(struct session *session, const struct http_request *req,
     session_put_scratch(session);
     if ((session->data = engine->app->opened(session, req, peer, engine->arg)) == NULL) {
         engine->stats.closed[CLOSE_NO_MEMORY]++;
-        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
-        return;
+        if (session->ws != NULL)
+            session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
+        else
+            session_end(session, CLOSE_NO_MEMORY);
+        return -1;
     }
     if (engine->app->message == NULL)
         packet_started(session);
-    else
-        session_known(session); /* there are no tokens */
+    return 0;
 }
 
 static void on_ping(struct session *session, struct slice data)

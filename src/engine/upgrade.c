@@ -21,7 +21,7 @@ void upgrade_begin(struct conn *conn, struct session *session, int base64)
     session_rearm(session);
 }
 
-void upgrade_abandon(struct session *session)
+void upgrade_abandon(struct session *session, enum engine_close why)
 {
     struct conn *conn = session->polling->probe;
 
@@ -32,7 +32,7 @@ void upgrade_abandon(struct session *session)
         return;
     session->engine->stats.upgrades_failed++;
     conn->session = NULL;
-    conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+    conn_close(conn, WS_CLOSE_NONE, why);
 }
 
 /* Puts one packet of a payload as a WebSocket message. */
@@ -123,7 +123,7 @@ static void upgrade_finish(struct conn *conn, struct session *session)
     if (polling->get != NULL)
         polling_flush(polling->get);
     if (polling->get != NULL || polling->doomed) { /* no memory: the session is about to end */
-        upgrade_abandon(session);
+        upgrade_abandon(session, CLOSE_PROTOCOL);
         return;
     }
     post = leave_polling(session);
@@ -136,7 +136,6 @@ static void upgrade_finish(struct conn *conn, struct session *session)
     stats->upgrades++;
     stats->sessions[ENGINE_POLLING][session->version == EIO4]--;
     stats->sessions[ENGINE_WEBSOCKET][session->version == EIO4]++;
-    stranger_upgraded(session);
     polling_free(session, CLOSE_NO_MEMORY);
     session_rearm(session);
     if (post != NULL) /* last, for it may end whatever session it likes */
@@ -159,6 +158,7 @@ void upgrade_input(struct conn *conn, int binary, struct slice payload)
     } else if (sane && slice_eq(payload, SLICE("5"))) {
         upgrade_finish(conn, session);
     } else {
-        upgrade_abandon(session);
+        upgrade_abandon(session,
+                        polling->doomed ? (enum engine_close)polling->why : CLOSE_PROTOCOL);
     }
 }

@@ -130,15 +130,6 @@ static void log_not_asked(struct worker *worker, const struct client *client)
     log_nothing(client, text, times);
 }
 
-/* The engine knows no address of a session that polls and has no connection. */
-static void log_evicted(struct worker *worker, const struct client *client)
-{
-    uint64_t times;
-
-    if (is_due(&worker->evicted, &times))
-        log_nothing(client, "session without a good token closed, for others came:", times);
-}
-
 static void log_refused(const struct client *client, struct log_every *every, const char *reason)
 {
     char text[64];
@@ -397,7 +388,6 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
         return;
     }
     become(worker, client, CLIENT_JOINING);
-    session_known(session);
     if (client->asked == NULL)
         ask(worker, client);
 }
@@ -425,8 +415,6 @@ static void on_closed(struct session *session, enum engine_close why, void *arg)
     if (why == CLOSE_CONNECT_TIMEOUT)
         log_not_asked(worker, client);
     log_debug("client closed: reason=\"%s\"", engine_close_name(why));
-    if (why == CLOSE_EVICTED)
-        log_evicted(worker, client);
     assert(client->state == CLIENT_OUT && client->member.n == 0);
     if (client->asked != NULL)
         client->asked->client = NULL;

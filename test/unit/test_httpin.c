@@ -454,7 +454,7 @@ static void test_no_memory(void)
     is_int(nomem, 0, "there was none");
     is_int(closes, 1, "the session has ended");
     is_int(last_why, CLOSE_NO_MEMORY, "for lack of memory");
-    ok(heard(get, "\r\n\r\n1"), "which the GET hears");
+    ok(heard(get, "Session ID unknown"), "which the GET hears");
     close(get);
     close(ws);
     turns(3);

@@ -903,7 +903,7 @@ static void test_drain(void)
     start = clock_ms();
     send_down(MSG_DRAIN, "444", (uint32_t)5000, (uint32_t)0, (uint32_t)0);
     next_is(&peer, "42/axr,[\"last\"]");
-    next_is(&peer, "<close 1001>");
+    next_is(&peer, "<end>");
     expect(MSG_LEFT, "ann");
     hang_up(&peer);
     is_int(ended(WAIT_MS), 0, "drained: exit 0");
@@ -914,7 +914,7 @@ static void test_drain(void)
     start = clock_ms();
     send_down(MSG_DRAIN, "444", (uint32_t)300000, (uint32_t)0, (uint32_t)0);
     send_down(MSG_DRAIN, "444", (uint32_t)100, (uint32_t)0, (uint32_t)0);
-    next_is(&peer, "<close 1001>");
+    next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "a second drain hurries the first"); /* the client stays */
     ok(clock_ms() - start < 1500, "exit by the deadline");
     next_is(&peer, "<end>");
@@ -978,7 +978,7 @@ static void test_master_gone(void)
     start = clock_ms();
     close(down);
     down = -1;
-    next_is(&peer, "<close 1001>");
+    next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "gone after the master");
     ok(clock_ms() - start < 1000, "within a second");
     hang_up(&peer);
@@ -989,7 +989,7 @@ static void test_master_gone(void)
     close(up);
     up = -1;
     ask(&peer, "ann");
-    next_is(&peer, "<close 1001>");
+    next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "a master that does not listen has gone too");
     ok(clock_ms() - start < 1000, "noticed with the first word to it");
     hang_up(&peer);
@@ -1032,7 +1032,7 @@ static void test_bad_master(void)
     start_worker();
     peer = let_in("ann", &handle, sid);
     send_down(99, "");
-    next_is(&peer, "<close 1001>");
+    next_is(&peer, "<end>");
     hang_up(&peer);
     is_int(ended(WAIT_MS), 1, "its clients are told to come back");
 }

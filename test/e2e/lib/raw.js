@@ -1,6 +1,7 @@
 'use strict';
 /* A WebSocket client that shows every byte: RFC 6455 frames as they come, with
  * Engine.IO and Socket.IO only as far as a test asks for it. */
+const assert = require('assert');
 const crypto = require('crypto');
 const net = require('net');
 const { within, deadline } = require('./time');
@@ -297,4 +298,10 @@ async function joined(where, token, options = {}) {
     return client;
 }
 
-module.exports = { Raw, Refused, OP, frame, exchange, upgradeRequest, joined };
+/* It is sent away for the server's sake: FIN, with no close frame, after the last frame. */
+async function sentAway(client, ms) {
+    const { code, error } = await client.end(ms);
+    assert.deepStrictEqual({ code, error, rest: client.bytes.length }, { code: undefined, error: undefined, rest: 0 });
+}
+
+module.exports = { Raw, sentAway, Refused, OP, frame, exchange, upgradeRequest, joined };

@@ -29,7 +29,7 @@ class Listener {
     closed({ code, error }) {
         if (this.isLeaving) return;
         this.closes++;
-        if (code !== 1001 || !this.light.joined) this.world.wrong.push(`closed with ${code} ${error || ''}`);
+        if (code !== undefined || error || !this.light.joined) this.world.wrong.push(`closed with ${code} ${error || ''}`);
         const due = this.stream.times.findIndex((at) => at > Date.now() - within(TAIL));
         if (this.next !== null && this.next < due) this.world.wrong.push(`closed before ${this.next}, when ${due} was due`);
         this.connect().catch((failure) => this.world.wrong.push(`came back: ${failure.message}`));
@@ -59,7 +59,7 @@ function connects(daemon, rate, world) {
         open.add(client);
         deadline(client.ready, within(3000), 'being let in')
             .then(() => elapse(500))
-            .then(() => client.over && client.over.code !== 1001 && world.wrong.push(`a new one ended with ${JSON.stringify(client.over)}`))
+            .then(() => client.over && (client.over.code !== undefined || client.over.error) && world.wrong.push(`a new one ended with ${JSON.stringify(client.over)}`))
             .catch((error) => world.wrong.push(error.message))
             .finally(() => client.destroy() || open.delete(client));
     };
