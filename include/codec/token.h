@@ -55,6 +55,13 @@ struct token_user {
     enum numeric_date exp_form; /* whoever writes seconds that are none is to be told */
 };
 
+/* Of one who asks, with however many tokens. */
+struct token_trial {
+    unsigned tries;     /* public keys that may yet be tried; TOKEN_TRIES_MAX at first */
+    const char *wanted; /* of the last token: what it lacked, for people ("exp has to be ..."),
+                           without anything that JSON escapes; NULL: the result says it all */
+};
+
 /* Verifies token (len bytes, need not be terminated) at wall-clock time now_ms
  * (milliseconds since 1970).
  * TOKEN_OK fills *user; otherwise it is untouched.
@@ -73,10 +80,16 @@ struct token_user {
  * not empty and has to hold that JSON compressed by gzip, as base64, inflating to at most
  * 64 KB; the claim uid; the claim sub.  Numbers are no ids.
  *
- * tries: how many public keys may yet be tried (token_keys_verify()); whoever gives
- * several tokens has TOKEN_TRIES_MAX for all of them.  A token for which there are too
- * few is TOKEN_BAD_SIGNATURE. */
+ * A token for which trial has too few tries (token_keys_verify()) is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
-                               int64_t now_ms, unsigned *tries, struct token_user *user);
+                               int64_t now_ms, struct token_trial *trial, struct token_user *user);
+
+/* What a token says of itself, cut off where it is long; empty where it does not. */
+struct token_hint {
+    char kid[128], iss[256], uid[TOKEN_UID_MAX + 1];
+};
+
+/* Fills *hint for whoever looks for a fault: nothing of it is verified. */
+void token_peek(const char *token, size_t len, struct token_hint *hint);
 
 #endif

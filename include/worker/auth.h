@@ -47,17 +47,24 @@ int auth_tokens_cookie(const struct auth_tokens *tokens);
 
 enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE, AUTH_FROM_COOKIE /* of the handshake */ };
 
+struct auth_verdict {
+    struct token_user user; /* of the good token */
+    enum auth_source source;
+    const char *wanted;      /* of the one that is bad: struct token_trial */
+    struct token_hint *hint; /* filled for it too, unless NULL */
+};
+
 /* Tries packet's token, then those of the handshake (may be NULL).  TOKEN_OK
- * fills *user and *source; otherwise both are untouched, and the result is
- * the fault of the first token, TOKEN_MISSING if there was none.  All of them
+ * fills verdict's user and source; otherwise both are untouched, and the result, wanted
+ * and hint are of the first token, TOKEN_MISSING if there was none.  All of them
  * together are tried with TOKEN_TRIES_MAX public keys, however many tokens there are. */
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
                              const struct auth_tokens *tokens, int64_t now_ms,
-                             struct token_user *user, enum auth_source *source);
+                             struct auth_verdict *verdict);
 
 /* The same for one token: json is a JSON value that the codec has checked, a string
  * or an object with a member "token"; or empty. */
 enum token_result auth_judge_json(const struct token_policy *policy, struct slice json,
-                                  int64_t now_ms, struct token_user *user);
+                                  int64_t now_ms, struct auth_verdict *verdict);
 
 #endif

@@ -94,7 +94,7 @@ struct worker {
 
     struct log_every refused[TOKEN_RESULTS];
     struct log_every not_admitted, not_served, not_asked;
-    struct log_every not_renewed;
+    struct log_every not_renewed[RENEWAL_RESULTS];
     struct log_every handoff_dropped;
     struct log_every fan_failed;
     unsigned exp_warned; /* of which enum numeric_date client_warn_exp() has, a bit each */
@@ -140,6 +140,24 @@ void client_warn_exp(struct worker *worker, const struct token_user *user);
 
 /* Frees the questions that were never answered; no client is left. */
 void client_forget_asked(struct worker *worker);
+
+/* --- refusal.c --- */
+#define REFUSAL_MESSAGE_MAX 192
+
+/* What a client is told of a token that was refused.  wanted: as in struct auth_verdict. */
+const char *refusal_message(enum token_result result, const char *wanted,
+                            char dst[REFUSAL_MESSAGE_MAX]);
+
+/* One line a minute for each of every (one a cause), with the client's address, at debug one
+ * for each refusal: "what: reason=code ...".  verdict: on its token, or NULL. */
+void refusal_log(const struct client *client, struct log_every *every, const char *what,
+                 const char *code, const struct auth_verdict *verdict);
+
+/* Where to put what a refused token says of itself: only debug wants to know. */
+static inline struct token_hint *refusal_hint(struct token_hint *hint)
+{
+    return log_get_level() >= LOG_LEVEL_DEBUG ? hint : NULL;
+}
 
 /* --- renew.c --- */
 

@@ -6,11 +6,14 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zlib.h>
 
 #define PROFILE_MAX_BYTES 65536 /* inflated */
 #define JSON_SPACE        " \t\n\r"
+#define TIME_WANTED       " has to be a number of seconds since 1970"
+#define UID_WANTED        " has to be a string of 1 to 255 bytes"
 
 /* --- names ------------------------------------------------------------------- */
 
@@ -49,9 +52,17 @@ struct token {
     struct jwt_parts parts;
     unsigned alg;       /* the header's, one bit */
     struct slice kid;   /* the header's; ptr is NULL if it has none */
+    const char *wanted; /* as in struct token_trial */
     int64_t expires_ms; /* as in struct token_user */
     enum numeric_date exp_form;
 };
+
+/* It is refused with result, for a member that has to be otherwise. */
+static enum token_result unfit(struct token *token, enum token_result result, const char *wanted)
+{
+    token->wanted = wanted;
+    return result;
+}
 
 static enum token_result malformed(void)
 {
@@ -92,11 +103,13 @@ static enum token_result read_header(struct token *token, const struct token_pol
         return TOKEN_BAD_ALGORITHM;
     (void)jwt_parts_header(&token->parts, "crit", &has_crit);
     if (has_crit)
-        return TOKEN_BAD_CLAIM;
+        return unfit(token, TOKEN_BAD_CLAIM, "crit has to be absent");
     typ = jwt_parts_header(&token->parts, "typ", NULL);
     kid = jwt_parts_header(&token->parts, "kid", &has_kid);
-    if (!typ_fits(typ, policy->types) || (has_kid && kid == NULL))
-        return TOKEN_MALFORMED;
+    if (!typ_fits(typ, policy->types))
+        return unfit(token, TOKEN_MALFORMED, "typ has to be one of auth:options:types");
+    if (has_kid && kid == NULL)
+        return unfit(token, TOKEN_MALFORMED, "kid has to be a string");
     if (kid != NULL)
         token->kid = slice_str(kid);
     return TOKEN_OK;
@@ -130,9 +143,10 @@ static enum token_result check_times(struct token *token, const struct token_pol
     int has_exp, has_nbf;
 
     token->exp_form = read_time(token, "exp", &has_exp, &exp);
-    if (token->exp_form == NUMERIC_DATE_BAD ||
-        read_time(token, "nbf", &has_nbf, &nbf) == NUMERIC_DATE_BAD)
-        return TOKEN_BAD_CLAIM;
+    if (token->exp_form == NUMERIC_DATE_BAD)
+        return unfit(token, TOKEN_BAD_CLAIM, "exp" TIME_WANTED);
+    if (read_time(token, "nbf", &has_nbf, &nbf) == NUMERIC_DATE_BAD)
+        return unfit(token, TOKEN_BAD_CLAIM, "nbf" TIME_WANTED);
     if (has_nbf && nbf > now_ms + tolerance_ms)
         return TOKEN_NOT_YET;
     if (has_exp && now_ms >= exp + tolerance_ms)
@@ -166,7 +180,7 @@ static enum token_result check_list(const cJSON *list, const char *const *audien
     return found ? TOKEN_OK : TOKEN_BAD_AUDIENCE;
 }
 
-static enum token_result check_audience(const struct token *token, const char *const *audiences)
+static enum token_result check_audience(struct token *token, const char *const *audiences)
 {
     int there;
     const char *audience = jwt_parts_claim(&token->parts, "aud", &there);
@@ -186,18 +200,22 @@ static enum token_result check_audience(const struct token *token, const char *c
     else if (errno == ENOMEM)
         result = TOKEN_NO_MEMORY;
     cJSON_Delete(list);
+    if (result == TOKEN_BAD_CLAIM)
+        return unfit(token, result, "aud has to be a string or an array of strings");
     return result;
 }
 
-static enum token_result check_issuer(const struct token *token, const char *const *issuers)
+static enum token_result check_issuer(struct token *token, const char *const *issuers)
 {
     int there;
     const char *issuer = jwt_parts_claim(&token->parts, "iss", &there);
 
     if (issuers == NULL)
         return TOKEN_OK;
+    if (issuer == NULL && there)
+        return unfit(token, TOKEN_BAD_CLAIM, "iss has to be a string");
     if (issuer == NULL)
-        return there ? TOKEN_BAD_CLAIM : TOKEN_BAD_ISSUER;
+        return TOKEN_BAD_ISSUER;
     return is_one_of(issuer, issuers) ? TOKEN_OK : TOKEN_BAD_ISSUER;
 }
 
@@ -304,46 +322,97 @@ static int is_zlib(const struct token *token)
     return compression != NULL && strcmp(compression, "zlib") == 0;
 }
 
-static enum token_result read_user(const struct token *token, struct token_user *user)
+static enum token_result read_claim(struct token *token, struct token_user *user)
+{
+    int there;
+    const char *text = jwt_parts_claim(&token->parts, "uid", &there);
+
+    if (text != NULL || there)
+        return unfit(token, take_uid(text, user), "uid" UID_WANTED);
+    text = jwt_parts_claim(&token->parts, "sub", &there);
+    if (text != NULL || there)
+        return unfit(token, take_uid(text, user), "sub" UID_WANTED);
+    return unfit(token, TOKEN_NO_USER, "profile.uid, uid or sub" UID_WANTED);
+}
+
+static enum token_result read_user(struct token *token, struct token_user *user)
 {
     int there;
     const char *text = jwt_parts_claim(&token->parts, "profile", &there), *json;
 
     if (text != NULL && *text != '\0' && is_zlib(token))
-        return read_compressed_profile(slice_str(text), user);
+        return unfit(token, read_compressed_profile(slice_str(text), user),
+                     "profile has to be a JSON object, gzipped and in base64, with a uid of 1 to "
+                     "255 bytes");
     if (text != NULL && holds_object(text))
-        return read_profile_text(slice_str(text), user);
+        return unfit(token, read_profile_text(slice_str(text), user), "profile.uid" UID_WANTED);
     json = text == NULL && there ? jwt_parts_claim_json(&token->parts, "profile") : NULL;
     if (json != NULL && holds_object(json))
-        return read_profile(slice_str(json), user);
-    text = jwt_parts_claim(&token->parts, "uid", &there);
-    if (!there)
-        text = jwt_parts_claim(&token->parts, "sub", NULL);
-    return take_uid(text, user);
+        return unfit(token, read_profile(slice_str(json), user), "profile.uid" UID_WANTED);
+    return read_claim(token, user);
 }
 
 /* A forged token ends before its claims are read. */
-enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
+static enum token_result judge(struct token *token, const struct token_policy *policy,
                                int64_t now_ms, unsigned *tries, struct token_user *user)
+{
+    enum token_result result;
+
+    if ((result = read_header(token, policy)) == TOKEN_OK &&
+        (result = check_signature(token, policy, tries)) == TOKEN_OK &&
+        (result = check_claims(token, policy, now_ms)) == TOKEN_OK)
+        result = read_user(token, user);
+    return result;
+}
+
+enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
+                               int64_t now_ms, struct token_trial *trial, struct token_user *user)
 {
     struct token judged = {0};
     struct token_user found = {0};
     enum token_result result;
 
+    trial->wanted = NULL;
     if (len == 0)
         return TOKEN_MISSING;
     if (len > policy->token_bytes || len > TOKEN_BYTES_CAP)
         return TOKEN_TOO_LARGE;
     if (jwt_parts_split(&judged.parts, token, len) != 0)
         result = malformed();
-    else if ((result = read_header(&judged, policy)) == TOKEN_OK &&
-             (result = check_signature(&judged, policy, tries)) == TOKEN_OK &&
-             (result = check_claims(&judged, policy, now_ms > 0 ? now_ms : 0)) == TOKEN_OK &&
-             (result = read_user(&judged, &found)) == TOKEN_OK) {
+    else
+        result = judge(&judged, policy, now_ms > 0 ? now_ms : 0, &trial->tries, &found);
+    if (result == TOKEN_OK) {
         found.expires_ms = judged.expires_ms;
         found.exp_form = judged.exp_form;
         *user = found;
+    } else if (result != TOKEN_NO_MEMORY) {
+        trial->wanted = judged.wanted;
     }
     jwt_parts_clear(&judged.parts);
     return result;
+}
+
+/* --- for whoever looks for a fault ------------------------------------------- */
+
+static void keep(char *dst, size_t cap, const char *text)
+{
+    (void)snprintf(dst, cap, "%s", text != NULL ? text : "");
+}
+
+void token_peek(const char *token, size_t len, struct token_hint *hint)
+{
+    struct token peeked = {0};
+    struct token_user user = {0};
+
+    memset(hint, 0, sizeof(*hint));
+    if (jwt_parts_split(&peeked.parts, token, len) == 0 &&
+        peeked.parts.header.len <= JWT_HEADER_MAX && jwt_parts_read_header(&peeked.parts) == 0) {
+        keep(hint->kid, sizeof(hint->kid), jwt_parts_header(&peeked.parts, "kid", NULL));
+        if (jwt_parts_read_claims(&peeked.parts) == 0) {
+            keep(hint->iss, sizeof(hint->iss), jwt_parts_claim(&peeked.parts, "iss", NULL));
+            (void)read_user(&peeked, &user);
+            keep(hint->uid, sizeof(hint->uid), user.uid);
+        }
+    }
+    jwt_parts_clear(&peeked.parts);
 }

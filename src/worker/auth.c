@@ -166,9 +166,9 @@ void auth_tokens_free(struct auth_tokens **tokens)
 struct trial {
     const struct token_policy *policy;
     int64_t now_ms;
-    struct token_user *user;
+    struct auth_verdict *verdict;
     enum token_result result; /* TOKEN_MISSING until there was a token */
-    unsigned tries;           /* public keys that may yet be tried */
+    struct token_trial token;
 };
 
 /* Takes the fate of one more token into account.  Returns 1 if it is good. */
@@ -179,16 +179,27 @@ static int trial_add(struct trial *trial, enum token_result result)
     return result == TOKEN_OK;
 }
 
+static int try_token(struct trial *trial, const char *text, size_t len)
+{
+    struct auth_verdict *verdict = trial->verdict;
+    int first = trial->result == TOKEN_MISSING;
+    enum token_result result =
+        token_verify(trial->policy, text, len, trial->now_ms, &trial->token, &verdict->user);
+
+    if (first)
+        verdict->wanted = trial->token.wanted;
+    if (first && result != TOKEN_OK && verdict->hint != NULL)
+        token_peek(text, len, verdict->hint);
+    return trial_add(trial, result);
+}
+
 /* Returns how many it took to find a good one; 0: none is. */
 static size_t try_tokens(struct trial *trial, const struct auth_tokens *tokens)
 {
     for (size_t i = 0; tokens != NULL && i < tokens->n; i++) {
-        enum token_result result = tokens->at[i].fault;
-
-        if (result == TOKEN_OK)
-            result = token_verify(trial->policy, tokens->bytes + tokens->at[i].off,
-                                  tokens->at[i].len, trial->now_ms, &trial->tries, trial->user);
-        if (trial_add(trial, result))
+        if (tokens->at[i].fault != TOKEN_OK)
+            (void)trial_add(trial, tokens->at[i].fault);
+        else if (try_token(trial, tokens->bytes + tokens->at[i].off, tokens->at[i].len))
             return i + 1;
     }
     return 0;
@@ -198,7 +209,6 @@ static size_t try_tokens(struct trial *trial, const struct auth_tokens *tokens)
  * more. */
 static int try_json(struct trial *trial, struct slice json)
 {
-    enum token_result result;
     const cJSON *token;
     cJSON *value;
     size_t len;
@@ -216,10 +226,8 @@ static int try_json(struct trial *trial, struct slice json)
     else if (json_tree_member(value, "token", &token) != 0)
         (void)trial_add(trial, TOKEN_MALFORMED);
     if (cJSON_IsString(token) && (len = strlen(token->valuestring)) > 0) {
-        result = token_verify(trial->policy, token->valuestring, len, trial->now_ms, &trial->tries,
-                              trial->user);
+        good = try_token(trial, token->valuestring, len);
         explicit_bzero(token->valuestring, len);
-        good = trial_add(trial, result);
     } else if (token != NULL && !cJSON_IsString(token) && !cJSON_IsNull(token)) {
         (void)trial_add(trial, TOKEN_MALFORMED);
     }
@@ -241,24 +249,34 @@ static int try_namespace_query(struct trial *trial, struct slice query)
     return good;
 }
 
+static struct trial trial_begin(const struct token_policy *policy, int64_t now_ms,
+                                struct auth_verdict *verdict)
+{
+    verdict->wanted = NULL;
+    if (verdict->hint != NULL)
+        memset(verdict->hint, 0, sizeof(*verdict->hint));
+    return (struct trial){policy, now_ms, verdict, TOKEN_MISSING, {TOKEN_TRIES_MAX, NULL}};
+}
+
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
                              const struct auth_tokens *tokens, int64_t now_ms,
-                             struct token_user *user, enum auth_source *source)
+                             struct auth_verdict *verdict)
 {
-    struct trial trial = {policy, now_ms, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
+    struct trial trial = trial_begin(policy, now_ms, verdict);
     size_t nth;
 
     if (try_json(&trial, packet->data) || try_namespace_query(&trial, packet->query))
-        *source = AUTH_FROM_PACKET;
+        verdict->source = AUTH_FROM_PACKET;
     else if ((nth = try_tokens(&trial, tokens)) > 0)
-        *source = tokens->cookie && nth == tokens->n ? AUTH_FROM_COOKIE : AUTH_FROM_HANDSHAKE;
+        verdict->source =
+            tokens->cookie && nth == tokens->n ? AUTH_FROM_COOKIE : AUTH_FROM_HANDSHAKE;
     return trial.result;
 }
 
 enum token_result auth_judge_json(const struct token_policy *policy, struct slice json,
-                                  int64_t now_ms, struct token_user *user)
+                                  int64_t now_ms, struct auth_verdict *verdict)
 {
-    struct trial trial = {policy, now_ms, user, TOKEN_MISSING, TOKEN_TRIES_MAX};
+    struct trial trial = trial_begin(policy, now_ms, verdict);
 
     (void)try_json(&trial, json);
     return trial.result;

@@ -130,17 +130,6 @@ static void log_not_asked(struct worker *worker, const struct client *client)
     log_nothing(client, text, times);
 }
 
-static void log_refused(const struct client *client, struct log_every *every, const char *reason)
-{
-    char text[64];
-    uint64_t times;
-
-    if (!is_due(every, &times))
-        return;
-    snprintf(text, sizeof(text), "client refused: reason=%s", reason);
-    log_nothing(client, text, times);
-}
-
 /* --- refusing --- */
 
 /* Either may end with the client freed. */
@@ -151,21 +140,27 @@ static void refuse(struct worker *worker, struct client *client, const char *mes
     session_refuse(client->session, message, code);
 }
 
-static void refuse_token(struct worker *worker, struct client *client, enum token_result result)
+/* verdict: on its token, or NULL. */
+static void refuse_token(struct worker *worker, struct client *client, enum token_result result,
+                         const struct auth_verdict *verdict)
 {
+    const char *code = token_result_code(result);
+    char message[REFUSAL_MESSAGE_MAX];
+
     worker->refusals[result]++;
-    log_refused(client, &worker->refused[result], token_result_code(result));
-    refuse(worker, client, token_result_message(result), token_result_code(result));
+    refusal_log(client, &worker->refused[result], "client refused", code, verdict);
+    refusal_message(result, verdict != NULL ? verdict->wanted : NULL, message);
+    refuse(worker, client, message, code);
 }
 
 static void refuse_verdict(struct worker *worker, struct client *client, unsigned verdict)
 {
     if (verdict == MSG_ADMIT_NO_MEMORY) {
-        refuse_token(worker, client, TOKEN_NO_MEMORY);
+        refuse_token(worker, client, TOKEN_NO_MEMORY, NULL);
         return;
     }
     worker->refusals[TOKEN_OK]++;
-    log_refused(client, &worker->not_admitted, "user_limit");
+    refusal_log(client, &worker->not_admitted, "client refused", "user_limit", NULL);
     refuse(worker, client, "too many connections of this user", "user_limit");
 }
 
@@ -208,20 +203,18 @@ static int has_expired(const struct client *client, int64_t now_ms)
 /* The tokens of the handshake do not outlive the first good verdict; what they said
  * does, for a client that leaves and asks again without a token of its own. */
 static enum token_result judge(struct worker *worker, struct client *client,
-                               const struct sio_packet *packet)
+                               const struct sio_packet *packet, struct auth_verdict *verdict)
 {
     int64_t now_ms = clock_wall_ms();
-    enum auth_source source = AUTH_FROM_PACKET;
-    struct token_user user = {.uid_len = 0};
     enum token_result result =
-        auth_judge(&worker->conf.token, packet, client->tokens, now_ms, &user, &source);
+        auth_judge(&worker->conf.token, packet, client->tokens, now_ms, verdict);
 
     if (result == TOKEN_OK) {
-        if (client->tokens != NULL && source != AUTH_FROM_COOKIE)
+        if (client->tokens != NULL && verdict->source != AUTH_FROM_COOKIE)
             session_guard(client->session, 0);
         auth_tokens_free(&client->tokens);
-        client_warn_exp(worker, &user);
-        return take_user(client, &user, source);
+        client_warn_exp(worker, &verdict->user);
+        return take_user(client, &verdict->user, verdict->source);
     }
     if (!client->kept)
         return result;
@@ -237,7 +230,7 @@ static void ask(struct worker *worker, struct client *client)
     struct admission *asked = malloc(sizeof(*asked) + client->uid_len);
 
     if (asked == NULL) {
-        refuse_token(worker, client, TOKEN_NO_MEMORY);
+        refuse_token(worker, client, TOKEN_NO_MEMORY, NULL);
         return;
     }
     asked->next = NULL;
@@ -290,7 +283,7 @@ static void let_in(struct worker *worker, struct client *client)
     if (result != TOKEN_OK) {
         room_leave_all(&worker->rooms, &client->member);
         tell(worker, MSG_LEFT, session_handle(client->session), uid_of(client));
-        refuse_token(worker, client, result);
+        refuse_token(worker, client, result, NULL);
         return;
     }
     become(worker, client, CLIENT_IN);
@@ -380,11 +373,13 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
 {
     struct worker *worker = arg;
     struct client *client = session_data(session);
-    enum token_result result = judge(worker, client, packet);
+    struct token_hint hint;
+    struct auth_verdict verdict = {.hint = refusal_hint(&hint)};
+    enum token_result result = judge(worker, client, packet, &verdict);
 
     assert(client->state == CLIENT_OUT);
     if (result != TOKEN_OK) {
-        refuse_token(worker, client, result);
+        refuse_token(worker, client, result, &verdict);
         return;
     }
     become(worker, client, CLIENT_JOINING);

@@ -10,8 +10,7 @@
 #define EVENT         SLICE("\"authenticate\"")
 #define EACH_S        6  /* a client may renew once in so many seconds ... */
 #define BURST         10 /* ... after so many at once */
-#define LOG_MS        60000
-#define ACK_MAX_BYTES 256
+#define ACK_MAX_BYTES 320
 
 #define SECONDS_TEXT_MAX 32
 
@@ -68,31 +67,31 @@ static int may_renew(struct client *client)
 
 /* --- what it is told --- */
 
-static const char *message_of(unsigned result)
+static const char *message_of(unsigned result, const char *wanted, char dst[REFUSAL_MESSAGE_MAX])
 {
     if (result == RENEWAL_OTHER_USER)
         return "the token is another user's";
     if (result == RENEWAL_RATE)
         return "too many tokens in a short time";
-    return token_result_message((enum token_result)result);
+    return refusal_message((enum token_result)result, wanted, dst);
 }
 
-/* message and code are our own: nothing in them needs to be escaped. */
+/* message and code are our own: nothing in them needs to be escaped.  verdict: on its token,
+ * or NULL. */
 static void refuse(struct worker *worker, struct session *session, const struct sio_packet *packet,
-                   unsigned result)
+                   unsigned result, const struct auth_verdict *verdict)
 {
-    const char *code = renewal_code(result);
-    uint64_t times = log_due(&worker->not_renewed, LOG_MS);
-    char json[ACK_MAX_BYTES];
+    const char *code = renewal_code(result), *wanted = verdict != NULL ? verdict->wanted : NULL;
+    char json[ACK_MAX_BYTES], message[REFUSAL_MESSAGE_MAX];
     int len;
 
     worker->renewals[result]++;
-    if (times > 0)
-        log_info("token not renewed: reason=%s times=%llu", code, (unsigned long long)times);
+    refusal_log(session_data(session), &worker->not_renewed[result], "token not renewed", code,
+                verdict);
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
-                   message_of(result), code);
+                   message_of(result, wanted, message), code);
     session_ack(session, packet->id, (struct slice){json, (size_t)len});
 }
 
@@ -130,16 +129,18 @@ static void judge(struct worker *worker, struct session *session, const struct s
 {
     const struct client *client = session_data(session);
     struct slice uid = {client->uid, client->uid_len};
-    struct token_user user = {.uid_len = 0};
+    struct token_hint hint;
+    struct auth_verdict verdict = {.hint = refusal_hint(&hint)};
+    const struct token_user *user = &verdict.user;
     int64_t now_ms = clock_wall_ms();
-    enum token_result result = auth_judge_json(&worker->conf.token, value, now_ms, &user);
+    enum token_result result = auth_judge_json(&worker->conf.token, value, now_ms, &verdict);
 
     if (result != TOKEN_OK)
-        refuse(worker, session, packet, result);
-    else if (!slice_eq(uid, (struct slice){user.uid, user.uid_len}))
-        refuse(worker, session, packet, RENEWAL_OTHER_USER);
+        refuse(worker, session, packet, result, &verdict);
+    else if (!slice_eq(uid, (struct slice){user->uid, user->uid_len}))
+        refuse(worker, session, packet, RENEWAL_OTHER_USER, &verdict);
     else
-        renew(worker, session, packet, &user, now_ms);
+        renew(worker, session, packet, user, now_ms);
 }
 
 void renew_packet(struct session *session, const struct sio_packet *packet,
@@ -156,5 +157,5 @@ void renew_packet(struct session *session, const struct sio_packet *packet,
     if (may_renew(client))
         judge(worker, session, packet, value);
     else
-        refuse(worker, session, packet, RENEWAL_RATE);
+        refuse(worker, session, packet, RENEWAL_RATE, NULL);
 }

@@ -6,9 +6,10 @@ const net = require('net');
 const tls = require('tls');
 const { test, shared, keep } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
-const { Daemon } = require('./lib/daemon');
+const { Daemon, SECRET } = require('./lib/daemon');
 const { Http, Polling, once } = require('./lib/http');
 const { Raw, joined } = require('./lib/raw');
+const { sign } = require('./lib/jwt');
 const { SLOW, within } = require('./lib/time');
 
 const redisOf = shared((s) => Redis.start(s));
@@ -88,6 +89,49 @@ test('a token that is refused', async (t) => {
     await daemon.logged(/info worker 1\[\d+\]: client refused: reason=user_limit address=127\.0\.0\.1:\d+ transport=websocket times=1$/m);
     await daemon.logged(/info worker 1\[\d+\]: client refused: reason=token_malformed address=127\.0\.0\.1:\d+ transport=websocket times=1$/m);
     await daemon.logged(/debug worker 1\[\d+\]: client refused: reason=token_malformed address=127\.0\.0\.1:\d+ transport=websocket$/m);
+});
+
+const OTHER = 'another secret, as long as the one: 0123456789';
+test('a token that is refused: which one it was, and what was wanted', async (t) => {
+    const { redis } = await world();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
+    const refused = async (token) => {
+        const client = keep(t, await Raw.open(daemon.addr));
+        client.sendText(client.connectPacket('/axr', { token }));
+        return JSON.parse((await client.text()).slice('44/axr,'.length));
+    };
+    const line = (text) => new RegExp(`info worker 1\\[\\d+\\]: client refused: ${text} times=1$`, 'm');
+    const from = 'address=127\\.0\\.0\\.1:\\d+ transport=websocket';
+    await refused(sign({ iss: 'the issuer', profile: { uid: 'x\ny' } }, OTHER, 'HS256', { kid: 'k"1' }));
+    await daemon.logged(line(`reason=token_signature ${from} kid=k\\\\x221 iss=the\\\\x20issuer unverified_uid=x\\\\x0ay`));
+    assert.deepStrictEqual(await refused(sign({ uid: 'u', exp: '1' }, SECRET)), {
+        message: 'A claim of the token is invalid: exp has to be a number of seconds since 1970', data: { code: 'token_claim' } });
+    await daemon.logged(line(`reason=token_claim ${from} wanted="exp has to be a number of seconds since 1970" unverified_uid=u`));
+    assert.deepStrictEqual(await refused(sign({ profile: {}, sub: 'u', iss: 'i' }, SECRET)), {
+        message: 'The token names no user: profile.uid has to be a string of 1 to 255 bytes', data: { code: 'token_user' } });
+    await daemon.logged(line(`reason=token_user ${from} wanted="profile.uid has to be a string of 1 to 255 bytes" iss=i`));
+});
+test('at info nothing is said of what a refused token says of itself', async () => {
+    const { daemon, addr } = await world();
+    await assert.rejects(joined(addr, sign({ iss: 'secretive', uid: 'unseen' }, OTHER, 'HS256', { kid: 'hidden' })));
+    await assert.rejects(joined(addr, sign({ uid: 7 }, SECRET)));
+    await daemon.logged(/info worker 1\[\d+\]: client refused: reason=token_signature address=127\.0\.0\.1:\d+ transport=websocket times=1$/m);
+    await daemon.logged(/info worker 1\[\d+\]: client refused: reason=token_user address=127\.0\.0\.1:\d+ transport=websocket wanted="uid has to be a string of 1 to 255 bytes" times=1$/m);
+    assert.doesNotMatch(daemon.log, /secretive|unseen|hidden/);
+});
+test('a token that is not renewed', async (t) => {
+    const { redis } = await world();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
+    const client = keep(t, await joined(daemon.addr, daemon.token('u')));
+    const renewed = async (token) => {
+        client.sendText(`42/axr,1["authenticate",${JSON.stringify(token)}]`);
+        return JSON.parse((await client.text()).slice('43/axr,1'.length))[0];
+    };
+    assert.deepStrictEqual(await renewed(sign({ uid: 'u', nbf: [] }, SECRET)), {
+        ok: false, message: 'A claim of the token is invalid: nbf has to be a number of seconds since 1970', code: 'token_claim' });
+    await renewed(sign({ uid: 'v' }, OTHER));
+    await daemon.logged(/info worker 1\[\d+\]: token not renewed: reason=token_claim address=127\.0\.0\.1:\d+ transport=websocket wanted="nbf has to be a number of seconds since 1970" unverified_uid=u times=1$/m);
+    await daemon.logged(/info worker 1\[\d+\]: token not renewed: reason=token_signature address=127\.0\.0\.1:\d+ transport=websocket unverified_uid=v times=1$/m);
 });
 
 test('each notification at debug, with nobody who hears it, and none at info', async (t) => {

@@ -95,8 +95,8 @@ static void verify(const char *token, size_t len)
              token_keys_add_secret(keys, SLICE("a"), "unused", 6, TOKEN_HS512) == KEY_OK);
     }
     policy.keys = keys;
-    result =
-        token_verify(&policy, token, len, NOW * INT64_C(1000), &(unsigned){TOKEN_TRIES_MAX}, &user);
+    result = token_verify(&policy, token, len, NOW * INT64_C(1000),
+                          &(struct token_trial){.tries = TOKEN_TRIES_MAX}, &user);
     if (result != TOKEN_OK) {
         must(user.uid_len == SIZE_MAX);
         return;

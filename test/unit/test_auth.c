@@ -10,15 +10,15 @@
 #define NOW       1700000000
 #define TOKEN_MAX 1000
 
+static struct token_hint hint; /* of the last judgement */
 static struct token_policy policy = {.algs = TOKEN_HS, .token_bytes = TOKEN_MAX};
 static char *any_origin[] = {(char[]){"*"}, NULL};
 static char *origins[] = {(char[]){"*"}, (char[]){"https://app.example"}, NULL};
 
 struct verdict {
     enum token_result result;
-    enum auth_source source;
+    struct auth_verdict is;
     int cookie; /* there was one that counts */
-    struct token_user user;
 };
 
 /* Judges a client whose request has query and headers (each line ended by CR LF)
@@ -28,7 +28,7 @@ static struct verdict judge(const char *query, const char *headers, enum eio_ver
 {
     static struct http_request req;
     struct http_limits limits = {65536, 100};
-    struct verdict verdict = {.source = AUTH_FROM_PACKET};
+    struct verdict verdict = {.is = {.source = AUTH_FROM_PACKET, .hint = &hint}};
     struct auth_tokens *tokens = NULL;
     struct sio_packet packet;
     char *head;
@@ -48,8 +48,7 @@ static struct verdict judge(const char *query, const char *headers, enum eio_ver
     guarded = tap_guard(connect, strlen(connect));
     if (sio_decode(&packet, version, (struct slice){(char *)guarded, strlen(connect)}) < 0)
         abort();
-    verdict.result =
-        auth_judge(&policy, &packet, tokens, NOW * INT64_C(1000), &verdict.user, &verdict.source);
+    verdict.result = auth_judge(&policy, &packet, tokens, NOW * INT64_C(1000), &verdict.is);
     tap_guard_free(guarded, strlen(connect));
     auth_tokens_free(&tokens);
     ok(tokens == NULL, "tokens are gone");
@@ -61,7 +60,7 @@ static struct verdict judge(const char *query, const char *headers, enum eio_ver
 static void judged(struct verdict got, const char *want, const char *name)
 {
     if (got.result == TOKEN_OK)
-        is_str(got.user.uid, want, name);
+        is_str(got.is.user.uid, want, name);
     else
         is_str(token_result_code(got.result), want, name);
 }
@@ -96,10 +95,10 @@ static void test_places(void)
     judged(judge("", HOST, EIO4, "0/axr,", NULL), "token_missing", "no token anywhere");
     v = judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", good, ""), NULL);
     judged(v, "u1", "in the auth object");
-    is_int(v.source, AUTH_FROM_PACKET, "is the packet's");
+    is_int(v.is.source, AUTH_FROM_PACKET, "is the packet's");
     v = judge(fill("&token=$", good, ""), HOST, EIO4, "0/axr,", NULL);
     judged(v, "u1", "query token");
-    is_int(v.source, AUTH_FROM_HANDSHAKE, "is the handshake's");
+    is_int(v.is.source, AUTH_FROM_HANDSHAKE, "is the handshake's");
     judged(judge(fill("&auth_token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
            "query auth_token");
     judged(judge(fill("&jwt_token=$", good, ""), HOST, EIO4, "0/axr,", NULL), "u1",
@@ -120,17 +119,17 @@ static void test_places(void)
     v = judge("", fill(HOST "Cookie: a=b; jwt=$; c=d\r\n", good, ""), EIO4, "0/axr,", NULL);
     judged(v, "u1", "cookie jwt");
     is_int(v.cookie, 1, "there is a cookie");
-    is_int(v.source, AUTH_FROM_COOKIE, "and it is where the token was");
+    is_int(v.is.source, AUTH_FROM_COOKIE, "and it is where the token was");
     v = judge(fill("&token=$", good, ""), fill(HOST "Cookie: jwt=$\r\n", good, ""), EIO4, "0/axr,",
               NULL);
-    is_int(v.source, AUTH_FROM_HANDSHAKE, "beside a good one in the query it is not");
+    is_int(v.is.source, AUTH_FROM_HANDSHAKE, "beside a good one in the query it is not");
     is_int(v.cookie, 1, "though there is one");
     v = judge("", fill(HOST "Cookie: jwt=$\r\n", old, ""), EIO4,
               fill("0/axr,{\"token\":\"$\"}", good, ""), NULL);
-    is_int(v.source, AUTH_FROM_PACKET, "nor beside one in the packet");
+    is_int(v.is.source, AUTH_FROM_PACKET, "nor beside one in the packet");
     v = judge("", fill(HOST "Cookie: jwt=\r\nAuthorization: JWT $\r\n", good, ""), EIO4, "0/axr,",
               NULL);
-    is_int(v.source, AUTH_FROM_HANDSHAKE, "an empty cookie is none");
+    is_int(v.is.source, AUTH_FROM_HANDSHAKE, "an empty cookie is none");
     is_int(v.cookie, 0, "so there is none");
     judged(judge("", HOST, EIO3, fill("0/axr?token=$,", good, ""), NULL), "u1",
            "query of the namespace, as 2.x sends it");
@@ -281,13 +280,35 @@ static void test_json(void)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t len = strlen(cases[i].json);
         unsigned char *guarded = tap_guard(cases[i].json, len);
-        struct verdict got = {.source = AUTH_FROM_PACKET};
+        struct verdict got = {.is = {.source = AUTH_FROM_PACKET}};
 
         got.result = auth_judge_json(&policy, (struct slice){(char *)guarded, len},
-                                     NOW * INT64_C(1000), &got.user);
+                                     NOW * INT64_C(1000), &got.is);
         judged(got, cases[i].want, cases[i].name);
         tap_guard_free(guarded, len);
     }
+}
+
+/* What is said of tokens that are refused is said of the first. */
+static void test_why(void)
+{
+    const char *first = jwt_with("{\"exp\":\"never\",\"uid\":\"u1\",\"iss\":\"i1\"}");
+    const char *later = jwt_with("{\"nbf\":[],\"uid\":\"u2\",\"iss\":\"i2\"}");
+    struct verdict v = judge(fill("&token=$", later, ""), HOST, EIO4,
+                             fill("0/axr,{\"token\":\"$\"}", first, ""), NULL);
+
+    judged(v, "token_claim", "two with a fault in a claim");
+    is_str(v.is.wanted, "exp has to be a number of seconds since 1970", "which, and why");
+    is_str(hint.uid, "u1", "whose it says it is");
+    is_str(hint.iss, "i1", "and whom it is from");
+    v = judge(fill("&token=$", later, ""), HOST, EIO4, "0/axr,{\"token\":\"x\"}", NULL);
+    judged(v, "token_malformed", "the first says nothing");
+    ok(v.is.wanted == NULL && hint.uid[0] == '\0', "nor is anything said of it");
+    v = judge(fill("&token=$", jwt_make("u1", 0), ""), HOST, EIO4,
+              fill("0/axr,{\"token\":\"$\"}", first, ""), NULL);
+    judged(v, "u1", "one that is good has nothing to be said");
+    v = judge("", HOST, EIO4, "0/axr,", NULL);
+    ok(v.is.wanted == NULL && hint.uid[0] == '\0', "nor has none");
 }
 
 static void test_object(void)
@@ -396,6 +417,7 @@ int main(void)
     test_values();
     test_json();
     test_tries();
+    test_why();
     test_object();
     test_origin();
     token_keys_free(&keys);

@@ -28,6 +28,7 @@ static void make_hs256(const char *header, const char *payload)
 static const char *const types[] = {"JWT", "at+jwt", NULL};
 static struct token_policy policy = {.algs = TOKEN_ALGS, .types = types, .token_bytes = 8192};
 static struct token_user user;
+static struct token_trial trial;
 
 static struct token_keys *secret_keys(const char *text)
 {
@@ -45,10 +46,10 @@ static enum token_result verify(const struct token_policy *by)
     static struct token_user untouched;
     enum token_result result;
 
+    trial = (struct token_trial){.tries = TOKEN_TRIES_MAX};
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
-    result =
-        token_verify(by, (char *)guarded, token.len, NOW_MS, &(unsigned){TOKEN_TRIES_MAX}, &user);
+    result = token_verify(by, (char *)guarded, token.len, NOW_MS, &trial, &user);
     tap_guard_free(guarded, token.len);
     if (result != TOKEN_OK && memcmp(&user, &untouched, sizeof(user)) != 0)
         ok(0, "user is untouched after %s", token_result_code(result));
@@ -107,8 +108,8 @@ static void test_vectors(void)
         by.keys = keys;
         by.audiences = audiences;
         by.issuers = issuers;
-        result = token_verify(&by, text, strlen(text), 1795386700000, &(unsigned){TOKEN_TRIES_MAX},
-                              &user);
+        trial = (struct token_trial){.tries = TOKEN_TRIES_MAX};
+        result = token_verify(&by, text, strlen(text), 1795386700000, &trial, &user);
         is_str(token_result_code(result), member(row, "expect"), member(row, "name"));
         if (uid != NULL)
             is_str(user.uid, uid, "its user");
@@ -577,6 +578,77 @@ static void test_types(void)
     is_user(&by, "s", "a token without one");
 }
 
+/* What is refused for a member says which, and what it has to be. */
+static void test_wanted(void)
+{
+    static const char *const names[] = {"one", NULL};
+    static const struct {
+        const char *header, *payload, *wanted;
+    } cases[] = {
+        {HS256, "{\"sub\":\"s\",\"exp\":\"1\"}", "exp has to be a number of seconds since 1970"},
+        {HS256, "{\"sub\":\"s\",\"nbf\":true}", "nbf has to be a number of seconds since 1970"},
+        {HS256, "{\"sub\":\"s\",\"aud\":{}}", "aud has to be a string or an array of strings"},
+        {HS256, "{\"sub\":\"s\",\"aud\":[1]}", "aud has to be a string or an array of strings"},
+        {HS256, "{\"sub\":\"s\",\"aud\":\"one\",\"iss\":1}", "iss has to be a string"},
+        {HS256, "{\"sub\":\"s\",\"aud\":\"two\"}", NULL},
+        {HS256, "{\"sub\":\"s\",\"exp\":1}", NULL},
+        {HS256, "{", NULL},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\"}",
+         "profile.uid, uid or sub has to be a string of 1 to 255 bytes"},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"sub\":5}",
+         "sub has to be a string of 1 to 255 bytes"},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"uid\":\"\",\"sub\":\"s\"}",
+         "uid has to be a string of 1 to 255 bytes"},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"profile\":{},\"sub\":\"s\"}",
+         "profile.uid has to be a string of 1 to 255 bytes"},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"profile\":\"{}\",\"sub\":\"s\"}",
+         "profile.uid has to be a string of 1 to 255 bytes"},
+        {HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"profile\":\"x\",\"compression\":\"zlib\"}",
+         "profile has to be a JSON object, gzipped and in base64, with a uid of 1 to 255 bytes"},
+        {"{\"alg\":\"HS256\",\"crit\":[]}", "{\"sub\":\"s\"}", "crit has to be absent"},
+        {"{\"alg\":\"HS256\",\"typ\":\"x\"}", "{\"sub\":\"s\"}",
+         "typ has to be one of auth:options:types"},
+        {"{\"alg\":\"HS256\",\"kid\":1}", "{\"sub\":\"s\"}", "kid has to be a string"},
+        {"{\"alg\":\"none\"}", "{\"sub\":\"s\"}", NULL},
+    };
+    struct token_policy by = policy;
+
+    by.audiences = by.issuers = names;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make_hs256(cases[i].header, cases[i].payload);
+        ok(verify(&by) != TOKEN_OK, "refused: %s", cases[i].payload);
+        is_str(trial.wanted, cases[i].wanted, "what is wanted");
+    }
+}
+
+/* Whatever it says, signed or not. */
+static void test_peek(void)
+{
+    static const char *const silent[] = {"",           "x",          "..",        "e30.e30",
+                                         "e30.e30.AA", "bm8.e30.AA", "e30.bm8.AA"};
+    static const char said[] = "{\"iss\":\"i\",\"profile\":{\"uid\":\"p\"}}";
+    struct token_hint hint;
+    char *claims = malloc(2000);
+
+    put_text("{\"alg\":\"none\",\"kid\":\"k\"}", said, strlen(said));
+    buf_putc(&token, '.');
+    token_peek((char *)token.data, token.len, &hint);
+    ok(strcmp(hint.kid, "k") == 0 && strcmp(hint.iss, "i") == 0 && strcmp(hint.uid, "p") == 0,
+       "kid, iss and uid: %s %s %s", hint.kid, hint.iss, hint.uid);
+    for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+        memset(&hint, 'x', sizeof(hint));
+        token_peek(silent[i], strlen(silent[i]), &hint);
+        ok(hint.kid[0] == '\0' && hint.iss[0] == '\0' && hint.uid[0] == '\0', "nothing in %s",
+           silent[i]);
+    }
+    snprintf(claims, 2000, "{\"iss\":\"%0*d\",\"sub\":\"%0*d\",\"exp\":\"x\"}", 900, 1, 255, 1);
+    make_hs256("{\"alg\":\"HS256\",\"kid\":5}", claims);
+    token_peek((char *)token.data, token.len, &hint);
+    ok(hint.kid[0] == '\0' && strlen(hint.iss) == sizeof(hint.iss) - 1 && strlen(hint.uid) == 255,
+       "what is long is cut off");
+    free(claims);
+}
+
 /* What nobody has signed is not looked into: neither the claims, nor much of a header. */
 static void test_order(void)
 {
@@ -755,6 +827,8 @@ int main(void)
     test_compressed();
     test_headers();
     test_types();
+    test_wanted();
+    test_peek();
     test_order();
     test_form();
     test_keys();

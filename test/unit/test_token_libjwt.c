@@ -20,8 +20,8 @@ static struct token_user user;
 
 static enum token_result judge(const char *text, int64_t now_s)
 {
-    return token_verify(&policy, text, strlen(text), now_s * 1000, &(unsigned){TOKEN_TRIES_MAX},
-                        &user);
+    return token_verify(&policy, text, strlen(text), now_s * 1000,
+                        &(struct token_trial){.tries = TOKEN_TRIES_MAX}, &user);
 }
 
 /* All claims of a token, in one form for all, as our reading has them. */

@@ -702,7 +702,10 @@ static void test_renew(void)
     expect(MSG_LEFT, "bob");
     ok(clock_wall_ms() >= (now + 5) * 1000,
        "what is refused changes nothing: it ends when it would have");
-    is_int(logged("token not renewed: reason=token_other_user times=1"), 1, "refusals are logged");
+    is_int(logged("token not renewed: reason=token_other_user address=127.0.0.1:"), 1,
+           "refusals are logged");
+    is_int(logged("token not renewed: reason=token_malformed address=127.0.0.1:"), 1,
+           "a line for each cause");
     settle(&peer);
     hang_up(&other);
 
