@@ -1,9 +1,9 @@
 #include "conf/build.h"
 
+#include "conf/cpus.h"
 #include "conf/file.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -201,29 +201,15 @@ static void build_path(struct conf *conf, struct settings *set)
 
 /* --- numbers that the machine decides --- */
 
-static int online_cpus(void)
-{
-    long online = sysconf(_SC_NPROCESSORS_CONF);
-    int n = online > CPU_SETSIZE ? (int)online : CPU_SETSIZE, count = 0;
-    size_t size = CPU_ALLOC_SIZE((size_t)n);
-    cpu_set_t *cpus = CPU_ALLOC((size_t)n);
-
-    if (cpus && sched_getaffinity(0, size, cpus) == 0)
-        count = CPU_COUNT_S(size, cpus);
-    CPU_FREE(cpus);
-    if (count < 1)
-        count = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    if (count < 1)
-        count = 1;
-    return count < CONF_WORKERS_MAX ? count : CONF_WORKERS_MAX;
-}
-
 static void build_workers(struct conf *conf, struct settings *set)
 {
     const struct jsonc *value = settings_at(set, "workers")->value;
 
-    if (!value || value->type == JSONC_STRING)
-        conf->workers = online_cpus();
+    if (value && value->type != JSONC_STRING)
+        return;
+    conf->workers = cpus_usable();
+    if (conf->workers > CONF_WORKERS_MAX)
+        conf->workers = CONF_WORKERS_MAX;
 }
 
 /* The daemon raises its soft limit to the hard one.  A worker can write to all others,

@@ -241,6 +241,33 @@ test('keys of other services are taken and reported as ignored', async (t) => {
     for (const key of ['auth:strategy', 'auth:payload', 'auth:options:expiresIn', 'service_name', 'cookie_secret', 'session', 'datastores', 'trusted_roles'])
         assert.match(out, new RegExp(`^ignored: ${key} `, 'm'));
 });
+/* A cgroup of our own that is given so much of a CPU, where we may make one: its directory. */
+function cgroup(t, share) {
+    const name = `axr-e2e-${process.pid}`;
+    for (const [top, version] of [['cpu', 1], ['cpu,cpuacct', 1], ['.', 2]]) {
+        const dir = path.join('/sys/fs/cgroup', top, name);
+        try {
+            fs.mkdirSync(dir);
+            t.after(() => fs.rmdirSync(dir));
+            if (version === 1) fs.writeFileSync(path.join(dir, 'cpu.cfs_quota_us'), String(share * fs.readFileSync(path.join(dir, 'cpu.cfs_period_us'))));
+            else fs.writeFileSync(path.join(dir, 'cpu.max'), `${share * 100000} 100000`);
+            return dir;
+        } catch { /* not there, or not ours */ }
+    }
+    return null;
+}
+test('workers: auto is no more than the CPU time that the cgroup has', async (t) => {
+    const cpus = Number((await run('nproc', [])).out);
+    const workers = async (wrap) => {
+        const [command, ...args] = [...wrap, NOTIFYD, '-c', '/dev/null', '-t', '--auth:secret', SECRET];
+        return Number(/^workers = (\d+) /m.exec((await run(command, args, { env: { PATH: process.env.PATH } })).out)[1]);
+    };
+    const free = await workers([]);
+    assert.ok(free >= 1 && free <= cpus, `${free} of ${cpus}`);
+    const dir = cgroup(t, 0.5);
+    if (!dir) return;
+    assert.strictEqual(await workers(['sh', '-c', `echo $$ >${path.join(dir, 'cgroup.procs')} && exec "$@"`, 'sh']), 1);
+});
 test('comments, and broken files of the repository', async (t) => {
     await inForce(t, { file: `// one\n{ /* two */ "auth": { "secret": "${SECRET}" } // three\n}\n` });
     const dir = path.join(ROOT, 'test/conf/broken');
