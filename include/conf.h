@@ -17,6 +17,10 @@
 #define CONF_NSP_MAX           256 /* bytes */
 #define CONF_CONNECTIONS_MAX   16000000
 #define CONF_MESSAGE_BYTES_MAX (64 << 20)
+/* Of limits:connections, for limits:strangers, which is no less than a few clients that
+ * come at once. */
+#define CONF_STRANGERS_PART 4
+#define CONF_STRANGERS_MIN  16
 /* Descriptors of a worker that are no clients, beside two for each worker. */
 #define CONF_FILES_RESERVED 64
 
@@ -64,6 +68,7 @@ struct conf {
     int cors_credentials;
 
     size_t connections_max;            /* per worker */
+    size_t strangers_max;              /* likewise: places of those without a good token */
     uint32_t connections_per_user;     /* 0: no limit */
     int replace_connections;           /* past it the oldest leaves, else the newest is refused */
     size_t head_bytes, head_headers;   /* of a request; HTTP_HEADERS_CAP or less */

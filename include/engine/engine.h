@@ -43,6 +43,9 @@ struct engine_options { /* strings are borrowed for the engine's life */
     int polling, websocket, allow_eio3;
     struct http_limits http;
     size_t connections_max;
+    /* Places for those that have no good token yet, see stranger.c; 0: as many as there
+     * are. */
+    size_t strangers_max;
     size_t send_buffer; /* bytes */
     uint32_t send_timeout_ms;
     uint32_t idle_timeout_ms;  /* a connection waits for its next request; 0: for ever */
@@ -70,6 +73,7 @@ enum engine_close {
     CLOSE_EXPIRED,  /* its deadline (session_expire) has come */
     CLOSE_LEFT,     /* the client left the namespace; its connection may go on */
     CLOSE_REPLACED, /* by a newer connection of the same user */
+    CLOSE_EVICTED,  /* it had no good token, and others without one came */
     CLOSE_SHUTDOWN,
     CLOSE_NO_MEMORY,
     ENGINE_CLOSES /* how many there are */
@@ -77,6 +81,10 @@ enum engine_close {
 const char *engine_close_name(enum engine_close why);
 
 enum engine_transport { ENGINE_POLLING, ENGINE_WEBSOCKET, ENGINE_TRANSPORTS };
+
+/* Those that have no good token yet, by what holds their place: a connection that is no
+ * WebSocket of a session, a session that polls, a WebSocket with its session. */
+enum engine_stranger { STRANGER_SOCKET, STRANGER_POLLING, STRANGER_WEBSOCKET, ENGINE_STRANGERS };
 
 /* What has happened since engine_new(), counted where it happens by one addition.
  * Sessions are indexed by transport and by protocol (0: EIO3, 1: EIO4). */
@@ -86,8 +94,10 @@ struct engine_stats {
     uint64_t opened[ENGINE_TRANSPORTS][2];
     uint64_t sessions[ENGINE_TRANSPORTS][2]; /* now: there, or over and not told yet */
     uint64_t closed[ENGINE_CLOSES];
-    uint64_t connects; /* to the namespace: session_accept() */
-    uint64_t requests; /* HTTP heads that were understood */
+    uint64_t strangers[ENGINE_STRANGERS];         /* now */
+    uint64_t strangers_evicted[ENGINE_STRANGERS]; /* for others that came */
+    uint64_t connects;                            /* to the namespace: session_accept() */
+    uint64_t requests;                            /* HTTP heads that were understood */
     uint64_t http_errors[HTTP_ERROR_KINDS];
     uint64_t eio_errors[EIO_ERRORS];    /* those of http_errors that carry such a code */
     uint64_t upgrades, upgrades_failed; /* from polling to WebSocket */
@@ -159,8 +169,8 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
 void engine_free(struct engine **engine);
 
 /* The options that a live engine takes come into force: origins, credentials, http,
- * connections_max, send_buffer, send_timeout_ms, idle_timeout_ms, connect_timeout_ms and
- * upgrade_timeout_ms.  The others are not looked at. */
+ * connections_max, strangers_max, send_buffer, send_timeout_ms, idle_timeout_ms,
+ * connect_timeout_ms and upgrade_timeout_ms.  The others are not looked at. */
 void engine_configure(struct engine *engine, const struct engine_options *options);
 
 /* Takes a connection that another process has handed over, with the bytes that
@@ -174,6 +184,11 @@ void engine_stop_listening(struct engine *engine);
 
 size_t engine_connections(const struct engine *engine);
 size_t engine_sessions(const struct engine *engine);
+
+/* 1 if it listens and has no place for another client: all of connections_max are users'. */
+int engine_is_full(const struct engine *engine);
+/* 1 if all places of strangers are taken: whoever comes takes that of another. */
+int engine_strangers_full(const struct engine *engine);
 
 /* Valid as long as the engine, and always up to date. */
 const struct engine_stats *engine_stats(const struct engine *engine);
@@ -217,6 +232,9 @@ const char *session_transport(const struct session *session);
  * no more). */
 void session_guard(struct session *session, int on);
 
+/* Its token is good, whatever the answer to connect() will be: it is no stranger any more.
+ * Between connect() and left(). */
+void session_known(struct session *session);
 /* Sends the CONNECT reply.  Only between connect() and left().  No deadline that
  * was set before holds. */
 void session_accept(struct session *session);

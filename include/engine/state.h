@@ -63,6 +63,16 @@ struct exchange {
     uint64_t handoff_end_ms;
 };
 
+/* In a list of those that have no good token yet, by age. */
+struct stranger {
+    struct stranger *older, *newer;
+};
+
+struct stranger_list {
+    struct stranger ends; /* older is the newest, newer the oldest */
+    size_t n;
+};
+
 /* One TCP (or Unix) connection.  What a fan-out to thousands touches of each is in
  * front, on two lines of the CPU's cache.
  *
@@ -86,6 +96,8 @@ struct conn {
     uint8_t probing : 1;   /* CONN_WEBSOCKET that wants to take over a polling session */
     uint8_t answering : 1; /* CONN_LINGER: its output has sendTimeout to leave */
     uint8_t deaf : 1;      /* it is not read from: conn_hear() */
+    uint8_t stranger : 1;  /* whom it serves has no good token yet: stranger.c */
+    uint8_t place : 2;     /* how it counts as such */
     uint8_t doom_why;
 
     struct conn *next, **prev; /* in engine->conns, or engine->dead */
@@ -98,6 +110,9 @@ struct conn {
     uint32_t stall_bytes;    /* ... and this much of it is still waiting */
     uint32_t acked, window;  /* lag.c: bytes that its kernel has got, and would take */
     uint16_t pings_blocked;  /* pings that came while blocked */
+    uint8_t nopened;         /* sessions in opened */
+    struct session *opened;  /* the oldest stranger that polls and was opened over it */
+    struct stranger age;     /* in engine->strangers, where it has a place of its own */
     struct event ev;         /* read, and write too while blocked */
 };
 
@@ -129,6 +144,8 @@ struct polling {
     uint8_t why;               /* ... or it is over, for that (enum engine_close) */
     uint8_t parted;            /* it is over, and the packet that says so is queued */
     uint32_t stamp;            /* as conn.stamp; without a GET, that there is such a fan-out */
+    struct conn *opener;       /* over which it was opened; NULL: no stranger, or it has gone */
+    struct session *opened_newer, *opened_older; /* a ring of those */
 };
 
 /* A packet whose attachments are still to come. */
@@ -164,6 +181,8 @@ struct session {
     uint16_t joins;          /* how often it was let in: part of the Socket.IO id */
     uint8_t refusals;        /* since then: expire_due_ms is when it has to have left */
     uint8_t random[16];      /* of the sid */
+    uint8_t stranger;        /* no good token yet: stranger.c */
+    struct stranger age;     /* in engine->strangers */
 };
 
 struct slot {
@@ -207,9 +226,11 @@ struct engine {
     int accepting, stopped, draining;
     int retiring; /* draining, and others take what is new */
     struct log_every emfile_log, full_log, full_sessions_log, handoff_log, hints[HINTS];
+    struct log_every strangers_log, opened_log;
 
     struct conn *conns, *dead;
     size_t nconns;
+    struct stranger_list strangers[ENGINE_STRANGERS];
     struct dirty dirty[DIRTIES];
     int fanning; /* what is queued now is a fan-out's */
 
@@ -275,6 +296,33 @@ void drain_clear(struct engine *engine);
 /* The number of connections went down: this may have been the last one. */
 void drain_conn_gone(struct engine *engine);
 
+/* --- stranger.c --- */
+void stranger_init(struct engine *engine);
+/* How a connection counts may be different: its state or its session is another. */
+void stranger_conn(struct conn *conn);
+/* It is nobody's yet. */
+void stranger_new_conn(struct conn *conn);
+/* A request of the session of that handle has come over it. */
+void stranger_served(struct conn *conn, uint64_t handle);
+/* It is dead. */
+void stranger_conn_gone(struct conn *conn);
+/* A session that is new, or is refused: it is nobody's. */
+void stranger_session(struct session *session);
+/* A new one, that polls, was asked for over conn.  It may cost an older one its life. */
+void stranger_opened(struct conn *conn, struct session *session);
+/* It has gone from polling to session->ws; what was for polling is still there. */
+void stranger_upgraded(struct session *session);
+/* It is about to be freed. */
+void stranger_session_gone(struct session *session);
+/* Takes the places of the oldest, while there are too many. */
+void stranger_trim(struct engine *engine);
+/* 1 if one more could come only for a user. */
+int stranger_conns_full(const struct engine *engine);
+int stranger_sessions_full(const struct engine *engine);
+/* Bytes that may wait for a stranger, and of the longest message from one. */
+size_t stranger_send_buffer(const struct engine *engine);
+size_t stranger_message_max(const struct engine *engine);
+
 /* --- conn.c --- */
 /* Has the CPU fetch what is in front of conn. */
 static inline void conn_fetch(const struct conn *conn)
@@ -289,6 +337,8 @@ int conn_push(struct conn *conn, const struct run *run);
 /* Ends it on the loop's next turn, not now: who pushes may be walking over a
  * room, and the end of a session changes that.  Returns -1. */
 int conn_doom(struct conn *conn, enum engine_close why);
+/* Bytes of the longest message that is taken from it. */
+size_t conn_message_max(const struct conn *conn);
 /* Has conn_flush called in this turn or the next. */
 void conn_dirty(struct conn *conn);
 /* Queues bytes of this connection only. */

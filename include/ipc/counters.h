@@ -16,7 +16,8 @@
 
 #include <stdint.h>
 
-enum { COUNTERS_REASONS = 13 }; /* enum engine_close */
+enum { COUNTERS_REASONS = 14 };  /* enum engine_close */
+enum { COUNTERS_STRANGERS = 3 }; /* enum engine_stranger */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
 /* "ok", or the code that the client is told. */
@@ -32,8 +33,18 @@ const char *renewal_code(unsigned result);
     X(LIMIT, 1, GAUGE, NONE, "connections_limit",                                                  \
       "Connections, and sessions, that may be open: limits:connections of each worker.")           \
     X(FULL, 1, GAUGE, NONE, "connections_full",                                                    \
-      "1 while as many connections are open and the worker accepts none; in the sum, how many "    \
-      "workers do not.")                                                                           \
+      "1 while users have all of them and the worker takes nobody; in the sum, how many workers "  \
+      "do not.")                                                                                   \
+    X(STRANGERS, COUNTERS_STRANGERS, GAUGE, STRANGER, "strangers",                                 \
+      "Places of those that have no good token yet, by what holds them: a socket, a session that " \
+      "polls, or a WebSocket with its session.")                                                   \
+    X(STRANGERS_LIMIT, 1, GAUGE, NONE, "strangers_limit",                                          \
+      "Places that there are for them: limits:strangers of each worker.")                          \
+    X(STRANGERS_FULL, 1, GAUGE, NONE, "strangers_full",                                            \
+      "1 while all of these are taken and whoever comes takes that of another; in the sum, how "   \
+      "many workers that holds for.")                                                              \
+    X(EVICTED, COUNTERS_STRANGERS, TOTAL, STRANGER, "strangers_evicted_total",                     \
+      "Strangers closed for others that came, by kind.")                                           \
     X(SESSIONS, 4, GAUGE, TRANSPORT, "sessions",                                                   \
       "Engine.IO sessions by transport and protocol revision.")                                    \
     X(OPENED, 4, TOTAL, TRANSPORT, "sessions_opened_total",                                        \

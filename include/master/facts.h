@@ -41,8 +41,8 @@ struct facts {
 /* {"name","time","version"} and more. */
 void facts_put_status(const struct facts *facts, struct buf *out);
 
-/* Returns 1 if workers serve and redis is subscribed, else 0; either as JSON, with
- * the reasons where it is not so. */
+/* Returns 1 if workers serve, one of them has a place for another client, and redis is
+ * subscribed, else 0; either as JSON, with the reasons where it is not so. */
 int facts_put_health(const struct facts *facts, struct buf *out);
 
 /* {"uid","connected","connections"}; uid is UTF-8. */

@@ -93,7 +93,7 @@ struct worker {
     struct event *counting;  /* tells it again */
 
     struct log_every refused[TOKEN_RESULTS];
-    struct log_every not_admitted, not_served, not_asked;
+    struct log_every not_admitted, not_served, not_asked, evicted;
     struct log_every not_renewed[RENEWAL_RESULTS];
     struct log_every handoff_dropped;
     struct log_every fan_failed;

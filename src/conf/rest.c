@@ -241,6 +241,15 @@ static void build_connections(struct conf *conf, struct settings *set)
                       conf->connections_max, possible);
 }
 
+static void build_strangers(struct conf *conf, struct settings *set)
+{
+    if (settings_at(set, "limits:strangers")->value)
+        return;
+    conf->strangers_max = conf->connections_max / CONF_STRANGERS_PART;
+    if (conf->strangers_max < CONF_STRANGERS_MIN)
+        conf->strangers_max = CONF_STRANGERS_MIN;
+}
+
 /* --- the others --- */
 
 static int lists(const struct jsonc *list, const char *word)
@@ -318,6 +327,7 @@ void build_rest(struct conf *conf, struct settings *set)
     build_workers(conf, set);
     build_path(conf, set);
     build_connections(conf, set);
+    build_strangers(conf, set);
     build_log(conf, set);
     build_admin(conf, set);
     build_client_file(conf, set);

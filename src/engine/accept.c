@@ -72,11 +72,11 @@ static void accept_resume(struct engine *engine)
     accept_start(engine);
 }
 
-/* Returns 1 if there is no place for another connection: then none is accepted
- * until accept_again(). */
+/* Returns 1 if there is no place for another connection, not even a stranger's: then
+ * none is accepted until accept_again(). */
 static int accept_full(struct engine *engine)
 {
-    if (engine->nconns < engine->options.connections_max)
+    if (!stranger_conns_full(engine))
         return 0;
     if (!engine->stopped && log_due(&engine->full_log, FULL_LOG_MS) > 0)
         log_warnx("limits:connections reached: connections=%zu", engine->nconns);
@@ -148,6 +148,7 @@ static int accept_one(struct engine *engine, int listen_fd)
         return -1;
     }
     engine->stats.accepted++;
+    stranger_trim(engine); /* before there are more than there may be descriptors */
     return accept_full(engine) ? -1 : 1;
 }
 

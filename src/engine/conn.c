@@ -113,6 +113,7 @@ struct conn *conn_accept(struct engine *engine, int fd)
     conn_link(&engine->conns, conn);
     engine->nconns++;
     engine_counted(engine);
+    stranger_new_conn(conn);
     conn_deadline(conn, HEAD_MS);
     return conn;
 }
@@ -167,6 +168,7 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     conn_link(&engine->dead, conn);
     engine->nconns--;
     engine_counted(engine);
+    stranger_conn_gone(conn);
     /* Freed on a later turn: our caller may still be using it. */
     engine_flush_later(engine);
     conn_drop_session(conn, why);
@@ -342,11 +344,14 @@ int conn_doom(struct conn *conn, enum engine_close why)
 }
 
 /* What is pushed into an empty queue does not count against the limit: a
- * message larger than that would reach nobody who is sent another. */
+ * message larger than that would reach nobody who is sent another.  There is none for a
+ * stranger. */
 static int conn_is_full(const struct conn *conn, size_t len)
 {
     size_t waiting = outq_held(&conn->out) - conn->exempt_bytes;
 
+    if (conn->stranger)
+        return waiting + len > stranger_send_buffer(conn->engine);
     return conn->out.bytes > 0 && waiting + len > conn->engine->options.send_buffer;
 }
 
@@ -363,7 +368,7 @@ int conn_push(struct conn *conn, const struct run *run)
             return conn_doom(conn, CLOSE_SEND_BUFFER);
     }
     if (conn->out.bytes == 0)
-        conn->exempt_bytes = run->len;
+        conn->exempt_bytes = conn->stranger ? 0 : run->len;
     if (outq_push(&conn->out, run) < 0)
         return conn_doom(conn, CLOSE_NO_MEMORY);
     conn->engine->stats.queued_bytes += run->len;
@@ -416,6 +421,13 @@ int conn_put_frame(struct conn *conn, int opcode, const void *payload, size_t le
     return conn_push(conn, &run);
 }
 
+size_t conn_message_max(const struct conn *conn)
+{
+    const struct engine *engine = conn->engine;
+
+    return conn->stranger ? stranger_message_max(engine) : engine->options.max_payload;
+}
+
 int conn_ping(struct conn *conn)
 {
     if (!conn->blocked)
@@ -443,6 +455,7 @@ void conn_finish(struct conn *conn, enum engine_close why)
 {
     conn_linger(conn);
     conn_drop_session(conn, why);
+    stranger_conn(conn);
 }
 
 void conn_close(struct conn *conn, int code, enum engine_close why)

@@ -23,6 +23,7 @@ const char *engine_close_name(enum engine_close why)
         [CLOSE_EXPIRED] = "token expired",
         [CLOSE_LEFT] = "client left",
         [CLOSE_REPLACED] = "replaced by a newer connection",
+        [CLOSE_EVICTED] = "evicted for want of a token",
         [CLOSE_SHUTDOWN] = "shutdown",
         [CLOSE_NO_MEMORY] = "no memory",
     };
@@ -45,6 +46,7 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
         engine->dirty[i].tail = &engine->dirty[i].first;
     rand_bytes(engine->sid_key, sizeof(engine->sid_key));
     evtimer_assign(&engine->flush_timer, base, on_flush, engine);
+    stranger_init(engine);
     accept_init(engine);
     drain_init(engine);
     for (int i = 0; i < ENCODINGS; i++)
@@ -127,11 +129,13 @@ void engine_configure(struct engine *engine, const struct engine_options *option
     own->credentials = options->credentials;
     own->http = options->http;
     own->connections_max = options->connections_max;
+    own->strangers_max = options->strangers_max;
     own->send_buffer = options->send_buffer;
     own->send_timeout_ms = options->send_timeout_ms;
     own->idle_timeout_ms = options->idle_timeout_ms;
     own->connect_timeout_ms = options->connect_timeout_ms;
     own->upgrade_timeout_ms = options->upgrade_timeout_ms;
+    engine_flush_later(engine); /* there may be too many now */
     accept_again(engine);
 }
 
@@ -268,5 +272,6 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     engine_flush(engine);
+    stranger_trim(engine);
     engine_sweep_dead(engine);
 }

@@ -71,6 +71,7 @@ static void join_open(struct session *session, uint8_t bit, const struct sio_pac
     if (bit != 1) {
         session->connect_due_ms = 0;
         session_rearm(session);
+        session_known(session);
     }
     rand_bytes(raw, sizeof(raw));
     base64url_encode(sid, raw, sizeof(raw));
@@ -132,6 +133,7 @@ void session_accept(struct session *session)
     session->engine->stats.connects++;
     session->connect_due_ms = session->expire_due_ms = 0;
     session_rearm(session);
+    session_known(session);
     put_connected(session, slice_str(session->engine->options.nsp),
                   (struct slice){sid, session_sio_sid(session, sid)});
 }
@@ -166,6 +168,7 @@ void session_refuse(struct session *session, const char *message, const char *co
     struct buf *scratch = &session->engine->scratch;
 
     session->nsp = NSP_LEFT; /* so that left() is not called */
+    stranger_session(session);
     buf_reset(scratch);
     sio_put_connect_error(scratch, (enum eio_version)session->version,
                           slice_str(session->engine->options.nsp), message, code);

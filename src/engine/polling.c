@@ -201,10 +201,13 @@ int polling_push(struct session *session, const struct run *run)
         return queue(session, run) < 0 ? -1 : wake(session);
     if (polling->doomed)
         return -1;
+    if (session->stranger)
+        limit = stranger_send_buffer(session->engine);
     /* It may wait only for us: what a GET is there for does not count. */
     if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
-    if (polling->out.bytes > 0 && outq_held(&polling->out) + run->len > limit)
+    if ((polling->out.bytes > 0 || session->stranger) &&
+        outq_held(&polling->out) + run->len > limit)
         return polling_doom(session, CLOSE_SEND_BUFFER);
     if (queue(session, run) < 0)
         return polling_doom(session, CLOSE_NO_MEMORY);
@@ -339,7 +342,9 @@ static void malformed(struct session *session)
 void polling_post(struct conn *conn, struct session *session, const struct http_request *req)
 {
     struct exchange *http = conn->http;
-    int status = body_begin(&http->body, req, session->engine->options.max_payload);
+    size_t max = session->stranger ? stranger_message_max(session->engine)
+                                   : session->engine->options.max_payload;
+    int status = body_begin(&http->body, req, max);
     int waits = body_wants_continue(req);
 
     if (status == 0 && waits < 0)
@@ -437,6 +442,7 @@ void polling_posted(struct conn *conn)
         malformed(session);
     buf_free(&unwrapped);
     buf_reset(&http->data);
+    stranger_served(conn, handle);
     request_answer(conn, 200, "text/html", SLICE("ok"));
 }
 

@@ -48,6 +48,7 @@ void request_done(struct conn *conn)
 {
     if (conn->state == CONN_DEAD)
         return;
+    stranger_conn(conn);
     if (!conn->http->keep) {
         conn_linger(conn);
         return;
@@ -298,6 +299,7 @@ static void open_session(struct conn *conn, const struct target *target)
             request_refuse(conn, 503);
     } else if (!target->websocket) {
         polling_get(conn, session);
+        stranger_opened(conn, session);
     }
 }
 
@@ -337,11 +339,6 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
 }
 
 /* Sessions are limited too: those of polling live without a connection. */
-static int is_full(const struct engine *engine)
-{
-    return engine->nsessions >= engine->options.connections_max;
-}
-
 static void refuse_full(struct conn *conn)
 {
     struct engine *engine = conn->engine;
@@ -458,7 +455,7 @@ static int serve_status(struct conn *conn, const struct http_request *req)
     return 1;
 }
 
-void request_serve(struct conn *conn, const struct http_request *req, size_t head_len)
+static void serve(struct conn *conn, const struct http_request *req, size_t head_len)
 {
     struct target target = {.req = req, .head_len = head_len};
     enum eio_error error;
@@ -486,10 +483,17 @@ void request_serve(struct conn *conn, const struct http_request *req, size_t hea
         refuse(conn, &target, error);
     else if (result == 0 && target.session == NULL && conn->engine->retiring)
         hand_over(conn, ENGINE_HEIR); /* here it would be closed soon */
-    else if (result == 0 && target.session == NULL && is_full(conn->engine))
+    else if (result == 0 && target.session == NULL && stranger_sessions_full(conn->engine))
         refuse_full(conn);
     else if (result == 0 && target.websocket)
         upgrade_conn(conn, &target);
     else if (result == 0)
         serve_polling(conn, &target);
+}
+
+void request_serve(struct conn *conn, const struct http_request *req, size_t head_len)
+{
+    conn->stranger = 1; /* unless it is for a user's session */
+    serve(conn, req, head_len);
+    stranger_conn(conn);
 }

@@ -60,6 +60,7 @@ struct session *session_new(struct engine *engine, struct conn *ws, enum eio_ver
     engine_counted(engine);
     engine->stats.opened[transport_of(session)][version == EIO4]++;
     engine->stats.sessions[transport_of(session)][version == EIO4]++;
+    stranger_session(session);
     return session;
 }
 
@@ -84,6 +85,7 @@ void session_end(struct session *session, enum engine_close why)
     struct slot *slot = &engine->slots[session->index];
 
     session_leave(session, why);
+    stranger_session_gone(session);
     wheel_unset(engine->session_wheel, &session->timer);
     slot->session = NULL;
     slot->serial++;
@@ -498,6 +500,8 @@ int session_start(struct session *session, const struct http_request *req,
     }
     if (engine->app->message == NULL)
         packet_started(session);
+    else
+        session_known(session); /* there are no tokens */
     return 0;
 }
 

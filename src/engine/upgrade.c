@@ -136,6 +136,7 @@ static void upgrade_finish(struct conn *conn, struct session *session)
     stats->upgrades++;
     stats->sessions[ENGINE_POLLING][session->version == EIO4]--;
     stats->sessions[ENGINE_WEBSOCKET][session->version == EIO4]++;
+    stranger_upgraded(session);
     polling_free(session, CLOSE_NO_MEMORY);
     session_rearm(session);
     if (post != NULL) /* last, for it may end whatever session it likes */

@@ -102,7 +102,7 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
         session_input(wsin->conn->session, msg->opcode == WSLAY_BINARY_FRAME, payload);
 }
 
-static struct wsin *wsin_new(size_t message_max)
+static struct wsin *wsin_new(void)
 {
     static const struct wslay_event_callbacks callbacks = {
         .recv_callback = on_recv,
@@ -116,7 +116,6 @@ static struct wsin *wsin_new(size_t message_max)
         free(wsin);
         return NULL;
     }
-    wslay_event_config_set_max_recv_msg_length(wsin->ctx, message_max);
     return wsin;
 }
 
@@ -147,7 +146,7 @@ static struct wsin *wsin_take(struct conn *conn)
         wsin->next = NULL;
         return wsin;
     }
-    return wsin_new(engine->options.max_payload);
+    return wsin_new();
 }
 
 /* Leaves it with the connection, among the spare ones, or nowhere. */
@@ -222,7 +221,7 @@ static int wsin_check_header(struct wsin *wsin, const uint8_t *end, size_t n)
         return 0;
     for (int i = 2; i < 10; i++)
         claim = claim << 8 | wsin->header[i];
-    if (claim <= wsin->conn->engine->options.max_payload)
+    if (claim <= conn_message_max(wsin->conn))
         return 0;
     conn_close(wsin->conn, WS_CLOSE_TOO_BIG, CLOSE_TOO_BIG);
     return -1;
@@ -237,6 +236,7 @@ void wsin_feed(struct conn *conn, const uint8_t *bytes, size_t len)
         return;
     }
     wsin->conn = conn;
+    wslay_event_config_set_max_recv_msg_length(wsin->ctx, conn_message_max(conn));
     while (len > 0) {
         size_t n = len < FEED_BYTES ? len : FEED_BYTES;
         wsin->at = bytes;

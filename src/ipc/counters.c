@@ -22,11 +22,20 @@ static const char *label_REASON(unsigned i)
         "reason=\"client\"",       "reason=\"ping_timeout\"", "reason=\"connect_timeout\"",
         "reason=\"send_timeout\"", "reason=\"send_buffer\"",  "reason=\"protocol\"",
         "reason=\"too_big\"",      "reason=\"refused\"",      "reason=\"expired\"",
-        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"shutdown\"",
-        "reason=\"no_memory\"",
+        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"evicted\"",
+        "reason=\"shutdown\"",     "reason=\"no_memory\"",
     };
 
     _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_REASONS, "one for each");
+    return labels[i];
+}
+
+static const char *label_STRANGER(unsigned i)
+{
+    static const char *const labels[] = {"kind=\"socket\"", "kind=\"polling\"",
+                                         "kind=\"websocket\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_STRANGERS, "one for each");
     return labels[i];
 }
 

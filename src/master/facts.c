@@ -14,6 +14,23 @@ static unsigned workers_up(const struct facts *facts)
     return up;
 }
 
+/* 1 if those that are up have no place for another client.  (What those before them, which
+ * leave, have is none either, but they do not say so.) */
+static int workers_full(const struct facts *facts)
+{
+    unsigned up = 0;
+    for (size_t i = 0; i < facts->nworkers; i++) {
+        struct counters counters;
+        if (!facts->workers[i].up)
+            continue;
+        up++;
+        tally_worker(facts->tally, facts->workers[i].number, &counters);
+        if (!counters.at[COUNTER_FULL])
+            return 0;
+    }
+    return up > 0;
+}
+
 static uint64_t workers_restarts(const struct facts *facts)
 {
     uint64_t restarts = 0;
@@ -51,23 +68,42 @@ void facts_put_status(const struct facts *facts, struct buf *out)
                      (unsigned long long)facts->redis.gaps);
 }
 
+static void put_reason(struct buf *out, int holds, const char *reason, const char **comma)
+{
+    if (!holds)
+        return;
+    (void)buf_printf(out, "%s\"%s\"", *comma, reason);
+    *comma = ",";
+}
+
+/* How many there are, may be, and how many workers have as many. */
+static void put_share(struct buf *out, const char *name, uint64_t n, uint64_t limit, uint64_t full)
+{
+    (void)buf_printf(out, ",\"%s\":{\"now\":%llu,\"limit\":%llu,\"full\":%llu}", name,
+                     (unsigned long long)n, (unsigned long long)limit, (unsigned long long)full);
+}
+
 int facts_put_health(const struct facts *facts, struct buf *out)
 {
     unsigned up = workers_up(facts);
-    int good = up > 0 && facts->redis_subscribed && !facts->stopping;
+    struct counters sum;
+    uint64_t strangers = 0;
     const char *comma = "";
+    int full = workers_full(facts);
+    int good = up > 0 && facts->redis_subscribed && !facts->stopping && !full;
     (void)buf_printf(out, "{\"status\":\"%s\",\"reasons\":[", good ? "ok" : "failing");
-    if (facts->stopping) {
-        (void)buf_puts(out, "\"stopping\"");
-        comma = ",";
-    }
-    if (up == 0) {
-        (void)buf_printf(out, "%s\"no worker serves\"", comma);
-        comma = ",";
-    }
-    if (!facts->redis_subscribed)
-        (void)buf_printf(out, "%s\"redis is not subscribed\"", comma);
+    put_reason(out, facts->stopping, "stopping", &comma);
+    put_reason(out, up == 0, "no worker serves", &comma);
+    put_reason(out, full, "no place for a client: limits:connections", &comma);
+    put_reason(out, !facts->redis_subscribed, "redis is not subscribed", &comma);
     (void)buf_printf(out, "],\"workers\":{\"configured\":%zu,\"up\":%u}", facts->nworkers, up);
+    tally_sum(facts->tally, &sum);
+    put_share(out, "connections", sum.at[COUNTER_CONNECTIONS], sum.at[COUNTER_LIMIT],
+              sum.at[COUNTER_FULL]);
+    for (unsigned i = COUNTER_STRANGERS; i <= COUNTER_STRANGERS_LAST; i++)
+        strangers += sum.at[i];
+    put_share(out, "strangers", strangers, sum.at[COUNTER_STRANGERS_LIMIT],
+              sum.at[COUNTER_STRANGERS_FULL]);
     (void)buf_printf(out, ",\"redis\":{\"subscribed\":%s}}\n",
                      facts->redis_subscribed ? "true" : "false");
     return good;

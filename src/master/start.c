@@ -135,8 +135,8 @@ void start_limits_log(const struct master *m)
 {
     struct rlimit limit = {0};
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    log_info("limits: connections=%zu per worker, open files=%llu", m->conf->connections_max,
-             (unsigned long long)limit.rlim_cur);
+    log_info("limits: connections=%zu strangers=%zu per worker, open files=%llu",
+             m->conf->connections_max, m->conf->strangers_max, (unsigned long long)limit.rlim_cur);
 }
 
 void start_clocks(struct master *m)

@@ -130,6 +130,15 @@ static void log_not_asked(struct worker *worker, const struct client *client)
     log_nothing(client, text, times);
 }
 
+/* The engine knows no address of a session that polls and has no connection. */
+static void log_evicted(struct worker *worker, const struct client *client)
+{
+    uint64_t times;
+
+    if (is_due(&worker->evicted, &times))
+        log_nothing(client, "session without a good token closed, for others came:", times);
+}
+
 /* --- refusing --- */
 
 /* Either may end with the client freed. */
@@ -383,6 +392,7 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
         return;
     }
     become(worker, client, CLIENT_JOINING);
+    session_known(session);
     if (client->asked == NULL)
         ask(worker, client);
 }
@@ -410,6 +420,8 @@ static void on_closed(struct session *session, enum engine_close why, void *arg)
     if (why == CLOSE_CONNECT_TIMEOUT)
         log_not_asked(worker, client);
     log_debug("client closed: reason=\"%s\"", engine_close_name(why));
+    if (why == CLOSE_EVICTED)
+        log_evicted(worker, client);
     assert(client->state == CLIENT_OUT && client->member.n == 0);
     if (client->asked != NULL)
         client->asked->client = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 _Static_assert((int)COUNTERS_REASONS == (int)ENGINE_CLOSES, "a label for each reason");
+_Static_assert((int)COUNTERS_STRANGERS == (int)ENGINE_STRANGERS, "a label for each kind");
 
 static void take(struct counters *counters, unsigned first, const uint64_t *values, unsigned n)
 {
@@ -23,6 +24,8 @@ static void take_engine(struct counters *counters, const struct engine_stats *st
     take(counters, COUNTER_SESSIONS, &stats->sessions[0][0], 4);
     take(counters, COUNTER_OPENED, &stats->opened[0][0], 4);
     take(counters, COUNTER_CLOSED, stats->closed, ENGINE_CLOSES);
+    take(counters, COUNTER_STRANGERS, stats->strangers, ENGINE_STRANGERS);
+    take(counters, COUNTER_EVICTED, stats->strangers_evicted, ENGINE_STRANGERS);
     at[COUNTER_CONNECTS] = stats->connects;
     at[COUNTER_REQUESTS] = stats->requests;
     take(counters, COUNTER_HTTP, stats->http_errors, HTTP_ERROR_KINDS);
@@ -51,7 +54,9 @@ static void take_all(const struct worker *worker, struct counters *counters)
     take_engine(counters, engine_stats(worker->engine));
     at[COUNTER_CONNECTIONS] = engine_connections(worker->engine);
     at[COUNTER_LIMIT] = worker->conf.connections_max;
-    at[COUNTER_FULL] = at[COUNTER_CONNECTIONS] >= at[COUNTER_LIMIT];
+    at[COUNTER_FULL] = (uint64_t)engine_is_full(worker->engine);
+    at[COUNTER_STRANGERS_LIMIT] = worker->conf.strangers_max;
+    at[COUNTER_STRANGERS_FULL] = (uint64_t)engine_strangers_full(worker->engine);
     at[COUNTER_CLIENTS] = worker->clients[CLIENT_IN];
     at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
     take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);

@@ -284,6 +284,7 @@ static struct engine_options engine_options(const struct worker *worker)
         .allow_eio3 = conf->allow_eio3,
         .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
         .connections_max = conf->connections_max,
+        .strangers_max = conf->strangers_max,
         .send_buffer = conf->send_buffer,
         .send_timeout_ms = conf->send_timeout_ms,
         .idle_timeout_ms = conf->idle_timeout_ms,

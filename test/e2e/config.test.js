@@ -58,6 +58,7 @@ async function groups() {
         'cors:origins': [['https://one.example'], ['https://two.example'], ['https://three.example']],
         'cors:credentials': [true, false, true],
         'limits:connections': [101, 102, 103],
+        'limits:strangers': [51, 52, 53],
         'limits:connectionsPerUser': [1, 2, 3],
         'limits:connectionsPerUserPolicy': ['replace', 'refuse', 'replace'],
         'limits:headerBytes': [2001, 2002, 2003],

@@ -10,8 +10,8 @@ const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
 const { Raw } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
-const { once } = require('./lib/http');
-const { scrape } = require('./lib/metrics');
+const { once, polled } = require('./lib/http');
+const { ask, scrape } = require('./lib/metrics');
 const { crowd, isSequence, numbersOf, deliversAgain } = require('./lib/load');
 const { PASSWORD, guarded } = require('./lib/guarded');
 const { cpuOf, has } = require('./lib/proc');
@@ -201,10 +201,14 @@ test('limits:connections: more are not served, those that are in stay, and a pla
 test('limits:connections: sessions that poll count too, and the one too many is answered and logged', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1, limits: { connections: 2 } } });
+    for (let i = 0; i < 2; i++) await polled(daemon.addr, daemon.token('u'));
     const open = () => once(daemon.addr, 'GET', '/notifications/?EIO=4&transport=polling', { headers: { Connection: 'close' } });
-    for (const status of [200, 200, 503, 503]) assert.strictEqual((await open()).status, status);
+    for (const status of [503, 503]) assert.strictEqual((await open()).status, status);
     await daemon.logged(/warn worker 1.*: limits:connections reached: sessions=2; answered with 503 times=1$/m);
-    assert.strictEqual((await scrape(daemon)).get('http_errors_total', 'status="503"'), 2);
+    const full = await scrape(daemon);
+    assert.deepStrictEqual([full.get('http_errors_total', 'status="503"'), full.get('connections_full')], [2, 1]);
+    const { status, text } = await ask(daemon, '/health');
+    assert.deepStrictEqual([status, JSON.parse(text).reasons], [503, ['no place for a client: limits:connections']]);
 });
 
 /* --- slow heads --- */

@@ -76,6 +76,7 @@ static void on_left(struct session *session, enum engine_close why, void *arg)
     (void)why;
     (void)arg;
     must(player->asks || player->joined);
+    must(!player->joined || why != CLOSE_EVICTED);
     player->asks = player->joined = 0;
 }
 

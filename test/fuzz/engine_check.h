@@ -6,6 +6,8 @@
 #include "codec/http.h"
 #include "engine_world.h"
 
+#include <event2/event.h>
+
 /* A request that could be served, is. */
 static void check_input(const struct conn *conn)
 {
@@ -83,6 +85,34 @@ static void check_session(const struct session *session)
          session->over || polling->doomed);
 }
 
+/* Places are counted, nobody's are more than there may be for longer than a turn, and who
+ * is in has none. */
+static void check_strangers(const struct engine *engine)
+{
+    const uint64_t *n = engine_stats(engine)->strangers;
+    uint64_t found[ENGINE_STRANGERS] = {0};
+    size_t max = engine->options.strangers_max, opened = 0, over = 0;
+
+    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
+        const struct session *session = conn->session;
+        must(session == NULL || conn->stranger == session->stranger);
+        found[STRANGER_SOCKET] += conn->stranger && (session == NULL || session->ws != conn);
+        must((conn->opened != NULL) == (conn->nopened > 0));
+        opened += conn->nopened;
+    }
+    for (uint32_t i = 0; i < engine->nslots; i++) {
+        const struct session *session = engine->slots[i].session;
+        if (session == NULL)
+            continue;
+        must(session->nsp != NSP_JOINED || !session->stranger);
+        found[session->ws != NULL ? STRANGER_WEBSOCKET : STRANGER_POLLING] += session->stranger;
+        over += session->polling != NULL && session->polling->opener != NULL;
+        must(session->stranger || session->ws != NULL || session->polling->opener == NULL);
+    }
+    must(memcmp(n, found, sizeof(found)) == 0 && opened == over);
+    must(max == 0 || n[0] + n[1] + n[2] <= max || evtimer_pending(&engine->flush_timer, NULL));
+}
+
 static void check_engine(const struct engine *engine)
 {
     const struct engine_stats *stats = engine_stats(engine);
@@ -107,6 +137,7 @@ static void check_engine(const struct engine *engine)
     must(stats->queued_bytes == queued);
     must(found == engine_sessions(engine) && sessions == found);
     must(conns == engine_connections(engine));
+    check_strangers(engine);
 }
 
 #endif

@@ -217,12 +217,14 @@ static void op_app(struct peer *peer, unsigned what)
 
 static const size_t send_buffers[] = {65536, 4096, 1 << 20, 200};
 static const size_t maxima[] = {1000, 4, 1, 2};
+static const size_t strangers[] = {0, 5, 0, 1}; /* beside these */
 
 static void op_configure(struct peer *peer, unsigned what)
 {
     (void)peer;
     options.send_buffer = send_buffers[what % 4];
     options.connections_max = maxima[what / 4 % 4];
+    options.strangers_max = strangers[what / 4 % 4];
     options.http.head_bytes = what & 16 ? 1024 : 4096;
     options.send_timeout_ms = what & 32 ? 300 : 3000;
     options.idle_timeout_ms = what & 32 ? 700 : 6000;
@@ -354,6 +356,7 @@ static void begin(unsigned first, unsigned second)
         .http = {4096, 30},
         .send_buffer = send_buffers[second % 4],
         .connections_max = maxima[second / 4 % 4],
+        .strangers_max = strangers[second / 4 % 4],
         .send_timeout_ms = 3000,
         .idle_timeout_ms = 6000,
         .slot = 1,

@@ -21,6 +21,7 @@ static struct admin *admin;
 static int port;
 static int up = 1, subscribed = 1, stopping;
 static int silent; /* workers do not answer */
+static int full;   /* they have no place for a client */
 static char asked_uid[600];
 
 /* --- what the master knows, and a worker that answers ------------------------------ */
@@ -31,6 +32,13 @@ static void on_ask(unsigned slot, uint32_t id, void *arg)
     (void)arg;
     counters.at[COUNTER_CLIENTS] = 3;
     counters.at[COUNTER_CONNECTS] = 10;
+    counters.at[COUNTER_CONNECTIONS] = 7;
+    counters.at[COUNTER_LIMIT] = 20;
+    counters.at[COUNTER_FULL] = (uint64_t)full;
+    counters.at[COUNTER_STRANGERS] = 2;
+    counters.at[COUNTER_STRANGERS + 1] = counters.at[COUNTER_STRANGERS + 2] = 1;
+    counters.at[COUNTER_STRANGERS_LIMIT] = 5;
+    counters.at[COUNTER_EVICTED + 1] = 8;
     counters.at[COUNTER_LATENCY] = 4;
     counters.at[COUNTER_LATENCY + 1] = 5;
     counters.at[COUNTER_LATENCY_LAST] = 1500000;
@@ -240,22 +248,28 @@ static void test_health(void)
 {
     is_str(body(get("GET", "/health")),
            "{\"status\":\"ok\",\"reasons\":[],\"workers\":{\"configured\":2,\"up\":1},"
+           "\"connections\":{\"now\":7,\"limit\":20,\"full\":0},"
+           "\"strangers\":{\"now\":4,\"limit\":5,\"full\":0},"
            "\"redis\":{\"subscribed\":true}}\n",
            "well");
-    for (int i = 1; i < 8; i++) {
+    for (int i = 1; i < 16; i++) {
         stopping = i & 1;
         up = !(i & 2);
         subscribed = !(i & 4);
+        full = !!(i & 8);
+        if (full && !up)
+            continue; /* nobody to say so */
         const char *reply = get("GET", "/health");
         is_int(status(reply), 503, "not well");
         ok(!!strstr(reply, "\"stopping\"") == stopping &&
                !!strstr(reply, "\"no worker serves\"") == !up &&
                !!strstr(reply, "\"redis is not subscribed\"") == !subscribed &&
+               !!strstr(reply, "\"no place for a client: limits:connections\"") == full &&
                !strstr(reply, "[,") && !strstr(reply, ",]") && !strstr(reply, "\"\""),
            "and why: %s", body(reply));
     }
     is_int(status(get("GET", "/health/live")), 200, "alive all the same");
-    stopping = 0;
+    stopping = full = 0;
     up = subscribed = 1;
 }
 
@@ -266,6 +280,8 @@ static void test_metrics(void)
         "axr_notifyd_worker_clients{worker=\"1\"} 3\n",
         "# TYPE axr_notifyd_connects_total counter\n",
         "axr_notifyd_connects_total 10\n",
+        "axr_notifyd_strangers{kind=\"socket\"} 2\n",
+        "axr_notifyd_strangers_evicted_total{kind=\"polling\"} 8\n",
         "# TYPE axr_notifyd_delivery_latency_seconds histogram\n",
         "axr_notifyd_delivery_latency_seconds_bucket{le=\"0.0005\"} 4\n",
         "axr_notifyd_delivery_latency_seconds_bucket{le=\"0.001\"} 9\n",

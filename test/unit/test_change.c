@@ -123,6 +123,7 @@ static struct conf full(void)
     conf.cors_credentials = 1;
     conf.connect_timeout_ms = 4000000000U;
     conf.connections_max = (size_t)1 << 33;
+    conf.strangers_max = (size_t)1 << 31;
     conf.send_buffer = 12345;
     conf.head_headers = 77;
     conf.token.keys = other_keys;

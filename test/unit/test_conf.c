@@ -267,6 +267,7 @@ static const struct sample {
      {"[\"https://a\"]", "[\"http://b\"]", "[\"*\"]", 0}},
     {"cors:credentials", {"true", "false", "true", "false"}, {0}},
     {"limits:connections", {"10", "11", "12", "13"}, {0}},
+    {"limits:strangers", {"10", "11", "12", "13"}, {0}},
     {"limits:connectionsPerUser", {"1", "2", "3", "0"}, {0}},
     {"limits:connectionsPerUserPolicy",
      {"\"replace\"", "refuse", "replace", "refuse"},
@@ -1375,6 +1376,12 @@ static void test_machine(void)
     ok(conf && conf->connections_max == limit.rlim_max &&
            has(&warnings, "but the hard limit of open files allows"),
        "too many connections are warned of");
+    conf_free(&conf);
+    conf = good("a share", "{\"limits\":{\"connections\":100}," WITH_SECRET "}", NULL, NULL);
+    is_int(conf ? conf->strangers_max : 0, 25, "strangers: a quarter of them");
+    conf_free(&conf);
+    conf = good("a few", "{\"limits\":{\"connections\":20}," WITH_SECRET "}", NULL, NULL);
+    is_int(conf ? conf->strangers_max : 0, CONF_STRANGERS_MIN, "but not too few");
     conf_free(&conf);
 }
 

@@ -216,15 +216,23 @@ static void engine_up(const char *nsp)
 static void engine_down(void)
 {
     const struct engine_stats *stats = engine_stats(engine);
-    uint64_t queued = 0, sessions = 0;
+    uint64_t queued = 0, sessions = 0, strangers[ENGINE_STRANGERS] = {0};
 
-    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next)
+    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
         queued += conn->out.bytes;
+        strangers[STRANGER_SOCKET] += conn->session == NULL
+                                          ? conn->stranger
+                                          : conn->session->ws != conn && conn->session->stranger;
+    }
     for (uint32_t i = 0; i < engine->nslots; i++) {
         const struct session *session = engine->slots[i].session;
-        if (session != NULL && session->polling != NULL)
+        if (session == NULL)
+            continue;
+        if (session->polling != NULL)
             queued += session->polling->out.bytes;
+        strangers[session->ws != NULL ? STRANGER_WEBSOCKET : STRANGER_POLLING] += session->stranger;
     }
+    is_mem(stats->strangers, sizeof(strangers), strangers, sizeof(strangers), "the strangers");
     for (int i = 0; i < 4; i++)
         sessions += stats->sessions[i / 2][i % 2];
     is_int(stats->queued_bytes, queued, "what waits was counted");
@@ -1586,8 +1594,11 @@ static void test_full(void)
 
     connections_max = 2;
     engine_up("/axr");
-    poll_open(4, "", "0{");
-    poll_open(4, "", "0{");
+    for (int i = 0; i < 2; i++) {
+        poll_open(4, "", "0{");
+        http("POST", poll_query, "40/axr,{}");
+        is_int(engine_is_full(engine), i, "full of users, or not yet");
+    }
     fd = dial();
     ok(strncmp(upgrade(fd, "EIO=4&transport=websocket", ""), "HTTP/1.1 503 ", 13) == 0,
        "no room for another session: refused before the upgrade");
