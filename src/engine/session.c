@@ -114,6 +114,7 @@ int session_may_return(enum engine_close why)
     case CLOSE_PING_TIMEOUT:
     case CLOSE_SEND_TIMEOUT:
     case CLOSE_SEND_BUFFER:
+    case CLOSE_EVICTED:
     case CLOSE_NO_MEMORY:
         return 1;
     default:
