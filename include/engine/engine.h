@@ -193,9 +193,10 @@ int engine_strangers_full(const struct engine *engine);
 /* Valid as long as the engine, and always up to date. */
 const struct engine_stats *engine_stats(const struct engine *engine);
 
-/* Closes every session, without a word, after what was sent to it, spread over within_ms
- * (evenly, but at most 100 ms apart), then what is left of HTTP.  done is called from the
- * loop when none is left; it may free the engine. */
+/* Closes every session after what was sent to it, WebSockets without a close frame and
+ * those that poll with a close packet, spread over within_ms (evenly, but at most 100 ms
+ * apart), then what is left of HTTP.  done is called from the loop when none is left; it
+ * may free the engine. */
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
 
 /* The same where others take new clients: what waits to be accepted is still taken,

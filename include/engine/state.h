@@ -496,10 +496,9 @@ void session_leave(struct session *session, enum engine_close why);
 void session_end(struct session *session, enum engine_close why);
 /* Closes whatever its transport is; code is WebSocket's. */
 void session_close(struct session *session, int code, enum engine_close why);
-/* 1 if that is no fault of the client, which is to come back: its connection just ends
- * then.  Clients in Java stop reading at a WebSocket close frame and wait for their ping
- * timeout, one in C++ comes back after none without a code, and for those in Python and
- * Rust Engine.IO's close packet over polling is the end for good. */
+/* 1 if that is no fault of the client, which is to come back: its WebSocket just ends
+ * then.  Clients in Java stop reading at a close frame and wait for their ping timeout,
+ * one in C++ comes back after none without a code.  For one that polls see polling.c. */
 int session_may_return(enum engine_close why);
 /* The open packet, and the application's.  Returns 0, or -1 if it has been closed. */
 int session_start(struct session *session, const struct http_request *req,

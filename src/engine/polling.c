@@ -95,6 +95,13 @@ static void get_over(struct conn *conn)
     request_done(conn);
 }
 
+/* 1 if the end is told with a packet of its own, as Engine.IO has it; else a later request
+ * finds no session, for clients in Python and Rust take the packet for the end for good. */
+static int is_told(enum engine_close why)
+{
+    return why == CLOSE_SHUTDOWN || !session_may_return(why);
+}
+
 /* The last packet of one that is over. */
 static void part(struct session *session)
 {
@@ -145,7 +152,7 @@ void polling_flush(struct conn *conn)
     polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
     get_over(conn);
     if (session->over && polling->out.bytes == 0 &&
-        (polling->parted || session_may_return((enum engine_close)polling->why))) {
+        (polling->parted || !is_told((enum engine_close)polling->why))) {
         session_end(session, CLOSE_CLIENT);
         return;
     }
@@ -487,7 +494,7 @@ void polling_close(struct session *session, enum engine_close why)
     if (why == CLOSE_CLIENT || why == CLOSE_SEND_TIMEOUT || why == CLOSE_PING_TIMEOUT)
         discard(session, why);
     if (polling->out.bytes == 0 &&
-        (session_may_return(why) || (why == CLOSE_CLIENT && polling->get == NULL))) {
+        (!is_told(why) || (why == CLOSE_CLIENT && polling->get == NULL))) {
         vanish(session, why);
         return;
     }

@@ -629,7 +629,7 @@ test('a full daemon of polling clients: each hears each message once, in order',
     const expected = Array.from({ length: 100 }, (_, i) => i);
     for (const one of all) assert.deepStrictEqual(one, expected);
 });
-test('SIGTERM: who polls is told that its session is unknown, others come for what waits', async (t) => {
+test('SIGTERM: who polls is told by a close packet, others come for what waits and are told then', async (t) => {
     const { redis } = await world();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1, shutdownTimeout: 5000 } });
     const own = { addr: daemon.addr, token: daemon.token('u'), daemon };
@@ -639,8 +639,11 @@ test('SIGTERM: who polls is told that its session is unknown, others come for wh
     for (const one of polls) assert.deepStrictEqual((await one.event()).args, ['msg', 1]);
     const gets = await Promise.all(polls.map((one) => hang(t, one)));
     daemon.signal('SIGTERM');
-    for (const get of gets) refusedWith(await get.answer(), 1);
-    for (const one of away) assert.deepStrictEqual((await one.event()).args, ['msg', 1]);
+    for (const [i, get] of gets.entries()) assert.strictEqual((await get.answer()).text, ['1', '1:1'][i]);
+    for (const one of away) {
+        assert.deepStrictEqual((await one.event()).args, ['msg', 1]);
+        assert.strictEqual(await one.text(), '1');
+    }
     await daemon.stop();
 });
 
