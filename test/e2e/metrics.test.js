@@ -139,7 +139,7 @@ test('what waits for a worker that is stopped', async (t) => {
     assert.strictEqual(now.get('deliveries_total'), 300);
 });
 test('accepting that fails for want of descriptors', async (t) => {
-    if (!has('prlimit')) return;
+    if (!has('prlimit') || process.getuid() !== 0) return;
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
     const [pid] = daemon.workers();
