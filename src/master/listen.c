@@ -414,9 +414,12 @@ static void all_close(struct listeners *listeners)
 void listen_close(struct listeners *listeners, int remove)
 {
     for (size_t i = 0; remove && i < listeners->n; i++) {
-        shutdown(listeners->at[i].fd, SHUT_RDWR); /* for the workers too, who share it */
+        /* For the workers too, who share it.  Nobody finds a Unix socket without its file;
+         * shut down, it would be ready for ever, with nobody to accept (EAGAIN). */
         if (listeners->at[i].unix_path)
             path_remove(&listeners->at[i]);
+        else
+            shutdown(listeners->at[i].fd, SHUT_RDWR);
     }
     all_close(listeners);
 }

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -119,8 +120,12 @@ static void test_unix(void)
     is_int(open_one(&first, NULL, 0, path), 0, "gone: made anew");
     listen_close(&second, 1);
     is_int(access(path, F_OK), 0, "the first owner leaves the second's alone");
+    struct pollfd shared = {.fd = dup(first.fds[0]), .events = POLLIN};
     listen_close(&first, 1);
     is_int(access(path, F_OK), -1, "the second takes it away");
+    ok(!can_connect((struct sockaddr *)&addr, sizeof addr), "and cannot be connected to");
+    is_int(poll(&shared, 1, 0), 0, "which those that share it are not woken for");
+    close(shared.fd);
     FILE *file = fopen(path, "w");
     fclose(file);
     is_int(open_one(&first, NULL, 0, path), -1, "a file that is no socket");
