@@ -80,7 +80,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
 
 # Where memory fails: test/unit/nomem.h.
-$(addprefix $(BUILD)/test/unit/,test_link test_msg test_once): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
+$(addprefix $(BUILD)/test/unit/,test_link test_msg test_once test_splice): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(BUILD)/test/unit/test_httpin: UNIT_LD = -Wl,--wrap=malloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_dial: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo

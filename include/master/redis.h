@@ -28,8 +28,11 @@ struct redis_ops { /* none may call redis_free */
     void (*too_large)(void *arg);
     /* An attempt has ended: subscribed (1) or not (0), or the subscription is lost (0). */
     void (*state)(int subscribed, void *arg);
-    /* The answer to redis_sync. */
+    /* The answer to redis_sync: to the last, where several are to come. */
     void (*synced)(void *arg);
+    /* The subscription is being asked for: what has been published and read, on whichever
+     * connection, does not come over this one.  May be NULL. */
+    void (*asking)(void *arg);
 };
 
 struct redis_stats {
@@ -43,6 +46,11 @@ struct redis_stats {
 /* Begins at once.  ops is borrowed, conf is not kept.  NULL without memory. */
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
                         const struct redis_ops *ops, void *arg);
+
+/* One that publishes a message (not kept) in place of subscribing, once: state() says
+ * whether redis has taken it, and nothing more comes of it but redis_free(). */
+struct redis *redis_publish(struct event_base *base, const struct conf *conf, struct slice channel,
+                            struct slice payload, const struct redis_ops *ops, void *arg);
 void redis_free(struct redis **redis);
 
 int redis_subscribed(const struct redis *redis);
@@ -53,12 +61,14 @@ void redis_limits(struct redis *redis, const struct conf *conf);
 /* Overwrites the password: for a child that has no use for it. */
 void redis_wipe(struct redis *redis);
 
-/* Reads nothing until redis_succeed(); what redis sends waits. */
+/* Reads nothing until redis_resume(), or until it is another connection; what redis sends
+ * waits. */
 void redis_pause(struct redis *redis);
+/* What was read already is told first, before this returns.  Not from within ops. */
+void redis_resume(struct redis *redis);
 
 /* redis takes the place of old, which is about to be freed: continues its counts, and
- * what happens is told to ops from now on, beginning with what was held back by
- * redis_pause(). */
+ * what happens is told to ops from now on. */
 void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops);
 
 /* Asks redis for a sign that everything published up to now has been handed over.

@@ -73,7 +73,10 @@ struct redis {
     unsigned confirmed;           /* bits of topics */
     int withheld;                 /* it was logged that redis allows no TOPIC_OLD */
     unsigned oks;                 /* +OK still to come: of AUTH and SELECT */
+    unsigned syncs;               /* pongs still to come: of redis_sync() */
     size_t unfinished, reply_max; /* bytes since the last whole reply, and the bound */
+
+    struct buf say; /* of redis_publish(): the command; else empty */
 
     int paused; /* redis_pause() */
     int failed; /* a failure was found: it is acted on at the end of the event */
@@ -99,6 +102,8 @@ int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt
     __attribute__((format(printf, 3, 4)));
 /* All topics that are needed are confirmed. */
 void redis_ready(struct redis *redis);
+/* What it was to publish is. */
+void redis_said(struct redis *redis);
 
 /* --- subscribe.c --- */
 /* Makes the topics.  Returns 0, or -1 without memory; subscribe_clear() undoes either. */
@@ -108,7 +113,9 @@ void subscribe_clear(struct redis *redis);
 struct slice subscribe_topic(const struct redis *redis, int i);
 /* Before all else: AUTH, to the socket itself.  Returns 0, or -1 where it noted a failure. */
 int subscribe_auth(struct redis *redis, int fd);
-/* SELECT, and the subscriptions.  These return 0, or -1 without memory. */
+/* Makes the command of redis_publish().  These return 0, or -1 without memory. */
+int subscribe_say(struct redis *redis, struct slice channel, struct slice payload);
+/* SELECT, and the subscriptions; or that command. */
 int subscribe_put(struct redis *redis);
 int subscribe_sync(struct redis *redis);
 

@@ -25,9 +25,6 @@ int reload_watch(struct master *m);
 void reload_ready(struct master *m);
 void reload_replaced(struct master *m, int ok);
 
-/* The redis that is in force answers redis_sync(): what it had has been handed over. */
-void reload_redis_synced(struct master *m);
-
 /* In a child: overwrites secrets that a worker has no use for. */
 void reload_wipe(struct master *m);
 

@@ -12,7 +12,6 @@
 #include "master/listen.h"
 #include "master/pidfile.h"
 #include "master/privileges.h"
-#include "master/splice.h"
 #include "master/systemd.h"
 
 #include <stdint.h>
@@ -21,11 +20,10 @@ struct admin;
 struct admin_ops;
 struct event;
 struct event_base;
+struct feed;
 struct keywatch;
 struct names;
 struct pool;
-struct redis;
-struct redis_ops;
 struct relay;
 struct tally;
 
@@ -49,7 +47,7 @@ struct master {
     struct relay *relay;
     struct tally *tally;
     struct pool *pool;
-    struct redis *redis;
+    struct feed *feed;
     struct admin *admin;
 
     int64_t started_ms;       /* of the wall clock, for whoever asks */
@@ -62,9 +60,6 @@ struct master {
     struct conf *wanted;               /* of the generation that starts, or NULL */
     struct listeners wanted_listeners; /* likewise */
     int again;                         /* another was asked for meanwhile */
-    struct redis *redis_next;          /* takes the place of redis when it is subscribed */
-    struct event *redis_swap;          /* ... and redis has handed over what it had */
-    struct splice splice;              /* what may come over both */
     struct keywatch *keywatch;         /* of conf's JWKS file, or NULL */
     struct systemd systemd;
 
@@ -78,8 +73,7 @@ struct master {
 /* Logs each line of text. */
 void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix);
 
-/* Of m->redis and m->admin; arg is the master. */
-extern const struct redis_ops master_redis_ops;
+/* Of m->admin; arg is the master. */
 extern const struct admin_ops master_admin_ops;
 
 /* --- start.c --- */

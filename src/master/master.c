@@ -6,11 +6,11 @@
 #include "ipc/msg.h"
 #include "master/admin.h"
 #include "master/daemon.h"
+#include "master/feed.h"
 #include "master/listen.h"
 #include "master/pidfile.h"
 #include "master/pool.h"
 #include "master/privileges.h"
-#include "master/redis.h"
 #include "master/relay.h"
 #include "master/reload.h"
 #include "master/state.h"
@@ -37,7 +37,7 @@ static const int signals[MASTER_SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SI
 
 static const char *redis_state(const struct master *m)
 {
-    return redis_subscribed(m->redis) ? "subscribed" : "not reachable, retrying";
+    return feed_subscribed(m->feed) ? "subscribed" : "not reachable, retrying";
 }
 
 static void announce(struct master *m)
@@ -91,14 +91,11 @@ static void on_start_wait(evutil_socket_t fd, short what, void *arg)
 
 /* --- redis and the workers ---------------------------------------------------- */
 
-static void on_redis_message(struct slice channel, struct slice payload, void *arg)
+static void on_redis_message(struct slice channel, struct slice payload, uint64_t received_us,
+                             void *arg)
 {
     struct master *m = arg;
-    if (m->redis_next)
-        splice_put(&m->splice, channel, payload);
-    else if (m->splice.n > 0 && splice_again(&m->splice, channel, payload))
-        return;
-    relay_message(m->relay, channel, payload, redis_read_us(m->redis));
+    relay_message(m->relay, channel, payload, received_us);
 }
 
 static void on_redis_too_large(void *arg)
@@ -124,12 +121,10 @@ static void on_redis_synced(void *arg)
     struct master *m = arg;
     if (m->stops)
         drain(m);
-    else
-        reload_redis_synced(m);
 }
 
-const struct redis_ops master_redis_ops = {on_redis_message, on_redis_too_large, on_redis_state,
-                                           on_redis_synced};
+static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
+                                         on_redis_synced};
 
 static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
 {
@@ -178,8 +173,8 @@ static void on_admin_facts(struct facts *facts, void *arg)
     facts->started_ms = m->started_ms;
     facts->uptime_ms = clock_ms() - m->started_mono_ms;
     facts->stopping = m->stops > 0;
-    facts->redis_subscribed = redis_subscribed(m->redis);
-    facts->redis = *redis_stats(m->redis);
+    facts->redis_subscribed = feed_subscribed(m->feed);
+    facts->redis = feed_stats(m->feed);
     facts->relay = *relay_stats(m->relay);
     facts->users = relay_users(m->relay);
     facts->log_lost = log_lost();
@@ -276,7 +271,7 @@ static void stop(struct master *m, const char *why)
         systemd_stopping(m->conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->listeners, 1);
         listen_close(&m->wanted_listeners, 1);
-        if (redis_sync(m->redis) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
+        if (feed_sync(m->feed) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
     } else if (m->stops == 2) {
         log_info("stopping now: %s again", why);
@@ -396,8 +391,8 @@ static int parts_start(struct master *m)
     if (!m->pool)
         return -1;
     pool_start(m->pool);
-    m->redis = redis_new(m->base, m->conf, &master_redis_ops, m);
-    if (!m->redis)
+    m->feed = feed_new(m->base, m->conf, &feed_ops, m);
+    if (!m->feed)
         return -1;
     if (m->admin_listeners.n == 0)
         return 0;
@@ -427,10 +422,10 @@ static int background_start(struct master *m)
 static void totals_log(const struct master *m)
 {
     const struct relay_stats *relay = relay_stats(m->relay);
-    const struct redis_stats *redis = redis_stats(m->redis);
+    const struct redis_stats redis = feed_stats(m->feed);
     log_info("stopped: relayed=%llu nobody=%llu dropped=%llu redis_gaps=%llu log_lost=%llu",
              (unsigned long long)relay->relayed, (unsigned long long)relay->nobody,
-             (unsigned long long)relay->faulty, (unsigned long long)redis->gaps,
+             (unsigned long long)relay->faulty, (unsigned long long)redis.gaps,
              (unsigned long long)log_lost());
 }
 
@@ -452,7 +447,7 @@ static void clear(struct master *m)
     pool_free(&m->pool);
     reload_clear(m);
     tally_free(&m->tally);
-    redis_free(&m->redis);
+    feed_free(&m->feed);
     relay_free(&m->relay);
     for (int i = 0; i < MASTER_SIGNALS; i++)
         if (m->signals[i])

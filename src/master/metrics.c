@@ -116,7 +116,8 @@ static void put_redis(struct buf *out, const struct facts *facts)
     put_one(out, PREFIX "redis_attempts_total", "counter", "Attempts to connect to redis.",
             redis->attempts);
     put_one(out, PREFIX "redis_gaps_total", "counter",
-            "Subscriptions lost: what was published until the next one is lost.", redis->gaps);
+            "Subscriptions lost, and changes of redis at which messages may have been lost.",
+            redis->gaps);
     put_seconds(out, PREFIX "redis_gap_seconds_total", "counter",
                 "Time without a subscription, of the gaps that are over.", redis->gap_ms);
     put_one(out, PREFIX "redis_messages_total", "counter", "Messages received from redis.",

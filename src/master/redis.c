@@ -86,11 +86,24 @@ static void backoff_next(struct redis *redis, uint64_t now)
         redis->backoff_ms = BACKOFF_MAX_MS;
 }
 
+/* What it was to publish is not. */
+static void unsaid(struct redis *redis)
+{
+    log_debug("redis: not published: %s", redis->why);
+    disconnect(redis);
+    redis->state = WAITING;
+    redis->ops->state(0, redis->arg);
+}
+
 /* Acts on what redis_found() has noted. */
 static void fail(struct redis *redis)
 {
     uint64_t now = clock_ms();
     redis->failed = 0;
+    if (redis->say.len > 0) {
+        unsaid(redis);
+        return;
+    }
     failure_log(redis, now);
     disconnect(redis);
     if (redis->state == SUBSCRIBED) {
@@ -186,6 +199,13 @@ void redis_ready(struct redis *redis)
     redis->ops->state(1, redis->arg);
 }
 
+void redis_said(struct redis *redis)
+{
+    redis->state = WAITING;
+    event_del(redis->timer);
+    redis->ops->state(1, redis->arg);
+}
+
 static int handshake(struct redis *redis, int fd)
 {
     redis->state = HANDSHAKE;
@@ -201,6 +221,8 @@ static int handshake(struct redis *redis, int fd)
     if (event_add(redis->input, NULL) < 0 || bufferevent_enable(redis->bev, EV_WRITE) < 0 ||
         subscribe_put(redis) < 0)
         return redis_found(redis, FAIL_MEMORY, "out of memory");
+    if (redis->ops->asking)
+        redis->ops->asking(redis->arg);
     return 0;
 }
 
@@ -313,6 +335,17 @@ void redis_pause(struct redis *redis)
         (void)event_del(redis->input);
 }
 
+void redis_resume(struct redis *redis)
+{
+    redis->paused = 0;
+    if (!redis->input)
+        return;
+    /* Fails for want of memory only: then it is silent, and soon found to be. */
+    (void)event_add(redis->input, NULL);
+    if (replies_take(redis) < 0)
+        fail(redis);
+}
+
 void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops)
 {
     const struct redis_stats *past = &old->stats;
@@ -324,13 +357,6 @@ void redis_succeed(struct redis *redis, const struct redis *old, const struct re
     redis->stats.gap_ms += past->gap_ms;
     if (old->state != SUBSCRIBED && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms)
         gap_end(redis, redis->subscribed_ms - old->lost_ms);
-    redis->paused = 0;
-    if (!redis->input)
-        return;
-    /* Fails for want of memory only: then it is silent, and soon found to be. */
-    (void)event_add(redis->input, NULL);
-    if (replies_take(redis) < 0) /* what was read in one go with the last confirmation */
-        fail(redis);
 }
 
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
@@ -358,6 +384,15 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
         return NULL;
     }
     timer_set(redis->timer, 0); /* state is WAITING: the first attempt */
+    return redis;
+}
+
+struct redis *redis_publish(struct event_base *base, const struct conf *conf, struct slice channel,
+                            struct slice payload, const struct redis_ops *ops, void *arg)
+{
+    struct redis *redis = redis_new(base, conf, ops, arg);
+    if (redis && subscribe_say(redis, channel, payload) < 0)
+        redis_free(&redis);
     return redis;
 }
 

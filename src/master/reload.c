@@ -3,10 +3,10 @@
 #include "base/logfile.h"
 #include "ipc/change.h"
 #include "master/admin.h"
+#include "master/feed.h"
 #include "master/keywatch.h"
 #include "master/names.h"
 #include "master/pool.h"
-#include "master/redis.h"
 #include "master/relay.h"
 #include "master/state.h"
 
@@ -14,8 +14,6 @@
 #include <event2/event.h>
 #include <string.h>
 #include <unistd.h>
-
-#define SYNC_MS 250 /* what the old redis may take to show that it has sent all */
 
 #define CHANGE_ANY (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS)
 
@@ -94,92 +92,6 @@ static int restart_check(const struct conf *now, struct conf *wanted)
         return 0;
     log_errorx("configuration: out of memory");
     return -1;
-}
-
-/* --- redis -------------------------------------------------------------------- */
-
-/* It is paused before its first message. */
-static void on_next_message(struct slice channel, struct slice payload, void *arg)
-{
-    struct master *m = arg;
-    relay_message(m->relay, channel, payload, redis_read_us(m->redis_next));
-}
-
-static void on_next_too_large(void *arg)
-{
-    struct master *m = arg;
-    relay_drop(m->relay, EMIT_TOO_LARGE, (struct slice){0});
-}
-
-static void swap_in(struct master *m, unsigned ms)
-{
-    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
-    (void)event_add(m->redis_swap, &tv); /* its memory is there */
-}
-
-/* The old one first hands over what it has; what the new one gets waits until then. */
-static void on_next_state(int subscribed, void *arg)
-{
-    struct master *m = arg;
-    event_del(m->redis_swap);
-    if (!subscribed)
-        return;
-    redis_pause(m->redis_next);
-    swap_in(m, redis_sync(m->redis) == 0 ? SYNC_MS : 0);
-}
-
-static void on_next_synced(void *arg)
-{
-    (void)arg; /* it is not asked before it is in force */
-}
-
-static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on_next_state,
-                                          on_next_synced};
-
-static void on_redis_swap(evutil_socket_t fd, short what, void *arg)
-{
-    struct master *m = arg;
-    (void)fd;
-    (void)what;
-    struct redis *old = m->redis;
-    m->redis = m->redis_next;
-    m->redis_next = NULL;
-    log_info("redis: the new connection has taken the place of the old one");
-    redis_succeed(m->redis, old, &master_redis_ops);
-    redis_free(&old);
-    master_redis_ops.state(redis_subscribed(m->redis), m);
-}
-
-void reload_redis_synced(struct master *m)
-{
-    if (m->redis_next && event_pending(m->redis_swap, EV_TIMEOUT, NULL))
-        swap_in(m, 0);
-}
-
-static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
-{
-    return same_text(a->host, b->host) && a->port == b->port && same_text(a->path, b->path) &&
-           same_text(a->username, b->username) && same_text(a->password, b->password) &&
-           a->database == b->database;
-}
-
-/* The old connection serves until the new one is subscribed. */
-static void redis_configure(struct master *m, const struct conf *was)
-{
-    redis_limits(m->redis, m->conf);
-    if (m->redis_next)
-        redis_limits(m->redis_next, m->conf);
-    if (same_redis(&was->redis, &m->conf->redis))
-        return;
-    if (!m->redis_swap)
-        m->redis_swap = event_new(m->base, -1, 0, on_redis_swap, m);
-    if (m->redis_swap)
-        event_del(m->redis_swap);
-    redis_free(&m->redis_next);
-    splice_begin(&m->splice);
-    m->redis_next = m->redis_swap ? redis_new(m->base, m->conf, &next_ops, m) : NULL;
-    if (!m->redis_next)
-        log_errorx("redis: out of memory for another connection; the old one stays");
 }
 
 /* --- the admin address -------------------------------------------------------- */
@@ -319,7 +231,7 @@ static void commit(struct master *m, struct conf *wanted)
     relay_configure(m->relay, wanted);
     pool_configure(m->pool, wanted, &m->listeners);
     log_configure(wanted);
-    redis_configure(m, was);
+    feed_configure(m->feed, was, wanted);
     admin_configure(m, was);
     m->reloads++;
     if (reload_push(m->pool, wanted) < 0)
@@ -505,18 +417,13 @@ void reload_wipe(struct master *m)
     password_wipe(m->conf);
     password_wipe(m->wanted);
     password_wipe(m->asking);
-    if (m->redis)
-        redis_wipe(m->redis);
-    if (m->redis_next)
-        redis_wipe(m->redis_next);
+    if (m->feed)
+        feed_wipe(m->feed);
 }
 
 void reload_clear(struct master *m)
 {
     keywatch_free(&m->keywatch);
-    redis_free(&m->redis_next);
-    if (m->redis_swap)
-        event_free(m->redis_swap);
     conf_free(&m->wanted);
     conf_free(&m->asking);
     names_free(&m->names);

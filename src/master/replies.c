@@ -125,7 +125,7 @@ static int on_array(struct redis *redis, const redisReply *reply)
         return redis_found(redis, FAIL_PROTOCOL, "it ended the subscription");
     if (!slice_eq(kind, SLICE("pong")))
         odd(redis, "an array that is no message");
-    else if (slice_eq(element(reply, 1), SLICE(SYNC)))
+    else if (redis->syncs > 0 && slice_eq(element(reply, 1), SLICE(SYNC)) && --redis->syncs == 0)
         redis->ops->synced(redis->arg);
     return 0;
 }
@@ -142,6 +142,12 @@ static int on_reply(struct redis *redis, const redisReply *reply)
             redis->oks--;
         else if (!slice_eq(text_of(reply), SLICE("PONG")))
             odd(redis, "a status nobody asked for");
+        return 0;
+    case REDIS_REPLY_INTEGER:
+        if (redis->say.len > 0 && redis->state == HANDSHAKE)
+            redis_said(redis);
+        else
+            odd(redis, "a number nobody asked for");
         return 0;
     default:
         odd(redis, "neither array, status nor error");
@@ -182,6 +188,7 @@ int replies_begin(struct redis *redis)
 {
     redis->confirmed = 0;
     redis->oks = 0;
+    redis->syncs = 0;
     redis->unfinished = 0;
     redis->reader = redisReaderCreate();
     if (!redis->reader)

@@ -49,6 +49,7 @@ void subscribe_clear(struct redis *redis)
 {
     for (int i = 0; i < TOPICS; i++)
         buf_free(&redis->topics[i]);
+    buf_free(&redis->say);
 }
 
 struct slice subscribe_topic(const struct redis *redis, int i)
@@ -118,8 +119,23 @@ static int topics_put(struct redis *redis, const char *command, int first, int n
     return command_put(redis, 1 + n, argv, lens);
 }
 
+int subscribe_say(struct redis *redis, struct slice channel, struct slice payload)
+{
+    const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};
+    const size_t lens[] = {strlen(argv[0]), channel.len, payload.len};
+    char *command;
+    int len = redisFormatCommandArgv(&command, 3, argv, lens);
+    if (len < 0)
+        return -1;
+    int rc = buf_put(&redis->say, command, (size_t)len);
+    redisFreeCommand(command);
+    return rc;
+}
+
 int subscribe_put(struct redis *redis)
 {
+    if (redis->say.len > 0)
+        return bufferevent_write(redis->bev, redis->say.data, redis->say.len);
     if (select_put(redis) < 0 || topics_put(redis, "PSUBSCRIBE", TOPIC_PATTERN, 1) < 0 ||
         topics_put(redis, "SUBSCRIBE", TOPIC_EMITTER, 2) < 0 ||
         topics_put(redis, "PSUBSCRIBE", TOPIC_OLD, 1) < 0)
@@ -130,5 +146,8 @@ int subscribe_put(struct redis *redis)
 int subscribe_sync(struct redis *redis)
 {
     const char *argv[] = {"PING", SYNC};
-    return command_put(redis, 2, argv, NULL);
+    if (command_put(redis, 2, argv, NULL) < 0)
+        return -1;
+    redis->syncs++;
+    return 0;
 }

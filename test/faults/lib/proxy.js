@@ -8,6 +8,7 @@ class Proxy {
         proxy.target = target;
         proxy.pairs = new Set();
         proxy.accepted = 0;
+        proxy.late = 0; /* ms: what redis says to a connection of then comes so much later */
         proxy.onConnection = null; /* takes a connection over: (socket) => ... */
         proxy.server = net.createServer((socket) => proxy.accept(socket));
         await new Promise((resolve) => proxy.server.listen(0, '127.0.0.1', resolve));
@@ -31,7 +32,9 @@ class Proxy {
         pair.redis = net.connect({ port: this.target, host: '127.0.0.1' });
         pair.redis.on('error', () => {});
         pair.redis.on('close', () => socket.destroy());
-        pair.redis.on('data', (data) => pair.isSilent || socket.write(data));
+        const { late } = this;
+        const say = (data) => pair.isSilent || socket.destroyed || socket.write(data);
+        pair.redis.on('data', (data) => (late ? setTimeout(say, late, data) : say(data)));
         socket.on('data', (data) => pair.isSilent || pair.redis.write(data));
     }
     /* The connections of now go silent, both ways, and stay open. */

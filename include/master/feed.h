@@ -1,0 +1,55 @@
+/* feed - the one stream of messages from redis, whichever connection it comes over.
+ *
+ * Where another redis is configured, or the same one by another name, user or password, a
+ * new connection takes the place of the old one.  The old one serves until the new one is
+ * subscribed, and on until all has been handed over that was published up to then, however
+ * far it is behind; what the new one gets waits until it is known where that goes on from
+ * the old one (splice.h).  Nothing comes twice, nothing is lost, and the order stays; of
+ * equal messages that never pause some may be lost, which is a gap that is counted and
+ * logged.
+ *
+ * What may wait has a bound: where there is more, the new connection is given up and made
+ * again once the old one has caught up.  If the old one is lost meanwhile the new one goes
+ * on from what has come over it; what it still had is a gap, as in any other loss. */
+#ifndef MASTER_FEED_H
+#define MASTER_FEED_H
+
+#include "base/slice.h"
+#include "conf.h"
+#include "master/redis.h"
+
+#include <stdint.h>
+
+struct event_base;
+struct feed;
+
+struct feed_ops { /* none may call the functions below but the last three */
+    /* The next message; received_us: clock_us() when it was read. */
+    void (*message)(struct slice channel, struct slice payload, uint64_t received_us, void *arg);
+    /* As in redis_ops. */
+    void (*too_large)(void *arg);
+    void (*state)(int subscribed, void *arg);
+    /* The answer to feed_sync. */
+    void (*synced)(void *arg);
+};
+
+/* Begins at once.  conf and ops are borrowed.  NULL without memory. */
+struct feed *feed_new(struct event_base *base, const struct conf *conf, const struct feed_ops *ops,
+                      void *arg);
+void feed_free(struct feed **feed);
+
+/* conf (borrowed) is in force from now on in place of was, which may be freed then. */
+void feed_configure(struct feed *feed, const struct conf *was, const struct conf *conf);
+
+/* Asks redis for a sign that everything published up to now has been handed over, on the
+ * connection that is in force; a new one is given up.  Returns 0, or -1 where there is no
+ * subscription or no memory; if it is lost meanwhile, state() says so instead. */
+int feed_sync(struct feed *feed);
+
+/* Overwrites passwords: for a child that has no use for them. */
+void feed_wipe(struct feed *feed);
+
+int feed_subscribed(const struct feed *feed);
+struct redis_stats feed_stats(const struct feed *feed);
+
+#endif

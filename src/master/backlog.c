@@ -1,0 +1,55 @@
+#include "master/backlog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void backlog_init(struct backlog *backlog)
+{
+    *backlog = (struct backlog){.end = &backlog->first};
+}
+
+static size_t size_of(struct slice channel, struct slice payload)
+{
+    return sizeof(struct backlog_message) + channel.len + payload.len;
+}
+
+static struct slice copy(char *to, struct slice from)
+{
+    if (from.len > 0)
+        memcpy(to, from.ptr, from.len);
+    return (struct slice){to, from.len};
+}
+
+int backlog_put(struct backlog *backlog, struct slice channel, struct slice payload,
+                uint64_t received_us)
+{
+    size_t size = size_of(channel, payload);
+    if (size > BACKLOG_MAX_BYTES - backlog->bytes)
+        return -1;
+    struct backlog_message *message = malloc(size);
+    if (!message)
+        return -1;
+    char *bytes = (char *)(message + 1);
+    *message = (struct backlog_message){NULL, received_us, copy(bytes, channel),
+                                        copy(bytes + channel.len, payload)};
+    *backlog->end = message;
+    backlog->end = &message->next;
+    backlog->bytes += size;
+    return 0;
+}
+
+void backlog_drop(struct backlog *backlog)
+{
+    struct backlog_message *message = backlog->first;
+    backlog->first = message->next;
+    if (!backlog->first)
+        backlog->end = &backlog->first;
+    backlog->bytes -= size_of(message->channel, message->payload);
+    free(message);
+}
+
+void backlog_clear(struct backlog *backlog)
+{
+    while (backlog->first)
+        backlog_drop(backlog);
+}

@@ -1,0 +1,511 @@
+#include "master/feed.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/backlog.h"
+#include "master/marker.h"
+#include "master/splice.h"
+#include "master/timer.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
+#define AGAIN_MS   100            /* where memory was out */
+
+/* Streams are compared for so long at least, or so often, ... */
+#define APART_MS      250 /* before it is taken for certain that they have nothing in common */
+#define APART_TICK_MS 10  /* ... looking at them so often */
+#define MARK_MS       250 /* before a marker is published */
+#define MARK_ROUNDS   4
+#define DOUBT_MS      2000 /* before equal messages are given up; both */
+#define DOUBT_ROUNDS  8
+
+#define LEFT_MS 500 /* so late may be what has come over the old one already */
+
+/* What becomes of the new connection; from OLD to SWAP it is subscribed, and what comes
+ * over it waits. */
+enum step {
+    NONE,  /* there is none */
+    WAIT,  /* for it to be subscribed */
+    OLD,   /* the old one was sent a PING */
+    NEW,   /* the new one was */
+    DROP,  /* too much waits: it is freed in the loop's next turn */
+    LATER, /* it is made again when the old one has answered */
+    SWAP,  /* it is in force in the loop's next turn */
+    GIVE   /* it is in force; what has waited is handed on */
+};
+
+struct feed {
+    struct event_base *base;
+    const struct conf *conf;
+    const struct feed_ops *ops;
+    void *arg;
+
+    struct redis *now, *next;
+    enum step step;
+    struct event *timer; /* for what is not done from within a redis */
+
+    int is_asked;         /* what comes over both is compared */
+    struct splice splice; /* ... here */
+    struct backlog held;  /* ... and waits, where it is the new one */
+    uint64_t since_ms;    /* when it was looked at first; 0: not yet */
+    unsigned rounds;      /* how often it was */
+    struct marker marker;
+    size_t marked_old, marked_new; /* behind how many it has come, or NOWHERE */
+    int apart;                     /* known in SWAP: nothing comes over both, or ... */
+    size_t d;                      /* ... what splice.h calls so */
+
+    struct splice past;     /* of the connection in force and the one before */
+    size_t left;            /* messages of that which are still to come over this one */
+    uint64_t left_until_ms; /* 0: while it has not answered */
+    uint64_t gaps;          /* how often messages could not be told apart */
+};
+
+#define NOWHERE SIZE_MAX
+
+static const struct redis_ops next_ops;
+
+/* Hands on what waits, up to so many bytes. */
+static void hand_on(struct feed *feed, size_t most)
+{
+    struct backlog *held = &feed->held;
+    for (size_t given = 0; held->first && given < most; backlog_drop(held)) {
+        const struct backlog_message *message = held->first;
+        given += message->channel.len + message->payload.len;
+        feed->ops->message(message->channel, message->payload, message->received_us, feed->arg);
+    }
+}
+
+/* --- the new connection ------------------------------------------------------- */
+
+static void compare_begin(struct feed *feed)
+{
+    backlog_clear(&feed->held);
+    marker_clear(&feed->marker);
+    feed->marked_old = feed->marked_new = NOWHERE;
+    feed->since_ms = 0;
+    feed->rounds = 0;
+}
+
+static void forget(struct feed *feed)
+{
+    compare_begin(feed);
+    feed->is_asked = 0;
+    splice_clear(&feed->splice);
+}
+
+static void next_end(struct feed *feed)
+{
+    redis_free(&feed->next);
+    forget(feed);
+    event_del(feed->timer);
+    feed->step = NONE;
+}
+
+static void next_begin(struct feed *feed)
+{
+    next_end(feed);
+    feed->next = redis_new(feed->base, feed->conf, &next_ops, feed);
+    if (feed->next)
+        feed->step = WAIT;
+    else
+        log_errorx("redis: out of memory for another connection; the old one stays");
+}
+
+/* More waits than may: not now. */
+static void next_drop(struct feed *feed)
+{
+    if (feed->step == DROP)
+        return;
+    log_info("redis: the old connection is far behind; the new one is made when it has caught up");
+    redis_pause(feed->next);
+    feed->step = DROP;
+    (void)timer_set(feed->timer, 0);
+}
+
+static void next_later(struct feed *feed)
+{
+    next_end(feed);
+    if (redis_sync(feed->now) == 0)
+        feed->step = LATER;
+    else
+        next_begin(feed);
+}
+
+static void marked(struct feed *feed)
+{
+    if (feed->marked_old != NOWHERE && feed->marked_new != NOWHERE)
+        splice_marker(&feed->splice, feed->marked_old, feed->marked_new);
+}
+
+/* --- where it goes on --------------------------------------------------------- */
+
+static void ask_old(struct feed *feed)
+{
+    feed->step = OLD;
+    if (redis_sync(feed->now) < 0)
+        (void)timer_set(feed->timer, AGAIN_MS);
+}
+
+static void ask_new(struct feed *feed)
+{
+    feed->step = NEW;
+    if (redis_sync(feed->next) < 0)
+        (void)timer_set(feed->timer, AGAIN_MS);
+}
+
+static void decided(struct feed *feed, const struct splice_found *found)
+{
+    feed->apart = found->apart;
+    feed->d = found->least;
+    feed->step = SWAP;
+    (void)timer_set(feed->timer, 0);
+}
+
+static void doubt(struct feed *feed, size_t n)
+{
+    feed->gaps++;
+    log_warnx("redis: up to %zu messages are lost: equal ones that came over the old connection "
+              "and the new one could not be told apart",
+              n);
+}
+
+/* Both have answered.  Where nothing has come over both a replica may be late, or there
+ * may be nothing. */
+static void judge(struct feed *feed)
+{
+    const struct splice *splice = &feed->splice;
+    struct splice_found found;
+    uint64_t now = clock_ms();
+    if (feed->since_ms == 0)
+        feed->since_ms = now;
+    feed->rounds++;
+    if (splice_find(splice, &found) < 0) {
+        ask_old(feed);
+        return;
+    }
+    int is_known = found.least == found.most;
+    int in_common = splice->new.n > 0 && found.least < splice->old.n;
+    if (is_known && (in_common || now - feed->since_ms >= APART_MS)) {
+        decided(feed, &found);
+    } else if (now - feed->since_ms >= DOUBT_MS && feed->rounds >= DOUBT_ROUNDS) {
+        doubt(feed, found.most - found.least);
+        decided(feed, &found);
+    } else if (is_known) {
+        feed->step = OLD;
+        (void)timer_set(feed->timer, APART_TICK_MS);
+    } else {
+        if (!marker_is_set(&feed->marker) &&
+            (feed->rounds >= MARK_ROUNDS || now - feed->since_ms >= MARK_MS))
+            marker_publish(&feed->marker, feed->base, feed->conf);
+        ask_old(feed);
+    }
+}
+
+/* The old one is lost: what can be known is known. */
+static void decide(struct feed *feed)
+{
+    struct splice_found found;
+    if (splice_find(&feed->splice, &found) < 0)
+        found = (struct splice_found){.apart = 1};
+    decided(feed, &found);
+}
+
+static void on_next_message(struct slice channel, struct slice payload, void *arg)
+{
+    struct feed *feed = arg;
+    if (!feed->is_asked || feed->step == DROP)
+        return;
+    if (marker_is(&feed->marker, channel)) {
+        feed->marked_new = feed->splice.new.n;
+        marked(feed);
+        return;
+    }
+    if (backlog_put(&feed->held, channel, payload, redis_read_us(feed->next)) < 0 ||
+        splice_new(&feed->splice, channel, payload) < 0)
+        next_drop(feed);
+}
+
+static void on_next_too_large(void *arg)
+{
+    struct feed *feed = arg;
+    feed->ops->too_large(feed->arg);
+}
+
+static void on_next_state(int subscribed, void *arg)
+{
+    struct feed *feed = arg;
+    if (feed->step == DROP)
+        return;
+    if (!subscribed) {
+        event_del(feed->timer);
+        forget(feed);
+        feed->step = WAIT;
+    } else if (redis_subscribed(feed->now)) {
+        ask_old(feed);
+    } else {
+        decide(feed);
+    }
+}
+
+static void on_next_synced(void *arg)
+{
+    struct feed *feed = arg;
+    if (feed->step != NEW)
+        return;
+    splice_new_mark(&feed->splice);
+    judge(feed);
+}
+
+static void on_next_asking(void *arg)
+{
+    struct feed *feed = arg;
+    compare_begin(feed);
+    splice_begin(&feed->splice);
+    feed->is_asked = 1;
+}
+
+static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on_next_state,
+                                          on_next_synced, on_next_asking};
+
+/* --- the one in force --------------------------------------------------------- */
+
+/* 1 if it came over the connection before this one. */
+static int is_again(struct feed *feed, struct slice channel, struct slice payload)
+{
+    if (feed->left == 0)
+        return 0;
+    if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
+        feed->left = 0;
+    int again = splice_again(&feed->past, &feed->left, channel, payload);
+    if (feed->left == 0)
+        splice_clear(&feed->past);
+    return again;
+}
+
+static void on_message(struct slice channel, struct slice payload, void *arg)
+{
+    struct feed *feed = arg;
+    uint64_t us = redis_read_us(feed->now);
+    if (marker_is(&feed->marker, channel)) {
+        feed->marked_old = feed->splice.old.n;
+        marked(feed);
+        return;
+    }
+    if (feed->is_asked && splice_old(&feed->splice, channel, payload) < 0)
+        next_drop(feed);
+    if (is_again(feed, channel, payload))
+        return;
+    /* Made again while what came over it before still waits: behind that. */
+    if (feed->step == GIVE && backlog_put(&feed->held, channel, payload, us) == 0)
+        return;
+    if (feed->step == GIVE)
+        hand_on(feed, SIZE_MAX);
+    feed->ops->message(channel, payload, us, feed->arg);
+}
+
+static void on_too_large(void *arg)
+{
+    struct feed *feed = arg;
+    feed->ops->too_large(feed->arg);
+}
+
+static void on_state(int subscribed, void *arg)
+{
+    struct feed *feed = arg;
+    if (!subscribed)
+        feed->left = 0;
+    if (!subscribed && (feed->step == OLD || feed->step == NEW))
+        decide(feed);
+    else if (!subscribed && feed->step == LATER)
+        next_begin(feed);
+    feed->ops->state(subscribed, feed->arg);
+}
+
+static void on_synced(void *arg)
+{
+    struct feed *feed = arg;
+    if (feed->left > 0 && feed->left_until_ms == 0)
+        feed->left_until_ms = clock_ms() + LEFT_MS;
+    if (feed->step == OLD) {
+        splice_old_mark(&feed->splice);
+        ask_new(feed);
+    } else if (feed->step == LATER) {
+        next_begin(feed);
+    } else {
+        feed->ops->synced(feed->arg);
+    }
+}
+
+static const struct redis_ops now_ops = {on_message, on_too_large, on_state, on_synced, NULL};
+
+/* --- from one to the other ---------------------------------------------------- */
+
+static void give(struct feed *feed, size_t most)
+{
+    hand_on(feed, most);
+    if (feed->held.first) {
+        redis_pause(feed->now);
+        (void)timer_set(feed->timer, 0);
+        return;
+    }
+    feed->step = NONE;
+    redis_resume(feed->now);
+}
+
+static void swap(struct feed *feed)
+{
+    struct redis *old = feed->now;
+    size_t come = feed->splice.new.n;
+    size_t common = feed->apart ? 0 : splice_common(&feed->splice, feed->d);
+    for (size_t i = 0; i < common && feed->held.first; i++)
+        backlog_drop(&feed->held);
+    marker_end(&feed->marker);
+    splice_clear(&feed->past);
+    feed->past = feed->splice;
+    feed->splice = (struct splice){0};
+    feed->is_asked = 0;
+    feed->left = common > come ? common - come : 0;
+    feed->left_until_ms = 0;
+    feed->now = feed->next;
+    feed->next = NULL;
+    feed->step = GIVE;
+    log_info("redis: the new connection has taken the place of the old one; over both came %zu "
+             "messages",
+             common);
+    redis_succeed(feed->now, old, &now_ops);
+    redis_free(&old);
+    if (feed->left == 0)
+        splice_clear(&feed->past);
+    else if (redis_sync(feed->now) < 0)
+        feed->left_until_ms = clock_ms() + LEFT_MS;
+    give(feed, GIVE_BYTES);
+    feed->ops->state(redis_subscribed(feed->now), feed->arg);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct feed *feed = arg;
+    (void)fd;
+    (void)what;
+    switch (feed->step) {
+    case NONE:
+    case WAIT:
+    case LATER:
+        break;
+    case OLD: /* it has not been */
+        ask_old(feed);
+        break;
+    case NEW:
+        ask_new(feed);
+        break;
+    case DROP:
+        next_later(feed);
+        break;
+    case SWAP:
+        swap(feed);
+        break;
+    case GIVE:
+        give(feed, GIVE_BYTES);
+        break;
+    }
+}
+
+/* --- for the master ----------------------------------------------------------- */
+
+/* What is decided is done. */
+static void settle(struct feed *feed)
+{
+    if (feed->step == SWAP)
+        swap(feed);
+    if (feed->step == GIVE)
+        give(feed, SIZE_MAX);
+}
+
+static int same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
+{
+    return same_text(a->host, b->host) && a->port == b->port && same_text(a->path, b->path) &&
+           same_text(a->username, b->username) && same_text(a->password, b->password) &&
+           a->database == b->database;
+}
+
+void feed_configure(struct feed *feed, const struct conf *was, const struct conf *conf)
+{
+    feed->conf = conf;
+    redis_limits(feed->now, conf);
+    if (feed->next)
+        redis_limits(feed->next, conf);
+    if (same_redis(&was->redis, &conf->redis))
+        return;
+    settle(feed);
+    next_begin(feed);
+}
+
+int feed_sync(struct feed *feed)
+{
+    settle(feed);
+    next_end(feed);
+    return redis_sync(feed->now);
+}
+
+void feed_wipe(struct feed *feed)
+{
+    redis_wipe(feed->now);
+    if (feed->next)
+        redis_wipe(feed->next);
+    if (feed->marker.redis)
+        redis_wipe(feed->marker.redis);
+}
+
+int feed_subscribed(const struct feed *feed)
+{
+    return redis_subscribed(feed->now);
+}
+
+struct redis_stats feed_stats(const struct feed *feed)
+{
+    struct redis_stats stats = *redis_stats(feed->now);
+    stats.gaps += feed->gaps;
+    return stats;
+}
+
+struct feed *feed_new(struct event_base *base, const struct conf *conf, const struct feed_ops *ops,
+                      void *arg)
+{
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (!feed)
+        return NULL;
+    feed->base = base;
+    feed->conf = conf;
+    feed->ops = ops;
+    feed->arg = arg;
+    backlog_init(&feed->held);
+    feed->timer = event_new(base, -1, 0, on_timer, feed);
+    if (feed->timer && timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
+        feed->now = redis_new(base, conf, &now_ops, feed);
+    if (!feed->now)
+        feed_free(&feed);
+    return feed;
+}
+
+void feed_free(struct feed **feedp)
+{
+    struct feed *feed = *feedp;
+    if (!feed)
+        return;
+    *feedp = NULL;
+    redis_free(&feed->now);
+    redis_free(&feed->next);
+    forget(feed);
+    splice_clear(&feed->past);
+    if (feed->timer)
+        event_free(feed->timer);
+    free(feed);
+}

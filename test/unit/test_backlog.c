@@ -1,0 +1,60 @@
+#include "master/backlog.h"
+
+#include "tap.h"
+
+#include <stdlib.h>
+
+static struct backlog backlog;
+
+static int put(const char *channel, const char *payload, uint64_t us)
+{
+    return backlog_put(&backlog, slice_str(channel), slice_str(payload), us);
+}
+
+static void test_order(void)
+{
+    char channel[] = "c1", payload[] = "one";
+    is_int(put(channel, payload, 1), 0, "a message waits");
+    memset(channel, 'x', 2);
+    memset(payload, 'x', 3);
+    is_int(put("c2", "", 2), 0, "so does one without bytes");
+    is_int(backlog_put(&backlog, SLICE("c3"), (struct slice){NULL, 0}, 3), 0, "however said");
+    ok(slice_eq(backlog.first->channel, SLICE("c1")) &&
+           slice_eq(backlog.first->payload, SLICE("one")) && backlog.first->received_us == 1,
+       "the first is the first, and a copy");
+    backlog_drop(&backlog);
+    ok(slice_eq(backlog.first->channel, SLICE("c2")) && backlog.first->payload.len == 0 &&
+           backlog.first->received_us == 2,
+       "then comes the second");
+    backlog_drop(&backlog);
+    backlog_drop(&backlog);
+    ok(!backlog.first && backlog.bytes == 0, "and then none");
+    is_int(put("c4", "four", 4), 0, "it goes on");
+    ok(slice_eq(backlog.first->payload, SLICE("four")), "from there");
+    backlog_clear(&backlog);
+    ok(!backlog.first && backlog.bytes == 0, "cleared it is empty");
+}
+
+static void test_bound(void)
+{
+    const size_t size = 1024 * 1024;
+    char *large = calloc(1, size);
+    int n = 0;
+    if (!large)
+        abort();
+    while (backlog_put(&backlog, SLICE("c"), (struct slice){large, size}, 0) == 0)
+        n++;
+    is_int(n, BACKLOG_MAX_BYTES / size - 1, "as many as there is room for");
+    ok(backlog.bytes <= BACKLOG_MAX_BYTES, "and no more");
+    is_int(put("c", "small", 0), 0, "a small one still fits");
+    backlog_clear(&backlog);
+    free(large);
+}
+
+int main(void)
+{
+    backlog_init(&backlog);
+    test_order();
+    test_bound();
+    return tap_done();
+}

@@ -1,0 +1,481 @@
+/* Against real redis servers (skipped where there is none). */
+#include "master/feed.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include "tap.h"
+
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 90000
+#define CHANNEL     "k#/axr#"
+#define BATCH       1000 /* commands on their way */
+
+static struct event_base *base;
+static char dir[64], log_file[96];
+
+/* --- servers ------------------------------------------------------------------ */
+
+struct server {
+    pid_t pid;
+    char path[96];
+    redisContext *context; /* of whoever publishes */
+};
+
+static struct server one, other;
+
+static void server_start(struct server *server, const char *name)
+{
+    const char *argv[] = {"redis-server", "--port", "0", "--unixsocket", server->path, "--save", "",
+                          "--dir",        dir,      NULL};
+    snprintf(server->path, sizeof server->path, "%s/%s.sock", dir, name);
+    server->pid = fork();
+    if (server->pid == 0) {
+        char *copy[16] = {0};
+        if (!freopen("/dev/null", "w", stdout))
+            _exit(126);
+        for (size_t i = 0; argv[i]; i++)
+            copy[i] = strdup(argv[i]);
+        execvp(copy[0], copy);
+        _exit(127);
+    }
+    uint64_t end = clock_ms() + DEADLINE_MS;
+    do {
+        if (server->context)
+            redisFree(server->context);
+        server->context = redisConnectUnix(server->path);
+        usleep(10000);
+    } while (server->context && server->context->err && clock_ms() < end);
+}
+
+static void server_stop(struct server *server)
+{
+    redisFree(server->context);
+    server->context = NULL;
+    kill(server->pid, SIGKILL);
+    waitpid(server->pid, NULL, 0);
+    unlink(server->path);
+}
+
+static long long command(const struct server *server, const char *text)
+{
+    redisReply *reply = redisCommand(server->context, text);
+    long long result = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+    if (!reply || reply->type == REDIS_REPLY_ERROR)
+        printf("# %s: %s\n", text, reply ? reply->str : "no answer");
+    freeReplyObject(reply);
+    return result;
+}
+
+static long long subscribers(const struct server *server)
+{
+    redisReply *reply = redisCommand(server->context, "PUBSUB NUMSUB k#emitter");
+    long long n = reply && reply->elements == 2 ? reply->element[1]->integer : -1;
+    freeReplyObject(reply);
+    return n;
+}
+
+/* --- what is published, and what comes ----------------------------------------- */
+
+enum { MOST = 400000 };
+
+static int published[MOST], heard[MOST];
+static size_t npublished, nheard;
+static int synced, subscribed;
+
+static void publish(const struct server *server, int number)
+{
+    redisReply *reply = redisCommand(server->context, "PUBLISH %s %d", CHANNEL, number);
+    freeReplyObject(reply);
+    published[npublished++] = number;
+}
+
+/* Many at once: from, from + step ... */
+static void publish_all(const struct server *server, int from, int step, int n)
+{
+    for (int sent = 0; sent < n;) {
+        int batch = n - sent < BATCH ? n - sent : BATCH;
+        for (int i = 0; i < batch; i++) {
+            published[npublished] = from + step * (sent + i);
+            redisAppendCommand(server->context, "PUBLISH %s %d", CHANNEL, published[npublished++]);
+        }
+        for (int i = 0; i < batch; i++) {
+            void *reply = NULL;
+            if (redisGetReply(server->context, &reply) == REDIS_OK)
+                freeReplyObject(reply);
+        }
+        sent += batch;
+    }
+}
+
+static void on_message(struct slice channel, struct slice payload, uint64_t received_us, void *arg)
+{
+    char text[32];
+    (void)channel, (void)received_us, (void)arg;
+    snprintf(text, sizeof text, "%.*s", (int)payload.len, payload.ptr);
+    if (nheard < MOST)
+        heard[nheard++] = atoi(text);
+}
+
+static void on_too_large(void *arg)
+{
+    (void)arg;
+}
+
+static void on_state(int is_subscribed, void *arg)
+{
+    (void)arg;
+    subscribed = is_subscribed;
+}
+
+static void on_synced(void *arg)
+{
+    (void)arg;
+    synced++;
+}
+
+static const struct feed_ops ops = {on_message, on_too_large, on_state, on_synced};
+
+/* --- the log ------------------------------------------------------------------ */
+
+static void log_begin(void)
+{
+    unlink(log_file);
+    if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0)
+        exit(1);
+}
+
+/* How often the log says text. */
+static int logged(const char *text)
+{
+    static char all[65536];
+    FILE *file = fopen(log_file, "r");
+    if (!file)
+        return -1;
+    size_t len = fread(all, 1, sizeof all - 1, file);
+    fclose(file);
+    all[len] = '\0';
+    int n = 0;
+    for (const char *at = all; (at = strstr(at, text)); at++)
+        n++;
+    return n;
+}
+
+/* --- the feed ----------------------------------------------------------------- */
+
+static struct feed *feed;
+static struct conf confs[2]; /* in turn */
+static int at;
+
+static void conf_set(struct conf *conf, const struct server *server, int database)
+{
+    static char key[] = "k", nsp[] = "/axr", host[] = "localhost";
+    *conf = (struct conf){.key = key, .nsp = nsp, .message_bytes = 4194304};
+    conf->redis.host = host;
+    conf->redis.path = (char *)(uintptr_t)server->path;
+    conf->redis.database = database;
+}
+
+static void turn(void)
+{
+    const struct timeval tick = {0, 1000};
+    event_base_loopexit(base, &tick);
+    event_base_loop(base, EVLOOP_ONCE);
+}
+
+static int is_all(void)
+{
+    return nheard >= npublished;
+}
+
+static int is_swapped(void)
+{
+    return logged("the new connection has taken the place") > 0;
+}
+
+static int is_subscribed(void)
+{
+    return subscribed;
+}
+
+static int is_synced(void)
+{
+    return synced > 0;
+}
+
+static int both_hear(void)
+{
+    return subscribers(&one) == 2;
+}
+
+static int wait_for(int (*done)(void))
+{
+    uint64_t end = clock_ms() + DEADLINE_MS;
+    while (!done() && clock_ms() < end)
+        turn();
+    return done();
+}
+
+static void begin(const struct server *server)
+{
+    npublished = nheard = 0;
+    synced = subscribed = 0;
+    log_begin();
+    conf_set(&confs[at = 0], server, 0);
+    feed = feed_new(base, &confs[0], &ops, NULL);
+    if (!feed || !wait_for(is_subscribed))
+        exit(1);
+}
+
+/* The same server in the eyes of the configuration, or not. */
+static void change_to(const struct server *server)
+{
+    const struct conf *was = &confs[at];
+    at = !at;
+    conf_set(&confs[at], server, was->redis.database + 1);
+    log_begin();
+    feed_configure(feed, was, &confs[at]);
+}
+
+/* What came is what was published, in order. */
+static void is_whole(const char *what)
+{
+    size_t same = 0;
+    wait_for(is_all);
+    for (int i = 0; i < 20; i++) /* and nothing more */
+        turn();
+    while (same < nheard && same < npublished && heard[same] == published[same])
+        same++;
+    ok(same == npublished && nheard == npublished, "%s: all of %zu, once, in order", what,
+       npublished);
+    if (same < npublished || nheard > npublished)
+        printf("#   %zu came; the first %zu are right\n", nheard, same);
+}
+
+static void end(void)
+{
+    feed_free(&feed);
+    turn(); /* what libevent frees it frees in the next turn */
+}
+
+/* --- tests -------------------------------------------------------------------- */
+
+static void test_quiet(void)
+{
+    begin(&one);
+    publish(&one, 1);
+    ok(wait_for(is_all), "subscribed, and heard");
+    change_to(&one);
+    publish(&one, 2);
+    ok(wait_for(is_swapped), "another connection takes the place of the first");
+    publish(&one, 3);
+    is_whole("one before, one while, one after");
+    is_int(subscribers(&one), 1, "one connection is left");
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    is_int(feed_subscribed(feed), 1, "it is subscribed");
+    end();
+}
+
+/* A message or a few between any two turns, while one connection follows the other. */
+static void test_stream(int step, const char *what)
+{
+    int number = 0;
+    begin(&one);
+    for (int i = 0; i < 6; i++) {
+        change_to(&one);
+        uint64_t until = clock_ms() + DEADLINE_MS;
+        while (!is_swapped() && clock_ms() < until) {
+            for (int j = 0; j < 3; j++, number += step)
+                publish(&one, number);
+            turn();
+        }
+    }
+    is_whole(what);
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
+/* The old one has not read what was published before, and more comes meanwhile. */
+static void test_behind(int n, int step, const char *what)
+{
+    begin(&one);
+    publish_all(&one, 0, step, n);
+    change_to(&one);
+    int number = step * n;
+    uint64_t until = clock_ms() + DEADLINE_MS;
+    while (!is_swapped() && clock_ms() < until) {
+        publish_all(&one, number, step, 5);
+        number += 5 * step;
+        turn();
+    }
+    publish_all(&one, number, step, 1000);
+    is_whole(what);
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
+static void test_too_far_behind(void)
+{
+    begin(&one);
+    publish_all(&one, 0, 1, 300000);
+    change_to(&one);
+    ok(wait_for(is_swapped), "far behind: the place is taken in the end");
+    is_int(logged("is far behind"), 1, "later");
+    publish_all(&one, 300000, 1, 1000);
+    is_whole("far behind");
+    end();
+}
+
+static void test_other(void)
+{
+    begin(&one);
+    publish_all(&one, 0, 1, 2000);
+    change_to(&other);
+    while (!is_swapped()) { /* who publishes has moved already */
+        if (subscribers(&other) > 0)
+            publish_all(&other, 100000 + (int)npublished, 1, 3);
+        turn();
+    }
+    publish(&other, 7);
+    is_whole("another server: first all of the one, then all of the other");
+    is_int(subscribers(&one), 0, "the first has no subscriber left");
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
+/* Its user is gone, and with it the old connection, when the new one is subscribed. */
+static void test_lost(int step, const char *what)
+{
+    static char user[] = "old", password[] = "sesame";
+    command(&one, "ACL SETUSER old on >sesame allchannels +@all");
+    npublished = nheard = 0;
+    synced = subscribed = 0;
+    log_begin();
+    conf_set(&confs[at = 0], &one, 0);
+    confs[0].redis.username = user;
+    confs[0].redis.password = password;
+    feed = feed_new(base, &confs[0], &ops, NULL);
+    if (!feed || !wait_for(is_subscribed))
+        exit(1);
+    publish(&one, -1);
+    wait_for(is_all);
+    change_to(&one);
+    ok(wait_for(both_hear), "both connections hear");
+    publish_all(&one, 0, step, 10);
+    command(&one, "ACL DELUSER old");
+    publish_all(&one, 10 * step, step, 10);
+    ok(wait_for(is_swapped), "the new one takes the place of one that is lost");
+    publish_all(&one, 20 * step, step, 10);
+    is_whole(what);
+    is_int((long)feed_stats(feed).gaps, 1, "a gap is counted: nobody knows what it still had");
+    end();
+}
+
+static void test_refused(void)
+{
+    static char user[] = "nobody", password[] = "wrong";
+    begin(&one);
+    const struct conf *was = &confs[at];
+    at = !at;
+    conf_set(&confs[at], &one, 1);
+    confs[at].redis.username = user;
+    confs[at].redis.password = password;
+    feed_configure(feed, was, &confs[at]);
+    while (logged("WRONGPASS") == 0)
+        turn();
+    publish_all(&one, 0, 1, 100);
+    is_whole("a new one that is refused");
+    ok(is_subscribed(), "the old one stays");
+    change_to(&one);
+    ok(wait_for(is_swapped), "until another is not");
+    publish_all(&one, 100, 1, 100);
+    is_whole("and then");
+    end();
+}
+
+/* The same without the right to publish a marker, while equal messages never pause. */
+static void test_doubt(void)
+{
+    static char user[] = "deaf", password[] = "sesame";
+    command(&one, "ACL SETUSER deaf on >sesame allchannels +subscribe +psubscribe +ping +select");
+    begin(&one);
+    change_to(&one);
+    confs[at].redis.username = user;
+    confs[at].redis.password = password;
+    feed_configure(feed, &confs[!at], &confs[at]);
+    uint64_t until = clock_ms() + DEADLINE_MS;
+    while (!is_swapped() && clock_ms() < until && npublished < MOST - 10) {
+        publish(&one, 0);
+        turn();
+    }
+    for (int i = 0; i < 100; i++)
+        turn();
+    ok(nheard <= npublished, "equal ones without a marker: none of %zu twice", npublished);
+    if (nheard < npublished || feed_stats(feed).gaps > 0) {
+        is_int(feed_stats(feed).gaps, 1, "what cannot be told apart is a gap");
+        is_int(logged("could not be told apart"), 1, "and is logged");
+    }
+    ok(npublished - nheard <= 10, "and is little: %zu of %zu", npublished - nheard, npublished);
+    end();
+}
+
+/* Something is asked of it while one takes the place of the other. */
+static void test_sync(void)
+{
+    for (int turns = 0; turns < 12; turns++) {
+        begin(&one);
+        publish_all(&one, 0, 0, 3000);
+        change_to(&one);
+        for (int i = 0; i < turns; i++) {
+            publish_all(&one, 0, 0, 20);
+            turn();
+        }
+        ok(feed_sync(feed) == 0, "asked for a sign after %d turns", turns);
+        ok(wait_for(is_synced) && is_all(), "it comes behind all that was published");
+        is_int(synced, 1, "once");
+        is_whole("a stop");
+        end();
+    }
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    if (system("command -v redis-server >/dev/null") != 0) {
+        ok(1, "real redis # SKIP no redis-server");
+        return tap_done();
+    }
+    strcpy(dir, "/tmp/test_feed.XXXXXX");
+    if (!mkdtemp(dir))
+        return 1;
+    snprintf(log_file, sizeof log_file, "%s/log", dir);
+    base = event_base_new();
+    server_start(&one, "one");
+    server_start(&other, "other");
+    test_quiet();
+    test_stream(1, "a stream");
+    test_stream(0, "a stream of equal messages");
+    test_behind(60000, 1, "60,000 behind");
+    test_behind(60000, 0, "60,000 equal ones behind");
+    test_too_far_behind();
+    test_other();
+    test_lost(1, "and one is lost");
+    test_lost(0, "and one is lost, of equal messages");
+    test_refused();
+    test_doubt();
+    test_sync();
+    server_stop(&one);
+    server_stop(&other);
+    event_base_free(base);
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    unlink(log_file);
+    rmdir(dir);
+    return tap_done();
+}
