@@ -242,6 +242,14 @@ SEEDS = {
     'bytes': [SOCKETIO, BUF_64K] + conn(0) + text(0, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\n'
         b'Host: h\r\n\r\nGET /status HTTP/1.0\r\n\r\n') + read(0) + conn(1) + ask(1, WS4) +
         text(1, b'\x81\x80\0\0\0\0\x8a\x80\0\0\0\0') + special(1, 7) + read(1),
+    # What the log has a line for.
+    'hints': [SOCKETIO | ORIGINS, BUF_64K] + conn(0) + text(0, b'\x16\3\1\2\0\1') + conn(1) +
+        text(1, b'PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n') + conn(2) +
+        text(2, b'\r\n\r\n\0\r\nQUIT\n\x21\x11') + conn(3) +
+        text(3, b'GET /n/?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n\r\n') + read(3) +
+        text(3, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n'
+             b'Origin: http://x\r\nSec-Fetch-Site: cross-site\r\n\r\n') + read(3) +
+        text(3, b'GET /m/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n') + read(3),
 }
 
 if __name__ == '__main__':

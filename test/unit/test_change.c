@@ -2,9 +2,12 @@
 
 #include "tap.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define MAX_BYTES 65536
+#define SEEDS     "test/fuzz/corpus/change" /* tests run in the top directory */
 
 static char one[] = "one", same[] = "one", two[] = "two";
 static char *some[] = {one, two, NULL}, *fewer[] = {one, NULL};
@@ -233,6 +236,38 @@ static void test_range(void)
     buf_free(&out);
 }
 
+/* Those of the fuzz target: were they of another form, it would get no further than the
+ * first field that is.  bad-X is one that is not taken. */
+static void test_seeds(void)
+{
+    uint8_t bytes[4096];
+    struct dirent *entry;
+    DIR *dir = opendir(SEEDS);
+    int good = 0;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char path[PATH_MAX];
+        FILE *file;
+
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof(path), SEEDS "/%s", entry->d_name);
+        if ((file = fopen(path, "rb")) == NULL)
+            abort();
+        size_t n = fread(bytes, 1, sizeof(bytes), file);
+        struct msg msg = {.type = MSG_SETTINGS, .at = bytes, .end = bytes + n};
+        struct conf *got = change_get(&msg);
+        int wanted = strncmp(entry->d_name, "bad-", 4) != 0;
+        ok((got != NULL) == wanted, "%s (test/fuzz/change_seeds.py writes it)", entry->d_name);
+        good += got != NULL;
+        conf_free(&got);
+        fclose(file);
+    }
+    ok(good > 0, "there are seeds that are taken");
+    if (dir != NULL)
+        closedir(dir);
+}
+
 int main(void)
 {
     first_keys = keys_make("a secret that is long enough to be one", 38);
@@ -242,6 +277,7 @@ int main(void)
     test_settings();
     test_prefixes();
     test_range();
+    test_seeds();
     token_keys_free(&first_keys);
     token_keys_free(&other_keys);
     return tap_done();
