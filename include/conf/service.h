@@ -9,10 +9,11 @@
 #include <stddef.h>
 
 struct service {
-    char *name;   /* the file that says so */
-    char *user;   /* who it is from the start, or NULL: root */
-    char *group;  /* or NULL: that user's */
-    char **words; /* options as on the command line, from -c on */
+    char *name;    /* the file that says so */
+    char *user;    /* who it is from the start, or NULL: root */
+    char *group;   /* or NULL: that user's */
+    char **groups; /* and those that it has besides, NULL-terminated; or NULL */
+    char **words;  /* options as on the command line, from -c on */
     size_t nwords;
     char **environ; /* NAME=VALUE..., NULL-terminated */
     char *log_dir;  /* made for it before it starts, or NULL */

@@ -9,6 +9,7 @@
 
 struct privileges {   /* whom to become */
     const char *user; /* for initgroups, or NULL */
+    char **groups;    /* more of them, NULL-terminated; or NULL */
     uid_t uid;
     gid_t gid;
     int change;    /* 0: stay who we are */
@@ -19,8 +20,9 @@ struct privileges {   /* whom to become */
  * 0, or -1 with a line in error: unknown, or not ours to become.  conf is borrowed. */
 int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error);
 
-/* The same of names that are not conf's, without low ports; for a process of root. */
-int privileges_named(struct privileges *found, const char *user, const char *group,
+/* The same of names that are not conf's, without low ports; for a process of root.
+ * groups are for its member of that name, and borrowed, too. */
+int privileges_named(struct privileges *found, const char *user, const char *group, char **groups,
                      struct buf *error);
 
 /* Are conf's user and group known on this machine?  Returns 0, or -1 with a line in

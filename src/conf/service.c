@@ -80,7 +80,7 @@ static const char *const unit_dirs[] = {
 
 struct unit {
     char *user, *group, *exec, *logs;
-    struct texts env, env_files;
+    struct texts groups, env, env_files;
 };
 
 static void unit_clear(struct unit *unit)
@@ -89,6 +89,7 @@ static void unit_clear(struct unit *unit)
     free(unit->group);
     free(unit->exec);
     free(unit->logs);
+    texts_clear(&unit->groups);
     texts_clear(&unit->env);
     texts_clear(&unit->env_files);
 }
@@ -108,6 +109,8 @@ static void unit_set(struct unit *unit, const char *key, const char *value)
         replace(&unit->user, value);
     else if (strcmp(key, "Group") == 0)
         replace(&unit->group, value);
+    else if (strcmp(key, "SupplementaryGroups") == 0)
+        unit_list(&unit->groups, value);
     else if (strcmp(key, "ExecStart") == 0)
         replace(&unit->exec, value);
     else if (strcmp(key, "LogsDirectory") == 0)
@@ -118,10 +121,52 @@ static void unit_set(struct unit *unit, const char *key, const char *value)
         unit_list(&unit->env_files, value);
 }
 
+/* What %X stands for, or NULL: only systemd can tell. */
+static const char *specifier(char x)
+{
+    static const struct {
+        char x;
+        const char *text;
+    } known[] = {
+        {'%', "%"},        {'C', "/var/cache"}, {'E', "/etc"},
+        {'L', "/var/log"}, {'N', NAME},         {'S', "/var/lib"},
+        {'T', "/tmp"},     {'V', "/var/tmp"},   {'n', NAME ".service"},
+        {'p', NAME},       {'t', "/run"},
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (known[i].x == x)
+            return known[i].text;
+    return NULL;
+}
+
+/* value with what its specifiers stand for; what is not known is noted, and stays. */
+static char *specified(const struct reader *reader, const char *name, const char *value)
+{
+    struct buf out = {0};
+    char *text;
+
+    for (; *value; value++) {
+        const char *known = *value == '%' ? specifier(value[1]) : NULL;
+
+        if (*value == '%' && !known)
+            (void)buf_printf(reader->notes, "%s: %%%.1s: only systemd can tell what it is\n", name,
+                             value + 1);
+        if (known)
+            buf_puts(&out, known);
+        else
+            buf_putc(&out, (uint8_t)*value);
+        value += known != NULL;
+    }
+    text = xstrndup((const char *)out.data, out.len);
+    buf_free(&out);
+    return text;
+}
+
 /* Returns 1 if the file is there. */
 static int unit_read(struct unit *unit, const struct reader *reader, const char *name)
 {
-    char *text = read_text(reader, name), *rest = text, *line, *equals;
+    char *text = read_text(reader, name), *rest = text, *line, *equals, *value;
     int ours = 0;
 
     while (rest && (line = next_line(&rest))) {
@@ -133,7 +178,9 @@ static int unit_read(struct unit *unit, const struct reader *reader, const char 
             continue;
         *equals = '\0';
         line[strcspn(line, ASSIGN_BLANKS)] = '\0';
-        unit_set(unit, line, equals + 1 + strspn(equals + 1, ASSIGN_BLANKS));
+        value = specified(reader, name, equals + 1 + strspn(equals + 1, ASSIGN_BLANKS));
+        unit_set(unit, line, value);
+        free(value);
     }
     free(text);
     return text != NULL;
@@ -266,7 +313,8 @@ static int find_unit(struct service *service, const struct reader *reader)
     service->words = words.at;
     service->nwords = words.n;
     service->environ = unit.env.at;
-    unit.env = (struct texts){0};
+    service->groups = unit.groups.at;
+    unit.env = unit.groups = (struct texts){0};
     if (unit.logs && asprintf(&service->log_dir, "/var/log/%s", unit.logs) < 0)
         abort();
     unit_clear(&unit);
@@ -355,14 +403,23 @@ const char *service_config(const struct service *service)
     return name;
 }
 
+/* NULL-terminated. */
+static void list_clear(char **list)
+{
+    struct texts texts = {list, 0};
+
+    while (list && list[texts.n])
+        texts.n++;
+    texts_clear(&texts);
+}
+
 void service_clear(struct service *service)
 {
-    struct texts words = {service->words, service->nwords}, env = {service->environ, 0};
+    struct texts words = {service->words, service->nwords};
 
-    while (env.at && env.at[env.n])
-        env.n++;
     texts_clear(&words);
-    texts_clear(&env);
+    list_clear(service->environ);
+    list_clear(service->groups);
     free(service->name);
     free(service->user);
     free(service->group);

@@ -224,7 +224,8 @@ static int become(const struct service *service)
 {
     struct privileges privileges;
     struct buf error = {0};
-    int result = privileges_named(&privileges, service->user, service->group, &error);
+    int result =
+        privileges_named(&privileges, service->user, service->group, service->groups, &error);
 
     if (result == 0 && privileges.change)
         result = privileges_drop(&privileges, &error);

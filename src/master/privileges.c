@@ -75,11 +75,14 @@ static int ids_find(struct privileges *found, const char *user, const char *grou
     return group ? group_find(found, group, error) : 0;
 }
 
-int privileges_named(struct privileges *found, const char *user, const char *group,
+int privileges_named(struct privileges *found, const char *user, const char *group, char **groups,
                      struct buf *error)
 {
-    *found = (struct privileges){.uid = geteuid(), .gid = getegid()};
-    found->change = geteuid() == 0 && (user || group);
+    *found = (struct privileges){.uid = geteuid(), .gid = getegid(), .groups = groups};
+    found->change = geteuid() == 0 && (user || group || groups);
+    for (struct privileges one; groups && *groups; groups++)
+        if (group_find(&one, *groups, error) < 0)
+            return -1;
     return ids_find(found, user, group, error);
 }
 
@@ -117,11 +120,34 @@ static int no_way_back(const struct privileges *found)
     return found->uid == 0 || (setuid(0) < 0 && seteuid(0) < 0 && setgroups(0, NULL) < 0);
 }
 
+/* To those that the process has; they are known.  Returns 0, or -1 with errno. */
+static int groups_add(char **groups)
+{
+    struct privileges one = {0};
+    struct buf error = {0};
+    int n = getgroups(0, NULL), more = 0, rc = -1;
+    while (groups[more])
+        more++;
+    gid_t *gids = n < 0 ? NULL : calloc((size_t)n + (size_t)more, sizeof *gids);
+    if (gids && getgroups(n, gids) == n) {
+        for (int i = 0; i < more; i++) {
+            (void)group_find(&one, groups[i], &error);
+            gids[n + i] = one.gid;
+        }
+        rc = setgroups((size_t)n + (size_t)more, gids);
+    }
+    free(gids);
+    buf_free(&error);
+    return rc;
+}
+
 static int become(const struct privileges *found, struct buf *error)
 {
     int rc = found->uid == 0 ? 0 : caps_keep();
     if (rc == 0)
         rc = found->user ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
+    if (rc == 0 && found->groups)
+        rc = groups_add(found->groups);
     if (rc < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
         setresuid(found->uid, found->uid, found->uid) < 0) {
         (void)buf_printf(error, "cannot become uid %ld, gid %ld: %s", (long)found->uid,

@@ -111,6 +111,42 @@ static void test_unit(void)
            "lines with export are none");
 }
 
+/* What systemd puts in for them, and what only it can. */
+static void test_specifiers(void)
+{
+    begin(1);
+    put(LIB "/axr-notifyd.service",
+        "[Service]\nUser=axr\nEnvironmentFile=%E/default/axr-notifyd\n"
+        "Environment=A=50%%\nExecStart=/usr/local/sbin/axr-notifyd -c %E/%N/%p.conf --a %t/%n\n");
+    put("etc/default/axr-notifyd", "B=%E\n");
+    look();
+    is_words("[-c][/etc/axr-notifyd/axr-notifyd.conf][--a][/run/axr-notifyd.service]",
+             "specifiers in the command");
+    is_env("[A=50%][B=%E]", "in the environment, but not in its file");
+    is_str((char *)notes.data, "", "nothing to note");
+    put(DROPINS "/1.conf", "[Service]\nEnvironment=C=%d/secret\n");
+    look();
+    is_env("[A=50%][C=%d/secret][B=%E]", "one that is not known stays");
+    is_str((char *)notes.data,
+           "/etc/systemd/system/axr-notifyd.service.d/1.conf: %d: only systemd can tell what it "
+           "is\n",
+           "and is noted");
+}
+
+static void test_groups(void)
+{
+    begin(1);
+    put(LIB "/axr-notifyd.service", "[Service]\nExecStart=/usr/local/sbin/axr-notifyd\n");
+    look();
+    is_str(shown(service.groups, 0), "", "no groups besides");
+    put(DROPINS "/1.conf", "[Service]\nSupplementaryGroups=one two\nSupplementaryGroups=three\n");
+    look();
+    is_str(shown(service.groups, 0), "[one][two][three]", "groups that it has besides");
+    put(DROPINS "/2.conf", "[Service]\nSupplementaryGroups=\n");
+    look();
+    is_str(shown(service.groups, 0), "", "empty takes them back");
+}
+
 static void test_dropins(void)
 {
     put(DROPINS "/20.conf", "[Service]\nUser=late\n");
@@ -222,6 +258,8 @@ int main(void)
     scratch_make("test_service");
     test_unit();
     test_dropins();
+    test_specifiers();
+    test_groups();
     test_script();
     test_ours();
     begin(0);
