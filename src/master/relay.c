@@ -98,18 +98,19 @@ void relay_drop(struct relay *relay, enum emit_result cause, struct slice channe
     relay->stats.dropped[cause]++;
     if (!drop_is_quiet(cause))
         relay->stats.faulty++;
-    if (drop_is_quiet(cause) && log_get_level() < LOG_LEVEL_DEBUG)
+    const char *what = drop_is_quiet(cause) ? "passed over" : "dropped";
+    int debug = log_get_level() >= LOG_LEVEL_DEBUG;
+    if (drop_is_quiet(cause) && !debug)
         return;
-    uint64_t count = log_due(&relay->drop_log[cause], DROP_LOG_MS);
-    if (count == 0)
+    uint64_t count = drop_is_quiet(cause) ? 0 : log_due(&relay->drop_log[cause], DROP_LOG_MS);
+    if (count == 0 && !debug)
         return;
     log_escape(text, sizeof text, channel.ptr, channel.len);
-    if (drop_is_quiet(cause))
-        log_debug("message passed over: cause=%s count=%llu channel=%s", emit_result_name(cause),
+    if (count > 0)
+        log_warnx("message %s: cause=%s count=%llu channel=%s", what, emit_result_name(cause),
                   (unsigned long long)count, text);
     else
-        log_warnx("message dropped: cause=%s count=%llu channel=%s", emit_result_name(cause),
-                  (unsigned long long)count, text);
+        log_debug("message %s: cause=%s channel=%s", what, emit_result_name(cause), text);
 }
 
 /* One huge message must not leave its size behind for good. */
