@@ -126,6 +126,14 @@ static int read_aside(const struct privileges *privileges, const struct conf_arg
     return status == 0 ? 0 : -1;
 }
 
+/* What comes through a pipe is there once. */
+static int is_readable_again(const struct conf_args *args)
+{
+    struct stat st;
+
+    return !args->file || stat(args->file, &st) < 0 || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode);
+}
+
 /* Root may read every file; the user that the daemon becomes has to, with the first
  * reload.  Unknown to us, it may yet be known where the daemon runs, unless that is
  * here. */
@@ -141,7 +149,7 @@ static int check_user(const struct check *check, const struct conf *conf)
         buf_putc(&error, '\n');
         check_complain(&error, check->is_service ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
         result = check->is_service ? -1 : 0;
-    } else if (privileges.change) {
+    } else if (privileges.change && is_readable_again(check->args)) {
         result = read_aside(&privileges, check->args);
     }
     buf_free(&error);
