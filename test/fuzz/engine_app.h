@@ -3,12 +3,13 @@
 #ifndef FUZZ_ENGINE_APP_H
 #define FUZZ_ENGINE_APP_H
 
+#include "base/clock.h"
 #include "engine_world.h"
 
 #define OTHERS 4 /* connections that have been handed on and can come back */
 
 static enum { ADMIT_NOW, ADMIT_LATER, ADMIT_NOBODY, ADMIT_NEXT } admission;
-static int handoff_result;
+static int handoff_result, takes_nobody;
 static struct {
     int fd; /* -1: none */
     size_t len;
@@ -38,7 +39,7 @@ static void *on_opened(struct session *session, const struct http_request *req,
     (void)req;
     (void)peer;
     (void)arg;
-    if (nplayers == PLAYERS)
+    if (nplayers == PLAYERS || takes_nobody)
         return NULL;
     nplayers++;
     *player = (struct player){.session = session, .eio = session_version(session)};
@@ -158,5 +159,76 @@ static const struct engine_app apps[] = {
      .closed = on_closed},
     {.opened = on_opened, .message = on_message, .closed = on_closed},
 };
+
+/* --- what it does by itself --- */
+
+static void check_names(struct session *session)
+{
+    char sid[SIO_SID_MAX];
+    struct slice id = {sid, session_sio_sid(session, sid)};
+    struct player *player = session_data(session);
+    uint32_t slot = 0;
+
+    must(session_by_sio_sid(engine, id) == (player->joined ? session : NULL));
+    must(session_find(engine, session_handle(session)) == session);
+    must(session_id_home(id, &slot) < 0 || slot == 1);
+}
+
+static void op_app(struct peer *peer, unsigned what)
+{
+    struct player *player = nplayers > 0 ? &players[u8() % nplayers] : NULL;
+
+    (void)peer;
+    if (player == NULL || player->session == NULL)
+        return;
+    if (engine->app->message != NULL) {
+        session_send(player->session, SLICE("more"));
+        return;
+    }
+    switch (what % 16) {
+    case 0:
+        if (player->asks)
+            accept_player(player);
+        break;
+    case 1:
+        if (player->asks)
+            refuse_player(player);
+        break;
+    case 2:
+        session_disconnect(player->session, CLOSE_REPLACED);
+        break;
+    case 3:
+        session_expire(player->session, clock_ms() + u8() * 20);
+        break;
+    case 4:
+        session_send(player->session, SLICE("2/axr,[\"own\"]"));
+        break;
+    case 5:
+        must(session_joined(player->session) == player->joined);
+        if (player->joined)
+            session_ack(player->session, 3, SLICE("[]"));
+        break;
+    case 6:
+        check_names(player->session);
+        break;
+    case 7:
+        engine_flush(engine);
+        break;
+    case 8:
+        session_known(player->session);
+        break;
+    case 9: /* no memory for another one */
+        takes_nobody = !takes_nobody;
+        break;
+    case 10:
+        engine_stop_listening(engine);
+        break;
+    case 11:
+        session_guard(player->session, 1);
+        break;
+    default:
+        break;
+    }
+}
 
 #endif

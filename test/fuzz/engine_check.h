@@ -87,7 +87,7 @@ static void check_session(const struct session *session)
 
 /* Places are counted, nobody's are more than there may be for longer than a turn, and who
  * is in has none. */
-static void check_strangers(const struct engine *engine)
+static void check_strangers(void)
 {
     const uint64_t *n = engine_stats(engine)->strangers;
     uint64_t found[ENGINE_STRANGERS] = {0};
@@ -113,7 +113,7 @@ static void check_strangers(const struct engine *engine)
     must(max == 0 || n[0] + n[1] + n[2] <= max || evtimer_pending(&engine->flush_timer, NULL));
 }
 
-static void check_engine(const struct engine *engine)
+static void check_engine(void)
 {
     const struct engine_stats *stats = engine_stats(engine);
     uint64_t queued = 0, sessions = 0, found = 0, conns = 0;
@@ -137,7 +137,7 @@ static void check_engine(const struct engine *engine)
     must(stats->queued_bytes == queued);
     must(found == engine_sessions(engine) && sessions == found);
     must(conns == engine_connections(engine));
-    check_strangers(engine);
+    check_strangers();
 }
 
 #endif

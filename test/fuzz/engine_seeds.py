@@ -7,7 +7,7 @@ import os
 import sys
 
 # What the first byte says ...
-SOCKETIO, TEXT_ONLY, ECHO = 0, 1, 2
+SOCKETIO, TEXT_ONLY, ECHO, BALANCED = range(4)
 NOW, LATER, NOBODY, NEXT = 0, 4, 8, 12
 NO_EIO3, ROOT, ORIGINS, FILE = 16, 32, 64, 128
 # ... and the second.
@@ -103,7 +103,8 @@ def app(what, who=0, *args):
     return op(9, 0, what) + [who] + list(args)
 
 
-ACCEPT, REFUSE, DISCONNECT, EXPIRE, SEND, ACKED, NAMES, FLUSH = range(8)
+ACCEPT, REFUSE, DISCONNECT, EXPIRE, SEND, ACKED, NAMES, FLUSH, KNOWN, NOBODY_MORE, \
+    LISTENS_NOT, GUARD = range(12)
 
 
 def wait(how):
@@ -121,9 +122,10 @@ def nomem(skip, count):
     return op(12, 0, skip | count << 4, False)
 
 
-def others(result, kernel=0, late=0):
-    """What a handoff gets; what the kernel says of readers; fan-outs come late."""
-    return op(13, 0, result + 1 | kernel << 2 | late << 4, False)
+def others(result, kernel=0, late=0, took=0, fewer=0):
+    """What a handoff gets; what the kernel says of readers; fan-outs come late; another
+    worker took a connection; which other has fewer clients."""
+    return op(13, 0, result + 1 | kernel << 2 | late << 4 | took << 5 | fewer << 6, False)
 
 
 KERNEL_READS, KERNEL_LAGS, KERNEL_FULL = 1, 2, 3
@@ -226,6 +228,19 @@ SEEDS = {
     'limits': [SOCKETIO | LATER, BUF_64K | CONNS_2] + conn(0, 0) + conn(1, 0) + conn(2, 0) +
         turns(2) + ask(0, OPEN4) + ask(1, WS4) + ask(2, OPEN4) + frame(1, JOIN) + app(ACCEPT, 1) +
         reload(0) + turns(2) + read(2) + close(0) + reload(4),
+    'strangers': [SOCKETIO | LATER, BUF_1M | CONNS_4] + conn(0) + ask(0, OPEN4) * 3 + read(0) +
+        ask(0, POST, 1, 0, [JOIN]) + app(KNOWN, 1) + app(ACCEPT, 1) + conn(1) + ask(1, GET, 2) +
+        conn(2) + ask(2, WS4) + frame(2, JOIN) + conn(3, 0) + conn(4, 0) + conn(5, 0) +
+        app(ACCEPT, 3) + fan(ALL) + ask(4, WS3) + ask(5, GET, 1) + read(5) + reload(12) + read(2),
+    'strangers-amid': [SOCKETIO, BUF_1M | CONNS_2] + conn(0) + ask(0, OPEN4) + read(0) + conn(1) +
+        ask(1, UPGRADE, 0) + frame(1, PROBE) + conn(2) + ask(2, POST, 0, 0, [JOIN], 200) + conn(3) +
+        ask(3, OPEN4) + rest(2) + frame(1, GO) + conn(4) + ask(4, OPEN3) * 6 + reload(8) + read(4),
+    'turns-taken': [BALANCED, BUF_64K] + others(-1, fewer=1) + conn(0, 0) + conn(1, 0) + conn(2, 0) +
+        wait(MS10) * 3 + others(-1, took=1, fewer=2) + conn(3, 0) + wait(MS10) * 3 + ask(0, OPEN4) +
+        ask(1, WS4) + read(0),
+    'no-more': [SOCKETIO, BUF_64K] + websocket(0, how=0) + app(NOBODY_MORE) + conn(1) +
+        ask(1, OPEN4) + conn(2) + ask(2, WS4) + read(1) + read(2) + app(GUARD) + app(LISTENS_NOT) +
+        conn(3, 0) + app(ACKED) + read(0),
     'refused': [SOCKETIO | NOBODY, BUF_64K] + websocket(0) + turns(2) + read(0) + polling(1, who=1) +
         wait(S1) + websocket(2, WS3) + frame(2, JOIN) + read(2),
     'expired': [SOCKETIO | NEXT, BUF_64K] + websocket(0) + app(EXPIRE, 0, 50) + fan(0) + wait(S1) +

@@ -42,6 +42,9 @@ static int traces;
             fprintf(stderr, __VA_ARGS__);                                                          \
     } while (0)
 
+static struct engine *engine;
+static int listener;
+
 /* --- the clock, of libevent too --- */
 
 #define EPOCH_NS 1000000000000ULL

@@ -10,6 +10,7 @@
 #include "engine_check.h"
 #include "engine_words.h"
 #include "engine_world.h"
+#include "ipc/balance.h"
 
 #include <event2/event.h>
 #include <sys/un.h>
@@ -20,9 +21,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct event_base *base;
-static struct engine *engine;
 static struct engine_options options;
-static int listener, drained, sndbuf;
+static struct balance *balance; /* with two others */
+static int drained, sndbuf;
 static uint64_t late_us; /* a fan-out was received so long ago */
 static struct sockaddr_un address;
 static socklen_t address_len;
@@ -43,7 +44,7 @@ static void loop(int flags)
         peer_send(&peers[i]);
     event_base_loop(base, EVLOOP_NONBLOCK | flags);
     admit_next();
-    check_engine(engine);
+    check_engine();
 }
 
 static void turn(void)
@@ -162,59 +163,6 @@ static void op_fan(struct peer *peer, unsigned how)
         fan(who, players[who].sent + 1, how, 1U << who);
 }
 
-static void check_names(struct session *session)
-{
-    char sid[SIO_SID_MAX];
-    struct slice id = {sid, session_sio_sid(session, sid)};
-    struct player *player = session_data(session);
-    uint32_t slot = 0;
-
-    must(session_by_sio_sid(engine, id) == (player->joined ? session : NULL));
-    must(session_find(engine, session_handle(session)) == session);
-    must(session_id_home(id, &slot) < 0 || slot == 1);
-}
-
-static void op_app(struct peer *peer, unsigned what)
-{
-    struct player *player = nplayers > 0 ? &players[u8() % nplayers] : NULL;
-
-    (void)peer;
-    if (player == NULL || player->session == NULL)
-        return;
-    if (apps[2].message == engine->app->message && engine->app->message != NULL) {
-        session_send(player->session, SLICE("more"));
-        return;
-    }
-    switch (what % 8) {
-    case 0:
-        if (player->asks)
-            accept_player(player);
-        break;
-    case 1:
-        if (player->asks)
-            refuse_player(player);
-        break;
-    case 2:
-        session_disconnect(player->session, CLOSE_REPLACED);
-        break;
-    case 3:
-        session_expire(player->session, clock_ms() + u8() * 20);
-        break;
-    case 4:
-        session_send(player->session, SLICE("2/axr,[\"own\"]"));
-        break;
-    case 5:
-        if (player->joined)
-            session_ack(player->session, 3, SLICE("[]"));
-        break;
-    case 6:
-        check_names(player->session);
-        break;
-    default:
-        engine_flush(engine);
-    }
-}
-
 static const size_t send_buffers[] = {65536, 4096, 1 << 20, 200};
 static const size_t maxima[] = {1000, 4, 1, 2};
 static const size_t strangers[] = {0, 5, 0, 1}; /* beside these */
@@ -296,6 +244,10 @@ static void op_others(struct peer *peer, unsigned how)
     handoff_result = (int)(how % 4 % 3) - 1;
     kernel = how >> 2 & 3;
     late_us = how & 16 ? 100000 : 0;
+    if (how & 32)
+        balance_accepted(balance, 1, 1);
+    for (unsigned other = 1; other <= 2; other++)
+        balance_set(balance, other, how >> 6 == other ? 0 : 3);
 }
 
 static void step(void)
@@ -332,6 +284,7 @@ static void begin(unsigned first, unsigned second)
     nplayers = nshared = 0;
     drained = 0;
     handoff_result = -1;
+    takes_nobody = 0;
     kernel = KERNEL_SILENT;
     kernel_acked = 0;
     late_us = 0;
@@ -353,6 +306,7 @@ static void begin(unsigned first, unsigned second)
         .websocket = 1,
         .allow_eio3 = !(first & 16),
         .max_payload = 65536,
+        .balance = first % 4 == 3 ? balance : NULL,
         .http = {4096, 30},
         .send_buffer = send_buffers[second % 4],
         .connections_max = maxima[second / 4 % 4],
@@ -367,6 +321,11 @@ static void begin(unsigned first, unsigned second)
         options.client_file = (struct slice){file, sizeof(file)};
         options.name = "axr";
         options.version = "1";
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        balance_accepts(balance, i, 1);
+        balance_rests(balance, i, 0);
+        balance_set(balance, i, 0);
     }
     engine = engine_new(base, &options, &apps[first % 4 % 3], NULL);
     must(engine != NULL && engine_listen(engine, listener) == 0);
@@ -511,6 +470,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         traces = getenv("FUZZ_TRACE") != NULL;
         fake_ns = EPOCH_NS;
         base = event_base_new();
+        balance = balance_new(3);
     }
     at = data;
     end = data + size;
