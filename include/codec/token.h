@@ -75,10 +75,10 @@ struct token_trial {
  *
  * The first of these claims that is there decides who the user is; if it is
  * there but unusable, the result is TOKEN_NO_USER and not the next one's id:
- * profile's member uid, if profile is an object, or a string that begins with '{' and so
- * has to hold one as JSON, or, where the claim compression is "zlib", a string that is
- * not empty and has to hold that JSON compressed by gzip, as base64, inflating to at most
- * 64 KB; the claim uid; the claim sub.  Numbers are no ids.
+ * profile's member uid, if profile is an object, or a string that is the JSON of one, or,
+ * where the claim compression is "zlib", a string that is not empty and has to hold that
+ * JSON compressed by gzip, as base64, inflating to at most 64 KB; the claim uid; the claim
+ * sub.  Numbers are no ids.
  *
  * A token for which trial has too few tries (token_keys_verify()) is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,

@@ -269,12 +269,6 @@ static int is_json(struct slice text)
     return len > 0 && strspn(text.ptr + len, JSON_SPACE) == text.len - (size_t)len;
 }
 
-/* The same of JSON that came in a string: nobody has looked at it. */
-static enum token_result read_profile_text(struct slice json, struct token_user *user)
-{
-    return is_json(json) ? read_profile(json, user) : TOKEN_NO_USER;
-}
-
 /* Inflates one gzip (or zlib) stream that ends where src does and fits into
  * dst.  Returns its length, or -1. */
 static long inflate_whole(uint8_t *dst, size_t cap, uint8_t *src, size_t len)
@@ -295,6 +289,7 @@ static enum token_result read_compressed_profile(struct slice base64, struct tok
 {
     uint8_t *packed = malloc(base64.len + PROFILE_MAX_BYTES + 1), *json;
     enum token_result result = TOKEN_NO_USER;
+    struct slice text;
     long packed_len, json_len;
 
     if (packed == NULL)
@@ -303,7 +298,9 @@ static enum token_result read_compressed_profile(struct slice base64, struct tok
     if ((packed_len = base64_decode(packed, base64.ptr, base64.len)) >= 0 &&
         (json_len = inflate_whole(json, PROFILE_MAX_BYTES, packed, (size_t)packed_len)) > 0) {
         json[json_len] = '\0';
-        result = read_profile_text((struct slice){(char *)json, (size_t)json_len}, user);
+        text = (struct slice){(char *)json, (size_t)json_len};
+        if (is_json(text)) /* nobody has looked at it */
+            result = read_profile(text, user);
     }
     free(packed);
     return result;
@@ -344,9 +341,9 @@ static enum token_result read_user(struct token *token, struct token_user *user)
         return unfit(token, read_compressed_profile(slice_str(text), user),
                      "profile has to be a JSON object, gzipped and in base64, with a uid of 1 to "
                      "255 bytes");
-    if (text != NULL && holds_object(text))
-        return unfit(token, read_profile_text(slice_str(text), user), "profile.uid" UID_WANTED);
     json = text == NULL && there ? jwt_parts_claim_json(&token->parts, "profile") : NULL;
+    if (text != NULL && is_json(slice_str(text)))
+        json = text;
     if (json != NULL && holds_object(json))
         return unfit(token, read_profile(slice_str(json), user), "profile.uid" UID_WANTED);
     return read_claim(token, user);

@@ -203,6 +203,7 @@ const TOKENS = {
     'sub only': ['secret', () => sign({ sub: 'u' }, SECRET), 'ok'],
     'a profile in gzip': ['secret', () => sign({ profile: gz('{"uid":"u"}'), compression: 'zlib' }, SECRET), 'ok'],
     'a profile that is a URL, and sub': ['secret', () => sign({ profile: 'https://example.org/u', sub: 'u' }, SECRET), 'ok'],
+    'a profile that is no JSON, and sub': ['secret', () => sign({ profile: '{"uid"', sub: 'u' }, SECRET), 'ok'],
     'a profile that is null, and uid': ['secret', () => sign({ profile: null, uid: 'u', sub: 'x' }, SECRET), 'ok'],
     'a user id of 255 bytes': ['secret', () => sign({ uid: 'é'.repeat(127) + 'x' }, SECRET), 'ok'],
     'exp in the future': ['secret', () => sign(user({ exp: now() + HOUR }), SECRET), 'ok'],
