@@ -161,8 +161,7 @@ static void put_disconnect(struct session *session)
 /* Clients 1.x to 3.x that are closed at once are back at once: those that follow a
  * DISCONNECT by connect(), hundreds of times a second, and after a bare close all of
  * them.  So each has time to leave by itself.  It counts from the first refusal, and
- * where it has run out (the verdict came later), or the client had said that it left,
- * the next one is the last. */
+ * where it has run out (the verdict came later) the next one is the last. */
 void session_refuse(struct session *session, const char *message, const char *code)
 {
     struct buf *scratch = &session->engine->scratch;
@@ -206,7 +205,8 @@ static void on_disconnect(struct session *session, const struct sio_packet *pack
     uint8_t bit = open_bit(session, packet->nsp);
 
     if (is_ours(session, packet->nsp)) {
-        session_expire(session, 0);
+        if (session->refusals == 0)
+            session_expire(session, 0);
         if (!was_in)
             return;
         session->nsp = NSP_LEFT;

@@ -919,16 +919,21 @@ static void test_refused(void)
 static void test_refused_meanwhile(void)
 {
     int fd = refused4();
+    uint64_t due_ms = last->expire_due_ms;
 
     put_text(fd, "41/axr,");
     beat(last);
-    is_str(frame(fd), "T:2", "one that has said that it leaves");
-    is_int((long)last->expire_due_ms, 0, "is not waited for");
-    ok(last->connect_due_ms != 0, "but for connectTimeout");
+    is_str(frame(fd), "T:2", "one that only says that it leaves");
+    is_int((long)(last->expire_due_ms - due_ms), 0, "has no more time for that");
     put_text(fd, "40/axr,{}");
-    is_str(frame(fd), "T:" REFUSAL4, "refused again");
+    is_str(frame(fd), "T:" REFUSAL4, "nor if it is refused again");
+    put_text(fd, "41/axr,");
+    put_text(fd, "40/nope,");
+    frame(fd);
+    is_int((long)(last->expire_due_ms - due_ms), 0, "and leaves again");
+    due(last);
     is_str(frame(fd), "T:41/axr,", "it is told to go");
-    is_str(frame(fd), "C:0", "at once");
+    is_str(frame(fd), "C:0", "and closed");
     close(fd);
 
     fd = refused4();
