@@ -508,9 +508,11 @@ test('HTTP/1.0: the connection is kept where the client asks for it, and it is t
 });
 test('a long answer to a slow reader is not cut off, though its connection is not kept', async (t) => {
     const { redis } = await world();
-    const client = await enter(t);
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
+    const own = { addr: daemon.addr, token: daemon.token('u'), daemon };
+    const client = await enter(t, {}, own);
     for (let i = 0; i < 9; i++) redis.emitter().to('u').emit('big', 'x'.repeat(100000));
-    await heard(redis, [await enter(t)]);
+    await heard(redis, [await enter(t, {}, own)]); /* of the same worker: all of it waits */
     const http = new Http(client.where);
     t.after(() => http.destroy());
     http.send('GET', client.target(), { Connection: 'close' });

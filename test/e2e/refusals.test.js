@@ -73,7 +73,7 @@ test('EIO3 where / is the namespace: judged by its request, and refused the same
     const client = keep(t, await Raw.open(daemon.addr, { eio: 3, query: { token: 'x.y.z' }, root: false }));
     assert.match(await client.text(), /^44"/);
     await sentAway(client, asked, '');
-});
+}, { quick: false });
 test('past limits:connectionsPerUser it is the same, and who asks again when there is room stays', async (t) => {
     const daemon = await start(t, { limits: { connectionsPerUser: 1 } });
     const token = daemon.token('u');
@@ -198,7 +198,7 @@ test('real clients that are refused do not come back, and go when they are told'
         assert.deepStrictEqual(client.events, []);
     }
     await settled(daemon, (one) => one.get('refusals_total', 'reason="token_malformed"') === clients.length, 'one refusal each');
-});
+}, { quick: false });
 test('real clients that connect again when they are disconnected come once in 5 s, not hundreds of times', async (t) => {
     const daemon = await start(t, { workers: 2 });
     const clients = all((version, transports) => make(t, daemon, version, transports, 'x.y.z', true));
