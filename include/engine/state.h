@@ -486,10 +486,6 @@ void wsin_free(struct wsin **wsin);
 /* ws: NULL for polling. */
 struct session *session_new(struct engine *engine, struct conn *ws, enum eio_version version,
                             int base64);
-/* By the sid of a request's query; those that are over are found too. */
-struct session *session_by_sid(struct engine *engine, struct slice sid);
-/* Where a well-formed sid lives.  Returns 0, or -1 if it is none. */
-int session_sid_home(struct slice sid, uint32_t *slot);
 /* Tells the application of the end, once. */
 void session_leave(struct session *session, enum engine_close why);
 /* The same, and frees; nothing refers to it any more. */
@@ -510,13 +506,19 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 void session_rearm(struct session *session);
 /* Does what is due, though the wheel has not come by.  That may be the end. */
 void session_settle(struct session *session);
-size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1]);
 /* Sends a whole Engine.IO packet as text; scratch is the engine's. */
 int session_put(struct session *session, const void *text, size_t len);
 int session_put_scratch(struct session *session);
 /* Queues a run that fan.c made for it. */
 int session_push(struct session *session, const struct run *run);
 enum encoding session_encoding(const struct session *session, int binary);
+
+/* --- sid.c --- */
+/* By the sid of a request's query; those that are over are found too. */
+struct session *session_by_sid(struct engine *engine, struct slice sid);
+/* Where a well-formed sid lives.  Returns 0, or -1 if it is none. */
+int session_sid_home(struct slice sid, uint32_t *slot);
+size_t session_sid(const struct session *session, char dst[ENGINE_SID_LEN + 1]);
 
 /* --- fan.c --- */
 /* An attachment for a client that takes no binary; out is reset first. */
