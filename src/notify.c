@@ -147,9 +147,9 @@ static int check_words(const struct options *options, struct buf *errors)
     if (options->words.n == 0)
         buf_puts(errors, "an event is wanted\n");
     else if (is_json(options->words.at[0]))
-        buf_printf(errors, "the event is wanted before its arguments, and %s is JSON\n",
-                   log_escape(shown, sizeof(shown), options->words.at[0].ptr,
-                              options->words.at[0].len));
+        buf_printf(
+            errors, "the event is wanted before its arguments, and %s is JSON\n",
+            log_escape(shown, sizeof(shown), options->words.at[0].ptr, options->words.at[0].len));
     if (inputs > 1)
         buf_puts(errors, "standard input can be read once only\n");
     return errors->len > 0 ? -1 : 0;
