@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The file, of which the test writes the first two. */
@@ -74,6 +75,14 @@ void *malloc(size_t size)
 void *calloc(size_t n, size_t size)
 {
     return fails() ? NULL : __libc_calloc(n, size);
+}
+
+/* Memory only: a file is another matter. */
+void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+    if (flags & MAP_ANONYMOUS && fails())
+        return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
 }
 
 void *realloc(void *ptr, size_t size)
