@@ -16,10 +16,30 @@
 
 struct chunk;
 
+/* What the blocks of some logs take.  A block is thin when it is no log's newest any
+ * more and less than half of it would be needed to give each client a copy of what it
+ * waits for: it is kept for a few bytes, and outq_copy_thin() does without it.
+ * Zero-initialised is valid. */
+struct chunks {
+    size_t bytes; /* all of them, but for the spare ones */
+    size_t thin;  /* ... that are thin */
+    size_t thin_max;
+    void (*on_thin)(void *arg); /* one has become thin, and there are thin_max bytes of
+                                   them; from any call that takes from a queue, or that
+                                   adds to a log.  May be NULL. */
+    void *arg;
+    struct chunk *spare; /* a few, for the next that are needed */
+    size_t spare_bytes;
+};
+
+/* Frees the spare ones; all others are to be gone. */
+void chunks_clear(struct chunks *chunks);
+
 /* Where the newest bytes go.  Zero-initialised is valid. */
 struct chunklog {
-    struct chunk *tail; /* the log's own reference, or NULL */
-    uint8_t kind;       /* of what is in it; the caller's to choose, and to ask for: run_kind */
+    struct chunk *tail;    /* the log's own reference, or NULL */
+    struct chunks *chunks; /* where its blocks are counted, or NULL; it outlives them */
+    uint8_t kind;          /* of what is in it; the caller's to choose, and to ask for: run_kind */
 };
 
 /* A run of bytes in a chunk; holding one means holding a reference. */
@@ -59,6 +79,7 @@ struct outq {
     struct run *more; /* after first; ring of more_cap */
     uint32_t more_head, more_n, more_cap;
     uint32_t bytes; /* in all runs */
+    uint32_t watch; /* whoever keeps a list of queues: where it is in that; else 0 */
 };
 
 /* Bytes that wait, and those that it takes to know of them: what counts against a
@@ -84,5 +105,10 @@ void outq_consume(struct outq *queue, size_t n);
 long outq_move(struct outq *dst, struct outq *src);
 
 void outq_clear(struct outq *queue);
+
+/* Gives the queue its own copy of what it has in thin blocks, as far as there is
+ * memory; what waits stays the same.  Begins with run number from (0: the first) and
+ * looks at max of them.  Returns where to go on, or 0 at the end. */
+uint32_t outq_copy_thin(struct outq *queue, uint32_t from, uint32_t max);
 
 #endif

@@ -184,6 +184,8 @@ void engine_stop_listening(struct engine *engine);
 
 size_t engine_connections(const struct engine *engine);
 size_t engine_sessions(const struct engine *engine);
+/* Bytes of the blocks in which output is or was, whoever waits for it. */
+size_t engine_output_memory(const struct engine *engine);
 
 /* 1 if it listens and has no place for another client: all of connections_max are users'. */
 int engine_is_full(const struct engine *engine);

@@ -211,6 +211,16 @@ enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
  * kernel's buffers take long to fill and to give back, and many may stall together. */
 enum { DIRTY_OWN, DIRTY_FAN, DIRTY_LAGS, DIRTY_DOOMED, DIRTIES };
 
+/* Queues of clients that may not read, and how far they have been gone through. */
+struct compact {
+    struct outq **queues;
+    uint32_t n, cap;
+    uint32_t next, run; /* the queue, and the run in it, to go on with */
+    size_t cost;        /* of this pass */
+    size_t slack;       /* in thin blocks, before there is another */
+    int running;        /* a pass */
+};
+
 struct engine {
     struct event_base *base;
     struct engine_options options;
@@ -243,8 +253,10 @@ struct engine {
 
     struct chunklog logs[ENCODINGS]; /* broadcasts, a log for each encoding */
     struct chunklog private_log;     /* what goes to one client only */
-    struct buf scratch;              /* for one packet being put together */
-    struct buf event_head;           /* "42/axr," */
+    struct chunks chunks;            /* the blocks of all these */
+    struct compact compact;
+    struct buf scratch;    /* for one packet being put together */
+    struct buf event_head; /* "42/axr," */
     uint64_t fan_serial;
 
     struct engine_stats stats;
@@ -383,6 +395,17 @@ void httpin_feed(struct conn *conn, const uint8_t *bytes, size_t len);
  * still to leave; then conn_flush() calls it once that has. */
 void httpin_pump(struct conn *conn);
 void httpin_free(struct exchange **httpp);
+
+/* --- compact.c --- */
+void compact_init(struct engine *engine);
+void compact_clear(struct engine *engine);
+/* The queue, which has output or is about to, may keep it for long. */
+void compact_watch(struct engine *engine, struct outq *queue);
+/* The queue goes. */
+void compact_forget(struct engine *engine, struct outq *queue);
+/* If it is time, or not all was looked at: has queues that are watched do without
+ * blocks that are thin, for a moment; engine_flush() calls it. */
+void compact_slice(struct engine *engine);
 
 /* --- lag.c --- */
 /* Looks whether conn, which is about to be written to, reads: conn->lags says it.  A

@@ -86,6 +86,8 @@ const char *renewal_code(unsigned result);
     X(WRITES, 1, TOTAL, NONE, "socket_writes_total",                                               \
       "Writes to clients' sockets that took something.")                                           \
     X(QUEUED, 1, GAUGE, NONE, "output_queue_bytes", "Output that waits for clients.")              \
+    X(MEMORY, 1, GAUGE, NONE, "output_memory_bytes",                                               \
+      "Memory that holds output, which clients may share, and what they have read of it.")         \
     X(DISCARDED, COUNTERS_REASONS, TOTAL, REASON, "output_discarded_bytes_total",                  \
       "Output that was waiting for a client when its connection or session ended, by reason.")     \
     X(ROOMS, 1, GAUGE, NONE, "rooms",                                                              \

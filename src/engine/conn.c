@@ -43,8 +43,11 @@ void conn_dirty(struct conn *conn)
         conn->dirty = DIRTIER;
         return;
     }
-    if (conn->doomed || conn->lags)
+    if (conn->doomed || conn->lags) {
         dirty = &engine->dirty[conn->doomed ? DIRTY_DOOMED : DIRTY_LAGS];
+        if (conn->lags)
+            compact_watch(engine, &conn->out);
+    }
     conn->dirty = DIRTY;
     conn->dirty_next = NULL;
     *dirty->tail = conn;
@@ -164,6 +167,7 @@ void conn_kill(struct conn *conn, enum engine_close why, int abort)
     engine->stats.queued_bytes -= conn->out.bytes;
     engine->stats.discarded_bytes[why] += conn->out.bytes;
     outq_clear(&conn->out);
+    compact_forget(engine, &conn->out);
     conn_unlink(conn);
     conn_link(&engine->dead, conn);
     engine->nconns--;
@@ -222,6 +226,7 @@ void conn_set_blocked(struct conn *conn)
     conn->pings_blocked = 0;
     conn->stall_since_ms = clock_ms();
     conn->stall_bytes = conn_stall_share(conn);
+    compact_watch(conn->engine, &conn->out);
     conn_wait(conn);
     conn_rearm(conn);
 }

@@ -51,6 +51,7 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
     drain_init(engine);
     for (int i = 0; i < ENCODINGS; i++)
         engine->logs[i].kind = (uint8_t)i;
+    compact_init(engine);
     script_tag(engine);
     engine->input = malloc(INPUT_BYTES);
     engine->conn_wheel = wheel_new(base, conn_timeout, engine);
@@ -93,6 +94,8 @@ void engine_free(struct engine **enginep)
     for (int i = 0; i < ENCODINGS; i++)
         chunklog_clear(&engine->logs[i]);
     chunklog_clear(&engine->private_log);
+    chunks_clear(&engine->chunks);
+    compact_clear(engine);
     buf_free(&engine->scratch);
     buf_free(&engine->event_head);
     free(engine->slots);
@@ -109,6 +112,11 @@ size_t engine_connections(const struct engine *engine)
 size_t engine_sessions(const struct engine *engine)
 {
     return engine->nsessions;
+}
+
+size_t engine_output_memory(const struct engine *engine)
+{
+    return engine->chunks.bytes + engine->chunks.spare_bytes;
 }
 
 const struct engine_stats *engine_stats(const struct engine *engine)
@@ -238,6 +246,7 @@ void engine_flush(struct engine *engine)
     flush_slice(engine, &engine->dirty[DIRTY_FAN]);
     lag_slice(engine);
     doom_slice(engine);
+    compact_slice(engine);
     if (is_dirty(engine))
         engine_flush_later(engine);
 }

@@ -35,6 +35,7 @@ void polling_free(struct session *session, enum engine_close why)
     assert(polling->get == NULL && polling->post == NULL && polling->probe == NULL);
     /* Of one that was over it is not why it is freed that cost it its output. */
     discard(session, session->over ? (enum engine_close)polling->why : why);
+    compact_forget(session->engine, &session->polling->out);
     free(session->polling);
     session->polling = NULL;
 }
@@ -150,6 +151,8 @@ void polling_flush(struct conn *conn)
         answer_runs(conn, &out, kind);
     outq_clear(&out);
     polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
+    if (polling->out.bytes > 0)
+        compact_watch(session->engine, &polling->out);
     get_over(conn);
     if (session->over && polling->out.bytes == 0 &&
         (polling->parted || !is_told((enum engine_close)polling->why))) {
@@ -171,6 +174,7 @@ static int wake(struct session *session)
         conn_dirty(polling->get);
     } else if (polling->waiting_since_ms == 0) {
         polling->waiting_since_ms = clock_ms();
+        compact_watch(session->engine, &polling->out);
         session_rearm(session);
     }
     return 0;

@@ -53,6 +53,7 @@ static void take_all(const struct worker *worker, struct counters *counters)
 
     take_engine(counters, engine_stats(worker->engine));
     at[COUNTER_CONNECTIONS] = engine_connections(worker->engine);
+    at[COUNTER_MEMORY] = engine_output_memory(worker->engine);
     at[COUNTER_LIMIT] = worker->conf.connections_max;
     at[COUNTER_FULL] = (uint64_t)engine_is_full(worker->engine);
     at[COUNTER_STRANGERS_LIMIT] = worker->conf.strangers_max;

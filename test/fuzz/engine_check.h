@@ -46,10 +46,20 @@ static void check_deadline(const struct conn *conn)
     must(!conn->blocked || conn->state == CONN_LINGER || conn->timer.prev != NULL);
 }
 
+/* It is in the list of those that may wait for long, or says that it is not. */
+static void check_watched(const struct outq *queue)
+{
+    const struct compact *compact = &engine->compact;
+
+    must(queue->watch == 0 ||
+         (queue->watch <= compact->n && compact->queues[queue->watch - 1] == queue));
+}
+
 static void check_conn(const struct conn *conn)
 {
     const struct session *session = conn->session;
 
+    check_watched(&conn->out);
     must(conn->state != CONN_DEAD);
     must((session != NULL) <=
          (conn->state == CONN_WEBSOCKET || conn->state == CONN_POLL || conn->state == CONN_BODY));
@@ -76,6 +86,7 @@ static void check_session(const struct session *session)
         must(session->ws->session == session && session->ws->state == CONN_WEBSOCKET);
         return;
     }
+    check_watched(&polling->out);
     must(polling->get == NULL || polling->get->session == session);
     must(polling->post == NULL || polling->post->session == session);
     must(polling->probe == NULL || polling->probe->session == session);
@@ -116,11 +127,12 @@ static void check_strangers(void)
 static void check_engine(void)
 {
     const struct engine_stats *stats = engine_stats(engine);
-    uint64_t queued = 0, sessions = 0, found = 0, conns = 0;
+    uint64_t queued = 0, sessions = 0, found = 0, conns = 0, watched = 0;
 
     for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
         check_conn(conn);
         queued += conn->out.bytes;
+        watched += conn->out.watch != 0;
         conns++;
     }
     for (uint32_t i = 0; i < engine->nslots; i++) {
@@ -129,8 +141,10 @@ static void check_engine(void)
             continue;
         check_session(session);
         found++;
-        if (session->polling != NULL)
-            queued += session->polling->out.bytes;
+        if (session->polling == NULL)
+            continue;
+        queued += session->polling->out.bytes;
+        watched += session->polling->out.watch != 0;
     }
     for (int i = 0; i < 4; i++)
         sessions += stats->sessions[i / 2][i % 2];
@@ -138,6 +152,8 @@ static void check_engine(void)
     must(found == engine_sessions(engine) && sessions == found);
     must(conns == engine_connections(engine));
     check_strangers();
+    must(watched == engine->compact.n);
+    must(engine->chunks.thin <= engine->chunks.bytes);
 }
 
 #endif

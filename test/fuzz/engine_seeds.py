@@ -40,8 +40,9 @@ def op(code, peer, arg, turn=True):
     return [code | peer << 4 | (TURN if turn else 0), arg]
 
 
-def turns(n):
-    return op(0, 0, n - 1, False)
+def turns(n, copies=0):
+    """copies: what waits is copied out of blocks of which little does."""
+    return op(0, 0, n - 1 | copies << 3, False)
 
 
 def conn(peer, how=1):
@@ -194,6 +195,10 @@ SEEDS = {
     'lags': [SOCKETIO, BUF_64K] + websocket(0, how=2) + websocket(1) + others(-1, KERNEL_LAGS, 1) +
         (fan(ALL, 4) + fan(1)) * 4 + read(0) + others(-1, KERNEL_READS, 1) + fan(ALL, 4) * 2 +
         others(-1, KERNEL_FULL, 1) + fan(ALL, 20) * 2 + app(NAMES, 1) + read(1) + wait(S1),
+    'copied': [SOCKETIO, BUF_1M] + websocket(0, how=2) + websocket(1) + polling(2, who=2) +
+        polling(3, who=3) + fan(0, 8, 4) + turns(2) + (fan(0) + fan(2) + fan(1, 8, 8) + read(1) +
+        fan(3, 8, 8) + ask(3, GET, 3) + read(3)) * 3 + turns(1, copies=1) + fan(0) +
+        read(0, 50) + turns(1, copies=1) + read(0) + ask(2, GET, 2) + read(2),
     'full-websocket': [SOCKETIO, BUF_4K] + websocket(0, how=2) + websocket(1) + fan(ALL, 4) * 4 +
         turns(2) + read(0),
     'full-polling': [SOCKETIO, BUF_4K] + polling(0) + fan(0, 4, 4) + conn(1) + ask(1, GET) +

@@ -22,10 +22,12 @@ static struct event_base *base;
 static struct engine *engine;
 static struct session *last;
 static int port, closes;
-static int nomem; /* so many more of malloc() fail (Makefile: --wrap) */
+static int nomem; /* so many more of malloc() and pages_alloc() fail (Makefile: --wrap) */
 static enum engine_close last_why;
 static void *last_closed;
 
+void *__real_pages_alloc(size_t size);
+void *__wrap_pages_alloc(size_t size);
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 
@@ -33,6 +35,14 @@ void *__wrap_malloc(size_t size)
 {
     if (nomem == 0)
         return __real_malloc(size);
+    nomem--;
+    return NULL;
+}
+
+void *__wrap_pages_alloc(size_t size)
+{
+    if (nomem == 0)
+        return __real_pages_alloc(size);
     nomem--;
     return NULL;
 }
@@ -448,6 +458,7 @@ static void test_no_memory(void)
     turns(10);
     closes = 0;
     chunklog_clear(&engine->logs[ENC_POLL4]);
+    chunks_clear(&engine->chunks);
     nomem = 1;
     put_text(ws, "5");
     until(&closes);
@@ -473,6 +484,7 @@ static void test_no_answer(void)
     closes = 0;
     fan(last, "[\"m\",1");
     chunklog_clear(&engine->private_log);
+    chunks_clear(&engine->chunks);
     nomem = 1;
     until(&closes);
     is_int(nomem, 0, "there was none");
