@@ -76,6 +76,11 @@ void redis_succeed(struct redis *redis, const struct redis *old, const struct re
  * is lost meanwhile, state() says so instead. */
 int redis_sync(struct redis *redis);
 
+/* What redis does not allow of the last two, in bits; known when it has answered a
+ * redis_sync().  redis_topic_bit(): that of the one by which channel is heard, or 0. */
+unsigned redis_withheld(const struct redis *redis);
+unsigned redis_topic_bit(const struct redis *redis, struct slice channel);
+
 /* clock_us() when the bytes being worked on were read: of the message, within ops->message. */
 uint64_t redis_read_us(const struct redis *redis);
 

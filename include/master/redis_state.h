@@ -52,6 +52,7 @@ enum {
     TOPIC_BARE,
     TOPICS
 };
+#define TOPICS_MASK ((1U << TOPICS_NEEDED) - 1)
 
 struct redis {
     struct event_base *base;

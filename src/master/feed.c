@@ -31,7 +31,7 @@ enum step {
     WAIT,  /* for it to be subscribed */
     OLD,   /* the old one was sent a PING */
     NEW,   /* the new one was */
-    DROP,  /* too much waits: it is freed in the loop's next turn */
+    DROP,  /* it is freed in the loop's next turn, and made again */
     LATER, /* it is made again when the old one has answered */
     SWAP,  /* it is in force in the loop's next turn */
     GIVE   /* it is in force; what has waited is handed on */
@@ -47,6 +47,7 @@ struct feed {
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
+    unsigned alone;       /* topics that only one of both hears: these are not compared */
     int is_asked;         /* what comes over both is compared */
     struct splice splice; /* ... here */
     struct backlog held;  /* ... and waits, where it is the new one */
@@ -57,6 +58,7 @@ struct feed {
     int apart;                     /* known in SWAP: nothing comes over both, or ... */
     size_t d;                      /* ... what splice.h calls so */
 
+    unsigned past_alone;
     struct splice past;     /* of the connection in force and the one before */
     size_t left;            /* messages of that which are still to come over this one */
     uint64_t left_until_ms; /* 0: while it has not answered */
@@ -67,15 +69,27 @@ struct feed {
 
 static const struct redis_ops next_ops;
 
+/* Hands on the first that waits. */
+static void hand_first(struct feed *feed)
+{
+    const struct backlog_message *message = feed->held.first;
+    feed->ops->message(message->channel, message->payload, message->received_us, feed->arg);
+}
+
 /* Hands on what waits, up to so many bytes. */
 static void hand_on(struct feed *feed, size_t most)
 {
     struct backlog *held = &feed->held;
     for (size_t given = 0; held->first && given < most; backlog_drop(held)) {
-        const struct backlog_message *message = held->first;
-        given += message->channel.len + message->payload.len;
-        feed->ops->message(message->channel, message->payload, message->received_us, feed->arg);
+        given += held->first->channel.len + held->first->payload.len;
+        hand_first(feed);
     }
+}
+
+/* 1 if it comes over one of both connections only. */
+static int is_alone(const struct feed *feed, unsigned alone, struct slice channel)
+{
+    return alone != 0 && (redis_topic_bit(feed->now, channel) & alone) != 0;
 }
 
 /* --- the new connection ------------------------------------------------------- */
@@ -114,15 +128,20 @@ static void next_begin(struct feed *feed)
         log_errorx("redis: out of memory for another connection; the old one stays");
 }
 
+static void next_again(struct feed *feed)
+{
+    redis_pause(feed->next);
+    feed->step = DROP;
+    (void)timer_set(feed->timer, 0);
+}
+
 /* More waits than may: not now. */
 static void next_drop(struct feed *feed)
 {
     if (feed->step == DROP)
         return;
     log_info("redis: the old connection is far behind; the new one is made when it has caught up");
-    redis_pause(feed->next);
-    feed->step = DROP;
-    (void)timer_set(feed->timer, 0);
+    next_again(feed);
 }
 
 static void next_later(struct feed *feed)
@@ -224,7 +243,7 @@ static void on_next_message(struct slice channel, struct slice payload, void *ar
         return;
     }
     if (backlog_put(&feed->held, channel, payload, redis_read_us(feed->next)) < 0 ||
-        splice_new(&feed->splice, channel, payload) < 0)
+        (!is_alone(feed, feed->alone, channel) && splice_new(&feed->splice, channel, payload) < 0))
         next_drop(feed);
 }
 
@@ -255,6 +274,13 @@ static void on_next_synced(void *arg)
     struct feed *feed = arg;
     if (feed->step != NEW)
         return;
+    /* Where an ACL allows one of them more than the other, the streams differ by that. */
+    unsigned alone = redis_withheld(feed->now) ^ redis_withheld(feed->next);
+    if (alone != feed->alone) {
+        feed->alone = alone;
+        next_again(feed);
+        return;
+    }
     splice_new_mark(&feed->splice);
     judge(feed);
 }
@@ -275,7 +301,7 @@ static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on
 /* 1 if it came over the connection before this one. */
 static int is_again(struct feed *feed, struct slice channel, struct slice payload)
 {
-    if (feed->left == 0)
+    if (feed->left == 0 || is_alone(feed, feed->past_alone, channel))
         return 0;
     if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
         feed->left = 0;
@@ -294,7 +320,8 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
         marked(feed);
         return;
     }
-    if (feed->is_asked && splice_old(&feed->splice, channel, payload) < 0)
+    if (feed->is_asked && !is_alone(feed, feed->alone, channel) &&
+        splice_old(&feed->splice, channel, payload) < 0)
         next_drop(feed);
     if (is_again(feed, channel, payload))
         return;
@@ -360,11 +387,16 @@ static void swap(struct feed *feed)
     struct redis *old = feed->now;
     size_t come = feed->splice.new.n;
     size_t common = feed->apart ? 0 : splice_common(&feed->splice, feed->d);
-    for (size_t i = 0; i < common && feed->held.first; i++)
-        backlog_drop(&feed->held);
+    for (size_t i = 0; i < common && feed->held.first; backlog_drop(&feed->held)) {
+        if (is_alone(feed, feed->alone, feed->held.first->channel))
+            hand_first(feed);
+        else
+            i++;
+    }
     marker_end(&feed->marker);
     splice_clear(&feed->past);
     feed->past = feed->splice;
+    feed->past_alone = feed->alone;
     feed->splice = (struct splice){0};
     feed->is_asked = 0;
     feed->left = common > come ? common - come : 0;
@@ -445,6 +477,7 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
     if (same_redis(&was->redis, &conf->redis))
         return;
     settle(feed);
+    feed->alone = 0;
     next_begin(feed);
 }
 

@@ -423,6 +423,21 @@ int redis_sync(struct redis *redis)
     return redis->state == SUBSCRIBED ? subscribe_sync(redis) : -1;
 }
 
+unsigned redis_withheld(const struct redis *redis)
+{
+    return ~redis->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+}
+
+unsigned redis_topic_bit(const struct redis *redis, struct slice channel)
+{
+    struct slice nsp = subscribe_topic(redis, TOPIC_NSP), start = {channel.ptr, nsp.len};
+    if (slice_eq(channel, subscribe_topic(redis, TOPIC_EMITTER)) ||
+        (channel.len >= nsp.len && slice_eq(start, nsp) &&
+         (channel.len == nsp.len || channel.ptr[nsp.len] == '#')))
+        return 0;
+    return 1U << (slice_eq(channel, subscribe_topic(redis, TOPIC_BARE)) ? TOPIC_BARE : TOPIC_OLD);
+}
+
 uint64_t redis_read_us(const struct redis *redis)
 {
     return redis->read_us;

@@ -87,12 +87,13 @@ static int on_error_reply(struct redis *redis, const redisReply *reply)
 static int on_confirmation(struct redis *redis, const redisReply *reply, int pattern)
 {
     struct slice name = element(reply, 1);
-    for (int i = 0; i < TOPICS_NEEDED; i++) {
-        if (slice_eq(name, subscribe_topic(redis, i)) && (i == TOPIC_PATTERN) == pattern)
+    for (int i = 0; i < TOPICS; i++) {
+        if (slice_eq(name, subscribe_topic(redis, i)) &&
+            (i == TOPIC_PATTERN || i == TOPIC_OLD) == pattern)
             redis->confirmed |= 1U << i;
     }
     if (redis->state == HANDSHAKE && redis->oks == 0 &&
-        redis->confirmed == (1U << TOPICS_NEEDED) - 1)
+        (redis->confirmed & TOPICS_MASK) == TOPICS_MASK)
         redis_ready(redis);
     return 0;
 }

@@ -15,7 +15,8 @@
 
 #define DEADLINE_MS 90000
 #define CHANNEL     "k#/axr#"
-#define BATCH       1000 /* commands on their way */
+#define OLD_CHANNEL "k#room#/axr#" /* which an ACL may withhold */
+#define BATCH       1000           /* commands on their way */
 
 static struct event_base *base;
 static char dir[64], log_file[96];
@@ -88,6 +89,7 @@ enum { MOST = 400000 };
 static int published[MOST], heard[MOST];
 static size_t npublished, nheard;
 static int synced, subscribed;
+static size_t nold; /* heard on OLD_CHANNEL */
 
 static void publish(const struct server *server, int number)
 {
@@ -117,7 +119,11 @@ static void publish_all(const struct server *server, int from, int step, int n)
 static void on_message(struct slice channel, struct slice payload, uint64_t received_us, void *arg)
 {
     char text[32];
-    (void)channel, (void)received_us, (void)arg;
+    (void)received_us, (void)arg;
+    if (slice_eq(channel, SLICE(OLD_CHANNEL))) {
+        nold++;
+        return;
+    }
     snprintf(text, sizeof text, "%.*s", (int)payload.len, payload.ptr);
     if (nheard < MOST)
         heard[nheard++] = atoi(text);
@@ -425,6 +431,46 @@ static void test_doubt(void)
     end();
 }
 
+static void change_user(char *user, char *password)
+{
+    change_to(&one);
+    confs[at].redis.username = user;
+    confs[at].redis.password = password;
+    feed_configure(feed, &confs[!at], &confs[at]);
+}
+
+/* One of both hears more than the other. */
+static void test_rights(void)
+{
+    static char user[] = "narrow", password[] = "sesame";
+    int number = 0;
+    command(&one, "ACL SETUSER narrow on >sesame resetchannels &k#/axr#* &k#emitter &k#/axr "
+                  "+subscribe +psubscribe +ping +select");
+    begin(&one);
+    publish_all(&one, 0, 1, 5000);
+    for (number = 5000; number < 25000;) {
+        int is_narrow = number % 10000 != 0;
+        change_user(is_narrow ? user : NULL, is_narrow ? password : NULL);
+        uint64_t until = clock_ms() + DEADLINE_MS;
+        while (!is_swapped() && clock_ms() < until) {
+            command(&one, "PUBLISH " OLD_CHANNEL " -1");
+            publish_all(&one, number, 1, 3);
+            number += 3;
+            turn();
+        }
+        wait_for(is_all); /* then all those before have come, too */
+        nold = 0;
+        command(&one, "PUBLISH " OLD_CHANNEL " -1");
+        publish_all(&one, number, 1, 1);
+        number = (number / 5000 + 1) * 5000;
+        wait_for(is_all);
+        is_int((long)nold, !is_narrow, "what only one of them hears");
+    }
+    is_whole("what both hear");
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
 /* Something is asked of it while one takes the place of the other. */
 static void test_sync(void)
 {
@@ -470,6 +516,7 @@ int main(void)
     test_lost(0, "and one is lost, of equal messages");
     test_refused();
     test_doubt();
+    test_rights();
     test_sync();
     server_stop(&one);
     server_stop(&other);

@@ -71,7 +71,7 @@ static void on_synced(void *arg)
     heard.synced++;
 }
 
-static const struct redis_ops ops = {on_message, on_too_large, on_state, on_synced};
+static const struct redis_ops ops = {on_message, on_too_large, on_state, on_synced, NULL};
 
 static const char *messages(void)
 {
