@@ -158,7 +158,9 @@ static char *specified(const struct reader *reader, const char *name, const char
             buf_putc(&out, (uint8_t)*value);
         value += known != NULL;
     }
-    text = xstrndup((const char *)out.data, out.len);
+    if (buf_putc(&out, '\0') < 0)
+        abort();
+    text = xstrdup((const char *)out.data);
     buf_free(&out);
     return text;
 }
