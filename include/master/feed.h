@@ -31,6 +31,9 @@ struct feed_ops { /* none may call the functions below but the last three */
     void (*state)(int subscribed, void *arg);
     /* The answer to feed_sync. */
     void (*synced)(void *arg);
+    /* 1 while much of what was handed over waits further on, and is on its way: what comes
+     * next stays with redis until that is over, but for some of it every 100 ms. */
+    int (*behind)(void *arg);
 };
 
 /* Begins at once.  conf and ops are borrowed.  NULL without memory. */

@@ -68,6 +68,10 @@ void pool_start(struct pool *pool);
 /* One message to one worker that is up (copied).  If its queue is full it is killed. */
 void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len);
 
+/* 1 while half of what may wait for a worker does, and the worker takes of it: who sends
+ * less for a while saves it. */
+int pool_is_behind(const struct pool *pool);
+
 /* MSG_ADMITTED, likewise. */
 void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict);
 

@@ -14,6 +14,10 @@
 #define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
 #define AGAIN_MS   100            /* where memory was out */
 
+#define ASK_BYTES    (64UL * 1024) /* are handed on before it is asked who is behind */
+#define REST_TICK_MS 10            /* ... and so often while somebody is */
+#define REST_MAX_MS  100           /* at a time: redis must not seem to be silent */
+
 /* Streams are compared for so long at least, or so often, ... */
 #define APART_MS      250 /* before it is taken for certain that they have nothing in common */
 #define APART_TICK_MS 10  /* ... looking at them so often */
@@ -47,6 +51,10 @@ struct feed {
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
+    size_t given;         /* bytes handed on since it was asked who is behind */
+    uint64_t rest_ms;     /* nothing is handed on since then; 0: it is */
+    struct event *resume; /* ... and it is asked again */
+
     unsigned alone;       /* topics that only one of both hears: these are not compared */
     int is_asked;         /* what comes over both is compared */
     struct splice splice; /* ... here */
@@ -69,20 +77,38 @@ struct feed {
 
 static const struct redis_ops next_ops;
 
+/* A queue that overflows costs all clients behind it more than it costs them that redis
+ * is read later. */
+static void hand(struct feed *feed, struct slice channel, struct slice payload, uint64_t us)
+{
+    feed->ops->message(channel, payload, us, feed->arg);
+    feed->given += channel.len + payload.len;
+    if (feed->given < ASK_BYTES)
+        return;
+    feed->given = 0;
+    if (feed->rest_ms > 0 || !feed->ops->behind(feed->arg))
+        return;
+    feed->rest_ms = clock_ms();
+    redis_pause(feed->now);
+    (void)timer_set(feed->resume, REST_TICK_MS);
+}
+
 /* Hands on the first that waits. */
 static void hand_first(struct feed *feed)
 {
     const struct backlog_message *message = feed->held.first;
-    feed->ops->message(message->channel, message->payload, message->received_us, feed->arg);
+    hand(feed, message->channel, message->payload, message->received_us);
 }
 
-/* Hands on what waits, up to so many bytes. */
+/* Hands on what waits, up to so many bytes; SIZE_MAX: all, whoever is behind. */
 static void hand_on(struct feed *feed, size_t most)
 {
     struct backlog *held = &feed->held;
     for (size_t given = 0; held->first && given < most; backlog_drop(held)) {
         given += held->first->channel.len + held->first->payload.len;
         hand_first(feed);
+        if (feed->rest_ms > 0 && most != SIZE_MAX)
+            most = 0;
     }
 }
 
@@ -330,7 +356,7 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
         return;
     if (feed->step == GIVE)
         hand_on(feed, SIZE_MAX);
-    feed->ops->message(channel, payload, us, feed->arg);
+    hand(feed, channel, payload, us);
 }
 
 static void on_too_large(void *arg)
@@ -372,14 +398,32 @@ static const struct redis_ops now_ops = {on_message, on_too_large, on_state, on_
 
 static void give(struct feed *feed, size_t most)
 {
-    hand_on(feed, most);
-    if (feed->held.first) {
-        redis_pause(feed->now);
+    if (feed->rest_ms == 0 || most == SIZE_MAX)
+        hand_on(feed, most);
+    if (!feed->held.first)
+        feed->step = NONE;
+    else if (feed->rest_ms == 0)
         (void)timer_set(feed->timer, 0);
+    if (feed->held.first || feed->rest_ms > 0)
+        redis_pause(feed->now);
+    else
+        redis_resume(feed->now);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct feed *feed = arg;
+    (void)fd;
+    (void)what;
+    if (feed->ops->behind(feed->arg) && clock_ms() - feed->rest_ms < REST_MAX_MS) {
+        (void)timer_set(feed->resume, REST_TICK_MS);
         return;
     }
-    feed->step = NONE;
-    redis_resume(feed->now);
+    feed->rest_ms = 0;
+    if (feed->step == GIVE)
+        give(feed, GIVE_BYTES);
+    else
+        redis_resume(feed->now);
 }
 
 static void swap(struct feed *feed)
@@ -521,7 +565,9 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     feed->arg = arg;
     backlog_init(&feed->held);
     feed->timer = event_new(base, -1, 0, on_timer, feed);
-    if (feed->timer && timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
+    feed->resume = event_new(base, -1, 0, on_resume, feed);
+    if (feed->timer && feed->resume &&
+        timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
         feed->now = redis_new(base, conf, &now_ops, feed);
     if (!feed->now)
         feed_free(&feed);
@@ -540,5 +586,7 @@ void feed_free(struct feed **feedp)
     splice_clear(&feed->past);
     if (feed->timer)
         event_free(feed->timer);
+    if (feed->resume)
+        event_free(feed->resume);
     free(feed);
 }

@@ -123,8 +123,14 @@ static void on_redis_synced(void *arg)
         drain(m);
 }
 
+static int on_redis_behind(void *arg)
+{
+    const struct master *m = arg;
+    return pool_is_behind(m->pool);
+}
+
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
-                                         on_redis_synced};
+                                         on_redis_synced, on_redis_behind};
 
 static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
 {

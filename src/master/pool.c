@@ -19,9 +19,10 @@
 
 #define EARLY_MS        2000 /* a death so soon after the fork counts for the back-off */
 #define WATCH_MS        1000
-#define HURRY_MS        2000                 /* for a generation that makes room for another */
-#define DEATHS_MAX      2                    /* of a generation that is to replace one */
-#define UP_MESSAGE_MAX  4096                 /* from a worker: an id and a uid */
+#define MOVING_MS       250  /* a worker that has taken nothing for so long has stopped */
+#define HURRY_MS        2000 /* for a generation that makes room for another */
+#define DEATHS_MAX      2    /* of a generation that is to replace one */
+#define UP_MESSAGE_MAX  4096 /* from a worker: an id and a uid */
 #define QUEUE_MIN_BYTES (32UL * 1024 * 1024) /* for a worker, before it is given up */
 #define TURN_BYTES      (256UL * 1024)
 
@@ -65,6 +66,21 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
             if (slot_lives(&crew->slots[i]))
                 slot_watch(&crew->slots[i], now);
     }
+}
+
+int pool_is_behind(const struct pool *pool)
+{
+    size_t much = pool->link_options.queue_max / 2;
+    uint64_t now = clock_ms();
+    for (unsigned half = 0; half < 2; half++) {
+        const struct crew *crew = pool->at[half];
+        for (unsigned i = 0; crew && i < crew->nslots; i++) {
+            const struct link *link = crew->slots[i].link;
+            if (link && link_queued(link) > much && now - link_stalled_since(link) < MOVING_MS)
+                return 1;
+        }
+    }
+    return 0;
 }
 
 /* What waits for it, in the link and in the pipe. */

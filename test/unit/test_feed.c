@@ -146,7 +146,16 @@ static void on_synced(void *arg)
     synced++;
 }
 
-static const struct feed_ops ops = {on_message, on_too_large, on_state, on_synced};
+static int is_behind, asked;
+
+static int on_behind(void *arg)
+{
+    (void)arg;
+    asked++;
+    return is_behind;
+}
+
+static const struct feed_ops ops = {on_message, on_too_large, on_state, on_synced, on_behind};
 
 /* --- the log ------------------------------------------------------------------ */
 
@@ -213,6 +222,11 @@ static int is_subscribed(void)
 static int is_synced(void)
 {
     return synced > 0;
+}
+
+static int is_asked(void)
+{
+    return asked >= 5;
 }
 
 static int both_hear(void)
@@ -323,6 +337,24 @@ static void test_behind(int n, int step, const char *what)
     publish_all(&one, number, step, 1000);
     is_whole(what);
     is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
+/* Whoever takes the messages is behind: redis keeps them, but for a little. */
+static void test_rest(int changes)
+{
+    begin(&one);
+    is_behind = 1;
+    asked = 0;
+    publish_all(&one, 0, 1, 60000);
+    if (changes)
+        change_to(&one);
+    ok(wait_for(is_asked), "it is asked who is behind");
+    ok(nheard > 0 && nheard < 40000, "what comes next stays with redis: %zu came", nheard);
+    is_behind = 0;
+    is_whole(changes ? "and comes later, another connection or not" : "and comes later");
+    if (changes)
+        ok(wait_for(is_swapped), "which takes the place of the first");
     end();
 }
 
@@ -510,6 +542,8 @@ int main(void)
     test_stream(0, "a stream of equal messages");
     test_behind(60000, 1, "60,000 behind");
     test_behind(60000, 0, "60,000 equal ones behind");
+    test_rest(0);
+    test_rest(1);
     test_too_far_behind();
     test_other();
     test_lost(1, "and one is lost");

@@ -40,6 +40,9 @@ class Ears {
             if (!isEqual) this.sequences.take(number, client);
         };
     }
+    least(clients) {
+        return Math.min(...clients.map((client) => (client.over ? Infinity : this.counts.get(client) || 0)));
+    }
     async all(clients, sent) {
         const count = (client) => this.counts.get(client) || 0;
         await until(() => clients.every((client) => client.over || count(client) >= sent), within(30000), 'all to be heard').catch(() => {});
@@ -65,12 +68,24 @@ async function witness(t, redis, limits) {
     };
 }
 
+/* Workers stand still most of the time, until they are done. */
+async function slowDown(workers, isDone) {
+    const signal = (name) => workers.forEach((pid) => process.kill(pid, name));
+    const end = Date.now() + within(30000);
+    while (!isDone() && Date.now() < end) {
+        signal('SIGSTOP');
+        await elapse(50);
+        signal('SIGCONT');
+        await elapse(5);
+    }
+}
+
 /* The master stands still while a backlog is published; then there is another configuration,
  * and more is published until that is in force.  before(redis): what is done first, returns
  * the configuration to start with.  change(redis, other): the one that follows.  other: it
  * leads to another redis, to which who publishes has moved by then.  late: by so much (ms)
- * the old connection is behind all the time. */
-async function handOver(t, what, { count, size, isEqual, before, change, other, late }) {
+ * the old connection is behind all the time.  isSlow: workers get a tenth of the time. */
+async function handOver(t, what, { count, size, isEqual, before, change, other, late, isSlow }) {
     const redis = await Redis.start(t, UNBOUNDED);
     const to = other ? await Redis.start(t, UNBOUNDED) : redis;
     const limits = { sendBuffer: 1 << 30, sendTimeout: 120000 };
@@ -95,6 +110,7 @@ async function handOver(t, what, { count, size, isEqual, before, change, other, 
     const began = Date.now();
     daemon.process.signal('SIGCONT');
     let isOver = false;
+    const slow = isSlow ? slowDown(daemon.workers(), () => ears.least(clients) > count) : null;
     const over = daemon.logged(PLACE, within(20000)).finally(() => (isOver = true));
     if (other) await until(async () => (await to.subscriptions()).patterns > 0, within(20000), 'the new subscription');
     while (!isOver) {
@@ -104,6 +120,7 @@ async function handOver(t, what, { count, size, isEqual, before, change, other, 
     await over;
     const took = Date.now() - began;
     await publisher.publish(to, 1000);
+    await slow;
     await ears.all(clients, publisher.sent);
     if (others) await others.heard(publisher.sent);
     await daemon.stop();
@@ -116,6 +133,7 @@ const count = 60000;
 const WAYS = {
     '60,000 messages': { count, change: otherName },
     '80 MB': { count, size: 1333, change: otherName },
+    '80 MB, and workers that are slow': { count, size: 1333, isSlow: true, change: otherName },
     '60,000 equal messages': { count, isEqual: true, change: otherName },
     'nothing': { count: 0, change: otherName },
     'a connection that is two seconds late': { count: 1000, late: 2000, change: otherName },
