@@ -1727,10 +1727,10 @@ static void test_retire(void)
     close(ws);
     is_int(handed, 1, "a handshake is handed on");
     ok(handed_to == ENGINE_HEIR && handed_len == 65, "to an heir, as it came");
-    fd = adopt(poll_query, "\r\n", 0);
+    fd = adopt(poll_query, "Connection: close\r\n\r\n", 0);
     ok(heard(fd, "42/axr,[\"m\",1]"), "one that polls hears everything");
     close(fd);
-    fd = adopt(poll_query, "\r\n", 0);
+    fd = adopt(poll_query, "Connection: close\r\n\r\n", 0);
     ok(heard(fd, "\r\n\r\n1"), "and then that it is over");
     close(fd);
     pump(&drained);
