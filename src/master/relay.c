@@ -98,19 +98,18 @@ void relay_drop(struct relay *relay, enum emit_result cause, struct slice channe
     relay->stats.dropped[cause]++;
     if (!drop_is_quiet(cause))
         relay->stats.faulty++;
-    const char *what = drop_is_quiet(cause) ? "passed over" : "dropped";
-    int debug = log_get_level() >= LOG_LEVEL_DEBUG;
-    if (drop_is_quiet(cause) && !debug)
+    if (drop_is_quiet(cause) && log_get_level() < LOG_LEVEL_DEBUG)
         return;
-    uint64_t count = drop_is_quiet(cause) ? 0 : log_due(&relay->drop_log[cause], DROP_LOG_MS);
-    if (count == 0 && !debug)
+    uint64_t count = log_due(&relay->drop_log[cause], DROP_LOG_MS);
+    if (count == 0)
         return;
     log_escape(text, sizeof text, channel.ptr, channel.len);
-    if (count > 0)
-        log_warnx("message %s: cause=%s count=%llu channel=%s", what, emit_result_name(cause),
+    if (drop_is_quiet(cause))
+        log_debug("message passed over: cause=%s count=%llu channel=%s", emit_result_name(cause),
                   (unsigned long long)count, text);
     else
-        log_debug("message %s: cause=%s channel=%s", what, emit_result_name(cause), text);
+        log_warnx("message dropped: cause=%s count=%llu channel=%s", emit_result_name(cause),
+                  (unsigned long long)count, text);
 }
 
 /* One huge message must not leave its size behind for good. */

@@ -532,34 +532,6 @@ static void test_shown(void)
     relay_free(&sent.relay);
 }
 
-/* So has what comes to nothing, whatever is throttled before debug. */
-static void test_shown_drops(void)
-{
-    char file[] = "/tmp/test_relay.XXXXXX";
-    close(mkstemp(file));
-    begin(conf_make());
-    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
-        exit(1);
-    relay_drop(sent.relay, EMIT_OTHER_NAMESPACE, SLICE("k#/other#"));
-    log_set_level(LOG_LEVEL_DEBUG);
-    for (int i = 0; i < 3; i++) {
-        relay_drop(sent.relay, EMIT_OTHER_NAMESPACE, SLICE("k#/other#"));
-        relay_drop(sent.relay, EMIT_MALFORMED, SLICE("k#/axr#"));
-    }
-    log_set_level(LOG_LEVEL_INFO);
-    relay_drop(sent.relay, EMIT_MALFORMED, SLICE("k#/axr#"));
-    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
-    is_int(lines_with(file, "message passed over: cause=other_namespace channel=k#/other#\n"), 3,
-           "what is for others: a line each, at debug");
-    is_int(lines_with(file, " warn "), 1, "a fault: one at warn");
-    is_int(lines_with(file, "message dropped: cause=malformed count=1 channel=k#/axr#\n"), 1,
-           "with its number");
-    is_int(lines_with(file, "message dropped: cause=malformed channel=k#/axr#\n"), 2,
-           "and the rest at debug");
-    unlink(file);
-    relay_free(&sent.relay);
-}
-
 static void test_size(void)
 {
     struct conf *conf = conf_make();
@@ -597,7 +569,6 @@ int main(void)
     test_hold_is_bounded();
     test_drops();
     test_shown();
-    test_shown_drops();
     test_size();
     return tap_done();
 }
