@@ -66,8 +66,8 @@ struct worker {
     struct link *link;           /* to the master */
     struct event *leave_timer;   /* when it is over, drained or not */
     struct event *handoff_event; /* connections that others hand over */
-    struct event *ends_event;    /* where to write to workers of later generations */
-    int ends[START_LANES];       /* where to write to the worker in that lane; -1: unknown */
+    struct event *peers_event;   /* where to write to workers of later generations */
+    int peers[START_LANES];      /* where to write to the worker in that lane; -1: unknown */
     uint32_t heirs, nheirs;      /* lanes that take what is new, while we leave */
     uint32_t next_heir;
     uint8_t *handoff_in;        /* ... with what they had read of them */
@@ -105,15 +105,15 @@ struct worker {
 /* Sends out to the master.  When that fails the worker leaves. */
 void worker_send(struct worker *worker);
 
-/* --- siblings.c --- */
+/* --- peers.c --- */
 
 /* Takes what they hand over, from the loop's first turn on.  Returns 0, or -1 without
- * memory; siblings_close() undoes either. */
-int siblings_open(struct worker *worker);
-void siblings_close(struct worker *worker);
+ * memory; peers_close() undoes either. */
+int peers_open(struct worker *worker);
+void peers_close(struct worker *worker);
 
 /* engine_app.handoff: to the worker in that lane. */
-int siblings_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
+int peers_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg);
 
 /* --- client.c --- */
 

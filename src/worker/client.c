@@ -440,5 +440,5 @@ const struct engine_app client_app = {
     .packet = renew_packet,
     .text_only = 1,
     .closed = on_closed,
-    .handoff = siblings_handoff,
+    .handoff = peers_handoff,
 };

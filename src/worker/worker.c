@@ -101,7 +101,7 @@ static void give_link_up(struct worker *worker, int status)
     if (worker->deaf)
         return;
     worker->deaf = 1;
-    worker->nheirs = 0; /* they have lost their master, or lose their sibling's word */
+    worker->nheirs = 0; /* they have lost their master, or lose their peer's word */
     link_read_enable(worker->link, 0);
     leave(worker, status, QUICK_LEAVE_MS);
 }
@@ -414,7 +414,7 @@ static int worker_open(struct worker *worker)
         buf_reserve(&worker->out, OUT_MIN_BYTES) == NULL)
         goto fail;
     worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
-    if (worker->link == NULL || siblings_open(worker) < 0)
+    if (worker->link == NULL || peers_open(worker) < 0)
         goto fail;
     send_plain(worker, MSG_WORKER_HELLO);
     return 0;
@@ -439,7 +439,7 @@ static void worker_close(struct worker *worker)
     if (worker->resume_timer != NULL)
         event_free(worker->resume_timer);
     counting_stop(worker);
-    siblings_close(worker);
+    peers_close(worker);
     if (worker->base != NULL)
         event_base_free(worker->base);
     msg_broadcast_clear(&worker->broadcast);

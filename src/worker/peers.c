@@ -1,4 +1,4 @@
-/* siblings - connections that one worker passes to another, over the lanes between them
+/* peers - connections that one worker passes to another, over the lanes between them
  * (ipc/handoff.h). */
 #include "base/log.h"
 #include "ipc/handoff.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HANDOFF_BATCH 16 /* connections taken from siblings in one turn */
+#define HANDOFF_BATCH 16 /* connections taken from peers in one turn */
 
 /* The one cause to be expected: we are out of descriptors. */
 static void handoff_dropped(struct worker *worker)
@@ -44,7 +44,7 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
 }
 
 /* Takes what the master has sent of the ends of new lanes. */
-static void ends_take(struct worker *worker)
+static void peers_take(struct worker *worker)
 {
     int fds[HANDOFF_ENDS_MAX], result;
     unsigned first;
@@ -54,7 +54,7 @@ static void ends_take(struct worker *worker)
         return;
     while ((result = handoff_receive_ends(worker->start->ends_fd, &first, fds, &n)) != 0) {
         if (result < 0 && errno == EPIPE) {
-            event_del(worker->ends_event); /* the master is gone, as the link will tell */
+            event_del(worker->peers_event); /* the master is gone, as the link will tell */
             return;
         }
         if (result < 0) {
@@ -62,19 +62,19 @@ static void ends_take(struct worker *worker)
             return;
         }
         for (size_t i = 0; i < n; i++) {
-            if (first + i < START_LANES && worker->ends[first + i] < 0)
-                worker->ends[first + i] = fds[i];
+            if (first + i < START_LANES && worker->peers[first + i] < 0)
+                worker->peers[first + i] = fds[i];
             else
                 close(fds[i]);
         }
     }
 }
 
-static void on_ends(evutil_socket_t fd, short what, void *arg)
+static void on_peers(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    ends_take(arg);
+    peers_take(arg);
 }
 
 static int hand_to(struct worker *worker, uint32_t lane, int fd, const void *bytes, size_t len)
@@ -84,11 +84,11 @@ static int hand_to(struct worker *worker, uint32_t lane, int fd, const void *byt
     if (lane >= worker->start->nhandoff)
         return -1;
     /* Its end is on its way before any client can know of the lane. */
-    if (worker->ends[lane] < 0)
-        ends_take(worker);
-    if (worker->ends[lane] < 0)
+    if (worker->peers[lane] < 0)
+        peers_take(worker);
+    if (worker->peers[lane] < 0)
         return -1;
-    result = handoff_send(worker->ends[lane], HANDOFF_CONNECTION, fd, bytes, len);
+    result = handoff_send(worker->peers[lane], HANDOFF_CONNECTION, fd, bytes, len);
     if (result == 0)
         log_debug("connection handed to worker %u: bytes=%zu", start_number(lane), len);
     return result;
@@ -105,37 +105,38 @@ static int hand_to_heir(struct worker *worker, int fd, const void *bytes, size_t
     return result;
 }
 
-int siblings_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+int peers_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
 {
     if (slot == ENGINE_HEIR)
         return hand_to_heir(arg, fd, bytes, len);
     return hand_to(arg, slot, fd, bytes, len);
 }
 
-int siblings_open(struct worker *worker)
+int peers_open(struct worker *worker)
 {
     const struct worker_start *start = worker->start;
 
     for (size_t i = 0; i < START_LANES; i++)
-        worker->ends[i] = i < start->nhandoff ? start->handoff_fds[i] : -1;
+        worker->peers[i] = i < start->nhandoff ? start->handoff_fds[i] : -1;
     if (start->nhandoff == 0)
         return 0;
     worker->handoff_in = malloc(HANDOFF_MAX_BYTES);
     worker->handoff_event =
         event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
-    worker->ends_event =
-        event_new(worker->base, start->ends_fd, EV_READ | EV_PERSIST, on_ends, worker);
-    if (worker->handoff_in == NULL || worker->handoff_event == NULL || worker->ends_event == NULL ||
-        event_add(worker->handoff_event, NULL) < 0 || event_add(worker->ends_event, NULL) < 0)
+    worker->peers_event =
+        event_new(worker->base, start->ends_fd, EV_READ | EV_PERSIST, on_peers, worker);
+    if (worker->handoff_in == NULL || worker->handoff_event == NULL ||
+        worker->peers_event == NULL || event_add(worker->handoff_event, NULL) < 0 ||
+        event_add(worker->peers_event, NULL) < 0)
         return -1;
     return 0;
 }
 
-void siblings_close(struct worker *worker)
+void peers_close(struct worker *worker)
 {
     if (worker->handoff_event != NULL)
         event_free(worker->handoff_event);
-    if (worker->ends_event != NULL)
-        event_free(worker->ends_event);
+    if (worker->peers_event != NULL)
+        event_free(worker->peers_event);
     free(worker->handoff_in);
 }
