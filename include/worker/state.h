@@ -89,8 +89,8 @@ struct worker {
     uint64_t refusals[TOKEN_RESULTS]; /* by reason; TOKEN_OK: the user's limit */
     uint64_t renewals[RENEWAL_RESULTS];
     uint64_t broadcasts, handoffs_lost;
-    struct counters counted; /* as the master knows it */
-    struct event *counting;  /* tells it again */
+    struct counters reported;   /* as the master knows it */
+    struct event *report_timer; /* tells it again */
 
     struct log_every refused[TOKEN_RESULTS];
     struct log_every not_admitted, not_served, not_asked, evicted;
@@ -165,17 +165,17 @@ static inline struct token_hint *refusal_hint(struct token_hint *hint)
 void renew_packet(struct session *session, const struct sio_packet *packet,
                   const struct slice *attachments, void *arg);
 
-/* --- counting.c --- */
-#define COUNTING_S 3
+/* --- report.c --- */
+#define REPORT_S 3
 
 /* Tells the master what has been counted: the answer to MSG_COUNT with that id,
  * or, with 0, what is new, if anything is. */
-void counting_send(struct worker *worker, uint32_t id);
+void report_send(struct worker *worker, uint32_t id);
 
-/* Tells what is new every COUNTING_S seconds, and no more.  Returns 0, or -1
+/* Tells what is new every REPORT_S seconds, and no more.  Returns 0, or -1
  * without memory. */
-int counting_start(struct worker *worker);
-void counting_stop(struct worker *worker);
+int report_start(struct worker *worker);
+void report_stop(struct worker *worker);
 
 /* --- fanout.c --- */
 void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc);

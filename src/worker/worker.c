@@ -39,7 +39,7 @@
 static void stop(struct worker *worker)
 {
     if (worker->greeted && !worker->deaf) {
-        counting_send(worker, 0);
+        report_send(worker, 0);
         (void)link_flush(worker->link);
     }
     event_base_loopbreak(worker->base);
@@ -153,7 +153,7 @@ static int on_hello(struct worker *worker, struct msg *msg)
     }
     worker->greeted = 1;
     send_plain(worker, MSG_READY);
-    if (counting_start(worker) < 0) {
+    if (report_start(worker) < 0) {
         log_errorx("no memory to count");
         return -1;
     }
@@ -247,7 +247,7 @@ static int on_count(struct worker *worker, struct msg *msg)
 
     if (msg_close(msg) < 0 || id == 0)
         return -1;
-    counting_send(worker, id);
+    report_send(worker, id);
     return 0;
 }
 
@@ -438,7 +438,7 @@ static void worker_close(struct worker *worker)
         event_free(worker->leave_timer);
     if (worker->resume_timer != NULL)
         event_free(worker->resume_timer);
-    counting_stop(worker);
+    report_stop(worker);
     peers_close(worker);
     if (worker->base != NULL)
         event_base_free(worker->base);

@@ -1,4 +1,4 @@
-/* counting - what this worker has counted, on its way to the master: when it asks,
+/* report - what this worker has counted, on its way to the master: when it asks,
  * every few seconds if something has changed, and before the worker leaves. */
 #include "base/log.h"
 #include "ipc/counters.h"
@@ -69,14 +69,14 @@ static void take_all(const struct worker *worker, struct counters *counters)
     at[COUNTER_LOG_LOST] = log_lost();
 }
 
-void counting_send(struct worker *worker, uint32_t id)
+void report_send(struct worker *worker, uint32_t id)
 {
     struct counters counters = {{0}};
 
     take_all(worker, &counters);
-    if (id == 0 && memcmp(&counters, &worker->counted, sizeof(counters)) == 0)
+    if (id == 0 && memcmp(&counters, &worker->reported, sizeof(counters)) == 0)
         return;
-    worker->counted = counters;
+    worker->reported = counters;
     buf_reset(&worker->out);
     counters_put(&worker->out, id, &counters);
     worker_send(worker);
@@ -86,20 +86,21 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    counting_send(arg, 0);
+    report_send(arg, 0);
 }
 
-int counting_start(struct worker *worker)
+int report_start(struct worker *worker)
 {
-    static const struct timeval interval = {COUNTING_S, 0};
+    static const struct timeval interval = {REPORT_S, 0};
 
-    worker->counting = event_new(worker->base, -1, EV_PERSIST, on_timer, worker);
-    return worker->counting != NULL && evtimer_add(worker->counting, &interval) == 0 ? 0 : -1;
+    worker->report_timer = event_new(worker->base, -1, EV_PERSIST, on_timer, worker);
+    return worker->report_timer != NULL && evtimer_add(worker->report_timer, &interval) == 0 ? 0
+                                                                                             : -1;
 }
 
-void counting_stop(struct worker *worker)
+void report_stop(struct worker *worker)
 {
-    if (worker->counting != NULL)
-        event_free(worker->counting);
-    worker->counting = NULL;
+    if (worker->report_timer != NULL)
+        event_free(worker->report_timer);
+    worker->report_timer = NULL;
 }
