@@ -63,13 +63,13 @@ struct worker {
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
-    struct link *link;           /* to the master */
-    struct event *leave_timer;   /* when it is over, drained or not */
-    struct event *handoff_event; /* connections that others hand over */
-    struct event *peers_event;   /* where to write to workers of later generations */
-    int peers[START_LANES];      /* where to write to the worker in that lane; -1: unknown */
-    uint32_t heirs, nheirs;      /* lanes that take what is new, while we leave */
-    uint32_t next_heir;
+    struct link *link;                /* to the master */
+    struct event *leave_timer;        /* when it is over, drained or not */
+    struct event *handoff_event;      /* connections that others hand over */
+    struct event *peers_event;        /* where to write to workers of later generations */
+    int peers[START_LANES];           /* where to write to the worker in that lane; -1: unknown */
+    uint32_t successors, nsuccessors; /* lanes that take what is new, while we leave */
+    uint32_t next_successor;
     uint8_t *handoff_in;        /* ... with what they had read of them */
     struct event *resume_timer; /* reading again from the link, after a turn for others */
     uint64_t leave_at_ms;       /* 0: not leaving */

@@ -95,20 +95,21 @@ static int hand_to(struct worker *worker, uint32_t lane, int fd, const void *byt
 }
 
 /* To one of those that take what is new: in turn, and not to one that is full. */
-static int hand_to_heir(struct worker *worker, int fd, const void *bytes, size_t len)
+static int hand_to_successor(struct worker *worker, int fd, const void *bytes, size_t len)
 {
     int result = -1;
 
-    for (uint32_t i = 0; i < worker->nheirs && result != 0; i++)
+    for (uint32_t i = 0; i < worker->nsuccessors && result != 0; i++)
         result =
-            hand_to(worker, worker->heirs + worker->next_heir++ % worker->nheirs, fd, bytes, len);
+            hand_to(worker, worker->successors + worker->next_successor++ % worker->nsuccessors, fd,
+                    bytes, len);
     return result;
 }
 
 int peers_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
 {
     if (slot == ENGINE_HEIR)
-        return hand_to_heir(arg, fd, bytes, len);
+        return hand_to_successor(arg, fd, bytes, len);
     return hand_to(arg, slot, fd, bytes, len);
 }
 

@@ -57,7 +57,7 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     log_debug("leaving: connections=%zu", engine_connections(worker->engine));
-    if (worker->nheirs > 0)
+    if (worker->nsuccessors > 0)
         engine_retire_now(worker->engine);
     stop(worker);
 }
@@ -72,12 +72,12 @@ static void close_listeners(struct worker *worker)
         close(worker->start->listen_fds[i]);
 }
 
-/* Takes no more clients, or passes them to the heirs if there are any, and is gone
+/* Takes no more clients, or passes them to the successors if there are any, and is gone
  * after within_ms at the latest.  Called again it can only become sooner. */
 static void leave(struct worker *worker, int status, uint32_t within_ms)
 {
     void (*drain)(struct engine *, uint32_t, void (*)(void *), void *) =
-        worker->nheirs > 0 ? engine_retire : engine_drain;
+        worker->nsuccessors > 0 ? engine_retire : engine_drain;
     uint64_t at_ms = clock_ms() + within_ms;
     struct timeval wait;
 
@@ -101,7 +101,7 @@ static void give_link_up(struct worker *worker, int status)
     if (worker->deaf)
         return;
     worker->deaf = 1;
-    worker->nheirs = 0; /* they have lost their master, or lose their peer's word */
+    worker->nsuccessors = 0; /* they have lost their master, or lose their peer's word */
     link_read_enable(worker->link, 0);
     leave(worker, status, QUICK_LEAVE_MS);
 }
@@ -259,8 +259,8 @@ static int on_drain(struct worker *worker, struct msg *msg)
         return -1;
     log_debug("draining: within_ms=%u connections=%zu", within_ms,
               engine_connections(worker->engine));
-    worker->heirs = first;
-    worker->nheirs = worker->start->nhandoff > 0 ? n : 0;
+    worker->successors = first;
+    worker->nsuccessors = worker->start->nhandoff > 0 ? n : 0;
     leave(worker, 0, within_ms);
     return 0;
 }
