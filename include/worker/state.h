@@ -96,7 +96,7 @@ struct worker {
     struct log_every not_admitted, not_served, not_asked, evicted;
     struct log_every not_renewed[RENEWAL_RESULTS];
     struct log_every handoff_dropped;
-    struct log_every fan_failed;
+    struct log_every deliver_failed;
     unsigned exp_warned; /* of which enum numeric_date client_warn_exp() has, a bit each */
 };
 
@@ -177,7 +177,7 @@ void report_send(struct worker *worker, uint32_t id);
 int report_start(struct worker *worker);
 void report_stop(struct worker *worker);
 
-/* --- fanout.c --- */
-void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc);
+/* --- deliver.c --- */
+void deliver_broadcast(struct worker *worker, const struct msg_broadcast *bc);
 
 #endif

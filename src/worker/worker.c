@@ -172,7 +172,7 @@ static int on_broadcast(struct worker *worker, struct msg *msg)
         return result;
     if (worker->turn_ms == 0)
         worker->turn_ms = clock_ms();
-    fanout_broadcast(worker, &worker->broadcast);
+    deliver_broadcast(worker, &worker->broadcast);
     if (clock_ms() - worker->turn_ms >= TURN_MS) {
         link_read_enable(worker->link, 0);
         evtimer_add(worker->resume_timer, &next_turn);

@@ -1,8 +1,8 @@
-/* fanout - one broadcast to those of this worker's clients that it is for. */
+/* deliver - one broadcast to those of this worker's clients that it is for. */
 #include "worker/state.h"
 
-#define FAN_LOG_MS 60000
-#define AHEAD      ((size_t)6) /* members by which a fetch from memory precedes what is read there */
+#define DELIVER_LOG_MS 60000
+#define AHEAD          ((size_t)6) /* members by which a fetch from memory precedes what is read there */
 
 /* Many thousands do not fit into the CPU's caches, and each leads by way of two others
  * to what is written: all three are asked for while those before are served. */
@@ -44,7 +44,7 @@ static void except_room(struct engine_fan *fan, const struct room *room)
         engine_fan_except(fan, client_of(&members[i])->session);
 }
 
-void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc)
+void deliver_broadcast(struct worker *worker, const struct msg_broadcast *bc)
 {
     struct session *session;
     struct engine_fan fan;
@@ -68,6 +68,6 @@ void fanout_broadcast(struct worker *worker, const struct msg_broadcast *bc)
     if (bc->rooms.n == 0)
         send_room(&fan, room_find(&worker->rooms, EVERYBODY));
     engine_fan_end(&fan);
-    if (fan.failed && log_due(&worker->fan_failed, FAN_LOG_MS) > 0)
+    if (fan.failed && log_due(&worker->deliver_failed, DELIVER_LOG_MS) > 0)
         log_errorx("no memory to frame a notification: its receivers here do not get it");
 }
