@@ -6,6 +6,7 @@
 # make bench        what scripts/bench measures with, in build/bench
 # make fuzz         libFuzzer targets in build/fuzz (clang)
 # make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone
+# make layers       is each layer of src/ built on those below it alone?  From the object files
 # make install      DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
 #                   it back
 #
@@ -175,6 +176,10 @@ lint: headers
 headers:
 	set -e; for h in $(HEADERS); do $(CC) $(AXR_CFLAGS) -Werror -fsyntax-only -x c $$h; done
 
+layers: $(LIB) $(patsubst %.c,$(BUILD)/obj/%.o,$(MAINS))
+	CC='$(CC)' scripts/layers --self-test
+	BUILD=$(BUILD) scripts/layers
+
 # --- installation ----------------------------------------------------------
 INSTALL     = PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' SYSTEMD_UNIT_DIR='$(SYSTEMD_UNIT_DIR)' \
               DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install
@@ -186,7 +191,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all bench conformance faults check asan fuzz lint headers install uninstall clean FORCE
+.PHONY: all bench conformance faults check asan fuzz lint headers layers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
