@@ -19,8 +19,8 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
-#include "master/facts.h"
 #include "master/listen.h"
+#include "master/status.h"
 
 #include <stddef.h>
 
@@ -34,8 +34,8 @@ struct event_base;
 struct admin;
 
 struct admin_ops {
-    /* Fills facts, which is zero. */
-    void (*facts)(struct facts *facts, void *arg);
+    /* Fills status, which is zero. */
+    void (*status)(struct status *status, void *arg);
     /* How often this user is connected. */
     size_t (*connections)(struct slice uid, void *arg);
 };
@@ -46,8 +46,8 @@ int admin_open(struct listeners *listeners, const char *host, int port, const st
                struct buf *error);
 
 /* Serves on *listeners, which it takes (and empties) where it succeeds, and says in
- * the log where.  tally and ops are borrowed.  NULL without memory. */
-struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct tally *tally,
+ * the log where.  stats and ops are borrowed.  NULL without memory. */
+struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct stats *stats,
                         const struct admin_ops *ops, void *arg);
 
 /* Appends the addresses where it serves, without the port, one a line. */

@@ -4,7 +4,7 @@
  * new connection takes the place of the old one.  The old one serves until the new one is
  * subscribed, and on until all has been handed over that was published up to then, however
  * far it is behind; what the new one gets waits until it is known where that goes on from
- * the old one (splice.h).  Nothing comes twice, nothing is lost, and the order stays; of
+ * the old one (overlap.h).  Nothing comes twice, nothing is lost, and the order stays; of
  * equal messages that never pause some may be lost, which is a gap that is counted and
  * logged.
  *

@@ -28,8 +28,8 @@
 struct event_base;
 struct pool;
 struct relay;
-struct tally;
-struct facts_worker;
+struct stats;
+struct status_worker;
 
 struct pool_ops { /* none may call pool_free */
     /* For the first time every worker of a generation has said that it accepts clients;
@@ -39,7 +39,7 @@ struct pool_ops { /* none may call pool_free */
      * been told to leave (1), or the new one is given up (0). */
     void (*replaced)(int ok, void *arg);
     /* A generation that was to leave has gone: there is room for another. */
-    void (*retired)(void *arg);
+    void (*left)(void *arg);
     /* After pool_drain: the last one has gone. */
     void (*empty)(void *arg);
     /* In a child, before it becomes a worker: its other descriptors are closed
@@ -52,7 +52,7 @@ struct pool_options { /* everything is borrowed */
     const struct conf *conf; /* these two for the first generation */
     const struct listeners *listeners;
     struct relay *relay;
-    struct tally *tally;
+    struct stats *stats;
     int (*worker)(const struct conf *, const struct worker_start *);
 };
 
@@ -81,9 +81,9 @@ void pool_send_all(struct pool *pool, const struct buf *message);
 /* Workers into dst, which has room for CONF_WORKERS_MAX: first those of the generation
  * that serves, *nworkers of them; then, so that no total goes back, those of higher
  * numbers in generations before it.  What waits for one of the other generation counts
- * with that of the same number.  Returns how many.  To be asked for after tally_ask():
+ * with that of the same number.  Returns how many.  To be asked for after stats_ask():
  * one that has nothing to do is silent. */
-size_t pool_facts(struct pool *pool, struct facts_worker *dst, size_t *nworkers);
+size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworkers);
 
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);

@@ -20,11 +20,11 @@
 #define SYNC    "sync" /* comes back behind all that was published before */
 
 struct bufferevent;
-struct dial;
+struct redis_connect;
 struct event;
 struct event_base;
 
-enum redis_state { WAITING, DIALLING, HANDSHAKE, SUBSCRIBED };
+enum redis_state { WAITING, CONNECTING, HANDSHAKE, SUBSCRIBED };
 
 /* Each kind is logged once until the next success, and then once a minute. */
 enum redis_failure {
@@ -61,7 +61,7 @@ struct redis {
     void *arg;
 
     enum redis_state state;
-    struct dial *dial;
+    struct redis_connect *connect;
     struct bufferevent *bev; /* writes, and owns the socket */
     struct event *input;     /* ... which is read here */
     redisReader *reader;

@@ -18,11 +18,11 @@
 struct relay;
 
 struct relay_ops {
-    /* One whole message for the pipe to a worker; may call relay_worker_down.  Here
-     * and below, slot is a lane: ipc/start.h. */
-    void (*send)(unsigned slot, const void *message, size_t len, void *arg);
+    /* One whole message for the pipe to the worker in that lane (ipc/start.h); may call
+     * relay_worker_down. */
+    void (*send)(unsigned lane, const void *message, size_t len, void *arg);
     /* The answer to relay_admit, for the same pipe; likewise. */
-    void (*answer)(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg);
+    void (*answer)(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg);
     /* Call relay_wake in so many ms, from the loop; that takes the place of what was
      * asked before.  Returns 0, or -1 without memory, which does not happen while an
      * earlier one is to come, nor within relay_wake. */
@@ -52,22 +52,22 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
 /* A message that never came in whole: counted and logged like the others. */
 void relay_drop(struct relay *relay, enum emit_result cause, struct slice channel);
 
-/* slot serves clients from now on / has gone. */
-void relay_worker_up(struct relay *relay, unsigned slot);
-void relay_worker_down(struct relay *relay, unsigned slot);
+/* The worker in that lane serves clients from now on / has gone. */
+void relay_worker_up(struct relay *relay, unsigned lane);
+void relay_worker_down(struct relay *relay, unsigned lane);
 
-/* May this client of this user in, on the worker slot?  ops->answer is told, with
+/* May this client of this user in, on the worker in that lane?  ops->answer is told, with
  * MSG_ADMIT_OK once it is counted in: before this returns, but where it would be
- * refused for its user's limit, only when there is a place or after HOLD_MS (hold.h).
+ * refused for its user's limit, only when there is a place or after PENDING_MS (pending.h).
  * limits:connectionsPerUser holds across all workers; where the oldest is to make
  * place, its worker has been sent a MSG_KICK before the answer. */
-void relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid);
+void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid);
 
 /* What ops->wake asked for; now_ms: clock_ms(). */
 void relay_wake(struct relay *relay, uint64_t now_ms);
 
 /* An admitted client has gone. */
-void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slice uid);
+void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid);
 
 /* How often this user is connected, to all workers.  Those that are told to leave
  * do not count. */

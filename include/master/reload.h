@@ -21,7 +21,7 @@ void reload(struct master *m);
  * without memory. */
 int reload_watch(struct master *m);
 
-/* The pool says: a generation serves that did not before; pool_ops.replaced, .retired. */
+/* The pool says: a generation serves that did not before; pool_ops.replaced, .left. */
 void reload_ready(struct master *m);
 void reload_replaced(struct master *m, int ok);
 

@@ -19,7 +19,7 @@ struct route;
 
 struct route_targets {
     size_t n;
-    uint16_t slots[START_LANES]; /* lanes, each once, in no order */
+    uint16_t lanes[START_LANES]; /* each once, in no order */
 };
 
 /* nsp is borrowed: EIO3 clients have ids that start with it.  NULL without memory. */
@@ -29,18 +29,18 @@ void route_free(struct route **route);
 /* The same namespace, borrowed from another place. */
 void route_nsp(struct route *route, const char *nsp);
 
-/* One more client in room (copied) on the worker slot, which is up; client is that
+/* One more client in room (copied) on the worker in lane, which is up; client is that
  * worker's name for it.  Returns 0, or -1 without memory (nothing changed). */
-int route_join(struct route *route, struct slice room, unsigned slot, uint64_t client);
+int route_join(struct route *route, struct slice room, unsigned lane, uint64_t client);
 
 /* One less.  Returns 0, or -1 if that worker has no such client in the room. */
-int route_leave(struct route *route, struct slice room, unsigned slot, uint64_t client);
+int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t client);
 
 /* Clients in room on all workers, without those that are told to leave. */
 size_t route_clients(const struct route *route, struct slice room);
 
 /* Of those, the one that joined first.  Returns 0, or -1 if there is none. */
-int route_oldest(const struct route *route, struct slice room, unsigned *slot, uint64_t *client);
+int route_oldest(const struct route *route, struct slice room, unsigned *lane, uint64_t *client);
 
 /* That one is told to leave: it is in the room until route_leave, but counts no
  * more.  Returns 0, or -1 if there is none or no memory (nothing changed). */
@@ -49,11 +49,11 @@ int route_oust(struct route *route, struct slice room);
 /* How many rooms are in the table. */
 size_t route_rooms(const struct route *route);
 
-/* slot serves clients from now on: what goes to everybody goes to it too. */
-void route_up(struct route *route, unsigned slot);
+/* The worker in that lane serves clients from now on: what goes to everybody goes to it too. */
+void route_up(struct route *route, unsigned lane);
 
-/* slot has gone: everything it held is forgotten. */
-void route_down(struct route *route, unsigned slot);
+/* It has gone: everything it held is forgotten. */
+void route_down(struct route *route, unsigned lane);
 
 /* The workers a message to these rooms concerns: all that are up for no rooms and
  * for ROUTE_EVERYBODY; for a room that may be the id of a socket (those are not in the

@@ -25,7 +25,7 @@ struct keywatch;
 struct names;
 struct pool;
 struct relay;
-struct tally;
+struct stats;
 
 #define MASTER_SIGNALS 5
 
@@ -45,7 +45,7 @@ struct master {
     struct event *redis_wait, *start_wait;
     struct event *relay_wake; /* pending while an admission waits */
     struct relay *relay;
-    struct tally *tally;
+    struct stats *stats;
     struct pool *pool;
     struct feed *feed;
     struct admin *admin;

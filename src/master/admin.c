@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "codec/http.h"
-#include "master/tally.h"
+#include "master/stats.h"
 #include "master/timer.h"
 
 #include <errno.h>
@@ -36,16 +36,16 @@ struct caller {
     enum state state;
     size_t scanned;
     int head_only;
-    int eof;                                                 /* it says nothing more */
-    void (*put)(const struct facts *facts, struct buf *out); /* ASKING: the answer's body */
-    const char *type;                                        /* ... and what it is */
-    struct tally_wait wait;
+    int eof;                                                   /* it says nothing more */
+    void (*put)(const struct status *status, struct buf *out); /* ASKING: the answer's body */
+    const char *type;                                          /* ... and what it is */
+    struct stats_wait wait;
 };
 
 struct admin {
     struct event_base *base;
     struct listeners listeners;
-    struct tally *tally;
+    struct stats *stats;
     const struct admin_ops *ops;
     void *arg;
     struct event **accepts; /* one for each listener, as far as they are made */
@@ -62,7 +62,7 @@ static void caller_free(struct caller *caller)
 {
     struct admin *admin = caller->admin;
     if (caller->state == ASKING)
-        tally_cancel(admin->tally, &caller->wait);
+        stats_cancel(admin->stats, &caller->wait);
     if (caller->next)
         caller->next->prev = caller->prev;
     else
@@ -116,20 +116,20 @@ static void answer_error(struct caller *caller, int status)
 }
 
 /* Valid until the next call. */
-static const struct facts *facts_take(const struct admin *admin)
+static const struct status *status_take(const struct admin *admin)
 {
-    static struct facts facts; /* 10 KB; one process, one thread, no reentry */
-    memset(&facts, 0, sizeof facts);
-    facts.tally = admin->tally;
-    admin->ops->facts(&facts, admin->arg);
-    return &facts;
+    static struct status status; /* 10 KB; one process, one thread, no reentry */
+    memset(&status, 0, sizeof status);
+    status.stats = admin->stats;
+    admin->ops->status(&status, admin->arg);
+    return &status;
 }
 
 static void on_counted(void *arg)
 {
     struct caller *caller = arg;
     struct buf body = {0};
-    caller->put(facts_take(caller->admin), &body);
+    caller->put(status_take(caller->admin), &body);
     answer(caller, 200, caller->type, &body);
 }
 
@@ -137,7 +137,7 @@ static void on_health(void *arg)
 {
     struct caller *caller = arg;
     struct buf body = {0};
-    int good = facts_put_health(facts_take(caller->admin), &body);
+    int good = status_put_health(status_take(caller->admin), &body);
     answer(caller, good ? 200 : 503, JSON, &body);
 }
 
@@ -145,14 +145,14 @@ static void on_health(void *arg)
 static void ask_workers(struct caller *caller, void (*done)(void *arg))
 {
     caller->state = ASKING;
-    caller->wait = (struct tally_wait){.done = done, .arg = caller};
+    caller->wait = (struct stats_wait){.done = done, .arg = caller};
     timer_set(caller->deadline, ADMIN_WRITE_MS);
-    tally_ask(caller->admin->tally, &caller->wait);
+    stats_ask(caller->admin->stats, &caller->wait);
 }
 
 /* An answer in which there is what workers have counted. */
 static void answer_counted(struct caller *caller, const char *type,
-                           void (*put)(const struct facts *facts, struct buf *out))
+                           void (*put)(const struct status *status, struct buf *out))
 {
     caller->put = put;
     caller->type = type;
@@ -179,7 +179,7 @@ static void answer_user(struct caller *caller, struct slice name)
         return;
     }
     struct slice user = {uid, (size_t)len};
-    facts_put_user(user, admin->ops->connections(user, admin->arg), &body);
+    status_put_user(user, admin->ops->connections(user, admin->arg), &body);
     answer(caller, 200, JSON, &body);
 }
 
@@ -190,9 +190,9 @@ static void serve(struct caller *caller, const struct http_request *req)
     if (!caller->head_only && !slice_eq(req->method, SLICE("GET")))
         answer_error(caller, 405);
     else if (slice_eq(path, SLICE("/status")))
-        answer_counted(caller, JSON, facts_put_status);
+        answer_counted(caller, JSON, status_put);
     else if (slice_eq(path, SLICE("/metrics")))
-        answer_counted(caller, TEXT, facts_put_metrics);
+        answer_counted(caller, TEXT, status_put_metrics);
     else if (slice_eq(path, SLICE("/health")))
         ask_workers(caller, on_health);
     else if (slice_eq(path, SLICE("/health/live")))
@@ -365,7 +365,7 @@ static int events_new(struct admin *admin)
     return 0;
 }
 
-struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct tally *tally,
+struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct stats *stats,
                         const struct admin_ops *ops, void *arg)
 {
     struct admin *admin = calloc(1, sizeof *admin);
@@ -374,7 +374,7 @@ struct admin *admin_new(struct event_base *base, struct listeners *listeners, st
         return NULL;
     admin->base = base;
     admin->listeners = *listeners;
-    admin->tally = tally;
+    admin->stats = stats;
     admin->ops = ops;
     admin->arg = arg;
     admin->end = &admin->callers;

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "master/backlog.h"
 #include "master/marker.h"
-#include "master/splice.h"
+#include "master/overlap.h"
 #include "master/timer.h"
 
 #include <event2/event.h>
@@ -55,19 +55,19 @@ struct feed {
     uint64_t rest_ms;     /* nothing is handed on since then; 0: it is */
     struct event *resume; /* ... and it is asked again */
 
-    unsigned alone;       /* topics that only one of both hears: these are not compared */
-    int is_asked;         /* what comes over both is compared */
-    struct splice splice; /* ... here */
-    struct backlog held;  /* ... and waits, where it is the new one */
-    uint64_t since_ms;    /* when it was looked at first; 0: not yet */
-    unsigned rounds;      /* how often it was */
+    unsigned alone;         /* topics that only one of both hears: these are not compared */
+    int is_asked;           /* what comes over both is compared */
+    struct overlap overlap; /* ... here */
+    struct backlog held;    /* ... and waits, where it is the new one */
+    uint64_t since_ms;      /* when it was looked at first; 0: not yet */
+    unsigned rounds;        /* how often it was */
     struct marker marker;
     size_t marked_old, marked_new; /* behind how many it has come, or NOWHERE */
     int apart;                     /* known in SWAP: nothing comes over both, or ... */
-    size_t d;                      /* ... what splice.h calls so */
+    size_t d;                      /* ... what overlap.h calls so */
 
     unsigned past_alone;
-    struct splice past;     /* of the connection in force and the one before */
+    struct overlap past;    /* of the connection in force and the one before */
     size_t left;            /* messages of that which are still to come over this one */
     uint64_t left_until_ms; /* 0: while it has not answered */
     uint64_t gaps;          /* how often messages could not be told apart */
@@ -133,7 +133,7 @@ static void forget(struct feed *feed)
 {
     compare_begin(feed);
     feed->is_asked = 0;
-    splice_clear(&feed->splice);
+    overlap_clear(&feed->overlap);
 }
 
 static void next_end(struct feed *feed)
@@ -182,7 +182,7 @@ static void next_later(struct feed *feed)
 static void marked(struct feed *feed)
 {
     if (feed->marked_old != NOWHERE && feed->marked_new != NOWHERE)
-        splice_marker(&feed->splice, feed->marked_old, feed->marked_new);
+        overlap_marker(&feed->overlap, feed->marked_old, feed->marked_new);
 }
 
 /* --- where it goes on --------------------------------------------------------- */
@@ -201,7 +201,7 @@ static void ask_new(struct feed *feed)
         (void)timer_set(feed->timer, AGAIN_MS);
 }
 
-static void decided(struct feed *feed, const struct splice_found *found)
+static void decided(struct feed *feed, const struct overlap_found *found)
 {
     feed->apart = found->apart;
     feed->d = found->least;
@@ -221,18 +221,18 @@ static void doubt(struct feed *feed, size_t n)
  * may be nothing. */
 static void judge(struct feed *feed)
 {
-    const struct splice *splice = &feed->splice;
-    struct splice_found found;
+    const struct overlap *overlap = &feed->overlap;
+    struct overlap_found found;
     uint64_t now = clock_ms();
     if (feed->since_ms == 0)
         feed->since_ms = now;
     feed->rounds++;
-    if (splice_find(splice, &found) < 0) {
+    if (overlap_find(overlap, &found) < 0) {
         ask_old(feed);
         return;
     }
     int is_known = found.least == found.most;
-    int in_common = splice->new.n > 0 && found.least < splice->old.n;
+    int in_common = overlap->new.n > 0 && found.least < overlap->old.n;
     if (is_known && (in_common || now - feed->since_ms >= APART_MS)) {
         decided(feed, &found);
     } else if (now - feed->since_ms >= DOUBT_MS && feed->rounds >= DOUBT_ROUNDS) {
@@ -252,9 +252,9 @@ static void judge(struct feed *feed)
 /* The old one is lost: what can be known is known. */
 static void decide(struct feed *feed)
 {
-    struct splice_found found;
-    if (splice_find(&feed->splice, &found) < 0)
-        found = (struct splice_found){.apart = 1};
+    struct overlap_found found;
+    if (overlap_find(&feed->overlap, &found) < 0)
+        found = (struct overlap_found){.apart = 1};
     decided(feed, &found);
 }
 
@@ -264,12 +264,13 @@ static void on_next_message(struct slice channel, struct slice payload, void *ar
     if (!feed->is_asked || feed->step == DROP)
         return;
     if (marker_is(&feed->marker, channel)) {
-        feed->marked_new = feed->splice.new.n;
+        feed->marked_new = feed->overlap.new.n;
         marked(feed);
         return;
     }
     if (backlog_put(&feed->held, channel, payload, redis_read_us(feed->next)) < 0 ||
-        (!is_alone(feed, feed->alone, channel) && splice_new(&feed->splice, channel, payload) < 0))
+        (!is_alone(feed, feed->alone, channel) &&
+         overlap_new(&feed->overlap, channel, payload) < 0))
         next_drop(feed);
 }
 
@@ -307,7 +308,7 @@ static void on_next_synced(void *arg)
         next_again(feed);
         return;
     }
-    splice_new_mark(&feed->splice);
+    overlap_new_mark(&feed->overlap);
     judge(feed);
 }
 
@@ -315,7 +316,7 @@ static void on_next_asking(void *arg)
 {
     struct feed *feed = arg;
     compare_begin(feed);
-    splice_begin(&feed->splice);
+    overlap_begin(&feed->overlap);
     feed->is_asked = 1;
 }
 
@@ -331,9 +332,9 @@ static int is_again(struct feed *feed, struct slice channel, struct slice payloa
         return 0;
     if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
         feed->left = 0;
-    int again = splice_again(&feed->past, &feed->left, channel, payload);
+    int again = overlap_again(&feed->past, &feed->left, channel, payload);
     if (feed->left == 0)
-        splice_clear(&feed->past);
+        overlap_clear(&feed->past);
     return again;
 }
 
@@ -342,12 +343,12 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
     struct feed *feed = arg;
     uint64_t us = redis_read_us(feed->now);
     if (marker_is(&feed->marker, channel)) {
-        feed->marked_old = feed->splice.old.n;
+        feed->marked_old = feed->overlap.old.n;
         marked(feed);
         return;
     }
     if (feed->is_asked && !is_alone(feed, feed->alone, channel) &&
-        splice_old(&feed->splice, channel, payload) < 0)
+        overlap_old(&feed->overlap, channel, payload) < 0)
         next_drop(feed);
     if (is_again(feed, channel, payload))
         return;
@@ -383,7 +384,7 @@ static void on_synced(void *arg)
     if (feed->left > 0 && feed->left_until_ms == 0)
         feed->left_until_ms = clock_ms() + LEFT_MS;
     if (feed->step == OLD) {
-        splice_old_mark(&feed->splice);
+        overlap_old_mark(&feed->overlap);
         ask_new(feed);
     } else if (feed->step == LATER) {
         next_begin(feed);
@@ -429,8 +430,8 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 static void swap(struct feed *feed)
 {
     struct redis *old = feed->now;
-    size_t come = feed->splice.new.n;
-    size_t common = feed->apart ? 0 : splice_common(&feed->splice, feed->d);
+    size_t come = feed->overlap.new.n;
+    size_t common = feed->apart ? 0 : overlap_common(&feed->overlap, feed->d);
     for (size_t i = 0; i < common && feed->held.first; backlog_drop(&feed->held)) {
         if (is_alone(feed, feed->alone, feed->held.first->channel))
             hand_first(feed);
@@ -438,10 +439,10 @@ static void swap(struct feed *feed)
             i++;
     }
     marker_end(&feed->marker);
-    splice_clear(&feed->past);
-    feed->past = feed->splice;
+    overlap_clear(&feed->past);
+    feed->past = feed->overlap;
     feed->past_alone = feed->alone;
-    feed->splice = (struct splice){0};
+    feed->overlap = (struct overlap){0};
     feed->is_asked = 0;
     feed->left = common > come ? common - come : 0;
     feed->left_until_ms = 0;
@@ -454,7 +455,7 @@ static void swap(struct feed *feed)
     redis_succeed(feed->now, old, &now_ops);
     redis_free(&old);
     if (feed->left == 0)
-        splice_clear(&feed->past);
+        overlap_clear(&feed->past);
     else if (redis_sync(feed->now) < 0)
         feed->left_until_ms = clock_ms() + LEFT_MS;
     give(feed, GIVE_BYTES);
@@ -583,7 +584,7 @@ void feed_free(struct feed **feedp)
     redis_free(&feed->now);
     redis_free(&feed->next);
     forget(feed);
-    splice_clear(&feed->past);
+    overlap_clear(&feed->past);
     if (feed->timer)
         event_free(feed->timer);
     if (feed->resume)

@@ -8,79 +8,79 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define STRAY_BATCH 16 /* before the loop gets its turn */
+#define ORPHAN_BATCH 16 /* before the loop gets its turn */
 
 int lanes_init(struct pool *pool)
 {
     for (unsigned i = 0; i < START_LANES; i++)
         pool->reads[i] = pool->writes[i] = -1;
-    pool->stray = malloc(HANDOFF_MAX_BYTES);
-    return pool->stray ? 0 : -1;
+    pool->orphan = malloc(HANDOFF_MAX_BYTES);
+    return pool->orphan ? 0 : -1;
 }
 
 void lanes_clear(struct pool *pool)
 {
     for (unsigned i = 0; i < START_LANES; i++) {
-        if (pool->strays[i])
-            event_free(pool->strays[i]);
+        if (pool->orphans[i])
+            event_free(pool->orphans[i]);
         if (pool->reads[i] >= 0)
             close(pool->reads[i]);
         if (pool->writes[i] >= 0)
             close(pool->writes[i]);
     }
-    free(pool->stray);
+    free(pool->orphan);
 }
 
-/* --- strays ------------------------------------------------------------------- */
+/* --- orphans ------------------------------------------------------------------- */
 
-/* The next slot, of any crew, whose worker answers. */
-static struct slot *host_next(struct pool *pool)
+/* The next proc, of any generation, whose worker answers. */
+static struct proc *host_next(struct pool *pool)
 {
     for (unsigned i = 0; i < START_LANES; i++) {
-        unsigned lane = pool->next_stray++ % START_LANES;
-        const struct crew *crew = pool->at[lane / CONF_WORKERS_MAX];
-        if (!crew || crew->leaving || lane % CONF_WORKERS_MAX >= crew->nslots)
+        unsigned lane = pool->next_orphan++ % START_LANES;
+        const struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+        if (!generation || generation->leaving || lane % CONF_WORKERS_MAX >= generation->nprocs)
             continue;
-        struct slot *slot = &pool->at[lane / CONF_WORKERS_MAX]->slots[lane % CONF_WORKERS_MAX];
-        if (slot->state == UP)
-            return slot;
+        struct proc *proc = &pool->at[lane / CONF_WORKERS_MAX]->procs[lane % CONF_WORKERS_MAX];
+        if (proc->state == UP)
+            return proc;
     }
     return NULL;
 }
 
-static void stray_pass_on(struct pool *pool, int fd, size_t len)
+static void orphan_pass_on(struct pool *pool, int fd, size_t len)
 {
-    const struct slot *host = host_next(pool);
+    const struct proc *host = host_next(pool);
     /* Where nobody takes it, its client sees it closed. */
     if (host)
-        (void)handoff_send(pool->writes[host->lane], HANDOFF_STRAY, fd, pool->stray, len);
+        (void)handoff_send(pool->writes[host->lane], HANDOFF_STRAY, fd, pool->orphan, len);
     close(fd);
 }
 
-static void on_stray(evutil_socket_t read_fd, short what, void *arg)
+static void on_orphan(evutil_socket_t read_fd, short what, void *arg)
 {
     struct pool *pool = arg;
     size_t len;
     int fd;
     (void)what;
-    for (int i = 0; i < STRAY_BATCH; i++) {
-        int rc = handoff_receive(read_fd, &fd, pool->stray, &len);
+    for (int i = 0; i < ORPHAN_BATCH; i++) {
+        int rc = handoff_receive(read_fd, &fd, pool->orphan, &len);
         if (rc == 0)
             return;
         if (rc > 0)
-            stray_pass_on(pool, fd, len);
+            orphan_pass_on(pool, fd, len);
     }
 }
 
 void lane_vacant(struct pool *pool, unsigned lane)
 {
     if (!pool->draining)
-        (void)event_add(pool->strays[lane], NULL);
+        (void)event_add(pool->orphans[lane], NULL);
 }
 
 void lane_taken(struct pool *pool, unsigned lane)
 {
-    (void)event_del(pool->strays[lane]);
+    (void)event_del(pool->orphans[lane]);
 }
 
 /* --- ends --------------------------------------------------------------------- */
@@ -89,9 +89,9 @@ static int lane_open(struct pool *pool, unsigned lane)
 {
     if (handoff_pair(&pool->reads[lane], &pool->writes[lane]) < 0)
         return -1;
-    pool->strays[lane] =
-        event_new(pool->options.base, pool->reads[lane], EV_READ | EV_PERSIST, on_stray, pool);
-    if (pool->strays[lane])
+    pool->orphans[lane] =
+        event_new(pool->options.base, pool->reads[lane], EV_READ | EV_PERSIST, on_orphan, pool);
+    if (pool->orphans[lane])
         return 0;
     close(pool->reads[lane]);
     close(pool->writes[lane]);
@@ -114,18 +114,18 @@ static int is_gone(int error)
     return error == EPIPE || error == ECONNRESET || error == ECONNREFUSED;
 }
 
-int lanes_tell(struct slot *slot)
+int lanes_tell(struct proc *proc)
 {
-    const struct pool *pool = slot->crew->pool;
+    const struct pool *pool = proc->generation->pool;
     for (unsigned half = 0; half < 2; half++) {
-        while (slot->known[half] < pool->made[half]) {
-            unsigned n = pool->made[half] - slot->known[half];
-            unsigned first = half * CONF_WORKERS_MAX + slot->known[half];
+        while (proc->known[half] < pool->made[half]) {
+            unsigned n = pool->made[half] - proc->known[half];
+            unsigned first = half * CONF_WORKERS_MAX + proc->known[half];
             if (n > HANDOFF_ENDS_MAX)
                 n = HANDOFF_ENDS_MAX;
-            if (handoff_send_ends(slot->ends_fd, first, &pool->writes[first], n) < 0)
+            if (handoff_send_ends(proc->ends_fd, first, &pool->writes[first], n) < 0)
                 return is_gone(errno) ? 0 : -1;
-            slot->known[half] += n;
+            proc->known[half] += n;
         }
     }
     return 0;

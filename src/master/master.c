@@ -14,8 +14,8 @@
 #include "master/relay.h"
 #include "master/reload.h"
 #include "master/state.h"
+#include "master/stats.h"
 #include "master/systemd.h"
-#include "master/tally.h"
 #include "master/timer.h"
 
 #include <errno.h>
@@ -132,16 +132,16 @@ static int on_redis_behind(void *arg)
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
                                          on_redis_synced, on_redis_behind};
 
-static void on_relay_send(unsigned slot, const void *message, size_t len, void *arg)
+static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
 {
     struct master *m = arg;
-    pool_send(m->pool, slot, message, len);
+    pool_send(m->pool, lane, message, len);
 }
 
-static void on_relay_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
     struct master *m = arg;
-    pool_answer(m->pool, slot, client, verdict);
+    pool_answer(m->pool, lane, client, verdict);
 }
 
 static int on_relay_wake(unsigned ms, void *arg)
@@ -160,34 +160,34 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     relay_wake(m->relay, clock_ms());
 }
 
-static void on_tally_ask(unsigned slot, uint32_t id, void *arg)
+static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
 {
     struct master *m = arg;
     struct buf message = {0};
     size_t mark = msg_begin(&message, MSG_COUNT);
     msg_put_u32(&message, id);
     if (msg_end(&message, mark) == 0)
-        pool_send(m->pool, slot, message.data, message.len);
+        pool_send(m->pool, lane, message.data, message.len);
     buf_free(&message);
 }
 
-static const struct tally_ops tally_ops = {on_tally_ask};
+static const struct stats_ops stats_ops = {on_stats_ask};
 
-static void on_admin_facts(struct facts *facts, void *arg)
+static void on_admin_status(struct status *status, void *arg)
 {
     struct master *m = arg;
-    facts->started_ms = m->started_ms;
-    facts->uptime_ms = clock_ms() - m->started_mono_ms;
-    facts->stopping = m->stops > 0;
-    facts->redis_subscribed = feed_subscribed(m->feed);
-    facts->redis = feed_stats(m->feed);
-    facts->relay = *relay_stats(m->relay);
-    facts->users = relay_users(m->relay);
-    facts->log_lost = log_lost();
-    facts->reloads = m->reloads;
-    facts->reloads_failed = m->reloads_failed;
-    facts->generation = 1 + m->reloads;
-    facts->numbers = pool_facts(m->pool, facts->workers, &facts->nworkers);
+    status->started_ms = m->started_ms;
+    status->uptime_ms = clock_ms() - m->started_mono_ms;
+    status->stopping = m->stops > 0;
+    status->redis_subscribed = feed_subscribed(m->feed);
+    status->redis = feed_stats(m->feed);
+    status->relay = *relay_stats(m->relay);
+    status->users = relay_users(m->relay);
+    status->log_lost = log_lost();
+    status->reloads = m->reloads;
+    status->reloads_failed = m->reloads_failed;
+    status->generation = 1 + m->reloads;
+    status->numbers = pool_status(m->pool, status->workers, &status->nworkers);
 }
 
 static size_t on_admin_connections(struct slice uid, void *arg)
@@ -196,7 +196,7 @@ static size_t on_admin_connections(struct slice uid, void *arg)
     return relay_user_connections(m->relay, uid);
 }
 
-const struct admin_ops master_admin_ops = {on_admin_facts, on_admin_connections};
+const struct admin_ops master_admin_ops = {on_admin_status, on_admin_connections};
 
 static void on_pool_ready(void *arg)
 {
@@ -211,7 +211,7 @@ static void on_pool_replaced(int ok, void *arg)
     reload_replaced(arg, ok);
 }
 
-static void on_pool_retired(void *arg)
+static void on_pool_left(void *arg)
 {
     reload_ready(arg);
 }
@@ -252,7 +252,7 @@ static void on_pool_child(void *arg)
     secrets_wipe(m);
 }
 
-static const struct pool_ops pool_ops = {on_pool_ready, on_pool_replaced, on_pool_retired,
+static const struct pool_ops pool_ops = {on_pool_ready, on_pool_replaced, on_pool_left,
                                          on_pool_empty, on_pool_child};
 
 /* --- signals ------------------------------------------------------------------ */
@@ -387,11 +387,11 @@ static int events_start(struct master *m)
 static int parts_start(struct master *m)
 {
     m->relay = relay_new(m->conf, &relay_ops, m);
-    m->tally = tally_new(m->base, &tally_ops, m);
-    if (!m->relay || !m->tally)
+    m->stats = stats_new(m->base, &stats_ops, m);
+    if (!m->relay || !m->stats)
         return -1;
     const struct pool_options options = {m->base,  m->conf,  &m->listeners,
-                                         m->relay, m->tally, m->worker};
+                                         m->relay, m->stats, m->worker};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     m->pool = pool_new(&options, &pool_ops, m);
     if (!m->pool)
@@ -402,7 +402,7 @@ static int parts_start(struct master *m)
         return -1;
     if (m->admin_listeners.n == 0)
         return 0;
-    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &master_admin_ops, m);
+    m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
     return m->admin ? 0 : -1;
 }
 
@@ -452,7 +452,7 @@ static void clear(struct master *m)
     admin_free(&m->admin);
     pool_free(&m->pool);
     reload_clear(m);
-    tally_free(&m->tally);
+    stats_free(&m->stats);
     feed_free(&m->feed);
     relay_free(&m->relay);
     for (int i = 0; i < MASTER_SIGNALS; i++)

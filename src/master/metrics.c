@@ -1,7 +1,7 @@
-/* metrics - the facts in Prometheus' text form (prometheus/docs,
+/* metrics - the status in Prometheus' text form (prometheus/docs,
  * content/docs/instrumenting/exposition_formats.md). */
-#include "master/facts.h"
-#include "master/tally.h"
+#include "master/stats.h"
+#include "master/status.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static void put_values(struct buf *out, const char *name, const struct counter_f
     }
 }
 
-static void put_family(struct buf *out, const struct tally *tally,
+static void put_family(struct buf *out, const struct stats *stats,
                        const struct counter_family *family, const struct counters *sum)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
@@ -92,27 +92,27 @@ static void put_family(struct buf *out, const struct tally *tally,
     (void)snprintf(name, sizeof name, PREFIX "worker_%s", family->name);
     (void)snprintf(help, sizeof help, "By worker: %s", family->help);
     put_head(out, name, types[family->type], help);
-    for (unsigned number = 1; number <= tally_workers(tally); number++) {
-        tally_worker(tally, number, &one);
+    for (unsigned number = 1; number <= stats_workers(stats); number++) {
+        stats_worker(stats, number, &one);
         put_values(out, name, family, number, &one);
     }
 }
 
-static void put_counters(struct buf *out, const struct tally *tally)
+static void put_counters(struct buf *out, const struct stats *stats)
 {
     struct counters sum;
-    tally_sum(tally, &sum);
+    stats_sum(stats, &sum);
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
-        put_family(out, tally, &counter_families[f], &sum);
+        put_family(out, stats, &counter_families[f], &sum);
 }
 
 /* --- what the master knows ---------------------------------------------------- */
 
-static void put_redis(struct buf *out, const struct facts *facts)
+static void put_redis(struct buf *out, const struct status *status)
 {
-    const struct redis_stats *redis = &facts->redis;
+    const struct redis_stats *redis = &status->redis;
     put_one(out, PREFIX "redis_up", "gauge", "1 while subscribed to redis.",
-            facts->redis_subscribed != 0);
+            status->redis_subscribed != 0);
     put_one(out, PREFIX "redis_attempts_total", "counter", "Attempts to connect to redis.",
             redis->attempts);
     put_one(out, PREFIX "redis_gaps_total", "counter",
@@ -142,10 +142,10 @@ static void put_causes(struct buf *out, const char *name, const char *help,
                              (unsigned long long)relay->dropped[cause]);
 }
 
-static void put_relay(struct buf *out, const struct facts *facts)
+static void put_relay(struct buf *out, const struct status *status)
 {
     static const char *const verdicts[] = {"ok", "user_limit", "no_memory"};
-    const struct relay_stats *relay = &facts->relay;
+    const struct relay_stats *relay = &status->relay;
     put_one(out, PREFIX "messages_relayed_total", "counter",
             "Messages handed to one worker at least.", relay->relayed);
     put_one(out, PREFIX "messages_unheard_total", "counter",
@@ -154,7 +154,7 @@ static void put_relay(struct buf *out, const struct facts *facts)
                "Messages that are not meant for clients of this server, by cause.", relay, 0);
     put_causes(out, PREFIX "messages_dropped_total",
                "Messages that could not be relayed, by cause.", relay, 1);
-    put_one(out, PREFIX "users", "gauge", "Users that are connected.", facts->users);
+    put_one(out, PREFIX "users", "gauge", "Users that are connected.", status->users);
     put_head(out, PREFIX "admissions_total", "counter",
              "Clients that workers asked about, by verdict.");
     for (unsigned i = 0; i < sizeof verdicts / sizeof *verdicts; i++)
@@ -162,68 +162,68 @@ static void put_relay(struct buf *out, const struct facts *facts)
                          (unsigned long long)relay->admissions[i]);
 }
 
-static void put_each(struct buf *out, const struct facts *facts, size_t n, const char *name,
+static void put_each(struct buf *out, const struct status *status, size_t n, const char *name,
                      const char *type, const char *help,
-                     uint64_t (*value)(const struct facts_worker *worker))
+                     uint64_t (*value)(const struct status_worker *worker))
 {
     put_head(out, name, type, help);
     for (size_t i = 0; i < n; i++)
-        (void)buf_printf(out, "%s{worker=\"%u\"} %llu\n", name, facts->workers[i].number,
-                         (unsigned long long)value(&facts->workers[i]));
+        (void)buf_printf(out, "%s{worker=\"%u\"} %llu\n", name, status->workers[i].number,
+                         (unsigned long long)value(&status->workers[i]));
 }
 
-static uint64_t value_up(const struct facts_worker *worker)
+static uint64_t value_up(const struct status_worker *worker)
 {
     return worker->up != 0;
 }
 
-static uint64_t value_restarts(const struct facts_worker *worker)
+static uint64_t value_restarts(const struct status_worker *worker)
 {
     return worker->restarts;
 }
 
-static uint64_t value_queued(const struct facts_worker *worker)
+static uint64_t value_queued(const struct status_worker *worker)
 {
     return worker->queued;
 }
 
-static void put_workers(struct buf *out, const struct facts *facts)
+static void put_workers(struct buf *out, const struct status *status)
 {
     uint64_t up = 0, restarts = 0, queued = 0;
-    for (size_t i = 0; i < facts->numbers; i++) {
-        up += value_up(&facts->workers[i]);
-        restarts += facts->workers[i].restarts;
-        queued += facts->workers[i].queued;
+    for (size_t i = 0; i < status->numbers; i++) {
+        up += value_up(&status->workers[i]);
+        restarts += status->workers[i].restarts;
+        queued += status->workers[i].queued;
     }
-    put_one(out, PREFIX "workers", "gauge", "Workers that there ought to be.", facts->nworkers);
+    put_one(out, PREFIX "workers", "gauge", "Workers that there ought to be.", status->nworkers);
     put_one(out, PREFIX "workers_up", "gauge", "Workers that serve clients and give signs of life.",
             up);
-    put_each(out, facts, facts->nworkers, PREFIX "worker_up", "gauge",
+    put_each(out, status, status->nworkers, PREFIX "worker_up", "gauge",
              "1 if the worker serves clients and gives signs of life.", value_up);
     put_one(out, PREFIX "restarts_total", "counter", "Workers forked in place of others.",
             restarts);
-    put_each(out, facts, facts->numbers, PREFIX "worker_restarts_total", "counter",
+    put_each(out, status, status->numbers, PREFIX "worker_restarts_total", "counter",
              "By worker: Workers forked in place of others.", value_restarts);
     put_one(out, PREFIX "pipe_queue_bytes", "gauge",
             "Bytes that wait for workers in the master's queues and in the pipes.", queued);
-    put_each(out, facts, facts->numbers, PREFIX "worker_pipe_queue_bytes", "gauge",
+    put_each(out, status, status->numbers, PREFIX "worker_pipe_queue_bytes", "gauge",
              "By worker: Bytes that wait for workers in the master's queues and in the pipes.",
              value_queued);
 }
 
-static void put_master(struct buf *out, const struct facts *facts)
+static void put_master(struct buf *out, const struct status *status)
 {
     put_head(out, PREFIX "build_info", "gauge", "1, with the version.");
     (void)buf_puts(out, PREFIX "build_info{version=\"" AXR_VERSION "\"} 1\n");
     put_head(out, PREFIX "reloads_total", "counter", "Reloads of the configuration, by result.");
     (void)buf_printf(out, PREFIX "reloads_total{result=\"ok\"} %llu\n",
-                     (unsigned long long)facts->reloads);
+                     (unsigned long long)status->reloads);
     (void)buf_printf(out, PREFIX "reloads_total{result=\"failed\"} %llu\n",
-                     (unsigned long long)facts->reloads_failed);
+                     (unsigned long long)status->reloads_failed);
     put_one(out, PREFIX "config_generation", "gauge",
-            "Configurations that have been in force, this one included.", facts->generation);
+            "Configurations that have been in force, this one included.", status->generation);
     put_one(out, PREFIX "master_log_lines_lost_total", "counter",
-            "Log lines of the master that could not be written.", facts->log_lost);
+            "Log lines of the master that could not be written.", status->log_lost);
 }
 
 /* --- the master as a process -------------------------------------------------- */
@@ -263,11 +263,11 @@ static void put_files(struct buf *out)
     put_one(out, "process_open_fds", "gauge", "Descriptors that the master has open.", n - 1);
 }
 
-static void put_process(struct buf *out, const struct facts *facts)
+static void put_process(struct buf *out, const struct status *status)
 {
     struct rusage usage;
     put_seconds(out, "process_start_time_seconds", "gauge", "When the master started, since 1970.",
-                (uint64_t)facts->started_ms);
+                (uint64_t)status->started_ms);
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         put_seconds(out, "process_cpu_seconds_total", "counter", "CPU time of the master.",
                     (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
@@ -276,12 +276,12 @@ static void put_process(struct buf *out, const struct facts *facts)
     put_files(out);
 }
 
-void facts_put_metrics(const struct facts *facts, struct buf *out)
+void status_put_metrics(const struct status *status, struct buf *out)
 {
-    put_master(out, facts);
-    put_workers(out, facts);
-    put_redis(out, facts);
-    put_relay(out, facts);
-    put_counters(out, facts->tally);
-    put_process(out, facts);
+    put_master(out, status);
+    put_workers(out, status);
+    put_redis(out, status);
+    put_relay(out, status);
+    put_counters(out, status->stats);
+    put_process(out, status);
 }

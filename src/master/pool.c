@@ -4,8 +4,8 @@
 #include "ipc/balance.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
-#include "master/facts.h"
 #include "master/pool_state.h"
+#include "master/status.h"
 #include "master/timer.h"
 
 #include <errno.h>
@@ -30,20 +30,20 @@
 
 void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len)
 {
-    struct crew *crew = pool->at[lane / CONF_WORKERS_MAX];
-    slot_send(&crew->slots[lane % CONF_WORKERS_MAX], message, len);
+    struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+    proc_send(&generation->procs[lane % CONF_WORKERS_MAX], message, len);
 }
 
 void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict)
 {
-    struct crew *crew = pool->at[lane / CONF_WORKERS_MAX];
-    slot_answer(&crew->slots[lane % CONF_WORKERS_MAX], client, verdict);
+    struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+    proc_answer(&generation->procs[lane % CONF_WORKERS_MAX], client, verdict);
 }
 
-static void crew_send(struct crew *crew, const struct buf *message)
+static void generation_send(struct generation *generation, const struct buf *message)
 {
-    for (unsigned i = 0; crew && i < crew->nslots; i++)
-        slot_send(&crew->slots[i], message->data, message->len);
+    for (unsigned i = 0; generation && i < generation->nprocs; i++)
+        proc_send(&generation->procs[i], message->data, message->len);
 }
 
 void pool_send_all(struct pool *pool, const struct buf *message)
@@ -51,7 +51,7 @@ void pool_send_all(struct pool *pool, const struct buf *message)
     if (message->failed)
         return;
     for (unsigned half = 0; half < 2; half++)
-        crew_send(pool->at[half], message);
+        generation_send(pool->at[half], message);
 }
 
 static void on_watch(evutil_socket_t fd, short what, void *arg)
@@ -61,10 +61,10 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     for (unsigned half = 0; half < 2; half++) {
-        struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots; i++)
-            if (slot_lives(&crew->slots[i]))
-                slot_watch(&crew->slots[i], now);
+        struct generation *generation = pool->at[half];
+        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+            if (proc_lives(&generation->procs[i]))
+                proc_watch(&generation->procs[i], now);
     }
 }
 
@@ -73,9 +73,9 @@ int pool_is_behind(const struct pool *pool)
     size_t much = pool->link_options.queue_max / 2;
     uint64_t now = clock_ms();
     for (unsigned half = 0; half < 2; half++) {
-        const struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots; i++) {
-            const struct link *link = crew->slots[i].link;
+        const struct generation *generation = pool->at[half];
+        for (unsigned i = 0; generation && i < generation->nprocs; i++) {
+            const struct link *link = generation->procs[i].link;
             if (link && link_queued(link) > much && now - link_stalled_since(link) < MOVING_MS)
                 return 1;
         }
@@ -84,152 +84,155 @@ int pool_is_behind(const struct pool *pool)
 }
 
 /* What waits for it, in the link and in the pipe. */
-static uint64_t slot_waiting(const struct slot *slot)
+static uint64_t proc_waiting(const struct proc *proc)
 {
     int unread = 0;
-    if (!slot->link || ioctl(slot->down_fd, FIONREAD, &unread) < 0)
+    if (!proc->link || ioctl(proc->down_fd, FIONREAD, &unread) < 0)
         return 0;
-    return link_queued(slot->link) + (uint64_t)unread;
+    return link_queued(proc->link) + (uint64_t)unread;
 }
 
-size_t pool_facts(struct pool *pool, struct facts_worker *dst, size_t *nworkers)
+size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworkers)
 {
-    struct crew *current = pool->current;
+    struct generation *current = pool->current;
     uint64_t now = clock_ms();
     for (unsigned i = 0; i < pool->numbers; i++)
-        dst[i] = (struct facts_worker){.number = i + 1, .restarts = pool->restarts[i]};
-    for (unsigned i = 0; i < current->nslots; i++)
-        dst[i].up = slot_serves(&current->slots[i], now);
+        dst[i] = (struct status_worker){.number = i + 1, .restarts = pool->restarts[i]};
+    for (unsigned i = 0; i < current->nprocs; i++)
+        dst[i].up = proc_serves(&current->procs[i], now);
     for (unsigned half = 0; half < 2; half++) {
-        const struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots; i++)
-            dst[i].queued += slot_waiting(&crew->slots[i]);
+        const struct generation *generation = pool->at[half];
+        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+            dst[i].queued += proc_waiting(&generation->procs[i]);
     }
-    *nworkers = current->nslots;
+    *nworkers = current->nprocs;
     return pool->numbers;
 }
 
-/* --- crews -------------------------------------------------------------------- */
+/* --- a generation ------------------------------------------------------------- */
 
-static unsigned crew_living(const struct crew *crew)
+static unsigned generation_living(const struct generation *generation)
 {
     unsigned n = 0;
-    for (unsigned i = 0; crew && i < crew->nslots; i++)
-        n += crew->slots[i].state != DEAD;
+    for (unsigned i = 0; generation && i < generation->nprocs; i++)
+        n += generation->procs[i].state != DEAD;
     return n;
 }
 
-static void crew_kill(struct crew *crew)
+static void generation_kill(struct generation *generation)
 {
-    for (unsigned i = 0; crew && i < crew->nslots; i++) {
-        struct slot *slot = &crew->slots[i];
-        slot_kill(slot, "it has not left in time");
-        if (slot->state == ENDING)
-            kill(slot->pid, SIGKILL);
+    for (unsigned i = 0; generation && i < generation->nprocs; i++) {
+        struct proc *proc = &generation->procs[i];
+        proc_kill(proc, "it has not left in time");
+        if (proc->state == ENDING)
+            kill(proc->pid, SIGKILL);
     }
 }
 
-/* They leave, and pass new clients to the heirs; NULL: nobody does. */
-static void crew_drain(struct crew *crew, uint32_t within_ms, const struct crew *heirs)
+/* They leave, and pass new clients to the successor; NULL: nobody does. */
+static void generation_drain(struct generation *generation, uint32_t within_ms,
+                             const struct generation *successor)
 {
-    struct pool *pool = crew->pool;
-    crew->leaving = 1;
+    struct pool *pool = generation->pool;
+    generation->leaving = 1;
     buf_reset(&pool->message);
     size_t mark = msg_begin(&pool->message, MSG_DRAIN);
     msg_put_u32(&pool->message, within_ms);
-    msg_put_u32(&pool->message, heirs ? heirs->half * CONF_WORKERS_MAX : 0);
-    msg_put_u32(&pool->message, heirs ? heirs->nslots : 0);
+    msg_put_u32(&pool->message, successor ? successor->half * CONF_WORKERS_MAX : 0);
+    msg_put_u32(&pool->message, successor ? successor->nprocs : 0);
     int rc = msg_end(&pool->message, mark);
-    for (unsigned i = 0; i < crew->nslots; i++) {
-        struct slot *slot = &crew->slots[i];
-        if (slot->state == DEAD)
-            event_del(slot->timer);
+    for (unsigned i = 0; i < generation->nprocs; i++) {
+        struct proc *proc = &generation->procs[i];
+        if (proc->state == DEAD)
+            event_del(proc->timer);
         else if (rc < 0)
-            slot_kill(slot, "out of memory for its farewell");
+            proc_kill(proc, "out of memory for its farewell");
         else
-            slot_send(slot, pool->message.data, pool->message.len);
+            proc_send(proc, pool->message.data, pool->message.len);
     }
 }
 
 /* The same while the daemon goes on. */
-static void crew_retire(struct crew *crew, uint32_t within_ms, const struct crew *heirs)
+static void generation_migrate(struct generation *generation, uint32_t within_ms,
+                               const struct generation *successor)
 {
-    crew->pool->leaving = crew;
-    crew_drain(crew, within_ms, heirs);
-    timer_set(crew->deadline, within_ms + GRACE_MS);
-    if (crew_living(crew) == 0)
-        timer_set(crew->pool->gone, 0);
+    generation->pool->leaving = generation;
+    generation_drain(generation, within_ms, successor);
+    timer_set(generation->deadline, within_ms + GRACE_MS);
+    if (generation_living(generation) == 0)
+        timer_set(generation->pool->gone, 0);
 }
 
-static void crew_free(struct crew **crewp)
+static void generation_free(struct generation **generationp)
 {
-    struct crew *crew = *crewp;
-    if (!crew)
+    struct generation *generation = *generationp;
+    if (!generation)
         return;
-    for (unsigned i = 0; i < crew->nslots; i++)
-        slot_clear(&crew->slots[i]);
-    if (crew->deadline)
-        event_free(crew->deadline);
-    balance_free(&crew->balance);
-    free(crew);
-    *crewp = NULL;
+    for (unsigned i = 0; i < generation->nprocs; i++)
+        proc_clear(&generation->procs[i]);
+    if (generation->deadline)
+        event_free(generation->deadline);
+    balance_free(&generation->balance);
+    free(generation);
+    *generationp = NULL;
 }
 
 /* It cannot take the place of the one that serves. */
-static void crew_abandon(struct crew *crew, const char *why)
+static void generation_abandon(struct generation *generation, const char *why)
 {
-    struct pool *pool = crew->pool;
-    log_errorx("generation %u is given up: %s; generation %u goes on", crew->number, why,
+    struct pool *pool = generation->pool;
+    log_errorx("generation %u is given up: %s; generation %u goes on", generation->number, why,
                pool->current->number);
     pool->next = NULL;
-    crew_retire(crew, HURRY_MS, pool->current);
+    generation_migrate(generation, HURRY_MS, pool->current);
     pool->ops->replaced(0, pool->arg);
 }
 
-void crew_ready(struct crew *crew)
+void generation_ready(struct generation *generation)
 {
-    struct pool *pool = crew->pool;
-    struct crew *old = pool->current;
-    if (pool->draining || crew->leaving)
+    struct pool *pool = generation->pool;
+    struct generation *old = pool->current;
+    if (pool->draining || generation->leaving)
         return;
-    if (crew != pool->next) {
+    if (generation != pool->next) {
         pool->ops->ready(pool->arg);
         return;
     }
-    int first = old->ready < old->nslots;
-    event_del(crew->deadline);
-    pool->current = crew;
+    int first = old->ready < old->nprocs;
+    event_del(generation->deadline);
+    pool->current = generation;
     pool->next = NULL;
-    log_info("generation %u serves: workers=%u; generation %u leaves within %u ms", crew->number,
-             crew->nslots, old->number, crew->conf->drain_timeout_ms);
-    crew_retire(old, crew->conf->drain_timeout_ms, crew);
+    log_info("generation %u serves: workers=%u; generation %u leaves within %u ms",
+             generation->number, generation->nprocs, old->number,
+             generation->conf->drain_timeout_ms);
+    generation_migrate(old, generation->conf->drain_timeout_ms, generation);
     pool->ops->replaced(1, pool->arg);
     if (first)
         pool->ops->ready(pool->arg);
 }
 
-static void gone_log(const struct slot *slot, int status, const char *how)
+static void gone_log(const struct proc *proc, int status, const char *how)
 {
     if (status == 0)
-        log_info("worker %u: %s", slot->number, how);
+        log_info("worker %u: %s", proc->number, how);
     else
-        log_warnx("worker %u: %s", slot->number, how);
+        log_warnx("worker %u: %s", proc->number, how);
 }
 
-void crew_worker_gone(struct slot *slot, int status, uint64_t lived_ms, const char *how)
+void generation_proc_gone(struct proc *proc, int status, uint64_t lived_ms, const char *how)
 {
-    struct crew *crew = slot->crew;
-    struct pool *pool = crew->pool;
-    if (!crew->leaving) {
-        slot_again(slot, lived_ms < EARLY_MS, how);
-        if (crew == pool->next && ++crew->deaths >= DEATHS_MAX)
-            crew_abandon(crew, "its workers end before all are ready");
+    struct generation *generation = proc->generation;
+    struct pool *pool = generation->pool;
+    if (!generation->leaving) {
+        proc_again(proc, lived_ms < EARLY_MS, how);
+        if (generation == pool->next && ++generation->deaths >= DEATHS_MAX)
+            generation_abandon(generation, "its workers end before all are ready");
         return;
     }
-    gone_log(slot, status, how);
-    if (pool->draining && crew_living(pool->at[0]) + crew_living(pool->at[1]) == 0)
+    gone_log(proc, status, how);
+    if (pool->draining && generation_living(pool->at[0]) + generation_living(pool->at[1]) == 0)
         pool->ops->empty(pool->arg);
-    else if (!pool->draining && crew_living(crew) == 0)
+    else if (!pool->draining && generation_living(generation) == 0)
         timer_set(pool->gone, 0);
 }
 
@@ -242,61 +245,62 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
         return;
     log_info("generation %u has left", pool->leaving->number);
     pool->at[pool->leaving->half] = NULL;
-    crew_free(&pool->leaving);
-    pool->ops->retired(pool->arg);
+    generation_free(&pool->leaving);
+    pool->ops->left(pool->arg);
 }
 
 /* Its time is up: to be ready, or to be gone. */
-static void on_crew_deadline(evutil_socket_t fd, short what, void *arg)
+static void on_generation_deadline(evutil_socket_t fd, short what, void *arg)
 {
-    struct crew *crew = arg;
+    struct generation *generation = arg;
     (void)fd;
     (void)what;
-    if (crew->leaving)
-        crew_kill(crew);
-    else if (!crew->pool->draining)
-        crew_abandon(crew, "not all of its workers are ready after 30 s");
+    if (generation->leaving)
+        generation_kill(generation);
+    else if (!generation->pool->draining)
+        generation_abandon(generation, "not all of its workers are ready after 30 s");
 }
 
-static struct crew *crew_new(struct pool *pool, const struct conf *conf,
-                             const struct listeners *listeners, unsigned half)
+static struct generation *generation_new(struct pool *pool, const struct conf *conf,
+                                         const struct listeners *listeners, unsigned half)
 {
-    struct crew *crew = calloc(1, sizeof *crew + (size_t)conf->workers * sizeof *crew->slots);
-    if (!crew)
+    struct generation *generation =
+        calloc(1, sizeof *generation + (size_t)conf->workers * sizeof *generation->procs);
+    if (!generation)
         return NULL;
-    crew->pool = pool;
-    crew->conf = conf;
-    crew->listeners = listeners;
-    crew->half = half;
-    crew->number = pool->crews + 1;
-    crew->nslots = (unsigned)conf->workers;
-    crew->deadline = event_new(pool->options.base, -1, 0, on_crew_deadline, crew);
-    if (crew->nslots > 1)
-        crew->balance = balance_new(crew->nslots);
-    int rc = crew->deadline && (crew->balance || crew->nslots == 1) ? 0 : -1;
-    for (unsigned i = 0; i < crew->nslots; i++)
-        if (slot_init(&crew->slots[i], crew, i) < 0)
+    generation->pool = pool;
+    generation->conf = conf;
+    generation->listeners = listeners;
+    generation->half = half;
+    generation->number = pool->generations + 1;
+    generation->nprocs = (unsigned)conf->workers;
+    generation->deadline = event_new(pool->options.base, -1, 0, on_generation_deadline, generation);
+    if (generation->nprocs > 1)
+        generation->balance = balance_new(generation->nprocs);
+    int rc = generation->deadline && (generation->balance || generation->nprocs == 1) ? 0 : -1;
+    for (unsigned i = 0; i < generation->nprocs; i++)
+        if (proc_init(&generation->procs[i], generation, i) < 0)
             rc = -1;
-    if (rc == 0 && lanes_open(pool, half, crew->nslots) < 0)
+    if (rc == 0 && lanes_open(pool, half, generation->nprocs) < 0)
         rc = -1;
     if (rc < 0) {
         int saved = errno;
-        crew_free(&crew);
+        generation_free(&generation);
         errno = saved;
         return NULL;
     }
-    pool->crews++;
-    if (crew->nslots > pool->numbers)
-        pool->numbers = crew->nslots;
-    pool->at[half] = crew;
-    return crew;
+    pool->generations++;
+    if (generation->nprocs > pool->numbers)
+        pool->numbers = generation->nprocs;
+    pool->at[half] = generation;
+    return generation;
 }
 
-static void crew_start(struct crew *crew)
+static void generation_start(struct generation *generation)
 {
     /* A fork that fails may end all of it. */
-    for (unsigned i = 0; i < crew->nslots && !crew->leaving; i++)
-        slot_start(&crew->slots[i]);
+    for (unsigned i = 0; i < generation->nprocs && !generation->leaving; i++)
+        proc_start(&generation->procs[i]);
 }
 
 /* --- generations -------------------------------------------------------------- */
@@ -313,43 +317,44 @@ int pool_is_starting(const struct pool *pool)
 
 int pool_replace(struct pool *pool, const struct conf *conf, const struct listeners *listeners)
 {
-    struct crew *current = pool->current;
+    struct generation *current = pool->current;
     if (!pool_has_room(pool) || pool->draining) {
         errno = EBUSY;
         return -1;
     }
-    struct crew *crew = crew_new(pool, conf, listeners, 1 - current->half);
-    if (!crew)
+    struct generation *generation = generation_new(pool, conf, listeners, 1 - current->half);
+    if (!generation)
         return -1;
-    for (unsigned i = 0; i < current->nslots; i++) {
-        struct slot *slot = &current->slots[i];
-        if (slot->state != DEAD && lanes_tell(slot) < 0) {
+    for (unsigned i = 0; i < current->nprocs; i++) {
+        struct proc *proc = &current->procs[i];
+        if (proc->state != DEAD && lanes_tell(proc) < 0) {
             int saved = errno;
-            pool->at[crew->half] = NULL;
-            crew_free(&crew);
+            pool->at[generation->half] = NULL;
+            generation_free(&generation);
             errno = saved;
             return -1;
         }
     }
-    log_info("generation %u starts: workers=%u", crew->number, crew->nslots);
-    pool->next = crew;
-    timer_set(crew->deadline, START_MS);
-    crew_start(crew);
+    log_info("generation %u starts: workers=%u", generation->number, generation->nprocs);
+    pool->next = generation;
+    timer_set(generation->deadline, START_MS);
+    generation_start(generation);
     return 0;
 }
 
 void pool_hurry(struct pool *pool)
 {
-    struct crew *crew = pool->leaving;
+    struct generation *generation = pool->leaving;
     struct timeval at, now;
-    if (!crew || pool->draining)
+    if (!generation || pool->draining)
         return;
     event_base_gettimeofday_cached(pool->options.base, &now);
-    if (event_pending(crew->deadline, EV_TIMEOUT, &at) &&
+    if (event_pending(generation->deadline, EV_TIMEOUT, &at) &&
         (at.tv_sec - now.tv_sec) * 1000 <= HURRY_MS + GRACE_MS)
         return;
-    log_info("generation %u leaves within %u ms, for another is to come", crew->number, HURRY_MS);
-    crew_retire(crew, HURRY_MS, pool->current);
+    log_info("generation %u leaves within %u ms, for another is to come", generation->number,
+             HURRY_MS);
+    generation_migrate(generation, HURRY_MS, pool->current);
 }
 
 static void limits_set(struct pool *pool, const struct conf *conf)
@@ -364,22 +369,22 @@ void pool_configure(struct pool *pool, const struct conf *conf, const struct lis
     pool->current->conf = conf;
     pool->current->listeners = listeners;
     for (unsigned half = 0; half < 2; half++) {
-        struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots; i++)
-            if (crew->slots[i].link)
-                link_queue_max(crew->slots[i].link, pool->link_options.queue_max);
+        struct generation *generation = pool->at[half];
+        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+            if (generation->procs[i].link)
+                link_queue_max(generation->procs[i].link, pool->link_options.queue_max);
     }
 }
 
 /* --- reaping ------------------------------------------------------------------ */
 
-static struct slot *slot_of(struct pool *pool, pid_t pid)
+static struct proc *proc_of(struct pool *pool, pid_t pid)
 {
     for (unsigned half = 0; half < 2; half++) {
-        struct crew *crew = pool->at[half];
-        for (unsigned i = 0; crew && i < crew->nslots; i++)
-            if (crew->slots[i].state != DEAD && crew->slots[i].pid == pid)
-                return &crew->slots[i];
+        struct generation *generation = pool->at[half];
+        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+            if (generation->procs[i].state != DEAD && generation->procs[i].pid == pid)
+                return &generation->procs[i];
     }
     return NULL;
 }
@@ -390,9 +395,9 @@ void pool_reap(struct pool *pool)
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct slot *slot = slot_of(pool, pid);
-        if (slot)
-            slot_reaped(slot, status);
+        struct proc *proc = proc_of(pool, pid);
+        if (proc)
+            proc_reaped(proc, status);
     }
 }
 
@@ -403,16 +408,16 @@ void pool_drain(struct pool *pool, uint32_t within_ms)
     pool->draining = 1;
     for (unsigned half = 0; half < 2; half++)
         if (pool->at[half])
-            crew_drain(pool->at[half], within_ms, NULL);
+            generation_drain(pool->at[half], within_ms, NULL);
     timer_set(pool->deadline, within_ms + GRACE_MS);
-    if (crew_living(pool->at[0]) + crew_living(pool->at[1]) == 0)
+    if (generation_living(pool->at[0]) + generation_living(pool->at[1]) == 0)
         pool->ops->empty(pool->arg);
 }
 
 void pool_kill(struct pool *pool)
 {
     for (unsigned half = 0; half < 2; half++)
-        crew_kill(pool->at[half]);
+        generation_kill(pool->at[half]);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -448,7 +453,7 @@ struct pool *pool_new(const struct pool_options *options, const struct pool_ops 
         (struct link_options){.message_max = UP_MESSAGE_MAX, .turn_bytes = TURN_BYTES};
     limits_set(pool, options->conf);
     if (lanes_init(pool) < 0 || events_new(pool) < 0 ||
-        !(pool->current = crew_new(pool, options->conf, options->listeners, 0))) {
+        !(pool->current = generation_new(pool, options->conf, options->listeners, 0))) {
         log_error("cannot prepare for workers");
         pool_free(&pool);
     }
@@ -462,7 +467,7 @@ void pool_free(struct pool **poolp)
         return;
     *poolp = NULL;
     for (unsigned half = 0; half < 2; half++)
-        crew_free(&pool->at[half]);
+        generation_free(&pool->at[half]);
     if (pool->watch)
         event_free(pool->watch);
     if (pool->deadline)
@@ -476,5 +481,5 @@ void pool_free(struct pool **poolp)
 
 void pool_start(struct pool *pool)
 {
-    crew_start(pool->current);
+    generation_start(pool->current);
 }

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
-#include "master/dial.h"
+#include "master/redis_connect.h"
 #include "master/redis_state.h"
 #include "master/timer.h"
 
@@ -45,7 +45,7 @@ int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt
 
 static void disconnect(struct redis *redis)
 {
-    dial_free(&redis->dial);
+    redis_connect_free(&redis->connect);
     if (redis->input)
         event_free(redis->input);
     redis->input = NULL;
@@ -226,25 +226,26 @@ static int handshake(struct redis *redis, int fd)
     return 0;
 }
 
-static void on_dialled(int fd, const char *why, void *arg)
+static void on_connected(int fd, const char *why, void *arg)
 {
     struct redis *redis = arg;
     int rc = fd < 0 ? redis_found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
-    dial_free(&redis->dial);
+    redis_connect_free(&redis->connect);
     if (rc < 0)
         fail(redis);
 }
 
-static const struct dial_ops dial_ops = {.done = on_dialled};
+static const struct redis_connect_ops connect_ops = {.done = on_connected};
 
 static void attempt(struct redis *redis)
 {
     const struct conf_redis *conf = &redis->server;
     redis->stats.attempts++;
-    redis->state = DIALLING;
+    redis->state = CONNECTING;
     timer_set(redis->timer, ATTEMPT_MS);
-    redis->dial = dial_new(redis->base, conf->path, conf->host, conf->port, &dial_ops, redis);
-    if (!redis->dial) {
+    redis->connect =
+        redis_connect_new(redis->base, conf->path, conf->host, conf->port, &connect_ops, redis);
+    if (!redis->connect) {
         (void)redis_found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
         fail(redis);
     }
@@ -259,9 +260,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         attempt(redis);
         return;
     }
-    if (redis->state == DIALLING)
+    if (redis->state == CONNECTING)
         (void)redis_found(redis, FAIL_DEADLINE, "not connected within %d ms: %s", ATTEMPT_MS,
-                          dial_why(redis->dial));
+                          redis_connect_why(redis->connect));
     else
         (void)redis_found(redis, FAIL_DEADLINE, "not subscribed within %d ms", ATTEMPT_MS);
     fail(redis);

@@ -5,7 +5,7 @@
 #include "base/rand.h"
 #include "codec/json.h"
 #include "ipc/start.h"
-#include "master/hold.h"
+#include "master/pending.h"
 #include "master/route.h"
 
 #include <stdio.h>
@@ -20,8 +20,8 @@ struct relay {
     const struct relay_ops *ops;
     void *arg;
     struct route *route;
-    struct hold hold; /* while somebody is in it, relay_wake is to come */
-    int look_again;   /* ... at once */
+    struct pending pending; /* while somebody is in it, relay_wake is to come */
+    int look_again;         /* ... at once */
     struct slice key, nsp;
     struct emit_limits limits;
     size_t message_max; /* on the pipe */
@@ -37,7 +37,7 @@ struct relay {
  * middle of them, or of one worker's end. */
 static void wake_soon(struct relay *relay)
 {
-    if (relay->hold.n == 0)
+    if (relay->pending.n == 0)
         return;
     relay->look_again = 1;
     (void)relay->ops->wake(0, relay->arg);
@@ -66,7 +66,7 @@ struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, vo
     }
     relay->ops = ops;
     relay->arg = arg;
-    hold_init(&relay->hold);
+    pending_init(&relay->pending);
     relay_configure(relay, conf);
     rand_bytes(&relay->epoch, sizeof relay->epoch);
     return relay;
@@ -77,7 +77,7 @@ void relay_free(struct relay **relayp)
     struct relay *relay = *relayp;
     if (!relay)
         return;
-    hold_clear(&relay->hold);
+    pending_clear(&relay->pending);
     route_free(&relay->route);
     broadcast_clear(&relay->bc);
     buf_free(&relay->message);
@@ -178,7 +178,7 @@ static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets 
         return "nobody";
     for (size_t i = 0; i < targets->n && at + 16 < SHOWN_LIST_MAX; i++)
         at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%u", i ? "," : "",
-                               start_number(targets->slots[i]));
+                               start_number(targets->lanes[i]));
     return dst;
 }
 
@@ -205,7 +205,7 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     if (log_get_level() >= LOG_LEVEL_DEBUG)
         show(&relay->bc, targets);
     for (size_t i = 0; i < targets->n; i++)
-        relay->ops->send(targets->slots[i], relay->message.data, relay->message.len, relay->arg);
+        relay->ops->send(targets->lanes[i], relay->message.data, relay->message.len, relay->arg);
     if (targets->n > 0)
         relay->stats.relayed++;
     else
@@ -213,15 +213,15 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     memory_trim(relay);
 }
 
-void relay_worker_up(struct relay *relay, unsigned slot)
+void relay_worker_up(struct relay *relay, unsigned lane)
 {
-    route_up(relay->route, slot);
+    route_up(relay->route, lane);
 }
 
-void relay_worker_down(struct relay *relay, unsigned slot)
+void relay_worker_down(struct relay *relay, unsigned lane)
 {
-    route_down(relay->route, slot);
-    hold_drop_slot(&relay->hold, slot);
+    route_down(relay->route, lane);
+    pending_drop_lane(&relay->pending, lane);
     wake_soon(relay);
 }
 
@@ -230,9 +230,9 @@ void relay_worker_down(struct relay *relay, unsigned slot)
 /* The user's oldest connection has to leave.  Returns 0, or -1 without memory. */
 static int kick_oldest(struct relay *relay, struct slice uid)
 {
-    unsigned slot = 0;
+    unsigned lane = 0;
     uint64_t client = 0;
-    if (route_oldest(relay->route, uid, &slot, &client) < 0)
+    if (route_oldest(relay->route, uid, &lane, &client) < 0)
         return -1;
     buf_reset(&relay->message);
     size_t mark = msg_begin(&relay->message, MSG_KICK);
@@ -242,7 +242,7 @@ static int kick_oldest(struct relay *relay, struct slice uid)
     if (msg_end(&relay->message, mark) < 0 || route_oust(relay->route, uid) < 0)
         return -1;
     relay->stats.replaced++;
-    relay->ops->send(slot, relay->message.data, relay->message.len, relay->arg);
+    relay->ops->send(lane, relay->message.data, relay->message.len, relay->arg);
     return 0;
 }
 
@@ -263,25 +263,25 @@ static int is_full(const struct relay *relay, struct slice uid)
            route_clients(relay->route, uid) >= limit;
 }
 
-static enum msg_verdict let_in(struct relay *relay, unsigned slot, uint64_t client,
+static enum msg_verdict let_in(struct relay *relay, unsigned lane, uint64_t client,
                                struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
-    if (route_join(relay->route, uid, slot, client) < 0)
+    if (route_join(relay->route, uid, lane, client) < 0)
         return MSG_ADMIT_NO_MEMORY;
     if (limit > 0 && relay->conf->replace_connections && make_place(relay, limit, uid) < 0) {
-        (void)route_leave(relay->route, uid, slot, client);
+        (void)route_leave(relay->route, uid, lane, client);
         return MSG_ADMIT_NO_MEMORY;
     }
     return MSG_ADMIT_OK;
 }
 
-static void decide(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+static void decide(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
     enum msg_verdict verdict =
-        is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, slot, client, uid);
+        is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, lane, client, uid);
     relay->stats.admissions[verdict]++;
-    relay->ops->answer(slot, client, verdict, relay->arg);
+    relay->ops->answer(lane, client, verdict, relay->arg);
 }
 
 /* Answers those who wait, for whom there is a place now or whose time is up; only
@@ -289,7 +289,7 @@ static void decide(struct relay *relay, unsigned slot, uint64_t client, struct s
  * then relay_worker_down marks some of those that are still to come. */
 static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
 {
-    struct held **at = &relay->hold.first;
+    struct admission **at = &relay->pending.first;
     while (*at) {
         struct slice whose = {(*at)->uid, (*at)->uid_len};
         if ((uid && !slice_eq(*uid, whose)) ||
@@ -297,10 +297,10 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
             at = &(*at)->next;
             continue;
         }
-        struct held *held = hold_take(&relay->hold, at);
-        if (!held->gone)
-            decide(relay, held->slot, held->client, whose);
-        free(held);
+        struct admission *admission = pending_take(&relay->pending, at);
+        if (!admission->gone)
+            decide(relay, admission->lane, admission->client, whose);
+        free(admission);
     }
 }
 
@@ -308,28 +308,28 @@ void relay_wake(struct relay *relay, uint64_t now_ms)
 {
     relay->look_again = 0;
     serve(relay, NULL, now_ms);
-    if (relay->hold.n == 0)
+    if (relay->pending.n == 0)
         return;
-    uint64_t until_ms = relay->look_again ? now_ms : relay->hold.first->until_ms;
+    uint64_t until_ms = relay->look_again ? now_ms : relay->pending.first->until_ms;
     (void)relay->ops->wake((unsigned)(until_ms - now_ms), relay->arg);
 }
 
 /* Returns 0 if it is answered later. */
-static int hold_on(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+static int wait_for_place(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
-    if (relay->hold.n == 0 && relay->ops->wake(HOLD_MS, relay->arg) < 0)
+    if (relay->pending.n == 0 && relay->ops->wake(PENDING_MS, relay->arg) < 0)
         return -1;
-    return hold_put(&relay->hold, slot, client, uid, relay->conf->connections_per_user,
-                    clock_ms() + HOLD_MS);
+    return pending_put(&relay->pending, lane, client, uid, relay->conf->connections_per_user,
+                       clock_ms() + PENDING_MS);
 }
 
-void relay_admit(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
-    if (relay->hold.n > 0)
+    if (relay->pending.n > 0)
         serve(relay, &uid, 0); /* before it */
-    if (is_full(relay, uid) && hold_on(relay, slot, client, uid) == 0)
+    if (is_full(relay, uid) && wait_for_place(relay, lane, client, uid) == 0)
         return;
-    decide(relay, slot, client, uid);
+    decide(relay, lane, client, uid);
 }
 
 size_t relay_user_connections(const struct relay *relay, struct slice uid)
@@ -337,16 +337,16 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid)
     return route_clients(relay->route, uid);
 }
 
-void relay_left(struct relay *relay, unsigned slot, uint64_t client, struct slice uid)
+void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
-    if (route_leave(relay->route, uid, slot, client) == 0) {
-        if (relay->hold.n > 0)
+    if (route_leave(relay->route, uid, lane, client) == 0) {
+        if (relay->pending.n > 0)
             serve(relay, &uid, 0);
         return;
     }
     uint64_t count = log_due(&relay->left_log, DROP_LOG_MS);
     if (count > 0)
-        log_warnx("worker %u: a client left that was not in count=%llu", start_number(slot),
+        log_warnx("worker %u: a client left that was not in count=%llu", start_number(lane),
                   (unsigned long long)count);
 }
 

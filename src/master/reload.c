@@ -154,7 +154,7 @@ static void admin_configure(struct master *m, const struct conf *was)
         return;
     if (admin_bind(m, conf) < 0 && (!was->admin_host || admin_bind(m, was) < 0))
         return;
-    m->admin = admin_new(m->base, &m->admin_listeners, m->tally, &master_admin_ops, m);
+    m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
     if (!m->admin)
         log_errorx("admin: out of memory");
 }

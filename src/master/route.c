@@ -2,7 +2,7 @@
 
 #include "base/table.h"
 #include "engine/engine.h"
-#include "master/seats.h"
+#include "master/user.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 /* Hundreds of thousands of these: one allocation for a user with one connection. */
 struct entry {
     struct table_node node; /* first: a node is its entry */
-    struct seats seats;     /* never empty */
+    struct user user;       /* never empty */
     char name[];
 };
 
@@ -40,7 +40,7 @@ struct route *route_new(const char *nsp)
 
 static void entry_free(struct entry *entry)
 {
-    seats_drop_all(&entry->seats);
+    user_drop_all(&entry->user);
     free(entry);
 }
 
@@ -67,7 +67,7 @@ static struct entry *find(const struct route *route, struct slice room)
     return (struct entry *)table_find(&route->rooms, room.ptr, room.len);
 }
 
-static struct entry *entry_new(struct slice room, unsigned slot, uint64_t client)
+static struct entry *entry_new(struct slice room, unsigned lane, uint64_t client)
 {
     if (room.len > UINT32_MAX)
         return NULL;
@@ -77,17 +77,17 @@ static struct entry *entry_new(struct slice room, unsigned slot, uint64_t client
     if (room.len > 0)
         memcpy(entry->name, room.ptr, room.len);
     entry->node = (struct table_node){.key = entry->name, .key_len = (uint32_t)room.len};
-    seats_init(&entry->seats, slot, client);
+    user_init(&entry->user, lane, client);
     return entry;
 }
 
-int route_join(struct route *route, struct slice room, unsigned slot, uint64_t client)
+int route_join(struct route *route, struct slice room, unsigned lane, uint64_t client)
 {
-    assert(slot < START_LANES);
+    assert(lane < START_LANES);
     struct entry *entry = find(route, room);
     if (entry)
-        return seats_add(&entry->seats, slot, client);
-    entry = entry_new(room, slot, client);
+        return user_add(&entry->user, lane, client);
+    entry = entry_new(room, lane, client);
     if (!entry)
         return -1;
     if (table_insert(&route->rooms, &entry->node) < 0) {
@@ -99,16 +99,16 @@ int route_join(struct route *route, struct slice room, unsigned slot, uint64_t c
 
 static void entry_drop_if_empty(struct route *route, struct entry *entry)
 {
-    if (seats_count(&entry->seats) > 0)
+    if (user_count(&entry->user) > 0)
         return;
     table_remove(&route->rooms, &entry->node);
     entry_free(entry);
 }
 
-int route_leave(struct route *route, struct slice room, unsigned slot, uint64_t client)
+int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t client)
 {
     struct entry *entry = find(route, room);
-    if (!entry || seats_take(&entry->seats, slot, client) < 0)
+    if (!entry || user_take(&entry->user, lane, client) < 0)
         return -1;
     entry_drop_if_empty(route, entry);
     return 0;
@@ -117,19 +117,19 @@ int route_leave(struct route *route, struct slice room, unsigned slot, uint64_t 
 size_t route_clients(const struct route *route, struct slice room)
 {
     const struct entry *entry = find(route, room);
-    return entry ? seats_staying(&entry->seats) : 0;
+    return entry ? user_staying(&entry->user) : 0;
 }
 
-int route_oldest(const struct route *route, struct slice room, unsigned *slot, uint64_t *client)
+int route_oldest(const struct route *route, struct slice room, unsigned *lane, uint64_t *client)
 {
     const struct entry *entry = find(route, room);
-    return entry ? seats_oldest(&entry->seats, slot, client) : -1;
+    return entry ? user_oldest(&entry->user, lane, client) : -1;
 }
 
 int route_oust(struct route *route, struct slice room)
 {
     struct entry *entry = find(route, room);
-    return entry ? seats_oust(&entry->seats) : -1;
+    return entry ? user_oust(&entry->user) : -1;
 }
 
 size_t route_rooms(const struct route *route)
@@ -137,40 +137,40 @@ size_t route_rooms(const struct route *route)
     return route->rooms.count;
 }
 
-void route_up(struct route *route, unsigned slot)
+void route_up(struct route *route, unsigned lane)
 {
-    assert(slot < START_LANES);
+    assert(lane < START_LANES);
     for (size_t i = 0; i < route->up.n; i++)
-        if (route->up.slots[i] == slot)
+        if (route->up.lanes[i] == lane)
             return;
-    route->up.slots[route->up.n++] = (uint16_t)slot;
+    route->up.lanes[route->up.n++] = (uint16_t)lane;
 }
 
 struct leaver {
     struct route *route;
-    unsigned slot;
+    unsigned lane;
 };
 
 static int visit_leave(struct table_node *node, void *arg)
 {
     struct leaver *leaver = arg;
     struct entry *entry = (struct entry *)node;
-    seats_drop_slot(&entry->seats, leaver->slot);
+    user_drop_lane(&entry->user, leaver->lane);
     entry_drop_if_empty(leaver->route, entry);
     return 0;
 }
 
 /* Walks the whole table: a worker dies rarely, and a list of what each holds
  * would cost every room two pointers. */
-void route_down(struct route *route, unsigned slot)
+void route_down(struct route *route, unsigned lane)
 {
     for (size_t i = 0; i < route->up.n; i++) {
-        if (route->up.slots[i] == slot) {
-            route->up.slots[i] = route->up.slots[--route->up.n];
+        if (route->up.lanes[i] == lane) {
+            route->up.lanes[i] = route->up.lanes[--route->up.n];
             break;
         }
     }
-    table_each(&route->rooms, visit_leave, &(struct leaver){route, slot});
+    table_each(&route->rooms, visit_leave, &(struct leaver){route, lane});
 }
 
 /* A socket's id is a room of its own that is in no table: 20 characters, or (EIO3)
@@ -191,7 +191,7 @@ static int lane_of_id(const struct route *route, struct slice room)
     if (session_id_home(id, &lane) < 0)
         return -1;
     for (size_t i = 0; i < route->up.n; i++)
-        if (route->up.slots[i] == lane)
+        if (route->up.lanes[i] == lane)
             return (int)lane;
     return -1;
 }
@@ -209,25 +209,25 @@ static void turn_next(struct route *route)
 static const struct route_targets *find_all(struct route *route)
 {
     route->found.n = route->up.n;
-    memcpy(route->found.slots, route->up.slots, route->up.n * sizeof route->up.slots[0]);
+    memcpy(route->found.lanes, route->up.lanes, route->up.n * sizeof route->up.lanes[0]);
     return &route->found;
 }
 
-static void add_target(struct route *route, unsigned slot)
+static void add_target(struct route *route, unsigned lane)
 {
-    if (route->stamp[slot] == route->turn)
+    if (route->stamp[lane] == route->turn)
         return;
-    route->stamp[slot] = route->turn;
-    route->found.slots[route->found.n++] = (uint16_t)slot;
+    route->stamp[lane] = route->turn;
+    route->found.lanes[route->found.n++] = (uint16_t)lane;
 }
 
 /* In a crowd it is over as soon as every worker has been met. */
-static void add_targets(struct route *route, const struct seats *seats)
+static void add_targets(struct route *route, const struct user *user)
 {
     size_t at = 0;
-    unsigned slot;
-    while (route->found.n < route->up.n && (slot = seats_next(seats, &at)) != SEATS_END)
-        add_target(route, slot);
+    unsigned lane;
+    while (route->found.n < route->up.n && (lane = user_next(user, &at)) != USER_END)
+        add_target(route, lane);
 }
 
 const struct route_targets *route_find(struct route *route, const struct slices *rooms)
@@ -241,7 +241,7 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         const struct entry *entry = find(route, rooms->at[i]);
         int lane = lane_of_id(route, rooms->at[i]);
         if (entry)
-            add_targets(route, &entry->seats);
+            add_targets(route, &entry->user);
         if (lane >= 0)
             add_target(route, (unsigned)lane);
     }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SLOTS 16
+#define LANES 16
 
 enum { JOIN, LEAVE, WALK, ROUTE_JOIN, ROUTE_LEAVE, ROUTE_FIND, OPS };
 
@@ -96,7 +96,7 @@ static void route_change_all(struct spread *spread, struct route *route,
     for (size_t i = 0; i < spread->nmembers; i++) {
         size_t at = shuffled(i, spread->nmembers);
 
-        check(change(route, room_called(name, at % spread->nrooms), at % SLOTS, at) == 0);
+        check(change(route, room_called(name, at % spread->nrooms), at % LANES, at) == 0);
     }
 }
 
@@ -137,8 +137,8 @@ static void measure(struct spread *spread, double least[OPS])
     uint64_t from;
 
     check(route != NULL);
-    for (unsigned slot = 0; slot < SLOTS; slot++)
-        route_up(route, slot);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        route_up(route, lane);
     rooms_init(&rooms);
     from = cpu_ns();
     join_all(spread, &rooms);

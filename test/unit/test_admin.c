@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loopback.h"
-#include "master/tally.h"
+#include "master/stats.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 static const char metrics[] = "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n";
 static struct event_base *base;
-static struct tally *tally;
+static struct stats *stats;
 static struct admin *admin;
 static int port;
 static int up = 1, subscribed = 1, stopping;
@@ -26,7 +26,7 @@ static char asked_uid[600];
 
 /* --- what the master knows, and a worker that answers ------------------------------ */
 
-static void on_ask(unsigned slot, uint32_t id, void *arg)
+static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
     struct counters counters = {{0}};
     (void)arg;
@@ -43,24 +43,24 @@ static void on_ask(unsigned slot, uint32_t id, void *arg)
     counters.at[COUNTER_LATENCY + 1] = 5;
     counters.at[COUNTER_LATENCY_LAST] = 1500000;
     if (!silent)
-        tally_told(tally, slot, id, &counters);
+        stats_told(stats, lane, id, &counters);
 }
 
-static const struct tally_ops tally_ops = {on_ask};
+static const struct stats_ops stats_ops = {on_ask};
 
-static void on_facts(struct facts *facts, void *arg)
+static void on_status(struct status *status, void *arg)
 {
     (void)arg;
-    facts->uptime_ms = 61007;
-    facts->generation = 3;
-    facts->users = 2;
-    facts->stopping = stopping;
-    facts->redis_subscribed = subscribed;
-    facts->redis.gap_ms = 1234;
-    facts->relay.dropped[EMIT_MALFORMED] = 6;
-    facts->nworkers = facts->numbers = 2;
-    facts->workers[0] = (struct facts_worker){.number = 1, .up = up, .restarts = 5};
-    facts->workers[1] = (struct facts_worker){.number = 2, .up = 0, .queued = 77};
+    status->uptime_ms = 61007;
+    status->generation = 3;
+    status->users = 2;
+    status->stopping = stopping;
+    status->redis_subscribed = subscribed;
+    status->redis.gap_ms = 1234;
+    status->relay.dropped[EMIT_MALFORMED] = 6;
+    status->nworkers = status->numbers = 2;
+    status->workers[0] = (struct status_worker){.number = 1, .up = up, .restarts = 5};
+    status->workers[1] = (struct status_worker){.number = 2, .up = 0, .queued = 77};
 }
 
 static size_t on_connections(struct slice uid, void *arg)
@@ -70,7 +70,7 @@ static size_t on_connections(struct slice uid, void *arg)
     return slice_eq(uid, SLICE("nobody")) ? 0 : 2;
 }
 
-static const struct admin_ops ops = {on_facts, on_connections};
+static const struct admin_ops ops = {on_status, on_connections};
 
 static void begin(void)
 {
@@ -82,14 +82,14 @@ static void begin(void)
         exit(1);
     getsockname(listeners.fds[0], (struct sockaddr *)&addr, &len);
     port = ntohs(addr.sin_port);
-    admin = admin_new(base, &listeners, tally, &ops, NULL);
+    admin = admin_new(base, &listeners, stats, &ops, NULL);
     ok(admin && listeners.n == 0, "it takes the sockets");
     ok(error.data == NULL, "what has no error needs no memory for one");
 }
 
 /* --- a caller ---------------------------------------------------------------------- */
 
-static int dial(void)
+static int call(void)
 {
     return loopback_dial(port);
 }
@@ -123,7 +123,7 @@ static const char *all(int fd)
 
 static const char *ask(const char *request)
 {
-    int fd = dial();
+    int fd = call();
     put(fd, request, strlen(request));
     const char *reply = all(fd);
     close(fd);
@@ -313,14 +313,14 @@ static void test_silent_worker(void)
     silent = 1;
     uint64_t start = clock_ms();
     is_int(status(get("GET", "/metrics")), 200, "a worker that does not answer");
-    ok(clock_ms() - start >= TALLY_MS - 50, "is waited for");
+    ok(clock_ms() - start >= STATS_MS - 50, "is waited for");
     start = clock_ms();
     is_int(status(get("GET", "/health")), 200, "health waits for it too");
-    ok(clock_ms() - start >= TALLY_MS - 50, "and asks no less");
+    ok(clock_ms() - start >= STATS_MS - 50, "and asks no less");
     start = clock_ms();
     is_int(status(get("GET", "/health/live")), 200, "but not everybody waits");
-    ok(clock_ms() - start < TALLY_MS, "to say that the master lives");
-    int fd = dial();
+    ok(clock_ms() - start < STATS_MS, "to say that the master lives");
+    int fd = call();
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_NONBLOCK);
@@ -345,7 +345,7 @@ static void test_http(void)
     memset(head, 'x', 15000);
     memcpy(head, "GET /", 5);
     is_int(status(ask(head)), 414, "a line that is too long");
-    int fd = dial();
+    int fd = call();
     static const char slow[] = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n";
     for (size_t i = 0; i < sizeof slow - 1; i++) {
         put(fd, slow + i, 1);
@@ -353,7 +353,7 @@ static void test_http(void)
     }
     is_int(status(all(fd)), 200, "byte by byte");
     close(fd);
-    fd = dial();
+    fd = call();
     put(fd, slow, sizeof slow - 1);
     shutdown(fd, SHUT_WR);
     is_int(status(all(fd)), 200, "a caller that has closed its side");
@@ -367,7 +367,7 @@ static void test_crowd(void)
     char byte;
     uint64_t start = clock_ms(), end;
     for (int i = 0; i < n; i++) {
-        fds[i] = dial();
+        fds[i] = call();
         put(fds[i], "GET /", 5);
         event_base_loop(base, EVLOOP_NONBLOCK);
     }
@@ -402,9 +402,9 @@ static void test_open(void)
     ok(admin == NULL, "freed");
     is_int(admin_open(&listeners, "127.0.0.1", port, NULL, &error), 0, "then it is free");
     is_int((int)error.len, 0, "and nothing is wrong");
-    admin = admin_new(base, &listeners, tally, &ops, NULL);
+    admin = admin_new(base, &listeners, stats, &ops, NULL);
     is_int(status(get("GET", "/health/live")), 200, "and serves again");
-    int fd = dial();
+    int fd = call();
     silent = 1;
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
@@ -420,8 +420,8 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_LEVEL_WARN);
     base = event_base_new();
-    tally = tally_new(base, &tally_ops, NULL);
-    tally_up(tally, 0);
+    stats = stats_new(base, &stats_ops, NULL);
+    stats_up(stats, 0);
     begin();
     test_paths();
     test_long_names();
@@ -432,7 +432,7 @@ int main(void)
     test_http();
     test_crowd();
     test_open();
-    tally_free(&tally);
+    stats_free(&stats);
     event_base_free(base);
     return tap_done();
 }

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
-#include "master/facts.h"
 #include "master/pool_state.h"
 #include "master/relay.h"
-#include "master/tally.h"
+#include "master/stats.h"
+#include "master/status.h"
 
 #include "tap.h"
 
@@ -40,12 +40,12 @@ enum {
 
 static struct event_base *base;
 static struct relay *relay;
-static struct tally *tally;
+static struct stats *stats;
 static struct pool *pool;
 static char dir[] = "/tmp/test_pool.XXXXXX";
 static char said[64]; /* what workers have written, a line each */
 static int behaviour; /* of workers that are forked from now on */
-static int ready, empty, replaced, refused, retired;
+static int ready, empty, replaced, refused, left;
 
 /* --- the worker -------------------------------------------------------------------- */
 
@@ -91,7 +91,7 @@ static int worker_strangers(const struct worker_start *start)
     return n;
 }
 
-/* Ten connects for each start of its slot, and clients by its number. */
+/* Ten connects for each start of its lane, and clients by its number. */
 static void worker_counts(const struct worker_start *start, uint32_t id)
 {
     struct counters counters = {{0}};
@@ -144,7 +144,7 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
         a = msg_get_u32(msg);
         b = msg_get_u32(msg);
         worker_says("ends %d %d\n", (int)start->lane, worker_ends(start));
-        worker_says("drain %d %u heirs=%u+%u\n", (int)start->lane, (unsigned)a, (unsigned)b,
+        worker_says("drain %d %u successor=%u+%u\n", (int)start->lane, (unsigned)a, (unsigned)b,
                     msg_get_u32(msg));
         if (behaviour != STAYS)
             exit(0);
@@ -160,7 +160,7 @@ static void worker_takes_over(const struct worker_start *start)
     size_t len;
     int fd, kind = handoff_receive(start->handoff_fd, &fd, bytes, &len);
     if (kind > 0)
-        worker_says("stray %d kind=%d %.*s\n", (int)start->lane, kind, (int)len, (char *)bytes);
+        worker_says("orphan %d kind=%d %.*s\n", (int)start->lane, kind, (int)len, (char *)bytes);
 }
 
 static int worker_loop(const struct worker_start *start)
@@ -254,24 +254,24 @@ static void on_replaced(int ok, void *arg)
     refused += !ok;
 }
 
-static void on_retired(void *arg)
+static void on_left(void *arg)
 {
     (void)arg;
-    retired++;
+    left++;
 }
 
-static const struct pool_ops ops = {on_ready, on_replaced, on_retired, on_empty, on_child};
+static const struct pool_ops ops = {on_ready, on_replaced, on_left, on_empty, on_child};
 
-static void on_send(unsigned slot, const void *message, size_t len, void *arg)
+static void on_send(unsigned lane, const void *message, size_t len, void *arg)
 {
     (void)arg;
-    pool_send(pool, slot, message, len);
+    pool_send(pool, lane, message, len);
 }
 
-static void on_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
     (void)arg;
-    pool_answer(pool, slot, client, verdict);
+    pool_answer(pool, lane, client, verdict);
 }
 
 /* No user has a limit here. */
@@ -283,18 +283,18 @@ static int on_wake(unsigned ms, void *arg)
 
 static const struct relay_ops relay_ops = {on_send, on_answer, on_wake};
 
-static void on_ask(unsigned slot, uint32_t id, void *arg)
+static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
     struct buf message = {0};
     size_t mark = msg_begin(&message, MSG_COUNT);
     (void)arg;
     msg_put_u32(&message, id);
     msg_end(&message, mark);
-    pool_send(pool, slot, message.data, message.len);
+    pool_send(pool, lane, message.data, message.len);
     buf_free(&message);
 }
 
-static const struct tally_ops tally_ops = {on_ask};
+static const struct stats_ops stats_ops = {on_ask};
 
 static void on_sigchld(evutil_socket_t sig, short what, void *arg)
 {
@@ -360,12 +360,12 @@ static void prepare(int workers, int how)
 {
     const struct conf *conf = conf_make(workers);
     behaviour = how;
-    ready = empty = replaced = refused = retired = 0;
+    ready = empty = replaced = refused = left = 0;
     unlink(said);
     relay = relay_new(conf, &relay_ops, NULL);
-    tally = tally_new(base, &tally_ops, NULL);
-    const struct pool_options options = {base, conf, &none, relay, tally, worker};
-    pool = relay && tally ? pool_new(&options, &ops, NULL) : NULL;
+    stats = stats_new(base, &stats_ops, NULL);
+    const struct pool_options options = {base, conf, &none, relay, stats, worker};
+    pool = relay && stats ? pool_new(&options, &ops, NULL) : NULL;
     if (!pool)
         exit(1);
 }
@@ -379,7 +379,7 @@ static void begin(int workers, int how)
 static void end(void)
 {
     pool_free(&pool);
-    tally_free(&tally);
+    stats_free(&stats);
     relay_free(&relay);
 }
 
@@ -419,7 +419,7 @@ static void test_good(void)
     ok(said_times("level", 3), "a message to all reaches all");
     pool_drain(pool, 1234);
     ok(reaches(&empty, 1), "drained");
-    is_int(count(said, "1234 heirs=0+0"), 3, "each was told how long it has");
+    is_int(count(said, "1234 successor=0+0"), 3, "each was told how long it has");
     is_int(count(said, "fork"), 3, "and none was replaced");
     is_int(ready, 1, "ready once");
     buf_free(&level);
@@ -455,29 +455,29 @@ static const struct counters *counted(void)
 {
     static struct counters sum;
     static int done;
-    struct tally_wait wait = {.done = on_counted, .arg = &done};
+    struct stats_wait wait = {.done = on_counted, .arg = &done};
     done = 0;
-    tally_ask(tally, &wait);
+    stats_ask(stats, &wait);
     ok(reaches(&done, 1), "all have been asked");
-    tally_sum(tally, &sum);
+    stats_sum(stats, &sum);
     return &sum;
 }
 
 static void test_counters(void)
 {
-    static struct facts_worker workers[CONF_WORKERS_MAX];
+    static struct status_worker workers[CONF_WORKERS_MAX];
     size_t n;
     begin(2, GOOD);
     ok(said_times("admitted", 2), "two workers");
     is_int(counted()->at[COUNTER_CONNECTS], 20, "what they have counted");
     is_int(counted()->at[COUNTER_CLIENTS], 3, "and what is now");
-    is_int(pool_facts(pool, workers, &n), 2, "as the pool knows them");
+    is_int(pool_status(pool, workers, &n), 2, "as the pool knows them");
     ok(workers[1].number == 2 && workers[1].up && workers[1].restarts == 0, "the second is up");
     kill_last();
     ok(said_times("admitted", 3), "one is replaced");
     is_int(counted()->at[COUNTER_CONNECTS], 20 + 20, "what the dead one counted stays");
     is_int(counted()->at[COUNTER_CLIENTS], 3, "its clients do not");
-    is_int(pool_facts(pool, workers, &n), 2, "two still");
+    is_int(pool_status(pool, workers, &n), 2, "two still");
     is_int(workers[0].restarts + workers[1].restarts, 1, "one was forked again");
     end();
 }
@@ -549,23 +549,23 @@ static void test_stalled(void)
 {
     begin(1, MUTTERS);
     ok(reaches(&ready, 1), "a worker that reads nothing");
-    struct slot *slot = &pool->current->slots[0];
-    slot->heard = 0;
-    ok(reaches(&slot->heard, 1), "and says something");
+    struct proc *proc = &pool->current->procs[0];
+    proc->heard = 0;
+    ok(reaches(&proc->heard, 1), "and says something");
     uint64_t now = clock_ms();
-    ok(slot_serves(slot, now), "serves");
-    ok(slot_serves(slot, now + POOL_SILENT_MS - 1), "for a while");
-    ok(!slot_serves(slot, now + POOL_SILENT_MS), "and not without another sign");
-    slot->heard = 1;
-    ok(slot_serves(slot, now + POOL_SILENT_MS), "which brings it back");
-    slot->heard = 1;
-    slot_watch(slot, now + 11000);
-    ok(slot_lives(slot), "lives");
-    slot_watch(slot, now + 20900);
-    ok(slot_lives(slot), "after 9.9 s of silence too");
-    slot_watch(slot, now + 21000);
-    ok(!slot_lives(slot), "not after 10 s");
-    ok(!slot_serves(slot, now), "and serves no more");
+    ok(proc_serves(proc, now), "serves");
+    ok(proc_serves(proc, now + POOL_SILENT_MS - 1), "for a while");
+    ok(!proc_serves(proc, now + POOL_SILENT_MS), "and not without another sign");
+    proc->heard = 1;
+    ok(proc_serves(proc, now + POOL_SILENT_MS), "which brings it back");
+    proc->heard = 1;
+    proc_watch(proc, now + 11000);
+    ok(proc_lives(proc), "lives");
+    proc_watch(proc, now + 20900);
+    ok(proc_lives(proc), "after 9.9 s of silence too");
+    proc_watch(proc, now + 21000);
+    ok(!proc_lives(proc), "not after 10 s");
+    ok(!proc_serves(proc, now), "and serves no more");
     behaviour = GOOD;
     ok(said_times("hello", 1), "and is replaced");
     end();
@@ -598,7 +598,7 @@ static void test_cannot_fork(void)
 
 static void test_replace(void)
 {
-    static struct facts_worker workers[CONF_WORKERS_MAX];
+    static struct status_worker workers[CONF_WORKERS_MAX];
     size_t n;
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "a generation of two");
@@ -607,9 +607,9 @@ static void test_replace(void)
     ok(!pool_has_room(pool) && pool_is_starting(pool), "no room for a third");
     is_int(pool_replace(pool, conf_make(3), &none), -1, "which is refused");
     ok(reaches(&replaced, 1), "it serves");
-    ok(said_times("heirs=256+3", 2), "the old ones are told, and who takes their place");
-    is_int(count(said, "drain 0 5000 heirs=256+3"), 1, "and how long they have");
-    ok(reaches(&retired, 1) && pool_has_room(pool), "they have gone");
+    ok(said_times("successor=256+3", 2), "the old ones are told, and who takes their place");
+    is_int(count(said, "drain 0 5000 successor=256+3"), 1, "and how long they have");
+    ok(reaches(&left, 1) && pool_has_room(pool), "they have gone");
     is_int(count(said, "fork 0"), 1, "and were not replaced");
     is_int(count(said, "ends 0 5") + count(said, "ends 1 5"), 2,
            "they had learned of the new lanes");
@@ -617,11 +617,11 @@ static void test_replace(void)
     kill_last();
     ok(said_times("fork", 6), "one of the new ones is replaced");
     is_int(pool_replace(pool, conf_make(1), &none), 0, "a third generation");
-    ok(reaches(&retired, 2), "in the lanes of the first");
+    ok(reaches(&left, 2), "in the lanes of the first");
     is_int(count(said, "ends 256 5") + count(said, "ends 257 5") + count(said, "ends 258 5"), 3,
            "which the second has known from its birth");
-    is_int(count(said, "heirs=0+1"), 3, "takes over from three");
-    is_int(pool_facts(pool, workers, &n), 3, "three numbers there were");
+    is_int(count(said, "successor=0+1"), 3, "takes over from three");
+    is_int(pool_status(pool, workers, &n), 3, "three numbers there were");
     is_int(n, 1, "of which one is left");
     is_int(workers[0].restarts + workers[1].restarts + workers[2].restarts, 1,
            "and what was forked again stays counted");
@@ -638,11 +638,11 @@ static void test_abandon(void)
     behaviour = EXITS;
     is_int(pool_replace(pool, conf_make(2), &none), 0, "another whose workers exit at once");
     ok(reaches(&refused, 1), "is given up");
-    ok(reaches(&retired, 1) && pool_has_room(pool), "and forgotten");
+    ok(reaches(&left, 1) && pool_has_room(pool), "and forgotten");
     is_int(count(said, "drain"), 0, "the first goes on");
     behaviour = GOOD;
     is_int(pool_replace(pool, conf_make(2), &none), 0, "and is replaced by one that is good");
-    ok(reaches(&replaced, 1) && reaches(&retired, 2), "in the same lanes");
+    ok(reaches(&replaced, 1) && reaches(&left, 2), "in the same lanes");
     end();
 }
 
@@ -653,13 +653,13 @@ static void test_never_ready(void)
     ok(said_times("fork", 2), "workers that end at once");
     ok(pool_has_room(pool) && !pool_is_starting(pool), "are not waited for");
     is_int(pool_replace(pool, conf_make(1), &none), 0, "another generation like them");
-    ok(reaches(&refused, 1) && reaches(&retired, 1), "is given up");
+    ok(reaches(&refused, 1) && reaches(&left, 1), "is given up");
     behaviour = MUTE;
     ok(said_times("mute", 2), "now they hang, and are never ready");
     behaviour = GOOD;
     is_int(pool_replace(pool, conf_make(3), &none), 0, "one that is good");
     ok(reaches(&replaced, 1) && reaches(&ready, 1), "takes their place, and is the first to serve");
-    ok(reaches(&retired, 2), "they leave");
+    ok(reaches(&left, 2), "they leave");
     kill_last();
     ok(said_times("admitted", 4), "one of the good ones is replaced");
     is_int(ready, 1, "ready is said once");
@@ -678,9 +678,9 @@ static void test_hurry(void)
     ok(reaches(&replaced, 1) && said_times("drain 0 600000", 1), "and has ten minutes");
     uint64_t start = clock_ms();
     pool_hurry(pool);
-    ok(said_times("drain 0 2000 heirs=256+1", 1), "no, two seconds");
+    ok(said_times("drain 0 2000 successor=256+1", 1), "no, two seconds");
     pool_hurry(pool);
-    ok(reaches(&retired, 1), "then it is killed");
+    ok(reaches(&left, 1), "then it is killed");
     ok(clock_ms() - start < 12000, "soon");
     is_int(count(said, "drain 0"), 2, "hurried once");
     end();
@@ -694,8 +694,8 @@ static void test_drain_both(void)
     ok(reaches(&replaced, 1), "in their place");
     pool_drain(pool, 0);
     ok(reaches(&empty, 1), "both leave at the end");
-    is_int(count(said, "heirs=0+0"), 4, "for nobody");
-    is_int(retired, 0, "there is no room for anything");
+    is_int(count(said, "successor=0+0"), 4, "for nobody");
+    is_int(left, 0, "there is no room for anything");
     end();
     begin(2, GOOD);
     ok(reaches(&ready, 1), "two");
@@ -713,12 +713,12 @@ static void test_stray(void)
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "two workers");
     is_int(pool_replace(pool, conf_make(1), &none), 0, "one in their place");
-    ok(reaches(&retired, 1), "which is alone then");
+    ok(reaches(&left, 1), "which is alone then");
     if (pipe(pipes) < 0)
         exit(1);
     is_int(handoff_send(pool->writes[1], HANDOFF_CONNECTION, pipes[0], "hello", 5), 0,
            "for one that has gone");
-    ok(said_times("stray 256 kind=2 hello", 1), "the other gets it, as a stray");
+    ok(said_times("orphan 256 kind=2 hello", 1), "the other gets it, as an orphan");
     close(pipes[0]);
     close(pipes[1]);
     end();

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ipc/start.h"
-#include "master/hold.h"
+#include "master/pending.h"
 
 #include "tap.h"
 
@@ -15,7 +15,7 @@ static const char nsp[] = "/axr", key[] = "k";
 
 static struct {
     struct relay *relay;
-    unsigned slots[16]; /* who got a message, in order */
+    unsigned lanes[16]; /* who got a message, in order */
     size_t n;
     uint64_t seq;
     char json[64];
@@ -29,49 +29,49 @@ static struct {
     int wake_fails;
 } sent;
 
-static void on_kick(unsigned slot, struct msg *msg)
+static void on_kick(unsigned lane, struct msg *msg)
 {
     size_t at = strlen(sent.kicks);
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
     is_int(msg_get_u8(msg), MSG_KICK_REPLACED, "a kick has its reason");
     is_int(msg_close(msg), 0, "and is whole");
-    snprintf(sent.kicks + at, sizeof sent.kicks - at, "%s%u:%u %.*s", at ? ", " : "", slot,
+    snprintf(sent.kicks + at, sizeof sent.kicks - at, "%s%u:%u %.*s", at ? ", " : "", lane,
              (unsigned)client, (int)uid.len, uid.ptr);
 }
 
-static void on_send(unsigned slot, const void *message, size_t len, void *arg)
+static void on_send(unsigned lane, const void *message, size_t len, void *arg)
 {
     struct msg msg;
     struct msg_broadcast bc = {0};
     (void)arg;
-    if (slot == sent.kill)
-        relay_worker_down(sent.relay, slot);
+    if (lane == sent.kill)
+        relay_worker_down(sent.relay, lane);
     if (msg_decode(&msg, message, len, 1 << 20) == (long)len && msg.type == MSG_KICK) {
-        on_kick(slot, &msg);
+        on_kick(lane, &msg);
         return;
     }
     ok(msg_decode(&msg, message, len, 1 << 20) == (long)len && msg.type == MSG_BROADCAST &&
            msg_get_broadcast(&msg, &bc) == 0,
-       "one whole broadcast to worker %u", slot);
+       "one whole broadcast to worker %u", lane);
     is_int(bc.epoch == relay_epoch(sent.relay), 1, "of this run");
     is_int(bc.received_us, 4711, "with the time of its receipt");
     sent.seq = bc.seq;
     snprintf(sent.json, sizeof sent.json, "%.*s", (int)bc.json.len, bc.json.ptr);
-    sent.slots[sent.n++ % 16] = slot;
+    sent.lanes[sent.n++ % 16] = lane;
     msg_broadcast_clear(&bc);
 }
 
-static void on_answer(unsigned slot, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
     static const char *const names[] = {"ok", "limit", "memory"};
     size_t at = strlen(sent.answers);
     (void)arg;
-    if (slot == sent.kill)
-        relay_worker_down(sent.relay, slot);
+    if (lane == sent.kill)
+        relay_worker_down(sent.relay, lane);
     if (client == sent.asked)
         sent.verdict = (int)verdict;
-    snprintf(sent.answers + at, sizeof sent.answers - at, "%s%u:%u %s", at ? ", " : "", slot,
+    snprintf(sent.answers + at, sizeof sent.answers - at, "%s%u:%u %s", at ? ", " : "", lane,
              (unsigned)client, names[verdict]);
 }
 
@@ -91,11 +91,11 @@ static const struct relay_ops ops = {on_send, on_answer, on_wake};
 #define FAR  (clock_ms() + 3600000) /* by then nobody waits any more */
 
 /* The verdict, or HELD. */
-static int admit(unsigned slot, uint64_t client, struct slice uid)
+static int admit(unsigned lane, uint64_t client, struct slice uid)
 {
     sent.asked = client;
     sent.verdict = HELD;
-    relay_admit(sent.relay, slot, client, uid);
+    relay_admit(sent.relay, lane, client, uid);
     return sent.verdict;
 }
 
@@ -114,10 +114,10 @@ static const char *got(void)
     static char text[64];
     size_t at = 0;
     text[0] = '\0';
-    for (unsigned slot = 0; slot < 16; slot++)
+    for (unsigned lane = 0; lane < 16; lane++)
         for (size_t i = 0; i < sent.n; i++)
-            if (sent.slots[i] == slot)
-                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", slot);
+            if (sent.lanes[i] == lane)
+                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", lane);
     return text;
 }
 
@@ -160,8 +160,8 @@ static void begin(const struct conf *conf)
     sent.relay = relay_new(conf, &ops, NULL);
     if (!sent.relay)
         exit(1);
-    for (unsigned slot = 0; slot < 3; slot++)
-        relay_worker_up(sent.relay, slot);
+    for (unsigned lane = 0; lane < 3; lane++)
+        relay_worker_up(sent.relay, lane);
 }
 
 /* --- tests ------------------------------------------------------------------------- */
@@ -322,7 +322,7 @@ static void test_hold(void)
     begin_full();
     is_int(admit(1, 2, SLICE("ann")), HELD, "ann comes again before she has left");
     is_int(sent.wakes, 1, "it is looked after");
-    is_int((long)sent.wake_ms, HOLD_MS, "when its time is up");
+    is_int((long)sent.wake_ms, PENDING_MS, "when its time is up");
     is_int(admit(1, 3, SLICE("bob")), MSG_ADMIT_OK, "who has a place does not wait");
     is_int(admit(2, 4, SLICE("ann")), HELD, "ann waits twice");
     is_int(sent.wakes, 1, "one timer for all");
@@ -334,7 +334,7 @@ static void test_hold(void)
     relay_wake(sent.relay, clock_ms() - 1);
     is_str(answers(), "", "the other waits on");
     is_int(sent.wakes, 2, "and is looked after");
-    ok(sent.wake_ms > 0 && sent.wake_ms <= HOLD_MS + 1, "for the rest of its time");
+    ok(sent.wake_ms > 0 && sent.wake_ms <= PENDING_MS + 1, "for the rest of its time");
     relay_left(sent.relay, 1, 2, SLICE("ann"));
     is_str(answers(), "2:4 ok", "in its turn");
     is_int(ann(), 1, "one of them is in");
@@ -420,23 +420,23 @@ static void test_hold_is_bounded(void)
 {
     char uid[16];
     begin_full();
-    for (uint64_t client = 2; client < 2 + 1 + HOLD_SPARE; client++)
+    for (uint64_t client = 2; client < 2 + 1 + PENDING_SPARE; client++)
         admit(1, client, SLICE("ann"));
     is_str(answers(), "", "some of a user's may wait");
     is_int(admit(1, 99, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "more may not");
-    int held = 1 + HOLD_SPARE, refused = 0;
-    for (unsigned i = 0; i < HOLD_MAX; i++) {
+    int held = 1 + PENDING_SPARE, refused = 0;
+    for (unsigned i = 0; i < PENDING_MAX; i++) {
         int n = snprintf(uid, sizeof uid, "user %u", i);
         admit(0, 100 + i, (struct slice){uid, (size_t)n});
         int verdict = admit(1, 10000 + i, (struct slice){uid, (size_t)n});
         held += verdict == HELD;
         refused += verdict == MSG_ADMIT_USER_LIMIT;
     }
-    is_int(held, HOLD_MAX, "of all users so many may wait");
-    is_int(refused, 1 + HOLD_SPARE, "then the refusal is at once");
+    is_int(held, PENDING_MAX, "of all users so many may wait");
+    is_int(refused, 1 + PENDING_SPARE, "then the refusal is at once");
     relay_wake(sent.relay, FAR);
-    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT], HOLD_MAX + refused + 1,
-           "all are answered");
+    is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT],
+           PENDING_MAX + refused + 1, "all are answered");
     is_int(admit(1, 9999, SLICE("ann")), HELD, "and there is room to wait again");
     relay_free(&sent.relay);
 }

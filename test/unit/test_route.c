@@ -17,23 +17,23 @@ static const char *find(struct route *route, const char *const *names)
     const struct route_targets *targets = route_find(route, &rooms);
     size_t at = 0;
     text[0] = '\0';
-    for (unsigned slot = 0; slot < CONF_WORKERS_MAX; slot++)
+    for (unsigned lane = 0; lane < CONF_WORKERS_MAX; lane++)
         for (size_t i = 0; i < targets->n; i++)
-            if (targets->slots[i] == slot)
-                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", slot);
+            if (targets->lanes[i] == lane)
+                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", lane);
     free(rooms.at);
     return targets->n ? text : "-";
 }
 #define FIND(route, ...) find(route, (const char *const[]){__VA_ARGS__, NULL})
 
-static int join(struct route *route, const char *room, unsigned slot, uint64_t client)
+static int join(struct route *route, const char *room, unsigned lane, uint64_t client)
 {
-    return route_join(route, slice_str(room), slot, client);
+    return route_join(route, slice_str(room), lane, client);
 }
 
-static int leave(struct route *route, const char *room, unsigned slot, uint64_t client)
+static int leave(struct route *route, const char *room, unsigned lane, uint64_t client)
 {
-    return route_leave(route, slice_str(room), slot, client);
+    return route_leave(route, slice_str(room), lane, client);
 }
 
 static struct route *three_workers(const char *nsp)
@@ -41,8 +41,8 @@ static struct route *three_workers(const char *nsp)
     struct route *route = route_new(nsp);
     if (!route)
         abort();
-    for (unsigned slot = 1; slot <= 3; slot++)
-        route_up(route, slot);
+    for (unsigned lane = 1; lane <= 3; lane++)
+        route_up(route, lane);
     return route;
 }
 
@@ -75,11 +75,11 @@ static void test_rooms(void)
 /* "2:7": which client of ann's is the oldest; "-" for none. */
 static const char *oldest(const struct route *route)
 {
-    unsigned slot = 0;
+    unsigned lane = 0;
     uint64_t client = 0;
-    if (route_oldest(route, SLICE("ann"), &slot, &client) < 0)
+    if (route_oldest(route, SLICE("ann"), &lane, &client) < 0)
         return "-";
-    snprintf(text, sizeof text, "%u:%u", slot, (unsigned)client);
+    snprintf(text, sizeof text, "%u:%u", lane, (unsigned)client);
     return text;
 }
 
@@ -189,25 +189,25 @@ static void test_down(void)
 /* Users come and go on every worker; what is found is checked against a plain array. */
 static void test_churn(void)
 {
-    enum { USERS = 3000, SLOTS = 8 };
-    static unsigned char held[USERS][SLOTS];
+    enum { USERS = 3000, LANES = 8 };
+    static unsigned char held[USERS][LANES];
     struct route *route = route_new("/axr");
     if (!route)
         abort();
-    for (unsigned slot = 0; slot < SLOTS; slot++)
-        route_up(route, slot);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        route_up(route, lane);
     unsigned seed = 4711;
     for (int i = 0; i < 60000; i++) {
         seed = seed * 1103515245 + 12345;
-        unsigned user = (seed >> 8) % USERS, slot = (seed >> 20) % SLOTS;
+        unsigned user = (seed >> 8) % USERS, lane = (seed >> 20) % LANES;
         char name[16];
         struct slice room = {name, (size_t)snprintf(name, sizeof name, "u%u", user)};
         /* The names of those that are in are 0 to held - 1. */
-        if (held[user][slot] > 0 && (seed >> 28) % 2) {
-            held[user][slot]--;
-            route_leave(route, room, slot, held[user][slot]);
-        } else if (route_join(route, room, slot, held[user][slot]) == 0) {
-            held[user][slot]++;
+        if (held[user][lane] > 0 && (seed >> 28) % 2) {
+            held[user][lane]--;
+            route_leave(route, room, lane, held[user][lane]);
+        } else if (route_join(route, room, lane, held[user][lane]) == 0) {
+            held[user][lane]++;
         }
     }
     int wrong = 0, rooms = 0;
@@ -215,10 +215,10 @@ static void test_churn(void)
         char name[16], want[32] = "-";
         size_t at = 0, clients = 0;
         snprintf(name, sizeof name, "u%d", user);
-        for (int slot = 0; slot < SLOTS; slot++) {
-            clients += held[user][slot];
-            if (held[user][slot] > 0)
-                at += (size_t)snprintf(want + at, sizeof want - at, "%s%d", at ? " " : "", slot);
+        for (int lane = 0; lane < LANES; lane++) {
+            clients += held[user][lane];
+            if (held[user][lane] > 0)
+                at += (size_t)snprintf(want + at, sizeof want - at, "%s%d", at ? " " : "", lane);
         }
         wrong += strcmp(FIND(route, name), want) != 0;
         wrong += route_clients(route, slice_str(name)) != clients;
@@ -226,8 +226,8 @@ static void test_churn(void)
     }
     is_int(wrong, 0, "60,000 joins and leaves leave the right workers");
     is_int((long)route_rooms(route), rooms, "and no room too many");
-    for (unsigned slot = 0; slot < SLOTS; slot++)
-        route_down(route, slot);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        route_down(route, lane);
     is_int((long)route_rooms(route), 0, "all workers down: nothing left");
     route_free(&route);
 }

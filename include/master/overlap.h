@@ -1,4 +1,4 @@
-/* splice - where one connection of the subscription goes on from another.
+/* overlap - where one connection of the subscription goes on from another.
  *
  * While a new connection comes about, the old one serves.  From the moment at which the
  * new one is subscribed, what is published comes over both, over each in its own time:
@@ -34,64 +34,65 @@
  *
  * What remains, without a marker, is a stream of equal messages that never pauses.  There the
  * smallest d that is left is taken: none comes twice, and how many may be lost is told. */
-#ifndef MASTER_SPLICE_H
-#define MASTER_SPLICE_H
+#ifndef MASTER_OVERLAP_H
+#define MASTER_OVERLAP_H
 
 #include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPLICE_MAX (1UL << 18) /* messages of each stream */
+#define OVERLAP_MAX (1UL << 18) /* messages of each stream */
 
-struct splice_stream {
+struct overlap_stream {
     uint64_t *at; /* digests */
     size_t n, cap;
 };
 
-struct splice { /* zero is one that has not begun */
+struct overlap { /* zero is one that has not begun */
     uint8_t key[16];
-    struct splice_stream old, new;
+    struct overlap_stream old, new;
     size_t low, high;          /* bounds of d */
     size_t old_mark, new_mark; /* what each stream held at the last answer of a PING */
 };
 
 /* The new connection is asked for: what has come over the old one before is in neither. */
-void splice_begin(struct splice *splice);
+void overlap_begin(struct overlap *overlap);
 
 /* Frees its memory; it has not begun again. */
-void splice_clear(struct splice *splice);
+void overlap_clear(struct overlap *overlap);
 
 /* A message has come over that connection.  Returns 0, or -1 where there are too many or
  * is no memory: then nothing can be said any more. */
-int splice_old(struct splice *splice, struct slice channel, struct slice payload);
-int splice_new(struct splice *splice, struct slice channel, struct slice payload);
+int overlap_old(struct overlap *overlap, struct slice channel, struct slice payload);
+int overlap_new(struct overlap *overlap, struct slice channel, struct slice payload);
 
 /* That connection answers a PING, which was sent after what came last of these over the
  * other one had been read: its confirmation of the subscription, or the answer to a PING.
  * They take turns, and the old one begins. */
-void splice_old_mark(struct splice *splice);
-void splice_new_mark(struct splice *splice);
+void overlap_old_mark(struct overlap *overlap);
+void overlap_new_mark(struct overlap *overlap);
 
 /* A marker has come over both, behind so many messages. */
-void splice_marker(struct splice *splice, size_t old_at, size_t new_at);
+void overlap_marker(struct overlap *overlap, size_t old_at, size_t new_at);
 
 /* What is known of d. */
-struct splice_found {
+struct overlap_found {
     size_t least, most; /* not all between them may be possible */
     int apart;          /* the streams have nothing in common, as far as they have come */
 };
 
 /* Returns 0, or -1 without memory. */
-int splice_find(const struct splice *splice, struct splice_found *found);
+int overlap_find(const struct overlap *overlap, struct overlap_found *found);
 
 /* How many of the new stream have come over the old one as well, which may be more than
  * have come over the new one as yet. */
-size_t splice_common(const struct splice *splice, size_t d);
+size_t overlap_common(const struct overlap *overlap, size_t d);
 
 /* The new connection is in force: d is fixed, and of its messages that are still to come
  * left are the same as the last of the old one.  Returns 1 if this one is the next of them;
  * 0 if it is another, and after the last. */
-int splice_again(struct splice *splice, size_t *left, struct slice channel, struct slice payload);
+int overlap_again(struct overlap *overlap, size_t *left, struct slice channel,
+                  struct slice payload);
 
 #endif

@@ -1,10 +1,10 @@
-/* hold - admissions that wait for a place of their user, in the order they came.
+/* pending - admissions that wait for a place of their user, in the order they came.
  *
  * A client that disconnects and connects again at once often asks, from another
  * worker, before the first worker has told that it left: a refusal there would be
  * final, for clients do not come back by themselves.  No clock, no messages. */
-#ifndef MASTER_HOLD_H
-#define MASTER_HOLD_H
+#ifndef MASTER_PENDING_H
+#define MASTER_PENDING_H
 
 #include "base/slice.h"
 
@@ -14,43 +14,43 @@
 /* How long.  A worker tells what it reads within a turn of its loop, some milliseconds;
  * a busy one, or one that shares its CPU, needs longer.  Nobody notices that it takes
  * so long to be refused. */
-#define HOLD_MS 250
+#define PENDING_MS 250
 /* Of all users.  Beyond it the refusal is at once. */
-#define HOLD_MAX 1024
+#define PENDING_MAX 1024
 /* One user may have so many wait beside those that it has places for: clients that
  * come, go and come again while they wait. */
-#define HOLD_SPARE 8
+#define PENDING_SPARE 8
 
-struct held {
-    struct held *next;
+struct admission {
+    struct admission *next;
     uint64_t until_ms;
     uint64_t client;
-    unsigned slot;
+    unsigned lane;
     int gone; /* its worker is: nobody waits for an answer */
     uint8_t uid_len;
     char uid[];
 };
 
-struct hold {
-    struct held *first, **end; /* in the order of until_ms */
+struct pending {
+    struct admission *first, **end; /* in the order of until_ms */
     size_t n;
 };
 
-void hold_init(struct hold *hold);
-void hold_clear(struct hold *hold);
+void pending_init(struct pending *pending);
+void pending_clear(struct pending *pending);
 
 /* One more, the last; until_ms is not less than that of those before it.  places: how
  * many clients its user may have.  Returns 0, or -1 if as many wait as may, if uid
  * is too long to be one, or without memory (nothing changed). */
-int hold_put(struct hold *hold, unsigned slot, uint64_t client, struct slice uid, size_t places,
-             uint64_t until_ms);
+int pending_put(struct pending *pending, unsigned lane, uint64_t client, struct slice uid,
+                size_t places, uint64_t until_ms);
 
 /* Takes out the one that *at points to, which then is the next one: the caller's,
  * to free. */
-struct held *hold_take(struct hold *hold, struct held **at);
+struct admission *pending_take(struct pending *pending, struct admission **at);
 
 /* Marks those of that worker as gone.  Takes none out: may be called while somebody
  * walks through them. */
-void hold_drop_slot(struct hold *hold, unsigned slot);
+void pending_drop_lane(struct pending *pending, unsigned lane);
 
 #endif

@@ -1,7 +1,7 @@
-/* facts - what the master knows of itself, for whoever asks; and how it is said:
+/* status - what the master knows of itself, for whoever asks; and how it is said:
  * as JSON, or in Prometheus' text form. */
-#ifndef MASTER_FACTS_H
-#define MASTER_FACTS_H
+#ifndef MASTER_STATUS_H
+#define MASTER_STATUS_H
 
 #include "base/buf.h"
 #include "conf.h"
@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct tally;
+struct stats;
 
-struct facts_worker {
+struct status_worker {
     unsigned number;   /* as in the log */
     int up;            /* serves clients: it has been ready, and is not silent */
     uint64_t restarts; /* forks after the first */
@@ -21,7 +21,7 @@ struct facts_worker {
                         * of the same number in the other generation */
 };
 
-struct facts {
+struct status {
     int64_t started_ms; /* since 1970 */
     uint64_t uptime_ms;
     int stopping;
@@ -32,23 +32,23 @@ struct facts {
     uint64_t log_lost;                /* of the master's lines */
     uint64_t reloads, reloads_failed; /* of the configuration */
     uint64_t generation;              /* of it: 1 and one more for each reload that succeeded */
-    const struct tally *tally;
+    const struct stats *stats;
     size_t nworkers; /* of the generation that serves */
     size_t numbers;  /* with those of higher numbers in generations before it, or more */
-    struct facts_worker workers[CONF_WORKERS_MAX];
+    struct status_worker workers[CONF_WORKERS_MAX];
 };
 
 /* {"name","time","version"} and more. */
-void facts_put_status(const struct facts *facts, struct buf *out);
+void status_put(const struct status *status, struct buf *out);
 
 /* Returns 1 if workers serve, one of them has a place for another client, and redis is
  * subscribed, else 0; either as JSON, with the reasons where it is not so. */
-int facts_put_health(const struct facts *facts, struct buf *out);
+int status_put_health(const struct status *status, struct buf *out);
 
 /* {"uid","connected","connections"}; uid is UTF-8. */
-void facts_put_user(struct slice uid, size_t connections, struct buf *out);
+void status_put_user(struct slice uid, size_t connections, struct buf *out);
 
 /* Everything, as text/plain; version=0.0.4. */
-void facts_put_metrics(const struct facts *facts, struct buf *out);
+void status_put_metrics(const struct status *status, struct buf *out);
 
 #endif

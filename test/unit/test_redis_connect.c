@@ -1,6 +1,6 @@
 /* Names have the addresses, and addresses answer, as each test wants: both functions are
  * linked with --wrap (Makefile). */
-#include "master/dial.h"
+#include "master/redis_connect.h"
 
 #include "tap.h"
 
@@ -68,7 +68,7 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
     return 0;
 }
 
-static char said[DIAL_WHY_MAX];
+static char said[REDIS_CONNECT_WHY_MAX];
 static int is_done, got_fd;
 
 static void on_done(int fd, const char *why, void *arg)
@@ -79,7 +79,7 @@ static void on_done(int fd, const char *why, void *arg)
     snprintf(said, sizeof said, "%s", why ? why : "connected");
 }
 
-static const struct dial_ops ops = {on_done};
+static const struct redis_connect_ops ops = {on_done};
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -87,36 +87,37 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* What comes of it, or what there is to say once that has the words enough in it. */
-static const char *dial_until(const char *path, const char *host, int port, const char *enough)
+static const char *connect_until(const char *path, const char *host, int port, const char *enough)
 {
     const struct timeval tick = {0, 10000};
     struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, NULL);
     is_done = 0;
     got_fd = -1;
-    struct dial *dial = dial_new(base, path, host, port, &ops, NULL);
-    if (!dial || !timer || event_add(timer, &tick) < 0)
+    struct redis_connect *attempt = redis_connect_new(base, path, host, port, &ops, NULL);
+    if (!attempt || !timer || event_add(timer, &tick) < 0)
         abort();
-    while (!is_done && !(enough && strstr(dial_why(dial), enough)))
+    while (!is_done && !(enough && strstr(redis_connect_why(attempt), enough)))
         event_base_loop(base, EVLOOP_ONCE);
     if (!is_done)
-        snprintf(said, sizeof said, "%s", dial_why(dial));
-    dial_free(&dial);
+        snprintf(said, sizeof said, "%s", redis_connect_why(attempt));
+    redis_connect_free(&attempt);
     event_free(timer);
     if (got_fd >= 0)
         close(got_fd);
     return said;
 }
 
-static const char *dial(const char *path, const char *host, int port)
+static const char *connect_to(const char *path, const char *host, int port)
 {
-    return dial_until(path, host, port, NULL);
+    return connect_until(path, host, port, NULL);
 }
-#define MANY(...) (addresses = (const char *const[]){__VA_ARGS__, NULL}, dial(NULL, "many", 6379))
+#define MANY(...)                                                                                  \
+    (addresses = (const char *const[]){__VA_ARGS__, NULL}, connect_to(NULL, "many", 6379))
 
 /* The addresses are those of Linux's numbers; the words are libc's. */
 static const char *words(const char *before, int one, const char *between, int two)
 {
-    static char text[DIAL_WHY_MAX];
+    static char text[REDIS_CONNECT_WHY_MAX];
     snprintf(text, sizeof text, "%s%s", before, strerror(one));
     if (between) {
         size_t len = strlen(text);
@@ -137,7 +138,7 @@ static const char *address_of(int error)
 static void test_why(void)
 {
     const char *refused = address_of(ECONNREFUSED), *unreachable = address_of(ENETUNREACH);
-    is_str(dial(NULL, refused, 1), words("connect: ", ECONNREFUSED, NULL, 0),
+    is_str(connect_to(NULL, refused, 1), words("connect: ", ECONNREFUSED, NULL, 0),
            "an address that was given is not named");
     is_str(MANY(refused), words("connect to 10.0.0.111: ", ECONNREFUSED, NULL, 0),
            "one that was found is");
@@ -153,24 +154,25 @@ static void test_why(void)
     MANY(address_of(EHOSTUNREACH), refused, unreachable, "10.0.0.111");
     ok(strstr(said, words("before: ", EHOSTUNREACH, ", ", ENETUNREACH)) != NULL, "all are: %s",
        said);
-    ok(strncmp(dial(NULL, "no-such-host.invalid", 1), "resolve: ", 9) == 0,
+    ok(strncmp(connect_to(NULL, "no-such-host.invalid", 1), "resolve: ", 9) == 0,
        "a name that is not known: %s", said);
-    is_str(dial("/nowhere/redis.sock", NULL, 0), words("connect: ", ENOENT, NULL, 0),
+    is_str(connect_to("/nowhere/redis.sock", NULL, 0), words("connect: ", ENOENT, NULL, 0),
            "a path that is not there");
     char path[300];
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = '\0';
-    is_str(dial(path, NULL, 0), words("connect: ", ENAMETOOLONG, NULL, 0), "one that is too long");
+    is_str(connect_to(path, NULL, 0), words("connect: ", ENAMETOOLONG, NULL, 0),
+           "one that is too long");
 }
 
 static void test_on_its_way(void)
 {
     addresses = (const char *const[]){"10.0.0.111", "10.0.1.0", NULL};
-    is_str(dial_until(NULL, "many", 1, "last of 2"),
+    is_str(connect_until(NULL, "many", 1, "last of 2"),
            words("connect to 10.0.1.0, the last of 2: no answer; before: ", ECONNREFUSED, NULL, 0),
            "one that does not answer is named before it is given up");
     addresses = (const char *const[]){"10.0.1.0", "10.0.0.111", NULL};
-    is_str(dial(NULL, "many", 1),
+    is_str(connect_to(NULL, "many", 1),
            words("connect to 10.0.0.111, the last of 2: ", ECONNREFUSED, "; before: ", ETIMEDOUT),
            "and given up after a second, for there is another");
 }
@@ -184,7 +186,7 @@ static void test_connected(void)
         getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
         abort();
     addresses = (const char *const[]){"10.0.0.111", "127.0.0.1", NULL};
-    is_str(dial(NULL, "many", ntohs(addr.sin_port)), "connected", "the next address does");
+    is_str(connect_to(NULL, "many", ntohs(addr.sin_port)), "connected", "the next address does");
     close(fd);
 }
 

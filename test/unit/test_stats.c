@@ -1,5 +1,5 @@
 /* What workers tell, what stays of the dead, and rounds of asking. */
-#include "master/tally.h"
+#include "master/stats.h"
 
 #include "base/clock.h"
 #include "conf.h"
@@ -10,42 +10,42 @@
 #define WAIT_MS 10000
 
 static struct event_base *base;
-static struct tally *tally;
+static struct stats *stats;
 static uint32_t asked_id;
-static unsigned asked[8]; /* how often each slot was asked */
+static unsigned asked[8]; /* how often each lane was asked */
 static int done;
-static int gone_when_asked = -1; /* this slot turns out to be dead */
+static int gone_when_asked = -1; /* this lane turns out to be dead */
 
-static void on_ask(unsigned slot, uint32_t id, void *arg)
+static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
     (void)arg;
-    asked[slot]++;
+    asked[lane]++;
     asked_id = id;
-    if ((int)slot == gone_when_asked)
-        tally_gone(tally, slot);
+    if ((int)lane == gone_when_asked)
+        stats_gone(stats, lane);
 }
 
-static const struct tally_ops ops = {on_ask};
+static const struct stats_ops ops = {on_ask};
 
 static void on_done(void *arg)
 {
     (*(int *)arg)++;
 }
 
-static void tell(unsigned slot, uint32_t id, uint64_t connects, uint64_t clients)
+static void tell(unsigned lane, uint32_t id, uint64_t connects, uint64_t clients)
 {
     struct counters counters = {{0}};
 
     counters.at[COUNTER_CONNECTS] = connects;
     counters.at[COUNTER_CLIENTS] = clients;
-    tally_told(tally, slot, id, &counters);
+    stats_told(stats, lane, id, &counters);
 }
 
 static uint64_t sum(enum counter which)
 {
     struct counters all;
 
-    tally_sum(tally, &all);
+    stats_sum(stats, &all);
     return all.at[which];
 }
 
@@ -53,7 +53,7 @@ static uint64_t of(unsigned lane, enum counter which)
 {
     struct counters one;
 
-    tally_worker(tally, lane + 1, &one);
+    stats_worker(stats, lane + 1, &one);
     return one.at[which];
 }
 
@@ -72,56 +72,56 @@ static void reaches(int times)
 
 static void test_values(void)
 {
-    is_int(tally_workers(tally), 0, "nobody was up yet");
+    is_int(stats_workers(stats), 0, "nobody was up yet");
     tell(0, 0, 7, 7);
     is_int(sum(COUNTER_CONNECTS), 0, "who is not up tells nothing");
-    tally_up(tally, 0);
-    tally_up(tally, 2);
-    is_int(tally_workers(tally), 3, "up to the third worker");
+    stats_up(stats, 0);
+    stats_up(stats, 2);
+    is_int(stats_workers(stats), 3, "up to the third worker");
     tell(0, 0, 5, 2);
     tell(2, 0, 7, 1);
     tell(2, 0, 8, 0);
     is_int(sum(COUNTER_CONNECTS), 13, "the last that each has told");
     is_int(sum(COUNTER_CLIENTS), 2, "gauges too");
-    tally_gone(tally, 0);
-    tally_gone(tally, 0);
+    stats_gone(stats, 0);
+    stats_gone(stats, 0);
     is_int(sum(COUNTER_CONNECTS), 13, "a total never goes back");
     is_int(sum(COUNTER_CLIENTS), 0, "gauges do");
     tell(0, 0, 100, 100);
     is_int(sum(COUNTER_CONNECTS), 13, "the dead tell nothing more");
-    tally_up(tally, 0);
+    stats_up(stats, 0);
     tell(0, 0, 1, 1);
     is_int(of(0, COUNTER_CONNECTS), 6, "a successor adds to it");
     is_int(of(0, COUNTER_CLIENTS), 1, "and has gauges of its own");
     is_int(of(1, COUNTER_CONNECTS) + of(7, COUNTER_CONNECTS), 0, "others have nothing");
-    tally_up(tally, CONF_WORKERS_MAX);
+    stats_up(stats, CONF_WORKERS_MAX);
     tell(CONF_WORKERS_MAX, 0, 3, 3);
     is_int(of(0, COUNTER_CONNECTS), 9, "those of another generation have the same number");
     is_int(of(0, COUNTER_CLIENTS), 4, "and both have clients");
-    is_int(tally_workers(tally), 3, "which adds no worker");
-    tally_gone(tally, CONF_WORKERS_MAX);
+    is_int(stats_workers(stats), 3, "which adds no worker");
+    stats_gone(stats, CONF_WORKERS_MAX);
     is_int(of(0, COUNTER_CONNECTS), 9, "what they counted stays");
 }
 
 static void test_round(void)
 {
-    struct tally_wait one = {.done = on_done, .arg = &done}, two = one, three = one;
+    struct stats_wait one = {.done = on_done, .arg = &done}, two = one, three = one;
 
     uint64_t began = clock_ms();
     done = 0;
-    tally_ask(tally, &one);
+    stats_ask(stats, &one);
     ok(asked[0] == 1 && asked[1] == 0 && asked[2] == 1, "those that are up are asked");
     tell(0, asked_id, 2, 1);
-    tally_ask(tally, &two);
-    tally_ask(tally, &three);
-    tally_cancel(tally, &three);
+    stats_ask(stats, &two);
+    stats_ask(stats, &three);
+    stats_cancel(stats, &three);
     is_int(asked[0], 1, "who comes later waits for the same answers");
     tell(0, asked_id, 2, 1); /* twice does not count twice */
     tell(2, 0, 8, 0);
     turn();
-    ok(done == 0 || clock_ms() - began >= TALLY_MS, "unasked news are no answer");
+    ok(done == 0 || clock_ms() - began >= STATS_MS, "unasked news are no answer");
     tell(2, asked_id, 9, 0);
-    ok(done == 0 || clock_ms() - began >= TALLY_MS, "the end comes from the loop");
+    ok(done == 0 || clock_ms() - began >= STATS_MS, "the end comes from the loop");
     reaches(2);
     turn();
     is_int(done, 2, "once for each that waits");
@@ -129,38 +129,38 @@ static void test_round(void)
 
 static void test_dead(void)
 {
-    struct tally_wait wait = {.done = on_done, .arg = &done};
+    struct stats_wait wait = {.done = on_done, .arg = &done};
     uint64_t start = clock_ms();
 
     done = 0;
-    tally_ask(tally, &wait);
+    stats_ask(stats, &wait);
     tell(0, asked_id, 2, 1);
-    tally_gone(tally, 2);
+    stats_gone(stats, 2);
     reaches(1);
     gone_when_asked = 0;
-    tally_ask(tally, &wait);
+    stats_ask(stats, &wait);
     reaches(2);
     gone_when_asked = -1;
-    tally_ask(tally, &wait); /* nobody is left */
+    stats_ask(stats, &wait); /* nobody is left */
     reaches(3);
-    ok(clock_ms() - start < 3 * TALLY_MS, "the dead count as having answered");
+    ok(clock_ms() - start < 3 * STATS_MS, "the dead count as having answered");
 }
 
 static void test_silent(void)
 {
-    struct tally_wait wait = {.done = on_done, .arg = &done};
+    struct stats_wait wait = {.done = on_done, .arg = &done};
     uint64_t start = clock_ms();
     uint32_t old;
 
     done = 0;
-    tally_up(tally, 0);
-    tally_up(tally, 2);
-    tally_ask(tally, &wait);
+    stats_up(stats, 0);
+    stats_up(stats, 2);
+    stats_ask(stats, &wait);
     tell(0, asked_id, 3, 1);
     old = asked_id;
     reaches(1);
-    ok(clock_ms() - start >= TALLY_MS - 50, "who does not answer is waited for, and no longer");
-    tally_ask(tally, &wait);
+    ok(clock_ms() - start >= STATS_MS - 50, "who does not answer is waited for, and no longer");
+    stats_ask(stats, &wait);
     tell(2, old, 11, 0);
     tell(0, asked_id, 3, 1);
     turn();
@@ -173,13 +173,13 @@ static void test_silent(void)
 int main(void)
 {
     base = event_base_new();
-    tally = tally_new(base, &ops, NULL);
+    stats = stats_new(base, &ops, NULL);
     test_values();
     test_round();
     test_dead();
     test_silent();
-    tally_free(&tally);
-    ok(tally == NULL, "freed");
+    stats_free(&stats);
+    ok(stats == NULL, "freed");
     event_base_free(base);
     return tap_done();
 }

@@ -1,41 +1,41 @@
-#include "master/facts.h"
+#include "master/status.h"
 
 #include "codec/json.h"
-#include "master/tally.h"
+#include "master/stats.h"
 
 #include <time.h>
 #include <unistd.h>
 
-static unsigned workers_up(const struct facts *facts)
+static unsigned workers_up(const struct status *status)
 {
     unsigned up = 0;
-    for (size_t i = 0; i < facts->nworkers; i++)
-        up += facts->workers[i].up != 0;
+    for (size_t i = 0; i < status->nworkers; i++)
+        up += status->workers[i].up != 0;
     return up;
 }
 
 /* 1 if those that are up have no place for another client.  (What those before them, which
  * leave, have is none either, but they do not say so.) */
-static int workers_full(const struct facts *facts)
+static int workers_full(const struct status *status)
 {
     unsigned up = 0;
-    for (size_t i = 0; i < facts->nworkers; i++) {
+    for (size_t i = 0; i < status->nworkers; i++) {
         struct counters counters;
-        if (!facts->workers[i].up)
+        if (!status->workers[i].up)
             continue;
         up++;
-        tally_worker(facts->tally, facts->workers[i].number, &counters);
+        stats_worker(status->stats, status->workers[i].number, &counters);
         if (!counters.at[COUNTER_FULL])
             return 0;
     }
     return up > 0;
 }
 
-static uint64_t workers_restarts(const struct facts *facts)
+static uint64_t workers_restarts(const struct status *status)
 {
     uint64_t restarts = 0;
-    for (size_t i = 0; i < facts->numbers; i++)
-        restarts += facts->workers[i].restarts;
+    for (size_t i = 0; i < status->numbers; i++)
+        restarts += status->workers[i].restarts;
     return restarts;
 }
 
@@ -47,25 +47,25 @@ static void put_time(struct buf *out)
     (void)json_put_date(out, (double)ms);
 }
 
-void facts_put_status(const struct facts *facts, struct buf *out)
+void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
-    tally_sum(facts->tally, &sum);
+    stats_sum(status->stats, &sum);
     (void)buf_puts(out, "{\"name\":\"axr-notifyd\",\"time\":");
     put_time(out);
     (void)buf_printf(out,
                      ",\"version\":\"%s\",\"uptime\":%llu.%03llu,\"pid\":%ld,\"generation\":%llu",
-                     AXR_VERSION, (unsigned long long)(facts->uptime_ms / 1000),
-                     (unsigned long long)(facts->uptime_ms % 1000), (long)getpid(),
-                     (unsigned long long)facts->generation);
+                     AXR_VERSION, (unsigned long long)(status->uptime_ms / 1000),
+                     (unsigned long long)(status->uptime_ms % 1000), (long)getpid(),
+                     (unsigned long long)status->generation);
     (void)buf_printf(out, ",\"workers\":{\"configured\":%zu,\"up\":%u,\"restarts\":%llu}",
-                     facts->nworkers, workers_up(facts),
-                     (unsigned long long)workers_restarts(facts));
+                     status->nworkers, workers_up(status),
+                     (unsigned long long)workers_restarts(status));
     (void)buf_printf(out, ",\"clients\":%llu,\"users\":%zu",
-                     (unsigned long long)sum.at[COUNTER_CLIENTS], facts->users);
+                     (unsigned long long)sum.at[COUNTER_CLIENTS], status->users);
     (void)buf_printf(out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu}}\n",
-                     facts->redis_subscribed ? "true" : "false",
-                     (unsigned long long)facts->redis.gaps);
+                     status->redis_subscribed ? "true" : "false",
+                     (unsigned long long)status->redis.gaps);
 }
 
 static void put_reason(struct buf *out, int holds, const char *reason, const char **comma)
@@ -83,21 +83,21 @@ static void put_share(struct buf *out, const char *name, uint64_t n, uint64_t li
                      (unsigned long long)n, (unsigned long long)limit, (unsigned long long)full);
 }
 
-int facts_put_health(const struct facts *facts, struct buf *out)
+int status_put_health(const struct status *status, struct buf *out)
 {
-    unsigned up = workers_up(facts);
+    unsigned up = workers_up(status);
     struct counters sum;
     uint64_t strangers = 0;
     const char *comma = "";
-    int full = workers_full(facts);
-    int good = up > 0 && facts->redis_subscribed && !facts->stopping && !full;
+    int full = workers_full(status);
+    int good = up > 0 && status->redis_subscribed && !status->stopping && !full;
     (void)buf_printf(out, "{\"status\":\"%s\",\"reasons\":[", good ? "ok" : "failing");
-    put_reason(out, facts->stopping, "stopping", &comma);
+    put_reason(out, status->stopping, "stopping", &comma);
     put_reason(out, up == 0, "no worker serves", &comma);
     put_reason(out, full, "no place for a client: limits:connections", &comma);
-    put_reason(out, !facts->redis_subscribed, "redis is not subscribed", &comma);
-    (void)buf_printf(out, "],\"workers\":{\"configured\":%zu,\"up\":%u}", facts->nworkers, up);
-    tally_sum(facts->tally, &sum);
+    put_reason(out, !status->redis_subscribed, "redis is not subscribed", &comma);
+    (void)buf_printf(out, "],\"workers\":{\"configured\":%zu,\"up\":%u}", status->nworkers, up);
+    stats_sum(status->stats, &sum);
     put_share(out, "connections", sum.at[COUNTER_CONNECTIONS], sum.at[COUNTER_LIMIT],
               sum.at[COUNTER_FULL]);
     for (unsigned i = COUNTER_STRANGERS; i <= COUNTER_STRANGERS_LAST; i++)
@@ -105,11 +105,11 @@ int facts_put_health(const struct facts *facts, struct buf *out)
     put_share(out, "strangers", strangers, sum.at[COUNTER_STRANGERS_LIMIT],
               sum.at[COUNTER_STRANGERS_FULL]);
     (void)buf_printf(out, ",\"redis\":{\"subscribed\":%s}}\n",
-                     facts->redis_subscribed ? "true" : "false");
+                     status->redis_subscribed ? "true" : "false");
     return good;
 }
 
-void facts_put_user(struct slice uid, size_t connections, struct buf *out)
+void status_put_user(struct slice uid, size_t connections, struct buf *out)
 {
     (void)buf_puts(out, "{\"uid\":");
     (void)json_put_string(out, uid.ptr, uid.len);

@@ -1,4 +1,4 @@
-#include "master/splice.h"
+#include "master/overlap.h"
 
 #include "base/rand.h"
 #include "base/siphash.h"
@@ -10,18 +10,18 @@
 
 /* --- streams ------------------------------------------------------------------ */
 
-static uint64_t digest(const struct splice *splice, struct slice channel, struct slice payload)
+static uint64_t digest(const struct overlap *overlap, struct slice channel, struct slice payload)
 {
-    uint64_t parts[2] = {siphash(splice->key, channel.ptr, channel.len),
-                         siphash(splice->key, payload.ptr, payload.len)};
-    return siphash(splice->key, parts, sizeof parts);
+    uint64_t parts[2] = {siphash(overlap->key, channel.ptr, channel.len),
+                         siphash(overlap->key, payload.ptr, payload.len)};
+    return siphash(overlap->key, parts, sizeof parts);
 }
 
-static int stream_put(struct splice_stream *stream, uint64_t what)
+static int stream_put(struct overlap_stream *stream, uint64_t what)
 {
     if (stream->n == stream->cap) {
         size_t cap = stream->cap ? 2 * stream->cap : STREAM_MIN;
-        uint64_t *at = cap > SPLICE_MAX ? NULL : reallocarray(stream->at, cap, sizeof *at);
+        uint64_t *at = cap > OVERLAP_MAX ? NULL : reallocarray(stream->at, cap, sizeof *at);
         if (!at)
             return -1;
         stream->at = at;
@@ -31,57 +31,57 @@ static int stream_put(struct splice_stream *stream, uint64_t what)
     return 0;
 }
 
-void splice_begin(struct splice *splice)
+void overlap_begin(struct overlap *overlap)
 {
-    splice->old.n = splice->new.n = 0;
-    splice->low = splice->old_mark = splice->new_mark = 0;
-    splice->high = SIZE_MAX;
-    rand_bytes(splice->key, sizeof splice->key);
+    overlap->old.n = overlap->new.n = 0;
+    overlap->low = overlap->old_mark = overlap->new_mark = 0;
+    overlap->high = SIZE_MAX;
+    rand_bytes(overlap->key, sizeof overlap->key);
 }
 
-void splice_clear(struct splice *splice)
+void overlap_clear(struct overlap *overlap)
 {
-    free(splice->old.at);
-    free(splice->new.at);
-    memset(splice, 0, sizeof *splice);
+    free(overlap->old.at);
+    free(overlap->new.at);
+    memset(overlap, 0, sizeof *overlap);
 }
 
-int splice_old(struct splice *splice, struct slice channel, struct slice payload)
+int overlap_old(struct overlap *overlap, struct slice channel, struct slice payload)
 {
-    return stream_put(&splice->old, digest(splice, channel, payload));
+    return stream_put(&overlap->old, digest(overlap, channel, payload));
 }
 
-int splice_new(struct splice *splice, struct slice channel, struct slice payload)
+int overlap_new(struct overlap *overlap, struct slice channel, struct slice payload)
 {
-    return stream_put(&splice->new, digest(splice, channel, payload));
+    return stream_put(&overlap->new, digest(overlap, channel, payload));
 }
 
 /* --- marks -------------------------------------------------------------------- */
 
 /* The old stream holds what the new one did, at least. */
-void splice_old_mark(struct splice *splice)
+void overlap_old_mark(struct overlap *overlap)
 {
-    size_t n = splice->old.n, held = splice->new_mark;
+    size_t n = overlap->old.n, held = overlap->new_mark;
     size_t high = n > held ? n - held : 0;
-    if (high < splice->high)
-        splice->high = high;
-    splice->old_mark = n;
+    if (high < overlap->high)
+        overlap->high = high;
+    overlap->old_mark = n;
 }
 
 /* And the other way round. */
-void splice_new_mark(struct splice *splice)
+void overlap_new_mark(struct overlap *overlap)
 {
-    size_t n = splice->new.n, held = splice->old_mark;
+    size_t n = overlap->new.n, held = overlap->old_mark;
     size_t low = held > n ? held - n : 0;
-    if (low > splice->low)
-        splice->low = low;
-    splice->new_mark = n;
+    if (low > overlap->low)
+        overlap->low = low;
+    overlap->new_mark = n;
 }
 
-void splice_marker(struct splice *splice, size_t old_at, size_t new_at)
+void overlap_marker(struct overlap *overlap, size_t old_at, size_t new_at)
 {
     if (old_at >= new_at)
-        splice->low = splice->high = old_at - new_at;
+        overlap->low = overlap->high = old_at - new_at;
 }
 
 /* --- where -------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ static uint32_t *borders(const uint64_t *at, size_t n)
     return border;
 }
 
-static void add(struct splice_found *found, size_t *n, size_t d, size_t low, size_t high)
+static void add(struct overlap_found *found, size_t *n, size_t d, size_t low, size_t high)
 {
     if (d < low || d > high)
         return;
@@ -118,10 +118,10 @@ static void add(struct splice_found *found, size_t *n, size_t d, size_t low, siz
 
 /* All d from low to high for which the streams do not differ in what has come over both.
  * Returns how many there are. */
-static size_t search(const struct splice *splice, const uint32_t *border, size_t low, size_t high,
-                     struct splice_found *found)
+static size_t search(const struct overlap *overlap, const uint32_t *border, size_t low, size_t high,
+                     struct overlap_found *found)
 {
-    const struct splice_stream *old = &splice->old, *new = &splice->new;
+    const struct overlap_stream *old = &overlap->old, *new = &overlap->new;
     size_t n = 0, k = 0;
     if (new->n == 0)
         add(found, &n, low, low, high);
@@ -140,16 +140,16 @@ static size_t search(const struct splice *splice, const uint32_t *border, size_t
     return n;
 }
 
-int splice_find(const struct splice *splice, struct splice_found *found)
+int overlap_find(const struct overlap *overlap, struct overlap_found *found)
 {
-    size_t last = splice->old.n;
-    uint32_t *border = borders(splice->new.at, splice->new.n);
+    size_t last = overlap->old.n;
+    uint32_t *border = borders(overlap->new.at, overlap->new.n);
     if (!border)
         return -1;
     found->apart = 0;
     /* Where the numbers speak of another server: what the messages say, if there are any. */
-    if (search(splice, border, splice->low, splice->high, found) == 0 &&
-        (last == 0 || splice->new.n == 0 || search(splice, border, 0, last - 1, found) == 0)) {
+    if (search(overlap, border, overlap->low, overlap->high, found) == 0 &&
+        (last == 0 || overlap->new.n == 0 || search(overlap, border, 0, last - 1, found) == 0)) {
         found->apart = 1;
         found->least = found->most = last;
     }
@@ -157,16 +157,16 @@ int splice_find(const struct splice *splice, struct splice_found *found)
     return 0;
 }
 
-size_t splice_common(const struct splice *splice, size_t d)
+size_t overlap_common(const struct overlap *overlap, size_t d)
 {
-    return splice->old.n - d;
+    return overlap->old.n - d;
 }
 
-int splice_again(struct splice *splice, size_t *left, struct slice channel, struct slice payload)
+int overlap_again(struct overlap *overlap, size_t *left, struct slice channel, struct slice payload)
 {
     if (*left == 0)
         return 0;
-    if (splice->old.at[splice->old.n - *left] != digest(splice, channel, payload)) {
+    if (overlap->old.at[overlap->old.n - *left] != digest(overlap, channel, payload)) {
         *left = 0;
         return 0;
     }

@@ -1,23 +1,23 @@
-#include "master/splice.h"
+#include "master/overlap.h"
 
 #include "nomem.h"
 #include "tap.h"
 
 #include <stdlib.h>
 
-static struct splice splice;
-static struct splice_found found;
+static struct overlap overlap;
+static struct overlap_found found;
 
 /* --- streams of letters ------------------------------------------------------- */
 
 static int put_old(char letter)
 {
-    return splice_old(&splice, SLICE("c"), (struct slice){&letter, 1});
+    return overlap_old(&overlap, SLICE("c"), (struct slice){&letter, 1});
 }
 
 static int put_new(char letter)
 {
-    return splice_new(&splice, SLICE("c"), (struct slice){&letter, 1});
+    return overlap_new(&overlap, SLICE("c"), (struct slice){&letter, 1});
 }
 
 /* "2", "0-3" or "apart": what is known of where the new stream begins in the old one.
@@ -25,19 +25,19 @@ static int put_new(char letter)
 static const char *where(const char *old, const char *new)
 {
     static char text[64];
-    splice_begin(&splice);
+    overlap_begin(&overlap);
     /* The answers take turns, and the old one begins. */
     while (*old || *new) {
         for (; *old && *old != '.'; old++)
             put_old(*old);
         if (*old == '.')
-            splice_old_mark(&splice), old++;
+            overlap_old_mark(&overlap), old++;
         for (; *new &&*new != '.'; new ++)
             put_new(*new);
         if (*new == '.')
-            splice_new_mark(&splice), new ++;
+            overlap_new_mark(&overlap), new ++;
     }
-    if (splice_find(&splice, &found) < 0)
+    if (overlap_find(&overlap, &found) < 0)
         return "no memory";
     if (found.apart)
         snprintf(text, sizeof text, "apart");
@@ -80,46 +80,46 @@ static void test_others(void)
     is_str(where("abcde.fg.", "ef.."), "4", "a replica that is late on the other side");
     is_str(where("ab.ab.", "xa.b."), "apart", "the same in another order is another");
     is_str(where("aaa.aaa.", "a.."), "0-5", "equal ones on others: anything may be");
-    splice_begin(&splice);
-    splice_old(&splice, SLICE("c"), SLICE("ab"));
-    splice_new(&splice, SLICE("ca"), SLICE("b"));
-    splice_old_mark(&splice);
-    splice_new_mark(&splice);
-    ok(splice_find(&splice, &found) == 0 && found.least == 1, "where a channel ends matters");
-    splice_clear(&splice);
+    overlap_begin(&overlap);
+    overlap_old(&overlap, SLICE("c"), SLICE("ab"));
+    overlap_new(&overlap, SLICE("ca"), SLICE("b"));
+    overlap_old_mark(&overlap);
+    overlap_new_mark(&overlap);
+    ok(overlap_find(&overlap, &found) == 0 && found.least == 1, "where a channel ends matters");
+    overlap_clear(&overlap);
 }
 
 static void test_again(void)
 {
     size_t left = 2;
     where("abcd.", "ab.");
-    is_int(splice_common(&splice, 0), 4, "so many come over both");
-    is_int(splice_again(&splice, &left, SLICE("c"), SLICE("c")), 1, "the next comes");
-    is_int(splice_again(&splice, &left, SLICE("c"), SLICE("d")), 1, "and the last");
-    is_int(splice_again(&splice, &left, SLICE("c"), SLICE("d")), 0, "that was all");
+    is_int(overlap_common(&overlap, 0), 4, "so many come over both");
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("c")), 1, "the next comes");
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 1, "and the last");
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 0, "that was all");
     left = 2;
-    is_int(splice_again(&splice, &left, SLICE("c"), SLICE("d")), 0, "another comes");
-    is_int(splice_again(&splice, &left, SLICE("c"), SLICE("d")), 0, "then all are new");
-    splice_clear(&splice);
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 0, "another comes");
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 0, "then all are new");
+    overlap_clear(&overlap);
 }
 
 static void test_bounds(void)
 {
     unsigned long n = 0;
-    splice_begin(&splice);
+    overlap_begin(&overlap);
     while (put_old('a') == 0)
         n++;
-    is_int(n, SPLICE_MAX, "as many as are remembered, and no more");
-    splice_begin(&splice);
+    is_int(n, OVERLAP_MAX, "as many as are remembered, and no more");
+    overlap_begin(&overlap);
     is_int(put_old('a'), 0, "begun again there is room");
-    splice_clear(&splice);
-    splice_begin(&splice);
+    overlap_clear(&overlap);
+    overlap_begin(&overlap);
     nomem = 1;
     is_int(put_new('a'), -1, "no memory for one");
     is_int(put_new('a'), 0, "with memory there is");
     nomem = 1;
-    is_int(splice_find(&splice, &found), -1, "no memory to look for it");
-    splice_clear(&splice);
+    is_int(overlap_find(&overlap, &found), -1, "no memory to look for it");
+    overlap_clear(&overlap);
 }
 
 /* --- a server ----------------------------------------------------------------- */
@@ -153,7 +153,7 @@ static void read_old(struct world *w, size_t to)
         size_t unique = w->letters ? 0 : w->read_old;
         char text[16];
         int len = snprintf(text, sizeof text, "%u %zu", w->text[w->read_old], unique);
-        splice_old(&splice, SLICE("c"), (struct slice){text, (size_t)len});
+        overlap_old(&overlap, SLICE("c"), (struct slice){text, (size_t)len});
     }
 }
 
@@ -163,7 +163,7 @@ static void read_new(struct world *w, size_t to)
         size_t unique = w->letters ? 0 : w->read_new;
         char text[16];
         int len = snprintf(text, sizeof text, "%u %zu", w->text[w->read_new], unique);
-        splice_new(&splice, SLICE("c"), (struct slice){text, (size_t)len});
+        overlap_new(&overlap, SLICE("c"), (struct slice){text, (size_t)len});
     }
 }
 
@@ -175,16 +175,16 @@ static int rounds(struct world *w, int most)
         publish(w, w->rate);
         size_t old_has = w->n - (w->n - w->asked < w->late ? w->n - w->asked : w->late);
         read_old(w, old_has > w->read_old ? old_has : w->read_old);
-        splice_old_mark(&splice);
+        overlap_old_mark(&overlap);
         publish(w, w->rate);
         read_new(w, w->n);
-        splice_new_mark(&splice);
+        overlap_new_mark(&overlap);
         publish(w, w->rate);
         if (w->late == 0)
             read_old(w, w->read_old + dice((unsigned)(w->n - w->read_old) + 1));
-        if (splice_find(&splice, &found) < 0)
+        if (overlap_find(&overlap, &found) < 0)
             return -1;
-        if (found.least == found.most && splice.new.n > 0 && found.least < splice.old.n)
+        if (found.least == found.most && overlap.new.n > 0 && found.least < overlap.old.n)
             return i;
     }
     return -1;
@@ -197,7 +197,7 @@ static void world_begin(struct world *w, unsigned letters, unsigned rate, unsign
     w->asked = w->read_old = w->n;
     publish(w, behind); /* waits for the old one, and was published before the new one came */
     w->subscribed = w->read_new = w->n;
-    splice_begin(&splice);
+    overlap_begin(&overlap);
 }
 
 static void test_world(unsigned letters, unsigned rate, unsigned behind, int most, const char *what)
@@ -244,6 +244,6 @@ int main(void)
     test_world(2, 3, 500, 200, "two letters");
     test_world(3, 20, 500, 60, "three letters, and many");
     test_late();
-    splice_clear(&splice);
+    overlap_clear(&overlap);
     return tap_done();
 }

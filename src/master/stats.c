@@ -1,0 +1,193 @@
+#include "master/stats.h"
+
+#include "ipc/start.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct row {
+    struct counters now;  /* of the worker that is up */
+    struct counters past; /* of those before it */
+    int up;
+    int asked; /* and has not answered */
+};
+
+struct stats {
+    const struct stats_ops *ops;
+    void *arg;
+    struct event *timer; /* the end of a round */
+    struct stats_wait *waits;
+    uint32_t id; /* of the last round */
+    int asking;
+    unsigned awaited; /* answers */
+    unsigned nrows;
+    unsigned numbers;              /* the highest that a worker had */
+    struct row *rows[START_LANES]; /* made when the lane is first up */
+};
+
+static void timer_set(struct stats *stats, unsigned ms)
+{
+    const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+    /* Fails for want of memory only, and the memory of a timer is there already. */
+    (void)event_add(stats->timer, &tv);
+}
+
+/* Always from here: whoever tells an answer is in the middle of something else. */
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct stats *stats = arg;
+    struct stats_wait *wait;
+    (void)fd;
+    (void)what;
+    stats->asking = 0;
+    for (unsigned i = 0; i < stats->nrows; i++)
+        if (stats->rows[i])
+            stats->rows[i]->asked = 0;
+    stats->awaited = 0;
+    while ((wait = stats->waits)) {
+        stats->waits = wait->next;
+        wait->done(wait->arg);
+    }
+}
+
+struct stats *stats_new(struct event_base *base, const struct stats_ops *ops, void *arg)
+{
+    struct stats *stats = calloc(1, sizeof *stats);
+    if (!stats)
+        return NULL;
+    stats->ops = ops;
+    stats->arg = arg;
+    stats->timer = event_new(base, -1, 0, on_timer, stats);
+    if (!stats->timer) {
+        free(stats);
+        return NULL;
+    }
+    return stats;
+}
+
+void stats_free(struct stats **statsp)
+{
+    struct stats *stats = *statsp;
+    if (!stats)
+        return;
+    *statsp = NULL;
+    assert(!stats->waits);
+    event_free(stats->timer);
+    for (unsigned i = 0; i < stats->nrows; i++)
+        free(stats->rows[i]);
+    free(stats);
+}
+
+/* NULL without memory, or where it was never up. */
+static struct row *row_at(const struct stats *stats, unsigned lane)
+{
+    return lane < stats->nrows ? stats->rows[lane] : NULL;
+}
+
+void stats_up(struct stats *stats, unsigned lane)
+{
+    assert(lane < START_LANES);
+    if (!stats->rows[lane])
+        stats->rows[lane] = calloc(1, sizeof *stats->rows[lane]);
+    if (!stats->rows[lane])
+        return; /* it is not counted: better than not to have it */
+    stats->rows[lane]->up = 1;
+    if (lane >= stats->nrows)
+        stats->nrows = lane + 1;
+    if (start_number(lane) > stats->numbers)
+        stats->numbers = start_number(lane);
+}
+
+static void row_answered(struct stats *stats, struct row *row)
+{
+    if (!row->asked)
+        return;
+    row->asked = 0;
+    if (--stats->awaited == 0)
+        timer_set(stats, 0);
+}
+
+void stats_told(struct stats *stats, unsigned lane, uint32_t id, const struct counters *counters)
+{
+    struct row *row = row_at(stats, lane);
+    if (!row || !row->up)
+        return;
+    row->now = *counters;
+    if (id == stats->id)
+        row_answered(stats, row);
+}
+
+void stats_gone(struct stats *stats, unsigned lane)
+{
+    struct row *row = row_at(stats, lane);
+    if (!row || !row->up)
+        return;
+    row->up = 0;
+    counters_retire(&row->past, &row->now);
+    memset(&row->now, 0, sizeof row->now);
+    row_answered(stats, row);
+}
+
+static void round_begin(struct stats *stats)
+{
+    stats->asking = 1;
+    if (++stats->id == 0) /* which says that nobody asked */
+        stats->id = 1;
+    for (unsigned i = 0; i < stats->nrows; i++) {
+        if (stats->rows[i] && stats->rows[i]->up) {
+            stats->rows[i]->asked = 1;
+            stats->awaited++;
+        }
+    }
+    timer_set(stats, stats->awaited > 0 ? STATS_MS : 0);
+    for (unsigned i = 0; i < stats->nrows; i++)
+        if (stats->rows[i] && stats->rows[i]->asked)
+            stats->ops->ask(i, stats->id, stats->arg);
+}
+
+void stats_ask(struct stats *stats, struct stats_wait *wait)
+{
+    wait->next = stats->waits;
+    stats->waits = wait;
+    if (!stats->asking)
+        round_begin(stats);
+}
+
+void stats_cancel(struct stats *stats, struct stats_wait *wait)
+{
+    struct stats_wait **at = &stats->waits;
+    while (*at && *at != wait)
+        at = &(*at)->next;
+    if (*at)
+        *at = wait->next;
+}
+
+unsigned stats_workers(const struct stats *stats)
+{
+    return stats->numbers;
+}
+
+static void row_add(const struct stats *stats, unsigned lane, struct counters *sum)
+{
+    const struct row *row = row_at(stats, lane);
+    if (!row)
+        return;
+    counters_add(sum, &row->past);
+    counters_add(sum, &row->now);
+}
+
+void stats_worker(const struct stats *stats, unsigned number, struct counters *dst)
+{
+    memset(dst, 0, sizeof *dst);
+    for (unsigned lane = number - 1; lane < START_LANES; lane += CONF_WORKERS_MAX)
+        row_add(stats, lane, dst);
+}
+
+void stats_sum(const struct stats *stats, struct counters *dst)
+{
+    memset(dst, 0, sizeof *dst);
+    for (unsigned lane = 0; lane < stats->nrows; lane++)
+        row_add(stats, lane, dst);
+}

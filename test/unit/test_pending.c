@@ -1,0 +1,77 @@
+#include "master/pending.h"
+
+#include "tap.h"
+
+#include <stdlib.h>
+
+static struct pending pending;
+
+static int put(uint64_t client, size_t places)
+{
+    return pending_put(&pending, (unsigned)client % 3, client, SLICE("ann"), places, 1000 + client);
+}
+
+/* "1 3!": who waits, in order; ! marks those whose worker has gone. */
+static const char *who(void)
+{
+    static char text[256];
+    size_t at = 0, n = 0;
+    text[0] = '\0';
+    for (const struct admission *admission = pending.first; admission;
+         admission = admission->next, n++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u%s", at ? " " : "",
+                               (unsigned)admission->client, admission->gone ? "!" : "");
+    is_int((long)pending.n, (long)n, "counted");
+    return text;
+}
+
+static void test_order(void)
+{
+    pending_init(&pending);
+    is_str(who(), "", "nobody waits");
+    for (uint64_t client = 1; client <= 4; client++)
+        is_int(put(client, 4), 0, "one more waits");
+    is_str(who(), "1 2 3 4", "in order");
+    struct admission *admission = pending_take(&pending, &pending.first->next);
+    is_int((long)admission->client, 2, "one in the middle");
+    is_int((long)admission->until_ms, 1002, "its time");
+    is_int((long)admission->lane, 2, "its worker");
+    ok(slice_eq((struct slice){admission->uid, admission->uid_len}, SLICE("ann")), "its user");
+    free(admission);
+    free(pending_take(&pending, &pending.first->next->next)); /* the last */
+    is_str(who(), "1 3", "the others stay");
+    put(5, 4);
+    is_str(who(), "1 3 5", "the next one comes behind them");
+    pending_drop_lane(&pending, 0);
+    is_str(who(), "1 3! 5", "a worker goes");
+    while (pending.first)
+        free(pending_take(&pending, &pending.first));
+    put(6, 4);
+    is_str(who(), "6", "the first again");
+    pending_clear(&pending);
+    is_str(who(), "", "cleared");
+}
+
+static void test_bounds(void)
+{
+    char uid[300] = {0};
+    pending_init(&pending);
+    for (uint64_t client = 0; client < 3 + PENDING_SPARE; client++)
+        if (put(client, 3) < 0)
+            exit(1);
+    is_int(put(99, 3), -1, "one too many of a user");
+    is_int(pending_put(&pending, 0, 1, (struct slice){uid, 256}, 3, 1), -1, "no user is called so");
+    is_int(pending_put(&pending, 0, 1, (struct slice){uid, 255}, 3, 1), 0, "but so");
+    while (pending.n < PENDING_MAX)
+        if (put(1, PENDING_MAX) < 0)
+            exit(1);
+    is_int(put(1, PENDING_MAX), -1, "one too many of all");
+    pending_clear(&pending);
+}
+
+int main(void)
+{
+    test_order();
+    test_bounds();
+    return tap_done();
+}
