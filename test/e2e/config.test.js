@@ -266,7 +266,7 @@ test('workers: auto is no more than the CPU time that the cgroup has', async (t)
     const free = await workers([]);
     assert.ok(free >= 1 && free <= cpus, `${free} of ${cpus}`);
     const dir = cgroup(t, 0.5);
-    if (!dir) return;
+    if (!dir) return t.skip('no cgroup may be made here');
     assert.strictEqual(await workers(['sh', '-c', `echo $$ >${path.join(dir, 'cgroup.procs')} && exec "$@"`, 'sh']), 1);
 });
 test('comments, and broken files of the repository', async (t) => {

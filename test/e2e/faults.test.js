@@ -14,7 +14,7 @@ const { once, polled } = require('./lib/http');
 const { ask, scrape } = require('./lib/metrics');
 const { crowd, isSequence, numbersOf, deliversAgain } = require('./lib/load');
 const { PASSWORD, guarded } = require('./lib/guarded');
-const { cpuOf, has } = require('./lib/proc');
+const { cpuOf } = require('./lib/proc');
 const { SLOW, within, deadline, until, elapse } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
@@ -152,7 +152,6 @@ for (const [limit, [limits, reason]] of Object.entries(STALLS)) {
 /* --- descriptors --- */
 
 test('out of descriptors: no spinning, at most a line a second, and it recovers', async (t) => {
-    if (!has('prlimit') || process.getuid() !== 0) return;
     const redis = await redisServer();
     const config = { workers: 1, limits: { connections: 1000 } };
     const daemon = await Daemon.start(t, { redis, config, wrap: ['prlimit', '--nofile=40:40'] });
@@ -179,7 +178,7 @@ test('out of descriptors: no spinning, at most a line a second, and it recovers'
     const [client] = await crowd(t, daemon, 1);
     redis.emitter().emit('msg', 'served');
     assert.deepStrictEqual(await heardArgs(redis, [client]), [['served']]);
-});
+}, { root: true, tools: 'prlimit' });
 test('limits:connections: more are not served, those that are in stay, and a place is given back', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1, limits: { connections: 5 } } });

@@ -11,7 +11,7 @@ const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, SECRET, READY } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
 const { heardArgs } = require('./lib/hear');
-const { Process, has, isRunning, tempDir } = require('./lib/proc');
+const { Process, isRunning, tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
@@ -108,19 +108,17 @@ test('in the sandbox a worker logs to syslog', async (t) => {
 /* --- capabilities --- */
 
 test('as root, without user: the log says so', async (t) => {
-    if (!isRoot) return;
     const daemon = await Daemon.start(t, { redis: await redisServer() });
     assert.match(daemon.log, / warn master\[\d+\]: running as root/);
-});
+}, { root: true });
 test('user: nothing is left in any of the sets, of master and workers', async (t) => {
-    if (!isRoot) return;
     const redis = await redisServer();
     const daemon = nobodys(t, redis, {});
     daemon.spawn();
     await daemon.ready();
     for (const pid of [daemon.pid, ...daemon.workers()]) assert.deepStrictEqual(capsOf(pid), caps(0));
     await serves(t, redis, daemon);
-});
+}, { root: true });
 
 /* A port below 1024 that is free. */
 async function lowPort() {
@@ -133,7 +131,6 @@ async function lowPort() {
     throw new Error('no free port below 1024');
 }
 test('user and a port below 1024: the master may bind another, and nothing else; the workers nothing', async (t) => {
-    if (!isRoot) return;
     const redis = await redisServer();
     const daemon = nobodys(t, redis, { port: await lowPort() });
     daemon.spawn();
@@ -141,9 +138,8 @@ test('user and a port below 1024: the master may bind another, and nothing else;
     assert.deepStrictEqual(capsOf(daemon.pid), caps(BIND));
     for (const pid of daemon.workers()) assert.deepStrictEqual(capsOf(pid), caps(0));
     await serves(t, redis, daemon);
-});
+}, { root: true });
 test('started by a user with capabilities of its own: they are given up', async (t) => {
-    if (!isRoot || !has('setpriv')) return;
     const redis = await redisServer();
     for (const [port, held] of [[0, 0], [await lowPort(), BIND]]) {
         const names = '+net_bind_service,+net_raw';
@@ -155,9 +151,8 @@ test('started by a user with capabilities of its own: they are given up', async 
         for (const pid of daemon.workers()) assert.deepStrictEqual({ ...capsOf(pid), CapBnd: 0 }, caps(0));
         await serves(t, redis, daemon);
     }
-});
+}, { root: true, tools: 'setpriv' });
 test('what a reload cannot read any more after the change of user is said at the start; a reload fails and changes nothing', async (t) => {
-    if (!isRoot) return;
     const redis = await redisServer();
     const daemon = nobodys(t, redis, {});
     const secretFile = path.join(daemon.dir, 'secret');
@@ -175,12 +170,11 @@ test('what a reload cannot read any more after the change of user is said at the
     fs.chmodSync(secretFile, 0o644);
     daemon.signal('SIGHUP');
     await daemon.logged(/ info master\[\d+\]: configuration reloaded/, within(2000), from);
-});
+}, { root: true });
 
 /* --- the log --- */
 
 test('a log file that root has made can be opened again by the user', async (t) => {
-    if (!isRoot) return;
     const daemon = nobodys(t, await redisServer(), { workers: 1 });
     const target = path.join(daemon.dir, 'axr.log');
     daemon.write({ ...daemon.config, log: { target, level: 'debug' } });
@@ -202,9 +196,8 @@ test('a log file that root has made can be opened again by the user', async (t) 
     await until(() => lines() > 0, within(1000), 'lines of the worker in it');
     assert.strictEqual(fs.statSync(target).uid, NOBODY);
     assert.doesNotMatch(daemon.log + fs.readFileSync(`${target}.1`, 'utf8'), /cannot (open|be opened)/);
-});
+}, { root: true });
 test('a log file of root\'s that was there stays root\'s, and it is said that it cannot be opened again', async (t) => {
-    if (!isRoot) return;
     const daemon = nobodys(t, await redisServer(), {});
     const target = path.join(daemon.dir, 'axr.log');
     fs.writeFileSync(target, '', { mode: 0o640 });
@@ -214,12 +207,11 @@ test('a log file of root\'s that was there stays root\'s, and it is said that it
     await readyInFile(daemon);
     assert.strictEqual(fs.statSync(target).uid, 0);
     assert.match(daemon.log, / warn master\[\d+\]: the log file .* cannot be opened again by the user.*: Permission denied/);
-});
+}, { root: true });
 test('the disk of the log is full: served on, and once there is room the lines lost are counted in the log', async (t) => {
-    if (!isRoot) return;
     const redis = await redisServer();
     const dir = tempDir(t);
-    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir]).status !== 0) return;
+    if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir]).status !== 0) return t.skip('no file system may be mounted here');
     t.after(() => spawnSync('umount', ['-l', dir]));
     const target = path.join(dir, 'axr.log');
     const daemon = new Daemon(t, { redis, config: { workers: 1, log: { target, level: 'debug' } } });
@@ -241,7 +233,7 @@ test('the disk of the log is full: served on, and once there is room the lines l
     fs.unlinkSync(filler);
     await comeAndGo(daemon);
     await until(() => / warn worker 1\[\d+\]: log lines lost: count=\d+/.test(daemon.log), within(1000), 'the number of lines lost');
-});
+}, { root: true });
 
 /* --- what is open, and what can be seen --- */
 
@@ -251,7 +243,6 @@ const openFiles = (pid) => fs.readdirSync(`/proc/${pid}/fd`)
     .map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/:\[\d+\]$/, ''))
     .sort();
 test('a worker has open what it uses, and nothing of the master or of who started it', async (t) => {
-    if (!isRoot) return;
     const redis = await redisServer();
     const target = path.join(tempDir(t), 'axr.log');
     const daemon = new Daemon(t, { redis, config: { workers: 3, pidFile: `${target}.pid`, log: { target } } });
@@ -281,7 +272,7 @@ test('a worker has open what it uses, and nothing of the master or of who starte
             assert.ok(flags & 0o2000000, `${what} (${fd} of ${pid === daemon.pid ? 'master' : 'worker'}) would be open after an exec`);
         }
     }
-});
+}, { root: true });
 test('a secret from the environment is not to be seen in it, nor is that from the command line in the title', async (t) => {
     const password = 'redis-Passw0rd-of-the-test';
     const secret = 'S3cret-of-the-environment-0123456789';
@@ -324,7 +315,7 @@ function holds(pid, text) {
 }
 for (const where of ['file', 'passwordFile', 'environment', 'command line']) {
     test(`no worker has the password of redis in its memory: ${where}`, async (t) => {
-        if (!isRoot || isSanitized) return;
+        if (isSanitized) return t.skip('the sanitizers keep copies');
         const password = 'Passw0rd-that-no-worker-may-have';
         const redis = await Redis.start(t, { args: ['--requirepass', password], auth: { password } });
         const file = path.join(tempDir(t), 'password');
@@ -339,10 +330,10 @@ for (const where of ['file', 'passwordFile', 'environment', 'command line']) {
         assert.strictEqual(daemon.redisState, 'subscribed');
         assert.ok(holds(daemon.pid, password), 'the master has');
         for (const pid of daemon.workers()) assert.ok(!holds(pid, password), `worker ${pid}`);
-    });
+    }, { root: true });
 }
 test('no process can be debugged or dumped by its own user', async (t) => {
-    if (!isRoot || isSanitized) return;
+    if (isSanitized) return t.skip('the sanitizers have to debug it');
     const daemon = nobodys(t, await redisServer(), {});
     daemon.spawn();
     await daemon.ready();
@@ -351,7 +342,7 @@ test('no process can be debugged or dumped by its own user', async (t) => {
         assert.match(read(pid, 'limits'), /^Max core file size +0 +0 /m);
         assert.strictEqual(statusOf(pid).Umask, '0077');
     }
-});
+}, { root: true });
 
 /* --- the service manager --- */
 

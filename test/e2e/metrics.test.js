@@ -11,7 +11,7 @@ const { Daemon, merge } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { polled, once } = require('./lib/http');
 const { scrape, settled } = require('./lib/metrics');
-const { isRunning, has } = require('./lib/proc');
+const { isRunning } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
 
 const redisServer = shared((s) => Redis.start(s));
@@ -139,7 +139,6 @@ test('what waits for a worker that is stopped', async (t) => {
     assert.strictEqual(now.get('deliveries_total'), 300);
 });
 test('accepting that fails for want of descriptors', async (t) => {
-    if (!has('prlimit') || process.getuid() !== 0) return;
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
     const [pid] = daemon.workers();
@@ -155,7 +154,7 @@ test('accepting that fails for want of descriptors', async (t) => {
     files(1000);
     const served = await settled(daemon, (now) => now.get('connections') === 1, 'its connection');
     assert.strictEqual(served.get('connections_accepted_total'), 1);
-});
+}, { root: true, tools: 'prlimit' });
 test('log lines that are lost, of workers and of the master', async (t) => {
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis, config: { workers: 1, log: { level: 'info' } } });

@@ -92,7 +92,7 @@ async function start(t, name, how) {
 for (const name of Object.keys(PROXIES)) {
     const proxied = (what, fn) => test(`${name}: ${what}`, async (t) => {
         if (has(name)) return fn(t);
-        console.log(`# skipped: ${name} is not installed; scripts/deps test does that`);
+        return t.skip(`${name} is not installed; scripts/deps test does that`);
     });
     proxied('clients that only poll hear everything, in order', async (t) => {
         const { redis, token } = await world();
@@ -156,7 +156,7 @@ for (const name of Object.keys(PROXIES)) {
 const OLD = { 'nginx, HTTP/1.0': ['', false], 'nginx, HTTP/1.0 with keep-alive': ['proxy_set_header Connection keep-alive;', true] };
 for (const [what, [old, keeps]] of Object.entries(OLD))
     test(`${what}: clients that poll hear everything`, async (t) => {
-        if (!has('nginx')) return console.log('# skipped: nginx is not installed; scripts/deps test does that');
+        if (!has('nginx')) return t.skip('nginx is not installed; scripts/deps test does that');
         const { redis, daemon, token } = await world();
         const accepted = (metrics) => metrics.get('connections_accepted_total');
         const where = await start(t, 'nginx', { old });

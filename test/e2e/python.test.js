@@ -35,7 +35,7 @@ function start(t, daemon, token, transports, kind) {
 function python(what, fn) {
     test(what, async (t) => {
         if (installed) return fn(t);
-        console.log('# skipped: python3-socketio is not installed; scripts/deps test does that');
+        return t.skip('python3-socketio is not installed; scripts/deps test does that');
     });
 }
 for (const kind of ['sync', 'async']) {

@@ -13,7 +13,7 @@ const { Inside } = require('./lib/inside');
 const { Http, Polling, polled, once, request } = require('./lib/http');
 const { askJson, scrape, settled } = require('./lib/metrics');
 const { heardArgs } = require('./lib/hear');
-const { tempDir, isRunning, has } = require('./lib/proc');
+const { tempDir, isRunning } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
 const jwt = require('./lib/jwt');
 
@@ -335,7 +335,6 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
     assert.deepStrictEqual(daemon.workers(), pids);
 });
 test('out of descriptors: the old configuration and the old keys stay in force', async (t) => {
-    if (!has('prlimit') || process.getuid() !== 0) return;
     const { redis, daemon } = await start(t, { limits: { connections: 100 } });
     const steady = await client(t, daemon);
     const { execFileSync } = require('child_process');
@@ -354,7 +353,7 @@ test('out of descriptors: the old configuration and the old keys stay in force',
     await serves(t, redis, daemon);
     await sentAway(steady);
     assert.strictEqual(daemon.workers().length, 4);
-});
+}, { root: true, tools: 'prlimit' });
 
 /* --- names that have to be looked up --- */
 

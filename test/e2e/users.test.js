@@ -338,39 +338,38 @@ test('other events are dropped, with their attachments', async (t) => {
 
 /* The sanitizers' library has to come before any that is preloaded. */
 const sanitized = fs.readFileSync(path.join(BUILD, 'axr-notifyd')).includes('__asan_init');
-if (!sanitized) {
-    test('the clock jumps an hour, a year: nobody is disconnected, new tokens follow it', async (t) => {
-        const redis = await quiet();
-        const clock = new Shift(t);
-        const daemon = await start(t, { workers: 2 }, { env: clock.env });
-        const HOUR = 3600;
-        const clients = [];
-        for (let i = 0; i < 8; i++) {
-            const how = { eio: 3 + (i & 1) };
-            clients.push(await joined(daemon.addr, token('u', i & 2 ? now() + HOUR / 2 : undefined), how));
-        }
-        const brief = await joined(daemon.addr, token('u', now() + 4 * SLOW));
-        const end = Date.now() + 4000 * SLOW;
-        [...clients, brief].forEach((client) => t.after(() => client.destroy()));
-        for (const jump of [HOUR, 365 * 24 * HOUR, -HOUR, -365 * 24 * HOUR]) {
-            clock.set(jump);
-            assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []), `jump of ${jump} s`);
-            const there = now() + jump;
-            const client = await joined(daemon.addr, token('u', there + 600));
-            client.destroy();
-            await assert.rejects(joined(daemon.addr, token('u', there - 5)), /token_expired/);
-            const early = sign({ ...claims('u'), nbf: there + 600 }, SECRET);
-            await assert.rejects(joined(daemon.addr, early), /token_not_active/);
-        }
-        for (;;) {
-            const text = await brief.text(within(8000));
-            if (text === '41/axr,') break;
-        }
-        assert.ok(Date.now() >= end - 1100, 'an expiry is as far away as it was when the client came');
-        await brief.end();
-        assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []));
-    });
-}
+test('the clock jumps an hour, a year: nobody is disconnected, new tokens follow it', async (t) => {
+    if (sanitized) return t.skip('the clock is moved by a library that comes before all others');
+    const redis = await quiet();
+    const clock = new Shift(t);
+    const daemon = await start(t, { workers: 2 }, { env: clock.env });
+    const HOUR = 3600;
+    const clients = [];
+    for (let i = 0; i < 8; i++) {
+        const how = { eio: 3 + (i & 1) };
+        clients.push(await joined(daemon.addr, token('u', i & 2 ? now() + HOUR / 2 : undefined), how));
+    }
+    const brief = await joined(daemon.addr, token('u', now() + 4 * SLOW));
+    const end = Date.now() + 4000 * SLOW;
+    [...clients, brief].forEach((client) => t.after(() => client.destroy()));
+    for (const jump of [HOUR, 365 * 24 * HOUR, -HOUR, -365 * 24 * HOUR]) {
+        clock.set(jump);
+        assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []), `jump of ${jump} s`);
+        const there = now() + jump;
+        const client = await joined(daemon.addr, token('u', there + 600));
+        client.destroy();
+        await assert.rejects(joined(daemon.addr, token('u', there - 5)), /token_expired/);
+        const early = sign({ ...claims('u'), nbf: there + 600 }, SECRET);
+        await assert.rejects(joined(daemon.addr, early), /token_not_active/);
+    }
+    for (;;) {
+        const text = await brief.text(within(8000));
+        if (text === '41/axr,') break;
+    }
+    assert.ok(Date.now() >= end - 1100, 'an expiry is as far away as it was when the client came');
+    await brief.end();
+    assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []));
+});
 
 /* --- what the log says --- */
 

@@ -128,7 +128,7 @@ function visit(t, site, url) {
 function browser(what, fn) {
     test(what, async (t) => {
         if (CHROMIUM) return fn(t);
-        console.log('# skipped: chromium is not installed; scripts/deps test does that');
+        return t.skip('chromium is not installed; scripts/deps test does that');
     }, { timeout: 90000 });
 }
 const seen = (reports, id, what) => reports.filter((one) => one.id === id && one.what === what);

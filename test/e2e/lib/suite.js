@@ -52,19 +52,25 @@ const whole = new Context();
 
 const only = new RegExp(process.env.AXR_ONLY || '');
 
+/* Why a test with these options cannot be run here, or undefined. */
+function hindrance({ root, tools = [], needs }) {
+    if (root && process.getuid() !== 0) return 'only root may do what it takes';
+    const wanted = [].concat(tools, (mode === 'quick' && needs) || []);
+    const missing = wanted.filter((name) => !has(name));
+    return missing.length ? `${missing.join(', ')}: not installed` : undefined;
+}
+
 /* options: timeout (ms), long: only with --long, quick: false leaves it out of --quick,
- * needs: a command that --quick does not install, and makes do without.
+ * root: it takes root, tools: commands that it takes; without, it is skipped.
+ * needs: the same for a command that only --quick makes do without.
  * AXR_ONLY=pattern in the environment picks tests by their name. */
 function test(what, fn, options = {}) {
     if (!main.due) main.due = setImmediate(main);
     if (!only.test(what)) return;
     if (options.long && mode !== 'long') return;
     if (options.quick === false && mode === 'quick') return;
-    if (options.needs && mode === 'quick' && !has(options.needs)) {
-        console.log(`# skipped: ${options.needs} is not installed: ${what}`);
-        return;
-    }
-    tests.push({ what, fn, options });
+    const why = hindrance(options);
+    tests.push({ what, fn: why ? (t) => t.skip(why) : fn, options });
 }
 
 function shared(make) {
