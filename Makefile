@@ -7,6 +7,8 @@
 # make fuzz         libFuzzer targets in build/fuzz (clang)
 # make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone
 # make layers       is each layer of src/ built on those below it alone?  From the object files
+# make compile_commands.json   for clangd and clang-tidy
+# make help         this list
 # make install      DESTDIR= PREFIX= SYSCONFDIR= SYSTEMD_UNIT_DIR= ; make uninstall takes
 #                   it back
 #
@@ -180,6 +182,15 @@ layers: $(LIB) $(patsubst %.c,$(BUILD)/obj/%.o,$(MAINS))
 	CC='$(CC)' scripts/layers --self-test
 	BUILD=$(BUILD) scripts/layers
 
+# Made anew each time, for a file may have come; with the compiler alone, without ccache.
+compile_commands.json: FORCE
+	@$(MAKE) -sBn CC='$(lastword $(CC))' all conformance bench faults $(UNIT_BINS) $(REPLAY_BINS) | \
+	    scripts/compile-commands >$@.new
+	@mv $@.new $@
+
+help:
+	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
+
 # --- installation ----------------------------------------------------------
 INSTALL     = PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' SYSTEMD_UNIT_DIR='$(SYSTEMD_UNIT_DIR)' \
               DESTDIR='$(DESTDIR)' BUILD='$(BUILD)' scripts/install
@@ -191,7 +202,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all bench conformance faults check asan fuzz lint headers layers install uninstall clean FORCE
+.PHONY: all bench conformance faults check asan fuzz help lint headers layers install uninstall clean FORCE
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
