@@ -1,30 +1,34 @@
 #include "base/log.h"
 #include "base/clock.h"
 #include "base/logfile.h"
-#include "base/utf8.h"
+#include "base/logline.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/major.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES   4096 /* PIPE_BUF: a pipe takes such a line whole or not at all */
-#define ERRNO_MAX_BYTES  128  /* kept free for ": strerror" */
-#define ENDING_MAX_BYTES 6    /* ..."}\n */
+#define ERRNO_MAX_BYTES 128 /* kept free for ": strerror" */
 
-struct line {
-    char at[LINE_MAX_BYTES];
-    size_t len;
-    int cut; /* something did not fit */
+/* How a line is written so that a reader that sleeps does not stop the process. */
+enum way {
+    WAY_POLL,   /* ask for room first: see put_polled() */
+    WAY_NOWAIT, /* a write that does not wait, where the kernel has it for this kind of file */
+    WAY_SEND,   /* a socket: a send that does not wait */
+    WAY_WRITE   /* a description of our own with O_NONBLOCK, or what never waits for a reader */
 };
 
 static struct {
@@ -32,11 +36,13 @@ static struct {
     enum log_level level;
     enum log_target target;
     enum log_format format;
-    int fd;        /* one of our own, or that of stderr */
-    int is_socket; /* that of stderr */
+    int fd; /* one of our own, or that of stderr */
+    enum way way;
     int is_marked; /* the journal reads it: with priorities, and without the time */
     char *file;
     int made;            /* the file was not there before */
+    pid_t pid;           /* 0: to be asked for */
+    int sees_forks;      /* they make pid 0 */
     pid_t counted_by;    /* whose losses the next two are */
     uint64_t lost;       /* since the start */
     uint64_t unreported; /* since a line last said so */
@@ -47,12 +53,29 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const marks[] = {"<3>", "<4>", "<6>", "<7>"};
 static const int level_priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
+static void forget_pid(void)
+{
+    state.pid = 0;
+}
+
+/* Asks the kernel once in each process. */
+static pid_t own_pid(void)
+{
+    if (!state.sees_forks)
+        state.sees_forks = pthread_atfork(NULL, NULL, forget_pid) == 0;
+    if (state.pid == 0 || !state.sees_forks)
+        state.pid = getpid();
+    return state.pid;
+}
+
 void log_name(const char *process)
 {
+    pid_t pid = own_pid();
+
     snprintf(state.process, sizeof(state.process), "%s", process);
-    if (state.counted_by != 0 && state.counted_by != getpid())
+    if (state.counted_by != 0 && state.counted_by != pid)
         state.lost = state.unreported = 0;
-    state.counted_by = getpid();
+    state.counted_by = pid;
 }
 
 void log_set_level(enum log_level level)
@@ -93,19 +116,33 @@ static int is_journal(const struct stat *st)
     return named != NULL && strcmp(named, ours) == 0;
 }
 
+/* Regular files, disks, /dev/null and its like: a poll() always finds room there. */
+static int never_waits(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) ||
+           (S_ISCHR(st->st_mode) && major(st->st_rdev) == MEM_MAJOR);
+}
+
 /* A pipe or a terminal is opened anew: O_NONBLOCK on the description of stderr would
  * be there for all that share it.  Where that cannot be (somebody else's pipe), and
- * for what never blocks, it is stderr itself. */
-static int stderr_open(int *is_socket, int *is_marked)
+ * for all else, it is stderr itself. */
+static int stderr_open(enum way *way, int *is_marked)
 {
     struct stat st;
     int fd = -1;
 
-    if (fstat(STDERR_FILENO, &st) == 0) {
-        *is_socket = S_ISSOCK(st.st_mode);
-        *is_marked = is_journal(&st);
-        if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO))
-            fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    *way = WAY_NOWAIT;
+    if (fstat(STDERR_FILENO, &st) < 0)
+        return STDERR_FILENO;
+    *is_marked = is_journal(&st);
+    if (S_ISSOCK(st.st_mode)) {
+        *way = WAY_SEND;
+    } else if (never_waits(&st)) {
+        *way = WAY_WRITE;
+    } else if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)) {
+        fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd >= 0)
+            *way = WAY_WRITE;
     }
     return fd < 0 ? STDERR_FILENO : fd;
 }
@@ -126,14 +163,16 @@ static void target_close(void)
     free(state.file);
     state.file = NULL;
     state.fd = STDERR_FILENO;
-    state.is_socket = state.is_marked = 0;
+    state.way = WAY_POLL;
+    state.is_marked = 0;
     state.torn = 0;
 }
 
 int log_open(enum log_target target, const char *file, enum log_format format)
 {
     char *copy = NULL;
-    int fd = STDERR_FILENO, made = 0, is_socket = 0, is_marked = 0;
+    enum way way = WAY_WRITE; /* logfile_open() sets O_NONBLOCK */
+    int fd = STDERR_FILENO, made = 0, is_marked = 0;
 
     if (target == LOG_TO_FILE) {
         copy = strdup(file);
@@ -149,7 +188,7 @@ int log_open(enum log_target target, const char *file, enum log_format format)
         }
     }
     if (target == LOG_TO_STDERR)
-        fd = stderr_open(&is_socket, &is_marked);
+        fd = stderr_open(&way, &is_marked);
     target_close();
     if (target == LOG_TO_SYSLOG)
         openlog("axr-notifyd", LOG_NDELAY, LOG_DAEMON);
@@ -157,7 +196,7 @@ int log_open(enum log_target target, const char *file, enum log_format format)
     state.format = format;
     state.file = copy;
     state.fd = fd;
-    state.is_socket = is_socket;
+    state.way = way;
     state.is_marked = is_marked;
     state.made = made;
     return 0;
@@ -197,168 +236,91 @@ int log_reopen(void)
 
 /* --- one line --------------------------------------------------------------- */
 
-/* What is put is whole or not there at all; once something did not fit, nothing
- * more is taken, so that the end of a line is never from behind a gap. */
-static void line_put(struct line *line, const char *str, size_t len)
-{
-    if (len > sizeof(line->at) - ENDING_MAX_BYTES - line->len)
-        line->cut = 1;
-    if (line->cut)
-        return;
-    memcpy(line->at + line->len, str, len);
-    line->len += len;
-}
-
-static void line_puts(struct line *line, const char *str)
-{
-    line_put(line, str, strlen(str));
-}
-
-static void hex_byte(unsigned char byte, char dst[2])
-{
-    static const char digits[] = "0123456789abcdef";
-
-    dst[0] = digits[byte >> 4];
-    dst[1] = digits[byte & 15];
-}
-
-/* The character (of n bytes, not UTF-8 if n is 0) at text as text or JSON shows it. */
-static void line_put_char(struct line *line, const char *text, size_t n, uint32_t point, int json)
-{
-    char shown[16];
-
-    if (n > 0 && point >= 0x20 && (point < 0x7f || point > 0x9f)) {
-        if (json && (point == '"' || point == '\\'))
-            line_put(line, (char[]){'\\', text[0]}, 2);
-        else
-            line_put(line, text, n);
-    } else if (n > 0 && json) {
-        snprintf(shown, sizeof(shown), "\\u%04x", point & 0xffff);
-        line_puts(line, shown);
-    } else {
-        size_t i = 0, slashes = json ? 2 : 1;
-
-        memset(shown, '\\', slashes);
-        shown[slashes] = 'x';
-        do {
-            hex_byte((unsigned char)text[i], shown + slashes + 1);
-            line_put(line, shown, slashes + 3);
-        } while (++i < n);
-    }
-}
-
-/* Bytes at the start of text that are shown as they are: nearly all there are. */
-static size_t plain_len(const char *text, size_t len, int json)
-{
-    size_t n = 0;
-
-    while (n < len && text[n] >= ' ' && text[n] < 0x7f &&
-           !(json && (text[n] == '"' || text[n] == '\\')))
-        n++;
-    return n;
-}
-
-static void line_put_escaped(struct line *line, const char *text, int json)
-{
-    size_t len = strlen(text);
-
-    while (len > 0 && !line->cut) {
-        size_t room = sizeof(line->at) - ENDING_MAX_BYTES - line->len;
-        uint32_t point = 0;
-        size_t n = plain_len(text, len < room ? len : room, json);
-
-        if (n > 0) {
-            line_put(line, text, n);
-            text += n;
-            len -= n;
-            continue;
-        }
-        n = utf8_next(text, len, &point);
-        line_put_char(line, text, n, point, json);
-        text += n ? n : 1;
-        len -= n ? n : 1;
-    }
-}
-
-static void time_format(char *dst, size_t cap)
-{
-    struct timespec now;
-    struct tm tm;
-    size_t n;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &tm);
-    n = strftime(dst, cap, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(dst + n, cap - n, ".%03ldZ", now.tv_nsec / 1000000);
-}
-
-static void line_make(struct line *line, enum log_level level, const char *text)
-{
-    int json = state.format == LOG_JSON;
-    char when[48], pid[16];
-
-    line->len = 0;
-    line->cut = 0;
-    snprintf(pid, sizeof(pid), "%ld", (long)getpid());
-    line_puts(line, state.is_marked ? marks[level] : "");
-    if (json)
-        line_puts(line, "{");
-    if (state.target != LOG_TO_SYSLOG && !state.is_marked) {
-        time_format(when, sizeof(when));
-        line_puts(line, json ? "\"time\":\"" : "");
-        line_puts(line, when);
-        line_puts(line, json ? "\"," : " ");
-    }
-    line_puts(line, json ? "\"level\":\"" : "");
-    line_puts(line, level_names[level]);
-    line_puts(line, json ? "\",\"process\":\"" : " ");
-    line_put_escaped(line, state.process, json);
-    line_puts(line, json ? "\",\"pid\":" : "[");
-    line_puts(line, pid);
-    line_puts(line, json ? ",\"message\":\"" : "]: ");
-    line_put_escaped(line, text, json);
-    /* line_put() has kept room for these. */
-    line->len += (size_t)snprintf(line->at + line->len, sizeof(line->at) - line->len, "%s%s",
-                                  line->cut ? "..." : "", json ? "\"}" : "");
-    line->at[line->len++] = '\n';
-}
-
-/* A reader that sleeps must not stop the process.  A description of our own does not
- * block, nor does this way of sending.  What is left is asked for room: a file has it,
- * and a pipe that has it takes a line, unless another process is quicker. */
-static ssize_t put_now(const char *bytes, size_t len)
+/* Two calls, and a line that another process makes too long for the room that there
+ * was waits: for kernels and kinds of files that have no better way. */
+static ssize_t put_polled(const char *bytes, size_t len)
 {
     struct pollfd room = {.fd = state.fd, .events = POLLOUT};
+    int ready = poll(&room, 1, 0);
+
+    if (ready == 1)
+        return write(state.fd, bytes, len);
+    if (ready == 0)
+        errno = EAGAIN;
+    return -1;
+}
+
+/* Pipes have it since Linux 6.5, terminals have not. */
+static ssize_t put_nowait(char *bytes, size_t len)
+{
+    struct iovec iov = {.iov_base = bytes, .iov_len = len};
+    ssize_t n = pwritev2(state.fd, &iov, 1, -1, RWF_NOWAIT);
+
+    if (n >= 0 || (errno != EOPNOTSUPP && errno != EINVAL && errno != ENOSYS))
+        return n;
+    state.way = WAY_POLL;
+    return put_polled(bytes, len);
+}
+
+static ssize_t put_now(char *bytes, size_t len)
+{
+    switch (state.way) {
+    case WAY_WRITE:
+        return write(state.fd, bytes, len);
+    case WAY_SEND:
+        return send(state.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case WAY_NOWAIT:
+        return put_nowait(bytes, len);
+    case WAY_POLL:
+        break;
+    }
+    return put_polled(bytes, len);
+}
+
+/* Takes all len bytes, some, or none: -1. */
+static ssize_t put(char *bytes, size_t len)
+{
     ssize_t n;
 
-    if (state.fd == STDERR_FILENO && !state.is_socket && poll(&room, 1, 0) != 1)
-        return -1;
-    do {
-        n = state.is_socket ? send(state.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-                            : write(state.fd, bytes, len);
-    } while (n < 0 && errno == EINTR);
+    do
+        n = put_now(bytes, len);
+    while (n < 0 && errno == EINTR);
     return n;
 }
 
 /* Returns 0, or -1 if the line is lost. */
-static int line_write(struct line *line)
+static int line_write(struct logline *line)
 {
     ssize_t n;
 
     /* A disk that filled up in the middle of a line: do not join two. */
     if (state.torn) {
-        if (put_now("\n", 1) != 1)
+        if (put((char[]){'\n'}, 1) != 1)
             return -1;
         state.torn = 0;
     }
-    n = put_now(line->at, line->len);
+    n = put(line->at, line->len);
     if (n == (ssize_t)line->len)
         return 0;
     state.torn = n > 0;
     return -1;
 }
 
-static void line_out(struct line *line, enum log_level level, const char *text)
+static void line_make(struct logline *line, enum log_level level, const char *text)
+{
+    const struct logline_head head = {
+        .mark = state.is_marked ? marks[level] : "",
+        .level = level_names[level],
+        .process = state.process,
+        .pid = own_pid(),
+        .has_time = state.target != LOG_TO_SYSLOG && !state.is_marked,
+        .is_json = state.format == LOG_JSON,
+    };
+
+    logline_make(line, &head, text);
+}
+
+static void line_out(struct logline *line, enum log_level level, const char *text)
 {
     if (state.target == LOG_TO_SYSLOG) {
         line_make(line, level, text);
@@ -387,8 +349,8 @@ lost:
 static LOG_PRINTF(3, 0) void line_log(enum log_level level, int error, const char *fmt,
                                       va_list args)
 {
-    struct line line;
-    char text[LINE_MAX_BYTES];
+    struct logline line;
+    char text[LOGLINE_MAX_BYTES];
     int saved = errno;
     size_t cap = sizeof(text) - (error ? ERRNO_MAX_BYTES : 0);
     int n;
@@ -466,6 +428,7 @@ static const char *escape(char *dst, size_t cap, const void *bytes, size_t len, 
                           unsigned char also)
 {
     const unsigned char *at = bytes;
+    char shown[sizeof("\\x00")];
     size_t used = 0, fits = 0; /* fits: how much stays in front of "..." */
 
     if (cap == 0)
@@ -483,8 +446,8 @@ static const char *escape(char *dst, size_t cap, const void *bytes, size_t len, 
         if (plain) {
             dst[used] = (char)at[i];
         } else {
-            memcpy(dst + used, "\\x", 2);
-            hex_byte(at[i], dst + used + 2);
+            (void)snprintf(shown, sizeof(shown), "\\x%02x", at[i]);
+            memcpy(dst + used, shown, n);
         }
         used += n;
         if (used + 3 <= cap - 1)

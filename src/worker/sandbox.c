@@ -65,7 +65,7 @@ static const uint16_t allowed[] = {
 #endif
     /* the log, the time zone that syslog(3) reads */
     SYS_openat, SYS_fstat, SYS_newfstatat, SYS_statx, SYS_lseek, SYS_pread64, SYS_faccessat,
-    SYS_readlinkat, SYS_fchmod, SYS_connect,
+    SYS_readlinkat, SYS_fchmod, SYS_connect, SYS_pwritev2,
 #ifdef SYS_open
     SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink,
 #endif
