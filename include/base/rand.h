@@ -1,5 +1,7 @@
 /* rand - random bytes from the kernel (through OpenSSL's generator, reseeded
- * after fork).  Ends the process if there are none: ids must not be guessable. */
+ * after fork).  Ends the process if there are none: ids must not be guessable.
+ * Some are drawn in advance: what is given is cleared there, and after a fork the
+ * child drops what is left and draws its own.  For one thread. */
 #ifndef BASE_RAND_H
 #define BASE_RAND_H
 
