@@ -38,7 +38,7 @@ struct redis_ops { /* none may call redis_free */
 struct redis_stats {
     uint64_t attempts; /* to connect */
     uint64_t messages; /* taken */
-    uint64_t odd;      /* replies that mean nothing, read over */
+    uint64_t odd;      /* replies that mean nothing, ignored */
     uint64_t gaps;     /* subscriptions lost */
     uint64_t gap_ms;   /* time without one after the first, all told (the current gap not yet) */
 };

@@ -32,8 +32,8 @@ struct relay_ops {
 struct relay_stats {
     uint64_t relayed;                             /* to one worker at least */
     uint64_t nobody;                              /* good, but no worker holds a room of it */
-    uint64_t dropped[EMIT_RESULTS];               /* by cause */
-    uint64_t faulty;                              /* dropped for a cause that is an error */
+    uint64_t dropped[EMIT_RESULTS];               /* by reason */
+    uint64_t faulty;                              /* dropped for a reason that is an error */
     uint64_t admissions[MSG_ADMIT_NO_MEMORY + 1]; /* by verdict */
     uint64_t replaced;                            /* told to leave for a newer one of their user */
 };
@@ -50,7 +50,7 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
                    uint64_t received_us);
 
 /* A message that never came in whole: counted and logged like the others. */
-void relay_drop(struct relay *relay, enum emit_result cause, struct slice channel);
+void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel);
 
 /* The worker in that lane serves clients from now on / has gone. */
 void relay_worker_up(struct relay *relay, unsigned lane);

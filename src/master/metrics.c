@@ -123,7 +123,7 @@ static void put_redis(struct buf *out, const struct status *status)
     put_one(out, PREFIX "redis_messages_total", "counter", "Messages received from redis.",
             redis->messages);
     put_one(out, PREFIX "redis_odd_replies_total", "counter",
-            "Replies of redis that mean nothing here and were read over.", redis->odd);
+            "Replies of redis that mean nothing here and were ignored.", redis->odd);
 }
 
 static int is_error(enum emit_result cause)

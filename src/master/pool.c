@@ -202,7 +202,7 @@ void generation_ready(struct generation *generation)
     event_del(generation->deadline);
     pool->current = generation;
     pool->next = NULL;
-    log_info("generation %u serves: workers=%u; generation %u leaves within %u ms",
+    log_info("generation %u serves: workers=%u; generation %u draining within %u ms",
              generation->number, generation->nprocs, old->number,
              generation->conf->drain_timeout_ms);
     generation_migrate(old, generation->conf->drain_timeout_ms, generation);
@@ -352,7 +352,7 @@ void pool_hurry(struct pool *pool)
     if (event_pending(generation->deadline, EV_TIMEOUT, &at) &&
         (at.tv_sec - now.tv_sec) * 1000 <= HURRY_MS + GRACE_MS)
         return;
-    log_info("generation %u leaves within %u ms, for another is to come", generation->number,
+    log_info("generation %u draining within %u ms, for another is to come", generation->number,
              HURRY_MS);
     generation_migrate(generation, HURRY_MS, pool->current);
 }

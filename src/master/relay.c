@@ -86,29 +86,29 @@ void relay_free(struct relay **relayp)
 }
 
 /* What is meant for others is no fault, and may be most of what comes. */
-static int drop_is_quiet(enum emit_result cause)
+static int drop_is_quiet(enum emit_result reason)
 {
-    return cause == EMIT_OTHER_NAMESPACE || cause == EMIT_NOT_BROADCAST || cause == EMIT_NOBODY ||
-           cause == EMIT_COPY;
+    return reason == EMIT_OTHER_NAMESPACE || reason == EMIT_NOT_BROADCAST ||
+           reason == EMIT_NOBODY || reason == EMIT_COPY;
 }
 
-void relay_drop(struct relay *relay, enum emit_result cause, struct slice channel)
+void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel)
 {
     char text[256];
-    relay->stats.dropped[cause]++;
-    if (!drop_is_quiet(cause))
+    relay->stats.dropped[reason]++;
+    if (!drop_is_quiet(reason))
         relay->stats.faulty++;
-    if (drop_is_quiet(cause) && log_get_level() < LOG_LEVEL_DEBUG)
+    if (drop_is_quiet(reason) && log_get_level() < LOG_LEVEL_DEBUG)
         return;
-    uint64_t count = log_due(&relay->drop_log[cause], DROP_LOG_MS);
+    uint64_t count = log_due(&relay->drop_log[reason], DROP_LOG_MS);
     if (count == 0)
         return;
     log_escape(text, sizeof text, channel.ptr, channel.len);
-    if (drop_is_quiet(cause))
-        log_debug("message passed over: cause=%s count=%llu channel=%s", emit_result_name(cause),
+    if (drop_is_quiet(reason))
+        log_debug("message ignored: reason=%s count=%llu channel=%s", emit_result_name(reason),
                   (unsigned long long)count, text);
     else
-        log_warnx("message dropped: cause=%s count=%llu channel=%s", emit_result_name(cause),
+        log_warnx("message dropped: reason=%s count=%llu channel=%s", emit_result_name(reason),
                   (unsigned long long)count, text);
 }
 

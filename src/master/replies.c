@@ -31,7 +31,7 @@ static void odd(struct redis *redis, const char *what)
     redis->stats.odd++;
     uint64_t count = log_due(&redis->odd_log, ODD_LOG_MS);
     if (count > 0)
-        log_warnx("redis: reply read over: %s count=%llu", what, (unsigned long long)count);
+        log_warnx("redis: reply ignored: %s count=%llu", what, (unsigned long long)count);
 }
 
 static enum redis_failure error_kind(const char *text)

@@ -97,8 +97,8 @@ test('messages that would hurt clients or are too large: dropped with their caus
     redis.emitter().emit('last', 'x');
     for (const events of await heard(redis, clients, { ms: within(5000) }))
         assert.deepStrictEqual(events.map((event) => event.args[0]), ['ten', 'last']);
-    for (const cause of ['reserved_event', 'no_event', 'attachments', 'too_large'])
-        assert.match(daemon.log, new RegExp(`message dropped: cause=${cause} `));
+    for (const reason of ['reserved_event', 'no_event', 'attachments', 'too_large'])
+        assert.match(daemon.log, new RegExp(`message dropped: reason=${reason} `));
 });
 
 test('a message as large as limits:messageBytes allows reaches a client for which nothing waits', async (t) => {

@@ -620,7 +620,7 @@ test('several reloads while two generations live: the last one counts', async (t
     for (const workers of [4, 5, 1]) {
         await reload(daemon, { workers }, /reload waits/);
     }
-    await daemon.logged(/generation 1 leaves within 2000 ms/, within(1000), from);
+    await daemon.logged(/generation 1 draining within 2000 ms/, within(1000), from);
     await daemon.logged(/generation 3 serves: workers=1/, within(5000), from);
     await sentAway(first);
     assert.ok(!/generation 4/.test(daemon.log));

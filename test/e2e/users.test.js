@@ -433,7 +433,7 @@ test('nothing that a client sends breaks a line of the log', async (t) => {
     for (const head of ['GET /notifications/?a=\u001b[31m HTTP/1.1', 'GET /\u0000\u001b HTTP/1.1', 'GET /%0d%0aforged HTTP/1.1'])
         await exchange(daemon.addr, `${head}\r\nHost: x\r\nUser-Agent: \u001b\u0000[31m\r\nConnection: close\r\n\r\n`);
     (await quiet()).publish('socket.io#/axr#room\r\nforged\u001b#', '\u0000\u001b\r\nforged');
-    await daemon.logged(/message dropped: cause=malformed .*\\x0d\\x0aforged\\x1b/);
+    await daemon.logged(/message dropped: reason=malformed .*\\x0d\\x0aforged\\x1b/);
     for (const one of daemon.log.split('\n').filter((text) => text && !text.startsWith('axr-notifyd: '))) {
         assert.match(one, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warn|info|debug) \S+( \d+)?\[\d+\]: [\x20-\x7e]*$/);
         assert.ok(!one.startsWith('2026-01-01'), one);

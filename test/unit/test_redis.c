@@ -417,7 +417,7 @@ static void test_odd(void)
     ok(run_until(has_messages) >= 0, "a message after odd replies");
     is_str(messages(), "k#/axr=hi ", "is the only one taken");
     is_int(redis_stats(redis)->odd, n, "each odd reply is counted");
-    is_int(logged("reply read over"), 1, "one line for all of them");
+    is_int(logged("reply ignored"), 1, "one line for all of them");
     is_int(fake.clients, 1, "the connection lives");
     redis_end(&redis);
     fake_stop();

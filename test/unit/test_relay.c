@@ -482,9 +482,9 @@ static void test_drops(void)
     is_int((long)stats->dropped[EMIT_TOO_LARGE], 2, "a large one, and one given up by redis.c");
     is_int((long)stats->dropped[EMIT_OTHER_NAMESPACE], 1, "and what is for others");
     is_int((long)stats->faulty, 103, "which is no fault");
-    is_int(lines_with(file, "cause=malformed"), 1, "one line a cause");
+    is_int(lines_with(file, "reason=malformed"), 1, "one line a reason");
     is_int(lines_with(file, "channel=k#/axr#\\x0a\\x1b"), 1, "with its channel, escaped");
-    is_int(lines_with(file, "cause="), 3, "none for others' messages");
+    is_int(lines_with(file, "reason="), 3, "none for others' messages");
     publish(NULL, "[\"msg\",\"still here\"]");
     is_str(got(), "0 1 2", "a good one after all that");
     unlink(file);
@@ -515,9 +515,12 @@ static void test_shown(void)
     publish(many, "[\"\"]");
     memset(name, 'n', sizeof name - 1);
     publish(ROOMS(name, name), "[\"x\"]");
+    relay_drop(sent.relay, EMIT_OTHER_NAMESPACE, SLICE("k#/other#"));
     log_set_level(LOG_LEVEL_INFO);
     log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     is_int(lines_with(file, "notification: "), 5, "a line each");
+    is_int(lines_with(file, "message ignored: reason=other_namespace count=1 channel=k#/other#"), 1,
+           "one for what is meant for others");
     is_int(lines_with(file, "early"), 0, "none below debug");
     is_int(lines_with(file, "secret"), 0, "no payload");
     is_int(lines_with(file, "event=msg rooms=ann,bob workers=2,3\n") +

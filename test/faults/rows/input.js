@@ -117,15 +117,15 @@ row(8, 'msgpack that claims, nests, lies or goes on', 'dropped, counted, logged 
     await rounds(20);
     const grown = pssOf(daemon.pid) - before;
     t.memory('master grew', grown, MB);
-    const lines = daemon.log.split('\n').filter((line) => /message dropped: cause=/.test(line));
-    const causes = lines.map((line) => /cause=(\w+)/.exec(line)[1]);
-    assert.ok(causes.includes('malformed'), daemon.log);
-    assert.deepStrictEqual([...new Set(causes)], causes, 'one line a cause');
+    const lines = daemon.log.split('\n').filter((line) => /message dropped: reason=/.test(line));
+    const reasons = lines.map((line) => /reason=(\w+)/.exec(line)[1]);
+    assert.ok(reasons.includes('malformed'), daemon.log);
+    assert.deepStrictEqual([...new Set(reasons)], reasons, 'one line a reason');
     assert.doesNotMatch(daemon.log, /redis lost/);
     await daemon.stop();
     const [, dropped] = /stopped: .*\bdropped=(\d+)/.exec(daemon.log);
-    const bad = 22 * MALFORMED.filter((payload) => payload[0] !== 0x7b).length; /* "{": another adapter's, passed over */
-    t.note(`${dropped} of ${bad} dropped and counted, ${causes.length} lines: ${causes}`);
+    const bad = 22 * MALFORMED.filter((payload) => payload[0] !== 0x7b).length; /* "{": another adapter's, ignored */
+    t.note(`${dropped} of ${bad} dropped and counted, ${reasons.length} lines: ${reasons}`);
     assert.strictEqual(Number(dropped), bad);
 });
 
@@ -207,7 +207,7 @@ row(17, 'CR, LF, ESC, NUL in room, path, user agent, user, event', 'one escaped 
     other.sendText(`40/${EVIL.replace(/,/g, '')},`);
     await other.take();
     other.destroy();
-    await daemon.logged(/message dropped: cause=malformed/);
+    await daemon.logged(/message dropped: reason=malformed/);
     await daemon.stop();
     const lines = daemon.log.trimEnd().split('\n').filter((line) => !/^axr-notifyd: warning:/.test(line));
     for (const line of lines) assert.match(line, LINE);

@@ -60,7 +60,7 @@ async function heavyRooms(t, redis) {
         if (expected !== true) {
             const cause = `cause="${expected}"`;
             assert.strictEqual((await scrape(daemon)).get('messages_dropped_total', cause), dropped.get('messages_dropped_total', cause) + 1, what);
-            await daemon.logged(new RegExp(`message dropped: cause=${expected} `), within(1000));
+            await daemon.logged(new RegExp(`message dropped: reason=${expected} `), within(1000));
         }
         pids.forEach((pid, index) => {
             const ms = 1000 * (usedBy(pid) - before[index]);
@@ -113,7 +113,7 @@ async function oddDoubles(t, redis) {
     };
     for (const [what, [refused, taken]] of Object.entries(KINDS)) {
         const from = daemon.log.length;
-        await busy(what, refused, () => daemon.logged(/message dropped: cause=too_large/, within(20000), from));
+        await busy(what, refused, () => daemon.logged(/message dropped: reason=too_large/, within(20000), from));
         await busy(what, taken, () => client.event(within(20000)));
     }
     t.note(`${Object.keys(KINDS).join(', ')}: a process was busy for at most ${most.toFixed(0)} ms`);

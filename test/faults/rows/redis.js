@@ -187,7 +187,7 @@ row(35, 'a 10 MB message; 50,000 messages/s', 'first refused and counted; second
     redis.emitter().emit('ten megabytes', 'x'.repeat(10 << 20));
     redis.emitter().emit('msg', 'after');
     assert.deepStrictEqual(await heardArgs(redis, [client], { ms: within(5000) }), [['after']]);
-    await daemon.logged(/message dropped: cause=too_large/);
+    await daemon.logged(/message dropped: reason=too_large/);
     client.destroy();
     const sequences = new Sequences();
     const clients = await lights(daemon.addr, 2, () => daemon.token('u'), sequences.onSeq);
