@@ -8,7 +8,9 @@
  *
  * A worker accepts while it has at most a few more clients than the mean of
  * those that accept.  So somebody always may, and a worker that has fewer (it was
- * replaced) fills up first. */
+ * replaced) fills up first.
+ *
+ * A worker is named by its place in its generation, from 0: start_number() - 1. */
 #ifndef IPC_BALANCE_H
 #define IPC_BALANCE_H
 
@@ -16,34 +18,34 @@
 
 struct balance;
 
-/* For so many slots, none of which accepts.  To be called before the workers are
+/* For so many workers, none of which accepts.  To be called before they are
  * forked: they share it.  NULL without memory. */
-struct balance *balance_new(unsigned slots);
+struct balance *balance_new(unsigned workers);
 /* Unmaps it in this process. */
 void balance_free(struct balance **balance);
 
-/* Whether the worker in slot accepts: only then does it count.  The master says
+/* whether the worker accepts: only then does it count.  The master says
  * 0 for a worker that has died. */
-void balance_accepts(struct balance *balance, unsigned slot, int on);
+void balance_accepts(struct balance *balance, unsigned worker, int on);
 
-/* The worker in slot has so many clients. */
-void balance_set(struct balance *balance, unsigned slot, uint32_t clients);
+/* The worker has so many clients. */
+void balance_set(struct balance *balance, unsigned worker, uint32_t clients);
 
-/* The worker in slot has accepted so many connections more. */
-void balance_accepted(struct balance *balance, unsigned slot, uint32_t n);
+/* The worker has accepted so many connections more. */
+void balance_accepted(struct balance *balance, unsigned worker, uint32_t n);
 
-/* How many connections slot may take now, at most max; 0: leave them to others. */
-unsigned balance_room(const struct balance *balance, unsigned slot, unsigned max);
+/* How many connections the worker may take now, at most max; 0: leave them to others. */
+unsigned balance_room(const struct balance *balance, unsigned worker, unsigned max);
 
 /* Connections that all others have ever accepted; it wraps.  While it grows they
  * do what they are left to do. */
-uint32_t balance_others(const struct balance *balance, unsigned slot);
+uint32_t balance_others(const struct balance *balance, unsigned worker);
 
-/* The worker in slot does not look for connections for a moment, though it counts
+/* The worker does not look for connections for a moment, though it counts
  * among those that accept. */
-void balance_rests(struct balance *balance, unsigned slot, int on);
+void balance_rests(struct balance *balance, unsigned worker, int on);
 
 /* How many others accept and do not rest. */
-unsigned balance_awake(const struct balance *balance, unsigned slot);
+unsigned balance_awake(const struct balance *balance, unsigned worker);
 
 #endif

@@ -141,6 +141,6 @@ int counters_get(struct msg *msg, uint32_t *id, struct counters *counters);
 void counters_add(struct counters *sum, const struct counters *one);
 
 /* The same of a worker that has gone: its gauges count no more. */
-void counters_retire(struct counters *sum, const struct counters *gone);
+void counters_add_totals(struct counters *sum, const struct counters *gone);
 
 #endif

@@ -5,7 +5,7 @@
  * the daemon's life: the lane's worker reads one end, all others write to the other.
  * What was sent to a worker that died waits for its successor, which does not know
  * the session, and says so to the client; while a lane has no worker, the master
- * passes what comes on to any that lives, as HANDOFF_STRAY.
+ * passes what comes on to any that lives, as HANDOFF_ORPHAN.
  *
  * From the master to a worker, over a pair of its own: the ends to write to, of lanes
  * that were made after that worker was forked. */
@@ -16,11 +16,11 @@
 #include <stdint.h>
 
 #define HANDOFF_MAX_BYTES 196608 /* of one connection: a request head and two reads */
-#define HANDOFF_ENDS_MAX  128    /* in one message; the kernel takes 253 */
+#define HANDOFF_PEERS_MAX 128    /* in one message; the kernel takes 253 */
 
 enum handoff_kind {
     HANDOFF_CONNECTION = 1, /* its request is for a session of this lane, or for anyone */
-    HANDOFF_STRAY,          /* the worker it was for has gone: not to be passed on again */
+    HANDOFF_ORPHAN,         /* the worker it was for has gone: not to be passed on again */
 };
 
 /* The two ends, non-blocking and close-on-exec: *read_fd for the lane's worker,
@@ -38,12 +38,12 @@ int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes
 int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len);
 
 /* Sends copies of the ends of n lanes, first and those after it; n is at most
- * HANDOFF_ENDS_MAX.  Returns 0, or -1 with errno; then none was sent. */
-int handoff_send_ends(int write_fd, unsigned first, const int *fds, size_t n);
+ * HANDOFF_PEERS_MAX.  Returns 0, or -1 with errno; then none was sent. */
+int handoff_send_peers(int write_fd, unsigned first, const int *fds, size_t n);
 
 /* Receives some: *first and the ones after it, *n descriptors in fds (the caller's,
- * close-on-exec), which has room for HANDOFF_ENDS_MAX.  Returns 1, 0 if there is none,
+ * close-on-exec), which has room for HANDOFF_PEERS_MAX.  Returns 1, 0 if there is none,
  * -1 with errno as above. */
-int handoff_receive_ends(int read_fd, unsigned *first, int *fds, size_t *n);
+int handoff_receive_peers(int read_fd, unsigned *first, int *fds, size_t *n);
 
 #endif

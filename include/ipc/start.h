@@ -27,11 +27,11 @@ struct worker_start {
     /* ipc/handoff.h: the end that this worker reads, for each lane the end that the
      * others write (-1: there is none yet), and where the master sends those that
      * are made later.  The worker closes them; nhandoff 0: there are no others. */
-    int handoff_fd, ends_fd;
+    int handoff_fd, peers_fd;
     const int *handoff_fds;
     size_t nhandoff;         /* 0 or START_LANES */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
-                                borrowed; NULL: it has no siblings */
+                                borrowed; NULL: it has no peers */
 };
 
 /* Workers are of two generations at most, the one that serves and one that comes or

@@ -23,9 +23,9 @@ struct balance {
     struct line lines[];
 };
 
-static size_t size_for(unsigned slots)
+static size_t size_for(unsigned workers)
 {
-    return sizeof(struct balance) + slots * sizeof(struct line);
+    return sizeof(struct balance) + workers * sizeof(struct line);
 }
 
 /* Every order of the loads and stores is good enough. */
@@ -34,14 +34,14 @@ static uint32_t get(const _Atomic uint32_t *value)
     return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-struct balance *balance_new(unsigned slots)
+struct balance *balance_new(unsigned workers)
 {
     struct balance *balance =
-        mmap(NULL, size_for(slots), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, size_for(workers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (balance == MAP_FAILED)
         return NULL;
-    balance->n = slots;
+    balance->n = workers;
     return balance;
 }
 
@@ -52,19 +52,19 @@ void balance_free(struct balance **balance)
     *balance = NULL;
 }
 
-void balance_accepts(struct balance *balance, unsigned slot, int on)
+void balance_accepts(struct balance *balance, unsigned worker, int on)
 {
-    atomic_store_explicit(&balance->lines[slot].accepts, on != 0, memory_order_relaxed);
+    atomic_store_explicit(&balance->lines[worker].accepts, on != 0, memory_order_relaxed);
 }
 
-void balance_set(struct balance *balance, unsigned slot, uint32_t clients)
+void balance_set(struct balance *balance, unsigned worker, uint32_t clients)
 {
-    atomic_store_explicit(&balance->lines[slot].clients, clients, memory_order_relaxed);
+    atomic_store_explicit(&balance->lines[worker].clients, clients, memory_order_relaxed);
 }
 
-void balance_accepted(struct balance *balance, unsigned slot, uint32_t n)
+void balance_accepted(struct balance *balance, unsigned worker, uint32_t n)
 {
-    atomic_fetch_add_explicit(&balance->lines[slot].accepted, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&balance->lines[worker].accepted, n, memory_order_relaxed);
 }
 
 static int is_accepting(const struct line *line)
@@ -72,12 +72,12 @@ static int is_accepting(const struct line *line)
     return atomic_load_explicit(&line->accepts, memory_order_relaxed);
 }
 
-unsigned balance_room(const struct balance *balance, unsigned slot, unsigned max)
+unsigned balance_room(const struct balance *balance, unsigned worker, unsigned max)
 {
-    uint64_t own = get(&balance->lines[slot].clients), sum = own, n = 1, limit;
+    uint64_t own = get(&balance->lines[worker].clients), sum = own, n = 1, limit;
 
     for (unsigned i = 0; i < balance->n; i++) {
-        if (i == slot || !is_accepting(&balance->lines[i]))
+        if (i == worker || !is_accepting(&balance->lines[i]))
             continue;
         sum += get(&balance->lines[i].clients);
         n++;
@@ -90,28 +90,28 @@ unsigned balance_room(const struct balance *balance, unsigned slot, unsigned max
     return limit - own < max ? (unsigned)(limit - own) : max;
 }
 
-uint32_t balance_others(const struct balance *balance, unsigned slot)
+uint32_t balance_others(const struct balance *balance, unsigned worker)
 {
     uint32_t sum = 0;
 
     for (unsigned i = 0; i < balance->n; i++)
-        if (i != slot)
+        if (i != worker)
             sum += get(&balance->lines[i].accepted);
     return sum;
 }
 
-void balance_rests(struct balance *balance, unsigned slot, int on)
+void balance_rests(struct balance *balance, unsigned worker, int on)
 {
-    atomic_store_explicit(&balance->lines[slot].rests, on != 0, memory_order_relaxed);
+    atomic_store_explicit(&balance->lines[worker].rests, on != 0, memory_order_relaxed);
 }
 
-unsigned balance_awake(const struct balance *balance, unsigned slot)
+unsigned balance_awake(const struct balance *balance, unsigned worker)
 {
     unsigned n = 0;
 
     for (unsigned i = 0; i < balance->n; i++) {
         const struct line *line = &balance->lines[i];
-        n += i != slot && is_accepting(line) &&
+        n += i != worker && is_accepting(line) &&
              !atomic_load_explicit(&line->rests, memory_order_relaxed);
     }
     return n;

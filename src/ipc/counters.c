@@ -132,7 +132,7 @@ void counters_add(struct counters *sum, const struct counters *one)
         sum->at[i] += one->at[i];
 }
 
-void counters_retire(struct counters *sum, const struct counters *gone)
+void counters_add_totals(struct counters *sum, const struct counters *gone)
 {
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++) {
         const struct counter_family *family = &counter_families[f];

@@ -10,7 +10,7 @@
 
 union control { /* aligned as a cmsghdr has to be */
     struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int) * HANDOFF_ENDS_MAX)];
+    char bytes[CMSG_SPACE(sizeof(int) * HANDOFF_PEERS_MAX)];
 };
 
 int handoff_pair(int *read_fd, int *write_fd)
@@ -59,7 +59,7 @@ static void close_all(const int *fds, size_t n)
 }
 
 /* Returns the bytes that came, 0 if there are none, -1 with errno; *n descriptors are
- * in fds, which has room for HANDOFF_ENDS_MAX. */
+ * in fds, which has room for HANDOFF_PEERS_MAX. */
 static ssize_t receive_fds(int read_fd, struct iovec iov[2], int *fds, size_t *n)
 {
     union control control = {.bytes = {0}};
@@ -111,13 +111,13 @@ int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len)
 {
     uint8_t type = 0;
     struct iovec iov[2] = {{&type, 1}, {dst, HANDOFF_MAX_BYTES}};
-    int fds[HANDOFF_ENDS_MAX];
+    int fds[HANDOFF_PEERS_MAX];
     size_t n;
     ssize_t got = receive_fds(read_fd, iov, fds, &n);
 
     if (got <= 0)
         return (int)got;
-    if (n == 1 && (type == HANDOFF_CONNECTION || type == HANDOFF_STRAY)) {
+    if (n == 1 && (type == HANDOFF_CONNECTION || type == HANDOFF_ORPHAN)) {
         *fd = fds[0];
         *len = (size_t)got - 1;
         return type;
@@ -127,9 +127,9 @@ int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len)
     return -1;
 }
 
-/* --- ends --- */
+/* --- peers: where other lanes are reached --- */
 
-int handoff_send_ends(int write_fd, unsigned first, const int *fds, size_t n)
+int handoff_send_peers(int write_fd, unsigned first, const int *fds, size_t n)
 {
     uint32_t fields[2] = {htole32(first), htole32((uint32_t)n)};
     struct iovec iov[2] = {{fields, sizeof(fields)}, {NULL, 0}};
@@ -140,7 +140,7 @@ int handoff_send_ends(int write_fd, unsigned first, const int *fds, size_t n)
     return result == 0 ? 0 : -1;
 }
 
-int handoff_receive_ends(int read_fd, unsigned *first, int *fds, size_t *n)
+int handoff_receive_peers(int read_fd, unsigned *first, int *fds, size_t *n)
 {
     uint32_t fields[2];
     struct iovec iov[2] = {{fields, sizeof(fields)}, {NULL, 0}};

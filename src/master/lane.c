@@ -53,7 +53,7 @@ static void orphan_pass_on(struct pool *pool, int fd, size_t len)
     const struct proc *host = host_next(pool);
     /* Where nobody takes it, its client sees it closed. */
     if (host)
-        (void)handoff_send(pool->writes[host->lane], HANDOFF_STRAY, fd, pool->orphan, len);
+        (void)handoff_send(pool->writes[host->lane], HANDOFF_ORPHAN, fd, pool->orphan, len);
     close(fd);
 }
 
@@ -121,9 +121,9 @@ int lanes_tell(struct proc *proc)
         while (proc->known[half] < pool->made[half]) {
             unsigned n = pool->made[half] - proc->known[half];
             unsigned first = half * CONF_WORKERS_MAX + proc->known[half];
-            if (n > HANDOFF_ENDS_MAX)
-                n = HANDOFF_ENDS_MAX;
-            if (handoff_send_ends(proc->ends_fd, first, &pool->writes[first], n) < 0)
+            if (n > HANDOFF_PEERS_MAX)
+                n = HANDOFF_PEERS_MAX;
+            if (handoff_send_peers(proc->ends_fd, first, &pool->writes[first], n) < 0)
                 return is_gone(errno) ? 0 : -1;
             proc->known[half] += n;
         }

@@ -282,7 +282,7 @@ _Noreturn static void child_run(struct proc *proc, pid_t master, int down_fd, in
                                        .listen_fds = listeners->fds,
                                        .nlisten = listeners->n,
                                        .handoff_fd = pool->reads[proc->lane],
-                                       .ends_fd = ends_fd,
+                                       .peers_fd = ends_fd,
                                        .handoff_fds = pool->writes,
                                        .nhandoff = START_LANES,
                                        .balance = proc->generation->balance};

@@ -125,7 +125,7 @@ void stats_gone(struct stats *stats, unsigned lane)
     if (!row || !row->up)
         return;
     row->up = 0;
-    counters_retire(&row->past, &row->now);
+    counters_add_totals(&row->past, &row->now);
     memset(&row->now, 0, sizeof row->now);
     row_answered(stats, row);
 }

@@ -33,8 +33,8 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
         result = handoff_receive(read_fd, &fd, worker->handoff_in, &len);
         if (result == 0)
             return;
-        if (result > 0 &&
-            engine_adopt(worker->engine, fd, worker->handoff_in, len, result == HANDOFF_STRAY) == 0)
+        if (result > 0 && engine_adopt(worker->engine, fd, worker->handoff_in, len,
+                                       result == HANDOFF_ORPHAN) == 0)
             continue;
         if (result > 0)
             close(fd);
@@ -46,13 +46,13 @@ static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
 /* Takes what the master has sent of the ends of new lanes. */
 static void peers_take(struct worker *worker)
 {
-    int fds[HANDOFF_ENDS_MAX], result;
+    int fds[HANDOFF_PEERS_MAX], result;
     unsigned first;
     size_t n;
 
     if (worker->start->nhandoff == 0)
         return;
-    while ((result = handoff_receive_ends(worker->start->ends_fd, &first, fds, &n)) != 0) {
+    while ((result = handoff_receive_peers(worker->start->peers_fd, &first, fds, &n)) != 0) {
         if (result < 0 && errno == EPIPE) {
             event_del(worker->peers_event); /* the master is gone, as the link will tell */
             return;
@@ -125,7 +125,7 @@ int peers_open(struct worker *worker)
     worker->handoff_event =
         event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
     worker->peers_event =
-        event_new(worker->base, start->ends_fd, EV_READ | EV_PERSIST, on_peers, worker);
+        event_new(worker->base, start->peers_fd, EV_READ | EV_PERSIST, on_peers, worker);
     if (worker->handoff_in == NULL || worker->handoff_event == NULL ||
         worker->peers_event == NULL || event_add(worker->handoff_event, NULL) < 0 ||
         event_add(worker->peers_event, NULL) < 0)

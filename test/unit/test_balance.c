@@ -6,13 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct balance *make(unsigned slots)
+static struct balance *make(unsigned workers)
 {
-    struct balance *balance = balance_new(slots);
+    struct balance *balance = balance_new(workers);
 
     if (balance == NULL)
         abort();
-    for (unsigned i = 0; i < slots; i++)
+    for (unsigned i = 0; i < workers; i++)
         balance_accepts(balance, i, 1);
     return balance;
 }
@@ -64,13 +64,13 @@ static void test_spread(void)
     uint32_t clients[8] = {0}, most = 0;
 
     for (unsigned n = 0; n < 16000;) {
-        unsigned slot = (unsigned)rand() % 8, room;
+        unsigned worker = (unsigned)rand() % 8, room;
         if (rand() % 3 != 0)
-            slot = 0; /* the one that the kernel likes best */
-        room = balance_room(balance, slot, 16);
-        clients[slot] += room;
+            worker = 0; /* the one that the kernel likes best */
+        room = balance_room(balance, worker, 16);
+        clients[worker] += room;
         n += room;
-        balance_set(balance, slot, clients[slot]);
+        balance_set(balance, worker, clients[worker]);
     }
     for (unsigned i = 0; i < 8; i++)
         most = clients[i] > most ? clients[i] : most;

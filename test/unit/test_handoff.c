@@ -49,36 +49,36 @@ static void test_bad(void)
     is_int(handoff_send(writer, (enum handoff_kind)9, 0, "x", 1), 0, "an unknown kind");
     is_int(handoff_receive(reader, &fd, got, &n), -1, "is dropped");
     int two[2] = {0, 1};
-    handoff_send_ends(writer, 3, two, 2);
+    handoff_send_peers(writer, 3, two, 2);
     is_int(handoff_receive(reader, &fd, got, &n), -1, "ends where a connection is wanted");
-    handoff_send(writer, HANDOFF_STRAY, 0, "x", 1);
+    handoff_send(writer, HANDOFF_ORPHAN, 0, "x", 1);
     unsigned first;
-    int fds[HANDOFF_ENDS_MAX];
-    is_int(handoff_receive_ends(reader, &first, fds, &n), -1, "and the other way round");
+    int fds[HANDOFF_PEERS_MAX];
+    is_int(handoff_receive_peers(reader, &first, fds, &n), -1, "and the other way round");
     is_int(handoff_receive(reader, &fd, got, &n), 0, "nothing is left");
 }
 
 static void test_ends(void)
 {
-    int fds[HANDOFF_ENDS_MAX], back[HANDOFF_ENDS_MAX], wrong = 0;
+    int fds[HANDOFF_PEERS_MAX], back[HANDOFF_PEERS_MAX], wrong = 0;
     unsigned first = 0;
     size_t n = 0;
 
-    for (size_t i = 0; i < HANDOFF_ENDS_MAX; i++)
+    for (size_t i = 0; i < HANDOFF_PEERS_MAX; i++)
         fds[i] = (int)(i % 3);
-    is_int(handoff_send_ends(writer, 256, fds, HANDOFF_ENDS_MAX), 0, "as many as go at once");
-    is_int(handoff_send_ends(writer, 7, fds, 1), 0, "and one");
-    is_int(handoff_receive_ends(reader, &first, back, &n), 1, "come");
-    ok(first == 256 && n == HANDOFF_ENDS_MAX, "with their number");
+    is_int(handoff_send_peers(writer, 256, fds, HANDOFF_PEERS_MAX), 0, "as many as go at once");
+    is_int(handoff_send_peers(writer, 7, fds, 1), 0, "and one");
+    is_int(handoff_receive_peers(reader, &first, back, &n), 1, "come");
+    ok(first == 256 && n == HANDOFF_PEERS_MAX, "with their number");
     for (size_t i = 0; i < n; i++) {
         wrong += !same_file(back[i], fds[i]);
         close(back[i]);
     }
     is_int(wrong, 0, "in their order");
-    is_int(handoff_receive_ends(reader, &first, back, &n), 1, "the one too");
+    is_int(handoff_receive_peers(reader, &first, back, &n), 1, "the one too");
     ok(first == 7 && n == 1, "with its own");
     close(back[0]);
-    is_int(handoff_receive_ends(reader, &first, back, &n), 0, "and no more");
+    is_int(handoff_receive_peers(reader, &first, back, &n), 0, "and no more");
 }
 
 static void test_full(void)
@@ -89,7 +89,7 @@ static void test_full(void)
     while ((rc = handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, 60000)) == 0 && sent < 10000)
         sent++;
     is_int(rc, 1, "no room");
-    is_int(handoff_send_ends(writer, 0, &fd, 1), -1, "for ends neither");
+    is_int(handoff_send_peers(writer, 0, &fd, 1), -1, "for ends neither");
     is_int(errno, EAGAIN, "and it is said");
     while (handoff_receive(reader, &fd, got, &n) > 0) {
         sent--;
@@ -100,12 +100,12 @@ static void test_full(void)
 
 static void test_gone(void)
 {
-    int fds[HANDOFF_ENDS_MAX], fd;
+    int fds[HANDOFF_PEERS_MAX], fd;
     unsigned first;
     size_t n;
 
     close(writer);
-    is_int(handoff_receive_ends(reader, &first, fds, &n), -1, "nobody has the other end");
+    is_int(handoff_receive_peers(reader, &first, fds, &n), -1, "nobody has the other end");
     is_int(errno, EPIPE, "and it is said");
     is_int(handoff_receive(reader, &fd, got, &n), -1, "for connections too");
     is_int(errno, EPIPE, "in the same way");
@@ -118,7 +118,7 @@ int main(void)
     if (handoff_pair(&reader, &writer) < 0)
         return 1;
     test_connection(HANDOFF_CONNECTION, 100, "a connection");
-    test_connection(HANDOFF_STRAY, 0, "one of which nothing was read");
+    test_connection(HANDOFF_ORPHAN, 0, "one of which nothing was read");
     test_connection(HANDOFF_CONNECTION, HANDOFF_MAX_BYTES, "as much as there is room for");
     test_bad();
     test_ends();

@@ -83,7 +83,7 @@ static int worker_strangers(const struct worker_start *start)
         int own = fd == start->down_fd || fd == start->up_fd || fd == log_fd();
         for (size_t i = 0; i < start->nlisten; i++)
             own |= fd == start->listen_fds[i];
-        own |= fd == start->handoff_fd || fd == start->ends_fd;
+        own |= fd == start->handoff_fd || fd == start->peers_fd;
         for (size_t i = 0; i < start->nhandoff; i++)
             own |= fd == start->handoff_fds[i];
         n += !own && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode);
@@ -107,12 +107,12 @@ static void worker_counts(const struct worker_start *start, uint32_t id)
 /* Lanes that it can write to. */
 static int worker_ends(const struct worker_start *start)
 {
-    int fds[HANDOFF_ENDS_MAX], n = 0;
+    int fds[HANDOFF_PEERS_MAX], n = 0;
     unsigned first;
     size_t more = 0;
     for (size_t i = 0; i < start->nhandoff; i++)
         n += start->handoff_fds[i] >= 0;
-    while (handoff_receive_ends(start->ends_fd, &first, fds, &more) > 0)
+    while (handoff_receive_peers(start->peers_fd, &first, fds, &more) > 0)
         n += (int)more;
     return n;
 }
