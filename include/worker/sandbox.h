@@ -3,9 +3,10 @@
  * A worker has everything open when it enters: its sockets, pipes and keys.  What
  * it needs after that is reading and writing, accepting, memory, time, and the log
  * (a file that is opened again, or a new connection to syslog).  Everything else
- * ends the process with SIGSYS: executing, forking, tracing, signals to others,
- * sockets that are no Unix sockets, binding, changing files other than the
- * log, mapping memory as executable.
+ * ends the process with SIGSYS: executing, forking, tracing, signals to others
+ * (those too that a descriptor can be made to send, with fcntl(2)), sockets that are
+ * no Unix sockets, binding, changing files other than the log.  Mapping memory as
+ * executable fails.
  *
  * A system call that is newer than this program is answered ENOSYS, so that a
  * newer libc may try it and take the old one.  What is not restricted: the

@@ -52,7 +52,7 @@ static const uint16_t allowed[] = {
 #endif
     SYS_epoll_create1, SYS_ppoll, SYS_pselect6, SYS_eventfd2, SYS_timerfd_create,
     SYS_timerfd_settime, SYS_timerfd_gettime, SYS_accept, SYS_shutdown, SYS_getsockopt,
-    SYS_getsockname, SYS_getpeername, SYS_sendmmsg, SYS_recvmmsg, SYS_fcntl, SYS_dup, SYS_dup3,
+    SYS_getsockname, SYS_getpeername, SYS_sendmmsg, SYS_recvmmsg, SYS_dup, SYS_dup3,
     /* memory */
     SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise, SYS_futex,
     /* time and chance, where the vdso does not answer; who we are */
@@ -76,6 +76,8 @@ static const uint16_t allowed[] = {
 /* Allowed if an argument, of which the low 32 bits count, is one of these. */
 static const uint32_t socket_domains[] = {AF_UNIX};
 static const uint32_t ioctls[] = {FIONREAD, FIONBIO, TIOCOUTQ, TCGETS};
+/* Not F_SETOWN and F_SETSIG: together they send any signal to any process of the user. */
+static const uint32_t fcntls[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD, F_DUPFD_CLOEXEC};
 static const uint32_t nobody_else[] = {0};
 
 /* NUMBER and which of its arguments */
@@ -153,6 +155,7 @@ static void program_make(struct program *program)
     put_allow_without(program, SYS_mmap, ARG(2), PROT_EXEC);
     put_allow_without(program, SYS_mprotect, ARG(2), PROT_EXEC);
     put_allow_values(program, SYS_socket, ARG(0), socket_domains, COUNT(socket_domains));
+    put_allow_values(program, SYS_fcntl, ARG(1), fcntls, COUNT(fcntls));
     put_allow_values(program, SYS_ioctl, ARG(1), ioctls, COUNT(ioctls));
     put_allow_values(program, SYS_prlimit64, ARG(0), nobody_else, COUNT(nobody_else));
     put_allow_values(program, SYS_tgkill, ARG(0), self, COUNT(self)); /* abort(3) */
