@@ -1,6 +1,7 @@
 #include "codec/emit.h"
 #include "codec/json.h"
 
+#include "doubles_js.h"
 #include "hex.h"
 #include "tap.h"
 
@@ -286,6 +287,90 @@ static void test_values(void)
     buf_free(&message);
     buf_free(&want);
     buf_free(&hex);
+}
+
+/* One argument in hex, and what is made of it. */
+static void is_argument(const char *value, const struct buf *want)
+{
+    struct buf hex = {0}, message = {0};
+    enum emit_result result;
+
+    buf_printf(&hex, "a178 %s", value);
+    buf_putc(&hex, '\0');
+    put_message(&message, 2, (const char *)hex.data);
+    result = decode("socket.io#/axr#", message.data, message.len, "/axr");
+    if (ok(result == EMIT_OK, "%s", value))
+        is_mem(bc.json.data, bc.json.len, want->data, want->len, "as JavaScript has it");
+    buf_free(&hex);
+    buf_free(&message);
+}
+
+/* A number of these bits between before and behind, likewise its text. */
+static void is_number(const char *before, uint64_t bits, const char *behind,
+                      const char *text_before, const char *text, const char *text_behind)
+{
+    struct buf want = {0};
+    char hex[64];
+
+    (void)snprintf(hex, sizeof(hex), "%s %016llx %s", before, (unsigned long long)bits, behind);
+    buf_printf(&want, "[\"x\",%s%s%s", text_before, text, text_behind);
+    is_argument(hex, &want);
+    buf_free(&want);
+}
+
+/* A number is written alike wherever it stands: as a value, as a key, as what msgpack-lite
+ * wraps, and in its arrays, which have the other order of bytes. */
+static void test_last_bit(void)
+{
+    for (size_t i = 0; i < COUNT(doubles_js); i++) {
+        uint64_t bits = doubles_js[i].bits, little = __builtin_bswap64(bits);
+        const char *text = doubles_js[i].text;
+
+        is_number("cb", bits, "", "", text, "");
+        is_number("81 cb", bits, "02", "{\"", text, "\":2}");
+        is_number("c7 09 0f cb", bits, "", "", text, "");
+        is_number("d7 18", little, "", "{\"0\":", text, "}");
+    }
+}
+
+/* Of 32 bits: an array of a power of two and its neighbours, and their texts. */
+static uint64_t sum_floats(uint64_t sum, uint32_t power)
+{
+    struct buf hex = {0}, message = {0}, text = {0};
+    uint32_t n = 0;
+
+    for (uint32_t step = 0; step < 3; step++) {
+        uint32_t bits = (power << 23) + step - 1;
+
+        if (bits < 0x7f800000) {
+            buf_printf(&hex, "ca %08x", bits);
+            n++;
+        }
+    }
+    buf_printf(&text, "a178 9%u %.*s", n, (int)hex.len, (char *)hex.data);
+    buf_putc(&text, '\0');
+    put_message(&message, 2, (char *)text.data);
+    if (decode("socket.io#/axr#", message.data, message.len, "/axr") != EMIT_OK)
+        printf("# 2^%d is not taken\n", (int)power - 127);
+    for (size_t at = strlen("[\"x\",["); at < bc.json.len; at++)
+        sum = doubles_js_sum(sum, strchr(",]", bc.json.data[at]) ? "\n" : (char *)bc.json.data + at,
+                             1);
+    buf_free(&hex);
+    buf_free(&message);
+    buf_free(&text);
+    return sum;
+}
+
+static void test_floats(void)
+{
+    for (uint32_t i = 0; i < COUNT(floats_js_sums); i++) {
+        uint64_t sum = DOUBLES_JS_SUM;
+
+        for (uint32_t power = i << 5; power < (i + 1) << 5; power++)
+            sum = sum_floats(sum, power);
+        ok(sum == floats_js_sums[i], "float32: powers of two and their neighbours, from 2^%d on",
+           (int)(i << 5) - 127);
+    }
 }
 
 static void test_events(void)
@@ -945,6 +1030,8 @@ int main(void)
 {
     test_vectors();
     test_values();
+    test_last_bit();
+    test_floats();
     test_events();
     test_shapes();
     test_opts();

@@ -1,6 +1,7 @@
 #include "codec/json.h"
 
 #include "doubles.h"
+#include "doubles_js.h"
 #include "tap.h"
 
 #include <cjson/cJSON.h>
@@ -201,6 +202,35 @@ static void test_doubles(void)
         memcpy(&value, &doubles[i].bits, sizeof(value));
         json_put_double(&out, value);
         is_text(&out, doubles[i].text, doubles[i].text);
+    }
+    buf_free(&out);
+}
+
+static void test_last_bit(void)
+{
+    struct buf out = {0};
+    double value;
+
+    for (size_t i = 0; i < COUNT(doubles_js); i++) {
+        memcpy(&value, &doubles_js[i].bits, sizeof(value));
+        json_put_double(&out, value);
+        is_text(&out, doubles_js[i].text, doubles_js[i].text);
+    }
+    for (uint64_t i = 0; i < COUNT(doubles_js_sums); i++) {
+        for (uint64_t power = i << 7; power < (i + 1) << 7; power++) {
+            for (uint64_t step = 0; step < 3; step++) {
+                uint64_t bits = (power << 52) + step - 1;
+
+                memcpy(&value, &bits, sizeof(value));
+                if (isfinite(value) && !signbit(value)) {
+                    json_put_double(&out, value);
+                    buf_putc(&out, '\n');
+                }
+            }
+        }
+        ok(doubles_js_sum(DOUBLES_JS_SUM, out.data, out.len) == doubles_js_sums[i],
+           "powers of two and their neighbours, from 2^%d on", (int)(i << 7) - 1023);
+        buf_reset(&out);
     }
     buf_free(&out);
 }
@@ -525,6 +555,7 @@ int main(void)
     test_ascii();
     test_long_ascii();
     test_doubles();
+    test_last_bit();
     test_round_trip();
     test_double_time();
     test_integers();

@@ -1,6 +1,7 @@
 #include "codec/json.h"
 #include "codec/pack.h"
 
+#include "doubles_js.h"
 #include "hex.h"
 #include "tap.h"
 
@@ -40,6 +41,17 @@ static const struct {
     {"1e2", "64"},
     {"1E+2", "64"},
     {"1e400", "cb7ff0000000000000"},
+    /* where the number is written between two doubles */
+    {"9007199254740993.00000000000000000001", "cf0020000000000002"},
+    {"1125899906842624.125", "cf0004000000000000"},
+    {"1125899906842624.375", "cb4310000000000002"},
+    {"1125899906842624.37500000000000000001", "cb4310000000000002"},
+    {"2.4703282292062327e-324", "00"},
+    {"2.4703282292062328e-324", "cb0000000000000001"},
+    {"2.2250738585072011e-308", "cb000fffffffffffff"},
+    {"1.7976931348623158e308", "cb7fefffffffffffff"},
+    {"1.7976931348623159e308", "cb7ff0000000000000"},
+    {"-5e-324", "cb8000000000000001"},
     {"true", "c3"},
     {"false", "c2"},
     {"null", "c0"},
@@ -79,6 +91,26 @@ static void test_cases(void)
         pack_json(&out, (const char *)guarded, len);
         is_mem(out.data, out.len, want.data, want.len, cases[i].json);
         tap_guard_free(guarded, len);
+    }
+    buf_free(&out);
+    buf_free(&want);
+}
+
+/* What is written is read as the very number, which takes as many bytes as it has to. */
+static void test_last_bit(void)
+{
+    struct buf out = {0}, want = {0};
+
+    for (size_t i = 0; i < COUNT(doubles_js); i++) {
+        const char *text = doubles_js[i].text;
+        double value;
+
+        memcpy(&value, &doubles_js[i].bits, sizeof(value));
+        pack_number(&want, value);
+        pack_json(&out, text, strlen(text));
+        is_mem(out.data, out.len, want.data, want.len, text);
+        buf_reset(&out);
+        buf_reset(&want);
     }
     buf_free(&out);
     buf_free(&want);
@@ -153,6 +185,7 @@ static void test_large(void)
 int main(void)
 {
     test_cases();
+    test_last_bit();
     test_lengths();
     test_large();
     return tap_done();
