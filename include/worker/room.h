@@ -2,9 +2,10 @@
  * a struct that the caller embeds in its own.
  *
  * Membership is kept both ways: a room has an array of its members, a member
- * an array of its seats, each entry naming its counterpart's index, so that
- * either side is left by moving the last entry into the gap.  A room exists
- * while it has a member.  Names come from outside: the table's hash is keyed. */
+ * an array of its seats, each entry naming its counterpart's index.  Who leaves
+ * finds its place in the room, and the room's last entry moves into the gap.  A
+ * room exists while it has a member.  Names come from outside: the table's hash
+ * is keyed. */
 #ifndef WORKER_ROOM_H
 #define WORKER_ROOM_H
 
@@ -47,14 +48,12 @@ size_t rooms_count(const struct rooms *rooms);
 
 /* Adds member to the room called name (copied), making the room if needed.
  * Returns 1 if added, 0 if it is in already, -1 without memory (nothing
- * changed).  room_leave() or room_leave_all() undo it.  To see whether it is
- * in already costs as much as the fewer of its seats and the room's members. */
+ * changed).  room_leave_all() undoes it.  To see whether it is in already costs as
+ * much as the fewer of its seats and the room's members. */
 int room_join(struct rooms *rooms, struct room_member *member, struct slice name);
 
-/* Returns 1, or 0 if it is not in.  The room is freed with its last member. */
-int room_leave(struct rooms *rooms, struct room_member *member, struct slice name);
-
-/* Leaves every room and frees what member holds; it is zero again. */
+/* Leaves every room and frees what member holds; it is zero again.  A room is freed
+ * with its last member. */
 void room_leave_all(struct rooms *rooms, struct room_member *member);
 
 /* NULL if nobody is in it. */
@@ -63,8 +62,5 @@ const struct room *room_find(const struct rooms *rooms, struct slice name);
 /* The members, in no order: *n entries, at least one.  Valid until the next
  * join or leave. */
 const struct room_entry *room_members(const struct room *room, size_t *n);
-
-/* Borrowed while the room exists. */
-struct slice room_name(const struct room *room);
 
 #endif

@@ -63,11 +63,6 @@ const struct room_entry *room_members(const struct room *room, size_t *n)
     return room->cap == 1 ? &room->at.one : room->at.many;
 }
 
-struct slice room_name(const struct room *room)
-{
-    return (struct slice){room->name, room->node.key_len};
-}
-
 /* Returns a room with no member, which is in the table. */
 static struct room *room_new(struct rooms *rooms, struct slice name)
 {
@@ -100,7 +95,7 @@ static void room_drop(struct rooms *rooms, struct room *room)
     free(room);
 }
 
-/* Makes room for one more entry.  Returns 0, or -1 without memory. */
+/* Makes place for one more entry.  Returns 0, or -1 without memory. */
 static int room_grow(struct room *room)
 {
     uint32_t cap = room->cap < ARRAY_MIN ? ARRAY_MIN : room->cap * 2;
@@ -136,7 +131,7 @@ static void room_shrink(struct room *room)
     room->cap = cap;
 }
 
-/* Likewise for the member's seats. */
+/* The same for the member's seats. */
 static int member_grow(struct room_member *member)
 {
     uint32_t cap = member->more_cap == 0 ? ARRAY_MIN : member->more_cap * 2;
@@ -152,28 +147,6 @@ static int member_grow(struct room_member *member)
     member->more = more;
     member->more_cap = cap;
     return 0;
-}
-
-static void member_shrink(struct room_member *member)
-{
-    uint32_t cap = member->more_cap / 2;
-    struct room_seat *more;
-
-    if (member->more_cap == 0)
-        return;
-    if (member->n <= ROOM_SEATS_INLINE) {
-        free(member->more);
-        member->more = NULL;
-        member->more_cap = 0;
-        return;
-    }
-    if (cap < ARRAY_MIN || member->n - ROOM_SEATS_INLINE > member->more_cap / 4)
-        return;
-    more = realloc(member->more, cap * sizeof(*more));
-    if (more == NULL)
-        return;
-    member->more = more;
-    member->more_cap = cap;
 }
 
 /* The index of member's seat in room, or -1; looks through the shorter side. */
@@ -214,25 +187,21 @@ int room_join(struct rooms *rooms, struct room_member *member, struct slice name
     return 1;
 }
 
-/* Empties one seat: on either side the last entry moves into the gap, and its
+/* Empties the member's last seat: the room's last entry moves into the gap, and its
  * counterpart is told. */
-static void seat_leave(struct rooms *rooms, struct room_member *member, uint32_t seat)
+static void seat_leave(struct rooms *rooms, struct room_member *member)
 {
-    struct room *room = seat_at(member, seat)->room;
-    uint32_t at = seat_at(member, seat)->at;
-    struct room_entry *all = entries(room), *last = &all[room->n - 1];
-    struct room_seat *last_seat = seat_at(member, member->n - 1);
+    struct room_seat *seat = seat_at(member, member->n - 1);
+    struct room *room = seat->room;
+    uint32_t at = seat->at;
+    struct room_entry *all = entries(room);
 
-    assert(all[at].member == member && all[at].seat == seat);
-    all[at] = *last;
+    assert(all[at].member == member && all[at].seat == member->n - 1);
+    all[at] = all[room->n - 1];
     seat_at(all[at].member, all[at].seat)->at = at;
     room->n--;
-
-    *seat_at(member, seat) = *last_seat;
     member->n--;
-    if (seat < member->n)
-        entries(last_seat->room)[last_seat->at].seat = seat;
-    *last_seat = (struct room_seat){NULL, 0};
+    *seat = (struct room_seat){NULL, 0};
 
     if (room->n == 0)
         room_drop(rooms, room);
@@ -240,22 +209,10 @@ static void seat_leave(struct rooms *rooms, struct room_member *member, uint32_t
         room_shrink(room);
 }
 
-int room_leave(struct rooms *rooms, struct room_member *member, struct slice name)
-{
-    struct table_node *node = table_find(&rooms->table, name.ptr, name.len);
-    int64_t seat = node == NULL ? -1 : seat_in(room_of(node), member);
-
-    if (seat < 0)
-        return 0;
-    seat_leave(rooms, member, (uint32_t)seat);
-    member_shrink(member);
-    return 1;
-}
-
 void room_leave_all(struct rooms *rooms, struct room_member *member)
 {
     while (member->n > 0)
-        seat_leave(rooms, member, member->n - 1);
+        seat_leave(rooms, member);
     free(member->more);
     memset(member, 0, sizeof(*member));
 }

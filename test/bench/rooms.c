@@ -63,13 +63,9 @@ static void join_all(struct spread *spread, struct rooms *rooms)
 
 static void leave_all(struct spread *spread, struct rooms *rooms)
 {
-    char name[32];
-
-    for (size_t i = 0; i < spread->nmembers; i++) {
-        size_t at = shuffled(i, spread->nmembers);
-
-        check(room_leave(rooms, &spread->members[at], room_called(name, at % spread->nrooms)) == 1);
-    }
+    for (size_t i = 0; i < spread->nmembers; i++)
+        room_leave_all(rooms, &spread->members[shuffled(i, spread->nmembers)]);
+    check(rooms_count(rooms) == 0);
 }
 
 static void walk_all(struct spread *spread, struct rooms *rooms)
