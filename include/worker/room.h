@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ROOM_EVERYBODY SLICE("allusers") /* every client is in it */
+
 struct room;
 
 struct rooms { /* all rooms of one worker */

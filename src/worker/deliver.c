@@ -1,8 +1,9 @@
-/* deliver - one broadcast to those of this worker's clients that it is for. */
-#include "worker/state.h"
+#include "worker/deliver.h"
+#include "engine/engine.h"
+#include "worker/client.h"
+#include "worker/room.h"
 
-#define DELIVER_LOG_MS 60000
-#define AHEAD          ((size_t)6) /* members by which a fetch from memory precedes what is read there */
+#define AHEAD ((size_t)6) /* members by which a fetch from memory precedes what is read there */
 
 /* Many thousands do not fit into the CPU's caches, and each leads by way of two others
  * to what is written: all three are asked for while those before are served. */
@@ -44,30 +45,29 @@ static void except_room(struct engine_fan *fan, const struct room *room)
         engine_fan_except(fan, client_of(&members[i])->session);
 }
 
-void deliver_broadcast(struct worker *worker, const struct msg_broadcast *bc)
+int deliver_broadcast(struct engine *engine, const struct rooms *rooms,
+                      const struct msg_broadcast *bc)
 {
     struct session *session;
     struct engine_fan fan;
 
-    engine_fan_begin(worker->engine, &fan, bc->json, bc->attachments.at, bc->attachments.n,
+    engine_fan_begin(engine, &fan, bc->json, bc->attachments.at, bc->attachments.n,
                      (bc->flags & BROADCAST_VOLATILE) != 0);
     engine_fan_received(&fan, bc->received_us);
-    worker->broadcasts++;
     /* A name may be a room, or a client's Socket.IO id, which is a room too but
      * stands in no table. */
     for (size_t i = 0; i < bc->except.n; i++) {
-        except_room(&fan, room_find(&worker->rooms, bc->except.at[i]));
-        if ((session = session_by_sio_sid(worker->engine, bc->except.at[i])) != NULL)
+        except_room(&fan, room_find(rooms, bc->except.at[i]));
+        if ((session = session_by_sio_sid(engine, bc->except.at[i])) != NULL)
             engine_fan_except(&fan, session);
     }
     for (size_t i = 0; i < bc->rooms.n; i++) {
-        send_room(&fan, room_find(&worker->rooms, bc->rooms.at[i]));
-        if ((session = session_by_sio_sid(worker->engine, bc->rooms.at[i])) != NULL)
+        send_room(&fan, room_find(rooms, bc->rooms.at[i]));
+        if ((session = session_by_sio_sid(engine, bc->rooms.at[i])) != NULL)
             engine_fan_send(&fan, session);
     }
     if (bc->rooms.n == 0)
-        send_room(&fan, room_find(&worker->rooms, EVERYBODY));
+        send_room(&fan, room_find(rooms, ROOM_EVERYBODY));
     engine_fan_end(&fan);
-    if (fan.failed && log_due(&worker->deliver_failed, DELIVER_LOG_MS) > 0)
-        log_errorx("no memory to frame a notification: its receivers here do not get it");
+    return fan.failed ? -1 : 0;
 }

@@ -1,143 +1,191 @@
-/* peers - connections that one worker passes to another, over the lanes between them
- * (ipc/handoff.h). */
+#include "worker/peers.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "ipc/handoff.h"
-#include "worker/state.h"
+#include "ipc/start.h"
+#include "worker/stats.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define HANDOFF_BATCH 16 /* connections taken from peers in one turn */
+#define TURN_CONNECTIONS 16 /* taken from peers in one turn of the loop */
+#define LOST_LOG_MS      10000
+
+struct peers {
+    const struct worker_start *start;
+    struct engine *engine;
+    struct worker_stats *stats;
+    int fds[START_LANES]; /* where to write to the worker in that lane; -1: unknown */
+    uint32_t first, n;    /* lanes of the successors */
+    uint32_t next;        /* ... whose turn it is, counted on for ever */
+    uint8_t *bytes;       /* that came with a connection */
+    struct event *connection_event;
+    struct event *lane_event; /* more of fds comes from the master */
+    struct log_every lost;
+};
+
+/* --- from them --- */
 
 /* The one cause to be expected: we are out of descriptors. */
-static void handoff_dropped(struct worker *worker)
+static void log_lost_one(struct peers *peers)
 {
     int error = errno;
-    uint64_t times = log_due(&worker->handoff_dropped, 10000);
+    uint64_t times = log_due(&peers->lost, LOST_LOG_MS);
 
     errno = error;
     if (times > 0)
         log_warn("handoff dropped: times=%llu", (unsigned long long)times);
 }
 
-static void on_handoff(evutil_socket_t read_fd, short what, void *arg)
+static void on_connection(evutil_socket_t read_fd, short what, void *arg)
 {
-    struct worker *worker = arg;
+    struct peers *peers = arg;
     size_t len;
     int fd, result;
 
     (void)what;
-    for (int i = 0; i < HANDOFF_BATCH; i++) {
-        result = handoff_receive(read_fd, &fd, worker->handoff_in, &len);
+    for (int i = 0; i < TURN_CONNECTIONS; i++) {
+        result = handoff_receive(read_fd, &fd, peers->bytes, &len);
         if (result == 0)
             return;
-        if (result > 0 && engine_adopt(worker->engine, fd, worker->handoff_in, len,
-                                       result == HANDOFF_ORPHAN) == 0)
+        if (result > 0 &&
+            engine_adopt(peers->engine, fd, peers->bytes, len, result == HANDOFF_ORPHAN) == 0)
             continue;
         if (result > 0)
             close(fd);
-        worker->handoffs_lost++;
-        handoff_dropped(worker);
+        peers->stats->handoffs_lost++;
+        log_lost_one(peers);
     }
 }
 
-/* Takes what the master has sent of the ends of new lanes. */
-static void peers_take(struct worker *worker)
+/* --- to them --- */
+
+/* Takes what the master has sent of new lanes. */
+static void take_lanes(struct peers *peers)
 {
     int fds[HANDOFF_PEERS_MAX], result;
     unsigned first;
     size_t n;
 
-    if (worker->start->nhandoff == 0)
+    if (peers->start->nhandoff == 0)
         return;
-    while ((result = handoff_receive_peers(worker->start->peers_fd, &first, fds, &n)) != 0) {
+    while ((result = handoff_receive_peers(peers->start->peers_fd, &first, fds, &n)) != 0) {
         if (result < 0 && errno == EPIPE) {
-            event_del(worker->peers_event); /* the master is gone, as the link will tell */
+            event_del(peers->lane_event); /* the master is gone, as the link will tell */
             return;
         }
         if (result < 0) {
-            handoff_dropped(worker);
+            log_lost_one(peers);
             return;
         }
         for (size_t i = 0; i < n; i++) {
-            if (first + i < START_LANES && worker->peers[first + i] < 0)
-                worker->peers[first + i] = fds[i];
+            if (first + i < START_LANES && peers->fds[first + i] < 0)
+                peers->fds[first + i] = fds[i];
             else
                 close(fds[i]);
         }
     }
 }
 
-static void on_peers(evutil_socket_t fd, short what, void *arg)
+static void on_lanes(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
-    peers_take(arg);
+    take_lanes(arg);
 }
 
-static int hand_to(struct worker *worker, uint32_t lane, int fd, const void *bytes, size_t len)
+static int hand_to(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len)
 {
     int result;
 
-    if (lane >= worker->start->nhandoff)
+    if (lane >= peers->start->nhandoff)
         return -1;
-    /* Its end is on its way before any client can know of the lane. */
-    if (worker->peers[lane] < 0)
-        peers_take(worker);
-    if (worker->peers[lane] < 0)
+    /* The master sends its descriptor before any client can know of the lane. */
+    if (peers->fds[lane] < 0)
+        take_lanes(peers);
+    if (peers->fds[lane] < 0)
         return -1;
-    result = handoff_send(worker->peers[lane], HANDOFF_CONNECTION, fd, bytes, len);
+    result = handoff_send(peers->fds[lane], HANDOFF_CONNECTION, fd, bytes, len);
     if (result == 0)
         log_debug("connection handed to worker %u: bytes=%zu", start_number(lane), len);
     return result;
 }
 
-/* To one of those that take what is new: in turn, and not to one that is full. */
-static int hand_to_successor(struct worker *worker, int fd, const void *bytes, size_t len)
+/* In turn, and not to one whose socket is full. */
+static int hand_to_successor(struct peers *peers, int fd, const void *bytes, size_t len)
 {
     int result = -1;
 
-    for (uint32_t i = 0; i < worker->nsuccessors && result != 0; i++)
-        result =
-            hand_to(worker, worker->successors + worker->next_successor++ % worker->nsuccessors, fd,
-                    bytes, len);
+    for (uint32_t i = 0; i < peers->n && result != 0; i++)
+        result = hand_to(peers, peers->first + peers->next++ % peers->n, fd, bytes, len);
     return result;
 }
 
-int peers_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+int peers_handoff(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len)
 {
-    if (slot == ENGINE_HEIR)
-        return hand_to_successor(arg, fd, bytes, len);
-    return hand_to(arg, slot, fd, bytes, len);
+    if (lane == ENGINE_HEIR)
+        return hand_to_successor(peers, fd, bytes, len);
+    return hand_to(peers, lane, fd, bytes, len);
 }
 
-int peers_open(struct worker *worker)
+void peers_set_successors(struct peers *peers, uint32_t first, uint32_t n)
 {
-    const struct worker_start *start = worker->start;
+    peers->first = first;
+    peers->n = peers->start->nhandoff > 0 ? n : 0;
+}
 
-    for (size_t i = 0; i < START_LANES; i++)
-        worker->peers[i] = i < start->nhandoff ? start->handoff_fds[i] : -1;
-    if (start->nhandoff == 0)
-        return 0;
-    worker->handoff_in = malloc(HANDOFF_MAX_BYTES);
-    worker->handoff_event =
-        event_new(worker->base, start->handoff_fd, EV_READ | EV_PERSIST, on_handoff, worker);
-    worker->peers_event =
-        event_new(worker->base, start->peers_fd, EV_READ | EV_PERSIST, on_peers, worker);
-    if (worker->handoff_in == NULL || worker->handoff_event == NULL ||
-        worker->peers_event == NULL || event_add(worker->handoff_event, NULL) < 0 ||
-        event_add(worker->peers_event, NULL) < 0)
+int peers_have_successors(const struct peers *peers)
+{
+    return peers->n > 0;
+}
+
+/* --- coming and going --- */
+
+/* Returns 0, or -1 without memory. */
+static int open_events(struct peers *peers, struct event_base *base)
+{
+    const struct worker_start *start = peers->start;
+
+    peers->bytes = malloc(HANDOFF_MAX_BYTES);
+    peers->connection_event =
+        event_new(base, start->handoff_fd, EV_READ | EV_PERSIST, on_connection, peers);
+    peers->lane_event = event_new(base, start->peers_fd, EV_READ | EV_PERSIST, on_lanes, peers);
+    if (peers->bytes == NULL || peers->connection_event == NULL || peers->lane_event == NULL ||
+        event_add(peers->connection_event, NULL) < 0 || event_add(peers->lane_event, NULL) < 0)
         return -1;
     return 0;
 }
 
-void peers_close(struct worker *worker)
+struct peers *peers_new(struct event_base *base, const struct worker_start *start,
+                        struct engine *engine, struct worker_stats *stats)
 {
-    if (worker->handoff_event != NULL)
-        event_free(worker->handoff_event);
-    if (worker->peers_event != NULL)
-        event_free(worker->peers_event);
-    free(worker->handoff_in);
+    struct peers *peers = calloc(1, sizeof(*peers));
+
+    if (peers == NULL)
+        return NULL;
+    peers->start = start;
+    peers->engine = engine;
+    peers->stats = stats;
+    for (size_t i = 0; i < START_LANES; i++)
+        peers->fds[i] = i < start->nhandoff ? start->handoff_fds[i] : -1;
+    if (start->nhandoff > 0 && open_events(peers, base) < 0)
+        peers_free(&peers);
+    return peers;
+}
+
+void peers_free(struct peers **peers_ptr)
+{
+    struct peers *peers = *peers_ptr;
+
+    *peers_ptr = NULL;
+    if (peers == NULL)
+        return;
+    if (peers->connection_event != NULL)
+        event_free(peers->connection_event);
+    if (peers->lane_event != NULL)
+        event_free(peers->lane_event);
+    free(peers->bytes);
+    free(peers);
 }

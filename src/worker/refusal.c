@@ -1,7 +1,10 @@
-/* refusal - a token that was refused: what the client is told, and a line in the log. */
-#include "worker/state.h"
+#include "worker/refusal.h"
+#include "base/address.h"
+#include "engine/engine.h"
+#include "worker/client.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define REFUSAL_LOG_MS 60000
 #define FIELDS_MAX     3000 /* all of struct token_hint, escaped, and wanted */

@@ -1,11 +1,17 @@
-/* renew - a client that is in renews its token: the event "authenticate" with the
- * new one, and an acknowledgement if it asks for one. */
+#include "worker/renew.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "codec/json.h"
+#include "codec/sio.h"
 #include "conf.h"
-#include "worker/state.h"
+#include "engine/engine.h"
+#include "worker/auth.h"
+#include "worker/client.h"
+#include "worker/refusal.h"
+#include "worker/stats.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define EVENT         SLICE("\"authenticate\"")
 #define EACH_S        6  /* a client may renew once in so many seconds ... */
@@ -13,6 +19,13 @@
 #define ACK_MAX_BYTES 320
 
 #define SECONDS_TEXT_MAX 32
+
+struct renewals {
+    const struct conf *conf;
+    struct clients *clients;
+    struct worker_stats *stats;
+    struct log_every refused[RENEWAL_RESULTS];
+};
 
 /* --- what it says --- */
 
@@ -78,21 +91,21 @@ static const char *message_of(unsigned result, const char *wanted, char dst[REFU
 
 /* message and code are our own: nothing in them needs to be escaped.  verdict: on its token,
  * or NULL. */
-static void refuse(struct worker *worker, struct session *session, const struct sio_packet *packet,
-                   unsigned result, const struct auth_verdict *verdict)
+static void refuse(struct renewals *renewals, struct client *client,
+                   const struct sio_packet *packet, unsigned result,
+                   const struct auth_verdict *verdict)
 {
     const char *code = renewal_code(result), *wanted = verdict != NULL ? verdict->wanted : NULL;
     char json[ACK_MAX_BYTES], message[REFUSAL_MESSAGE_MAX];
     int len;
 
-    worker->renewals[result]++;
-    refusal_log(session_data(session), &worker->not_renewed[result], "token not renewed", code,
-                verdict);
+    renewals->stats->renewals[result]++;
+    refusal_log(client, &renewals->refused[result], "token not renewed", code, verdict);
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
                    message_of(result, wanted, message), code);
-    session_ack(session, packet->id, (struct slice){json, (size_t)len});
+    session_ack(client->session, packet->id, (struct slice){json, (size_t)len});
 }
 
 /* Seconds, with a fraction if there is one. */
@@ -105,57 +118,67 @@ static const char *seconds_text(int64_t ms, char dst[SECONDS_TEXT_MAX])
     return dst;
 }
 
-static void renew(struct worker *worker, struct session *session, const struct sio_packet *packet,
+static void renew(struct renewals *renewals, struct client *client, const struct sio_packet *packet,
                   const struct token_user *user, int64_t now_ms)
 {
-    struct client *client = session_data(session);
     char json[ACK_MAX_BYTES], text[SECONDS_TEXT_MAX];
     const char *expires = user->expires_ms != 0 ? seconds_text(user->expires_ms, text) : "null";
     int len;
 
-    worker->renewals[TOKEN_OK]++;
-    client_warn_exp(worker, user);
-    client->expires_ms = user->expires_ms;
-    session_expire(session, client_deadline(user->expires_ms, now_ms));
+    renewals->stats->renewals[TOKEN_OK]++;
+    client_renewed(renewals->clients, client, user, now_ms);
     log_debug("token renewed: expires=%s", expires);
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%s}]", expires);
-    session_ack(session, packet->id, (struct slice){json, (size_t)len});
+    session_ack(client->session, packet->id, (struct slice){json, (size_t)len});
 }
 
-static void judge(struct worker *worker, struct session *session, const struct sio_packet *packet,
+static void judge(struct renewals *renewals, struct client *client, const struct sio_packet *packet,
                   struct slice value)
 {
-    const struct client *client = session_data(session);
-    struct slice uid = {client->uid, client->uid_len};
     struct token_hint hint;
     struct auth_verdict verdict = {.hint = refusal_hint(&hint)};
     const struct token_user *user = &verdict.user;
     int64_t now_ms = clock_wall_ms();
-    enum token_result result = auth_judge_json(&worker->conf.token, value, now_ms, &verdict);
+    enum token_result result = auth_judge_json(&renewals->conf->token, value, now_ms, &verdict);
 
     if (result != TOKEN_OK)
-        refuse(worker, session, packet, result, &verdict);
-    else if (!slice_eq(uid, (struct slice){user->uid, user->uid_len}))
-        refuse(worker, session, packet, RENEWAL_OTHER_USER, &verdict);
+        refuse(renewals, client, packet, result, &verdict);
+    else if (!slice_eq(client_uid(client), (struct slice){user->uid, user->uid_len}))
+        refuse(renewals, client, packet, RENEWAL_OTHER_USER, &verdict);
     else
-        renew(worker, session, packet, user, now_ms);
+        renew(renewals, client, packet, user, now_ms);
 }
 
-void renew_packet(struct session *session, const struct sio_packet *packet,
-                  const struct slice *attachments, void *arg)
+void renew_packet(struct renewals *renewals, struct client *client, const struct sio_packet *packet)
 {
-    struct worker *worker = arg;
-    struct client *client = session_data(session);
     struct slice value;
 
-    (void)attachments;
     if (packet->type != SIO_EVENT || client->state != CLIENT_IN ||
-        !slice_eq(packet->nsp, slice_str(worker->conf.nsp)) || !take_value(packet->data, &value))
+        !slice_eq(packet->nsp, slice_str(renewals->conf->nsp)) || !take_value(packet->data, &value))
         return;
     if (may_renew(client))
-        judge(worker, session, packet, value);
+        judge(renewals, client, packet, value);
     else
-        refuse(worker, session, packet, RENEWAL_RATE, NULL);
+        refuse(renewals, client, packet, RENEWAL_RATE, NULL);
+}
+
+struct renewals *renewals_new(const struct conf *conf, struct clients *clients,
+                              struct worker_stats *stats)
+{
+    struct renewals *renewals = calloc(1, sizeof(*renewals));
+
+    if (renewals == NULL)
+        return NULL;
+    renewals->conf = conf;
+    renewals->clients = clients;
+    renewals->stats = stats;
+    return renewals;
+}
+
+void renewals_free(struct renewals **renewals)
+{
+    free(*renewals);
+    *renewals = NULL;
 }

@@ -1,11 +1,22 @@
-/* report - what this worker has counted, on its way to the master: when it asks,
- * every few seconds if something has changed, and before the worker leaves. */
+#include "worker/report.h"
 #include "base/log.h"
+#include "conf.h"
+#include "engine/engine.h"
 #include "ipc/counters.h"
-#include "worker/state.h"
+#include "worker/room.h"
+#include "worker/stats.h"
+#include "worker/uplink.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
+
+struct report {
+    struct report_sources from;
+    struct uplink *uplink;
+    struct event *timer;
+    struct counters told; /* as the master knows it */
+};
 
 _Static_assert((int)COUNTERS_REASONS == (int)ENGINE_CLOSES, "a label for each reason");
 _Static_assert((int)COUNTERS_STRANGERS == (int)ENGINE_STRANGERS, "a label for each kind");
@@ -47,39 +58,38 @@ static void take_engine(struct counters *counters, const struct engine_stats *st
     at[COUNTER_LATENCY_LAST] = stats->latency.sum_us;
 }
 
-static void take_all(const struct worker *worker, struct counters *counters)
+static void take_all(const struct report_sources *from, struct counters *counters)
 {
+    const struct worker_stats *stats = from->stats;
     uint64_t *at = counters->at;
 
-    take_engine(counters, engine_stats(worker->engine));
-    at[COUNTER_CONNECTIONS] = engine_connections(worker->engine);
-    at[COUNTER_MEMORY] = engine_output_memory(worker->engine);
-    at[COUNTER_LIMIT] = worker->conf.connections_max;
-    at[COUNTER_FULL] = (uint64_t)engine_is_full(worker->engine);
-    at[COUNTER_STRANGERS_LIMIT] = worker->conf.strangers_max;
-    at[COUNTER_STRANGERS_FULL] = (uint64_t)engine_strangers_full(worker->engine);
-    at[COUNTER_CLIENTS] = worker->clients[CLIENT_IN];
-    at[COUNTER_JOINING] = worker->clients[CLIENT_JOINING];
-    take(counters, COUNTER_DISCONNECTS, worker->disconnects, ENGINE_CLOSES);
-    take(counters, COUNTER_REFUSED, worker->refusals, TOKEN_RESULTS);
-    take(counters, COUNTER_RENEWALS, worker->renewals, RENEWAL_RESULTS);
-    at[COUNTER_TAKEN + 1] = worker->handoffs_lost;
-    at[COUNTER_BROADCASTS] = worker->broadcasts;
-    at[COUNTER_ROOMS] = rooms_count(&worker->rooms);
+    take_engine(counters, engine_stats(from->engine));
+    at[COUNTER_CONNECTIONS] = engine_connections(from->engine);
+    at[COUNTER_MEMORY] = engine_output_memory(from->engine);
+    at[COUNTER_LIMIT] = from->conf->connections_max;
+    at[COUNTER_FULL] = (uint64_t)engine_is_full(from->engine);
+    at[COUNTER_STRANGERS_LIMIT] = from->conf->strangers_max;
+    at[COUNTER_STRANGERS_FULL] = (uint64_t)engine_strangers_full(from->engine);
+    at[COUNTER_CLIENTS] = stats->clients[CLIENT_IN];
+    at[COUNTER_JOINING] = stats->clients[CLIENT_JOINING];
+    take(counters, COUNTER_DISCONNECTS, stats->disconnects, ENGINE_CLOSES);
+    take(counters, COUNTER_REFUSED, stats->refusals, TOKEN_RESULTS);
+    take(counters, COUNTER_RENEWALS, stats->renewals, RENEWAL_RESULTS);
+    at[COUNTER_TAKEN + 1] = stats->handoffs_lost;
+    at[COUNTER_BROADCASTS] = stats->broadcasts;
+    at[COUNTER_ROOMS] = rooms_count(from->rooms);
     at[COUNTER_LOG_LOST] = log_lost();
 }
 
-void report_send(struct worker *worker, uint32_t id)
+void report_send(struct report *report, uint32_t id)
 {
     struct counters counters = {{0}};
 
-    take_all(worker, &counters);
-    if (id == 0 && memcmp(&counters, &worker->reported, sizeof(counters)) == 0)
+    take_all(&report->from, &counters);
+    if (id == 0 && memcmp(&counters, &report->told, sizeof(counters)) == 0)
         return;
-    worker->reported = counters;
-    buf_reset(&worker->out);
-    counters_put(&worker->out, id, &counters);
-    worker_send(worker);
+    report->told = counters;
+    uplink_counters(report->uplink, id, &counters);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -89,18 +99,36 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     report_send(arg, 0);
 }
 
-int report_start(struct worker *worker)
+struct report *report_new(struct event_base *base, const struct report_sources *sources,
+                          struct uplink *uplink)
+{
+    struct report *report = calloc(1, sizeof(*report));
+
+    if (report == NULL)
+        return NULL;
+    report->from = *sources;
+    report->uplink = uplink;
+    report->timer = event_new(base, -1, EV_PERSIST, on_timer, report);
+    if (report->timer == NULL)
+        report_free(&report);
+    return report;
+}
+
+void report_free(struct report **report_ptr)
+{
+    struct report *report = *report_ptr;
+
+    *report_ptr = NULL;
+    if (report == NULL)
+        return;
+    if (report->timer != NULL)
+        event_free(report->timer);
+    free(report);
+}
+
+int report_start(struct report *report)
 {
     static const struct timeval interval = {REPORT_S, 0};
 
-    worker->report_timer = event_new(worker->base, -1, EV_PERSIST, on_timer, worker);
-    return worker->report_timer != NULL && evtimer_add(worker->report_timer, &interval) == 0 ? 0
-                                                                                             : -1;
-}
-
-void report_stop(struct worker *worker)
-{
-    if (worker->report_timer != NULL)
-        event_free(worker->report_timer);
-    worker->report_timer = NULL;
+    return evtimer_add(report->timer, &interval);
 }

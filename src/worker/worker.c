@@ -2,11 +2,21 @@
 #include "base/caps.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "conf.h"
+#include "engine/engine.h"
 #include "ipc/change.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
+#include "worker/client.h"
+#include "worker/deliver.h"
+#include "worker/options.h"
+#include "worker/peers.h"
+#include "worker/renew.h"
+#include "worker/report.h"
+#include "worker/room.h"
 #include "worker/sandbox.h"
-#include "worker/state.h"
+#include "worker/stats.h"
+#include "worker/uplink.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -28,19 +38,121 @@
 #define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
 #define TURN_BYTES     (1 << 20)  /* read at most so much from the master ... */
 #define TURN_MS        5          /* ... and so long, before clients get their turn */
-#define OUT_MIN_BYTES  4096       /* as much as any message to the master */
 #define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
 /* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
 #define LEAVE_MIN_MS 50
+
+#define DELIVER_LOG_MS 60000
+
+struct worker {
+    struct conf conf;      /* what is in force; borrows from what we were forked with, and ... */
+    struct conf *settings; /* ... from the last MSG_SETTINGS; NULL before the first */
+    const struct worker_start *start;
+    struct event_base *base;
+    struct engine *engine;
+    struct link *link;     /* to the master: what comes from it */
+    struct uplink *uplink; /* ... and what is said to it */
+    struct rooms rooms;
+    struct clients *clients;
+    struct renewals *renewals;
+    struct peers *peers;
+    struct report *report;
+    struct worker_stats stats;
+
+    struct event *leave_timer;      /* when it is over, drained or not */
+    struct event *resume_timer;     /* reading again from the link, after a turn for others */
+    uint64_t leave_at_ms;           /* 0: not leaving */
+    uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
+    int greeted;                    /* MSG_HELLO has come */
+    int listening;                  /* start->listen_fds are open */
+    int status;                     /* to exit with */
+    struct msg_broadcast broadcast; /* reused */
+    struct log_every not_delivered;
+};
+
+/* --- from the engine --- */
+
+static void *on_opened(struct session *session, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    struct worker *worker = arg;
+
+    return client_opened(worker->clients, session, req, peer);
+}
+
+static int on_guarded(const struct http_request *req, void *arg)
+{
+    const struct worker *worker = arg;
+
+    return client_guarded(worker->clients, req);
+}
+
+static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_connect(worker->clients, session_data(session), packet);
+}
+
+static void on_unserved(struct session *session, struct slice nsp, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_unserved(worker->clients, session_data(session), nsp);
+}
+
+static void on_left(struct session *session, enum engine_close why, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_left(worker->clients, session_data(session), why);
+}
+
+static void on_packet(struct session *session, const struct sio_packet *packet,
+                      const struct slice *attachments, void *arg)
+{
+    struct worker *worker = arg;
+
+    (void)attachments;
+    renew_packet(worker->renewals, session_data(session), packet);
+}
+
+static void on_closed(struct session *session, enum engine_close why, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_closed(worker->clients, session_data(session), why);
+}
+
+static int on_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+{
+    struct worker *worker = arg;
+
+    return peers_handoff(worker->peers, slot, fd, bytes, len);
+}
+
+static const struct engine_app app = {
+    .opened = on_opened,
+    .guarded = on_guarded,
+    .connect = on_connect,
+    .unserved = on_unserved,
+    .left = on_left,
+    .packet = on_packet,
+    .text_only = 1,
+    .closed = on_closed,
+    .handoff = on_handoff,
+};
 
 /* --- leaving --- */
 
 /* The master hears what was counted last; it reads on until our end is closed. */
 static void stop(struct worker *worker)
 {
-    if (worker->greeted && !worker->deaf) {
-        report_send(worker, 0);
-        (void)link_flush(worker->link);
+    if (worker->greeted && !uplink_is_shut(worker->uplink)) {
+        report_send(worker->report, 0);
+        uplink_flush(worker->uplink);
+        if (uplink_is_shut(worker->uplink)) /* there is no next turn to hear of it */
+            worker->status = 1;
     }
     event_base_loopbreak(worker->base);
 }
@@ -57,7 +169,7 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     log_debug("leaving: connections=%zu", engine_connections(worker->engine));
-    if (worker->nsuccessors > 0)
+    if (peers_have_successors(worker->peers))
         engine_retire_now(worker->engine);
     stop(worker);
 }
@@ -77,7 +189,7 @@ static void close_listeners(struct worker *worker)
 static void leave(struct worker *worker, int status, uint32_t within_ms)
 {
     void (*drain)(struct engine *, uint32_t, void (*)(void *), void *) =
-        worker->nsuccessors > 0 ? engine_retire : engine_drain;
+        peers_have_successors(worker->peers) ? engine_retire : engine_drain;
     uint64_t at_ms = clock_ms() + within_ms;
     struct timeval wait;
 
@@ -94,40 +206,19 @@ static void leave(struct worker *worker, int status, uint32_t within_ms)
     evtimer_add(worker->leave_timer, &wait);
 }
 
-/* The link is of no use any more.  It is freed at the end: this may be its own
- * callback. */
+/* The link is of no use any more.  It is freed at the end: this may be its own callback.
+ * Nothing is handed to successors any more: if the master has died they leave as well. */
 static void give_link_up(struct worker *worker, int status)
 {
-    if (worker->deaf)
-        return;
-    worker->deaf = 1;
-    worker->nsuccessors = 0; /* they have lost their master, or lose their peer's word */
+    uplink_shut(worker->uplink);
+    peers_set_successors(worker->peers, 0, 0);
     link_read_enable(worker->link, 0);
     leave(worker, status, QUICK_LEAVE_MS);
 }
 
-/* --- to the master --- */
-
-void worker_send(struct worker *worker)
+static void on_uplink_failed(void *arg)
 {
-    if (worker->deaf)
-        return;
-    if (worker->out.failed || link_send(worker->link, worker->out.data, worker->out.len) < 0) {
-        log_errorx("cannot tell the master: queued=%zu; leaving", link_queued(worker->link));
-        give_link_up(worker, 1);
-    }
-}
-
-static void send_plain(struct worker *worker, enum msg_type type)
-{
-    size_t mark;
-
-    buf_reset(&worker->out);
-    mark = msg_begin(&worker->out, type);
-    if (type == MSG_WORKER_HELLO)
-        msg_put_u32(&worker->out, MSG_VERSION);
-    msg_end(&worker->out, mark);
-    worker_send(worker);
+    give_link_up(arg, 1);
 }
 
 /* --- from the master --- */
@@ -152,8 +243,8 @@ static int on_hello(struct worker *worker, struct msg *msg)
         }
     }
     worker->greeted = 1;
-    send_plain(worker, MSG_READY);
-    if (report_start(worker) < 0) {
+    uplink_ready(worker->uplink);
+    if (report_start(worker->report) < 0) {
         log_errorx("no memory to count");
         return -1;
     }
@@ -172,7 +263,10 @@ static int on_broadcast(struct worker *worker, struct msg *msg)
         return result;
     if (worker->turn_ms == 0)
         worker->turn_ms = clock_ms();
-    deliver_broadcast(worker, &worker->broadcast);
+    worker->stats.broadcasts++;
+    if (deliver_broadcast(worker->engine, &worker->rooms, &worker->broadcast) < 0 &&
+        log_due(&worker->not_delivered, DELIVER_LOG_MS) > 0)
+        log_errorx("no memory to frame a notification: its receivers here do not get it");
     if (clock_ms() - worker->turn_ms >= TURN_MS) {
         link_read_enable(worker->link, 0);
         evtimer_add(worker->resume_timer, &next_turn);
@@ -194,7 +288,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!worker->deaf)
+    if (!uplink_is_shut(worker->uplink))
         link_read_enable(worker->link, 1);
 }
 
@@ -207,7 +301,7 @@ static int on_admitted(struct worker *worker, struct msg *msg)
     msg_get_u64(msg);
     if (msg_close(msg) < 0 || verdict > MSG_ADMIT_NO_MEMORY)
         return -1;
-    return client_admitted(worker, handle, verdict);
+    return client_admitted(worker->clients, handle, verdict);
 }
 
 static int on_kick(struct worker *worker, struct msg *msg)
@@ -218,7 +312,7 @@ static int on_kick(struct worker *worker, struct msg *msg)
 
     if (msg_close(msg) < 0 || reason > MSG_KICK_REPLACED)
         return -1;
-    client_kick(worker, handle, uid, reason);
+    client_kick(worker->clients, handle, uid);
     return 0;
 }
 
@@ -247,7 +341,7 @@ static int on_count(struct worker *worker, struct msg *msg)
 
     if (msg_close(msg) < 0 || id == 0)
         return -1;
-    report_send(worker, id);
+    report_send(worker->report, id);
     return 0;
 }
 
@@ -259,46 +353,12 @@ static int on_drain(struct worker *worker, struct msg *msg)
         return -1;
     log_debug("draining: within_ms=%u connections=%zu", within_ms,
               engine_connections(worker->engine));
-    worker->successors = first;
-    worker->nsuccessors = worker->start->nhandoff > 0 ? n : 0;
+    peers_set_successors(worker->peers, first, n);
     leave(worker, 0, within_ms);
     return 0;
 }
 
 /* --- settings --- */
-
-static struct engine_options engine_options(const struct worker *worker)
-{
-    const struct conf *conf = &worker->conf;
-
-    return (struct engine_options){
-        .path = conf->path,
-        .nsp = conf->nsp,
-        .ping_interval_ms = conf->ping_interval_ms,
-        .ping_timeout_ms = conf->ping_timeout_ms,
-        .connect_timeout_ms = conf->connect_timeout_ms,
-        .max_payload = conf->max_http_buffer,
-        .upgrade_timeout_ms = conf->upgrade_timeout_ms,
-        .polling = conf->polling,
-        .websocket = conf->websocket,
-        .allow_eio3 = conf->allow_eio3,
-        .http = {.head_bytes = conf->head_bytes, .headers = conf->head_headers},
-        .connections_max = conf->connections_max,
-        .strangers_max = conf->strangers_max,
-        .send_buffer = conf->send_buffer,
-        .send_timeout_ms = conf->send_timeout_ms,
-        .idle_timeout_ms = conf->idle_timeout_ms,
-        .slot = worker->start->lane,
-        .generation = worker->start->generation,
-        .balance = worker->start->balance,
-        .place = start_number(worker->start->lane) - 1,
-        .origins = conf->cors_origins,
-        .credentials = conf->cors_credentials,
-        .client_file = {conf->client_text, conf->client_len},
-        .name = "axr-notifyd",
-        .version = AXR_VERSION,
-    };
-}
 
 /* Where it cannot be written to, the old log goes on. */
 static void log_configure(const struct conf *conf)
@@ -318,7 +378,7 @@ static int on_settings(struct worker *worker, struct msg *msg)
         return -1; /* without memory, too: a successor is forked with them */
     change_apply(&worker->conf, settings);
     worker->settings = settings;
-    options = engine_options(worker);
+    options = options_of(&worker->conf, worker->start);
     engine_configure(worker->engine, &options);
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
@@ -362,7 +422,7 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     int result;
 
     (void)link;
-    if (worker->deaf)
+    if (uplink_is_shut(worker->uplink))
         return 0;
     if ((result = dispatch(worker, msg)) >= 0)
         return result;
@@ -377,7 +437,7 @@ static void on_link_closed(struct link *link, const char *why, void *arg)
     struct worker *worker = arg;
 
     (void)link;
-    if (!worker->deaf)
+    if (!uplink_is_shut(worker->uplink))
         log_errorx("the link to the master is gone: %s; leaving", why);
     give_link_up(worker, 0);
 }
@@ -394,6 +454,26 @@ static void enclose(const struct conf *conf)
         log_warn("no sandbox: this kernel cannot filter system calls");
 }
 
+/* What the clients are served with, once there is an engine.  Returns 0, or -1 without
+ * memory. */
+static int open_parts(struct worker *worker)
+{
+    const struct conf *conf = &worker->conf;
+    const struct report_sources sources = {conf, worker->engine, &worker->rooms, &worker->stats};
+
+    worker->uplink = uplink_new(worker->base, worker->link, on_uplink_failed, worker);
+    worker->peers = peers_new(worker->base, worker->start, worker->engine, &worker->stats);
+    if (worker->uplink == NULL || worker->peers == NULL)
+        return -1;
+    worker->clients =
+        clients_new(conf, worker->engine, &worker->rooms, worker->uplink, &worker->stats);
+    worker->report = report_new(worker->base, &sources, worker->uplink);
+    if (worker->clients == NULL || worker->report == NULL)
+        return -1;
+    worker->renewals = renewals_new(conf, worker->clients, &worker->stats);
+    return worker->renewals != NULL ? 0 : -1;
+}
+
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
 static int worker_open(struct worker *worker)
 {
@@ -402,21 +482,20 @@ static int worker_open(struct worker *worker)
     const struct worker_start *start = worker->start;
     struct link_options options = {
         .message_max = START_MESSAGE_CAP, .queue_max = UP_MAX_BYTES, .turn_bytes = TURN_BYTES};
-    struct engine_options own = engine_options(worker);
+    struct engine_options own = options_of(&worker->conf, worker->start);
 
     worker->base = event_base_new();
     if (worker->base == NULL)
         goto fail;
     worker->leave_timer = evtimer_new(worker->base, on_leave_timer, worker);
     worker->resume_timer = evtimer_new(worker->base, on_resume, worker);
-    worker->engine = engine_new(worker->base, &own, &client_app, worker);
-    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL ||
-        buf_reserve(&worker->out, OUT_MIN_BYTES) == NULL)
+    worker->engine = engine_new(worker->base, &own, &app, worker);
+    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL)
         goto fail;
     worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
-    if (worker->link == NULL || peers_open(worker) < 0)
+    if (worker->link == NULL || open_parts(worker) < 0)
         goto fail;
-    send_plain(worker, MSG_WORKER_HELLO);
+    uplink_hello(worker->uplink);
     return 0;
 fail:
     log_errorx("no memory to start");
@@ -425,25 +504,27 @@ fail:
 
 static void worker_close(struct worker *worker)
 {
-    worker->deaf = 1; /* the clients' last words reach nobody */
+    if (worker->uplink != NULL)
+        uplink_shut(worker->uplink); /* the clients' last words reach nobody */
     if (worker->engine != NULL) {
         close_listeners(worker);
         engine_free(&worker->engine);
     }
-    client_forget_asked(worker);
+    renewals_free(&worker->renewals);
+    report_free(&worker->report);
+    clients_free(&worker->clients);
     rooms_clear(&worker->rooms);
+    peers_free(&worker->peers);
+    uplink_free(&worker->uplink);
     if (worker->link != NULL)
         link_free(&worker->link);
     if (worker->leave_timer != NULL)
         event_free(worker->leave_timer);
     if (worker->resume_timer != NULL)
         event_free(worker->resume_timer);
-    report_stop(worker);
-    peers_close(worker);
     if (worker->base != NULL)
         event_base_free(worker->base);
     msg_broadcast_clear(&worker->broadcast);
-    buf_free(&worker->out);
     conf_free(&worker->settings);
 }
 
@@ -456,7 +537,6 @@ int worker_run(const struct conf *conf, const struct worker_start *start)
     log_name(name);
     if (caps_limit(0) < 0)
         log_warn("cannot give all capabilities up");
-    worker.asked_end = &worker.asked;
     rooms_init(&worker.rooms);
     if (worker_open(&worker) == 0) {
         enclose(conf);

@@ -1,0 +1,102 @@
+/* client - one client between its handshake and its end: tokens, admission, rooms.
+ *
+ * The master counts a client from the MSG_ADMIT that it answers with MSG_ADMIT_OK
+ * until MSG_LEFT; each such answer must lead to exactly one MSG_LEFT:
+ *
+ *   OUT --connect, token good----> JOINING   MSG_ADMIT, unless one is still out
+ *   OUT --connect, token bad-----> OUT       session_refuse
+ *   JOINING --left---------------> OUT       nothing: the answer is not here yet
+ *   JOINING --answer OK----------> IN        rooms, session_accept
+ *   JOINING --answer not OK------> OUT       session_refuse
+ *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
+ *   OUT or gone --answer OK------> the same  MSG_LEFT
+ *   IN --left--------------------> OUT       rooms, MSG_LEFT
+ *   IN --MSG_KICK----------------> OUT       session_disconnect, which calls left
+ *
+ * At most one question is out for a client, so the answer in hand is always that
+ * one's.  A client that left and asked again before the answer came takes it for
+ * itself if it is still the same user.  A MSG_KICK that comes in any other state,
+ * or for another user, is for one that has gone: its MSG_LEFT is on the way. */
+#ifndef WORKER_CLIENT_H
+#define WORKER_CLIENT_H
+
+#include "base/address.h"
+#include "base/slice.h"
+#include "codec/sio.h"
+#include "codec/token.h"
+#include "engine/engine.h"
+#include "worker/room.h"
+#include "worker/stats.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct admission;
+struct auth_tokens;
+struct clients; /* all of one worker */
+struct conf;
+struct http_request;
+struct sockaddr;
+struct uplink;
+
+struct client { /* session_data() of every session */
+    struct session *session;
+    struct room_member member;
+    struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
+    struct admission *asked;    /* sent to the master and not answered, or NULL */
+    char *uid;                  /* of the last good token, or NULL */
+    int64_t expires_ms;         /* ... and its token_user.expires_ms */
+    uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
+    uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
+    struct address address;     /* of the connection that it came on */
+    uint8_t uid_len;
+    uint8_t state; /* enum client_state */
+    uint8_t kept;  /* uid came with the handshake, and counts for later CONNECTs too */
+};
+
+static inline struct client *client_of(const struct room_entry *entry)
+{
+    return (struct client *)(void *)((char *)entry->member - offsetof(struct client, member));
+}
+
+static inline struct slice client_uid(const struct client *client)
+{
+    return (struct slice){client->uid, client->uid_len};
+}
+
+/* All is borrowed; conf is read each time.  NULL without memory. */
+struct clients *clients_new(const struct conf *conf, struct engine *engine, struct rooms *rooms,
+                            struct uplink *uplink, struct worker_stats *stats);
+
+/* With the questions that were never answered; no client is left. */
+void clients_free(struct clients **clients);
+
+/* --- what the engine tells: the calls of struct engine_app --- */
+
+/* NULL without memory; client_closed() frees it. */
+struct client *client_opened(struct clients *clients, struct session *session,
+                             const struct http_request *req, const struct sockaddr *peer);
+int client_guarded(const struct clients *clients, const struct http_request *req);
+void client_connect(struct clients *clients, struct client *client,
+                    const struct sio_packet *packet);
+void client_unserved(struct clients *clients, const struct client *client, struct slice nsp);
+void client_left(struct clients *clients, struct client *client, enum engine_close why);
+void client_closed(struct clients *clients, struct client *client, enum engine_close why);
+
+/* --- what the master tells --- */
+
+/* Its answer.  Returns 0, or -1 if that was not asked. */
+int client_admitted(struct clients *clients, uint64_t handle, unsigned verdict);
+
+/* Disconnects the client of that name, if it is in as that user; else it has gone
+ * in the meantime. */
+void client_kick(struct clients *clients, uint64_t handle, struct slice uid);
+
+/* --- renew.c --- */
+
+/* user is of a good token of the same user: from now on its expiry counts, for this
+ * stay and for later ones. */
+void client_renewed(struct clients *clients, struct client *client, const struct token_user *user,
+                    int64_t now_ms);
+
+#endif

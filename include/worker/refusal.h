@@ -1,0 +1,28 @@
+/* refusal - a token that was refused: what the client is told, and a line in the log. */
+#ifndef WORKER_REFUSAL_H
+#define WORKER_REFUSAL_H
+
+#include "base/log.h"
+#include "codec/token.h"
+#include "worker/auth.h"
+
+struct client;
+
+#define REFUSAL_MESSAGE_MAX 192
+
+/* What a client is told of a token that was refused.  wanted: as in struct auth_verdict. */
+const char *refusal_message(enum token_result result, const char *wanted,
+                            char dst[REFUSAL_MESSAGE_MAX]);
+
+/* One line a minute for each of every (one a cause), with the client's address; at debug
+ * one for each refusal: "what: reason=code ...".  verdict: on its token, or NULL. */
+void refusal_log(const struct client *client, struct log_every *every, const char *what,
+                 const char *code, const struct auth_verdict *verdict);
+
+/* Where to put what a refused token says of itself: only debug wants to know. */
+static inline struct token_hint *refusal_hint(struct token_hint *hint)
+{
+    return log_get_level() >= LOG_LEVEL_DEBUG ? hint : NULL;
+}
+
+#endif

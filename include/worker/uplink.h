@@ -1,0 +1,39 @@
+/* uplink - what the worker says to the master: each message of ipc/msg.h that goes up.
+ *
+ * A message that cannot be queued ends it: nothing more is sent, and whoever owns the
+ * link hears of it on the loop's next turn, so that who sends is never left in the
+ * middle of the worker's end. */
+#ifndef WORKER_UPLINK_H
+#define WORKER_UPLINK_H
+
+#include "base/slice.h"
+
+#include <stdint.h>
+
+struct counters;
+struct event_base;
+struct link;
+struct uplink;
+
+/* link is borrowed.  failed(arg) is called once, from the loop, after a message could
+ * not be sent, which is logged.  NULL without memory. */
+struct uplink *uplink_new(struct event_base *base, struct link *link, void (*failed)(void *arg),
+                          void *arg);
+void uplink_free(struct uplink **uplink);
+
+/* Nothing more is sent; what is still said is dropped in silence. */
+void uplink_shut(struct uplink *uplink);
+int uplink_is_shut(const struct uplink *uplink);
+
+/* They leave at the end of this turn of the loop, in this order. */
+void uplink_hello(struct uplink *uplink);
+void uplink_ready(struct uplink *uplink);
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid);
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid);
+/* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
+void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);
+
+/* Writes now what the pipe takes. */
+void uplink_flush(struct uplink *uplink);
+
+#endif

@@ -1,0 +1,138 @@
+#include "worker/uplink.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "ipc/counters.h"
+#include "ipc/link.h"
+#include "ipc/msg.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#define OUT_MIN_BYTES 4096 /* as much as any message to the master */
+_Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "... and this is the longest");
+
+struct uplink {
+    struct link *link;
+    struct buf out;             /* one message; reused */
+    struct event *failed_event; /* a message could not be sent */
+    void (*failed)(void *arg);
+    void *arg;
+    int shut;
+};
+
+static void on_failed(evutil_socket_t fd, short what, void *arg)
+{
+    struct uplink *uplink = arg;
+
+    (void)fd;
+    (void)what;
+    uplink->failed(uplink->arg);
+}
+
+struct uplink *uplink_new(struct event_base *base, struct link *link, void (*failed)(void *arg),
+                          void *arg)
+{
+    struct uplink *uplink = calloc(1, sizeof(*uplink));
+
+    if (uplink == NULL)
+        return NULL;
+    uplink->link = link;
+    uplink->failed = failed;
+    uplink->arg = arg;
+    uplink->failed_event = event_new(base, -1, 0, on_failed, uplink);
+    if (uplink->failed_event == NULL || buf_reserve(&uplink->out, OUT_MIN_BYTES) == NULL)
+        uplink_free(&uplink);
+    return uplink;
+}
+
+void uplink_free(struct uplink **uplink_ptr)
+{
+    struct uplink *uplink = *uplink_ptr;
+
+    *uplink_ptr = NULL;
+    if (uplink == NULL)
+        return;
+    if (uplink->failed_event != NULL)
+        event_free(uplink->failed_event);
+    buf_free(&uplink->out);
+    free(uplink);
+}
+
+void uplink_shut(struct uplink *uplink)
+{
+    uplink->shut = 1;
+}
+
+int uplink_is_shut(const struct uplink *uplink)
+{
+    return uplink->shut;
+}
+
+/* --- sending --- */
+
+/* result: of what made the message. */
+static void send_out(struct uplink *uplink, int result)
+{
+    if (uplink->shut)
+        return;
+    if (result == 0 && link_send(uplink->link, uplink->out.data, uplink->out.len) == 0)
+        return;
+    log_errorx("cannot tell the master: queued=%zu; leaving", link_queued(uplink->link));
+    uplink->shut = 1;
+    event_active(uplink->failed_event, EV_TIMEOUT, 0);
+}
+
+static size_t begin(struct uplink *uplink, enum msg_type type)
+{
+    buf_reset(&uplink->out);
+    return msg_begin(&uplink->out, type);
+}
+
+static void end(struct uplink *uplink, size_t mark)
+{
+    send_out(uplink, msg_end(&uplink->out, mark));
+}
+
+void uplink_hello(struct uplink *uplink)
+{
+    size_t mark = begin(uplink, MSG_WORKER_HELLO);
+
+    msg_put_u32(&uplink->out, MSG_VERSION);
+    end(uplink, mark);
+}
+
+void uplink_ready(struct uplink *uplink)
+{
+    end(uplink, begin(uplink, MSG_READY));
+}
+
+static void send_client(struct uplink *uplink, enum msg_type type, uint64_t client,
+                        struct slice uid)
+{
+    size_t mark = begin(uplink, type);
+
+    msg_put_u64(&uplink->out, client);
+    msg_put_bytes(&uplink->out, uid.ptr, uid.len);
+    end(uplink, mark);
+}
+
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
+{
+    send_client(uplink, MSG_ADMIT, client, uid);
+}
+
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
+{
+    send_client(uplink, MSG_LEFT, client, uid);
+}
+
+void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)
+{
+    buf_reset(&uplink->out);
+    send_out(uplink, counters_put(&uplink->out, id, counters));
+}
+
+void uplink_flush(struct uplink *uplink)
+{
+    (void)link_flush(uplink->link);
+}
