@@ -117,7 +117,7 @@ static int run(const struct conf_args *args, const struct options *options)
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
     check_complain(&warnings, LOG_LEVEL_WARN);
     check_complain(&errors, LOG_LEVEL_ERROR);
-    if (conf)
+    if (conf != NULL)
         status = master_run(conf, args, options->detach, worker_run); /* takes conf */
     buf_free(&errors);
     buf_free(&warnings);

@@ -84,7 +84,7 @@ static void fail_lines(const struct buf *text)
 
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline ? newline : end;
+        const char *stop = newline != NULL ? newline : end;
 
         fail("%.*s", (int)(stop - at), at);
         at = stop + 1;
@@ -296,12 +296,13 @@ static const char *error_text(const redisContext *redis)
 static redisContext *redis_open(const struct conf_redis *conf)
 {
     const struct timeval limit = {REDIS_SEC, 0};
-    redisContext *redis = conf->path ? redisConnectUnixWithTimeout(conf->path, limit)
-                                     : redisConnectWithTimeout(conf->host, conf->port, limit);
+    redisContext *redis = conf->path != NULL
+                              ? redisConnectUnixWithTimeout(conf->path, limit)
+                              : redisConnectWithTimeout(conf->host, conf->port, limit);
 
     if (redis != NULL && redis->err == 0 && redisSetTimeout(redis, limit) == REDIS_OK)
         return redis;
-    if (conf->path)
+    if (conf->path != NULL)
         fail("cannot connect to redis at %s: %s", conf->path, error_text(redis));
     else
         fail("cannot connect to redis at %s:%d: %s", conf->host, conf->port, error_text(redis));

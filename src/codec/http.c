@@ -455,6 +455,7 @@ unsigned http_error_kind(int status)
     unsigned kind = 0;
 
     _Static_assert(sizeof(kinds) / sizeof(kinds[0]) + 1 == HTTP_ERROR_KINDS, "and any other");
+
     while (kind < HTTP_ERROR_KINDS - 1 && kinds[kind] != status)
         kind++;
     return kind;

@@ -13,7 +13,7 @@ static struct jsonc *node_new(struct lexer *lex, enum jsonc_type type)
 {
     struct jsonc *node = calloc(1, sizeof(*node));
 
-    if (!node) {
+    if (node == NULL) {
         lex_fail(lex, lex->pos, "out of memory");
         return NULL;
     }
@@ -26,9 +26,9 @@ static struct jsonc *read_string_value(struct lexer *lex)
 {
     struct jsonc *node = node_new(lex, JSONC_STRING);
 
-    if (node) {
+    if (node != NULL) {
         node->text = lex_string(lex, &node->len);
-        if (!node->text)
+        if (node->text == NULL)
             jsonc_free(&node);
     }
     return node;
@@ -39,11 +39,11 @@ static struct jsonc *read_number(struct lexer *lex)
     size_t start = lex->pos;
     struct jsonc *node = node_new(lex, JSONC_NUMBER);
 
-    if (!node || lex_number(lex) < 0)
+    if (node == NULL || lex_number(lex) < 0)
         goto fail;
     node->len = lex->pos - start;
     node->text = strndup(lex->text + start, node->len);
-    if (!node->text) {
+    if (node->text == NULL) {
         lex_fail(lex, start, "out of memory");
         goto fail;
     }
@@ -132,7 +132,7 @@ static struct jsonc *read_array(struct lexer *lex)
     struct jsonc **tail;
     int more = 1;
 
-    if (!array || enter(lex) < 0)
+    if (array == NULL || enter(lex) < 0)
         goto fail;
     tail = &array->first;
     if (lex_peek(lex) == ']') {
@@ -141,7 +141,7 @@ static struct jsonc *read_array(struct lexer *lex)
     }
     while (more) {
         node = read_value(lex);
-        if (!node)
+        if (node == NULL)
             goto fail;
         append(array, &tail, node);
         more = next_element(lex, ']', "',' or ']'");
@@ -162,7 +162,7 @@ static int check_key(struct lexer *lex, const struct jsonc *object, const char *
     const struct jsonc *first = jsonc_member(object, key);
     char name[64];
 
-    if (first) {
+    if (first != NULL) {
         lex_fail(lex, at,
                  "found the key \"%s\" again (it is in line %u already), wanted each key once",
                  log_escape(name, sizeof(name), key, strlen(key)), first->key_line);
@@ -188,7 +188,7 @@ static struct jsonc *read_member(struct lexer *lex, const struct jsonc *object)
         return NULL;
     }
     key = lex_string(lex, &len);
-    if (!key || check_key(lex, object, key, at) < 0 || lex_skip(lex) < 0)
+    if (key == NULL || check_key(lex, object, key, at) < 0 || lex_skip(lex) < 0)
         goto fail;
     if (lex_peek(lex) != ':') {
         lex_fail_found(lex, "':' after the key");
@@ -198,7 +198,7 @@ static struct jsonc *read_member(struct lexer *lex, const struct jsonc *object)
     if (lex_skip(lex) < 0)
         goto fail;
     node = read_value(lex);
-    if (!node)
+    if (node == NULL)
         goto fail;
     node->key = key;
     node->key_line = key_line;
@@ -214,7 +214,7 @@ static struct jsonc *read_object(struct lexer *lex)
     struct jsonc **tail;
     int more = 1;
 
-    if (!object || enter(lex) < 0)
+    if (object == NULL || enter(lex) < 0)
         goto fail;
     tail = &object->first;
     if (lex_peek(lex) == '}') {
@@ -223,7 +223,7 @@ static struct jsonc *read_object(struct lexer *lex)
     }
     while (more) {
         node = read_member(lex, object);
-        if (!node)
+        if (node == NULL)
             goto fail;
         append(object, &tail, node);
         more = next_element(lex, '}', "',' or '}'");
@@ -267,7 +267,7 @@ struct jsonc *jsonc_parse(const char *text, size_t len, struct jsonc_error *erro
     if (lex.pos == lex.len)
         error->blank = 1;
     node = read_value(&lex);
-    if (!node)
+    if (node == NULL)
         return NULL;
     if (lex_skip(&lex) < 0) {
         jsonc_free(&node);
@@ -284,15 +284,15 @@ void jsonc_free(struct jsonc **node)
     struct jsonc *n = *node;
 
     *node = NULL;
-    if (!n)
+    if (n == NULL)
         return;
-    while (n->first) {
+    while (n->first != NULL) {
         struct jsonc *child = n->first;
 
         n->first = child->next;
         jsonc_free(&child);
     }
-    if (n->text)
+    if (n->text != NULL)
         explicit_bzero(n->text, n->len);
     free(n->text);
     free(n->key);
@@ -303,7 +303,7 @@ const struct jsonc *jsonc_member(const struct jsonc *object, const char *name)
 {
     if (object->type != JSONC_OBJECT)
         return NULL;
-    for (const struct jsonc *node = object->first; node; node = node->next)
+    for (const struct jsonc *node = object->first; node != NULL; node = node->next)
         if (strcmp(node->key, name) == 0)
             return node;
     return NULL;

@@ -186,7 +186,7 @@ static int read_escape(struct lexer *lex, struct buf *out)
     if (c == 'u')
         return read_unicode(lex, out);
     which = c ? strchr(from, c) : NULL;
-    if (!which) {
+    if (which == NULL) {
         lex->pos += lex->pos + 1 < lex->len;
         lex_fail_found(lex, "one of \" \\ / b f n r t u after the backslash");
         return -1;
@@ -223,7 +223,7 @@ static int read_plain(struct lexer *lex, struct buf *out)
 /* Overwrites what was read of a value that may be a secret. */
 static void wipe(struct buf *buf)
 {
-    if (buf->data)
+    if (buf->data != NULL)
         explicit_bzero(buf->data, buf->cap);
     buf_free(buf);
 }
@@ -241,7 +241,7 @@ char *lex_string(struct lexer *lex, size_t *len)
     lex->pos++;
     if (!out.failed)
         str = malloc(out.len + 1);
-    if (!str) {
+    if (str == NULL) {
         lex_fail(lex, lex->pos, "out of memory");
         goto out;
     }

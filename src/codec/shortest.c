@@ -63,6 +63,7 @@ static void times_ten(uint64_t *words)
 
     for (int i = 0; i < WORDS; i++) {
         uint128 product = (uint128)words[i] * 10 + carry;
+
         words[i] = (uint64_t)product;
         carry = (uint64_t)(product >> 64);
     }
@@ -75,6 +76,7 @@ static void by_ten(uint64_t *words)
 
     for (int i = WORDS - 1; i >= 0; i--) {
         uint128 dividend = (uint128)rest << 64 | words[i];
+
         words[i] = (uint64_t)(dividend / 10);
         rest = (unsigned)(dividend % 10);
     }

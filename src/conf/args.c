@@ -73,11 +73,11 @@ static int split_short(struct split *split, const char *word)
         const struct args_option *option = find(split, name, 2);
         const char *value = NULL;
 
-        if (!option)
+        if (option == NULL)
             return usage(split, "unknown option ", name, 2);
         if (option->takes_value) {
             value = c[1] ? c + 1 : next_word(split);
-            if (!value)
+            if (value == NULL)
                 return usage(split, "a value is missing after ", name, 2);
         }
         if (take(split, option, value) < 0)
@@ -108,14 +108,14 @@ static int split_long(struct split *split, char *word)
 
     if (len == 2)
         return usage(split, "unknown option ", word, len);
-    if (option && !option->takes_value)
-        return value ? usage(split, "no value is wanted by ", word, len)
-                     : take(split, option, NULL);
-    if (!value)
+    if (option != NULL && !option->takes_value)
+        return value != NULL ? usage(split, "no value is wanted by ", word, len)
+                             : take(split, option, NULL);
+    if (value == NULL)
         value = next_word(split);
-    if (!value)
+    if (value == NULL)
         return usage(split, "a value is missing after ", word, len);
-    if (option)
+    if (option != NULL)
         return take(split, option, value);
     keep(split, word, len, value);
     return 0;
@@ -156,7 +156,7 @@ static void hide(char *variable)
 {
     char *value = strchr(variable, '=');
 
-    if (value && source_env_secret(variable))
+    if (value != NULL && source_env_secret(variable))
         memset(value + 1, '*', strlen(value + 1));
 }
 
@@ -165,7 +165,7 @@ static void copy_environment(struct conf_args *args, char **envp)
 {
     size_t n = 0;
 
-    while (envp && envp[n])
+    while (envp != NULL && envp[n] != NULL)
         n++;
     args->environ = xcalloc(n + 1, sizeof(*args->environ));
     for (size_t i = 0; i < n; i++) {
@@ -206,7 +206,7 @@ void conf_args_clear(struct conf_args *args)
     for (size_t i = 0; i < args->noptions; i++)
         wipe(args->options[i]);
     free(args->options);
-    for (size_t i = 0; args->environ && args->environ[i]; i++)
+    for (size_t i = 0; args->environ != NULL && args->environ[i] != NULL; i++)
         wipe(args->environ[i]);
     free(args->environ);
     drop(args->file);

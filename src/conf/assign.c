@@ -38,7 +38,7 @@ const char *texts_variable(const struct texts *texts, const char *name)
 {
     const char *value = texts_value(texts, name, strlen(name));
 
-    return value && *value ? value : NULL;
+    return value != NULL && *value ? value : NULL;
 }
 
 /* --- words ------------------------------------------------------------------------ */
@@ -53,7 +53,7 @@ static int put_variable(struct buf *out, const char **at, const struct texts *va
     if (len == 0 || (brace && name[len] != '}'))
         return -1;
     value = texts_value(vars, name, len);
-    buf_puts(out, value ? value : "");
+    buf_puts(out, value != NULL ? value : "");
     *at = name + len + brace;
     return 0;
 }
@@ -85,12 +85,12 @@ char *assign_word(const char **at, const struct texts *vars, enum assign_dialect
     char *word = NULL;
     int result = 0;
 
-    while (result == 0 && **at && !strchr(ASSIGN_BLANKS, **at)) {
+    while (result == 0 && **at && strchr(ASSIGN_BLANKS, **at) == NULL) {
         if (**at == '\'' || **at == '"') {
             result = put_quoted(&out, at, vars, dialect);
         } else if (**at == '$' && dialect == ASSIGN_SHELL) {
             result = put_variable(&out, at, vars);
-        } else if (dialect == ASSIGN_SHELL && strchr("`;&|()<>", **at)) {
+        } else if (dialect == ASSIGN_SHELL && strchr("`;&|()<>", **at) != NULL) {
             result = -1;
         } else {
             if (**at == '\\' && (*at)[1])
@@ -99,7 +99,7 @@ char *assign_word(const char **at, const struct texts *vars, enum assign_dialect
         }
     }
     if (result == 0)
-        word = xstrndup(out.data ? (const char *)out.data : "", out.len);
+        word = xstrndup(out.data != NULL ? (const char *)out.data : "", out.len);
     buf_free(&out);
     return word;
 }
@@ -109,7 +109,7 @@ void texts_split(struct texts *texts, const char *text)
     for (text += strspn(text, ASSIGN_BLANKS); *text; text += strspn(text, ASSIGN_BLANKS)) {
         char *word = assign_word(&text, NULL, ASSIGN_PLAIN);
 
-        if (!word)
+        if (word == NULL)
             return;
         texts_add(texts, word);
     }
@@ -129,11 +129,11 @@ static char *take_rest(const char **at)
         *at += strspn(*at, ASSIGN_BLANKS);
         buf_put(&out, start, (size_t)(*at - start));
         word = assign_word(at, NULL, ASSIGN_PLAIN);
-        buf_puts(&out, word ? word : "");
+        buf_puts(&out, word != NULL ? word : "");
         whole = word != NULL;
         free(word);
     } while (whole && **at);
-    rest = whole ? xstrndup(out.data ? (const char *)out.data : "", out.len) : NULL;
+    rest = whole ? xstrndup(out.data != NULL ? (const char *)out.data : "", out.len) : NULL;
     buf_free(&out);
     return rest;
 }
@@ -148,7 +148,7 @@ int assign_take(struct texts *vars, const char *line, enum assign_dialect dialec
         return 0;
     value = dialect == ASSIGN_PLAIN ? take_rest(&at) : assign_word(&at, vars, dialect);
     at += strspn(at, ASSIGN_BLANKS);
-    if (!value || (*at && *at != '#')) {
+    if (value == NULL || (*at && *at != '#')) {
         free(value);
         return -1;
     }

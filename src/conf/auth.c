@@ -19,7 +19,7 @@ static void check_key(const struct conf *conf, struct settings *set, const struc
         fault = ", which needs auth:secretFile";
     else if (!(possible & (TOKEN_RS | TOKEN_ES)))
         fault = ", which needs auth:publicKeyFile";
-    if (conf->jwks_file)
+    if (conf->jwks_file != NULL)
         settings_warn(set, source, path, "found %s%s; auth:jwksFile has none yet", found, fault);
     else
         settings_error(set, source, path, "found %s%s", found, fault);
@@ -50,9 +50,9 @@ static unsigned wanted_algorithms(const struct jsonc *list)
 {
     unsigned algs = 0;
 
-    if (!list)
+    if (list == NULL)
         return TOKEN_ALGS;
-    for (const struct jsonc *e = setting_next(list, NULL); e; e = setting_next(list, e))
+    for (const struct jsonc *e = setting_next(list, NULL); e != NULL; e = setting_next(list, e))
         algs |= token_alg_parse(e->text);
     return algs;
 }
@@ -61,7 +61,7 @@ static char **build_names_of(struct settings *set, const char *path)
 {
     const struct setting *setting = settings_at(set, path);
 
-    return setting->value ? build_strings(set, setting->value) : NULL;
+    return setting->value != NULL ? build_strings(set, setting->value) : NULL;
 }
 
 static void build_claims(struct conf *conf, struct settings *set)
@@ -74,7 +74,7 @@ static void build_claims(struct conf *conf, struct settings *set)
     conf->token.audiences = (const char *const *)conf->audiences;
     conf->token.issuers = (const char *const *)conf->issuers;
     conf->token.types = (const char *const *)conf->token_types;
-    if (tolerance->value)
+    if (tolerance->value != NULL)
         conf->token.tolerance_s = (int64_t)tolerance->value->number;
 }
 
@@ -107,7 +107,7 @@ void build_auth(struct conf *conf, struct settings *set)
                        "auth:jwksFile");
         known = 0;
     }
-    for (const struct jsonc *e = list ? setting_next(list, NULL) : NULL; e;
+    for (const struct jsonc *e = list != NULL ? setting_next(list, NULL) : NULL; e != NULL;
          e = setting_next(list, e))
         check_algorithm(conf, set, algorithms, e, known);
     if (known && set->nerrors == before && !(conf->token.algs & token_keys_algs(conf->keys)))

@@ -28,7 +28,7 @@ static struct conf *load(const struct conf_args *args, const char *text, size_t 
     struct settings set;
 
     settings_init(&set, args, purpose, errors, warnings);
-    if (!conf)
+    if (conf == NULL)
         settings_error(&set, NULL, NULL, "out of memory");
     else if (sources_read(&set, text, len) == 0)
         build(conf, &set);
@@ -78,7 +78,7 @@ void conf_free(struct conf **conf)
     struct conf *c = *conf;
 
     *conf = NULL;
-    if (!c)
+    if (c == NULL)
         return;
     for (size_t i = 0; i < conf_nkeys; i++)
         if (conf_keys[i].field == FIELD_TEXT)

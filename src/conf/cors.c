@@ -12,7 +12,7 @@ static int normalise(char *text)
     char *host = strstr(text, "://");
     char *colon;
 
-    if (!host || host == text)
+    if (host == NULL || host == text)
         return -1;
     for (char *c = text; *c; c++)
         *c = (char)tolower((unsigned char)*c);
@@ -24,8 +24,8 @@ static int normalise(char *text)
     if (!*host || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_~[]:") != strlen(host))
         return -1;
     colon = strrchr(host, ':');
-    if (colon && ((strncmp(text, "http:", 5) == 0 && strcmp(colon, ":80") == 0) ||
-                  (strncmp(text, "https:", 6) == 0 && strcmp(colon, ":443") == 0)))
+    if (colon != NULL && ((strncmp(text, "http:", 5) == 0 && strcmp(colon, ":80") == 0) ||
+                          (strncmp(text, "https:", 6) == 0 && strcmp(colon, ":443") == 0)))
         *colon = '\0';
     return 0;
 }
@@ -51,7 +51,7 @@ static void check_origin(struct conf *conf, struct settings *set, const struct s
 static void build_bool(struct conf *conf, struct settings *set, int any)
 {
     conf->cors_origins = calloc(2, sizeof(*conf->cors_origins));
-    if (!conf->cors_origins)
+    if (conf->cors_origins == NULL)
         settings_error(set, NULL, NULL, "out of memory");
     else if (any)
         conf->cors_origins[0] = build_strdup(set, "*");
@@ -64,15 +64,15 @@ void build_cors(struct conf *conf, struct settings *set)
     const struct jsonc *list = setting->value;
     size_t i = 0;
 
-    if (!list)
+    if (list == NULL)
         return; /* no memory for the default */
     if (list->type == JSONC_TRUE || list->type == JSONC_FALSE) {
         build_bool(conf, set, list->type == JSONC_TRUE);
         return;
     }
     conf->cors_origins = build_strings(set, list);
-    if (!conf->cors_origins)
+    if (conf->cors_origins == NULL)
         return;
-    for (const struct jsonc *e = setting_next(list, NULL); e; e = setting_next(list, e))
+    for (const struct jsonc *e = setting_next(list, NULL); e != NULL; e = setting_next(list, e))
         check_origin(conf, set, setting, e, conf->cors_origins[i++]);
 }

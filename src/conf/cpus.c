@@ -14,7 +14,7 @@ static int cpus_affine(void)
     size_t size = CPU_ALLOC_SIZE((size_t)n);
     cpu_set_t *cpus = CPU_ALLOC((size_t)n);
 
-    if (cpus && sched_getaffinity(0, size, cpus) == 0)
+    if (cpus != NULL && sched_getaffinity(0, size, cpus) == 0)
         count = CPU_COUNT_S(size, cpus);
     CPU_FREE(cpus);
     if (count < 1)
@@ -34,7 +34,7 @@ static int first_line(const char *directory, const char *name, char line[128])
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     if ((file = fopen(path, "re")) == NULL)
         return -1;
-    result = fgets(line, 128, file) ? 0 : -1;
+    result = fgets(line, 128, file) != NULL ? 0 : -1;
     (void)fclose(file);
     return result;
 }

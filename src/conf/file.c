@@ -91,7 +91,7 @@ int file_read(struct file *file, const char *name, size_t max, enum file_kind ki
     if (fd < 0)
         return -1;
     file->text = malloc(max + 1);
-    if (!file->text)
+    if (file->text == NULL)
         goto out;
     file->regular = S_ISREG(st.st_mode);
     file->shared = file->regular && (st.st_mode & S_IROTH);
@@ -126,7 +126,7 @@ void file_chomp(struct file *file)
 
 void file_clear(struct file *file)
 {
-    if (file->text)
+    if (file->text != NULL)
         explicit_bzero(file->text, file->len);
     free(file->text);
     memset(file, 0, sizeof(*file));
@@ -136,7 +136,7 @@ char *file_name(const char *dir, const char *name)
 {
     char *full;
 
-    if (!dir || name[0] == '/')
+    if (dir == NULL || name[0] == '/')
         return strdup(name);
     if (asprintf(&full, "%s/%s", dir, name) < 0)
         return NULL;

@@ -36,7 +36,7 @@ static int read_key(const struct origin *from, const char *name, size_t max, str
     char *full = file_name(from->set->args->dir, name);
     int result = -1;
 
-    if (!full)
+    if (full == NULL)
         settings_error(from->set, NULL, NULL, "out of memory");
     else if (file_read(file, full, max, FILE_REGULAR) < 0)
         settings_error(from->set, &from->source, from->path, "cannot read %s: %s", full,
@@ -147,14 +147,15 @@ static struct origin origin_of(struct conf *conf, struct settings *set,
 /* 1 if anything but an empty text was given. */
 static int has_value(const struct setting *setting)
 {
-    return setting->value && (setting->value->type == JSONC_ARRAY || setting_text(setting));
+    return setting->value != NULL &&
+           (setting->value->type == JSONC_ARRAY || setting_text(setting) != NULL);
 }
 
 static int take_secret_files(struct conf *conf, struct settings *set, const struct setting *files)
 {
     int found = 0;
 
-    for (const struct jsonc *e = setting_next(files->value, NULL); e;
+    for (const struct jsonc *e = setting_next(files->value, NULL); e != NULL;
          e = setting_next(files->value, e)) {
         struct origin from = origin_of(conf, set, files, e);
 
@@ -172,13 +173,13 @@ static void build_secrets(struct conf *conf, struct settings *set)
     int by_file = has_value(files), found = 0;
     int layers = (int)files->source.layer - (int)secrets->source.layer;
 
-    if (by_file && (!secrets->value || layers >= 0))
+    if (by_file && (secrets->value == NULL || layers >= 0))
         found = take_secret_files(conf, set, files);
     else if (by_file)
         settings_warn(set, &files->source, files->path, "not used, for %s is given", secrets->path);
-    if (!secrets->value || (found && layers > 0))
+    if (secrets->value == NULL || (found && layers > 0))
         return;
-    for (const struct jsonc *e = setting_next(secrets->value, NULL); e;
+    for (const struct jsonc *e = setting_next(secrets->value, NULL); e != NULL;
          e = setting_next(secrets->value, e)) {
         struct origin from = origin_of(conf, set, secrets, e);
 
@@ -222,7 +223,7 @@ static void build_public_keys(struct conf *conf, struct settings *set)
 
     if (!has_value(files))
         return;
-    for (const struct jsonc *e = setting_next(files->value, NULL); e;
+    for (const struct jsonc *e = setting_next(files->value, NULL); e != NULL;
          e = setting_next(files->value, e)) {
         struct origin from = origin_of(conf, set, files, e);
 
@@ -258,12 +259,12 @@ static int find_members(const struct origin *from, const struct jsonc *object, s
     };
     const size_t n = sizeof(members) / sizeof(members[0]);
 
-    for (const struct jsonc *value = object->first; value; value = value->next) {
+    for (const struct jsonc *value = object->first; value != NULL; value = value->next) {
         size_t i = 0;
 
         while (i < n && strcmp(value->key, members[i].name) != 0)
             i++;
-        if (i == n || *members[i].value) {
+        if (i == n || *members[i].value != NULL) {
             /* The name is not shown: it may be a secret that has lost its place. */
             settings_error(from->set, &from->source, from->path,
                            i == n ? "found an unknown member, wanted kid, secret, secretFile, "
@@ -284,7 +285,7 @@ static int find_members(const struct origin *from, const struct jsonc *object, s
 /* Returns 0, or -1 (reported). */
 static int find_algorithms(struct origin *from, const struct jsonc *list)
 {
-    for (const struct jsonc *e = list ? setting_next(list, NULL) : NULL; e;
+    for (const struct jsonc *e = list != NULL ? setting_next(list, NULL) : NULL; e != NULL;
          e = setting_next(list, e)) {
         unsigned alg = e->type == JSONC_STRING ? token_alg_parse(e->text) : 0;
 
@@ -299,7 +300,7 @@ static int find_algorithms(struct origin *from, const struct jsonc *list)
         }
         from->algs |= alg;
     }
-    if (!list || from->algs != 0)
+    if (list == NULL || from->algs != 0)
         return 0;
     settings_error(from->set, &from->source, from->path, "algorithms: found an empty array");
     return -1;
@@ -315,16 +316,16 @@ static void take_named(struct origin *from, const struct jsonc *object)
     }
     if (find_members(from, object, &named) < 0 || find_algorithms(from, named.algs) < 0)
         return;
-    if (!!named.secret + !!named.secret_file + !!named.public_file != 1) {
+    if ((named.secret != NULL) + (named.secret_file != NULL) + (named.public_file != NULL) != 1) {
         settings_error(from->set, &from->source, from->path,
                        "wanted one of secret, secretFile and publicKeyFile");
         return;
     }
-    if (named.kid)
+    if (named.kid != NULL)
         from->kid = (struct slice){named.kid->text, named.kid->len};
-    if (named.secret)
+    if (named.secret != NULL)
         take_secret(from, named.secret->text, named.secret->len);
-    else if (named.public_file)
+    else if (named.public_file != NULL)
         take_public_file(from, named.public_file->text);
     else if (!take_secret_file(from, named.secret_file->text))
         report(from, KEY_EMPTY);
@@ -335,9 +336,9 @@ static void build_named_keys(struct conf *conf, struct settings *set)
     const struct setting *setting = settings_at(set, "auth:keys");
     long i = 0;
 
-    if (!setting->value)
+    if (setting->value == NULL)
         return;
-    for (const struct jsonc *e = setting->value->first; e; e = e->next) {
+    for (const struct jsonc *e = setting->value->first; e != NULL; e = e->next) {
         struct origin from = origin_of(conf, set, setting, e);
         char path[32];
 
@@ -381,8 +382,8 @@ static struct token_keys *read_jwks(const struct conf *conf, struct settings *se
         return NULL;
     }
     keys = token_keys_new();
-    *again = !keys;
-    if (!keys)
+    *again = keys == NULL;
+    if (keys == NULL)
         settings_error(set, NULL, NULL, "out of memory");
     else if (jwks_parse(keys, file.text, file.len, on_note, &notes) < 0)
         token_keys_free(&keys);
@@ -397,10 +398,11 @@ static struct token_keys *read_jwks(const struct conf *conf, struct settings *se
  * *again as of read_jwks()). */
 static struct token_keys *all_keys(const struct conf *conf, struct settings *set, int *again)
 {
-    struct token_keys *jwks = read_jwks(conf, set, again), *all = jwks ? token_keys_new() : NULL;
-    enum key_result result = all ? KEY_OK : KEY_NO_MEMORY;
+    struct token_keys *jwks = read_jwks(conf, set, again),
+                      *all = jwks != NULL ? token_keys_new() : NULL;
+    enum key_result result = all != NULL ? KEY_OK : KEY_NO_MEMORY;
 
-    if (!jwks)
+    if (jwks == NULL)
         return NULL;
     if (result == KEY_OK)
         result = token_keys_add_all(all, conf->given_keys);
@@ -439,20 +441,20 @@ void build_keys(struct conf *conf, struct settings *set)
     int again;
 
     conf->given_keys = token_keys_new();
-    if (!conf->given_keys) {
+    if (conf->given_keys == NULL) {
         settings_error(set, NULL, NULL, "out of memory");
         return;
     }
     build_secrets(conf, set);
     build_public_keys(conf, set);
     build_named_keys(conf, set);
-    if (conf->jwks_file) {
+    if (conf->jwks_file != NULL) {
         conf->keys = all_keys(conf, set, &again);
     } else {
         conf->keys = conf->given_keys;
         conf->given_keys = NULL;
     }
-    if (conf->keys)
+    if (conf->keys != NULL)
         warn_rivals(conf->keys, set);
     conf->token.keys = conf->keys;
 }
@@ -463,12 +465,12 @@ int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings
     int again;
     struct token_keys *keys = all_keys(conf, &set, &again);
 
-    if (keys && !(token_keys_algs(keys) & conf->token.algs)) {
+    if (keys != NULL && !(token_keys_algs(keys) & conf->token.algs)) {
         settings_error(&set, NULL, "auth:jwksFile", "%s: found no key to check tokens with",
                        conf->jwks_file);
         token_keys_free(&keys);
     }
-    if (!keys)
+    if (keys == NULL)
         return again ? CONF_KEYS_UNREAD : -1;
     if (token_keys_equal(keys, conf->keys)) {
         token_keys_free(&keys);

@@ -24,7 +24,7 @@ int address_host(const char *host, size_t len)
         return 0;
     memcpy(text, host, len);
     text[len] = '\0';
-    if (strchr(text, ':'))
+    if (strchr(text, ':') != NULL)
         return inet_pton(AF_INET6, text, &in6) == 1;
     return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == len;
 }
@@ -45,21 +45,22 @@ const char *address_parse(const char *text, const char **host, size_t *len, int 
     const char *colon = strrchr(text, ':');
 
     *host = text;
-    *len = colon ? (size_t)(colon - text) : 0;
-    *port = port_parse(colon ? colon + 1 : text);
+    *len = colon != NULL ? (size_t)(colon - text) : 0;
+    *port = port_parse(colon != NULL ? colon + 1 : text);
     if (*port < 0)
-        return colon ? "a port from 0 to 65535 after the last ':'" : wanted_address;
+        return colon != NULL ? "a port from 0 to 65535 after the last ':'" : wanted_address;
     if (*len >= 2 && text[0] == '[' && text[*len - 1] == ']') {
         *host = text + 1;
         *len -= 2;
-        return memchr(*host, ':', *len) && address_host(*host, *len) ? NULL
-                                                                     : "an IPv6 address in []";
+        return memchr(*host, ':', *len) != NULL && address_host(*host, *len)
+                   ? NULL
+                   : "an IPv6 address in []";
     }
     if (*len == 0 || (*len == 1 && text[0] == '*')) {
         *host = NULL;
         return NULL;
     }
-    if (memchr(text, ':', *len))
+    if (memchr(text, ':', *len) != NULL)
         return "an IPv6 address in brackets: [::1]:port";
     return address_host(*host, *len) ? NULL : wanted_address;
 }
@@ -83,11 +84,13 @@ static void bad(struct place *place, const struct jsonc *value, const char *want
 
 static int same(const struct conf_listen *a, const struct conf_listen *b)
 {
-    if (a->unix_path || b->unix_path)
-        return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
+    if (a->unix_path != NULL || b->unix_path != NULL)
+        return a->unix_path != NULL && b->unix_path != NULL &&
+               strcmp(a->unix_path, b->unix_path) == 0;
     if (a->port != b->port || a->port == 0)
         return 0;
-    return a->host && b->host ? strcasecmp(a->host, b->host) == 0 : a->host == b->host;
+    return a->host != NULL && b->host != NULL ? strcasecmp(a->host, b->host) == 0
+                                              : a->host == b->host;
 }
 
 /* Appends listener (takes its strings) unless it is there already. */
@@ -115,7 +118,7 @@ static void add_unix(struct place *place, const char *path, const struct jsonc *
     struct conf_listen listen = {0};
 
     listen.unix_path = *path ? file_name(place->set->args->dir, path) : NULL;
-    if (!listen.unix_path ||
+    if (listen.unix_path == NULL ||
         strlen(listen.unix_path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
         bad(place, value, "a socket's path of 1 to 107 bytes");
         free(listen.unix_path);
@@ -130,9 +133,9 @@ static void add_tcp(struct place *place, const char *host, size_t len, int port,
 {
     struct conf_listen listen = {.port = port};
 
-    if (host) {
+    if (host != NULL) {
         listen.host = strndup(host, len);
-        if (!listen.host) {
+        if (listen.host == NULL) {
             settings_error(place->set, NULL, NULL, "out of memory");
             return;
         }
@@ -151,7 +154,7 @@ static void add_text(struct place *place, const struct jsonc *value)
         return;
     }
     wanted = address_parse(value->text, &host, &len, &port);
-    if (wanted)
+    if (wanted != NULL)
         bad(place, value, wanted);
     else
         add_tcp(place, host, len, port, value);
@@ -164,14 +167,15 @@ static void add_number(struct place *place, const char *host, const struct jsonc
     if (port < 0 || port != value->number)
         bad(place, value, "a port from 0 to 65535");
     else
-        add_tcp(place, host, host ? strlen(host) : 0, port, value);
+        add_tcp(place, host, host != NULL ? strlen(host) : 0, port, value);
 }
 
 /* The host of {"host": "127.0.0.1", "port": 3000}: 0, or -1 (reported). */
 static int member_host(struct place *place, const struct jsonc *value, const char **host)
 {
     *host = NULL;
-    if (!value || (value->type == JSONC_STRING && (!*value->text || strcmp(value->text, "*") == 0)))
+    if (value == NULL ||
+        (value->type == JSONC_STRING && (!*value->text || strcmp(value->text, "*") == 0)))
         return 0;
     if (value->type != JSONC_STRING || !address_host(value->text, value->len)) {
         bad(place, value, "host to be a name or an address, IPv6 without brackets");
@@ -186,7 +190,7 @@ static void add_object(struct place *place, const struct jsonc *value)
     const struct jsonc *port = jsonc_member(value, "port");
     const char *host;
 
-    for (const struct jsonc *m = value->first; m; m = m->next) {
+    for (const struct jsonc *m = value->first; m != NULL; m = m->next) {
         if (strcmp(m->key, "host") != 0 && strcmp(m->key, "port") != 0) {
             bad(place, value, "its keys to be host and port");
             return;
@@ -194,8 +198,8 @@ static void add_object(struct place *place, const struct jsonc *value)
     }
     if (member_host(place, jsonc_member(value, "host"), &host) < 0)
         return;
-    if (!port || port->type != JSONC_NUMBER)
-        bad(place, port ? port : value, "port to be a number from 0 to 65535");
+    if (port == NULL || port->type != JSONC_NUMBER)
+        bad(place, port != NULL ? port : value, "port to be a number from 0 to 65535");
     else
         add_number(place, host, port);
 }
@@ -234,7 +238,7 @@ static void build_list(struct place *place)
 {
     const struct jsonc *list = place->setting->value;
 
-    for (const struct jsonc *e = list->first; e; e = e->next) {
+    for (const struct jsonc *e = list->first; e != NULL; e = e->next) {
         if (place->setting->source.layer == LAYER_FILE)
             place->source.line = e->line;
         add_any(place, e);
@@ -248,19 +252,19 @@ static void build_one(struct place *place)
     const struct setting *setting = settings_at(place->set, "host");
     const char *host = setting_text(setting);
     const struct jsonc *port = settings_at(place->set, "port")->value;
-    size_t len = host ? strlen(host) : 0;
+    size_t len = host != NULL ? strlen(host) : 0;
 
-    if (host && strcmp(host, "*") == 0)
+    if (host != NULL && strcmp(host, "*") == 0)
         host = NULL;
-    if (host && len > 2 && host[0] == '[' && host[len - 1] == ']') {
+    if (host != NULL && len > 2 && host[0] == '[' && host[len - 1] == ']') {
         host++;
         len -= 2;
     }
     place->setting = setting;
     place->source = setting->source;
-    if (host && !address_host(host, len))
+    if (host != NULL && !address_host(host, len))
         bad(place, setting->value, "a host name or an address");
-    else if (port)
+    else if (port != NULL)
         add_tcp(place, host, len, (int)port->number, port);
 }
 
@@ -269,12 +273,12 @@ void build_listen(struct conf *conf, struct settings *set)
     struct place place = {conf, set, settings_at(set, "listen"), {0}};
 
     conf->listen = calloc(LISTEN_MAX, sizeof(*conf->listen));
-    if (!conf->listen) {
+    if (conf->listen == NULL) {
         settings_error(set, NULL, NULL, "out of memory");
         return;
     }
     place.source = place.setting->source;
-    if (place.setting->value)
+    if (place.setting->value != NULL)
         build_list(&place);
     else if (!place.setting->broken)
         build_one(&place);

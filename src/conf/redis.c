@@ -35,9 +35,9 @@ static void url_clear(struct url *url)
 static char *decode(const char *text, size_t len)
 {
     char *out = malloc(len + 1);
-    long n = out ? http_unescape(out, (struct slice){text, len}, 0) : -1;
+    long n = out != NULL ? http_unescape(out, (struct slice){text, len}, 0) : -1;
 
-    if (n < 0 || memchr(out, '\0', (size_t)n)) {
+    if (n < 0 || memchr(out, '\0', (size_t)n) != NULL) {
         free(out);
         return NULL;
     }
@@ -61,11 +61,12 @@ static int number(const char *text, const char *end, long max)
 static const char *read_user(struct url *url, const char *text, const char *end)
 {
     const char *colon = memchr(text, ':', (size_t)(end - text));
-    const char *user_end = colon ? colon : end;
+    const char *user_end = colon != NULL ? colon : end;
 
-    if (user_end > text && !(url->username = decode(text, (size_t)(user_end - text))))
+    if (user_end > text && (url->username = decode(text, (size_t)(user_end - text))) == NULL)
         return "a user name with its % signs as %25";
-    if (colon && end > colon + 1 && !(url->password = decode(colon + 1, (size_t)(end - colon - 1))))
+    if (colon != NULL && end > colon + 1 &&
+        (url->password = decode(colon + 1, (size_t)(end - colon - 1))) == NULL)
         return "a password with its % signs as %25";
     return NULL;
 }
@@ -73,20 +74,21 @@ static const char *read_user(struct url *url, const char *text, const char *end)
 static const char *read_host(struct url *url, const char *text, const char *end)
 {
     const char *close = *text == '[' ? memchr(text, ']', (size_t)(end - text)) : NULL;
-    const char *host = close ? text + 1 : text;
-    const char *colon = memchr(close ? close : text, ':', (size_t)(end - (close ? close : text)));
-    const char *host_end = close ? close : colon ? colon : end;
+    const char *host = close != NULL ? text + 1 : text;
+    const char *colon =
+        memchr(close != NULL ? close : text, ':', (size_t)(end - (close != NULL ? close : text)));
+    const char *host_end = close != NULL ? close : colon != NULL ? colon : end;
 
-    if (close && close + 1 != (colon ? colon : end))
+    if (close != NULL && close + 1 != (colon != NULL ? colon : end))
         return "\":port\" after the ] of the address";
     if (host_end > host) {
         if (!address_host(host, (size_t)(host_end - host)))
             return "a host name or an address after the //";
         url->host = strndup(host, (size_t)(host_end - host));
-        if (!url->host)
+        if (url->host == NULL)
             return "more memory";
     }
-    if (colon && colon + 1 < end) {
+    if (colon != NULL && colon + 1 < end) {
         url->port = number(colon + 1, end, 65535);
         if (url->port < 1)
             return "a port from 1 to 65535";
@@ -101,7 +103,7 @@ static const char *read_query(struct url *url, const char *text)
 
     if (!*text)
         return NULL;
-    if (!value || (strncmp(text, "db=", 3) != 0 && strncmp(text, "database=", 9) != 0))
+    if (value == NULL || (strncmp(text, "db=", 3) != 0 && strncmp(text, "database=", 9) != 0))
         return wanted;
     url->database = number(value + 1, value + strlen(value), INT32_MAX);
     return url->database < 0 ? wanted : NULL;
@@ -118,7 +120,7 @@ static const char *read_database(struct url *url, const char *text, const char *
 
 static const char *read_path(struct url *url, const char *text, const char *end)
 {
-    if (end - text <= 1 || !(url->path = decode(text, (size_t)(end - text))))
+    if (end - text <= 1 || (url->path = decode(text, (size_t)(end - text))) == NULL)
         return "the path of a socket: redis+unix:///run/redis/redis.sock";
     return NULL;
 }
@@ -149,23 +151,23 @@ static const char *url_parse(struct url *url, const char *text)
 
     url->port = url->database = -1;
     wanted = read_scheme(&text, &is_unix);
-    if (wanted)
+    if (wanted != NULL)
         return wanted;
     query = strchr(text, '?');
-    end = query ? query : text + strlen(text);
+    end = query != NULL ? query : text + strlen(text);
     slash = memchr(text, '/', (size_t)(end - text));
-    if (!slash)
+    if (slash == NULL)
         slash = end;
     at = memrchr(text, '@', (size_t)(slash - text));
-    if (at)
+    if (at != NULL)
         wanted = read_user(url, text, at);
-    if (!wanted && !is_unix)
-        wanted = read_host(url, at ? at + 1 : text, slash);
-    else if (!wanted && slash != (at ? at + 1 : text))
+    if (wanted == NULL && !is_unix)
+        wanted = read_host(url, at != NULL ? at + 1 : text, slash);
+    else if (wanted == NULL && slash != (at != NULL ? at + 1 : text))
         wanted = "no host in the URL of a Unix socket";
-    if (!wanted)
+    if (wanted == NULL)
         wanted = is_unix ? read_path(url, slash, end) : read_database(url, slash, end);
-    return wanted || !query ? wanted : read_query(url, query + 1);
+    return wanted != NULL || query == NULL ? wanted : read_query(url, query + 1);
 }
 
 /* --- the parts together --- */
@@ -182,7 +184,7 @@ static void take_text(struct settings *set, const char *path, char **field, char
 {
     struct setting *part = settings_at(set, path);
 
-    if (!*value || overrides(part, url))
+    if (*value == NULL || overrides(part, url))
         return;
     build_set(field, *value);
     *value = NULL;
@@ -206,7 +208,7 @@ static void take_url(struct conf *conf, struct settings *set, const struct setti
     struct url url = {0};
     const char *wanted = url_parse(&url, setting_text(setting));
 
-    if (wanted) {
+    if (wanted != NULL) {
         settings_error(set, &setting->source, setting->path, "wanted %s", wanted);
     } else {
         take_text(set, "socket.io:redis:host", &redis->host, &url.host, setting);
@@ -225,7 +227,7 @@ static void choose_endpoint(struct conf *conf, struct settings *set)
     struct setting *path = settings_at(set, "socket.io:redis:path");
     struct setting *host = settings_at(set, "socket.io:redis:host");
 
-    if (!conf->redis.path)
+    if (conf->redis.path == NULL)
         return;
     if (host->source.layer > path->source.layer) {
         build_set(&conf->redis.path, NULL);
@@ -243,7 +245,7 @@ static void read_password(struct conf *conf, struct settings *set, const struct 
     char *name = build_file_name(set, setting);
     struct file file;
 
-    if (!name)
+    if (name == NULL)
         return;
     if (file_read(&file, name, PASSWORD_MAX, kind) < 0) {
         settings_error(set, &setting->source, setting->path, "cannot read %s: %s", name,
@@ -267,9 +269,9 @@ static void take_password_file(struct conf *conf, struct settings *set)
     struct setting *file = settings_at(set, "socket.io:redis:passwordFile");
     struct setting *password = settings_at(set, "socket.io:redis:password");
 
-    if (!setting_text(file))
+    if (setting_text(file) == NULL)
         return;
-    if (password->value && password->source.layer == file->source.layer) {
+    if (password->value != NULL && password->source.layer == file->source.layer) {
         settings_error(set, &file->source, file->path,
                        "found socket.io:redis:password as well, wanted one of them");
     } else if (password->source.layer <= file->source.layer) {
@@ -282,7 +284,7 @@ static void refuse_tls(struct settings *set)
 {
     const struct setting *tls = settings_at(set, "socket.io:redis:tls");
 
-    if (tls->value && tls->value->type != JSONC_FALSE)
+    if (tls->value != NULL && tls->value->type != JSONC_FALSE)
         settings_error(set, &tls->source, tls->path,
                        "TLS is not supported yet, and plain text would be unsafe; wanted false");
 }
@@ -294,12 +296,12 @@ void build_redis(struct conf *conf, struct settings *set)
     const struct setting *user = settings_at(set, "socket.io:redis:username");
 
     refuse_tls(set);
-    if (conf->redis.host && !address_host(conf->redis.host, strlen(conf->redis.host)))
+    if (conf->redis.host != NULL && !address_host(conf->redis.host, strlen(conf->redis.host)))
         settings_error(set, &host->source, host->path, "found no host name and no address");
-    if (url->value)
+    if (url->value != NULL)
         take_url(conf, set, url);
     choose_endpoint(conf, set);
     take_password_file(conf, set);
-    if (conf->redis.username && !conf->redis.password)
+    if (conf->redis.username != NULL && conf->redis.password == NULL)
         settings_warn(set, &user->source, user->path, "has no effect without a password");
 }

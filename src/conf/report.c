@@ -37,9 +37,9 @@ static void put_value(struct buf *out, const struct jsonc *value)
         break;
     }
     buf_putc(out, value->type == JSONC_ARRAY ? '[' : '{');
-    for (const struct jsonc *e = value->first; e; e = e->next, between = ",") {
+    for (const struct jsonc *e = value->first; e != NULL; e = e->next, between = ",") {
         buf_puts(out, between);
-        if (e->key) {
+        if (e->key != NULL) {
             put_text(out, e->key);
             buf_putc(out, ':');
         }
@@ -51,7 +51,7 @@ static void put_value(struct buf *out, const struct jsonc *value)
 static void put_strings(struct buf *out, char *const *strings)
 {
     buf_putc(out, '[');
-    for (size_t i = 0; strings[i]; i++) {
+    for (size_t i = 0; strings[i] != NULL; i++) {
         if (i > 0)
             buf_putc(out, ',');
         put_text(out, strings[i]);
@@ -67,10 +67,10 @@ static void put_url(struct buf *out, const char *url)
     const char *start = strstr(url, "://") + 3; /* it has been parsed */
     const char *end = start + strcspn(start, "/?");
     const char *at = memrchr(start, '@', (size_t)(end - start));
-    const char *colon = at ? memchr(start, ':', (size_t)(at - start)) : NULL;
+    const char *colon = at != NULL ? memchr(start, ':', (size_t)(at - start)) : NULL;
     struct buf shown = {0};
 
-    if (colon)
+    if (colon != NULL)
         buf_printf(&shown, "%.*s:%s%s", (int)(colon - url), url, mask, at);
     else
         buf_puts(&shown, url);
@@ -83,11 +83,11 @@ static void put_listen(struct buf *out, const struct conf *conf)
     buf_putc(out, '[');
     for (size_t i = 0; i < conf->nlisten; i++) {
         const struct conf_listen *listen = &conf->listen[i];
-        const char *host = listen->host ? listen->host : "*";
-        const char *open = strchr(host, ':') ? "[" : "", *close = *open ? "]" : "";
+        const char *host = listen->host != NULL ? listen->host : "*";
+        const char *open = strchr(host, ':') != NULL ? "[" : "", *close = *open ? "]" : "";
 
         buf_puts(out, i > 0 ? ",\"" : "\"");
-        if (listen->unix_path)
+        if (listen->unix_path != NULL)
             buf_printf(out, "unix:%s\"", listen->unix_path);
         else
             buf_printf(out, "%s%s%s:%d\"", open, host, close, listen->port);
@@ -99,9 +99,9 @@ static void put_listen(struct buf *out, const struct conf *conf)
 static void put_keys(struct buf *out, const struct jsonc *keys)
 {
     buf_putc(out, '[');
-    for (const struct jsonc *key = keys->first; key; key = key->next) {
+    for (const struct jsonc *key = keys->first; key != NULL; key = key->next) {
         buf_puts(out, key == keys->first ? "{" : ",{");
-        for (const struct jsonc *e = key->first; e; e = e->next) {
+        for (const struct jsonc *e = key->first; e != NULL; e = e->next) {
             buf_puts(out, e == key->first ? "" : ",");
             put_text(out, e->key);
             buf_putc(out, ':');
@@ -119,15 +119,15 @@ static void put_keys(struct buf *out, const struct jsonc *keys)
 static int put_special(struct buf *out, const struct conf *conf, const struct key *key,
                        const struct setting *setting)
 {
-    if (strcmp(key->path, "listen") == 0 && setting->value)
+    if (strcmp(key->path, "listen") == 0 && setting->value != NULL)
         put_listen(out, conf);
-    else if (strcmp(key->path, "socket.io:redis:url") == 0 && setting->value)
+    else if (strcmp(key->path, "socket.io:redis:url") == 0 && setting->value != NULL)
         put_url(out, setting->value->text);
     else if (strcmp(key->path, "auth:options:algorithms") == 0)
         token_algs_put(out, conf->token.algs & token_keys_algs(conf->keys));
-    else if (strcmp(key->path, "auth:keys") == 0 && setting->value)
+    else if (strcmp(key->path, "auth:keys") == 0 && setting->value != NULL)
         put_keys(out, setting->value);
-    else if (strcmp(key->path, "cors:origins") == 0 && conf->cors_origins)
+    else if (strcmp(key->path, "cors:origins") == 0 && conf->cors_origins != NULL)
         put_strings(out, conf->cors_origins);
     else
         return 0;
@@ -153,7 +153,7 @@ static int put_field(struct buf *out, const struct conf *conf, const struct key 
         buf_printf(out, "%zu", *(const size_t *)field);
         return 1;
     case FIELD_TEXT:
-        if (!*(char *const *)field)
+        if (*(char *const *)field == NULL)
             return 0;
         if (key->flags & KEY_SECRET)
             buf_puts(out, mask);
@@ -169,13 +169,13 @@ static int put_field(struct buf *out, const struct conf *conf, const struct key 
 /* A key that struct conf does not hold as it is. */
 static void put_given(struct buf *out, const struct key *key, const struct setting *setting)
 {
-    int none =
-        !setting->value || key->field == FIELD_TEXT ||
-        (key->type == KEY_TEXT && !setting_text(setting)) ||
-        (key->type == KEY_TEXTS && setting->value->type == JSONC_STRING && !setting_text(setting));
+    int none = setting->value == NULL || key->field == FIELD_TEXT ||
+               (key->type == KEY_TEXT && setting_text(setting) == NULL) ||
+               (key->type == KEY_TEXTS && setting->value->type == JSONC_STRING &&
+                setting_text(setting) == NULL);
 
     if (none)
-        buf_puts(out, key->absent ? key->absent : "none");
+        buf_puts(out, key->absent != NULL ? key->absent : "none");
     else if (key->flags & KEY_SECRET)
         buf_puts(out, mask);
     else
@@ -209,7 +209,7 @@ static struct key_source key_source(const struct conf *conf, struct settings *se
 {
     const struct setting *jwks = settings_at(set, "auth:jwksFile");
 
-    if (!conf->given_keys || i < token_keys_count(conf->given_keys))
+    if (conf->given_keys == NULL || i < token_keys_count(conf->given_keys))
         return set->key_sources[i];
     return (struct key_source){jwks->source, jwks->path, -1, jwks->value->text};
 }
@@ -227,7 +227,7 @@ static void put_keys_in_force(struct buf *out, const struct conf *conf, struct s
         buf_printf(out, ", %s", from.path);
         if (from.element >= 0)
             buf_printf(out, ":%ld", from.element);
-        if (from.file) {
+        if (from.file != NULL) {
             buf_putc(out, ' ');
             put_text(out, from.file);
         }

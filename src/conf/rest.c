@@ -15,16 +15,16 @@
 
 char *build_strdup(struct settings *set, const char *text)
 {
-    char *copy = text ? strdup(text) : NULL;
+    char *copy = text != NULL ? strdup(text) : NULL;
 
-    if (text && !copy)
+    if (text != NULL && copy == NULL)
         settings_error(set, NULL, NULL, "out of memory");
     return copy;
 }
 
 void build_set(char **text, char *value)
 {
-    if (*text)
+    if (*text != NULL)
         explicit_bzero(*text, strlen(*text));
     free(*text);
     *text = value;
@@ -33,9 +33,9 @@ void build_set(char **text, char *value)
 char *build_file_name(struct settings *set, const struct setting *setting)
 {
     const char *text = setting_text(setting);
-    char *name = text ? file_name(set->args->dir, text) : NULL;
+    char *name = text != NULL ? file_name(set->args->dir, text) : NULL;
 
-    if (text && !name)
+    if (text != NULL && name == NULL)
         settings_error(set, NULL, NULL, "out of memory");
     return name;
 }
@@ -45,17 +45,18 @@ char **build_strings(struct settings *set, const struct jsonc *list)
     size_t n = list->type == JSONC_ARRAY ? list->count : 1, i = 0;
     char **strings = calloc(n + 1, sizeof(*strings));
 
-    for (const struct jsonc *e = setting_next(list, NULL); strings && e; e = setting_next(list, e))
-        if (!(strings[i++] = strdup(e->text)))
+    for (const struct jsonc *e = setting_next(list, NULL); strings != NULL && e != NULL;
+         e = setting_next(list, e))
+        if ((strings[i++] = strdup(e->text)) == NULL)
             build_strings_free(&strings);
-    if (!strings)
+    if (strings == NULL)
         settings_error(set, NULL, NULL, "out of memory");
     return strings;
 }
 
 void build_strings_free(char ***strings)
 {
-    for (size_t i = 0; *strings && (*strings)[i]; i++)
+    for (size_t i = 0; *strings != NULL && (*strings)[i] != NULL; i++)
         free((*strings)[i]);
     free(*strings);
     *strings = NULL;
@@ -70,7 +71,7 @@ static const char *text_in_force(const struct setting *setting, const struct key
     const char *text = setting_text(setting);
     size_t len;
 
-    if (text || !key->deflt)
+    if (text != NULL || key->deflt == NULL)
         return text;
     len = strlen(key->deflt) - 2; /* without its quotes; there is no escape in one */
     if (len >= cap)
@@ -97,9 +98,9 @@ static void set_field(struct conf *conf, struct settings *set, const struct sett
     const struct jsonc *value = setting->value;
     double number = 0;
 
-    if (value && value->type == JSONC_NUMBER)
+    if (value != NULL && value->type == JSONC_NUMBER)
         number = value->number;
-    else if (value && value->type == JSONC_TRUE)
+    else if (value != NULL && value->type == JSONC_TRUE)
         number = 1;
     switch (key->field) {
     case FIELD_INT:
@@ -132,22 +133,23 @@ static void refuse(struct settings *set, const char *path, const char *wanted)
     const struct setting *setting = settings_at(set, path);
     char found[96];
 
-    settings_error(
-        set, &setting->source, setting->path, "found %s, wanted %s",
-        setting->value ? value_describe(setting->value, 0, found, sizeof(found)) : "none", wanted);
+    settings_error(set, &setting->source, setting->path, "found %s, wanted %s",
+                   setting->value != NULL ? value_describe(setting->value, 0, found, sizeof(found))
+                                          : "none",
+                   wanted);
 }
 
 /* axr and /axr are the same, as they are for Socket.IO. */
 static void build_namespace(struct conf *conf, struct settings *set)
 {
-    size_t len = conf->nsp ? strlen(conf->nsp) : 0;
+    size_t len = conf->nsp != NULL ? strlen(conf->nsp) : 0;
     char *nsp;
 
     if (len == 0)
         return;
     if (conf->nsp[0] != '/') {
         nsp = malloc(len + 2);
-        if (!nsp) {
+        if (nsp == NULL) {
             settings_error(set, NULL, NULL, "out of memory");
             return;
         }
@@ -157,7 +159,7 @@ static void build_namespace(struct conf *conf, struct settings *set)
         len++;
     }
     /* ',' ends a namespace in a packet, '?' begins its query. */
-    if (strpbrk(conf->nsp, ",?"))
+    if (strpbrk(conf->nsp, ",?") != NULL)
         refuse(set, "socket.io:namespace", "a namespace without ',' and '?'");
     else if (len > CONF_NSP_MAX)
         refuse(set, "socket.io:namespace", "at most 256 bytes with its '/'");
@@ -175,10 +177,10 @@ static void build_path(struct conf *conf, struct settings *set)
     size_t len;
     char *path;
 
-    if (!given)
+    if (given == NULL)
         return;
     for (const char *c = given; *c; c++) {
-        if (*c <= 0x20 || *c >= 0x7f || strchr("?#%", *c)) {
+        if (*c <= 0x20 || *c >= 0x7f || strchr("?#%", *c) != NULL) {
             refuse(set, "path", "a path of printable ASCII without '?', '#', '%' and blanks");
             return;
         }
@@ -188,7 +190,7 @@ static void build_path(struct conf *conf, struct settings *set)
     while (len > 0 && given[len - 1] == '/')
         len--;
     path = calloc(1, len + 3);
-    if (!path) {
+    if (path == NULL) {
         settings_error(set, NULL, NULL, "out of memory");
         return;
     }
@@ -205,7 +207,7 @@ static void build_workers(struct conf *conf, struct settings *set)
 {
     const struct jsonc *value = settings_at(set, "workers")->value;
 
-    if (value && value->type != JSONC_STRING)
+    if (value != NULL && value->type != JSONC_STRING)
         return;
     conf->workers = cpus_usable();
     if (conf->workers > CONF_WORKERS_MAX)
@@ -232,8 +234,8 @@ static void build_connections(struct conf *conf, struct settings *set)
     const char *policy = setting_text(settings_at(set, "limits:connectionsPerUserPolicy"));
     size_t possible = connections_possible(conf->workers);
 
-    conf->replace_connections = policy && strcmp(policy, "replace") == 0;
-    if (!setting->value)
+    conf->replace_connections = policy != NULL && strcmp(policy, "replace") == 0;
+    if (setting->value == NULL)
         conf->connections_max = possible;
     else if (conf->connections_max > possible)
         settings_warn(set, &setting->source, setting->path,
@@ -243,7 +245,7 @@ static void build_connections(struct conf *conf, struct settings *set)
 
 static void build_strangers(struct conf *conf, struct settings *set)
 {
-    if (settings_at(set, "limits:strangers")->value)
+    if (settings_at(set, "limits:strangers")->value != NULL)
         return;
     conf->strangers_max = conf->connections_max / CONF_STRANGERS_PART;
     if (conf->strangers_max < CONF_STRANGERS_MIN)
@@ -254,9 +256,9 @@ static void build_strangers(struct conf *conf, struct settings *set)
 
 static int lists(const struct jsonc *list, const char *word)
 {
-    for (const struct jsonc *e = list ? setting_next(list, NULL) : NULL; e;
+    for (const struct jsonc *e = list != NULL ? setting_next(list, NULL) : NULL; e != NULL;
          e = setting_next(list, e))
-        if (e->text && strcmp(e->text, word) == 0)
+        if (e->text != NULL && strcmp(e->text, word) == 0)
             return 1;
     return 0;
 }
@@ -267,15 +269,15 @@ static void build_log(struct conf *conf, struct settings *set)
     const char *target = setting_text(setting);
     const char *level = setting_text(settings_at(set, "log:level"));
 
-    if (level && log_level_parse(level, &conf->log_level) < 0)
+    if (level != NULL && log_level_parse(level, &conf->log_level) < 0)
         refuse(set, "log:level", "error, warn, info or debug");
     conf->log_format = lists(settings_at(set, "log:format")->value, "json") ? LOG_JSON : LOG_TEXT;
     conf->log_target = LOG_TO_STDERR;
-    if (!target || strcmp(target, "stderr") == 0)
+    if (target == NULL || strcmp(target, "stderr") == 0)
         return;
     if (strcmp(target, "syslog") == 0) {
         conf->log_target = LOG_TO_SYSLOG;
-    } else if (strchr(target, '/')) { /* so that a slip such as "sylog" is no file */
+    } else if (strchr(target, '/') != NULL) { /* so that a slip such as "sylog" is no file */
         conf->log_target = LOG_TO_FILE;
         conf->log_file = build_file_name(set, setting);
     } else {
@@ -289,13 +291,13 @@ static void build_admin(struct conf *conf, struct settings *set)
     const struct jsonc *port = settings_at(set, "admin:port")->value;
     const char *host = setting_text(setting);
 
-    conf->admin_port = port ? (int)port->number : 0;
-    if ((port && port->type == JSONC_STRING) || (host && strcmp(host, "off") == 0))
+    conf->admin_port = port != NULL ? (int)port->number : 0;
+    if ((port != NULL && port->type == JSONC_STRING) || (host != NULL && strcmp(host, "off") == 0))
         return;
-    if (host && !address_host(host, strlen(host)))
+    if (host != NULL && !address_host(host, strlen(host)))
         refuse(set, "admin:host", "a host name, an address or \"off\"");
     else
-        conf->admin_host = build_strdup(set, host ? host : "127.0.0.1");
+        conf->admin_host = build_strdup(set, host != NULL ? host : "127.0.0.1");
 }
 
 /* Read here, before privileges are dropped, and once for all workers. */
@@ -305,7 +307,7 @@ static void build_client_file(struct conf *conf, struct settings *set)
     struct file file;
     char *fitting;
 
-    if (!conf->client_file)
+    if (conf->client_file == NULL)
         return;
     if (file_read(&file, conf->client_file, CLIENT_MAX_BYTES, FILE_REGULAR) < 0) {
         settings_error(set, &setting->source, setting->path, "cannot read %s: %s",
@@ -316,7 +318,7 @@ static void build_client_file(struct conf *conf, struct settings *set)
     conf->client_text = file.text;
     conf->client_len = file.len;
     fitting = realloc(file.text, file.len + 1); /* 16 MiB were asked for */
-    if (fitting)
+    if (fitting != NULL)
         conf->client_text = fitting;
 }
 

@@ -266,7 +266,7 @@ static int match_one(struct match *match, const struct key *key, const char *pat
 {
     const char *rest = after_path(path, name, how);
 
-    if (!rest)
+    if (rest == NULL)
         return 0;
     match->key = key;
     match->path = path;
@@ -312,7 +312,7 @@ static int alike(char a, char b)
     static const char marks[] = ":._";
 
     return tolower((unsigned char)a) == tolower((unsigned char)b) ||
-           (strchr(marks, a) && strchr(marks, b));
+           (strchr(marks, a) != NULL && strchr(marks, b) != NULL);
 }
 
 /* Letters to insert, remove or replace between the two (Levenshtein). */
@@ -355,7 +355,7 @@ static void consider(const char *path, const char *name, const char **best, size
 
     if (ends_in(path, name))
         d = d < 1 ? d : 1;
-    else if (last && ends_in(path, last + 1))
+    else if (last != NULL && ends_in(path, last + 1))
         d = d < 2 ? d : 2;
     if (d < *closest) {
         *closest = d;
@@ -379,7 +379,7 @@ const char *schema_suggest(const char *name, enum spelling how, char dst[SCHEMA_
             consider(conf_keys[i].path, path, &best, &closest);
     for (size_t i = 0; i < NALIASES; i++)
         consider(aliases[i].alias, path, &best, &closest);
-    if (!best)
+    if (best == NULL)
         return NULL;
     (void)snprintf(dst, SCHEMA_PATH_MAX, "%s", best);
     return dst;
@@ -408,7 +408,7 @@ static int put_words(char *dst, size_t cap, const char *words)
     while (*words && n < cap) {
         size_t len = strcspn(words, "|");
         const char *next = words + len + (words[len] == '|');
-        const char *after = !*next ? "" : strchr(next, '|') ? ", " : " or ";
+        const char *after = !*next ? "" : strchr(next, '|') != NULL ? ", " : " or ";
 
         n += (size_t)snprintf(dst + n, cap - n, "\"%.*s\"%s", (int)len, words, after);
         words = next;
@@ -418,7 +418,7 @@ static int put_words(char *dst, size_t cap, const char *words)
 
 const char *schema_wanted_element(const struct key *key, char *dst, size_t cap)
 {
-    if (!key->words)
+    if (key->words == NULL)
         return "a string that is not empty";
     (void)put_words(dst, cap, key->words);
     return dst;
@@ -428,7 +428,7 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
 {
     char words[128] = "";
 
-    if (key->words)
+    if (key->words != NULL)
         (void)put_words(words, sizeof(words), key->words);
     switch (key->type) {
     case KEY_SECTION:
@@ -444,12 +444,12 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
         return "an array of \"host:port\", \"[::1]:port\", \"unix:/path\", ports or objects";
     case KEY_INT:
         (void)snprintf(dst, cap, "an integer from %lld to %lld%s%s", (long long)key->min,
-                       (long long)key->max, key->words ? ", or " : "", words);
+                       (long long)key->max, key->words != NULL ? ", or " : "", words);
         return dst;
     case KEY_LIST:
         (void)snprintf(dst, cap, "a string or an array of strings%s%s%s",
-                       key->flags & KEY_FILLED ? ", one at least" : "", key->words ? ", each " : "",
-                       words);
+                       key->flags & KEY_FILLED ? ", one at least" : "",
+                       key->words != NULL ? ", each " : "", words);
         return dst;
     case KEY_TEXTS:
         return "a string or an array of strings, one at least";

@@ -17,7 +17,7 @@
 static void replace(char **where, const char *text)
 {
     free(*where);
-    *where = text && *text ? xstrdup(text) : NULL;
+    *where = text != NULL && *text ? xstrdup(text) : NULL;
 }
 
 struct reader {
@@ -65,7 +65,7 @@ static char *next_line(char **text)
     }
     *text = *end ? end + 1 : end;
     *end = '\0';
-    while (end > line && strchr(ASSIGN_BLANKS, end[-1]))
+    while (end > line && strchr(ASSIGN_BLANKS, end[-1]) != NULL)
         *--end = '\0';
     return line;
 }
@@ -149,10 +149,10 @@ static char *specified(const struct reader *reader, const char *name, const char
     for (; *value; value++) {
         const char *known = *value == '%' ? specifier(value[1]) : NULL;
 
-        if (*value == '%' && !known)
+        if (*value == '%' && known == NULL)
             (void)buf_printf(reader->notes, "%s: %%%.1s: only systemd can tell what it is\n", name,
                              value + 1);
-        if (known)
+        if (known != NULL)
             buf_puts(&out, known);
         else
             buf_putc(&out, (uint8_t)*value);
@@ -171,12 +171,12 @@ static int unit_read(struct unit *unit, const struct reader *reader, const char 
     char *text = read_text(reader, name), *rest = text, *line, *equals, *value;
     int ours = 0;
 
-    while (rest && (line = next_line(&rest))) {
+    while (rest != NULL && ((line = next_line(&rest)) != NULL)) {
         line += strspn(line, ASSIGN_BLANKS);
         if (*line == '[')
             ours = strcmp(line, "[Service]") == 0;
         equals = strchr(line, '=');
-        if (!ours || !equals || *line == '#' || *line == ';')
+        if (!ours || equals == NULL || *line == '#' || *line == ';')
             continue;
         *equals = '\0';
         line[strcspn(line, ASSIGN_BLANKS)] = '\0';
@@ -192,7 +192,7 @@ static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
-    return slash ? slash + 1 : path;
+    return slash != NULL ? slash + 1 : path;
 }
 
 static int by_base_name(const void *one, const void *two)
@@ -215,11 +215,11 @@ static void find_dropins(struct texts *names, const struct reader *reader, const
     DIR *opened = opendir(full);
     struct dirent *entry;
 
-    while (opened && (entry = readdir(opened))) {
+    while (opened != NULL && ((entry = readdir(opened)) != NULL)) {
         const char *dot = strrchr(entry->d_name, '.');
         char *name;
 
-        if (!dot || strcmp(dot, ".conf") != 0)
+        if (dot == NULL || strcmp(dot, ".conf") != 0)
             continue;
         if (asprintf(&name, "%s/%s", dir, entry->d_name) < 0)
             abort();
@@ -228,7 +228,7 @@ static void find_dropins(struct texts *names, const struct reader *reader, const
         else
             texts_add(names, name);
     }
-    if (opened)
+    if (opened != NULL)
         closedir(opened);
     free(full);
 }
@@ -256,7 +256,7 @@ static void read_environment(struct unit *unit, const struct reader *reader)
         const char *name = unit->env_files.at[i];
         char *text = read_text(reader, name + (*name == '-')), *rest = text, *line;
 
-        while (rest && (line = next_line(&rest)))
+        while (rest != NULL && ((line = next_line(&rest)) != NULL))
             (void)assign_take(&unit->env, line + strspn(line, ASSIGN_BLANKS), ASSIGN_PLAIN);
         free(text);
     }
@@ -265,26 +265,26 @@ static void read_environment(struct unit *unit, const struct reader *reader)
 /* A word that is a variable may be several, or none.  The first words are the program. */
 static void take_command(struct texts *words, const struct unit *unit)
 {
-    const char *at = unit->exec ? unit->exec : "";
+    const char *at = unit->exec != NULL ? unit->exec : "";
     int program = 1;
 
     for (at += strspn(at, ASSIGN_BLANKS); *at; at += strspn(at, ASSIGN_BLANKS)) {
         size_t len = *at == '$' ? strspn(at + 1, ASSIGN_NAME) : 0;
 
         if (program) {
-            program = strchr(at, '@') && strcspn(at, "@") < strcspn(at, "/") ? 2 : 1;
+            program = strchr(at, '@') != NULL && strcspn(at, "@") < strcspn(at, "/") ? 2 : 1;
             for (; program > 0 && *at; program--)
                 at += strcspn(at, ASSIGN_BLANKS) +
                       strspn(at + strcspn(at, ASSIGN_BLANKS), ASSIGN_BLANKS);
-        } else if (len > 0 && strchr(ASSIGN_BLANKS, at[len + 1])) {
+        } else if (len > 0 && strchr(ASSIGN_BLANKS, at[len + 1]) != NULL) {
             const char *value = texts_value(&unit->env, at + 1, len);
 
-            texts_split(words, value ? value : "");
+            texts_split(words, value != NULL ? value : "");
             at += len + 1;
         } else {
             char *word = assign_word(&at, &unit->env, ASSIGN_SHELL);
 
-            if (!word)
+            if (word == NULL)
                 return;
             texts_add(words, word);
         }
@@ -303,7 +303,7 @@ static int find_unit(struct service *service, const struct reader *reader)
     } while (!unit_read(&unit, reader, name) && ++i < NDIRS);
     if (i < NDIRS)
         read_dropins(&unit, reader);
-    if (!unit.exec) { /* none, or masked */
+    if (unit.exec == NULL) { /* none, or masked */
         unit_clear(&unit);
         return 0;
     }
@@ -317,7 +317,7 @@ static int find_unit(struct service *service, const struct reader *reader)
     service->environ = unit.env.at;
     service->groups = unit.groups.at;
     unit.env = unit.groups = (struct texts){0};
-    if (unit.logs && asprintf(&service->log_dir, "/var/log/%s", unit.logs) < 0)
+    if (unit.logs != NULL && asprintf(&service->log_dir, "/var/log/%s", unit.logs) < 0)
         abort();
     unit_clear(&unit);
     return 1;
@@ -335,7 +335,7 @@ static int read_script(struct texts *vars, struct texts *env, const struct reade
     static const char export[] = "export ";
     char *text = read_text(reader, name), *rest = text, *line;
 
-    for (unsigned n = 1; rest && (line = next_line(&rest)); n++) {
+    for (unsigned n = 1; rest != NULL && ((line = next_line(&rest)) != NULL); n++) {
         int exported = strncmp(line, export, strlen(export)) == 0, result;
 
         line += exported ? strlen(export) : 0;
@@ -353,7 +353,7 @@ static int read_script(struct texts *vars, struct texts *env, const struct reade
 /* Each option with a value, as the script gives it to the daemon. */
 static void option(struct texts *words, const char *name, const char *value)
 {
-    if (!value)
+    if (value == NULL)
         return;
     texts_add(words, xstrdup(name));
     texts_add(words, xstrdup(value));
@@ -367,8 +367,9 @@ static int find_script(struct service *service, const struct reader *reader)
         return 0;
     (void)read_script(&vars, &env, reader, defaults);
     option(&words, "-c", texts_variable(&vars, "CONFIG"));
-    texts_split(&words,
-                texts_variable(&vars, "DAEMON_OPTS") ? texts_variable(&vars, "DAEMON_OPTS") : "");
+    texts_split(&words, texts_variable(&vars, "DAEMON_OPTS") != NULL
+                            ? texts_variable(&vars, "DAEMON_OPTS")
+                            : "");
     option(&words, "--user", texts_variable(&vars, "DAEMON_USER"));
     option(&words, "--group", texts_variable(&vars, "DAEMON_GROUP"));
     option(&words, "--pidFile", texts_variable(&vars, "PID_FILE"));
@@ -410,7 +411,7 @@ static void list_clear(char **list)
 {
     struct texts texts = {list, 0};
 
-    while (list && list[texts.n])
+    while (list != NULL && list[texts.n] != NULL)
         texts.n++;
     texts_clear(&texts);
 }

@@ -47,11 +47,11 @@ message(struct buf *out, const struct source *source, const char *path, const ch
     char text[1024];
 
     (void)vsnprintf(text, sizeof(text), fmt, ap);
-    if (source) {
+    if (source != NULL) {
         put_where(out, source);
         buf_puts(out, ": ");
     }
-    if (path)
+    if (path != NULL)
         buf_printf(out, "%s: ", path);
     buf_printf(out, "%s\n", text);
 }
@@ -82,14 +82,15 @@ void settings_unknown(struct settings *set, const struct source *source, const c
 {
     char shown[128], path[SCHEMA_PATH_MAX], env[SCHEMA_PATH_MAX + 64];
     const char *meant = schema_suggest(name, how, path);
-    const char *quote = meant ? "\"" : "";
+    const char *quote = meant != NULL ? "\"" : "";
 
     log_escape(shown, sizeof(shown), name, strlen(name));
-    if (meant && how == SPELT_FOLDED)
+    if (meant != NULL && how == SPELT_FOLDED)
         meant = schema_env_name(meant, env);
     /* The source of a variable is its name. */
     settings_error(set, source, how == SPELT_FOLDED ? NULL : shown, "unknown key%s%s%s%s",
-                   meant ? "; did you mean " : "", quote, meant ? meant : "", meant ? "\"?" : "");
+                   meant != NULL ? "; did you mean " : "", quote, meant != NULL ? meant : "",
+                   meant != NULL ? "\"?" : "");
 }
 
 const char *value_describe(const struct jsonc *value, int secret, char *dst, size_t cap)
@@ -157,7 +158,7 @@ static const char *text_fault(const struct key *key, const struct jsonc *value, 
 
 static int is_int(const struct key *key, const struct jsonc *value)
 {
-    if (key->words && value->type == JSONC_STRING)
+    if (key->words != NULL && value->type == JSONC_STRING)
         return has_word(key->words, value);
     return value->type == JSONC_NUMBER && trunc(value->number) == value->number &&
            value->number >= (double)key->min && value->number <= (double)key->max;
@@ -198,7 +199,7 @@ static int fits(const struct key *key, const struct jsonc *value)
 static int element_fits(const struct key *key, const struct jsonc *value)
 {
     return value->type == JSONC_STRING && value->len > 0 &&
-           (!key->words || has_word(key->words, value));
+           (key->words == NULL || has_word(key->words, value));
 }
 
 static void mismatch(struct settings *set, const struct match *match, const struct jsonc *value,
@@ -241,9 +242,9 @@ static int check_text(struct settings *set, const struct match *match, const str
         return -1;
     }
     fault = text_fault(match->key, value, wanted, sizeof(wanted));
-    if (fault)
+    if (fault != NULL)
         settings_error(set, &at, match->path, "%s", fault);
-    return fault ? -1 : 0;
+    return fault != NULL ? -1 : 0;
 }
 
 static int check(struct settings *set, const struct match *match, const struct jsonc *value,
@@ -259,7 +260,7 @@ static int check(struct settings *set, const struct match *match, const struct j
     if ((key->type != KEY_TEXT && key->type != KEY_LIST && key->type != KEY_TEXTS) ||
         is_bool(value))
         return 0;
-    for (const struct jsonc *e = setting_next(value, NULL); e; e = setting_next(value, e))
+    for (const struct jsonc *e = setting_next(value, NULL); e != NULL; e = setting_next(value, e))
         if (check_text(set, match, e, key->type == KEY_LIST || e != value, source) < 0)
             result = -1;
     return result;
@@ -271,13 +272,13 @@ struct jsonc *value_from_text(const char *text, size_t len)
 {
     struct jsonc *value = calloc(1, sizeof(*value));
 
-    if (!value)
+    if (value == NULL)
         return NULL;
     value->type = JSONC_STRING;
     value->line = 1;
     value->len = len;
     value->text = strndup(text, len);
-    if (!value->text)
+    if (value->text == NULL)
         jsonc_free(&value);
     return value;
 }
@@ -285,8 +286,8 @@ struct jsonc *value_from_text(const char *text, size_t len)
 const struct jsonc *setting_next(const struct jsonc *list, const struct jsonc *element)
 {
     if (list->type != JSONC_ARRAY)
-        return element ? NULL : list;
-    return element ? element->next : list->first;
+        return element != NULL ? NULL : list;
+    return element != NULL ? element->next : list->first;
 }
 
 struct setting *settings_at(struct settings *set, const char *path)
@@ -303,7 +304,7 @@ const char *setting_text(const struct setting *setting)
 {
     const struct jsonc *value = setting->value;
 
-    return value && value->type == JSONC_STRING && value->len > 0 ? value->text : NULL;
+    return value != NULL && value->type == JSONC_STRING && value->len > 0 ? value->text : NULL;
 }
 
 struct jsonc *settings_keep(struct settings *set, struct jsonc **tree)
@@ -312,7 +313,7 @@ struct jsonc *settings_keep(struct settings *set, struct jsonc **tree)
     struct tree *grown = realloc(set->trees, (set->ntrees + 1) * sizeof(*grown));
 
     *tree = NULL;
-    if (!grown) {
+    if (grown == NULL) {
         jsonc_free(&kept);
         settings_error(set, NULL, NULL, "out of memory");
         return NULL;
@@ -355,14 +356,14 @@ static void put_member(struct settings *set, const char *section, const struct j
     struct match match = {NULL, NULL, -1};
     int n;
 
-    n = snprintf(path, sizeof(path), "%s%s%s", section ? section : "", section ? ":" : "",
-                 value->key);
+    n = snprintf(path, sizeof(path), "%s%s%s", section != NULL ? section : "",
+                 section != NULL ? ":" : "", value->key);
     if (at.layer == LAYER_FILE)
         at.line = value->key_line;
     /* A ':' within a name is no way to say where the key lies. */
-    if (n < (int)sizeof(path) && !strchr(value->key, ':'))
+    if (n < (int)sizeof(path) && strchr(value->key, ':') == NULL)
         match = schema_match(path, SPELT_FILE);
-    if (match.key)
+    if (match.key != NULL)
         settings_put(set, &match, value, &at);
     else
         settings_unknown(set, &at, path, SPELT_FILE);
@@ -372,7 +373,7 @@ static void put_member(struct settings *set, const char *section, const struct j
 static void put_section(struct settings *set, const char *section, const struct jsonc *object,
                         const struct source *source)
 {
-    for (const struct jsonc *value = object->first; value; value = value->next)
+    for (const struct jsonc *value = object->first; value != NULL; value = value->next)
         put_member(set, section, value, source);
 }
 
@@ -397,8 +398,8 @@ static int conflicts(struct settings *set, const struct setting *setting, const 
 /* 1 if one of the objects of auth:keys holds a secret itself. */
 static int has_secret(const struct jsonc *keys)
 {
-    for (const struct jsonc *key = keys->first; key; key = key->next)
-        if (jsonc_member(key, "secret"))
+    for (const struct jsonc *key = keys->first; key != NULL; key = key->next)
+        if (jsonc_member(key, "secret") != NULL)
             return 1;
     return 0;
 }
@@ -409,7 +410,7 @@ static int shows_secret(const struct key *key, const struct jsonc *value)
     if (key->type == KEY_KEYS)
         return has_secret(value);
     if (strcmp(key->path, "socket.io:redis:url") == 0)
-        return value->text && strchr(value->text, '@');
+        return value->text != NULL && strchr(value->text, '@') != NULL;
     return 1;
 }
 
@@ -475,7 +476,7 @@ static struct jsonc *own_list(struct settings *set, const struct match *match,
             setting->value->type == JSONC_ARRAY)
             return set->trees[i].root;
     list = calloc(1, sizeof(*list));
-    if (!list) {
+    if (list == NULL) {
         settings_error(set, NULL, NULL, "out of memory");
         return NULL;
     }
@@ -492,7 +493,7 @@ static void set_element(struct jsonc *list, size_t index, struct jsonc **value)
     while (index-- > 0)
         link = &(*link)->next;
     old = *link;
-    if (old) {
+    if (old != NULL) {
         (*value)->next = old->next;
         old->next = NULL;
         jsonc_free(&old);
@@ -512,7 +513,7 @@ void settings_put_element(struct settings *set, const struct match *match, struc
     if (set->purpose == CONF_FOR_NOTIFY && !(match->key->flags & KEY_NOTIFY))
         goto out;
     list = own_list(set, match, source);
-    if (!list)
+    if (list == NULL)
         goto out;
     if ((size_t)match->element > list->count) {
         settings_error(set, source, match->path, "found element %ld without element %zu before it",
@@ -536,12 +537,12 @@ void settings_init(struct settings *set, const struct conf_args *args, enum conf
     for (size_t i = 0; i < conf_nkeys; i++) {
         const char *deflt = conf_keys[i].deflt;
         struct jsonc_error error;
-        struct jsonc *value = deflt ? jsonc_parse(deflt, strlen(deflt), &error) : NULL;
+        struct jsonc *value = deflt != NULL ? jsonc_parse(deflt, strlen(deflt), &error) : NULL;
 
         set->at[i].path = conf_keys[i].path;
-        if (value)
+        if (value != NULL)
             set->at[i].value = settings_keep(set, &value);
-        else if (deflt)
+        else if (deflt != NULL)
             settings_error(set, NULL, conf_keys[i].path, "default: %s", error.text);
     }
 }

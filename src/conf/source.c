@@ -27,7 +27,7 @@ static void chomp_all(struct jsonc *value)
         value->len = chomped(value->text, value->len);
         value->text[value->len] = '\0';
     }
-    for (struct jsonc *e = value->first; e; e = e->next)
+    for (struct jsonc *e = value->first; e != NULL; e = e->next)
         chomp_all(e);
 }
 
@@ -42,15 +42,15 @@ static int read_text(struct settings *set, const char *name, const char *text, s
     const struct jsonc *root;
     char found[64];
 
-    if (!tree && error.blank)
+    if (tree == NULL && error.blank)
         return 1;
-    if (!tree) {
+    if (tree == NULL) {
         settings_error(set, NULL, NULL, "%s:%u:%u: %s", name, error.line, error.column, error.text);
         return -1;
     }
     chomp_all(tree);
     root = settings_keep(set, &tree);
-    if (!root)
+    if (root == NULL)
         return -1;
     source.line = root->line;
     if (root->type != JSONC_OBJECT) {
@@ -82,7 +82,7 @@ static int read_named(struct settings *set, struct file *file, const char *name)
     char *full = file_name(set->args->dir, name);
     int result, saved;
 
-    if (!full)
+    if (full == NULL)
         return -1;
     result = file_read(file, full, FILE_MAX_BYTES,
                        set->purpose == CONF_FOR_RELOAD ? FILE_AT_ONCE : FILE_ANY);
@@ -94,12 +94,12 @@ static int read_named(struct settings *set, struct file *file, const char *name)
 
 static int read_file(struct settings *set)
 {
-    const char *name = set->args->file ? set->args->file : CONF_DEFAULT_FILE;
+    const char *name = set->args->file != NULL ? set->args->file : CONF_DEFAULT_FILE;
     struct file file;
     int result;
 
     if (read_named(set, &file, name) < 0) {
-        if (!set->args->file && (errno == ENOENT || errno == ENOTDIR))
+        if (set->args->file == NULL && (errno == ENOENT || errno == ENOTDIR))
             return 0;
         settings_error(set, NULL, NULL, "%s: cannot read the configuration: %s", name,
                        strerror(errno));
@@ -125,7 +125,7 @@ static struct jsonc *split_list(const char *text)
 {
     struct jsonc *list = calloc(1, sizeof(*list)), **tail;
 
-    if (!list)
+    if (list == NULL)
         return NULL;
     list->type = JSONC_ARRAY;
     list->line = 1;
@@ -140,7 +140,7 @@ static struct jsonc *split_list(const char *text)
         while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
             n--;
         *tail = value_from_text(text, n);
-        if (!*tail) {
+        if (*tail == NULL) {
             jsonc_free(&list);
             return NULL;
         }
@@ -159,7 +159,7 @@ static struct jsonc *json_or_text(const char *text, struct jsonc_error *error)
     struct jsonc *value = parse(text, error);
     char first = text[strspn(text, " \t\r\n")];
 
-    if (value || first == '{' || first == '[')
+    if (value != NULL || first == '{' || first == '[')
         return value;
     error->text[0] = '\0';
     return value_from_text(text, strlen(text));
@@ -182,17 +182,17 @@ static struct jsonc *listen_from_text(const char *text, struct jsonc_error *erro
 {
     struct jsonc *value = parse(text, error), *list;
 
-    if (value && value->type == JSONC_ARRAY)
+    if (value != NULL && value->type == JSONC_ARRAY)
         return value;
-    if (!value && strpbrk(text, "\"{"))
+    if (value == NULL && strpbrk(text, "\"{") != NULL)
         return NULL;
-    if (!value || value->type == JSONC_NUMBER) {
+    if (value == NULL || value->type == JSONC_NUMBER) {
         jsonc_free(&value);
         error->text[0] = '\0';
         return split_list(text);
     }
     list = calloc(1, sizeof(*list));
-    if (!list) {
+    if (list == NULL) {
         jsonc_free(&value);
         return NULL;
     }
@@ -253,11 +253,11 @@ static struct jsonc *from_line(const struct key *key, int element, const char *t
     struct jsonc *value = NULL;
 
     memset(error, 0, sizeof(*error));
-    if (n == len || copy)
-        value = from_text(key, element, copy ? copy : text, error);
-    if (value && value->type != JSONC_STRING)
+    if (n == len || copy != NULL)
+        value = from_text(key, element, copy != NULL ? copy : text, error);
+    if (value != NULL && value->type != JSONC_STRING)
         chomp_all(value);
-    if (copy)
+    if (copy != NULL)
         explicit_bzero(copy, n);
     free(copy);
     return value;
@@ -269,7 +269,7 @@ static void put_text(struct settings *set, const struct match *match, const char
     struct jsonc_error error;
     struct jsonc *value = from_line(match->key, match->element >= 0, text, &error);
 
-    if (!value) {
+    if (value == NULL) {
         settings_error(set, source, match->path, "column %u: %s", error.column,
                        error.text[0] ? error.text : "out of memory");
         settings_at(set, match->key->path)->broken = 1;
@@ -278,7 +278,7 @@ static void put_text(struct settings *set, const struct match *match, const char
     } else {
         const struct jsonc *kept = settings_keep(set, &value);
 
-        if (kept)
+        if (kept != NULL)
             settings_put(set, match, kept, source);
     }
 }
@@ -322,15 +322,16 @@ static void warn_unknown(struct settings *set, const struct source *source, cons
     const char *end = strstr(name, "__"), *meant;
     struct match match;
 
-    if (!end || set->purpose == CONF_FOR_NOTIFY)
+    if (end == NULL || set->purpose == CONF_FOR_NOTIFY)
         return;
     (void)snprintf(section, sizeof(section), "%.*s", (int)(end - name), name);
     match = schema_match(section, SPELT_FILE);
-    if (!match.key || match.key->type != KEY_SECTION)
+    if (match.key == NULL || match.key->type != KEY_SECTION)
         return;
     meant = schema_suggest(name, SPELT_ENV, path);
     settings_warn(set, source, NULL, "unknown key, not used%s%s%s",
-                  meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+                  meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "",
+                  meant != NULL ? "\"?" : "");
 }
 
 #define PREFIX_LEN (sizeof(SCHEMA_ENV_PREFIX) - 1)
@@ -345,7 +346,7 @@ static int is_prefixed(const char *word)
 static int read_variable(struct settings *set, const char *word, struct variable *variable)
 {
     const char *equals = strchr(word, '=');
-    size_t len = equals ? (size_t)(equals - word) : 0;
+    size_t len = equals != NULL ? (size_t)(equals - word) : 0;
     int ours = is_prefixed(word);
     char name[SCHEMA_PATH_MAX];
 
@@ -366,9 +367,9 @@ static int read_variable(struct settings *set, const char *word, struct variable
         variable->match = schema_match(name, SPELT_ENV);
         variable->rank = 1;
     }
-    if (!variable->match.key && ours)
+    if (variable->match.key == NULL && ours)
         settings_unknown(set, &variable->source, name + PREFIX_LEN, SPELT_FOLDED);
-    else if (!variable->match.key)
+    else if (variable->match.key == NULL)
         warn_unknown(set, &variable->source, name);
     return variable->match.key != NULL;
 }
@@ -382,7 +383,7 @@ static void put_variable(struct settings *set, const struct variable *variable,
     if (chomped(variable->value, strlen(variable->value)) == 0 && type != KEY_TEXT &&
         type != KEY_TEXTS && type != KEY_IGNORED)
         return;
-    if (before && compare(variable, before) == 0 && type != KEY_IGNORED && *before->value &&
+    if (before != NULL && compare(variable, before) == 0 && type != KEY_IGNORED && *before->value &&
         strcmp(variable->value, before->value) != 0) {
         settings_error(set, &variable->source, variable->match.path,
                        "found it again under another name (environment %.*s), wanted one of them",
@@ -397,13 +398,13 @@ static void read_environment(struct settings *set)
     struct variable *found = NULL;
     size_t n = 0, used = 0;
 
-    while (set->args->environ && set->args->environ[n])
+    while (set->args->environ != NULL && set->args->environ[n] != NULL)
         n++;
     if (n > 0)
         found = calloc(n, sizeof(*found));
-    if (n > 0 && !found)
+    if (n > 0 && found == NULL)
         settings_error(set, NULL, NULL, "out of memory");
-    for (size_t i = 0; found && i < n; i++)
+    for (size_t i = 0; found != NULL && i < n; i++)
         used += (size_t)read_variable(set, set->args->environ[i], &found[used]);
     if (used > 0)
         qsort(found, used, sizeof(*found), compare);
@@ -423,9 +424,9 @@ static void put_option(struct settings *set, const char *name, size_t len, const
     (void)snprintf(key, sizeof(key), "%.*s", (int)(len < sizeof(key) ? len : sizeof(key)), name);
     if (len < sizeof(key))
         match = schema_match(key, SPELT_ARGS);
-    if (!match.key)
+    if (match.key == NULL)
         settings_unknown(set, &source, key, SPELT_ARGS);
-    else if (!value)
+    else if (value == NULL)
         settings_error(set, &source, match.path, "found no value after it, wanted one");
     else
         put_text(set, &match, value, &source);
@@ -444,11 +445,11 @@ static void read_command_line(struct settings *set)
             continue;
         }
         equals = strchr(name, '=');
-        if (equals)
+        if (equals != NULL)
             put_option(set, name, (size_t)(equals - name), equals + 1);
         else
             put_option(set, name, strlen(name), i + 1 < n ? words[i + 1] : NULL);
-        i += !equals;
+        i += equals == NULL;
     }
 }
 
@@ -463,7 +464,7 @@ int source_arg_secret(const char *name)
 {
     struct match match = schema_match(name, SPELT_ARGS);
 
-    return !match.key || may_be_secret(match.key);
+    return match.key == NULL || may_be_secret(match.key);
 }
 
 int source_env_secret(const char *variable)
@@ -474,13 +475,13 @@ int source_env_secret(const char *variable)
 
     (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(variable, "="), variable);
     match = ours ? schema_match(name + PREFIX_LEN, SPELT_FOLDED) : schema_match(name, SPELT_ENV);
-    return match.key ? may_be_secret(match.key) : ours;
+    return match.key != NULL ? may_be_secret(match.key) : ours;
 }
 
 int sources_read(struct settings *set, const char *text, size_t len)
 {
-    const char *name = set->args->file ? set->args->file : CONF_DEFAULT_FILE;
-    int result = text ? read_text(set, name, text, len) : read_file(set);
+    const char *name = set->args->file != NULL ? set->args->file : CONF_DEFAULT_FILE;
+    int result = text != NULL ? read_text(set, name, text, len) : read_file(set);
 
     read_environment(set);
     read_command_line(set);

@@ -111,6 +111,7 @@ unsigned balance_awake(const struct balance *balance, unsigned worker)
 
     for (unsigned i = 0; i < balance->n; i++) {
         const struct line *line = &balance->lines[i];
+
         n += i != worker && is_accepting(line) &&
              !atomic_load_explicit(&line->rests, memory_order_relaxed);
     }

@@ -151,6 +151,7 @@ static int same_listen(const struct conf *a, const struct conf *b)
         return 0;
     for (size_t i = 0; i < a->nlisten; i++) {
         const struct conf_listen *one = &a->listen[i], *other = &b->listen[i];
+
         if (one->port != other->port || !same_text(one->host, other->host) ||
             !same_text(one->unix_path, other->unix_path))
             return 0;
@@ -203,6 +204,7 @@ int change_keep(const struct conf *now, struct conf *wanted)
     for (const struct field *field = fields; field < END; field++) {
         const char *text;
         char **to, *copy;
+
         if (field->class != CHANGE_RESTART)
             continue;
         text = *(const char *const *)member(now, field); /* they are all texts */
@@ -316,6 +318,7 @@ static int texts_get(struct msg *msg, char ***texts)
         goto out;
     for (size_t i = 0; i < list.n; i++) {
         struct slice one = list.at[i];
+
         if (memchr(one.ptr, '\0', one.len) != NULL ||
             ((*texts)[i] = strndup(one.ptr, one.len)) == NULL)
             goto out;

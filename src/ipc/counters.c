@@ -136,6 +136,7 @@ void counters_add_totals(struct counters *sum, const struct counters *gone)
 {
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++) {
         const struct counter_family *family = &counter_families[f];
+
         for (unsigned i = family->first; i < family->first + family->n; i++)
             if (family->type != COUNTER_GAUGE)
                 sum->at[i] += gone->at[i];

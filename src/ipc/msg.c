@@ -157,14 +157,14 @@ uint8_t msg_get_u8(struct msg *msg)
 {
     const uint8_t *at = take(msg, 1);
 
-    return at ? at[0] : 0;
+    return at != NULL ? at[0] : 0;
 }
 
 uint32_t msg_get_u32(struct msg *msg)
 {
     const uint8_t *at = take(msg, 4);
 
-    return at ? load32(at) : 0;
+    return at != NULL ? load32(at) : 0;
 }
 
 uint64_t msg_get_u64(struct msg *msg)
@@ -183,7 +183,7 @@ struct slice msg_get_bytes(struct msg *msg)
     size_t len = msg_get_u32(msg);
     const uint8_t *at = take(msg, len);
 
-    return at ? (struct slice){(const char *)at, len} : (struct slice){NULL, 0};
+    return at != NULL ? (struct slice){(const char *)at, len} : (struct slice){NULL, 0};
 }
 
 void msg_get_list(struct msg *msg, struct slices *list)

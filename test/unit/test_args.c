@@ -24,12 +24,12 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
     struct run *run = arg;
     size_t n = strlen(run->seen);
 
-    if (value && strcmp(value, "refuse") == 0) {
+    if (value != NULL && strcmp(value, "refuse") == 0) {
         buf_puts(errors, "refused\n");
         return -1;
     }
     (void)snprintf(run->seen + n, sizeof(run->seen) - n, "%c=%s;", id ? id : '-',
-                   value ? value : "NULL");
+                   value != NULL ? value : "NULL");
     return 0;
 }
 
@@ -41,7 +41,7 @@ static void start(struct run *run, const char *line)
 
     memset(run, 0, sizeof(*run));
     run->argv[run->argc++] = strdup("prog");
-    for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+    for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
         run->argv[run->argc++] = strdup(strcmp(word, "''") == 0 ? "" : word);
     free(copy);
     env[0] = strdup("A=1");
@@ -102,14 +102,14 @@ static void test_lines(void)
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         start(&run, lines[i].line);
-        if (!lines[i].seen) {
+        if (lines[i].seen == NULL) {
             is_int(run.result, -1, lines[i].line);
         } else if (is_int(run.result, 0, lines[i].line)) {
             is_str(run.args.file, lines[i].file, "the file");
             is_str(kept(&run), lines[i].kept, "what is configuration");
             is_str(run.seen, lines[i].seen, "what is the program's");
             is_str(run.args.environ[0], "A=1", "the environment is copied");
-            ok(run.args.dir && run.args.dir[0] == '/', "the directory is known");
+            ok(run.args.dir != NULL && run.args.dir[0] == '/', "the directory is known");
         }
         end(&run);
     }

@@ -47,6 +47,7 @@ static void test_somebody(void)
 
     for (unsigned turn = 0; turn < 2000; turn++) {
         int some = 0;
+
         for (unsigned i = 0; i < 5; i++)
             balance_set(balance, i, turn % 7 == 0 ? turn : (uint32_t)rand() % 30000);
         for (unsigned i = 0; i < 5; i++)
@@ -65,6 +66,7 @@ static void test_spread(void)
 
     for (unsigned n = 0; n < 16000;) {
         unsigned worker = (unsigned)rand() % 8, room;
+
         if (rand() % 3 != 0)
             worker = 0; /* the one that the kernel likes best */
         room = balance_room(balance, worker, 16);

@@ -180,6 +180,7 @@ static void test_prefixes(void)
     for (size_t n = 0; n < out.len - 5; n++) {
         uint8_t *at = tap_guard(out.data + 5, n);
         struct msg msg = {.type = MSG_SETTINGS, .at = at, .end = at + n};
+
         got = change_get(&msg);
         wrong += got != NULL;
         conf_free(&got);

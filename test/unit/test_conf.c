@@ -39,7 +39,7 @@ static unsigned algs_of(const struct conf *conf)
 /* 1 if there is one key, and it is that secret. */
 static int has_secret(const struct conf *conf, const void *secret, size_t len)
 {
-    return conf && conf->keys->n == 1 && conf->keys->at[0].secret_len == len &&
+    return conf != NULL && conf->keys->n == 1 && conf->keys->at[0].secret_len == len &&
            memcmp(conf->keys->at[0].secret, secret, len) == 0;
 }
 
@@ -48,7 +48,7 @@ static char **copy(const char *const *words, size_t *n)
     char **out;
 
     *n = 0;
-    while (words && words[*n])
+    while (words != NULL && words[*n] != NULL)
         ++*n;
     out = calloc(*n + 1, sizeof(*out));
     for (size_t i = 0; i < *n; i++)
@@ -58,7 +58,7 @@ static char **copy(const char *const *words, size_t *n)
 
 static void drop(char **words)
 {
-    for (size_t i = 0; words[i]; i++)
+    for (size_t i = 0; words[i] != NULL; i++)
         free(words[i]);
     free(words);
 }
@@ -83,11 +83,11 @@ static struct conf *load_for(enum conf_for purpose, const char *file, const char
     buf_reset(&warnings);
     buf_reset(&report);
     conf = conf_load_text(&args, file, strlen(file), purpose, &errors, &warnings);
-    if (conf)
+    if (conf != NULL)
         conf_print(conf, &report);
     drop(args.environ);
     drop(args.options);
-    if (!conf != (errors.len > 0))
+    if ((conf == NULL) != (errors.len > 0))
         ok(0, "an error if and only if there is no configuration");
     return conf;
 }
@@ -118,8 +118,9 @@ static void refused(const char *name, const char *file, const char *const *env,
 {
     struct conf *conf = load(file, env, options);
 
-    if (!ok(!conf && has(&errors, fragment), "%s", name))
-        printf("#   got  %s\n#   want %s\n", conf ? "a configuration" : text(&errors), fragment);
+    if (!ok(conf == NULL && has(&errors, fragment), "%s", name))
+        printf("#   got  %s\n#   want %s\n", conf != NULL ? "a configuration" : text(&errors),
+               fragment);
     conf_free(&conf);
 }
 
@@ -139,18 +140,18 @@ static void test_defaults(void)
     struct conf *conf =
         good("a secret is all that is needed", "", LIST("auth__secret=" SECRET), NULL);
 
-    if (!conf)
+    if (conf == NULL)
         return;
     is_int(conf->nlisten, 1, "one listener");
     is_int(conf->listen[0].port, 3000, "port 3000");
-    ok(!conf->listen[0].host && !conf->listen[0].unix_path, "all addresses");
+    ok(conf->listen[0].host == NULL && conf->listen[0].unix_path == NULL, "all addresses");
     is_str(conf->path, "/notifications/", "path");
     is_str(conf->nsp, "/axr", "namespace");
     is_str(conf->key, "socket.io", "key");
     is_str(conf->redis.host, "localhost", "redis host");
     is_int(conf->redis.port, 6379, "redis port");
     is_int(conf->redis.database, 0, "redis database");
-    ok(!conf->redis.path && !conf->redis.username && !conf->redis.password,
+    ok(conf->redis.path == NULL && conf->redis.username == NULL && conf->redis.password == NULL,
        "nothing else of redis");
     is_int(conf->ping_interval_ms, 25000, "pingInterval");
     is_int(conf->ping_timeout_ms, 20000, "pingTimeout");
@@ -159,13 +160,15 @@ static void test_defaults(void)
     is_int(conf->max_http_buffer, 1000000, "maxHttpBufferSize");
     ok(conf->polling && conf->websocket, "both transports");
     ok(conf->allow_eio3, "allowEIO3");
-    ok(!conf->client_file, "no clientFile");
+    ok(conf->client_file == NULL, "no clientFile");
     is_mem(conf->keys->at[0].secret, conf->keys->at[0].secret_len, SECRET, 32, "the secret");
-    ok(conf->keys->n == 1 && !conf->token.audiences && !conf->token.issuers, "no more of auth");
+    ok(conf->keys->n == 1 && conf->token.audiences == NULL && conf->token.issuers == NULL,
+       "no more of auth");
     is_int(algs_of(conf), TOKEN_HS, "algorithms of a secret");
     is_int(conf->token.tolerance_s, 0, "clockTolerance");
     is_int(conf->token.token_bytes, 8192, "limits:tokenBytes");
-    ok(conf->cors_any && !strcmp(conf->cors_origins[0], "*") && !conf->cors_origins[1], "origins");
+    ok(conf->cors_any && strcmp(conf->cors_origins[0], "*") == 0 && conf->cors_origins[1] == NULL,
+       "origins");
     ok(!conf->cors_credentials, "credentials");
     is_int(conf->connections_per_user, 0, "connectionsPerUser");
     is_int(conf->replace_connections, 0, "connectionsPerUserPolicy");
@@ -179,11 +182,12 @@ static void test_defaults(void)
     is_int(conf->shutdown_timeout_ms, 10000, "shutdownTimeout");
     is_int(conf->drain_timeout_ms, 30000, "drainTimeout");
     ok(conf->log_level == LOG_LEVEL_INFO && conf->log_target == LOG_TO_STDERR &&
-           conf->log_format == LOG_TEXT && !conf->log_file,
+           conf->log_format == LOG_TEXT && conf->log_file == NULL,
        "the log");
     is_str(conf->admin_host, "127.0.0.1", "admin host");
     is_int(conf->admin_port, 3001, "admin port");
-    ok(!conf->pid_file && !conf->user && !conf->group, "no pid file, user, group");
+    ok(conf->pid_file == NULL && conf->user == NULL && conf->group == NULL,
+       "no pid file, user, group");
     ok(conf->sandbox, "the sandbox is on");
     is_int(warnings.len, 0, "defaults warn of nothing");
     conf_free(&conf);
@@ -300,7 +304,7 @@ static void expand(char *dst, size_t cap, const char *src)
 {
     const char *mark = strstr(src, "DIR");
 
-    if (mark)
+    if (mark != NULL)
         (void)snprintf(dst, cap, "%.*s%s%s", (int)(mark - src), src, scratch, mark + 3);
     else
         (void)snprintf(dst, cap, "%s", src);
@@ -347,7 +351,8 @@ static void check_shown(const struct sample *sample, int which, const char *sour
 {
     char want[512], shown[256];
 
-    expand(shown, sizeof(shown), sample->shown[which] ? sample->shown[which] : sample->in[which]);
+    expand(shown, sizeof(shown),
+           sample->shown[which] != NULL ? sample->shown[which] : sample->in[which]);
     (void)snprintf(want, sizeof(want), "%s = %s  (%s)", sample->path, shown, source);
     if (!ok(shows(want), "%s from %s", sample->path, source))
         printf("#   want %s\n%s\n", want, text(&report));
@@ -420,35 +425,37 @@ static void test_command_line(void)
         conf_free(&conf);
         (void)snprintf(word, sizeof(word), "%s=r=2", spellings[i]);
         conf = load("{" WITH_SECRET "}", NULL, LIST(word));
-        ok(!conf && has(&errors, "command line: socket.io:redis:host: found no host name"),
+        ok(conf == NULL && has(&errors, "command line: socket.io:redis:host: found no host name"),
            "after the first =");
         conf_free(&conf);
     }
     conf = good("twice", "{" WITH_SECRET "}", NULL, LIST("--port", "1", "--port=2"));
-    ok(conf && conf->listen[0].port == 2, "the last counts");
+    ok(conf != NULL && conf->listen[0].port == 2, "the last counts");
     conf_free(&conf);
     conf = good("an alias and its key", "{" WITH_SECRET "}", NULL,
                 LIST("--cors:origin", "https://a", "--cors:origins", "https://b"));
-    ok(conf && !strcmp(conf->cors_origins[0], "https://b") && !conf->cors_origins[1],
+    ok(conf != NULL && strcmp(conf->cors_origins[0], "https://b") == 0 &&
+           conf->cors_origins[1] == NULL,
        "the last of the two counts");
     conf_free(&conf);
     conf = good("an object", "{" WITH_SECRET ",\"socket.io\":{\"namespace\":\"/n\",\"key\":\"k\"}}",
                 NULL, LIST("--socket.io", "{\"key\":\"x\",\"redis\":{\"port\":1}}"));
-    ok(conf && !strcmp(conf->key, "x") && !strcmp(conf->nsp, "/n") && conf->redis.port == 1,
+    ok(conf != NULL && strcmp(conf->key, "x") == 0 && strcmp(conf->nsp, "/n") == 0 &&
+           conf->redis.port == 1,
        "is merged key by key");
     conf_free(&conf);
     conf =
         good("elements", "{" WITH_SECRET ",\"cors\":{\"origins\":[\"https://x\",\"https://y\"]}}",
              NULL, LIST("--cors:origins:0", "https://a", "--cors.origins.1", "https://b"));
-    ok(conf && !strcmp(conf->cors_origins[0], "https://a") &&
-           !strcmp(conf->cors_origins[1], "https://b") && !conf->cors_origins[2],
+    ok(conf != NULL && strcmp(conf->cors_origins[0], "https://a") == 0 &&
+           strcmp(conf->cors_origins[1], "https://b") == 0 && conf->cors_origins[2] == NULL,
        "make a list of their own");
     conf_free(&conf);
     conf = good("an element set again", "{" WITH_SECRET "}", NULL,
                 LIST("--listen", "[1,2]", "--listen:0", "3", "--listen:2", "{\"port\":4}",
                      "--listen:3=unix:/s"));
-    ok(conf && conf->nlisten == 4 && conf->listen[0].port == 3 && conf->listen[2].port == 4 &&
-           !strcmp(conf->listen[3].unix_path, "/s"),
+    ok(conf != NULL && conf->nlisten == 4 && conf->listen[0].port == 3 &&
+           conf->listen[2].port == 4 && strcmp(conf->listen[3].unix_path, "/s") == 0,
        "changes the list of the same source");
     conf_free(&conf);
 }
@@ -461,41 +468,44 @@ static void test_environment(void)
                 LIST("PORT=1", "HOST=zzz", "PATH=/bin", "USER=root", "GROUP=x", "LISTEN=?",
                      "WORKERS=99", "LOG=x", "empty", "=x", "=", ""),
                 NULL);
-    ok(conf && conf->listen[0].port == 1 && !conf->listen[0].host && !conf->user,
+    ok(conf != NULL && conf->listen[0].port == 1 && conf->listen[0].host == NULL &&
+           conf->user == NULL,
        "without the prefix only PORT counts");
     conf_free(&conf);
     conf =
         good("ranks", "{" WITH_SECRET "}", LIST("AXR_NOTIFYD__PORT=3", "port=2", "PORT=1"), NULL);
-    ok(conf && conf->listen[0].port == 3, "the prefix over the plain name");
+    ok(conf != NULL && conf->listen[0].port == 3, "the prefix over the plain name");
     conf_free(&conf);
     conf = good("ranks", "{" WITH_SECRET "}", LIST("port=2", "PORT=1"), NULL);
-    ok(conf && conf->listen[0].port == 2, "the plain name over PORT");
+    ok(conf != NULL && conf->listen[0].port == 2, "the plain name over PORT");
     conf_free(&conf);
     conf = good(
         "any case", "{" WITH_SECRET "}",
         LIST("axr_Notifyd__socket.io__RedIs__host=a", "AXR_NOTIFYD__SOCKET_IO__PINGINTERVAL=999"),
         NULL);
-    ok(conf && !strcmp(conf->redis.host, "a") && conf->ping_interval_ms == 999,
+    ok(conf != NULL && strcmp(conf->redis.host, "a") == 0 && conf->ping_interval_ms == 999,
        "of the prefix and name");
     conf_free(&conf);
     conf = good("empty", "{" WITH_SECRET ",\"port\":5,\"pidFile\":\"/x\"}",
                 LIST("PORT=", "AXR_NOTIFYD__LISTEN=", "AXR_NOTIFYD__AUTH__SECRET=", "pidFile=",
                      "AXR_NOTIFYD__LOG__LEVEL=", "AXR_NOTIFYD__AUTH=", "AXR_NOTIFYD__WORKERS=\n"),
                 NULL);
-    ok(conf && conf->listen[0].port == 5 && conf->keys->n == 1 && !conf->pid_file,
+    ok(conf != NULL && conf->listen[0].port == 5 && conf->keys->n == 1 && conf->pid_file == NULL,
        "is not given, but for strings that are no secret");
     conf_free(&conf);
     conf = good("whole and part", "{}",
                 LIST("auth__options__issuer=part",
                      "auth={\"secret\":\"" SECRET "\",\"options\":{\"issuer\":\"whole\"}}"),
                 NULL);
-    ok(conf && !strcmp(conf->issuers[0], "part"), "the part counts, whatever the order");
+    ok(conf != NULL && strcmp(conf->issuers[0], "part") == 0,
+       "the part counts, whatever the order");
     conf_free(&conf);
     conf = good(
         "elements", "{" WITH_SECRET "}",
         LIST("AXR_NOTIFYD__CORS__ORIGINS__1=https://b", "AXR_NOTIFYD__CORS__ORIGINS__0=https://a"),
         NULL);
-    ok(conf && !strcmp(conf->cors_origins[1], "https://b") && !conf->cors_origins[2],
+    ok(conf != NULL && strcmp(conf->cors_origins[1], "https://b") == 0 &&
+           conf->cors_origins[2] == NULL,
        "in any order");
     conf_free(&conf);
     conf = good("the same twice", "{" WITH_SECRET "}",
@@ -601,8 +611,9 @@ static const struct {
 static void test_broken(void)
 {
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
-        refused(broken[i].want, broken[i].file, broken[i].env ? LIST(broken[i].env) : NULL,
-                broken[i].option ? LIST(broken[i].option, broken[i].value) : NULL, broken[i].want);
+        refused(broken[i].want, broken[i].file, broken[i].env != NULL ? LIST(broken[i].env) : NULL,
+                broken[i].option != NULL ? LIST(broken[i].option, broken[i].value) : NULL,
+                broken[i].want);
 }
 
 static void test_long(void)
@@ -641,9 +652,9 @@ static void test_all_errors(void)
 {
     size_t lines = 0;
 
-    ok(!load("{\"port\":\"x\",\n\"wrokers\":1,\n\"log\":{\"level\":1,\n\"target\":\"x\"},"
-             "\"cors\":{\"origins\":[1,\n2,\"b\"]}}",
-             LIST("AXR_NOTIFYD__FOO=1"), LIST("--bar", "1")),
+    ok(load("{\"port\":\"x\",\n\"wrokers\":1,\n\"log\":{\"level\":1,\n\"target\":\"x\"},"
+            "\"cors\":{\"origins\":[1,\n2,\"b\"]}}",
+            LIST("AXR_NOTIFYD__FOO=1"), LIST("--bar", "1")) == NULL,
        "many errors");
     for (size_t i = 0; i < errors.len; i++)
         lines += errors.data[i] == '\n';
@@ -718,7 +729,7 @@ static void test_secret(void)
                  "t.conf:2: auth:password: found it again under another name");
 
     conf = good_auth("\"password\":\"" SECRET "\"");
-    ok(conf && shows("auth:secret = ********  (file t.conf:1, auth:password)"),
+    ok(conf != NULL && shows("auth:secret = ********  (file t.conf:1, auth:password)"),
        "password is secret's other name");
     conf_free(&conf);
     conf = good_auth("\"secret\":\"short\"");
@@ -787,16 +798,16 @@ static void test_algorithms(void)
     struct conf *conf;
 
     conf = good_auth(K);
-    ok(conf && conf->keys->n == 1 && algs_of(conf) == TOKEN_ES256, "those of a public key");
+    ok(conf != NULL && conf->keys->n == 1 && algs_of(conf) == TOKEN_ES256, "those of a public key");
     conf_free(&conf);
     conf = good_auth(S "," K);
-    ok(conf && algs_of(conf) == (TOKEN_HS | TOKEN_ES256), "those of both keys");
+    ok(conf != NULL && algs_of(conf) == (TOKEN_HS | TOKEN_ES256), "those of both keys");
     conf_free(&conf);
     conf = good_auth(S "," K ",\"options\":{\"algorithm\":\"ES256\"}");
-    ok(conf && algs_of(conf) == TOKEN_ES256, "one of them");
+    ok(conf != NULL && algs_of(conf) == TOKEN_ES256, "one of them");
     conf_free(&conf);
     conf = good_auth(S ",\"options\":{\"algorithm\":[\"HS512\",\"HS512\"]}");
-    ok(conf && algs_of(conf) == TOKEN_HS512, "an array under the other name");
+    ok(conf != NULL && algs_of(conf) == TOKEN_HS512, "an array under the other name");
     conf_free(&conf);
     refused_auth(S ",\"options\":{\"algorithms\":[\"none\"]}",
                  "algorithms: found \"none\", wanted HS256");
@@ -830,17 +841,19 @@ static void test_claims(void)
     struct conf *conf = good_auth(S ",\"options\":{\"audience\":[\"a\",\"b\"],\"issuer\":\"c,d\","
                                     "\"clockTolerance\":5}");
 
-    ok(conf && !strcmp(conf->token.audiences[0], "a") && !strcmp(conf->token.audiences[1], "b") &&
-           !conf->token.audiences[2],
+    ok(conf != NULL && strcmp(conf->token.audiences[0], "a") == 0 &&
+           strcmp(conf->token.audiences[1], "b") == 0 && conf->token.audiences[2] == NULL,
        "audiences");
-    ok(conf && !strcmp(conf->token.issuers[0], "c,d") && !conf->token.issuers[1], "issuer");
+    ok(conf != NULL && strcmp(conf->token.issuers[0], "c,d") == 0 && conf->token.issuers[1] == NULL,
+       "issuer");
     is_int(conf ? conf->token.tolerance_s : -1, 5, "clockTolerance");
-    ok(conf && !strcmp(conf->token.types[0], "JWT") && !strcmp(conf->token.types[1], "at+jwt") &&
-           !conf->token.types[2],
+    ok(conf != NULL && strcmp(conf->token.types[0], "JWT") == 0 &&
+           strcmp(conf->token.types[1], "at+jwt") == 0 && conf->token.types[2] == NULL,
        "types, where none are given");
     conf_free(&conf);
     conf = good_auth(S ",\"options\":{\"types\":\"*\"}");
-    ok(conf && !strcmp(conf->token.types[0], "*") && !conf->token.types[1], "types that are");
+    ok(conf != NULL && strcmp(conf->token.types[0], "*") == 0 && conf->token.types[1] == NULL,
+       "types that are");
     conf_free(&conf);
     refused_auth(S ",\"options\":{\"types\":[]}", "auth:options:types: found an empty array");
     refused_auth(S ",\"options\":{\"types\":[\"\"]}", "auth:options:types: found \"\"");
@@ -864,11 +877,12 @@ static void check_redis(const char *redis, const char *const *env, const char *c
 
     (void)snprintf(file, sizeof(file), "{" WITH_SECRET ",\"socket.io\":{\"redis\":{%s}}}", redis);
     conf = good(redis, file, env, options);
-    if (conf)
-        (void)snprintf(
-            got, sizeof(got), "%s:%s@%s:%d/%d%s", conf->redis.username ? conf->redis.username : "",
-            conf->redis.password ? conf->redis.password : "", conf->redis.host, conf->redis.port,
-            conf->redis.database, conf->redis.path ? conf->redis.path : "");
+    if (conf != NULL)
+        (void)snprintf(got, sizeof(got), "%s:%s@%s:%d/%d%s",
+                       conf->redis.username != NULL ? conf->redis.username : "",
+                       conf->redis.password != NULL ? conf->redis.password : "", conf->redis.host,
+                       conf->redis.port, conf->redis.database,
+                       conf->redis.path != NULL ? conf->redis.path : "");
     is_str(got, want, "what is in force");
     conf_free(&conf);
 }
@@ -1035,7 +1049,8 @@ static void test_listen(void)
 
     conf = good("listen over port and host", "{" WITH_SECRET ",\"listen\":[1]}", LIST("PORT=2"),
                 LIST("--host", "a"));
-    ok(conf && conf->nlisten == 1 && conf->listen[0].port == 1 && !conf->listen[0].host,
+    ok(conf != NULL && conf->nlisten == 1 && conf->listen[0].port == 1 &&
+           conf->listen[0].host == NULL,
        "is what counts");
     ok(has(&warnings, "environment PORT: port: not used, for listen is given") &&
            has(&warnings, "command line: host: not used"),
@@ -1045,7 +1060,7 @@ static void test_listen(void)
     is_str(conf ? conf->listen[0].host : NULL, "::1", "without them");
     conf_free(&conf);
     conf = good("host *", "{" WITH_SECRET "}", NULL, LIST("--host", "*"));
-    ok(conf && !conf->listen[0].host, "all addresses");
+    ok(conf != NULL && conf->listen[0].host == NULL, "all addresses");
     conf_free(&conf);
 }
 
@@ -1077,30 +1092,30 @@ static void test_resolved(void)
         struct conf *conf = good(resolved[i].value, "{" WITH_SECRET "}", NULL,
                                  LIST(resolved[i].option, resolved[i].value));
 
-        if (resolved[i].line)
+        if (resolved[i].line != NULL)
             ok(shows(resolved[i].line), "%s", resolved[i].line);
         conf_free(&conf);
     }
     struct conf *conf =
         good("several origins", "{" WITH_SECRET "}", NULL, LIST("--cors:origins", "https://a,*"));
 
-    ok(conf && conf->cors_any && conf->cors_origins[1], "any among others");
+    ok(conf != NULL && conf->cors_any && conf->cors_origins[1] != NULL, "any among others");
     conf_free(&conf);
     conf = good("none", "{" WITH_SECRET ",\"cors\":{\"origins\":false}}", NULL, NULL);
-    ok(conf && !conf->cors_any && !conf->cors_origins[0], "nobody");
+    ok(conf != NULL && !conf->cors_any && conf->cors_origins[0] == NULL, "nobody");
     conf_free(&conf);
     conf = good("true", "{" WITH_SECRET ",\"cors\":{\"origin\":true}}", NULL, NULL);
-    ok(conf && conf->cors_any, "anybody");
+    ok(conf != NULL && conf->cors_any, "anybody");
     conf_free(&conf);
     conf = good("admin off", "{" WITH_SECRET ",\"admin\":{\"port\":\"off\"}}", NULL, NULL);
-    ok(conf && !conf->admin_host, "is none");
+    ok(conf != NULL && conf->admin_host == NULL, "is none");
     conf_free(&conf);
     conf = good("admin off", "{" WITH_SECRET ",\"admin\":{\"host\":\"off\"}}", NULL, NULL);
-    ok(conf && !conf->admin_host, "is none, by its host");
+    ok(conf != NULL && conf->admin_host == NULL, "is none, by its host");
     conf_free(&conf);
     conf = good("a log file", "{" WITH_SECRET ",\"log\":{\"target\":\"/l\",\"format\":\"json\"}}",
                 NULL, NULL);
-    ok(conf && conf->log_target == LOG_TO_FILE && !strcmp(conf->log_file, "/l") &&
+    ok(conf != NULL && conf->log_target == LOG_TO_FILE && strcmp(conf->log_file, "/l") == 0 &&
            conf->log_format == LOG_JSON,
        "is one");
     conf_free(&conf);
@@ -1113,10 +1128,11 @@ static void test_client_file(void)
 
     (void)snprintf(name, sizeof(name), "%s/password", scratch);
     conf = good("a client file", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", name));
-    ok(conf && conf->client_len == 6 && !memcmp(conf->client_text, "pa ss\n", 6), "is read");
+    ok(conf != NULL && conf->client_len == 6 && memcmp(conf->client_text, "pa ss\n", 6) == 0,
+       "is read");
     conf_free(&conf);
     conf = good("no client file", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", ""));
-    ok(conf && !conf->client_text, "is none");
+    ok(conf != NULL && conf->client_text == NULL, "is none");
     conf_free(&conf);
     refused("one that is not there", "{" WITH_SECRET "}", NULL,
             LIST("--socket.io:clientFile", "/nowhere/x.js"),
@@ -1129,7 +1145,7 @@ static void test_client_file(void)
             LIST("--socket.io:clientFile", name), "it has more than 16 MiB");
     ok(truncate(name, 16L << 20) == 0, "and one that just fits");
     conf = good("16 MiB", "{" WITH_SECRET "}", NULL, LIST("--socket.io:clientFile", name));
-    ok(conf && conf->client_len == 16U << 20, "is read");
+    ok(conf != NULL && conf->client_len == 16U << 20, "is read");
     conf_free(&conf);
 }
 
@@ -1138,7 +1154,7 @@ static void test_policy(void)
     struct conf *conf = good("replace", "{" WITH_SECRET "}", NULL,
                              LIST("--limits:connectionsPerUserPolicy", "replace"));
 
-    ok(conf && conf->replace_connections, "connectionsPerUserPolicy: the oldest leaves");
+    ok(conf != NULL && conf->replace_connections, "connectionsPerUserPolicy: the oldest leaves");
     conf_free(&conf);
 }
 
@@ -1209,14 +1225,14 @@ static void test_notify(void)
         "\"admin\":{\"port\":1}}",
         LIST("PORT=x", "socket.io__redis__hots=1"), NULL);
 
-    ok(conf && !strcmp(conf->redis.host, "r1") && !strcmp(conf->nsp, "/n") &&
-           !strcmp(conf->key, "k"),
+    ok(conf != NULL && strcmp(conf->redis.host, "r1") == 0 && strcmp(conf->nsp, "/n") == 0 &&
+           strcmp(conf->key, "k") == 0,
        "axr-notify reads what it needs");
     is_int(warnings.len, 0, "and is not warned of the rest");
     conf_free(&conf);
     conf = load_for(CONF_FOR_NOTIFY, "{\"socket.io\":{\"redis\":{\"prot\":1,\"port\":0}}}", NULL,
                     NULL);
-    ok(!conf && has(&errors, "socket.io:redis:prot: unknown") &&
+    ok(conf == NULL && has(&errors, "socket.io:redis:prot: unknown") &&
            has(&errors, "socket.io:redis:port: found 0"),
        "what it needs is checked");
     conf_free(&conf);
@@ -1226,7 +1242,7 @@ static void test_notify(void)
 
 static struct conf *load_file_for(enum conf_for purpose, const char *name)
 {
-    struct conf_args args = {.file = name, .dir = strchr(name, '/') ? "/d" : scratch};
+    struct conf_args args = {.file = name, .dir = strchr(name, '/') != NULL ? "/d" : scratch};
     char *options[] = {strdup("--auth:secret=" SECRET), strdup("--pidFile"), strdup("run/x.pid"),
                        strdup("--listen"), strdup("unix:s")};
     struct conf *conf;
@@ -1250,7 +1266,7 @@ static void refused_file(const char *name, const char *want)
 {
     struct conf *conf = load_file(name);
 
-    if (!ok(!conf && has(&errors, want), "%s: %s", name, want))
+    if (!ok(conf == NULL && has(&errors, want), "%s: %s", name, want))
         printf("#   %s\n", text(&errors));
     conf_free(&conf);
 }
@@ -1259,7 +1275,8 @@ static void reloaded(const char *name, const char *want)
 {
     struct conf *conf = load_file_for(CONF_FOR_RELOAD, name);
 
-    if (!ok(want ? !conf && has(&errors, want) : conf != NULL, "a reload of %s", name))
+    if (!ok(want != NULL ? conf == NULL && has(&errors, want) : conf != NULL, "a reload of %s",
+            name))
         printf("#   %s\n", text(&errors));
     conf_free(&conf);
 }
@@ -1277,16 +1294,16 @@ static void test_empty_files(void)
     ok(has(&warnings, "empty.conf: the file is empty"), "but warned of");
     conf_free(&conf);
     conf = load_file(scratch_path("comment.conf"));
-    ok(conf && has(&warnings, "comment.conf: the file is empty"), "so is one of comments");
+    ok(conf != NULL && has(&warnings, "comment.conf: the file is empty"), "so is one of comments");
     conf_free(&conf);
     conf = load_file(scratch_path("good.conf"));
-    ok(conf && !has(&warnings, "empty"), "an empty object is not");
+    ok(conf != NULL && !has(&warnings, "empty"), "an empty object is not");
     conf_free(&conf);
     conf = load_file("/dev/null");
-    ok(conf && !has(&warnings, "empty"), "nor is what is no file");
+    ok(conf != NULL && !has(&warnings, "empty"), "nor is what is no file");
     conf_free(&conf);
     conf = load_file_for(CONF_FOR_NOTIFY, scratch_path("empty.conf"));
-    ok(conf && !has(&warnings, "empty"), "nor one for axr-notify");
+    ok(conf != NULL && !has(&warnings, "empty"), "nor one for axr-notify");
     conf_free(&conf);
     reloaded(scratch_path("empty.conf"), "empty.conf: the file is empty, wanted an object");
     reloaded(scratch_path("comment.conf"), "comment.conf: the file is empty");
@@ -1301,13 +1318,13 @@ static void warned_shared(const char *json, const char *want)
     scratch_write("good.conf", json, strlen(json), 0644);
     conf = load_file(scratch_path("good.conf"));
     ok(conf != NULL, "%s", json);
-    if (!ok(want ? has(&warnings, want) : !has(&warnings, "everyone"), "warned of: %s",
-            want ? want : "no"))
+    if (!ok(want != NULL ? has(&warnings, want) : !has(&warnings, "everyone"), "warned of: %s",
+            want != NULL ? want : "no"))
         printf("#   %s\n", text(&warnings));
     conf_free(&conf);
     scratch_write("good.conf", json, strlen(json), 0640);
     conf = load_file(scratch_path("good.conf"));
-    ok(conf && !has(&warnings, "everyone"), "not if it is one's own");
+    ok(conf != NULL && !has(&warnings, "everyone"), "not if it is one's own");
     conf_free(&conf);
 }
 
@@ -1373,7 +1390,7 @@ static void test_machine(void)
     conf_free(&conf);
     (void)snprintf(more, sizeof(more), "%llu", (unsigned long long)limit.rlim_max);
     conf = good("more", "{" WITH_SECRET "}", NULL, LIST("--limits:connections", more));
-    ok(conf && conf->connections_max == limit.rlim_max &&
+    ok(conf != NULL && conf->connections_max == limit.rlim_max &&
            has(&warnings, "but the hard limit of open files allows"),
        "too many connections are warned of");
     conf_free(&conf);

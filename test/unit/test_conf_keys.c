@@ -38,20 +38,20 @@ static int has(struct buf *buf, const char *part)
 static struct conf *load(const char *auth, const char *variable, const char *name,
                          const char *value)
 {
-    char *env[] = {variable ? strdup(variable) : NULL, NULL};
-    char *options[] = {name ? strdup(name) : NULL, value ? strdup(value) : NULL};
+    char *env[] = {variable != NULL ? strdup(variable) : NULL, NULL};
+    char *options[] = {name != NULL ? strdup(name) : NULL, value != NULL ? strdup(value) : NULL};
     struct conf_args args = {.file = "t.conf",
                              .environ = env,
                              .dir = scratch,
                              .options = options,
-                             .noptions = name ? 2 : 0};
+                             .noptions = name != NULL ? 2 : 0};
     struct buf file = {0};
     struct conf *conf;
 
     buf_reset(&errors);
     buf_reset(&warnings);
     buf_reset(&report);
-    buf_printf(&file, "{\"auth\":{%s}}", auth ? auth : "");
+    buf_printf(&file, "{\"auth\":{%s}}", auth != NULL ? auth : "");
     conf = conf_load_text(&args, (char *)file.data, file.len, CONF_FOR_DAEMON, &errors, &warnings);
     if (conf != NULL)
         conf_print(conf, &report);
@@ -82,11 +82,11 @@ static const char *shown(const struct conf *conf)
     static struct buf out;
 
     buf_reset(&out);
-    for (size_t i = 0; conf && i < conf->keys->n; i++) {
+    for (size_t i = 0; conf != NULL && i < conf->keys->n; i++) {
         const struct token_key *key = &conf->keys->at[i];
 
-        buf_printf(&out, "%s%s/", i ? " " : "", key->kid ? key->kid : "");
-        if (key->secret)
+        buf_printf(&out, "%s%s/", i ? " " : "", key->kid != NULL ? key->kid : "");
+        if (key->secret != NULL)
             buf_printf(&out, "%.*s", (int)key->secret_len, (const char *)key->secret);
         else
             buf_printf(&out, "%x", key->algs);
@@ -97,7 +97,7 @@ static const char *shown(const struct conf *conf)
 static void is_keys(struct conf *conf, const char *want, const char *name)
 {
     is_str(shown(conf), want, name);
-    if (!conf)
+    if (conf == NULL)
         printf("# %s", text(&errors));
     conf_free(&conf);
 }
@@ -237,13 +237,14 @@ static void test_many(void)
         buf_printf(&auth, "%s\"" SECRET "\"", i ? "," : "");
     buf_puts(&auth, "]");
     conf = load(text(&auth), NULL, NULL, NULL);
-    ok(conf && conf->keys->n == KEYS_MAX, "32 keys");
+    ok(conf != NULL && conf->keys->n == KEYS_MAX, "32 keys");
     conf_free(&conf);
     buf_puts(&auth, ",\"publicKeyFile\":\"ec.pem\"");
     refused(text(&auth), "auth:publicKeyFile: found more than 32 keys");
     conf = load("\"publicKeyFile\":[\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\",\"ec.pem\"]", NULL,
                 NULL, NULL);
-    ok(conf && has(&warnings, "auth: 5 public keys have no kid; a token is tried with 4 of them"),
+    ok(conf != NULL &&
+           has(&warnings, "auth: 5 public keys have no kid; a token is tried with 4 of them"),
        "more than a token is tried with are warned of");
     conf_free(&conf);
     buf_reset(&auth);
@@ -252,8 +253,9 @@ static void test_many(void)
                    i ? "," : "\"keys\":[{\"secretFile\":\"one\"},", i);
     buf_puts(&auth, "]");
     conf = load(text(&auth), NULL, NULL, NULL);
-    ok(conf && has(&warnings, "auth: 5 public keys are for one algorithm; a token without a kid is "
-                              "tried with the first 4 of them only"),
+    ok(conf != NULL &&
+           has(&warnings, "auth: 5 public keys are for one algorithm; a token without a kid is "
+                          "tried with the first 4 of them only"),
        "named ones too");
     conf_free(&conf);
     buf_free(&auth);

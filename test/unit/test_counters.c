@@ -82,6 +82,7 @@ static void test_table(void)
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++) {
         const struct counter_family *family = &counter_families[f];
         int twice = 0, same = 0;
+
         is_int(family->first, next, family->name);
         next += family->n;
         for (unsigned g = 0; g < f; g++)
@@ -96,6 +97,7 @@ static void test_table(void)
            "several values have labels");
         for (unsigned i = 0; family->label != NULL && i < family->n; i++) {
             char label[128];
+
             snprintf(label, sizeof(label), "%s", family->label(i));
             ok(strstr(label, "=\"") != NULL && ends(label, "\""), "%s", label);
             for (unsigned k = 0; k < i; k++)
@@ -116,6 +118,7 @@ static void test_reasons(void)
             closed = &counter_families[f];
     for (unsigned i = 0; i < ENGINE_CLOSES; i++) {
         char label[64], *end;
+
         snprintf(label, sizeof(label), "%s", closed->label(i) + strlen("reason=\""));
         label[strlen(label) - 1] = '\0';
         while ((end = strchr(label, '_')) != NULL)

@@ -33,7 +33,7 @@ static void is_read(const char *name, enum file_kind kind, const char *text, int
        error ? file_strerror(error) : "read");
     if (result < 0 && saved != error)
         printf("# %s\n", strerror(saved));
-    if (text)
+    if (text != NULL)
         is_str(file.text, text, "its text");
     if (error != ETIMEDOUT || kind == FILE_AT_ONCE)
         ok(clock_ms() - begun_ms < AT_ONCE_MS, "at once");

@@ -276,6 +276,7 @@ static double ms_for(double first)
 
     for (int turn = 0; turn < 3; turn++) {
         double begun = cpu_ms(), took, value = first;
+
         for (int i = 0; i < 5000; i++, value = nextafter(value, INFINITY)) {
             buf_reset(&out);
             json_put_double(&out, value);
@@ -531,6 +532,7 @@ static void test_tree(void)
     const cJSON *member;
     cJSON *tree =
         json_tree(SLICE(" {\"a\":1,\"A\":2,\"\\u0062\":\"x\",\"c\":{\"d\":3},\"e\":1,\"e\":1} "));
+
     ok(tree != NULL, "an object");
     ok(json_tree_member(tree, "a", &member) == 0 && member != NULL && member->valuedouble == 1,
        "a member by its case");

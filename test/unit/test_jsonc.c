@@ -18,7 +18,7 @@ static struct jsonc *parse(const char *text)
     struct jsonc_error error;
     struct jsonc *node = parse_n(text, strlen(text), &error);
 
-    if (!node)
+    if (node == NULL)
         printf("# %u:%u: %s\n", error.line, error.column, error.text);
     return node;
 }
@@ -88,7 +88,7 @@ static void test_comments(void)
                                "\"a\" /**/ : /***/ 1 /* / */ // \xfe\n, \"b\": 2 }//");
 
     ok(node != NULL, "comments everywhere, a byte order mark, bytes that are no UTF-8 in them");
-    if (node) {
+    if (node != NULL) {
         is_int(node->line, 3, "lines within comments count");
         is_int(jsonc_member(node, "b")->line, 5, "after comments too");
     }
@@ -158,8 +158,8 @@ static void test_errors(void)
         struct jsonc_error error = {0};
         struct jsonc *node = parse_n(errors[i].text, strlen(errors[i].text), &error);
 
-        if (!ok(!node && error.line == errors[i].line && error.column == errors[i].column &&
-                    strstr(error.text, errors[i].fragment),
+        if (!ok(node == NULL && error.line == errors[i].line && error.column == errors[i].column &&
+                    strstr(error.text, errors[i].fragment) != NULL,
                 "error %zu: %s", i, errors[i].fragment))
             printf("#   got %u:%u: %s\n", error.line, error.column, error.text);
         jsonc_free(&node);
@@ -172,10 +172,10 @@ static void test_blank(void)
     struct jsonc_error error;
 
     for (size_t i = 0; i < sizeof(blank) / sizeof(blank[0]); i++)
-        ok(!parse_n(blank[i], strlen(blank[i]), &error) && error.blank, "blank text %zu", i);
-    ok(!parse_n("/*", 2, &error) && !error.blank, "a broken comment is not blank");
-    ok(!parse_n("x", 1, &error) && !error.blank, "a broken value is not blank");
-    ok(!parse_n("\0", 1, &error) && !error.blank, "a NUL is not blank");
+        ok(parse_n(blank[i], strlen(blank[i]), &error) == NULL && error.blank, "blank text %zu", i);
+    ok(parse_n("/*", 2, &error) == NULL && !error.blank, "a broken comment is not blank");
+    ok(parse_n("x", 1, &error) == NULL && !error.blank, "a broken value is not blank");
+    ok(parse_n("\0", 1, &error) == NULL && !error.blank, "a NUL is not blank");
 }
 
 static void test_limits(void)
@@ -186,7 +186,8 @@ static void test_limits(void)
     char *text = malloc(n);
 
     memset(text, '[', n);
-    ok(!parse_n(text, n, &error) && strstr(error.text, "within each other"), "depth is limited");
+    ok(parse_n(text, n, &error) == NULL && strstr(error.text, "within each other") != NULL,
+       "depth is limited");
     memset(text + JSONC_DEPTH_MAX, ']', JSONC_DEPTH_MAX);
     node = parse_n(text, 2 * (size_t)JSONC_DEPTH_MAX, &error);
     ok(node != NULL, "the deepest that is allowed");
@@ -196,7 +197,7 @@ static void test_limits(void)
     for (int i = 0; i <= JSONC_MEMBERS_MAX; i++)
         len += (size_t)sprintf(text + len, "%s\"k%d\":0", i ? "," : "", i);
     text[len] = '}';
-    ok(!parse_n(text, len + 1, &error) && strstr(error.text, "keys in one object"),
+    ok(parse_n(text, len + 1, &error) == NULL && strstr(error.text, "keys in one object") != NULL,
        "the number of members is limited");
     free(text);
 }

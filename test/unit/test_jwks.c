@@ -88,8 +88,8 @@ static struct token_keys *parse_keys(const char *one, const char *two, const cha
     struct buf text = {0};
     struct token_keys *keys;
 
-    buf_printf(&text, "{\"keys\":[%s%s%s%s%s]}", one, two ? "," : "", two ? two : "",
-               three ? "," : "", three ? three : "");
+    buf_printf(&text, "{\"keys\":[%s%s%s%s%s]}", one, two != NULL ? "," : "",
+               two != NULL ? two : "", three != NULL ? "," : "", three != NULL ? three : "");
     buf_putc(&text, '\0');
     keys = parse((char *)text.data);
     buf_free(&text);
@@ -114,22 +114,23 @@ static void test_taken(void)
     char name[16];
 
     keys = parse("{\"keys\":[{\"kty\":\"oct\",\"k\":\"" K32 "\",\"kid\":\"h\"}],\"more\":1}");
-    ok(keys && token_keys_algs(keys) == TOKEN_HS && notes.len == 1, "a secret");
+    ok(keys != NULL && token_keys_algs(keys) == TOKEN_HS && notes.len == 1, "a secret");
     put_text("{}", "{}", 2);
     sign_hmac(EVP_sha384(), "0123456789abcdef0123456789abcdef", 32);
-    ok(keys && verify(keys, TOKEN_HS384, SLICE("h")), "is what k decodes to");
+    ok(keys != NULL && verify(keys, TOKEN_HS384, SLICE("h")), "is what k decodes to");
     token_keys_free(&keys);
 
     keys = parse_keys(jwk(rsa, ",\"alg\":\"RS512\",\"use\":\"sig\""),
                       jwk(rsa, ",\"key_ops\":[\"sign\",\"verify\"]"), NULL);
-    ok(keys && token_keys_count(keys) == 2 && token_keys_algs(keys) == TOKEN_RS, "RSA, twice");
+    ok(keys != NULL && token_keys_count(keys) == 2 && token_keys_algs(keys) == TOKEN_RS,
+       "RSA, twice");
     put_text("{}", "{}", 2);
     sign_key(EVP_sha256(), rsa, 0);
-    ok(keys && verify(keys, TOKEN_RS256, (struct slice){0}), "verifies");
+    ok(keys != NULL && verify(keys, TOKEN_RS256, (struct slice){0}), "verifies");
     token_keys_free(&keys);
     keys = parse_keys(jwk(rsa, ",\"alg\":\"RS512\""), NULL, NULL);
     is_int(token_keys_algs(keys), TOKEN_RS512, "an alg is the only one that it is for");
-    ok(keys && !verify(keys, TOKEN_RS256, (struct slice){0}), "and it verifies no other");
+    ok(keys != NULL && !verify(keys, TOKEN_RS256, (struct slice){0}), "and it verifies no other");
     token_keys_free(&keys);
 
     for (int i = 0; i < 3; i++) {
@@ -146,14 +147,14 @@ static void test_taken(void)
                  i == 0   ? 64
                  : i == 1 ? 96
                           : 132);
-        ok(keys && verify(keys, TOKEN_ES256 << i, SLICE("e")), "verifies");
+        ok(keys != NULL && verify(keys, TOKEN_ES256 << i, SLICE("e")), "verifies");
         token_keys_free(&keys);
     }
     keys = parse("{\"keys\":[]}");
-    ok(keys && token_keys_count(keys) == 0, "a set without keys is sound");
+    ok(keys != NULL && token_keys_count(keys) == 0, "a set without keys is sound");
     token_keys_free(&keys);
     keys = parse("{\"keys\":[{\"kty\":\"oct\",\"k\":\"c2hvcnQ\"}]}");
-    ok(keys && noted("1: key 1: the secret has 5 bytes; fewer than 32"), "a short secret");
+    ok(keys != NULL && noted("1: key 1: the secret has 5 bytes; fewer than 32"), "a short secret");
     token_keys_free(&keys);
 }
 
@@ -182,7 +183,7 @@ static void test_example(void)
         "  ]\n"
         "}\n");
 
-    ok(keys && token_keys_count(keys) == 1 && token_keys_algs(keys) == TOKEN_RS256,
+    ok(keys != NULL && token_keys_count(keys) == 1 && token_keys_algs(keys) == TOKEN_RS256,
        "the example of RFC 7517");
     is_str((char *)notes.data, "3: key 1 (kid \"1\"): its \"use\" is not \"sig\"; it is left out\n",
            "what was left out of it");
@@ -195,8 +196,8 @@ static void is_left_out(const char *key, const char *why)
 {
     struct token_keys *keys = parse_keys(key, "{\"kty\":\"oct\",\"k\":\"" K32 "\"}", NULL);
 
-    ok(keys && token_keys_count(keys) == 1 && token_keys_algs(keys) == TOKEN_HS && noted(why) &&
-           noted("left out"),
+    ok(keys != NULL && token_keys_count(keys) == 1 && token_keys_algs(keys) == TOKEN_HS &&
+           noted(why) && noted("left out"),
        "left out: %s", why);
     token_keys_free(&keys);
 }
@@ -363,7 +364,7 @@ static void test_sizes(void)
 {
     struct token_keys *keys = parse_keys(jwk_of(4096, 0, "AQAB"), NULL, NULL);
 
-    ok(keys && token_keys_count(keys) == 1 && notes.len == 1, "RSA of 4096 bits");
+    ok(keys != NULL && token_keys_count(keys) == 1 && notes.len == 1, "RSA of 4096 bits");
     token_keys_free(&keys);
     is_left_out(jwk_of(2047, 0, "AQAB"), "RSA of 2047 bits, wanted 2048 to 4096");
     is_left_out(jwk_of(4097, 0, "AQAB"), "RSA of 4097 bits, wanted 2048 to 4096");

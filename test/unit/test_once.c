@@ -37,6 +37,7 @@ static void test_few(void)
 static long put_all(const char (*names)[8], int n)
 {
     long again = 0;
+
     once_begin(&once, &list);
     for (int i = 0; i < n; i++)
         if (put(names[i], strlen(names[i])) != 1)
@@ -50,9 +51,10 @@ static void test_many(void)
 {
     static char names[MANY][8];
     static const int counts[] = {7, 8, 9, 15, 16, 17, 4096, MANY, 10, 33};
+
     for (int i = 0; i < MANY; i++)
-        snprintf(names[i], sizeof names[i], "u%d", i);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        snprintf(names[i], sizeof(names[i]), "u%d", i);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
         is_int(put_all(names, counts[i]), 0, "each once");
         is_int((long)list.n, counts[i], "and all of them");
     }
@@ -66,6 +68,7 @@ static void test_many(void)
 static void test_memory(void)
 {
     static const char names[] = "abcdefghijklmnopqrstuvwxyz";
+
     once_clear(&once);
     slices_clear(&list);
     once_begin(&once, &list);

@@ -73,7 +73,8 @@ static void test_rows(void)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         ok(judge(rows[i].origin, rows[i].host, listed) == rows[i].want, "\"%s\" at \"%s\"",
-           rows[i].origin ? rows[i].origin : "(none)", rows[i].host ? rows[i].host : "(none)");
+           rows[i].origin != NULL ? rows[i].origin : "(none)",
+           rows[i].host != NULL ? rows[i].host : "(none)");
 }
 
 static void test_lists(void)
@@ -138,8 +139,8 @@ static void test_trusted(void)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         ok(origin_trusted(request(rows[i].origin, host, rows[i].site), any) == rows[i].trusted,
-           "%s from %s: %d", rows[i].site ? rows[i].site : "(no word)",
-           rows[i].origin ? rows[i].origin : "(none)", rows[i].trusted);
+           "%s from %s: %d", rows[i].site != NULL ? rows[i].site : "(no word)",
+           rows[i].origin != NULL ? rows[i].origin : "(none)", rows[i].trusted);
     ok(!origin_trusted(request("https://a.push.example", host, "same-site"), below),
        "a sister host that only a pattern lets in");
     ok(!origin_trusted(request("https://a.push.example", host, NULL), below), "without a word too");

@@ -17,7 +17,7 @@ static void make_dirs(const char *path)
 {
     char part[60];
 
-    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         (void)snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
         (void)mkdir(scratch_path(part), 0700);
     }
@@ -59,7 +59,7 @@ static const char *shown(char *const *at, size_t n)
     size_t len = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; at && (n ? i < n : at[i] != NULL); i++)
+    for (size_t i = 0; at != NULL && (n ? i < n : at[i] != NULL); i++)
         len += (size_t)snprintf(text + len, sizeof(text) - len, "[%s]", at[i]);
     return text;
 }
@@ -76,7 +76,7 @@ static void is_env(const char *want, const char *name)
 
 static const char *opt(const char *text)
 {
-    return text ? text : "none";
+    return text != NULL ? text : "none";
 }
 
 /* --- systemd ------------------------------------------------------------------ */
@@ -224,10 +224,10 @@ static char *read_whole(const char *name)
 {
     static char text[65536];
     FILE *file = fopen(name, "r");
-    size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    size_t n = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
 
     text[n] = '\0';
-    if (file)
+    if (file != NULL)
         fclose(file);
     return text;
 }

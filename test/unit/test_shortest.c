@@ -67,6 +67,7 @@ static struct decimal by_trial(double value)
 
     for (int digits = 1; digits <= 17; digits++) {
         char text[64];
+
         snprintf(text, sizeof(text), "%.*e", digits - 1, value);
         decimal.digits = 0;
         for (const char *at = text; *at != 'e'; at++)
@@ -111,6 +112,7 @@ static int differs_around(double value)
     for (int step = -2; step <= 2; step++) {
         uint64_t bits;
         double near;
+
         memcpy(&bits, &value, sizeof(bits));
         bits += (uint64_t)(int64_t)step;
         memcpy(&near, &bits, sizeof(near));
@@ -129,6 +131,7 @@ static void test_borders(void)
     is_int(bad, 0, "powers of two and their neighbours");
     for (int exp10 = bad = 0; exp10 <= 308; exp10++) {
         char text[16];
+
         snprintf(text, sizeof(text), "1e-%d", exp10);
         bad += differs_around(strtod(text, NULL)) + differs_around(1 / strtod(text, NULL));
     }
@@ -160,6 +163,7 @@ static void test_ties(void)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct decimal got = trimmed(shortest(cases[i].value));
+
         ok(got.digits == cases[i].digits && got.exp10 == cases[i].exp10, "%.17g is %" PRIu64 "e%d",
            cases[i].value, got.digits, got.exp10);
     }
@@ -181,6 +185,7 @@ static void test_random(uint64_t seed)
     for (int i = 0; i < 2000; i++) {
         uint64_t bits = next_random(&seed) >> 1;
         double value;
+
         if (i % 4 == 0) /* few digits, and what is next to them */
             value = (double)(bits % 100000) / pow(10, (double)(bits >> 20 & 15)) + DBL_TRUE_MIN;
         else if (i % 4 == 1) /* subnormal */
