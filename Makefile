@@ -171,6 +171,8 @@ if_wanted     = @found=$$($(1) --version 2>&1 | sed -nE 's/.*(version|Cppcheck) 
 	case $$found in $(2) | $(2).*) echo $(1) && $(3) ;; \
 	*) echo "lint: left out: $(notdir $(1)) $(2) is wanted, found $${found:-none}" ;; esac
 lint: headers
+	scripts/tested --self-test
+	scripts/tested
 	$(call if_wanted,$(CLANG_FORMAT),$(LLVM_VERSION),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 	$(call if_wanted,$(CLANG_TIDY),$(LLVM_VERSION),printf '%s\n' $(SRCS) | \
 	    xargs -P $$(nproc) -I{} $(CLANG_TIDY) --quiet {} -- $(AXR_CFLAGS))
