@@ -1,0 +1,131 @@
+/* Each key of the configuration is one of those whose change is noticed: what is not in
+ * src/ipc/change.c takes effect whenever workers happen to be new. */
+#include "ipc/change.h"
+
+#include "conf.h"
+#include "conf/schema.h"
+#include "tap.h"
+
+#include <stdlib.h>
+
+#define ALL (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS | CHANGE_RESTART)
+
+static char text[] = "text";
+
+/* What conf->member is set from, where no key names a member of its own, and how its
+ * change is told.  NULL: by another key, whose value it decides. */
+static const struct {
+    const char *path, *told;
+} others[] = {
+    {"port", "listen (host and port)"},
+    {"host", "listen (host and port)"},
+    {"listen", "listen (host and port)"},
+    {"socket.io:redis:url", NULL},
+    {"socket.io:redis:passwordFile", NULL},
+    {"socket.io:redis:tls", NULL}, /* nothing but false is taken */
+    {"socket.io:transports", "socket.io:transports (polling)"},
+    {"auth:secret", "auth (a key)"},
+    {"auth:secretFile", "auth (a key)"},
+    {"auth:publicKeyFile", "auth (a key)"},
+    {"auth:keys", "auth (a key)"},
+    {"auth:options:algorithms", "auth:options:algorithms"},
+    {"auth:options:audience", "auth:options:audience"},
+    {"auth:options:issuer", "auth:options:issuer"},
+    {"auth:options:types", "auth:options:types"},
+    {"auth:options:clockTolerance", "auth:options:clockTolerance"},
+    {"cors:origins", "cors:origins"},
+    {"limits:connectionsPerUserPolicy", "limits:connectionsPerUserPolicy"},
+    {"log:level", "log:level"},
+    {"log:target", "log:target"},
+    {"log:format", "log:format"},
+    {"admin:host", "admin:host"},
+    {"admin:port", "admin:port"},
+};
+#define OTHERS (sizeof(others) / sizeof(others[0]))
+
+/* A configuration in which the member of that key is another than in one that is zero. */
+static void set_member(struct conf *conf, const struct key *key)
+{
+    void *at = (char *)conf + key->offset;
+
+    switch (key->field) {
+    case FIELD_INT:
+        *(int *)at = 1;
+        break;
+    case FIELD_U32:
+        *(uint32_t *)at = 1;
+        break;
+    case FIELD_SIZE:
+        *(size_t *)at = 1;
+        break;
+    case FIELD_TEXT:
+        *(char **)at = text;
+        break;
+    case FIELD_NONE:
+        break;
+    }
+}
+
+static void test_member(const struct key *key)
+{
+    struct conf one = {0}, other = {0};
+    struct buf out = {0};
+
+    set_member(&other, key);
+    is_int(change_diff(&one, &other, ALL, &out), 1, key->path);
+    buf_putc(&out, '\0');
+    is_str((char *)out.data, key->path, "is told by its name");
+    buf_free(&out);
+}
+
+/* All that no key names a member for. */
+static void test_others(void)
+{
+    static struct conf_listen listen = {.port = 1};
+    static char *list[] = {text, NULL};
+    static const char *const words[] = {text, NULL};
+    struct conf one = {0},
+                other = {.listen = &listen, .nlisten = 1, .polling = 1, .cors_origins = list};
+    struct buf out = {0};
+
+    other.keys = token_keys_new();
+    other.token.keys = other.keys;
+    other.token.algs = TOKEN_HS256;
+    other.token.audiences = other.token.issuers = other.token.types = words;
+    other.token.tolerance_s = 1;
+    other.replace_connections = 1;
+    other.log_level = LOG_LEVEL_DEBUG;
+    other.log_target = LOG_TO_FILE;
+    other.log_format = LOG_JSON;
+    other.admin_host = text;
+    other.admin_port = 1;
+    change_diff(&one, &other, ALL, &out);
+    buf_putc(&out, '\0');
+    for (size_t i = 0; i < OTHERS; i++)
+        if (others[i].told != NULL)
+            ok(strstr((char *)out.data, others[i].told) != NULL, "%s is told as %s", others[i].path,
+               others[i].told);
+    token_keys_free(&other.keys);
+    buf_free(&out);
+}
+
+static int is_among_others(const char *path)
+{
+    for (size_t i = 0; i < OTHERS; i++)
+        if (strcmp(others[i].path, path) == 0)
+            return 1;
+    return 0;
+}
+
+int main(void)
+{
+    for (size_t i = 0; i < conf_nkeys; i++) {
+        const struct key *key = &conf_keys[i];
+        if (key->field != FIELD_NONE)
+            test_member(key);
+        else if (key->type != KEY_SECTION && key->type != KEY_IGNORED)
+            ok(is_among_others(key->path), "%s has a line in this test", key->path);
+    }
+    test_others();
+    return tap_done();
+}
