@@ -61,17 +61,18 @@ struct admin {
 static void caller_free(struct caller *caller)
 {
     struct admin *admin = caller->admin;
+
     if (caller->state == ASKING)
         stats_cancel(admin->stats, &caller->wait);
-    if (caller->next)
+    if (caller->next != NULL)
         caller->next->prev = caller->prev;
     else
         admin->end = caller->prev;
     *caller->prev = caller->next;
     admin->ncallers--;
-    if (caller->bev)
+    if (caller->bev != NULL)
         bufferevent_free(caller->bev);
-    if (caller->deadline)
+    if (caller->deadline != NULL)
         event_free(caller->deadline);
     free(caller);
 }
@@ -93,6 +94,7 @@ static void answer(struct caller *caller, int status, const char *type, struct b
 {
     struct evbuffer *out = bufferevent_get_output(caller->bev);
     int rc = -1;
+
     caller->state = WRITING;
     timer_set(caller->deadline, ADMIN_WRITE_MS);
     if (!body->failed)
@@ -111,6 +113,7 @@ static void answer(struct caller *caller, int status, const char *type, struct b
 static void answer_error(struct caller *caller, int status)
 {
     struct buf body = {0};
+
     (void)buf_printf(&body, "{\"error\":\"%s\"}\n", http_reason(status));
     answer(caller, status, JSON, &body);
 }
@@ -119,7 +122,8 @@ static void answer_error(struct caller *caller, int status)
 static const struct status *status_take(const struct admin *admin)
 {
     static struct status status; /* 10 KB; one process, one thread, no reentry */
-    memset(&status, 0, sizeof status);
+
+    memset(&status, 0, sizeof(status));
     status.stats = admin->stats;
     admin->ops->status(&status, admin->arg);
     return &status;
@@ -129,6 +133,7 @@ static void on_counted(void *arg)
 {
     struct caller *caller = arg;
     struct buf body = {0};
+
     caller->put(status_take(caller->admin), &body);
     answer(caller, 200, caller->type, &body);
 }
@@ -138,6 +143,7 @@ static void on_health(void *arg)
     struct caller *caller = arg;
     struct buf body = {0};
     int good = status_put_health(status_take(caller->admin), &body);
+
     answer(caller, good ? 200 : 503, JSON, &body);
 }
 
@@ -162,6 +168,7 @@ static void answer_counted(struct caller *caller, const char *type,
 static void answer_live(struct caller *caller)
 {
     struct buf body = {0};
+
     (void)buf_puts(&body, "{\"status\":\"ok\"}\n");
     answer(caller, 200, JSON, &body);
 }
@@ -172,13 +179,15 @@ static void answer_user(struct caller *caller, struct slice name)
     const struct admin *admin = caller->admin;
     char uid[ADMIN_HEAD_BYTES];
     struct buf body = {0};
-    long len = name.len <= sizeof uid ? http_unescape(uid, name, 0) : -1;
+    struct slice user;
+    long len = name.len <= sizeof(uid) ? http_unescape(uid, name, 0) : -1;
+
     if (len <= 0 || len > TOKEN_UID_MAX || !utf8_valid(uid, (size_t)len) ||
-        memchr(uid, '\0', (size_t)len)) {
+        memchr(uid, '\0', (size_t)len) != NULL) {
         answer_error(caller, 400);
         return;
     }
-    struct slice user = {uid, (size_t)len};
+    user = (struct slice){uid, (size_t)len};
     status_put_user(user, admin->ops->connections(user, admin->arg), &body);
     answer(caller, 200, JSON, &body);
 }
@@ -186,6 +195,7 @@ static void answer_user(struct caller *caller, struct slice name)
 static void serve(struct caller *caller, const struct http_request *req)
 {
     struct slice path = req->path, users = SLICE(USERS);
+
     caller->head_only = slice_eq(req->method, SLICE("HEAD"));
     if (!caller->head_only && !slice_eq(req->method, SLICE("GET")))
         answer_error(caller, 405);
@@ -212,16 +222,19 @@ static void on_read(struct bufferevent *bev, void *arg)
     struct caller *caller = arg;
     struct evbuffer *in = bufferevent_get_input(bev);
     size_t len = evbuffer_get_length(in);
+    const char *bytes;
+    long used;
+
     if (caller->state != READING) {
         evbuffer_drain(in, len); /* so that closing does not reset what we sent */
         return;
     }
-    const char *bytes = (const char *)evbuffer_pullup(in, -1);
-    if (!bytes) {
+    bytes = (const char *)evbuffer_pullup(in, -1);
+    if (bytes == NULL) {
         caller_free(caller);
         return;
     }
-    long used = http_parse(&req, bytes, len, &limits, &caller->scanned);
+    used = http_parse(&req, bytes, len, &limits, &caller->scanned);
     if (used < 0)
         answer_error(caller, (int)-used);
     else if (used > 0)
@@ -232,6 +245,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 static void on_written(struct bufferevent *bev, void *arg)
 {
     struct caller *caller = arg;
+
     if (caller->state != WRITING)
         return;
     if (caller->eof) {
@@ -248,6 +262,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     struct caller *caller = arg;
     int waits = caller->state == ASKING || caller->state == WRITING;
+
     (void)bev;
     if (!(what & BEV_EVENT_EOF) || !waits)
         caller_free(caller);
@@ -259,8 +274,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 static void caller_new(struct admin *admin, int fd)
 {
-    struct caller *caller = calloc(1, sizeof *caller);
-    if (!caller) {
+    struct caller *caller = calloc(1, sizeof(*caller));
+
+    if (caller == NULL) {
         close(fd);
         return;
     }
@@ -273,9 +289,9 @@ static void caller_new(struct admin *admin, int fd)
     admin->ncallers++;
     caller->deadline = event_new(admin->base, -1, 0, on_deadline, caller);
     caller->bev = bufferevent_socket_new(admin->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (!caller->bev)
+    if (caller->bev == NULL)
         close(fd);
-    if (!caller->bev || !caller->deadline) {
+    if (caller->bev == NULL || caller->deadline == NULL) {
         caller_free(caller);
         return;
     }
@@ -315,6 +331,7 @@ static void accept_failed(struct admin *admin)
 static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
 {
     struct admin *admin = arg;
+
     (void)what;
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -337,8 +354,9 @@ int admin_open(struct listeners *listeners, const char *host, int port, const st
     struct conf_listen address = {.host = copy, .port = port};
     const struct conf conf = {.listen = &address, .nlisten = 1};
     struct buf why = {0};
-    int rc = copy ? listen_open(listeners, &conf, names, &why) : -1;
-    if (!copy)
+    int rc = copy != NULL ? listen_open(listeners, &conf, names, &why) : -1;
+
+    if (copy == NULL)
         (void)buf_puts(&why, "out of memory");
     if (rc < 0)
         (void)buf_printf(error, "admin: %.*s", (int)why.len, (const char *)why.data);
@@ -351,12 +369,12 @@ static int events_new(struct admin *admin)
 {
     admin->resume = event_new(admin->base, -1, 0, on_resume, admin);
     admin->accepts = calloc(admin->listeners.n, sizeof(struct event *));
-    if (!admin->resume || !admin->accepts)
+    if (admin->resume == NULL || admin->accepts == NULL)
         return -1;
     for (size_t i = 0; i < admin->listeners.n; i++) {
         struct event *event =
             event_new(admin->base, admin->listeners.fds[i], EV_READ | EV_PERSIST, on_accept, admin);
-        if (!event)
+        if (event == NULL)
             return -1;
         admin->accepts[admin->naccepts++] = event;
         if (event_add(event, NULL) < 0)
@@ -368,9 +386,10 @@ static int events_new(struct admin *admin)
 struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct stats *stats,
                         const struct admin_ops *ops, void *arg)
 {
-    struct admin *admin = calloc(1, sizeof *admin);
+    struct admin *admin = calloc(1, sizeof(*admin));
     struct buf names = {0};
-    if (!admin)
+
+    if (admin == NULL)
         return NULL;
     admin->base = base;
     admin->listeners = *listeners;
@@ -398,17 +417,18 @@ void admin_addresses(const struct admin *admin, struct buf *out)
 void admin_free(struct admin **adminp)
 {
     struct admin *admin = *adminp;
-    if (!admin)
+
+    if (admin == NULL)
         return;
     *adminp = NULL;
-    for (struct caller *caller = admin->callers, *next; caller; caller = next) {
+    for (struct caller *caller = admin->callers, *next; caller != NULL; caller = next) {
         next = caller->next;
         caller_free(caller);
     }
     for (size_t i = 0; i < admin->naccepts; i++)
         event_free(admin->accepts[i]);
     free(admin->accepts);
-    if (admin->resume)
+    if (admin->resume != NULL)
         event_free(admin->resume);
     listen_close(&admin->listeners, 0);
     free(admin);

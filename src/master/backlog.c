@@ -24,12 +24,15 @@ int backlog_put(struct backlog *backlog, struct slice channel, struct slice payl
                 uint64_t received_us)
 {
     size_t size = size_of(channel, payload);
+    struct backlog_message *message;
+    char *bytes;
+
     if (size > BACKLOG_MAX_BYTES - backlog->bytes)
         return -1;
-    struct backlog_message *message = malloc(size);
-    if (!message)
+    message = malloc(size);
+    if (message == NULL)
         return -1;
-    char *bytes = (char *)(message + 1);
+    bytes = (char *)(message + 1);
     *message = (struct backlog_message){NULL, received_us, copy(bytes, channel),
                                         copy(bytes + channel.len, payload)};
     *backlog->end = message;
@@ -41,8 +44,9 @@ int backlog_put(struct backlog *backlog, struct slice channel, struct slice payl
 void backlog_drop(struct backlog *backlog)
 {
     struct backlog_message *message = backlog->first;
+
     backlog->first = message->next;
-    if (!backlog->first)
+    if (backlog->first == NULL)
         backlog->end = &backlog->first;
     backlog->bytes -= size_of(message->channel, message->payload);
     free(message);
@@ -50,6 +54,6 @@ void backlog_drop(struct backlog *backlog)
 
 void backlog_clear(struct backlog *backlog)
 {
-    while (backlog->first)
+    while (backlog->first != NULL)
         backlog_drop(backlog);
 }

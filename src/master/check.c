@@ -29,7 +29,7 @@ void check_complain(const struct buf *text, enum log_level level)
 
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline ? newline : end;
+        const char *stop = newline != NULL ? newline : end;
 
         (void)fprintf(stderr, "%saxr-notifyd: %s%.*s\n", mark, kind, (int)(stop - at), at);
         at = stop + 1;
@@ -50,17 +50,17 @@ int check_flushed(void)
 static int is_made_later(const struct check *check, const char *file)
 {
     const char *dir = check->is_service ? check->service.log_dir : NULL;
-    size_t len = dir ? strlen(dir) : 0;
+    size_t len = dir != NULL ? strlen(dir) : 0;
 
     return len > 0 && strncmp(file, dir, len) == 0 && file[len] == '/' &&
-           !strchr(file + len + 1, '/') && access(file, F_OK) < 0 && errno != ELOOP;
+           strchr(file + len + 1, '/') == NULL && access(file, F_OK) < 0 && errno != ELOOP;
 }
 
 /* The start opens the log; nothing is made here.  Where root is to start it, another
  * user cannot tell.  Returns 0, or -1 where the start would fail. */
 static int check_log(const struct check *check, const struct conf *conf)
 {
-    int others = geteuid() != 0 && conf->user && !check->is_service;
+    int others = geteuid() != 0 && conf->user != NULL && !check->is_service;
 
     if (conf->log_target != LOG_TO_FILE || is_made_later(check, conf->log_file) ||
         logfile_check(conf->log_file) == 0)
@@ -95,13 +95,13 @@ static int read_as(const struct privileges *privileges, const struct conf_args *
         buf_putc(&errors, '\n');
     else
         conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
-    if (conf) {
+    if (conf != NULL) {
         warn_log(conf);
     } else {
         (void)fprintf(stderr,
                       "axr-notifyd: user %s, whom the daemon becomes, cannot read all it needs: a "
                       "reload would fail\n",
-                      privileges->user ? privileges->user : "(as now)");
+                      privileges->user != NULL ? privileges->user : "(as now)");
         check_complain(&errors, LOG_LEVEL_ERROR);
         result = -1;
     }
@@ -131,7 +131,8 @@ static int is_readable_again(const struct conf_args *args)
 {
     struct stat st;
 
-    return !args->file || stat(args->file, &st) < 0 || S_ISREG(st.st_mode) || S_ISCHR(st.st_mode);
+    return args->file == NULL || stat(args->file, &st) < 0 || S_ISREG(st.st_mode) ||
+           S_ISCHR(st.st_mode);
 }
 
 /* Root may read every file; the user that the daemon becomes has to, with the first
@@ -176,7 +177,7 @@ static int judge(const struct check *check)
 
     check_complain(&warnings, LOG_LEVEL_WARN);
     check_complain(&errors, LOG_LEVEL_ERROR);
-    if (conf && check_log(check, conf) == 0 && check_user(check, conf) == 0)
+    if (conf != NULL && check_log(check, conf) == 0 && check_user(check, conf) == 0)
         status = print_conf(conf);
     conf_free(&conf);
     buf_free(&errors);
@@ -252,7 +253,8 @@ static int judge_service(const struct check *given)
     int status = 1;
 
     (void)fprintf(stderr, "axr-notifyd: as %s starts it%s%s\n", service->name,
-                  service->user ? ", user " : "", service->user ? service->user : "");
+                  service->user != NULL ? ", user " : "",
+                  service->user != NULL ? service->user : "");
     check.args = &merged;
     if (merge(&merged, given->args, service) == 0 && become(service) == 0)
         status = judge(&check);
@@ -269,8 +271,8 @@ int check_run(const struct conf_args *args)
     if (geteuid() == 0 && service_find(&check.service, "", &notes)) {
         const char *config = service_config(&check.service);
 
-        check.is_service =
-            !args->file || is_same_file(args->file, config ? config : CONF_DEFAULT_FILE);
+        check.is_service = args->file == NULL ||
+                           is_same_file(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
     }
     if (check.is_service)
         check_complain(&notes, LOG_LEVEL_WARN);

@@ -17,7 +17,8 @@ static void signals_reset(void)
 {
     static const int handled[] = {SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     struct sigaction plain = {.sa_handler = SIG_DFL};
-    for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
+
+    for (size_t i = 0; i < sizeof(handled) / sizeof(*handled); i++)
         (void)sigaction(handled[i], &plain, NULL);
     plain.sa_handler = SIG_IGN;
     (void)sigaction(SIGPIPE, &plain, NULL);
@@ -26,10 +27,12 @@ static void signals_reset(void)
 pid_t child_fork(void)
 {
     sigset_t all, old;
+    pid_t pid;
+
     fflush(NULL);
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, &old);
-    pid_t pid = fork();
+    pid = fork();
     if (pid == 0) {
         signals_reset();
         sigemptyset(&old);
@@ -58,6 +61,7 @@ static int is_kept(int fd, const int *keep, size_t nkeep)
 static int fd_limit(void)
 {
     struct rlimit limit;
+
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > FDS_GUESS)
         return FDS_GUESS;
     return (int)limit.rlim_cur;
@@ -66,14 +70,16 @@ static int fd_limit(void)
 void child_close_fds(const int *keep, size_t nkeep)
 {
     DIR *dir = opendir("/proc/self/fd");
-    if (!dir) {
+    const struct dirent *item;
+
+    if (dir == NULL) {
         for (int fd = 0; fd < fd_limit(); fd++)
             if (!is_kept(fd, keep, nkeep))
                 close(fd);
         return;
     }
-    const struct dirent *item;
-    while ((item = readdir(dir))) {
+
+    while ((item = readdir(dir)) != NULL) {
         char *end;
         long fd = strtol(item->d_name, &end, 10);
         if (end != item->d_name && fd != dirfd(dir) && !is_kept((int)fd, keep, nkeep))

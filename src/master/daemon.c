@@ -20,12 +20,13 @@ static int status_wait(int fd)
     char text[1024];
     size_t len = 0;
     ssize_t n;
-    while ((n = read(fd, text + len, sizeof text - 1 - len)) != 0) {
+
+    while ((n = read(fd, text + len, sizeof(text) - 1 - len)) != 0) {
         if (n < 0 && errno != EINTR)
             break;
         if (n > 0)
             len += (size_t)n;
-        if (len == sizeof text - 1)
+        if (len == sizeof(text) - 1)
             break;
     }
     if (len == 1 && text[0] == READY)
@@ -39,6 +40,7 @@ static int status_wait(int fd)
 static void stdio_close(void)
 {
     int fd = open("/dev/null", O_RDWR);
+
     if (fd < 0)
         return;
     for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
@@ -51,9 +53,11 @@ static void stdio_close(void)
  * get a terminal again. */
 static int background(int status_fd)
 {
+    pid_t pid;
+
     if (setsid() < 0 || chdir("/") < 0)
         return -1;
-    pid_t pid = child_fork();
+    pid = child_fork();
     if (pid < 0)
         return -1;
     if (pid > 0)
@@ -65,9 +69,11 @@ static int background(int status_fd)
 int daemon_detach(int *status_fd, int *status)
 {
     int ends[2];
+    pid_t pid;
+
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    pid_t pid = child_fork();
+    pid = child_fork();
     if (pid < 0) {
         int saved = errno;
         close(ends[0]);
@@ -105,6 +111,7 @@ static void say(int *status_fd, const char *text, size_t len)
 void daemon_ready(int *status_fd)
 {
     const char ready = READY;
+
     say(status_fd, &ready, 1);
 }
 
@@ -116,10 +123,13 @@ void daemon_failed(int *status_fd, const char *why)
 char *daemon_path(const char *path)
 {
     char cwd[PATH_MAX];
-    if (*path == '/' || !getcwd(cwd, sizeof cwd))
+    size_t size;
+    char *whole;
+
+    if (*path == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
         return xstrdup(path);
-    size_t size = strlen(cwd) + 1 + strlen(path) + 1;
-    char *whole = xmalloc(size);
+    size = strlen(cwd) + 1 + strlen(path) + 1;
+    whole = xmalloc(size);
     (void)snprintf(whole, size, "%s/%s", cwd, path);
     return whole;
 }

@@ -97,6 +97,7 @@ static void hand(struct feed *feed, struct slice channel, struct slice payload, 
 static void hand_first(struct feed *feed)
 {
     const struct backlog_message *message = feed->held.first;
+
     hand(feed, message->channel, message->payload, message->received_us);
 }
 
@@ -104,7 +105,8 @@ static void hand_first(struct feed *feed)
 static void hand_on(struct feed *feed, size_t most)
 {
     struct backlog *held = &feed->held;
-    for (size_t given = 0; held->first && given < most; backlog_drop(held)) {
+
+    for (size_t given = 0; held->first != NULL && given < most; backlog_drop(held)) {
         given += held->first->channel.len + held->first->payload.len;
         hand_first(feed);
         if (feed->rest_ms > 0 && most != SIZE_MAX)
@@ -148,7 +150,7 @@ static void next_begin(struct feed *feed)
 {
     next_end(feed);
     feed->next = redis_new(feed->base, feed->conf, &next_ops, feed);
-    if (feed->next)
+    if (feed->next != NULL)
         feed->step = WAIT;
     else
         log_errorx("redis: out of memory for another connection; the old one stays");
@@ -224,6 +226,8 @@ static void judge(struct feed *feed)
     const struct overlap *overlap = &feed->overlap;
     struct overlap_found found;
     uint64_t now = clock_ms();
+    int is_known, in_common;
+
     if (feed->since_ms == 0)
         feed->since_ms = now;
     feed->rounds++;
@@ -231,8 +235,8 @@ static void judge(struct feed *feed)
         ask_old(feed);
         return;
     }
-    int is_known = found.least == found.most;
-    int in_common = overlap->new.n > 0 && found.least < overlap->old.n;
+    is_known = found.least == found.most;
+    in_common = overlap->new.n > 0 && found.least < overlap->old.n;
     if (is_known && (in_common || now - feed->since_ms >= APART_MS)) {
         decided(feed, &found);
     } else if (now - feed->since_ms >= DOUBT_MS && feed->rounds >= DOUBT_ROUNDS) {
@@ -253,6 +257,7 @@ static void judge(struct feed *feed)
 static void decide(struct feed *feed)
 {
     struct overlap_found found;
+
     if (overlap_find(&feed->overlap, &found) < 0)
         found = (struct overlap_found){.apart = 1};
     decided(feed, &found);
@@ -261,6 +266,7 @@ static void decide(struct feed *feed)
 static void on_next_message(struct slice channel, struct slice payload, void *arg)
 {
     struct feed *feed = arg;
+
     if (!feed->is_asked || feed->step == DROP)
         return;
     if (marker_is(&feed->marker, channel)) {
@@ -277,12 +283,14 @@ static void on_next_message(struct slice channel, struct slice payload, void *ar
 static void on_next_too_large(void *arg)
 {
     struct feed *feed = arg;
+
     feed->ops->too_large(feed->arg);
 }
 
 static void on_next_state(int subscribed, void *arg)
 {
     struct feed *feed = arg;
+
     if (feed->step == DROP)
         return;
     if (!subscribed) {
@@ -299,10 +307,12 @@ static void on_next_state(int subscribed, void *arg)
 static void on_next_synced(void *arg)
 {
     struct feed *feed = arg;
+    unsigned alone;
+
     if (feed->step != NEW)
         return;
     /* Where an ACL allows one of them more than the other, the streams differ by that. */
-    unsigned alone = redis_withheld(feed->now) ^ redis_withheld(feed->next);
+    alone = redis_withheld(feed->now) ^ redis_withheld(feed->next);
     if (alone != feed->alone) {
         feed->alone = alone;
         next_again(feed);
@@ -315,6 +325,7 @@ static void on_next_synced(void *arg)
 static void on_next_asking(void *arg)
 {
     struct feed *feed = arg;
+
     compare_begin(feed);
     overlap_begin(&feed->overlap);
     feed->is_asked = 1;
@@ -328,11 +339,13 @@ static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on
 /* 1 if it came over the connection before this one. */
 static int is_again(struct feed *feed, struct slice channel, struct slice payload)
 {
+    int again;
+
     if (feed->left == 0 || is_alone(feed, feed->past_alone, channel))
         return 0;
     if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
         feed->left = 0;
-    int again = overlap_again(&feed->past, &feed->left, channel, payload);
+    again = overlap_again(&feed->past, &feed->left, channel, payload);
     if (feed->left == 0)
         overlap_clear(&feed->past);
     return again;
@@ -342,6 +355,7 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
 {
     struct feed *feed = arg;
     uint64_t us = redis_read_us(feed->now);
+
     if (marker_is(&feed->marker, channel)) {
         feed->marked_old = feed->overlap.old.n;
         marked(feed);
@@ -363,12 +377,14 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
 static void on_too_large(void *arg)
 {
     struct feed *feed = arg;
+
     feed->ops->too_large(feed->arg);
 }
 
 static void on_state(int subscribed, void *arg)
 {
     struct feed *feed = arg;
+
     if (!subscribed)
         feed->left = 0;
     if (!subscribed && (feed->step == OLD || feed->step == NEW))
@@ -381,6 +397,7 @@ static void on_state(int subscribed, void *arg)
 static void on_synced(void *arg)
 {
     struct feed *feed = arg;
+
     if (feed->left > 0 && feed->left_until_ms == 0)
         feed->left_until_ms = clock_ms() + LEFT_MS;
     if (feed->step == OLD) {
@@ -401,11 +418,11 @@ static void give(struct feed *feed, size_t most)
 {
     if (feed->rest_ms == 0 || most == SIZE_MAX)
         hand_on(feed, most);
-    if (!feed->held.first)
+    if (feed->held.first == NULL)
         feed->step = NONE;
     else if (feed->rest_ms == 0)
         (void)timer_set(feed->timer, 0);
-    if (feed->held.first || feed->rest_ms > 0)
+    if (feed->held.first != NULL || feed->rest_ms > 0)
         redis_pause(feed->now);
     else
         redis_resume(feed->now);
@@ -414,6 +431,7 @@ static void give(struct feed *feed, size_t most)
 static void on_resume(evutil_socket_t fd, short what, void *arg)
 {
     struct feed *feed = arg;
+
     (void)fd;
     (void)what;
     if (feed->ops->behind(feed->arg) && clock_ms() - feed->rest_ms < REST_MAX_MS) {
@@ -432,7 +450,8 @@ static void swap(struct feed *feed)
     struct redis *old = feed->now;
     size_t come = feed->overlap.new.n;
     size_t common = feed->apart ? 0 : overlap_common(&feed->overlap, feed->d);
-    for (size_t i = 0; i < common && feed->held.first; backlog_drop(&feed->held)) {
+
+    for (size_t i = 0; i < common && feed->held.first != NULL; backlog_drop(&feed->held)) {
         if (is_alone(feed, feed->alone, feed->held.first->channel))
             hand_first(feed);
         else
@@ -465,6 +484,7 @@ static void swap(struct feed *feed)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct feed *feed = arg;
+
     (void)fd;
     (void)what;
     switch (feed->step) {
@@ -503,7 +523,7 @@ static void settle(struct feed *feed)
 
 static int same_text(const char *a, const char *b)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
@@ -517,7 +537,7 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
 {
     feed->conf = conf;
     redis_limits(feed->now, conf);
-    if (feed->next)
+    if (feed->next != NULL)
         redis_limits(feed->next, conf);
     if (same_redis(&was->redis, &conf->redis))
         return;
@@ -536,9 +556,9 @@ int feed_sync(struct feed *feed)
 void feed_wipe(struct feed *feed)
 {
     redis_wipe(feed->now);
-    if (feed->next)
+    if (feed->next != NULL)
         redis_wipe(feed->next);
-    if (feed->marker.redis)
+    if (feed->marker.redis != NULL)
         redis_wipe(feed->marker.redis);
 }
 
@@ -550,6 +570,7 @@ int feed_subscribed(const struct feed *feed)
 struct redis_stats feed_stats(const struct feed *feed)
 {
     struct redis_stats stats = *redis_stats(feed->now);
+
     stats.gaps += feed->gaps;
     return stats;
 }
@@ -557,8 +578,9 @@ struct redis_stats feed_stats(const struct feed *feed)
 struct feed *feed_new(struct event_base *base, const struct conf *conf, const struct feed_ops *ops,
                       void *arg)
 {
-    struct feed *feed = calloc(1, sizeof *feed);
-    if (!feed)
+    struct feed *feed = calloc(1, sizeof(*feed));
+
+    if (feed == NULL)
         return NULL;
     feed->base = base;
     feed->conf = conf;
@@ -567,10 +589,10 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     backlog_init(&feed->held);
     feed->timer = event_new(base, -1, 0, on_timer, feed);
     feed->resume = event_new(base, -1, 0, on_resume, feed);
-    if (feed->timer && feed->resume &&
+    if (feed->timer != NULL && feed->resume != NULL &&
         timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
         feed->now = redis_new(base, conf, &now_ops, feed);
-    if (!feed->now)
+    if (feed->now == NULL)
         feed_free(&feed);
     return feed;
 }
@@ -578,16 +600,17 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
 void feed_free(struct feed **feedp)
 {
     struct feed *feed = *feedp;
-    if (!feed)
+
+    if (feed == NULL)
         return;
     *feedp = NULL;
     redis_free(&feed->now);
     redis_free(&feed->next);
     forget(feed);
     overlap_clear(&feed->past);
-    if (feed->timer)
+    if (feed->timer != NULL)
         event_free(feed->timer);
-    if (feed->resume)
+    if (feed->resume != NULL)
         event_free(feed->resume);
     free(feed);
 }

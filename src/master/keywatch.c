@@ -34,7 +34,8 @@ struct keywatch {
 static const char *look_at(const char *name, struct look *look)
 {
     struct stat st;
-    memset(look, 0, sizeof *look); /* the holes between the members, too */
+
+    memset(look, 0, sizeof(*look)); /* the holes between the members, too */
     if (stat(name, &st) < 0)
         return strerror(errno);
     /* A fifo would be waited for, and holds its keys but once. */
@@ -51,9 +52,10 @@ static const char *look_at(const char *name, struct look *look)
 static void log_lines(const struct buf *lines, int bad)
 {
     const char *at = (const char *)lines->data, *end = at + lines->len;
+
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        int len = (int)((newline ? newline : end) - at);
+        int len = (int)((newline != NULL ? newline : end) - at);
         if (bad)
             log_errorx("the keys stay as they are: %.*s", len, at);
         else
@@ -66,11 +68,13 @@ static void log_lines(const struct buf *lines, int bad)
 static void tell(struct keywatch *watch, const struct buf *why, const struct buf *beside)
 {
     struct buf all = {0};
+    int same;
+
     (void)buf_put(&all, why->data, why->len);
     if (beside->len > 0)
         (void)buf_put(&all, beside->data, beside->len);
-    int same = all.len > 0 && watch->told.len == all.len &&
-               memcmp(watch->told.data, all.data, all.len) == 0;
+    same = all.len > 0 && watch->told.len == all.len &&
+           memcmp(watch->told.data, all.data, all.len) == 0;
     buf_free(&watch->told);
     watch->told = all;
     if (same)
@@ -83,6 +87,7 @@ static int reread(struct keywatch *watch)
 {
     struct buf errors = {0}, warnings = {0};
     int changed = conf_reread_keys(watch->conf, &errors, &warnings);
+
     if (changed < 0) {
         tell(watch, &errors, &warnings);
     } else {
@@ -105,6 +110,7 @@ static int reread(struct keywatch *watch)
 static int is_settled(const struct look *look)
 {
     time_t age = time(NULL) - look->modified.tv_sec;
+
     return age > SETTLED_S || age < -SETTLED_S;
 }
 
@@ -115,19 +121,20 @@ int keywatch_look(struct keywatch *watch)
     struct look now;
     const char *fault = look_at(name, &now);
     int changed;
-    if (fault) {
+
+    if (fault != NULL) {
         (void)buf_printf(&why, "auth:jwksFile: cannot read %s: %s\n", name, fault);
         tell(watch, &why, &nothing);
         buf_free(&why);
-        memset(&watch->seen, 0, sizeof watch->seen);
+        memset(&watch->seen, 0, sizeof(watch->seen));
         return -1;
     }
-    if (memcmp(&now, &watch->seen, sizeof now) == 0)
+    if (memcmp(&now, &watch->seen, sizeof(now)) == 0)
         return watch->bad ? -1 : 0;
     changed = reread(watch);
     watch->bad = changed < 0;
     if (changed == CONF_KEYS_UNREAD || !is_settled(&now))
-        memset(&now, 0, sizeof now);
+        memset(&now, 0, sizeof(now));
     watch->seen = now;
     return watch->bad ? -1 : changed;
 }
@@ -135,6 +142,7 @@ int keywatch_look(struct keywatch *watch)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct keywatch *watch = arg;
+
     (void)fd;
     (void)what;
     if (keywatch_look(watch) > 0)
@@ -145,23 +153,24 @@ struct keywatch *keywatch_new(struct event_base *base, struct conf *conf, keywat
                               void *arg)
 {
     const struct timeval every = {LOOK_MS / 1000, LOOK_MS % 1000 * 1000L};
-    struct keywatch *watch = calloc(1, sizeof *watch);
-    if (!watch)
+    struct keywatch *watch = calloc(1, sizeof(*watch));
+
+    if (watch == NULL)
         return NULL;
     watch->conf = conf;
     watch->fn = fn;
     watch->arg = arg;
     watch->timer = event_new(base, -1, EV_PERSIST, on_timer, watch);
-    if (!watch->timer || event_add(watch->timer, &every) < 0)
+    if (watch->timer == NULL || event_add(watch->timer, &every) < 0)
         keywatch_free(&watch);
     return watch;
 }
 
 void keywatch_free(struct keywatch **watch)
 {
-    if (!*watch)
+    if (*watch == NULL)
         return;
-    if ((*watch)->timer)
+    if ((*watch)->timer != NULL)
         event_free((*watch)->timer);
     buf_free(&(*watch)->told);
     free(*watch);

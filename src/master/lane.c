@@ -15,13 +15,13 @@ int lanes_init(struct pool *pool)
     for (unsigned i = 0; i < START_LANES; i++)
         pool->reads[i] = pool->writes[i] = -1;
     pool->orphan = malloc(HANDOFF_MAX_BYTES);
-    return pool->orphan ? 0 : -1;
+    return pool->orphan != NULL ? 0 : -1;
 }
 
 void lanes_clear(struct pool *pool)
 {
     for (unsigned i = 0; i < START_LANES; i++) {
-        if (pool->orphans[i])
+        if (pool->orphans[i] != NULL)
             event_free(pool->orphans[i]);
         if (pool->reads[i] >= 0)
             close(pool->reads[i]);
@@ -39,9 +39,11 @@ static struct proc *host_next(struct pool *pool)
     for (unsigned i = 0; i < START_LANES; i++) {
         unsigned lane = pool->next_orphan++ % START_LANES;
         const struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
-        if (!generation || generation->leaving || lane % CONF_WORKERS_MAX >= generation->nprocs)
+        struct proc *proc;
+        if (generation == NULL || generation->leaving ||
+            lane % CONF_WORKERS_MAX >= generation->nprocs)
             continue;
-        struct proc *proc = &pool->at[lane / CONF_WORKERS_MAX]->procs[lane % CONF_WORKERS_MAX];
+        proc = &pool->at[lane / CONF_WORKERS_MAX]->procs[lane % CONF_WORKERS_MAX];
         if (proc->state == UP)
             return proc;
     }
@@ -51,8 +53,9 @@ static struct proc *host_next(struct pool *pool)
 static void orphan_pass_on(struct pool *pool, int fd, size_t len)
 {
     const struct proc *host = host_next(pool);
+
     /* Where nobody takes it, its client sees it closed. */
-    if (host)
+    if (host != NULL)
         (void)handoff_send(pool->writes[host->lane], HANDOFF_ORPHAN, fd, pool->orphan, len);
     close(fd);
 }
@@ -62,6 +65,7 @@ static void on_orphan(evutil_socket_t read_fd, short what, void *arg)
     struct pool *pool = arg;
     size_t len;
     int fd;
+
     (void)what;
     for (int i = 0; i < ORPHAN_BATCH; i++) {
         int rc = handoff_receive(read_fd, &fd, pool->orphan, &len);
@@ -91,7 +95,7 @@ static int lane_open(struct pool *pool, unsigned lane)
         return -1;
     pool->orphans[lane] =
         event_new(pool->options.base, pool->reads[lane], EV_READ | EV_PERSIST, on_orphan, pool);
-    if (pool->orphans[lane])
+    if (pool->orphans[lane] != NULL)
         return 0;
     close(pool->reads[lane]);
     close(pool->writes[lane]);
@@ -117,6 +121,7 @@ static int is_gone(int error)
 int lanes_tell(struct proc *proc)
 {
     const struct pool *pool = proc->generation->pool;
+
     for (unsigned half = 0; half < 2; half++) {
         while (proc->known[half] < pool->made[half]) {
             unsigned n = pool->made[half] - proc->known[half];

@@ -22,15 +22,16 @@
 static int complain(struct buf *error, const struct conf_listen *conf, const char *why)
 {
     int saved = errno;
+
     (void)buf_puts(error, "cannot listen on ");
-    if (conf->unix_path)
+    if (conf->unix_path != NULL)
         (void)buf_printf(error, "unix:%s", conf->unix_path);
-    else if (!conf->host)
+    else if (conf->host == NULL)
         (void)buf_printf(error, "*:%d", conf->port);
     else
-        (void)buf_printf(error, strchr(conf->host, ':') ? "[%s]:%d" : "%s:%d", conf->host,
+        (void)buf_printf(error, strchr(conf->host, ':') != NULL ? "[%s]:%d" : "%s:%d", conf->host,
                          conf->port);
-    (void)buf_printf(error, ": %s", why ? why : strerror(saved));
+    (void)buf_printf(error, ": %s", why != NULL ? why : strerror(saved));
     errno = saved;
     return -1;
 }
@@ -38,13 +39,15 @@ static int complain(struct buf *error, const struct conf_listen *conf, const cha
 /* Takes fd.  NULL with errno, without memory. */
 static struct listener *listener_add(struct listeners *listeners, int fd)
 {
-    struct listener *at = realloc(listeners->at, (listeners->n + 1) * sizeof *at);
-    if (at)
+    struct listener *at = realloc(listeners->at, (listeners->n + 1) * sizeof(*at));
+    int *fds;
+
+    if (at != NULL)
         listeners->at = at;
-    int *fds = realloc(listeners->fds, (listeners->n + 1) * sizeof *fds);
-    if (fds)
+    fds = realloc(listeners->fds, (listeners->n + 1) * sizeof(*fds));
+    if (fds != NULL)
         listeners->fds = fds;
-    if (!at || !fds) {
+    if (at == NULL || fds == NULL) {
         close(fd);
         errno = ENOMEM;
         return NULL;
@@ -59,17 +62,19 @@ static int socket_bind(const struct sockaddr *addr, socklen_t len, int v6only)
 {
     int one = 1;
     int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int saved;
+
     if (fd < 0)
         return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
         goto out;
     if (addr->sa_family == AF_INET6 &&
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) < 0)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)) < 0)
         goto out;
     if (bind(fd, addr, len) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
-out:;
-    int saved = errno;
+out:
+    saved = errno;
     close(fd);
     errno = saved;
     return -1;
@@ -89,12 +94,13 @@ static int open_everywhere(struct listeners *listeners, const struct conf_listen
     int port = conf->port;
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket_bind((struct sockaddr *)&six, sizeof six, 0);
+    int fd = socket_bind((struct sockaddr *)&six, sizeof(six), 0);
+
     if (fd < 0 && is_missing(errno))
-        fd = socket_bind((struct sockaddr *)&four, sizeof four, 0);
+        fd = socket_bind((struct sockaddr *)&four, sizeof(four), 0);
     if (fd < 0)
         return complain(error, conf, NULL);
-    return listener_add(listeners, fd) ? 0 : complain(error, conf, NULL);
+    return listener_add(listeners, fd) != NULL ? 0 : complain(error, conf, NULL);
 }
 
 static void port_set(struct sockaddr *addr, in_port_t port)
@@ -108,7 +114,8 @@ static void port_set(struct sockaddr *addr, in_port_t port)
 static in_port_t port_of(int fd)
 {
     struct sockaddr_in6 addr = {0}; /* the port is where sockaddr_in has it */
-    socklen_t len = sizeof addr;
+    socklen_t len = sizeof(addr);
+
     return getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ? 0 : addr.sin6_port;
 }
 
@@ -121,16 +128,17 @@ struct opening {
 static int open_each(struct listeners *listeners, const struct conf_listen *conf,
                      const struct addrinfo *found, struct opening *opening, struct buf *error)
 {
-    for (const struct addrinfo *one = found; one; one = one->ai_next) {
+    for (const struct addrinfo *one = found; one != NULL; one = one->ai_next) {
+        int fd;
         port_set(one->ai_addr, opening->port);
-        int fd = socket_bind(one->ai_addr, one->ai_addrlen, 1);
+        fd = socket_bind(one->ai_addr, one->ai_addrlen, 1);
         if (fd < 0 && !is_missing(errno))
             return complain(error, conf, NULL);
         if (fd < 0) {
             opening->missing = errno;
             continue;
         }
-        if (!listener_add(listeners, fd))
+        if (listener_add(listeners, fd) == NULL)
             return complain(error, conf, NULL);
         opening->port = port_of(fd); /* port 0: all addresses of a name get the same */
         opening->opened++;
@@ -145,6 +153,7 @@ static int open_address(struct listeners *listeners, const struct conf_listen *c
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | flags};
     struct addrinfo *found;
     int rc = getaddrinfo(host, NULL, &hints, &found);
+
     if (rc != 0)
         return complain(error, conf, gai_strerror(rc));
     rc = open_each(listeners, conf, found, opening, error);
@@ -157,11 +166,12 @@ static int open_known(struct listeners *listeners, const struct conf_listen *con
                       const char *addresses, struct opening *opening, struct buf *error)
 {
     int rc = 0;
+
     while (rc == 0 && *addresses != '\0') {
         size_t len = strcspn(addresses, "\n");
         char *one = strndup(addresses, len);
-        rc = one ? open_address(listeners, conf, one, AI_NUMERICHOST, opening, error)
-                 : complain(error, conf, NULL);
+        rc = one != NULL ? open_address(listeners, conf, one, AI_NUMERICHOST, opening, error)
+                         : complain(error, conf, NULL);
         free(one);
         addresses += len + (addresses[len] == '\n');
     }
@@ -173,10 +183,11 @@ static int open_host(struct listeners *listeners, const struct conf_listen *conf
 {
     struct opening opening = {.port = htons((uint16_t)conf->port)};
     int rc;
-    if (names) {
+
+    if (names != NULL) {
         const char *addresses = names_find(names, conf->host);
-        rc = addresses ? open_known(listeners, conf, addresses, &opening, error)
-                       : complain(error, conf, "it has not been looked up");
+        rc = addresses != NULL ? open_known(listeners, conf, addresses, &opening, error)
+                               : complain(error, conf, "it has not been looked up");
     } else {
         rc = open_address(listeners, conf, conf->host, 0, &opening, error);
     }
@@ -191,17 +202,19 @@ static int open_host(struct listeners *listeners, const struct conf_listen *conf
 static int is_live(const struct sockaddr_un *addr)
 {
     struct stat st;
+    int fd, rc, error;
+
     if (lstat(addr->sun_path, &st) < 0)
         return errno == ENOENT ? 0 : -1;
     if (!S_ISSOCK(st.st_mode)) {
         errno = EEXIST;
         return -1;
     }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    int rc = connect(fd, (const struct sockaddr *)addr, sizeof *addr);
-    int error = errno;
+    rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr));
+    error = errno;
     close(fd);
     if (rc == 0 || error == EAGAIN) /* EAGAIN: its backlog is full */
         return 1;
@@ -212,13 +225,14 @@ static int is_live(const struct sockaddr_un *addr)
 static int path_bind(const struct sockaddr_un *addr)
 {
     int live = is_live(addr);
+
     if (live > 0)
         errno = EADDRINUSE;
     if (live != 0)
         return -1;
     if (unlink(addr->sun_path) < 0 && errno != ENOENT)
         return -1;
-    return socket_bind((const struct sockaddr *)addr, sizeof *addr, 0);
+    return socket_bind((const struct sockaddr *)addr, sizeof(*addr), 0);
 }
 
 static int open_path(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
@@ -226,16 +240,19 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
     const char *path = conf->unix_path;
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct stat st;
-    if (strlen(path) >= sizeof addr.sun_path) {
+    int fd;
+    struct listener *listener;
+
+    if (strlen(path) >= sizeof(addr.sun_path)) {
         errno = ENAMETOOLONG;
         return complain(error, conf, NULL);
     }
     memcpy(addr.sun_path, path, strlen(path) + 1);
-    int fd = path_bind(&addr);
+    fd = path_bind(&addr);
     if (fd < 0)
         return complain(error, conf, NULL);
-    struct listener *listener = listener_add(listeners, fd);
-    if (!listener || chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
+    listener = listener_add(listeners, fd);
+    if (listener == NULL || chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
         return complain(error, conf, NULL);
     listener->unix_path = daemon_path(path);
     listener->dev = st.st_dev;
@@ -251,9 +268,10 @@ static int open_entry(struct listeners *listeners, const struct conf *conf, size
     const struct conf_listen *one = &conf->listen[i];
     size_t had = listeners->n;
     int rc;
-    if (one->unix_path)
+
+    if (one->unix_path != NULL)
         rc = open_path(listeners, one, error);
-    else if (one->host)
+    else if (one->host != NULL)
         rc = open_host(listeners, one, names, error);
     else
         rc = open_everywhere(listeners, one, error);
@@ -275,7 +293,7 @@ int listen_open(struct listeners *listeners, const struct conf *conf, const stru
 
 static int same_text(const char *a, const char *b)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* Copies the sockets of entry number old of from, as those of number i. */
@@ -284,21 +302,23 @@ static int share_entry(struct listeners *listeners, size_t i, const struct liste
 {
     for (size_t k = 0; k < from->n; k++) {
         const struct listener *one = &from->at[k];
+        int fd;
+        struct listener *copy;
         if (one->entry != old)
             continue;
-        int fd = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
+        fd = fcntl(one->fd, F_DUPFD_CLOEXEC, 0);
         if (fd < 0) {
             (void)buf_printf(error, "cannot share a socket: %s", strerror(errno));
             return -1;
         }
-        struct listener *copy = listener_add(listeners, fd);
-        if (copy) {
+        copy = listener_add(listeners, fd);
+        if (copy != NULL) {
             *copy = *one;
             copy->fd = fd;
             copy->entry = (unsigned)i;
-            copy->unix_path = one->unix_path ? strdup(one->unix_path) : NULL;
+            copy->unix_path = one->unix_path != NULL ? strdup(one->unix_path) : NULL;
         }
-        if (!copy || (one->unix_path && !copy->unix_path)) {
+        if (copy == NULL || (one->unix_path != NULL && copy->unix_path == NULL)) {
             (void)buf_puts(error, "out of memory");
             return -1;
         }
@@ -318,6 +338,7 @@ static size_t entry_find(const struct conf *was, const struct conf *conf, size_t
 {
     const struct conf_listen *one = &conf->listen[i];
     size_t before = 0, k = 0;
+
     for (size_t j = 0; j < i; j++)
         before += (size_t)same_entry(&conf->listen[j], one);
     for (; k < was->nlisten; k++)
@@ -329,7 +350,7 @@ static size_t entry_find(const struct conf *was, const struct conf *conf, size_t
 int listen_ask(struct names *names, const struct conf *conf, const struct conf *was)
 {
     for (size_t i = 0; i < conf->nlisten; i++)
-        if (conf->listen[i].host && entry_find(was, conf, i) == was->nlisten &&
+        if (conf->listen[i].host != NULL && entry_find(was, conf, i) == was->nlisten &&
             names_add(names, conf->listen[i].host) < 0)
             return -1;
     return 0;
@@ -339,6 +360,7 @@ int listen_reopen(struct listeners *listeners, const struct conf *conf, const st
                   const struct listeners *from, const struct conf *was, struct buf *error)
 {
     int rc = 0;
+
     for (size_t i = 0; i < conf->nlisten && rc == 0; i++) {
         size_t old = entry_find(was, conf, i);
         if (old == was->nlisten)
@@ -354,14 +376,15 @@ int listen_reopen(struct listeners *listeners, const struct conf *conf, const st
 static void name_of(const struct listener *listener, struct buf *out)
 {
     struct sockaddr_storage addr = {0};
-    socklen_t len = sizeof addr;
+    socklen_t len = sizeof(addr);
     char host[NI_MAXHOST], port[NI_MAXSERV];
-    if (listener->unix_path) {
+
+    if (listener->unix_path != NULL) {
         (void)buf_printf(out, "unix:%s", listener->unix_path);
         return;
     }
     if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, port, sizeof port,
+        getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), port, sizeof(port),
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
         (void)buf_puts(out, "?");
     else
@@ -381,10 +404,10 @@ void listen_addresses(const struct listeners *listeners, struct buf *out)
 {
     for (size_t i = 0; i < listeners->n; i++) {
         struct sockaddr_storage addr = {0};
-        socklen_t len = sizeof addr;
+        socklen_t len = sizeof(addr);
         char host[NI_MAXHOST];
         if (getsockname(listeners->fds[i], (struct sockaddr *)&addr, &len) == 0 &&
-            getnameinfo((struct sockaddr *)&addr, len, host, sizeof host, NULL, 0,
+            getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), NULL, 0,
                         NI_NUMERICHOST) == 0)
             (void)buf_printf(out, "%s\n", host);
     }
@@ -393,6 +416,7 @@ void listen_addresses(const struct listeners *listeners, struct buf *out)
 static void path_remove(const struct listener *listener)
 {
     struct stat st;
+
     if (lstat(listener->unix_path, &st) < 0 || st.st_dev != listener->dev ||
         st.st_ino != listener->ino)
         return; /* another has taken its place */
@@ -416,7 +440,7 @@ void listen_close(struct listeners *listeners, int remove)
     for (size_t i = 0; remove && i < listeners->n; i++) {
         /* For the workers too, who share it.  Nobody finds a Unix socket without its file;
          * shut down, it would be ready for ever, with nobody to accept (EAGAIN). */
-        if (listeners->at[i].unix_path)
+        if (listeners->at[i].unix_path != NULL)
             path_remove(&listeners->at[i]);
         else
             shutdown(listeners->at[i].fd, SHUT_RDWR);
@@ -435,7 +459,7 @@ static int has_path(const struct listeners *listeners, const char *path)
 void listen_leave(struct listeners *listeners, const struct listeners *stays)
 {
     for (size_t i = 0; i < listeners->n; i++)
-        if (listeners->at[i].unix_path && !has_path(stays, listeners->at[i].unix_path))
+        if (listeners->at[i].unix_path != NULL && !has_path(stays, listeners->at[i].unix_path))
             path_remove(&listeners->at[i]);
     all_close(listeners);
 }

@@ -39,8 +39,10 @@ void marker_publish(struct marker *marker, struct event_base *base, const struct
 {
     uint8_t bytes[NAME_BYTES];
     char name[BASE64URL_LEN(NAME_BYTES)];
-    rand_bytes(bytes, sizeof bytes);
-    int len = (int)base64url_encode(name, bytes, sizeof bytes);
+    int len;
+
+    rand_bytes(bytes, sizeof(bytes));
+    len = (int)base64url_encode(name, bytes, sizeof(bytes));
     if (buf_printf(&marker->channel, "%s#%s#%.*s#", conf->key, conf->nsp, len, name) < 0)
         buf_reset(&marker->channel);
     else

@@ -43,6 +43,7 @@ static const char *redis_state(const struct master *m)
 static void announce(struct master *m)
 {
     struct buf names = {0};
+
     if (m->announced)
         systemd_status("serving, redis %s", redis_state(m));
     if (m->announced || !m->workers_ready || !m->redis_tried || m->stops)
@@ -65,6 +66,7 @@ static void drain(struct master *m);
 static void on_redis_wait(evutil_socket_t fd, short what, void *arg)
 {
     struct master *m = arg;
+
     (void)fd;
     (void)what;
     if (m->stops) {
@@ -82,6 +84,7 @@ static void on_start_wait(evutil_socket_t fd, short what, void *arg)
 {
     struct master *m = arg;
     struct buf error = {0};
+
     (void)fd;
     (void)what;
     (void)buf_printf(&error, "not all workers are ready after %d s; see the log", START_MS / 1000);
@@ -95,18 +98,21 @@ static void on_redis_message(struct slice channel, struct slice payload, uint64_
                              void *arg)
 {
     struct master *m = arg;
+
     relay_message(m->relay, channel, payload, received_us);
 }
 
 static void on_redis_too_large(void *arg)
 {
     struct master *m = arg;
+
     relay_drop(m->relay, EMIT_TOO_LARGE, (struct slice){0});
 }
 
 static void on_redis_state(int subscribed, void *arg)
 {
     struct master *m = arg;
+
     if (m->stops) {
         if (!subscribed)
             drain(m);
@@ -119,6 +125,7 @@ static void on_redis_state(int subscribed, void *arg)
 static void on_redis_synced(void *arg)
 {
     struct master *m = arg;
+
     if (m->stops)
         drain(m);
 }
@@ -126,6 +133,7 @@ static void on_redis_synced(void *arg)
 static int on_redis_behind(void *arg)
 {
     const struct master *m = arg;
+
     return pool_is_behind(m->pool);
 }
 
@@ -135,18 +143,21 @@ static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, o
 static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
 {
     struct master *m = arg;
+
     pool_send(m->pool, lane, message, len);
 }
 
 static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
     struct master *m = arg;
+
     pool_answer(m->pool, lane, client, verdict);
 }
 
 static int on_relay_wake(unsigned ms, void *arg)
 {
     struct master *m = arg;
+
     return timer_set(m->relay_wake, ms);
 }
 
@@ -155,6 +166,7 @@ static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_re
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct master *m = arg;
+
     (void)fd;
     (void)what;
     relay_wake(m->relay, clock_ms());
@@ -165,6 +177,7 @@ static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
     struct master *m = arg;
     struct buf message = {0};
     size_t mark = msg_begin(&message, MSG_COUNT);
+
     msg_put_u32(&message, id);
     if (msg_end(&message, mark) == 0)
         pool_send(m->pool, lane, message.data, message.len);
@@ -176,6 +189,7 @@ static const struct stats_ops stats_ops = {on_stats_ask};
 static void on_admin_status(struct status *status, void *arg)
 {
     struct master *m = arg;
+
     status->started_ms = m->started_ms;
     status->uptime_ms = clock_ms() - m->started_mono_ms;
     status->stopping = m->stops > 0;
@@ -193,6 +207,7 @@ static void on_admin_status(struct status *status, void *arg)
 static size_t on_admin_connections(struct slice uid, void *arg)
 {
     struct master *m = arg;
+
     return relay_user_connections(m->relay, uid);
 }
 
@@ -201,6 +216,7 @@ const struct admin_ops master_admin_ops = {on_admin_status, on_admin_connections
 static void on_pool_ready(void *arg)
 {
     struct master *m = arg;
+
     m->workers_ready = 1;
     announce(m);
     reload_ready(m);
@@ -219,6 +235,7 @@ static void on_pool_left(void *arg)
 static void on_pool_empty(void *arg)
 {
     struct master *m = arg;
+
     event_base_loopbreak(m->base);
 }
 
@@ -233,8 +250,9 @@ static void words_wipe(char **words, size_t n)
 static void secrets_wipe(struct master *m)
 {
     size_t n = 0;
+
     reload_wipe(m);
-    while (m->args.environ && m->args.environ[n])
+    while (m->args.environ != NULL && m->args.environ[n] != NULL)
         n++;
     words_wipe(m->args.environ, n);
     words_wipe(m->args.options, m->args.noptions);
@@ -243,6 +261,7 @@ static void secrets_wipe(struct master *m)
 static void on_pool_child(void *arg)
 {
     struct master *m = arg;
+
     /* Else the worker's own base would find these in its way. */
     for (int i = 0; i < MASTER_SIGNALS; i++)
         event_del(m->signals[i]);
@@ -292,9 +311,10 @@ static void stop(struct master *m, const char *why)
 void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix)
 {
     const char *at = (const char *)text->data, *end = at + text->len;
-    while (at && at < end) {
+
+    while (at != NULL && at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop_at = newline ? newline : end;
+        const char *stop_at = newline != NULL ? newline : end;
         log("%s%.*s", prefix, (int)(stop_at - at), at);
         at = stop_at + 1;
     }
@@ -303,9 +323,11 @@ void master_log_lines(const struct buf *text, void (*log)(const char *, ...), co
 static void reopen(struct master *m)
 {
     struct buf message = {0};
+    size_t mark;
+
     if (log_reopen() < 0)
         log_warn("cannot open the log file again: the old one stays in use");
-    size_t mark = msg_begin(&message, MSG_LOG_REOPEN);
+    mark = msg_begin(&message, MSG_LOG_REOPEN);
     if (msg_end(&message, mark) == 0)
         pool_send_all(m->pool, &message);
     buf_free(&message);
@@ -315,6 +337,7 @@ static void reopen(struct master *m)
 static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
     struct master *m = arg;
+
     (void)what;
     switch (sig) {
     case SIGCHLD:
@@ -351,13 +374,14 @@ static int foreground_start(struct master *m)
 {
     const struct conf *conf = m->conf;
     struct buf error = {0};
-    if (conf->pid_file && pidfile_check(conf->pid_file, &error) < 0)
+
+    if (conf->pid_file != NULL && pidfile_check(conf->pid_file, &error) < 0)
         return start_failed(m, &error);
     if (privileges_find(&m->privileges, conf, &error) < 0)
         return start_failed(m, &error);
     if (listen_open(&m->listeners, conf, NULL, &error) < 0)
         return start_failed(m, &error);
-    if (conf->admin_host &&
+    if (conf->admin_host != NULL &&
         admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, NULL, &error) < 0)
         return start_failed(m, &error);
     return 0;
@@ -367,18 +391,18 @@ static int events_start(struct master *m)
 {
     event_set_log_callback(on_libevent_log);
     m->base = event_base_new();
-    if (!m->base)
+    if (m->base == NULL)
         return -1;
     m->redis_wait = event_new(m->base, -1, 0, on_redis_wait, m);
     m->start_wait = event_new(m->base, -1, 0, on_start_wait, m);
     m->relay_wake = event_new(m->base, -1, 0, on_wake, m);
-    if (!m->redis_wait || !m->start_wait || !m->relay_wake ||
+    if (m->redis_wait == NULL || m->start_wait == NULL || m->relay_wake == NULL ||
         timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
         (m->status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
         return -1;
     for (int i = 0; i < MASTER_SIGNALS; i++) {
         m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
-        if (!m->signals[i] || event_add(m->signals[i], NULL) < 0)
+        if (m->signals[i] == NULL || event_add(m->signals[i], NULL) < 0)
             return -1;
     }
     return 0;
@@ -386,32 +410,34 @@ static int events_start(struct master *m)
 
 static int parts_start(struct master *m)
 {
+    struct pool_options options;
+
     m->relay = relay_new(m->conf, &relay_ops, m);
     m->stats = stats_new(m->base, &stats_ops, m);
-    if (!m->relay || !m->stats)
+    if (m->relay == NULL || m->stats == NULL)
         return -1;
-    const struct pool_options options = {m->base,  m->conf,  &m->listeners,
-                                         m->relay, m->stats, m->worker};
+    options = (struct pool_options){m->base, m->conf, &m->listeners, m->relay, m->stats, m->worker};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     m->pool = pool_new(&options, &pool_ops, m);
-    if (!m->pool)
+    if (m->pool == NULL)
         return -1;
     pool_start(m->pool);
     m->feed = feed_new(m->base, m->conf, &feed_ops, m);
-    if (!m->feed)
+    if (m->feed == NULL)
         return -1;
     if (m->admin_listeners.n == 0)
         return 0;
     m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
-    return m->admin ? 0 : -1;
+    return m->admin != NULL ? 0 : -1;
 }
 
 static int background_start(struct master *m)
 {
     const char *pid_file = m->conf->pid_file;
     struct buf error = {0};
+
     start_clocks(m);
-    if (pid_file && pidfile_write(&m->pidfile, pid_file, &error) < 0)
+    if (pid_file != NULL && pidfile_write(&m->pidfile, pid_file, &error) < 0)
         return start_failed(m, &error);
     if (start_privileges(m, &error) < 0)
         return start_failed(m, &error);
@@ -429,6 +455,7 @@ static void totals_log(const struct master *m)
 {
     const struct relay_stats *relay = relay_stats(m->relay);
     const struct redis_stats redis = feed_stats(m->feed);
+
     log_info("stopped: relayed=%llu nobody=%llu dropped=%llu redis_gaps=%llu log_lost=%llu",
              (unsigned long long)relay->relayed, (unsigned long long)relay->nobody,
              (unsigned long long)relay->faulty, (unsigned long long)redis.gaps,
@@ -440,6 +467,7 @@ static void totals_log(const struct master *m)
 static void signals_block(void)
 {
     sigset_t set;
+
     sigemptyset(&set);
     for (int i = 0; i < MASTER_SIGNALS; i++)
         sigaddset(&set, signals[i]);
@@ -456,16 +484,16 @@ static void clear(struct master *m)
     feed_free(&m->feed);
     relay_free(&m->relay);
     for (int i = 0; i < MASTER_SIGNALS; i++)
-        if (m->signals[i])
+        if (m->signals[i] != NULL)
             event_free(m->signals[i]);
-    if (m->redis_wait)
+    if (m->redis_wait != NULL)
         event_free(m->redis_wait);
-    if (m->start_wait)
+    if (m->start_wait != NULL)
         event_free(m->start_wait);
-    if (m->relay_wake)
+    if (m->relay_wake != NULL)
         event_free(m->relay_wake);
     systemd_clear(&m->systemd);
-    if (m->base)
+    if (m->base != NULL)
         event_base_free(m->base);
     event_set_log_callback(NULL);
     listen_close(&m->listeners, 1);
@@ -490,8 +518,9 @@ int master_run(struct conf *conf, const struct conf_args *args, int detach,
 {
     struct master m = {
         .conf = conf, .args = *args, .worker = worker, .pidfile = {.fd = -1}, .status_fd = -1};
-    char *file = args->file ? daemon_path(args->file) : NULL; /* for HUP, after chdir */
+    char *file = args->file != NULL ? daemon_path(args->file) : NULL; /* for HUP, after chdir */
     int status = 1;
+
     m.args.file = file;
     signal(SIGPIPE, SIG_IGN);
     if (start_log(&m) == 0 && foreground_start(&m) == 0) {

@@ -38,11 +38,11 @@ static void put_name(struct buf *out, const char *name, const char *suffix, unsi
                      const char *label)
 {
     (void)buf_printf(out, "%s%s", name, suffix);
-    if (worker > 0 && label)
+    if (worker > 0 && label != NULL)
         (void)buf_printf(out, "{worker=\"%u\",%s}", worker, label);
     else if (worker > 0)
         (void)buf_printf(out, "{worker=\"%u\"}", worker);
-    else if (label)
+    else if (label != NULL)
         (void)buf_printf(out, "{%s}", label);
     (void)buf_putc(out, ' ');
 }
@@ -54,6 +54,7 @@ static void put_histogram(struct buf *out, const char *name, unsigned worker,
     static const char *const bounds[] = {LATENCY_BOUNDS(LE) "le=\"+Inf\""};
 #undef LE
     uint64_t count = 0, sum_us = values[LATENCY_BUCKETS];
+
     for (int i = 0; i < LATENCY_BUCKETS; i++) {
         count += values[i];
         put_name(out, name, "_bucket", worker, bounds[i]);
@@ -75,7 +76,7 @@ static void put_values(struct buf *out, const char *name, const struct counter_f
         return;
     }
     for (unsigned i = 0; i < family->n; i++) {
-        put_name(out, name, "", worker, family->label ? family->label(i) : NULL);
+        put_name(out, name, "", worker, family->label != NULL ? family->label(i) : NULL);
         (void)buf_printf(out, "%llu\n", (unsigned long long)counters->at[family->first + i]);
     }
 }
@@ -86,11 +87,12 @@ static void put_family(struct buf *out, const struct stats *stats,
     static const char *const types[] = {"counter", "gauge", "histogram"};
     struct counters one;
     char name[128], help[512];
-    (void)snprintf(name, sizeof name, PREFIX "%s", family->name);
+
+    (void)snprintf(name, sizeof(name), PREFIX "%s", family->name);
     put_head(out, name, types[family->type], family->help);
     put_values(out, name, family, 0, sum);
-    (void)snprintf(name, sizeof name, PREFIX "worker_%s", family->name);
-    (void)snprintf(help, sizeof help, "By worker: %s", family->help);
+    (void)snprintf(name, sizeof(name), PREFIX "worker_%s", family->name);
+    (void)snprintf(help, sizeof(help), "By worker: %s", family->help);
     put_head(out, name, types[family->type], help);
     for (unsigned number = 1; number <= stats_workers(stats); number++) {
         stats_worker(stats, number, &one);
@@ -101,6 +103,7 @@ static void put_family(struct buf *out, const struct stats *stats,
 static void put_counters(struct buf *out, const struct stats *stats)
 {
     struct counters sum;
+
     stats_sum(stats, &sum);
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
         put_family(out, stats, &counter_families[f], &sum);
@@ -111,6 +114,7 @@ static void put_counters(struct buf *out, const struct stats *stats)
 static void put_redis(struct buf *out, const struct status *status)
 {
     const struct redis_stats *redis = &status->redis;
+
     put_one(out, PREFIX "redis_up", "gauge", "1 while subscribed to redis.",
             status->redis_subscribed != 0);
     put_one(out, PREFIX "redis_attempts_total", "counter", "Attempts to connect to redis.",
@@ -146,6 +150,7 @@ static void put_relay(struct buf *out, const struct status *status)
 {
     static const char *const verdicts[] = {"ok", "user_limit", "no_memory"};
     const struct relay_stats *relay = &status->relay;
+
     put_one(out, PREFIX "messages_relayed_total", "counter",
             "Messages handed to one worker at least.", relay->relayed);
     put_one(out, PREFIX "messages_unheard_total", "counter",
@@ -157,7 +162,7 @@ static void put_relay(struct buf *out, const struct status *status)
     put_one(out, PREFIX "users", "gauge", "Users that are connected.", status->users);
     put_head(out, PREFIX "admissions_total", "counter",
              "Clients that workers asked about, by verdict.");
-    for (unsigned i = 0; i < sizeof verdicts / sizeof *verdicts; i++)
+    for (unsigned i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++)
         (void)buf_printf(out, PREFIX "admissions_total{verdict=\"%s\"} %llu\n", verdicts[i],
                          (unsigned long long)relay->admissions[i]);
 }
@@ -190,6 +195,7 @@ static uint64_t value_queued(const struct status_worker *worker)
 static void put_workers(struct buf *out, const struct status *status)
 {
     uint64_t up = 0, restarts = 0, queued = 0;
+
     for (size_t i = 0; i < status->numbers; i++) {
         up += value_up(&status->workers[i]);
         restarts += status->workers[i].restarts;
@@ -234,9 +240,10 @@ static void put_memory(struct buf *out)
     char line[256] = "", *end;
     unsigned long long page = (unsigned long long)sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/proc/self/statm", "re");
-    if (!file)
+
+    if (file == NULL)
         return;
-    if (fgets(line, sizeof line, file)) {
+    if (fgets(line, sizeof(line), file) != NULL) {
         unsigned long long size = strtoull(line, &end, 10), resident = strtoull(end, NULL, 10);
         put_one(out, "process_virtual_memory_bytes", "gauge", "Virtual memory of the master.",
                 size * page);
@@ -250,14 +257,16 @@ static void put_files(struct buf *out)
 {
     struct rlimit limit;
     DIR *dir = opendir("/proc/self/fd");
+    uint64_t n = 0;
+    const struct dirent *item;
+
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         put_one(out, "process_max_fds", "gauge", "Descriptors that the master may open.",
                 limit.rlim_cur);
-    if (!dir)
+    if (dir == NULL)
         return;
-    uint64_t n = 0;
-    const struct dirent *item;
-    while ((item = readdir(dir)))
+
+    while ((item = readdir(dir)) != NULL)
         n += item->d_name[0] != '.';
     closedir(dir);
     put_one(out, "process_open_fds", "gauge", "Descriptors that the master has open.", n - 1);
@@ -266,6 +275,7 @@ static void put_files(struct buf *out)
 static void put_process(struct buf *out, const struct status *status)
 {
     struct rusage usage;
+
     put_seconds(out, "process_start_time_seconds", "gauge", "When the master started, since 1970.",
                 (uint64_t)status->started_ms);
     if (getrusage(RUSAGE_SELF, &usage) == 0)

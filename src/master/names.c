@@ -27,10 +27,11 @@ struct names {
 static void failed(struct names *names, const char *host, const char *why)
 {
     char text[512];
+
     names->waiting = 0;
-    for (struct name *name = names->first; name; name = name->next)
+    for (struct name *name = names->first; name != NULL; name = name->next)
         resolve_free(&name->resolve);
-    (void)snprintf(text, sizeof text, "cannot look %.200s up: %.200s", host, why);
+    (void)snprintf(text, sizeof(text), "cannot look %.200s up: %.200s", host, why);
     names->ops->done(text, names->arg);
 }
 
@@ -39,11 +40,12 @@ static void on_resolved(const char *addresses, const char *why, void *arg)
     struct name *name = arg;
     struct names *names = name->names;
     char copy[256]; /* why is the resolver's */
-    (void)snprintf(copy, sizeof copy, "%.200s", why ? why : "out of memory");
-    if (addresses)
+
+    (void)snprintf(copy, sizeof(copy), "%.200s", why != NULL ? why : "out of memory");
+    if (addresses != NULL)
         name->addresses = strdup(addresses);
     resolve_free(&name->resolve);
-    if (!name->addresses)
+    if (name->addresses == NULL)
         failed(names, name->host, copy);
     else if (--names->waiting == 0)
         names->ops->done(NULL, names->arg);
@@ -56,7 +58,8 @@ static const struct resolve_ops resolve_ops = {.done = on_resolved};
 static struct name *find(const struct names *names, const char *host)
 {
     struct name *name = names->first;
-    while (name && strcmp(name->host, host) != 0)
+
+    while (name != NULL && strcmp(name->host, host) != 0)
         name = name->next;
     return name;
 }
@@ -64,8 +67,9 @@ static struct name *find(const struct names *names, const char *host)
 static struct name *add(struct names *names, const char *host)
 {
     size_t len = strlen(host) + 1;
-    struct name *name = calloc(1, sizeof *name + len);
-    if (!name)
+    struct name *name = calloc(1, sizeof(*name) + len);
+
+    if (name == NULL)
         return NULL;
     name->names = names;
     memcpy(name->host, host, len);
@@ -76,13 +80,15 @@ static struct name *add(struct names *names, const char *host)
 
 int names_add(struct names *names, const char *host)
 {
-    if (resolve_is_numeric(host) || find(names, host))
+    struct name *name;
+
+    if (resolve_is_numeric(host) || find(names, host) != NULL)
         return 0;
-    struct name *name = add(names, host);
-    if (!name)
+    name = add(names, host);
+    if (name == NULL)
         return -1;
     name->resolve = resolve_new(names->base, host, NAMES_WAIT_S, &resolve_ops, name);
-    if (!name->resolve)
+    if (name->resolve == NULL)
         return -1;
     names->waiting++;
     return 0;
@@ -90,12 +96,14 @@ int names_add(struct names *names, const char *host)
 
 int names_put(struct names *names, const char *host, const char *addresses)
 {
-    if (resolve_is_numeric(host) || find(names, host))
+    struct name *name;
+
+    if (resolve_is_numeric(host) || find(names, host) != NULL)
         return 0;
-    struct name *name = add(names, host);
-    if (name)
+    name = add(names, host);
+    if (name != NULL)
         name->addresses = strdup(addresses);
-    return name && name->addresses ? 0 : -1;
+    return name != NULL && name->addresses != NULL ? 0 : -1;
 }
 
 unsigned names_waiting(const struct names *names)
@@ -105,18 +113,21 @@ unsigned names_waiting(const struct names *names)
 
 const char *names_find(const struct names *names, const char *host)
 {
+    const struct name *name;
+
     if (resolve_is_numeric(host))
         return host;
-    const struct name *name = find(names, host);
-    return name ? name->addresses : NULL;
+    name = find(names, host);
+    return name != NULL ? name->addresses : NULL;
 }
 
 /* --- coming and going --------------------------------------------------------- */
 
 struct names *names_new(struct event_base *base, const struct names_ops *ops, void *arg)
 {
-    struct names *names = calloc(1, sizeof *names);
-    if (!names)
+    struct names *names = calloc(1, sizeof(*names));
+
+    if (names == NULL)
         return NULL;
     names->base = base;
     names->ops = ops;
@@ -127,10 +138,11 @@ struct names *names_new(struct event_base *base, const struct names_ops *ops, vo
 void names_free(struct names **namesp)
 {
     struct names *names = *namesp;
-    if (!names)
+
+    if (names == NULL)
         return;
     *namesp = NULL;
-    while (names->first) {
+    while (names->first != NULL) {
         struct name *name = names->first;
         names->first = name->next;
         resolve_free(&name->resolve);

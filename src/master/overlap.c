@@ -14,15 +14,16 @@ static uint64_t digest(const struct overlap *overlap, struct slice channel, stru
 {
     uint64_t parts[2] = {siphash(overlap->key, channel.ptr, channel.len),
                          siphash(overlap->key, payload.ptr, payload.len)};
-    return siphash(overlap->key, parts, sizeof parts);
+
+    return siphash(overlap->key, parts, sizeof(parts));
 }
 
 static int stream_put(struct overlap_stream *stream, uint64_t what)
 {
     if (stream->n == stream->cap) {
         size_t cap = stream->cap ? 2 * stream->cap : STREAM_MIN;
-        uint64_t *at = cap > OVERLAP_MAX ? NULL : reallocarray(stream->at, cap, sizeof *at);
-        if (!at)
+        uint64_t *at = cap > OVERLAP_MAX ? NULL : reallocarray(stream->at, cap, sizeof(*at));
+        if (at == NULL)
             return -1;
         stream->at = at;
         stream->cap = cap;
@@ -36,14 +37,14 @@ void overlap_begin(struct overlap *overlap)
     overlap->old.n = overlap->new.n = 0;
     overlap->low = overlap->old_mark = overlap->new_mark = 0;
     overlap->high = SIZE_MAX;
-    rand_bytes(overlap->key, sizeof overlap->key);
+    rand_bytes(overlap->key, sizeof(overlap->key));
 }
 
 void overlap_clear(struct overlap *overlap)
 {
     free(overlap->old.at);
     free(overlap->new.at);
-    memset(overlap, 0, sizeof *overlap);
+    memset(overlap, 0, sizeof(*overlap));
 }
 
 int overlap_old(struct overlap *overlap, struct slice channel, struct slice payload)
@@ -63,6 +64,7 @@ void overlap_old_mark(struct overlap *overlap)
 {
     size_t n = overlap->old.n, held = overlap->new_mark;
     size_t high = n > held ? n - held : 0;
+
     if (high < overlap->high)
         overlap->high = high;
     overlap->old_mark = n;
@@ -73,6 +75,7 @@ void overlap_new_mark(struct overlap *overlap)
 {
     size_t n = overlap->new.n, held = overlap->old_mark;
     size_t low = held > n ? held - n : 0;
+
     if (low > overlap->low)
         overlap->low = low;
     overlap->new_mark = n;
@@ -90,10 +93,12 @@ void overlap_marker(struct overlap *overlap, size_t old_at, size_t new_at)
  * all of them (Knuth, Morris and Pratt). */
 static uint32_t *borders(const uint64_t *at, size_t n)
 {
-    uint32_t *border = reallocarray(NULL, n + 1, sizeof *border);
-    if (!border)
+    uint32_t *border = reallocarray(NULL, n + 1, sizeof(*border));
+    size_t k;
+
+    if (border == NULL)
         return NULL;
-    size_t k = border[0] = 0;
+    k = border[0] = 0;
     if (n > 0)
         border[1] = 0;
     for (size_t i = 1; i < n; i++) {
@@ -123,6 +128,7 @@ static size_t search(const struct overlap *overlap, const uint32_t *border, size
 {
     const struct overlap_stream *old = &overlap->old, *new = &overlap->new;
     size_t n = 0, k = 0;
+
     if (new->n == 0)
         add(found, &n, low, low, high);
     for (size_t i = low; i < old->n; i++) {
@@ -144,7 +150,8 @@ int overlap_find(const struct overlap *overlap, struct overlap_found *found)
 {
     size_t last = overlap->old.n;
     uint32_t *border = borders(overlap->new.at, overlap->new.n);
-    if (!border)
+
+    if (border == NULL)
         return -1;
     found->apart = 0;
     /* Where the numbers speak of another server: what the messages say, if there are any. */

@@ -30,9 +30,11 @@ int pidfile_check(const char *path, struct buf *error)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int rc;
+
     if (fd < 0)
         return errno == ENOENT ? 0 : complain(path, error);
-    int rc = fcntl(fd, F_GETLK, &lock);
+    rc = fcntl(fd, F_GETLK, &lock);
     if (rc < 0)
         rc = complain(path, error);
     else if (lock.l_type != F_UNLCK)
@@ -45,6 +47,7 @@ int pidfile_check(const char *path, struct buf *error)
 static int is_same(int fd, const char *path)
 {
     struct stat here, there;
+
     return fstat(fd, &here) == 0 && lstat(path, &there) == 0 && here.st_dev == there.st_dev &&
            here.st_ino == there.st_ino;
 }
@@ -77,8 +80,9 @@ static int open_locked(const char *path, struct buf *error)
 int pidfile_write(struct pidfile *pidfile, const char *path, struct buf *error)
 {
     char text[32];
-    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
     int fd = open_locked(path, error);
+
     if (fd < 0)
         return -1;
     /* fchmod: the umask is ours, the file is for everybody to read. */

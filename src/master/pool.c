@@ -31,18 +31,20 @@
 void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len)
 {
     struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+
     proc_send(&generation->procs[lane % CONF_WORKERS_MAX], message, len);
 }
 
 void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict)
 {
     struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+
     proc_answer(&generation->procs[lane % CONF_WORKERS_MAX], client, verdict);
 }
 
 static void generation_send(struct generation *generation, const struct buf *message)
 {
-    for (unsigned i = 0; generation && i < generation->nprocs; i++)
+    for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
         proc_send(&generation->procs[i], message->data, message->len);
 }
 
@@ -58,11 +60,12 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 {
     struct pool *pool = arg;
     uint64_t now = clock_ms();
+
     (void)fd;
     (void)what;
     for (unsigned half = 0; half < 2; half++) {
         struct generation *generation = pool->at[half];
-        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+        for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
             if (proc_lives(&generation->procs[i]))
                 proc_watch(&generation->procs[i], now);
     }
@@ -72,11 +75,13 @@ int pool_is_behind(const struct pool *pool)
 {
     size_t much = pool->link_options.queue_max / 2;
     uint64_t now = clock_ms();
+
     for (unsigned half = 0; half < 2; half++) {
         const struct generation *generation = pool->at[half];
-        for (unsigned i = 0; generation && i < generation->nprocs; i++) {
+        for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++) {
             const struct link *link = generation->procs[i].link;
-            if (link && link_queued(link) > much && now - link_stalled_since(link) < MOVING_MS)
+            if (link != NULL && link_queued(link) > much &&
+                now - link_stalled_since(link) < MOVING_MS)
                 return 1;
         }
     }
@@ -87,7 +92,8 @@ int pool_is_behind(const struct pool *pool)
 static uint64_t proc_waiting(const struct proc *proc)
 {
     int unread = 0;
-    if (!proc->link || ioctl(proc->down_fd, FIONREAD, &unread) < 0)
+
+    if (proc->link == NULL || ioctl(proc->down_fd, FIONREAD, &unread) < 0)
         return 0;
     return link_queued(proc->link) + (uint64_t)unread;
 }
@@ -96,13 +102,14 @@ size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworker
 {
     struct generation *current = pool->current;
     uint64_t now = clock_ms();
+
     for (unsigned i = 0; i < pool->numbers; i++)
         dst[i] = (struct status_worker){.number = i + 1, .restarts = pool->restarts[i]};
     for (unsigned i = 0; i < current->nprocs; i++)
         dst[i].up = proc_serves(&current->procs[i], now);
     for (unsigned half = 0; half < 2; half++) {
         const struct generation *generation = pool->at[half];
-        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+        for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
             dst[i].queued += proc_waiting(&generation->procs[i]);
     }
     *nworkers = current->nprocs;
@@ -114,14 +121,15 @@ size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworker
 static unsigned generation_living(const struct generation *generation)
 {
     unsigned n = 0;
-    for (unsigned i = 0; generation && i < generation->nprocs; i++)
+
+    for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
         n += generation->procs[i].state != DEAD;
     return n;
 }
 
 static void generation_kill(struct generation *generation)
 {
-    for (unsigned i = 0; generation && i < generation->nprocs; i++) {
+    for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++) {
         struct proc *proc = &generation->procs[i];
         proc_kill(proc, "it has not left in time");
         if (proc->state == ENDING)
@@ -134,13 +142,16 @@ static void generation_drain(struct generation *generation, uint32_t within_ms,
                              const struct generation *successor)
 {
     struct pool *pool = generation->pool;
+    size_t mark;
+    int rc;
+
     generation->leaving = 1;
     buf_reset(&pool->message);
-    size_t mark = msg_begin(&pool->message, MSG_DRAIN);
+    mark = msg_begin(&pool->message, MSG_DRAIN);
     msg_put_u32(&pool->message, within_ms);
-    msg_put_u32(&pool->message, successor ? successor->half * CONF_WORKERS_MAX : 0);
-    msg_put_u32(&pool->message, successor ? successor->nprocs : 0);
-    int rc = msg_end(&pool->message, mark);
+    msg_put_u32(&pool->message, successor != NULL ? successor->half * CONF_WORKERS_MAX : 0);
+    msg_put_u32(&pool->message, successor != NULL ? successor->nprocs : 0);
+    rc = msg_end(&pool->message, mark);
     for (unsigned i = 0; i < generation->nprocs; i++) {
         struct proc *proc = &generation->procs[i];
         if (proc->state == DEAD)
@@ -166,11 +177,12 @@ static void generation_migrate(struct generation *generation, uint32_t within_ms
 static void generation_free(struct generation **generationp)
 {
     struct generation *generation = *generationp;
-    if (!generation)
+
+    if (generation == NULL)
         return;
     for (unsigned i = 0; i < generation->nprocs; i++)
         proc_clear(&generation->procs[i]);
-    if (generation->deadline)
+    if (generation->deadline != NULL)
         event_free(generation->deadline);
     balance_free(&generation->balance);
     free(generation);
@@ -181,6 +193,7 @@ static void generation_free(struct generation **generationp)
 static void generation_abandon(struct generation *generation, const char *why)
 {
     struct pool *pool = generation->pool;
+
     log_errorx("generation %u is given up: %s; generation %u goes on", generation->number, why,
                pool->current->number);
     pool->next = NULL;
@@ -192,13 +205,15 @@ void generation_ready(struct generation *generation)
 {
     struct pool *pool = generation->pool;
     struct generation *old = pool->current;
+    int first;
+
     if (pool->draining || generation->leaving)
         return;
     if (generation != pool->next) {
         pool->ops->ready(pool->arg);
         return;
     }
-    int first = old->ready < old->nprocs;
+    first = old->ready < old->nprocs;
     event_del(generation->deadline);
     pool->current = generation;
     pool->next = NULL;
@@ -223,6 +238,7 @@ void generation_proc_gone(struct proc *proc, int status, uint64_t lived_ms, cons
 {
     struct generation *generation = proc->generation;
     struct pool *pool = generation->pool;
+
     if (!generation->leaving) {
         proc_again(proc, lived_ms < EARLY_MS, how);
         if (generation == pool->next && ++generation->deaths >= DEATHS_MAX)
@@ -239,9 +255,10 @@ void generation_proc_gone(struct proc *proc, int status, uint64_t lived_ms, cons
 static void on_gone(evutil_socket_t fd, short what, void *arg)
 {
     struct pool *pool = arg;
+
     (void)fd;
     (void)what;
-    if (!pool->leaving || pool->draining)
+    if (pool->leaving == NULL || pool->draining)
         return;
     log_info("generation %u has left", pool->leaving->number);
     pool->at[pool->leaving->half] = NULL;
@@ -253,6 +270,7 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
 static void on_generation_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct generation *generation = arg;
+
     (void)fd;
     (void)what;
     if (generation->leaving)
@@ -265,8 +283,10 @@ static struct generation *generation_new(struct pool *pool, const struct conf *c
                                          const struct listeners *listeners, unsigned half)
 {
     struct generation *generation =
-        calloc(1, sizeof *generation + (size_t)conf->workers * sizeof *generation->procs);
-    if (!generation)
+        calloc(1, sizeof(*generation) + (size_t)conf->workers * sizeof(*generation->procs));
+    int rc;
+
+    if (generation == NULL)
         return NULL;
     generation->pool = pool;
     generation->conf = conf;
@@ -277,7 +297,9 @@ static struct generation *generation_new(struct pool *pool, const struct conf *c
     generation->deadline = event_new(pool->options.base, -1, 0, on_generation_deadline, generation);
     if (generation->nprocs > 1)
         generation->balance = balance_new(generation->nprocs);
-    int rc = generation->deadline && (generation->balance || generation->nprocs == 1) ? 0 : -1;
+    rc = generation->deadline != NULL && (generation->balance != NULL || generation->nprocs == 1)
+             ? 0
+             : -1;
     for (unsigned i = 0; i < generation->nprocs; i++)
         if (proc_init(&generation->procs[i], generation, i) < 0)
             rc = -1;
@@ -307,7 +329,7 @@ static void generation_start(struct generation *generation)
 
 int pool_has_room(const struct pool *pool)
 {
-    return !pool->next && !pool->leaving;
+    return pool->next == NULL && pool->leaving == NULL;
 }
 
 int pool_is_starting(const struct pool *pool)
@@ -318,12 +340,14 @@ int pool_is_starting(const struct pool *pool)
 int pool_replace(struct pool *pool, const struct conf *conf, const struct listeners *listeners)
 {
     struct generation *current = pool->current;
+    struct generation *generation;
+
     if (!pool_has_room(pool) || pool->draining) {
         errno = EBUSY;
         return -1;
     }
-    struct generation *generation = generation_new(pool, conf, listeners, 1 - current->half);
-    if (!generation)
+    generation = generation_new(pool, conf, listeners, 1 - current->half);
+    if (generation == NULL)
         return -1;
     for (unsigned i = 0; i < current->nprocs; i++) {
         struct proc *proc = &current->procs[i];
@@ -346,7 +370,8 @@ void pool_hurry(struct pool *pool)
 {
     struct generation *generation = pool->leaving;
     struct timeval at, now;
-    if (!generation || pool->draining)
+
+    if (generation == NULL || pool->draining)
         return;
     event_base_gettimeofday_cached(pool->options.base, &now);
     if (event_pending(generation->deadline, EV_TIMEOUT, &at) &&
@@ -360,6 +385,7 @@ void pool_hurry(struct pool *pool)
 static void limits_set(struct pool *pool, const struct conf *conf)
 {
     size_t two = 2 * start_message_max(conf);
+
     pool->link_options.queue_max = two > QUEUE_MIN_BYTES ? two : QUEUE_MIN_BYTES;
 }
 
@@ -370,8 +396,8 @@ void pool_configure(struct pool *pool, const struct conf *conf, const struct lis
     pool->current->listeners = listeners;
     for (unsigned half = 0; half < 2; half++) {
         struct generation *generation = pool->at[half];
-        for (unsigned i = 0; generation && i < generation->nprocs; i++)
-            if (generation->procs[i].link)
+        for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
+            if (generation->procs[i].link != NULL)
                 link_queue_max(generation->procs[i].link, pool->link_options.queue_max);
     }
 }
@@ -382,7 +408,7 @@ static struct proc *proc_of(struct pool *pool, pid_t pid)
 {
     for (unsigned half = 0; half < 2; half++) {
         struct generation *generation = pool->at[half];
-        for (unsigned i = 0; generation && i < generation->nprocs; i++)
+        for (unsigned i = 0; generation != NULL && i < generation->nprocs; i++)
             if (generation->procs[i].state != DEAD && generation->procs[i].pid == pid)
                 return &generation->procs[i];
     }
@@ -394,9 +420,10 @@ void pool_reap(struct pool *pool)
 {
     int status;
     pid_t pid;
+
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         struct proc *proc = proc_of(pool, pid);
-        if (proc)
+        if (proc != NULL)
             proc_reaped(proc, status);
     }
 }
@@ -407,7 +434,7 @@ void pool_drain(struct pool *pool, uint32_t within_ms)
 {
     pool->draining = 1;
     for (unsigned half = 0; half < 2; half++)
-        if (pool->at[half])
+        if (pool->at[half] != NULL)
             generation_drain(pool->at[half], within_ms, NULL);
     timer_set(pool->deadline, within_ms + GRACE_MS);
     if (generation_living(pool->at[0]) + generation_living(pool->at[1]) == 0)
@@ -433,18 +460,21 @@ static int events_new(struct pool *pool)
 {
     struct event_base *base = pool->options.base;
     const struct timeval tick = {WATCH_MS / 1000, WATCH_MS % 1000 * 1000L};
+
     pool->watch = event_new(base, -1, EV_PERSIST, on_watch, pool);
     pool->deadline = event_new(base, -1, 0, on_deadline, pool);
     pool->gone = event_new(base, -1, 0, on_gone, pool);
-    if (!pool->watch || !pool->deadline || !pool->gone || event_add(pool->watch, &tick) < 0)
+    if (pool->watch == NULL || pool->deadline == NULL || pool->gone == NULL ||
+        event_add(pool->watch, &tick) < 0)
         return -1;
     return 0;
 }
 
 struct pool *pool_new(const struct pool_options *options, const struct pool_ops *ops, void *arg)
 {
-    struct pool *pool = calloc(1, sizeof *pool);
-    if (!pool)
+    struct pool *pool = calloc(1, sizeof(*pool));
+
+    if (pool == NULL)
         return NULL;
     pool->options = *options;
     pool->ops = ops;
@@ -453,7 +483,7 @@ struct pool *pool_new(const struct pool_options *options, const struct pool_ops 
         (struct link_options){.message_max = UP_MESSAGE_MAX, .turn_bytes = TURN_BYTES};
     limits_set(pool, options->conf);
     if (lanes_init(pool) < 0 || events_new(pool) < 0 ||
-        !(pool->current = generation_new(pool, options->conf, options->listeners, 0))) {
+        (pool->current = generation_new(pool, options->conf, options->listeners, 0)) == NULL) {
         log_error("cannot prepare for workers");
         pool_free(&pool);
     }
@@ -463,16 +493,17 @@ struct pool *pool_new(const struct pool_options *options, const struct pool_ops 
 void pool_free(struct pool **poolp)
 {
     struct pool *pool = *poolp;
-    if (!pool)
+
+    if (pool == NULL)
         return;
     *poolp = NULL;
     for (unsigned half = 0; half < 2; half++)
         generation_free(&pool->at[half]);
-    if (pool->watch)
+    if (pool->watch != NULL)
         event_free(pool->watch);
-    if (pool->deadline)
+    if (pool->deadline != NULL)
         event_free(pool->deadline);
-    if (pool->gone)
+    if (pool->gone != NULL)
         event_free(pool->gone);
     buf_free(&pool->message);
     lanes_clear(pool);

@@ -21,8 +21,10 @@
 static long number(const char *text)
 {
     char *end;
+    long value;
+
     errno = 0;
-    long value = strtol(text, &end, 10);
+    value = strtol(text, &end, 10);
     return *text == '\0' || *end != '\0' || errno != 0 || value < 0 || value > ID_MAX ? -1 : value;
 }
 
@@ -30,9 +32,10 @@ static int user_find(struct privileges *found, const char *user, struct buf *err
 {
     const struct passwd *pw = getpwnam(user);
     long uid = number(user);
-    if (!pw && uid >= 0)
+
+    if (pw == NULL && uid >= 0)
         pw = getpwuid((uid_t)uid);
-    if (!pw) {
+    if (pw == NULL) {
         (void)buf_printf(error, "user %s is not known", user);
         return -1;
     }
@@ -46,11 +49,12 @@ static int group_find(struct privileges *found, const char *group, struct buf *e
 {
     const struct group *gr = getgrnam(group);
     long gid = number(group);
-    if (!gr && gid < 0) {
+
+    if (gr == NULL && gid < 0) {
         (void)buf_printf(error, "group %s is not known", group);
         return -1;
     }
-    found->gid = gr ? gr->gr_gid : (gid_t)gid;
+    found->gid = gr != NULL ? gr->gr_gid : (gid_t)gid;
     return 0;
 }
 
@@ -62,25 +66,25 @@ static int is_low(int port)
 static int has_low_ports(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->nlisten; i++)
-        if (!conf->listen[i].unix_path && is_low(conf->listen[i].port))
+        if (conf->listen[i].unix_path == NULL && is_low(conf->listen[i].port))
             return 1;
-    return conf->admin_host && is_low(conf->admin_port);
+    return conf->admin_host != NULL && is_low(conf->admin_port);
 }
 
 static int ids_find(struct privileges *found, const char *user, const char *group,
                     struct buf *error)
 {
-    if (user && user_find(found, user, error) < 0)
+    if (user != NULL && user_find(found, user, error) < 0)
         return -1;
-    return group ? group_find(found, group, error) : 0;
+    return group != NULL ? group_find(found, group, error) : 0;
 }
 
 int privileges_named(struct privileges *found, const char *user, const char *group, char **groups,
                      struct buf *error)
 {
     *found = (struct privileges){.uid = geteuid(), .gid = getegid(), .groups = groups};
-    found->change = geteuid() == 0 && (user || group || groups);
-    for (struct privileges one; groups && *groups; groups++)
+    found->change = geteuid() == 0 && (user != NULL || group != NULL || groups != NULL);
+    for (struct privileges one; groups != NULL && *groups != NULL; groups++)
         if (group_find(&one, *groups, error) < 0)
             return -1;
     return ids_find(found, user, group, error);
@@ -89,21 +93,23 @@ int privileges_named(struct privileges *found, const char *user, const char *gro
 int privileges_known(const struct conf *conf, struct buf *error)
 {
     struct privileges found;
+
     return ids_find(&found, conf->user, conf->group, error);
 }
 
 int privileges_find(struct privileges *found, const struct conf *conf, struct buf *error)
 {
     const char *user = conf->user, *group = conf->group;
+
     *found =
         (struct privileges){.uid = geteuid(), .gid = getegid(), .low_ports = has_low_ports(conf)};
     if (ids_find(found, user, group, error) < 0)
         return -1;
-    found->change = geteuid() == 0 && (user || group);
+    found->change = geteuid() == 0 && (user != NULL || group != NULL);
     if (geteuid() == 0 || (found->uid == geteuid() && found->gid == getegid()))
         return 0;
-    (void)buf_printf(error, "only root can become user %s, group %s", user ? user : "(as now)",
-                     group ? group : "(its own)");
+    (void)buf_printf(error, "only root can become user %s, group %s",
+                     user != NULL ? user : "(as now)", group != NULL ? group : "(its own)");
     return -1;
 }
 
@@ -111,6 +117,7 @@ static int no_way_back(const struct privileges *found)
 {
     uid_t uids[3];
     gid_t gids[3];
+
     if (getresuid(&uids[0], &uids[1], &uids[2]) < 0 || getresgid(&gids[0], &gids[1], &gids[2]) < 0)
         return 0;
     for (int i = 0; i < 3; i++)
@@ -126,10 +133,12 @@ static int groups_add(char **groups)
     struct privileges one = {0};
     struct buf error = {0};
     int n = getgroups(0, NULL), more = 0, rc = -1;
-    while (groups[more])
+    gid_t *gids;
+
+    while (groups[more] != NULL)
         more++;
-    gid_t *gids = n < 0 ? NULL : calloc((size_t)n + (size_t)more, sizeof *gids);
-    if (gids && getgroups(n, gids) == n) {
+    gids = n < 0 ? NULL : calloc((size_t)n + (size_t)more, sizeof(*gids));
+    if (gids != NULL && getgroups(n, gids) == n) {
         for (int i = 0; i < more; i++) {
             (void)group_find(&one, groups[i], &error);
             gids[n + i] = one.gid;
@@ -144,9 +153,10 @@ static int groups_add(char **groups)
 static int become(const struct privileges *found, struct buf *error)
 {
     int rc = found->uid == 0 ? 0 : caps_keep();
+
     if (rc == 0)
-        rc = found->user ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
-    if (rc == 0 && found->groups)
+        rc = found->user != NULL ? initgroups(found->user, found->gid) : setgroups(1, &found->gid);
+    if (rc == 0 && found->groups != NULL)
         rc = groups_add(found->groups);
     if (rc < 0 || setresgid(found->gid, found->gid, found->gid) < 0 ||
         setresuid(found->uid, found->uid, found->uid) < 0) {
@@ -176,6 +186,7 @@ int privileges_drop(const struct privileges *found, struct buf *error)
 void privileges_harden(void)
 {
     const struct rlimit none = {0, 0};
+
     umask(077);
     if (setrlimit(RLIMIT_CORE, &none) < 0)
         log_warn("cannot limit core dumps");

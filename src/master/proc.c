@@ -43,7 +43,7 @@ static void proc_silence(struct proc *proc)
     link_read_enable(proc->link, 0);
     relay_worker_down(proc->generation->pool->options.relay, proc->lane);
     stats_gone(proc->generation->pool->options.stats, proc->lane);
-    if (proc->generation->balance)
+    if (proc->generation->balance != NULL)
         balance_accepts(proc->generation->balance, proc->number - 1, 0);
 }
 
@@ -60,6 +60,7 @@ void proc_kill(struct proc *proc, const char *why)
 static void on_closed(struct link *link, const char *why, void *arg)
 {
     struct proc *proc = arg;
+
     if (!proc_lives(proc))
         return;
     if (!link_peer_closed(link)) {
@@ -75,6 +76,7 @@ static void on_closed(struct link *link, const char *why, void *arg)
 static int on_hello(struct proc *proc, struct msg *msg)
 {
     uint32_t version = msg_get_u32(msg);
+
     if (msg_close(msg) < 0 || proc->hello || version != MSG_VERSION)
         return -1;
     proc->hello = 1;
@@ -84,6 +86,7 @@ static int on_hello(struct proc *proc, struct msg *msg)
 static int on_ready(struct proc *proc, struct msg *msg)
 {
     struct pool *pool = proc->generation->pool;
+
     if (msg_close(msg) < 0 || !proc->hello || proc->state != STARTING)
         return -1;
     proc->state = UP;
@@ -103,6 +106,7 @@ static int on_admit(struct proc *proc, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
+
     if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
         return -1;
     relay_admit(proc->generation->pool->options.relay, proc->lane, client, uid);
@@ -113,6 +117,7 @@ static int on_left(struct proc *proc, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
+
     if (msg_close(msg) < 0)
         return -1;
     relay_left(proc->generation->pool->options.relay, proc->lane, client, uid);
@@ -123,6 +128,7 @@ static int on_counters(struct proc *proc, struct msg *msg)
 {
     struct counters counters;
     uint32_t id;
+
     if (counters_get(msg, &id, &counters) < 0)
         return -1;
     stats_told(proc->generation->pool->options.stats, proc->lane, id, &counters);
@@ -150,12 +156,14 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
 {
     struct proc *proc = arg;
     char why[64];
+
     (void)link;
     if (!proc_lives(proc))
         return 0;
     proc->heard = 1;
     if (dispatch(proc, msg) < 0) {
-        (void)snprintf(why, sizeof why, "bad message type=%u (%s)", msg->type, msg_name(msg->type));
+        (void)snprintf(why, sizeof(why), "bad message type=%u (%s)", msg->type,
+                       msg_name(msg->type));
         proc_kill(proc, why);
     }
     return 0;
@@ -167,13 +175,15 @@ static const struct link_ops link_ops = {.message = on_message, .closed = on_clo
 
 void proc_send(struct proc *proc, const void *message, size_t len)
 {
+    uint64_t now;
+
     if (!proc_lives(proc))
         return;
     if (link_send(proc->link, message, len) < 0) {
         proc_kill(proc, "its queue is full");
         return;
     }
-    uint64_t now = clock_ms();
+    now = clock_ms();
     if (proc->sent == proc->taken)
         proc->taken_ms = now; /* from now on something waits for it */
     proc->sent += len;
@@ -183,8 +193,10 @@ void proc_send(struct proc *proc, const void *message, size_t len)
 void proc_answer(struct proc *proc, uint64_t client, enum msg_verdict verdict)
 {
     struct pool *pool = proc->generation->pool;
+    size_t mark;
+
     buf_reset(&pool->message);
-    size_t mark = msg_begin(&pool->message, MSG_ADMITTED);
+    mark = msg_begin(&pool->message, MSG_ADMITTED);
     msg_put_u64(&pool->message, client);
     msg_put_u8(&pool->message, (uint8_t)verdict);
     msg_put_u64(&pool->message, relay_epoch(pool->options.relay));
@@ -198,8 +210,10 @@ void proc_answer(struct proc *proc, uint64_t client, enum msg_verdict verdict)
 static void proc_hello(struct proc *proc)
 {
     struct pool *pool = proc->generation->pool;
+    size_t mark;
+
     buf_reset(&pool->message);
-    size_t mark = msg_begin(&pool->message, MSG_HELLO);
+    mark = msg_begin(&pool->message, MSG_HELLO);
     msg_put_u32(&pool->message, MSG_VERSION);
     msg_put_u32(&pool->message, proc->lane);
     msg_put_u32(&pool->message, pool->forks[proc->lane]);
@@ -217,8 +231,10 @@ static void proc_hello(struct proc *proc)
 static void proc_probe(struct proc *proc)
 {
     struct pool *pool = proc->generation->pool;
+    size_t mark;
+
     buf_reset(&pool->message);
-    size_t mark = msg_begin(&pool->message, MSG_LOG_LEVEL);
+    mark = msg_begin(&pool->message, MSG_LOG_LEVEL);
     msg_put_u8(&pool->message, (uint8_t)log_get_level());
     if (msg_end(&pool->message, mark) == 0)
         proc_send(proc, pool->message.data, pool->message.len);
@@ -231,9 +247,11 @@ static void proc_probe(struct proc *proc)
 static int proc_look(struct proc *proc, uint64_t now)
 {
     int unread = 0;
+    uint64_t taken;
+
     if (ioctl(proc->down_fd, FIONREAD, &unread) < 0)
         return -1;
-    uint64_t taken = proc->sent - link_queued(proc->link) - (uint64_t)unread;
+    taken = proc->sent - link_queued(proc->link) - (uint64_t)unread;
     if (taken != proc->taken || proc->heard) {
         proc->taken = taken;
         proc->taken_ms = proc->alive_ms = now;
@@ -288,9 +306,11 @@ _Noreturn static void child_run(struct proc *proc, pid_t master, int down_fd, in
                                        .balance = proc->generation->balance};
     char name[32];
     size_t n = 0;
+    int *keep;
+
     if (child_outlive(master) < 0)
         exit(0); /* like one that reads the end of its pipe */
-    int *keep = xcalloc(listeners->n + START_LANES + 4, sizeof *keep);
+    keep = xcalloc(listeners->n + START_LANES + 4, sizeof(*keep));
     keep[n++] = down_fd;
     keep[n++] = up_fd;
     keep[n++] = ends_fd;
@@ -302,10 +322,10 @@ _Noreturn static void child_run(struct proc *proc, pid_t master, int down_fd, in
             keep[n++] = pool->writes[i];
     child_close_fds(keep, n);
     free(keep);
-    (void)snprintf(name, sizeof name, "worker %u", proc->number);
+    (void)snprintf(name, sizeof(name), "worker %u", proc->number);
     log_name(name);
     pool->ops->child(pool->arg);
-    for (size_t i = 0; i < sizeof not_for_us / sizeof *not_for_us; i++)
+    for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++)
         signal(not_for_us[i], SIG_IGN);
     exit(pool->options.worker(proc->generation->conf, &start));
 }
@@ -313,6 +333,8 @@ _Noreturn static void child_run(struct proc *proc, pid_t master, int down_fd, in
 /* Early deaths, and forks that fail, make the next one wait. */
 void proc_again(struct proc *proc, int early, const char *how)
 {
+    uint64_t times;
+
     if (!early) {
         proc->backoff_ms = 0;
         log_warnx("worker %u: %s; replaced at once", proc->number, how);
@@ -323,7 +345,7 @@ void proc_again(struct proc *proc, int early, const char *how)
     if (proc->backoff_ms > BACKOFF_MAX_MS)
         proc->backoff_ms = BACKOFF_MAX_MS;
     /* Where none can be forked, none of many can be. */
-    uint64_t times = proc->pid > 0 ? 1 : log_due(&proc->generation->pool->fork_log, FORK_LOG_MS);
+    times = proc->pid > 0 ? 1 : log_due(&proc->generation->pool->fork_log, FORK_LOG_MS);
     if (times > 0)
         log_errorx("worker %u: %s; forked again in %u ms times=%llu", proc->number, how,
                    proc->backoff_ms, (unsigned long long)times);
@@ -333,6 +355,7 @@ void proc_again(struct proc *proc, int early, const char *how)
 static void fds_close(const int *fds, size_t n)
 {
     int saved = errno;
+
     for (size_t i = 0; i < n; i++)
         if (fds[i] >= 0)
             close(fds[i]);
@@ -358,17 +381,20 @@ static int proc_fork(struct proc *proc)
 {
     struct pool *pool = proc->generation->pool;
     int fds[FDS];
+    pid_t master, pid;
+
     if (fds_open(fds) < 0)
         return -1;
     proc->link = link_new(pool->options.base, fds[UP_OURS], fds[DOWN_OURS], &pool->link_options,
                           &link_ops, proc);
-    if (!proc->link) {
+    if (proc->link == NULL) {
         fds_close(fds, FDS);
         errno = ENOMEM;
         return -1;
     }
     pool->forks[proc->lane]++;
-    pid_t master = getpid(), pid = child_fork();
+    master = getpid();
+    pid = child_fork();
     if (pid == 0)
         child_run(proc, master, fds[DOWN_THEIRS], fds[UP_THEIRS], fds[ENDS_THEIRS]);
     fds_close((int[]){fds[DOWN_THEIRS], fds[UP_THEIRS], fds[ENDS_THEIRS]}, 3);
@@ -382,15 +408,16 @@ static int proc_fork(struct proc *proc)
     proc->pid = pid;
     proc->down_fd = fds[DOWN_OURS];
     proc->ends_fd = fds[ENDS_OURS];
-    memcpy(proc->known, pool->made, sizeof proc->known);
+    memcpy(proc->known, pool->made, sizeof(proc->known));
     return 0;
 }
 
 void proc_start(struct proc *proc)
 {
     char how[128];
+
     if (proc_fork(proc) < 0) {
-        (void)snprintf(how, sizeof how, "cannot be forked: %s", strerror(errno));
+        (void)snprintf(how, sizeof(how), "cannot be forked: %s", strerror(errno));
         proc->pid = 0;
         lane_vacant(proc->generation->pool, proc->lane);
         generation_proc_gone(proc, -1, 0, how);
@@ -407,6 +434,7 @@ void proc_start(struct proc *proc)
 static void on_proc_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct proc *proc = arg;
+
     (void)fd;
     (void)what;
     if (proc->state == DEAD) {
@@ -438,6 +466,7 @@ void proc_reaped(struct proc *proc, int status)
 {
     uint64_t lived_ms = clock_ms() - proc->forked_ms;
     char how[160];
+
     if (proc_lives(proc))
         proc_silence(proc);
     event_del(proc->timer);
@@ -446,7 +475,7 @@ void proc_reaped(struct proc *proc, int status)
     proc->ends_fd = -1;
     proc->state = DEAD;
     lane_vacant(proc->generation->pool, proc->lane);
-    how_ended(how, sizeof how, proc, status, lived_ms);
+    how_ended(how, sizeof(how), proc, status, lived_ms);
     generation_proc_gone(proc, status, lived_ms, how);
 }
 
@@ -457,7 +486,7 @@ int proc_init(struct proc *proc, struct generation *generation, unsigned index)
     proc->number = start_number(proc->lane);
     proc->ends_fd = -1;
     proc->timer = event_new(generation->pool->options.base, -1, 0, on_proc_timer, proc);
-    return proc->timer ? 0 : -1;
+    return proc->timer != NULL ? 0 : -1;
 }
 
 void proc_clear(struct proc *proc)
@@ -468,6 +497,6 @@ void proc_clear(struct proc *proc)
         link_free(&proc->link);
         close(proc->ends_fd);
     }
-    if (proc->timer)
+    if (proc->timer != NULL)
         event_free(proc->timer);
 }

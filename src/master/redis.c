@@ -32,11 +32,12 @@
 
 int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt, ...)
 {
+    va_list args;
+
     if (redis->failed)
         return -1;
-    va_list args;
     va_start(args, fmt);
-    vsnprintf(redis->why, sizeof redis->why, fmt, args);
+    vsnprintf(redis->why, sizeof(redis->why), fmt, args);
     va_end(args);
     redis->failed = 1;
     redis->failure = failure;
@@ -46,10 +47,10 @@ int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt
 static void disconnect(struct redis *redis)
 {
     redis_connect_free(&redis->connect);
-    if (redis->input)
+    if (redis->input != NULL)
         event_free(redis->input);
     redis->input = NULL;
-    if (redis->bev)
+    if (redis->bev != NULL)
         bufferevent_free(redis->bev);
     redis->bev = NULL;
     replies_end(redis);
@@ -62,6 +63,7 @@ static void disconnect(struct redis *redis)
 static void failure_log(struct redis *redis, uint64_t now)
 {
     unsigned bit = 1U << redis->failure;
+
     if (redis->state != SUBSCRIBED && redis->logged & bit && now - redis->said_ms < SAY_AGAIN_MS) {
         log_debug("redis: another attempt has failed: %s", redis->why);
         return;
@@ -76,10 +78,12 @@ static void failure_log(struct redis *redis, uint64_t now)
 
 static void backoff_next(struct redis *redis, uint64_t now)
 {
+    uint32_t half;
+
     /* One that breaks right after it came about is no success. */
     if (redis->state == SUBSCRIBED && now - redis->subscribed_ms > BACKOFF_MAX_MS)
         redis->backoff_ms = BACKOFF_MIN_MS;
-    uint32_t half = redis->backoff_ms / 2;
+    half = redis->backoff_ms / 2;
     timer_set(redis->timer, half + rand_below(half + 1));
     redis->backoff_ms *= 2;
     if (redis->backoff_ms > BACKOFF_MAX_MS)
@@ -99,6 +103,7 @@ static void unsaid(struct redis *redis)
 static void fail(struct redis *redis)
 {
     uint64_t now = clock_ms();
+
     redis->failed = 0;
     if (redis->say.len > 0) {
         unsaid(redis);
@@ -124,7 +129,8 @@ static void fail(struct redis *redis)
 static int read_once(struct redis *redis)
 {
     char bytes[READ_BYTES];
-    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof bytes, MSG_DONTWAIT);
+    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof(bytes), MSG_DONTWAIT);
+
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (n < 0)
@@ -133,7 +139,7 @@ static int read_once(struct redis *redis)
         return redis_found(redis, FAIL_CLOSED, "it closed the connection");
     if (replies_feed(redis, bytes, (size_t)n) < 0)
         return -1;
-    return n == sizeof bytes && !redis->paused;
+    return n == sizeof(bytes) && !redis->paused;
 }
 
 /* Not by way of the bufferevent: that asks the kernel how much there is before each
@@ -143,6 +149,7 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
     struct redis *redis = arg;
     uint64_t last_us = redis->read_us;
     int rc = 1;
+
     (void)fd;
     (void)what;
     redis->read_us = clock_us();
@@ -162,6 +169,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     struct redis *redis = arg;
     int error = errno;
+
     (void)bev;
     (void)what;
     redis->read_us = clock_us();
@@ -182,6 +190,7 @@ static void gap_end(struct redis *redis, uint64_t ms)
 void redis_ready(struct redis *redis)
 {
     uint64_t now = clock_ms();
+
     redis->state = SUBSCRIBED;
     redis->subscribed_ms = now;
     redis->logged = 0;
@@ -194,7 +203,7 @@ void redis_ready(struct redis *redis)
         char text[256];
         const struct buf *pattern = &redis->topics[TOPIC_PATTERN];
         log_info("redis subscribed at %s: pattern=%s", redis->where,
-                 log_escape(text, sizeof text, pattern->data, pattern->len));
+                 log_escape(text, sizeof(text), pattern->data, pattern->len));
     }
     redis->ops->state(1, redis->arg);
 }
@@ -210,10 +219,10 @@ static int handshake(struct redis *redis, int fd)
 {
     redis->state = HANDSHAKE;
     redis->bev = bufferevent_socket_new(redis->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (!redis->bev)
+    if (redis->bev == NULL)
         close(fd);
     redis->input = event_new(redis->base, fd, EV_READ | EV_PERSIST, on_input, redis);
-    if (!redis->bev || !redis->input || replies_begin(redis) < 0)
+    if (redis->bev == NULL || redis->input == NULL || replies_begin(redis) < 0)
         return redis_found(redis, FAIL_MEMORY, "out of memory");
     if (subscribe_auth(redis, fd) < 0)
         return -1;
@@ -221,7 +230,7 @@ static int handshake(struct redis *redis, int fd)
     if (event_add(redis->input, NULL) < 0 || bufferevent_enable(redis->bev, EV_WRITE) < 0 ||
         subscribe_put(redis) < 0)
         return redis_found(redis, FAIL_MEMORY, "out of memory");
-    if (redis->ops->asking)
+    if (redis->ops->asking != NULL)
         redis->ops->asking(redis->arg);
     return 0;
 }
@@ -230,6 +239,7 @@ static void on_connected(int fd, const char *why, void *arg)
 {
     struct redis *redis = arg;
     int rc = fd < 0 ? redis_found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
+
     redis_connect_free(&redis->connect);
     if (rc < 0)
         fail(redis);
@@ -240,12 +250,13 @@ static const struct redis_connect_ops connect_ops = {.done = on_connected};
 static void attempt(struct redis *redis)
 {
     const struct conf_redis *conf = &redis->server;
+
     redis->stats.attempts++;
     redis->state = CONNECTING;
     timer_set(redis->timer, ATTEMPT_MS);
     redis->connect =
         redis_connect_new(redis->base, conf->path, conf->host, conf->port, &connect_ops, redis);
-    if (!redis->connect) {
+    if (redis->connect == NULL) {
         (void)redis_found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
         fail(redis);
     }
@@ -254,6 +265,7 @@ static void attempt(struct redis *redis)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct redis *redis = arg;
+
     (void)fd;
     (void)what;
     if (redis->state == WAITING) {
@@ -270,7 +282,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void on_pulse(evutil_socket_t fd, short what, void *arg)
 {
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     struct redis *redis = arg;
+
     (void)fd;
     (void)what;
     if (redis->pinged) {
@@ -279,9 +293,8 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
         fail(redis);
         return;
     }
-    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     /* Out of memory: what cannot be asked is not answered either. */
-    (void)bufferevent_write(redis->bev, ping, sizeof ping - 1);
+    (void)bufferevent_write(redis->bev, ping, sizeof(ping) - 1);
     redis->pinged = 1;
     timer_set(redis->pulse, SILENCE_MS);
 }
@@ -290,14 +303,16 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 
 static char *text_copy(const char *text, int *failed)
 {
-    char *copy = text ? strdup(text) : NULL;
-    *failed |= text && !copy;
+    char *copy = text != NULL ? strdup(text) : NULL;
+
+    *failed |= text != NULL && copy == NULL;
     return copy;
 }
 
 static int server_copy(struct conf_redis *to, const struct conf_redis *from)
 {
     int failed = 0;
+
     *to = (struct conf_redis){.host = text_copy(from->host, &failed),
                               .port = from->port,
                               .path = text_copy(from->path, &failed),
@@ -309,7 +324,7 @@ static int server_copy(struct conf_redis *to, const struct conf_redis *from)
 
 void redis_wipe(struct redis *redis)
 {
-    if (redis->server.password)
+    if (redis->server.password != NULL)
         explicit_bzero(redis->server.password, strlen(redis->server.password));
 }
 
@@ -332,14 +347,14 @@ void redis_limits(struct redis *redis, const struct conf *conf)
 void redis_pause(struct redis *redis)
 {
     redis->paused = 1;
-    if (redis->input)
+    if (redis->input != NULL)
         (void)event_del(redis->input);
 }
 
 void redis_resume(struct redis *redis)
 {
     redis->paused = 0;
-    if (!redis->input)
+    if (redis->input == NULL)
         return;
     /* Fails for want of memory only: then it is silent, and soon found to be. */
     (void)event_add(redis->input, NULL);
@@ -350,6 +365,7 @@ void redis_resume(struct redis *redis)
 void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops)
 {
     const struct redis_stats *past = &old->stats;
+
     redis->ops = ops;
     redis->stats.attempts += past->attempts;
     redis->stats.messages += past->messages;
@@ -363,23 +379,25 @@ void redis_succeed(struct redis *redis, const struct redis *old, const struct re
 struct redis *redis_new(struct event_base *base, const struct conf *conf,
                         const struct redis_ops *ops, void *arg)
 {
-    struct redis *redis = calloc(1, sizeof *redis);
-    if (!redis)
+    struct redis *redis = calloc(1, sizeof(*redis));
+
+    if (redis == NULL)
         return NULL;
     redis->base = base;
     redis->ops = ops;
     redis->arg = arg;
     redis->backoff_ms = BACKOFF_MIN_MS;
     redis_limits(redis, conf);
-    if (conf->redis.path)
-        snprintf(redis->where, sizeof redis->where, "unix:%s", conf->redis.path);
+    if (conf->redis.path != NULL)
+        snprintf(redis->where, sizeof(redis->where), "unix:%s", conf->redis.path);
     else
-        snprintf(redis->where, sizeof redis->where,
-                 strchr(conf->redis.host, ':') ? "[%s]:%d" : "%s:%d", conf->redis.host,
+        snprintf(redis->where, sizeof(redis->where),
+                 strchr(conf->redis.host, ':') != NULL ? "[%s]:%d" : "%s:%d", conf->redis.host,
                  conf->redis.port);
     redis->timer = event_new(base, -1, 0, on_timer, redis);
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
-    if (!redis->timer || !redis->pulse || subscribe_init(redis, conf->key, conf->nsp) < 0 ||
+    if (redis->timer == NULL || redis->pulse == NULL ||
+        subscribe_init(redis, conf->key, conf->nsp) < 0 ||
         server_copy(&redis->server, &conf->redis) < 0) {
         redis_free(&redis);
         return NULL;
@@ -392,7 +410,8 @@ struct redis *redis_publish(struct event_base *base, const struct conf *conf, st
                             struct slice payload, const struct redis_ops *ops, void *arg)
 {
     struct redis *redis = redis_new(base, conf, ops, arg);
-    if (redis && subscribe_say(redis, channel, payload) < 0)
+
+    if (redis != NULL && subscribe_say(redis, channel, payload) < 0)
         redis_free(&redis);
     return redis;
 }
@@ -400,14 +419,15 @@ struct redis *redis_publish(struct event_base *base, const struct conf *conf, st
 void redis_free(struct redis **redisp)
 {
     struct redis *redis = *redisp;
-    if (!redis)
+
+    if (redis == NULL)
         return;
     *redisp = NULL;
-    if (redis->timer && redis->pulse)
+    if (redis->timer != NULL && redis->pulse != NULL)
         disconnect(redis);
-    if (redis->timer)
+    if (redis->timer != NULL)
         event_free(redis->timer);
-    if (redis->pulse)
+    if (redis->pulse != NULL)
         event_free(redis->pulse);
     subscribe_clear(redis);
     server_free(redis);
@@ -432,6 +452,7 @@ unsigned redis_withheld(const struct redis *redis)
 unsigned redis_topic_bit(const struct redis *redis, struct slice channel)
 {
     struct slice nsp = subscribe_topic(redis, TOPIC_NSP), start = {channel.ptr, nsp.len};
+
     if (slice_eq(channel, subscribe_topic(redis, TOPIC_EMITTER)) ||
         (channel.len >= nsp.len && slice_eq(start, nsp) &&
          (channel.len == nsp.len || channel.ptr[nsp.len] == '#')))

@@ -45,7 +45,7 @@ static void try_next(struct redis_connect *attempt);
 
 static void socket_close(struct redis_connect *attempt)
 {
-    if (attempt->io)
+    if (attempt->io != NULL)
         event_free(attempt->io);
     attempt->io = NULL;
     if (attempt->fd >= 0)
@@ -56,12 +56,13 @@ static void socket_close(struct redis_connect *attempt)
 void redis_connect_free(struct redis_connect **attemptp)
 {
     struct redis_connect *attempt = *attemptp;
-    if (!attempt)
+
+    if (attempt == NULL)
         return;
     *attemptp = NULL;
     socket_close(attempt);
     resolve_free(&attempt->resolve);
-    if (attempt->soon)
+    if (attempt->soon != NULL)
         event_free(attempt->soon);
     free(attempt);
 }
@@ -83,10 +84,11 @@ static void why_errors(struct redis_connect *attempt)
 {
     const char *between = "; before: ";
     size_t len = strlen(attempt->why);
-    for (unsigned i = 0; i < attempt->nerrors && len < sizeof attempt->why; i++) {
+
+    for (unsigned i = 0; i < attempt->nerrors && len < sizeof(attempt->why); i++) {
         if (attempt->errors[i] == attempt->error)
             continue;
-        len += (size_t)snprintf(attempt->why + len, sizeof attempt->why - len, "%s%s", between,
+        len += (size_t)snprintf(attempt->why + len, sizeof(attempt->why) - len, "%s%s", between,
                                 strerror(attempt->errors[i]));
         between = ", ";
     }
@@ -96,19 +98,20 @@ const char *redis_connect_why(struct redis_connect *attempt)
 {
     char last[32] = "";
     const char *text = attempt->error ? strerror(attempt->error) : "no answer";
+
     if (attempt->unknown[0] != '\0') {
-        snprintf(attempt->why, sizeof attempt->why, "resolve: %.200s", attempt->unknown);
+        snprintf(attempt->why, sizeof(attempt->why), "resolve: %.200s", attempt->unknown);
         return attempt->why;
     }
-    if (attempt->resolve)
+    if (attempt->resolve != NULL)
         return "resolve: no answer";
     if (attempt->tried > 1)
-        snprintf(last, sizeof last, ", the last of %u", attempt->tried);
+        snprintf(last, sizeof(last), ", the last of %u", attempt->tried);
     if (attempt->is_named)
-        snprintf(attempt->why, sizeof attempt->why, "connect to %.60s%s: %s", attempt->host, last,
+        snprintf(attempt->why, sizeof(attempt->why), "connect to %.60s%s: %s", attempt->host, last,
                  text);
     else
-        snprintf(attempt->why, sizeof attempt->why, "connect: %s", text);
+        snprintf(attempt->why, sizeof(attempt->why), "connect: %s", text);
     why_errors(attempt);
     return attempt->why;
 }
@@ -119,7 +122,8 @@ static void on_io(evutil_socket_t fd, short what, void *arg)
 {
     struct redis_connect *attempt = arg;
     int error = 0;
-    socklen_t len = sizeof error;
+    socklen_t len = sizeof(error);
+
     if (what & EV_TIMEOUT)
         error = ETIMEDOUT;
     else if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
@@ -139,17 +143,18 @@ static int start(struct redis_connect *attempt, const struct sockaddr *to, sockl
 {
     const struct timeval patience = {NEXT_MS / 1000, NEXT_MS % 1000 * 1000L};
     int one = 1;
+
     attempt->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (attempt->fd < 0)
         return -1;
     if (to->sa_family != AF_UNIX) {
-        (void)setsockopt(attempt->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        (void)setsockopt(attempt->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+        (void)setsockopt(attempt->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        (void)setsockopt(attempt->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     }
     if (connect(attempt->fd, to, len) < 0 && errno != EINPROGRESS)
         return -1;
     attempt->io = event_new(attempt->base, attempt->fd, EV_WRITE, on_io, attempt);
-    if (attempt->io && event_add(attempt->io, last ? NULL : &patience) == 0)
+    if (attempt->io != NULL && event_add(attempt->io, last ? NULL : &patience) == 0)
         return 0;
     errno = ENOMEM;
     return -1;
@@ -159,6 +164,7 @@ static int start(struct redis_connect *attempt, const struct sockaddr *to, sockl
 static int next_address(struct redis_connect *attempt)
 {
     size_t len = strcspn(attempt->next, "\n");
+
     if (len == 0)
         return 0;
     memcpy(attempt->host, attempt->next, len);
@@ -175,12 +181,14 @@ static int start_address(struct redis_connect *attempt)
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found;
+    int rc, error;
+
     if (getaddrinfo(attempt->host, attempt->port, &hints, &found) != 0) {
         errno = EINVAL;
         return -1;
     }
-    int rc = start(attempt, found->ai_addr, found->ai_addrlen, *attempt->next == '\0');
-    int error = errno;
+    rc = start(attempt, found->ai_addr, found->ai_addrlen, *attempt->next == '\0');
+    error = errno;
     freeaddrinfo(found);
     errno = error;
     return rc;
@@ -201,11 +209,12 @@ static void try_next(struct redis_connect *attempt)
 static void on_soon(evutil_socket_t fd, short what, void *arg)
 {
     struct redis_connect *attempt = arg;
+
     (void)fd;
     (void)what;
     if (attempt->path.sun_family == 0 || attempt->error != 0) {
         try_next(attempt);
-    } else if (start(attempt, (struct sockaddr *)&attempt->path, sizeof attempt->path, 1) < 0) {
+    } else if (start(attempt, (struct sockaddr *)&attempt->path, sizeof(attempt->path), 1) < 0) {
         note(attempt, errno);
         try_next(attempt);
     }
@@ -216,10 +225,11 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
 static void on_resolved(const char *addresses, const char *why, void *arg)
 {
     struct redis_connect *attempt = arg;
-    if (addresses)
-        snprintf(attempt->addresses, sizeof attempt->addresses, "%s", addresses);
+
+    if (addresses != NULL)
+        snprintf(attempt->addresses, sizeof(attempt->addresses), "%s", addresses);
     else
-        snprintf(attempt->unknown, sizeof attempt->unknown, "%s", why);
+        snprintf(attempt->unknown, sizeof(attempt->unknown), "%s", why);
     resolve_free(&attempt->resolve);
     try_next(attempt);
 }
@@ -228,24 +238,24 @@ static const struct resolve_ops resolve_ops = {.done = on_resolved};
 
 static int use_host(struct redis_connect *attempt, const char *host, int port)
 {
-    snprintf(attempt->port, sizeof attempt->port, "%d", port);
+    snprintf(attempt->port, sizeof(attempt->port), "%d", port);
     attempt->is_named = !resolve_is_numeric(host);
     if (strcasecmp(host, "localhost") == 0)
-        snprintf(attempt->addresses, sizeof attempt->addresses, LOCALHOST);
+        snprintf(attempt->addresses, sizeof(attempt->addresses), LOCALHOST);
     else if (strlen(host) < RESOLVE_TEXT_MAX && !attempt->is_named)
-        snprintf(attempt->addresses, sizeof attempt->addresses, "%s", host);
+        snprintf(attempt->addresses, sizeof(attempt->addresses), "%s", host);
     if (attempt->addresses[0] != '\0') {
         event_active(attempt->soon, EV_TIMEOUT, 0);
         return 0;
     }
     attempt->resolve = resolve_new(attempt->base, host, LOOKUP_S, &resolve_ops, attempt);
-    return attempt->resolve ? 0 : -1;
+    return attempt->resolve != NULL ? 0 : -1;
 }
 
 static void use_path(struct redis_connect *attempt, const char *path)
 {
     attempt->path.sun_family = AF_UNIX;
-    if (strlen(path) < sizeof attempt->path.sun_path)
+    if (strlen(path) < sizeof(attempt->path.sun_path))
         memcpy(attempt->path.sun_path, path, strlen(path) + 1);
     else
         note(attempt, ENAMETOOLONG);
@@ -255,8 +265,10 @@ static void use_path(struct redis_connect *attempt, const char *path)
 struct redis_connect *redis_connect_new(struct event_base *base, const char *path, const char *host,
                                         int port, const struct redis_connect_ops *ops, void *arg)
 {
-    struct redis_connect *attempt = calloc(1, sizeof *attempt);
-    if (!attempt)
+    struct redis_connect *attempt = calloc(1, sizeof(*attempt));
+    int error;
+
+    if (attempt == NULL)
         return NULL;
     attempt->base = base;
     attempt->ops = ops;
@@ -264,15 +276,15 @@ struct redis_connect *redis_connect_new(struct event_base *base, const char *pat
     attempt->fd = -1;
     attempt->next = attempt->addresses;
     attempt->soon = event_new(base, -1, 0, on_soon, attempt);
-    if (!attempt->soon) {
+    if (attempt->soon == NULL) {
         errno = ENOMEM;
-    } else if (path) {
+    } else if (path != NULL) {
         use_path(attempt, path);
         return attempt;
     } else if (use_host(attempt, host, port) == 0) {
         return attempt;
     }
-    int error = errno;
+    error = errno;
     redis_connect_free(&attempt);
     errno = error;
     return NULL;

@@ -56,11 +56,12 @@ void relay_configure(struct relay *relay, const struct conf *conf)
 
 struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, void *arg)
 {
-    struct relay *relay = calloc(1, sizeof *relay);
-    if (!relay)
+    struct relay *relay = calloc(1, sizeof(*relay));
+
+    if (relay == NULL)
         return NULL;
     relay->route = route_new(conf->nsp);
-    if (!relay->route) {
+    if (relay->route == NULL) {
         free(relay);
         return NULL;
     }
@@ -68,14 +69,15 @@ struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, vo
     relay->arg = arg;
     pending_init(&relay->pending);
     relay_configure(relay, conf);
-    rand_bytes(&relay->epoch, sizeof relay->epoch);
+    rand_bytes(&relay->epoch, sizeof(relay->epoch));
     return relay;
 }
 
 void relay_free(struct relay **relayp)
 {
     struct relay *relay = *relayp;
-    if (!relay)
+
+    if (relay == NULL)
         return;
     pending_clear(&relay->pending);
     route_free(&relay->route);
@@ -95,15 +97,17 @@ static int drop_is_quiet(enum emit_result reason)
 void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel)
 {
     char text[256];
+    uint64_t count;
+
     relay->stats.dropped[reason]++;
     if (!drop_is_quiet(reason))
         relay->stats.faulty++;
     if (drop_is_quiet(reason) && log_get_level() < LOG_LEVEL_DEBUG)
         return;
-    uint64_t count = log_due(&relay->drop_log[reason], DROP_LOG_MS);
+    count = log_due(&relay->drop_log[reason], DROP_LOG_MS);
     if (count == 0)
         return;
-    log_escape(text, sizeof text, channel.ptr, channel.len);
+    log_escape(text, sizeof(text), channel.ptr, channel.len);
     if (drop_is_quiet(reason))
         log_debug("message ignored: reason=%s count=%llu channel=%s", emit_result_name(reason),
                   (unsigned long long)count, text);
@@ -116,6 +120,7 @@ void relay_drop(struct relay *relay, enum emit_result reason, struct slice chann
 static void memory_trim(struct relay *relay)
 {
     const struct broadcast *bc = &relay->bc;
+
     if (bc->json.cap > KEEP_BYTES_MAX ||
         (bc->rooms.cap + bc->except.cap) * sizeof(struct slice) > KEEP_BYTES_MAX)
         broadcast_clear(&relay->bc);
@@ -128,6 +133,7 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
 {
     enum emit_result result =
         emit_decode(&relay->bc, channel, payload, relay->key, relay->nsp, &relay->limits);
+
     if (result != EMIT_OK)
         return result;
     buf_reset(&relay->message);
@@ -150,6 +156,7 @@ static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)
     const char *first = (const char *)json->data + 1;
     long len = json_span(first, json->len - 1);
     int quoted = len > 1 && first[0] == '"';
+
     return log_word(dst, SHOWN_MAX, first + quoted,
                     (size_t)(len > 0 ? len : 0) - 2 * (size_t)quoted);
 }
@@ -158,10 +165,11 @@ static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)
 static const char *names(char dst[SHOWN_LIST_MAX], const struct slices *list)
 {
     size_t at = 0;
+
     dst[0] = '\0';
     for (size_t i = 0; i < list->n; i++) {
         char name[SHOWN_MAX];
-        log_word(name, sizeof name, list->at[i].ptr, list->at[i].len);
+        log_word(name, sizeof(name), list->at[i].ptr, list->at[i].len);
         if (at + strlen(name) + 32 > SHOWN_LIST_MAX) {
             (void)snprintf(dst + at, SHOWN_LIST_MAX - at, ",...(%zu)", list->n);
             break;
@@ -174,6 +182,7 @@ static const char *names(char dst[SHOWN_LIST_MAX], const struct slices *list)
 static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets *targets)
 {
     size_t at = 0;
+
     if (targets->n == 0)
         return "nobody";
     for (size_t i = 0; i < targets->n && at + 16 < SHOWN_LIST_MAX; i++)
@@ -185,6 +194,7 @@ static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets 
 static void show(const struct broadcast *bc, const struct route_targets *targets)
 {
     char event[SHOWN_MAX], to[SHOWN_LIST_MAX], except[SHOWN_LIST_MAX], who[SHOWN_LIST_MAX];
+
     log_debug("notification: event=%s rooms=%s%s%s workers=%s", event_name(event, &bc->json),
               bc->rooms.n > 0 ? names(to, &bc->rooms) : "*", bc->except.n > 0 ? " except=" : "",
               names(except, &bc->except), workers(who, targets));
@@ -194,6 +204,8 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
                    uint64_t received_us)
 {
     enum emit_result result = encode(relay, channel, payload, received_us);
+    const struct route_targets *targets;
+
     if (result != EMIT_OK) {
         relay_drop(relay, result, channel);
         memory_trim(relay);
@@ -201,7 +213,7 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     }
     /* Counted even where nobody listens: the number is of the stream, not of a pipe. */
     relay->seq++;
-    const struct route_targets *targets = route_find(relay->route, &relay->bc.rooms);
+    targets = route_find(relay->route, &relay->bc.rooms);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
         show(&relay->bc, targets);
     for (size_t i = 0; i < targets->n; i++)
@@ -232,10 +244,12 @@ static int kick_oldest(struct relay *relay, struct slice uid)
 {
     unsigned lane = 0;
     uint64_t client = 0;
+    size_t mark;
+
     if (route_oldest(relay->route, uid, &lane, &client) < 0)
         return -1;
     buf_reset(&relay->message);
-    size_t mark = msg_begin(&relay->message, MSG_KICK);
+    mark = msg_begin(&relay->message, MSG_KICK);
     msg_put_u64(&relay->message, client);
     msg_put_bytes(&relay->message, uid.ptr, uid.len);
     msg_put_u8(&relay->message, MSG_KICK_REPLACED);
@@ -259,6 +273,7 @@ static int make_place(struct relay *relay, uint32_t limit, struct slice uid)
 static int is_full(const struct relay *relay, struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
+
     return limit > 0 && !relay->conf->replace_connections &&
            route_clients(relay->route, uid) >= limit;
 }
@@ -267,6 +282,7 @@ static enum msg_verdict let_in(struct relay *relay, unsigned lane, uint64_t clie
                                struct slice uid)
 {
     uint32_t limit = relay->conf->connections_per_user;
+
     if (route_join(relay->route, uid, lane, client) < 0)
         return MSG_ADMIT_NO_MEMORY;
     if (limit > 0 && relay->conf->replace_connections && make_place(relay, limit, uid) < 0) {
@@ -280,6 +296,7 @@ static void decide(struct relay *relay, unsigned lane, uint64_t client, struct s
 {
     enum msg_verdict verdict =
         is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, lane, client, uid);
+
     relay->stats.admissions[verdict]++;
     relay->ops->answer(lane, client, verdict, relay->arg);
 }
@@ -290,14 +307,16 @@ static void decide(struct relay *relay, unsigned lane, uint64_t client, struct s
 static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
 {
     struct admission **at = &relay->pending.first;
-    while (*at) {
+
+    while (*at != NULL) {
         struct slice whose = {(*at)->uid, (*at)->uid_len};
-        if ((uid && !slice_eq(*uid, whose)) ||
+        struct admission *admission;
+        if ((uid != NULL && !slice_eq(*uid, whose)) ||
             (!(*at)->gone && now_ms < (*at)->until_ms && is_full(relay, whose))) {
             at = &(*at)->next;
             continue;
         }
-        struct admission *admission = pending_take(&relay->pending, at);
+        admission = pending_take(&relay->pending, at);
         if (!admission->gone)
             decide(relay, admission->lane, admission->client, whose);
         free(admission);
@@ -306,11 +325,13 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
 
 void relay_wake(struct relay *relay, uint64_t now_ms)
 {
+    uint64_t until_ms;
+
     relay->look_again = 0;
     serve(relay, NULL, now_ms);
     if (relay->pending.n == 0)
         return;
-    uint64_t until_ms = relay->look_again ? now_ms : relay->pending.first->until_ms;
+    until_ms = relay->look_again ? now_ms : relay->pending.first->until_ms;
     (void)relay->ops->wake((unsigned)(until_ms - now_ms), relay->arg);
 }
 
@@ -339,12 +360,14 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid)
 
 void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
+    uint64_t count;
+
     if (route_leave(relay->route, uid, lane, client) == 0) {
         if (relay->pending.n > 0)
             serve(relay, &uid, 0);
         return;
     }
-    uint64_t count = log_due(&relay->left_log, DROP_LOG_MS);
+    count = log_due(&relay->left_log, DROP_LOG_MS);
     if (count > 0)
         log_warnx("worker %u: a client left that was not in count=%llu", start_number(lane),
                   (unsigned long long)count);

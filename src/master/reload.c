@@ -39,9 +39,10 @@ static struct conf *load(struct master *m)
 {
     struct buf errors = {0}, warnings = {0};
     struct conf *wanted = conf_load(&m->args, CONF_FOR_RELOAD, &errors, &warnings);
+
     master_log_lines(&warnings, log_warnx, "configuration: ");
     master_log_lines(&errors, log_errorx, "configuration: ");
-    if (wanted && m->detached && wanted->log_target == LOG_TO_STDERR)
+    if (wanted != NULL && m->detached && wanted->log_target == LOG_TO_STDERR)
         wanted->log_target = LOG_TO_SYSLOG;
     buf_free(&errors);
     buf_free(&warnings);
@@ -50,7 +51,7 @@ static struct conf *load(struct master *m)
 
 static int same_text(const char *a, const char *b)
 {
-    return a == b || (a && b && strcmp(a, b) == 0);
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
 /* Can the log be written there? */
@@ -69,9 +70,11 @@ static int target_check(const struct conf *wanted)
 static int user_check(const struct conf *now, const struct conf *wanted)
 {
     struct buf error = {0};
+    int rc;
+
     if (same_text(now->user, wanted->user) && same_text(now->group, wanted->group))
         return 0;
-    int rc = privileges_known(wanted, &error);
+    rc = privileges_known(wanted, &error);
     if (rc < 0)
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
     buf_free(&error);
@@ -82,6 +85,7 @@ static int user_check(const struct conf *now, const struct conf *wanted)
 static int restart_check(const struct conf *now, struct conf *wanted)
 {
     struct buf keys = {0};
+
     if (user_check(now, wanted) < 0)
         return -1;
     if (change_diff(now, wanted, CHANGE_RESTART, &keys) > 0)
@@ -106,11 +110,13 @@ static int same_admin(const struct conf *a, const struct conf *b)
 static int admin_check(struct master *m, const struct conf *wanted)
 {
     struct buf error = {0};
-    if (!wanted->admin_host || same_admin(m->conf, wanted))
+    int ours, port, rc;
+
+    if (wanted->admin_host == NULL || same_admin(m->conf, wanted))
         return 0;
-    int ours = m->admin && wanted->admin_port == m->conf->admin_port;
-    int port = ours ? 0 : wanted->admin_port;
-    int rc = admin_open(&m->admin_listeners, wanted->admin_host, port, m->names, &error);
+    ours = m->admin != NULL && wanted->admin_port == m->conf->admin_port;
+    port = ours ? 0 : wanted->admin_port;
+    rc = admin_open(&m->admin_listeners, wanted->admin_host, port, m->names, &error);
     if (rc < 0)
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
     else if (ours && wanted->admin_port != 0)
@@ -123,6 +129,7 @@ static int admin_bind(struct master *m, const struct conf *conf)
 {
     struct buf error = {0};
     int rc = 0;
+
     if (m->admin_listeners.n == 0)
         rc = admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, m->names, &error);
     if (rc < 0)
@@ -135,7 +142,8 @@ static int admin_bind(struct master *m, const struct conf *conf)
 static void admin_remember(struct master *m, const struct conf *was)
 {
     struct buf bound = {0};
-    if (!m->admin)
+
+    if (m->admin == NULL)
         return;
     admin_addresses(m->admin, &bound);
     if (buf_putc(&bound, '\0') == 0)
@@ -146,16 +154,17 @@ static void admin_remember(struct master *m, const struct conf *was)
 static void admin_configure(struct master *m, const struct conf *was)
 {
     const struct conf *conf = m->conf;
+
     if (same_admin(was, conf))
         return;
     admin_remember(m, was);
     admin_free(&m->admin);
-    if (!conf->admin_host)
+    if (conf->admin_host == NULL)
         return;
-    if (admin_bind(m, conf) < 0 && (!was->admin_host || admin_bind(m, was) < 0))
+    if (admin_bind(m, conf) < 0 && (was->admin_host == NULL || admin_bind(m, was) < 0))
         return;
     m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
-    if (!m->admin)
+    if (m->admin == NULL)
         log_errorx("admin: out of memory");
 }
 
@@ -165,9 +174,10 @@ int reload_push(struct pool *pool, const struct conf *conf)
 {
     struct buf message = {0};
     int rc = change_put(&message, conf);
+
     if (rc == 0)
         pool_send_all(pool, &message);
-    if (message.data)
+    if (message.data != NULL)
         explicit_bzero(message.data, message.len); /* there are keys in it */
     buf_free(&message);
     return rc;
@@ -180,6 +190,7 @@ static void log_move(const struct conf *conf)
     const char *name = conf->log_target == LOG_TO_FILE     ? conf->log_file
                        : conf->log_target == LOG_TO_SYSLOG ? "syslog"
                                                            : "stderr";
+
     log_info("the log goes on in %s as %s", name, formats[conf->log_format]);
     if (log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
         log_warn("cannot open %s: the log stays where it is", conf->log_file);
@@ -195,6 +206,7 @@ static void log_configure(const struct conf *conf)
 static void on_keys(void *arg)
 {
     struct master *m = arg;
+
     if (reload_push(m->pool, m->conf) < 0)
         log_errorx("out of memory: the workers do not get the new keys");
 }
@@ -202,15 +214,16 @@ static void on_keys(void *arg)
 int reload_watch(struct master *m)
 {
     keywatch_free(&m->keywatch);
-    if (!m->conf->jwks_file)
+    if (m->conf->jwks_file == NULL)
         return 0;
     m->keywatch = keywatch_new(m->base, m->conf, on_keys, m);
-    return m->keywatch ? 0 : -1;
+    return m->keywatch != NULL ? 0 : -1;
 }
 
 static void listeners_log(const struct master *m)
 {
     struct buf names = {0};
+
     listen_names(&m->listeners, &names);
     log_info("listening on %.*s", (int)names.len, (const char *)names.data);
     buf_free(&names);
@@ -223,10 +236,11 @@ static void commit(struct master *m, struct conf *wanted)
     struct conf *was = m->conf;
     struct buf keys = {0};
     int n = change_diff(was, wanted, CHANGE_ANY, &keys);
+
     m->conf = wanted;
     if (reload_watch(m) < 0)
         log_errorx("out of memory: the JWKS file is not watched");
-    else if (m->keywatch)
+    else if (m->keywatch != NULL)
         (void)keywatch_look(m->keywatch); /* it may have changed while workers started */
     relay_configure(m->relay, wanted);
     pool_configure(m->pool, wanted, &m->listeners);
@@ -248,7 +262,7 @@ static void commit(struct master *m, struct conf *wanted)
 /* The service manager hears of the end once nothing is under way or waits. */
 static void over(const struct master *m)
 {
-    if (m->announced && !m->wanted && !m->asking && !m->again && !m->stops)
+    if (m->announced && m->wanted == NULL && m->asking == NULL && !m->again && !m->stops)
         systemd_ready();
 }
 
@@ -257,6 +271,7 @@ static void over(const struct master *m)
 static void replace(struct master *m, struct conf *wanted)
 {
     struct buf error = {0};
+
     if (listen_reopen(&m->wanted_listeners, wanted, m->names, &m->listeners, m->conf, &error) < 0) {
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
         buf_free(&error);
@@ -274,6 +289,8 @@ static void replace(struct master *m, struct conf *wanted)
 void reload_replaced(struct master *m, int ok)
 {
     struct conf *wanted = m->wanted;
+    struct listeners old;
+
     m->wanted = NULL;
     if (!ok) {
         listen_leave(&m->wanted_listeners, &m->listeners);
@@ -281,7 +298,7 @@ void reload_replaced(struct master *m, int ok)
         over(m);
         return;
     }
-    struct listeners old = m->listeners;
+    old = m->listeners;
     m->listeners = m->wanted_listeners;
     m->wanted_listeners = (struct listeners){0};
     listen_leave(&old, &m->listeners);
@@ -303,6 +320,7 @@ static int needs_workers(const struct master *m, const struct conf *wanted)
 {
     struct buf keys = {0};
     int n = change_diff(m->conf, wanted, CHANGE_WORKERS, &keys);
+
     buf_free(&keys);
     return n > 0;
 }
@@ -337,12 +355,13 @@ static void on_names(const char *why, void *arg)
 {
     struct master *m = arg;
     struct conf *wanted = m->asking;
+
     m->asking = NULL;
     if (m->stops) {
         conf_free(&wanted);
         return;
     }
-    if (why) {
+    if (why != NULL) {
         log_errorx("configuration: %s", why);
         give_up(m, &wanted);
     } else {
@@ -357,9 +376,9 @@ static const struct names_ops names_ops = {on_names};
 static int names_ask(struct master *m, const struct conf *wanted)
 {
     m->names = names_new(m->base, &names_ops, m);
-    if (!m->names || listen_ask(m->names, wanted, m->conf) < 0)
+    if (m->names == NULL || listen_ask(m->names, wanted, m->conf) < 0)
         return -1;
-    if (!wanted->admin_host || same_admin(m->conf, wanted))
+    if (wanted->admin_host == NULL || same_admin(m->conf, wanted))
         return 0;
     return names_add(m->names, wanted->admin_host);
 }
@@ -367,7 +386,7 @@ static int names_ask(struct master *m, const struct conf *wanted)
 /* Another configuration has come before the names of the last one. */
 static void asking_end(struct master *m)
 {
-    if (!m->asking)
+    if (m->asking == NULL)
         return;
     log_info("the reload that waits for host names is given up for another");
     conf_free(&m->asking);
@@ -376,9 +395,11 @@ static void asking_end(struct master *m)
 
 static void apply(struct master *m)
 {
+    struct conf *wanted;
+
     asking_end(m);
-    struct conf *wanted = load(m);
-    if (!wanted || target_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
+    wanted = load(m);
+    if (wanted == NULL || target_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
         refuse(m, &wanted);
     } else if (waits(m, wanted)) {
         conf_free(&wanted);
@@ -408,7 +429,7 @@ void reload(struct master *m)
 
 static void password_wipe(struct conf *conf)
 {
-    if (conf && conf->redis.password)
+    if (conf != NULL && conf->redis.password != NULL)
         explicit_bzero(conf->redis.password, strlen(conf->redis.password));
 }
 
@@ -417,7 +438,7 @@ void reload_wipe(struct master *m)
     password_wipe(m->conf);
     password_wipe(m->wanted);
     password_wipe(m->asking);
-    if (m->feed)
+    if (m->feed != NULL)
         feed_wipe(m->feed);
 }
 

@@ -21,15 +21,18 @@ static struct slice text_of(const redisReply *reply)
 static struct slice element(const redisReply *reply, size_t i)
 {
     const redisReply *one = i < reply->elements ? reply->element[i] : NULL;
-    if (!one || one->type != REDIS_REPLY_STRING || !one->str)
+
+    if (one == NULL || one->type != REDIS_REPLY_STRING || one->str == NULL)
         return (struct slice){0};
     return text_of(one);
 }
 
 static void odd(struct redis *redis, const char *what)
 {
+    uint64_t count;
+
     redis->stats.odd++;
-    uint64_t count = log_due(&redis->odd_log, ODD_LOG_MS);
+    count = log_due(&redis->odd_log, ODD_LOG_MS);
     if (count > 0)
         log_warnx("redis: reply ignored: %s count=%llu", what, (unsigned long long)count);
 }
@@ -38,13 +41,14 @@ static enum redis_failure error_kind(const char *text)
 {
     if (strncmp(text, "NOAUTH", 6) == 0 || strncmp(text, "WRONGPASS", 9) == 0)
         return FAIL_PASSWORD;
-    if (strstr(text, "invalid password") || strstr(text, "AUTH <password> called without"))
+    if (strstr(text, "invalid password") != NULL ||
+        strstr(text, "AUTH <password> called without") != NULL)
         return FAIL_PASSWORD;
     if (strncmp(text, "NOPERM", 6) == 0)
         return FAIL_PERMISSION;
     if (strncmp(text, "LOADING", 7) == 0)
         return FAIL_LOADING;
-    return strstr(text, "max number of clients") ? FAIL_CLIENTS : FAIL_ERROR;
+    return strstr(text, "max number of clients") != NULL ? FAIL_CLIENTS : FAIL_ERROR;
 }
 
 /* What redis says to an unknown command has its arguments in it: the password,
@@ -53,9 +57,10 @@ static const char *error_show(const struct redis *redis, const char *text, char 
 {
     const char *password = redis->server.password;
     const char *args = strstr(text, "with args");
-    if (password && strstr(text, password))
+
+    if (password != NULL && strstr(text, password) != NULL)
         return "an error that shows the password";
-    return log_escape(dst, cap, text, args ? (size_t)(args - text) : strlen(text));
+    return log_escape(dst, cap, text, args != NULL ? (size_t)(args - text) : strlen(text));
 }
 
 /* The answer to what is asked last, where the ACL allows only the rest. */
@@ -63,30 +68,33 @@ static void withheld(struct redis *redis)
 {
     char text[256];
     struct slice pattern = subscribe_topic(redis, TOPIC_OLD);
+
     if (!redis->withheld)
         log_info("redis does not allow pattern=%s, which a few old emitters need",
-                 log_escape(text, sizeof text, pattern.ptr, pattern.len));
+                 log_escape(text, sizeof(text), pattern.ptr, pattern.len));
     redis->withheld = 1;
 }
 
 static int on_error_reply(struct redis *redis, const redisReply *reply)
 {
     char shown[160];
+
     if (redis->state == SUBSCRIBED && error_kind(reply->str) == FAIL_PERMISSION) {
         withheld(redis);
         return 0;
     }
     if (redis->state == SUBSCRIBED) {
-        odd(redis, error_show(redis, reply->str, shown, sizeof shown));
+        odd(redis, error_show(redis, reply->str, shown, sizeof(shown)));
         return 0;
     }
     return redis_found(redis, error_kind(reply->str), "it answered: %s",
-                       error_show(redis, reply->str, shown, sizeof shown));
+                       error_show(redis, reply->str, shown, sizeof(shown)));
 }
 
 static int on_confirmation(struct redis *redis, const redisReply *reply, int pattern)
 {
     struct slice name = element(reply, 1);
+
     for (int i = 0; i < TOPICS; i++) {
         if (slice_eq(name, subscribe_topic(redis, i)) &&
             (i == TOPIC_PATTERN || i == TOPIC_OLD) == pattern)
@@ -102,7 +110,8 @@ static int on_confirmation(struct redis *redis, const redisReply *reply, int pat
 static int on_message(struct redis *redis, const redisReply *reply, size_t at)
 {
     struct slice channel = element(reply, at), payload = element(reply, at + 1);
-    if (reply->elements != at + 2 || !payload.ptr || !channel.ptr) {
+
+    if (reply->elements != at + 2 || payload.ptr == NULL || channel.ptr == NULL) {
         odd(redis, "a message of another shape");
         return 0;
     }
@@ -114,6 +123,7 @@ static int on_message(struct redis *redis, const redisReply *reply, size_t at)
 static int on_array(struct redis *redis, const redisReply *reply)
 {
     struct slice kind = element(reply, 0);
+
     if (slice_eq(kind, SLICE("pmessage")))
         return on_message(redis, reply, 2);
     if (slice_eq(kind, SLICE("message")))
@@ -169,10 +179,11 @@ typedef size_t count_t;
 static void *create_array(const redisReadTask *task, count_t elements)
 {
     struct redis *redis = task->privdata;
-    if (!task->parent && elements <= ELEMENTS_MAX)
+
+    if (task->parent == NULL && elements <= ELEMENTS_MAX)
         return redis->defaults->createArray(task, elements);
     (void)redis_found(redis, FAIL_PROTOCOL, "an array %s",
-                      task->parent ? "within an array" : "of too many elements");
+                      task->parent != NULL ? "within an array" : "of too many elements");
     return NULL;
 }
 
@@ -192,7 +203,7 @@ int replies_begin(struct redis *redis)
     redis->syncs = 0;
     redis->unfinished = 0;
     redis->reader = redisReaderCreate();
-    if (!redis->reader)
+    if (redis->reader == NULL)
         return -1;
     reader_bound(redis);
     return 0;
@@ -200,7 +211,7 @@ int replies_begin(struct redis *redis)
 
 void replies_end(struct redis *redis)
 {
-    if (redis->reader)
+    if (redis->reader != NULL)
         redisReaderFree(redis->reader);
     redis->reader = NULL;
 }
@@ -220,13 +231,14 @@ int replies_take(struct redis *redis)
 {
     for (;;) {
         void *reply = NULL;
+        int rc;
         if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK)
             return redis_found(redis, FAIL_PROTOCOL, "not the redis protocol");
-        if (!reply)
+        if (reply == NULL)
             return 0;
         redis->unfinished = 0;
         alive(redis);
-        int rc = on_reply(redis, reply);
+        rc = on_reply(redis, reply);
         freeReplyObject(reply);
         if (rc < 0)
             return -1;

@@ -29,10 +29,14 @@ struct resolve {
 static size_t answer_add(char *text, size_t len, const struct addrinfo *one)
 {
     char host[NI_MAXHOST];
-    if (getnameinfo(one->ai_addr, one->ai_addrlen, host, sizeof host, NULL, 0, NI_NUMERICHOST) != 0)
+    size_t room;
+    int n;
+
+    if (getnameinfo(one->ai_addr, one->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) !=
+        0)
         return len;
-    size_t room = RESOLVE_TEXT_MAX - len;
-    int n = snprintf(text + len, room, "%s\n", host);
+    room = RESOLVE_TEXT_MAX - len;
+    n = snprintf(text + len, room, "%s\n", host);
     return (size_t)n < room - 1 ? len + (size_t)n : len;
 }
 
@@ -41,6 +45,7 @@ static size_t answer_add(char *text, size_t len, const struct addrinfo *one)
 static void end_with_reader(int fd)
 {
     struct pollfd end = {.fd = fd};
+
     (void)fcntl(fd, F_SETOWN, getpid());
     (void)fcntl(fd, F_SETFL, O_ASYNC);
     if (poll(&end, 1, 0) > 0 && end.revents & POLLERR) /* it has been already */
@@ -53,15 +58,17 @@ _Noreturn static void child_run(const char *host, unsigned seconds, int fd)
     struct addrinfo *found = NULL;
     char text[RESOLVE_TEXT_MAX];
     size_t len = 0;
+    int error;
+
     signal(SIGALRM, SIG_DFL); /* whoever started the daemon may have ignored them */
     signal(SIGIO, SIG_DFL);
     alarm(seconds);
     child_close_fds(&fd, 1);
     end_with_reader(fd);
-    int error = getaddrinfo(host, NULL, &hints, &found);
+    error = getaddrinfo(host, NULL, &hints, &found);
     if (error != 0)
-        len = (size_t)snprintf(text, sizeof text, "%c%s", ERROR_TAG, gai_strerror(error));
-    for (const struct addrinfo *one = found; error == 0 && one; one = one->ai_next)
+        len = (size_t)snprintf(text, sizeof(text), "%c%s", ERROR_TAG, gai_strerror(error));
+    for (const struct addrinfo *one = found; error == 0 && one != NULL; one = one->ai_next)
         len = answer_add(text, len, one);
     /* Shorter than PIPE_BUF: all of it or nothing. */
     _exit(write(fd, text, len) == (ssize_t)len ? 0 : 1);
@@ -72,10 +79,11 @@ _Noreturn static void child_run(const char *host, unsigned seconds, int fd)
 void resolve_free(struct resolve **resolvep)
 {
     struct resolve *resolve = *resolvep;
-    if (!resolve)
+
+    if (resolve == NULL)
         return;
     *resolvep = NULL;
-    if (resolve->io)
+    if (resolve->io != NULL)
         event_free(resolve->io);
     if (resolve->fd >= 0)
         close(resolve->fd);
@@ -85,9 +93,10 @@ void resolve_free(struct resolve **resolvep)
 static void on_read(evutil_socket_t fd, short what, void *arg)
 {
     struct resolve *resolve = arg;
+    ssize_t n;
+
     (void)what;
-    ssize_t n =
-        read((int)fd, resolve->text + resolve->len, sizeof resolve->text - 1 - resolve->len);
+    n = read((int)fd, resolve->text + resolve->len, sizeof(resolve->text) - 1 - resolve->len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n > 0) {
@@ -107,12 +116,15 @@ static void on_read(evutil_socket_t fd, short what, void *arg)
 static int child_start(struct resolve *resolve, const char *host, unsigned seconds)
 {
     int ends[2];
+    pid_t pid;
+    int error;
+
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    pid_t pid = child_fork();
+    pid = child_fork();
     if (pid == 0)
         child_run(host, seconds, ends[1]);
-    int error = errno;
+    error = errno;
     close(ends[1]);
     resolve->fd = ends[0];
     errno = error;
@@ -123,6 +135,7 @@ int resolve_is_numeric(const char *host)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_flags = AI_NUMERICHOST};
     struct addrinfo *found;
+
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return 0;
     freeaddrinfo(found);
@@ -132,8 +145,10 @@ int resolve_is_numeric(const char *host)
 struct resolve *resolve_new(struct event_base *base, const char *host, unsigned seconds,
                             const struct resolve_ops *ops, void *arg)
 {
-    struct resolve *resolve = calloc(1, sizeof *resolve);
-    if (!resolve)
+    struct resolve *resolve = calloc(1, sizeof(*resolve));
+    int error;
+
+    if (resolve == NULL)
         return NULL;
     resolve->ops = ops;
     resolve->arg = arg;
@@ -141,11 +156,11 @@ struct resolve *resolve_new(struct event_base *base, const char *host, unsigned 
     if (child_start(resolve, host, seconds) < 0)
         goto out;
     resolve->io = event_new(base, resolve->fd, EV_READ | EV_PERSIST, on_read, resolve);
-    if (resolve->io && event_add(resolve->io, NULL) == 0)
+    if (resolve->io != NULL && event_add(resolve->io, NULL) == 0)
         return resolve;
     errno = ENOMEM;
-out:;
-    int error = errno;
+out:
+    error = errno;
     resolve_free(&resolve);
     errno = error;
     return NULL;

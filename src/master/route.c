@@ -30,8 +30,9 @@ void route_nsp(struct route *route, const char *nsp)
 
 struct route *route_new(const char *nsp)
 {
-    struct route *route = calloc(1, sizeof *route);
-    if (!route)
+    struct route *route = calloc(1, sizeof(*route));
+
+    if (route == NULL)
         return NULL;
     table_init(&route->rooms);
     route_nsp(route, nsp);
@@ -54,7 +55,8 @@ static int visit_free(struct table_node *node, void *arg)
 void route_free(struct route **routep)
 {
     struct route *route = *routep;
-    if (!route)
+
+    if (route == NULL)
         return;
     table_each(&route->rooms, visit_free, NULL);
     table_clear(&route->rooms);
@@ -69,10 +71,12 @@ static struct entry *find(const struct route *route, struct slice room)
 
 static struct entry *entry_new(struct slice room, unsigned lane, uint64_t client)
 {
+    struct entry *entry;
+
     if (room.len > UINT32_MAX)
         return NULL;
-    struct entry *entry = malloc(sizeof *entry + room.len);
-    if (!entry)
+    entry = malloc(sizeof(*entry) + room.len);
+    if (entry == NULL)
         return NULL;
     if (room.len > 0)
         memcpy(entry->name, room.ptr, room.len);
@@ -83,12 +87,14 @@ static struct entry *entry_new(struct slice room, unsigned lane, uint64_t client
 
 int route_join(struct route *route, struct slice room, unsigned lane, uint64_t client)
 {
+    struct entry *entry;
+
     assert(lane < START_LANES);
-    struct entry *entry = find(route, room);
-    if (entry)
+    entry = find(route, room);
+    if (entry != NULL)
         return user_add(&entry->user, lane, client);
     entry = entry_new(room, lane, client);
-    if (!entry)
+    if (entry == NULL)
         return -1;
     if (table_insert(&route->rooms, &entry->node) < 0) {
         entry_free(entry);
@@ -108,7 +114,8 @@ static void entry_drop_if_empty(struct route *route, struct entry *entry)
 int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t client)
 {
     struct entry *entry = find(route, room);
-    if (!entry || user_take(&entry->user, lane, client) < 0)
+
+    if (entry == NULL || user_take(&entry->user, lane, client) < 0)
         return -1;
     entry_drop_if_empty(route, entry);
     return 0;
@@ -117,19 +124,22 @@ int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t 
 size_t route_clients(const struct route *route, struct slice room)
 {
     const struct entry *entry = find(route, room);
-    return entry ? user_staying(&entry->user) : 0;
+
+    return entry != NULL ? user_staying(&entry->user) : 0;
 }
 
 int route_oldest(const struct route *route, struct slice room, unsigned *lane, uint64_t *client)
 {
     const struct entry *entry = find(route, room);
-    return entry ? user_oldest(&entry->user, lane, client) : -1;
+
+    return entry != NULL ? user_oldest(&entry->user, lane, client) : -1;
 }
 
 int route_oust(struct route *route, struct slice room)
 {
     struct entry *entry = find(route, room);
-    return entry ? user_oust(&entry->user) : -1;
+
+    return entry != NULL ? user_oust(&entry->user) : -1;
 }
 
 size_t route_rooms(const struct route *route)
@@ -155,6 +165,7 @@ static int visit_leave(struct table_node *node, void *arg)
 {
     struct leaver *leaver = arg;
     struct entry *entry = (struct entry *)node;
+
     user_drop_lane(&entry->user, leaver->lane);
     entry_drop_if_empty(leaver->route, entry);
     return 0;
@@ -183,6 +194,7 @@ static int lane_of_id(const struct route *route, struct slice room)
 {
     struct slice id = room, nsp = route->nsp;
     uint32_t lane;
+
     if (room.len == nsp.len + 1 + ENGINE_SID_LEN && room.ptr[nsp.len] == '#' &&
         memcmp(room.ptr, nsp.ptr, nsp.len) == 0)
         id = (struct slice){room.ptr + nsp.len + 1, ENGINE_SID_LEN};
@@ -200,7 +212,7 @@ static void turn_next(struct route *route)
 {
     route->found.n = 0;
     if (++route->turn == 0) { /* wrapped: old stamps would count as new ones */
-        memset(route->stamp, 0, sizeof route->stamp);
+        memset(route->stamp, 0, sizeof(route->stamp));
         route->turn = 1;
     }
 }
@@ -209,7 +221,7 @@ static void turn_next(struct route *route)
 static const struct route_targets *find_all(struct route *route)
 {
     route->found.n = route->up.n;
-    memcpy(route->found.lanes, route->up.lanes, route->up.n * sizeof route->up.lanes[0]);
+    memcpy(route->found.lanes, route->up.lanes, route->up.n * sizeof(route->up.lanes[0]));
     return &route->found;
 }
 
@@ -226,6 +238,7 @@ static void add_targets(struct route *route, const struct user *user)
 {
     size_t at = 0;
     unsigned lane;
+
     while (route->found.n < route->up.n && (lane = user_next(user, &at)) != USER_END)
         add_target(route, lane);
 }
@@ -236,11 +249,13 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         return find_all(route);
     turn_next(route);
     for (size_t i = 0; i < rooms->n; i++) {
+        const struct entry *entry;
+        int lane;
         if (slice_eq(rooms->at[i], SLICE(ROUTE_EVERYBODY)))
             return find_all(route);
-        const struct entry *entry = find(route, rooms->at[i]);
-        int lane = lane_of_id(route, rooms->at[i]);
-        if (entry)
+        entry = find(route, rooms->at[i]);
+        lane = lane_of_id(route, rooms->at[i]);
+        if (entry != NULL)
             add_targets(route, &entry->user);
         if (lane >= 0)
             add_target(route, (unsigned)lane);

@@ -17,8 +17,10 @@
 
 int start_failed(struct master *m, struct buf *error)
 {
+    const char *text;
+
     (void)buf_putc(error, '\0');
-    const char *text = error->failed ? "out of memory" : (const char *)error->data;
+    text = error->failed ? "out of memory" : (const char *)error->data;
     log_errorx("%s", text);
     if (m->status_fd >= 0)
         daemon_failed(&m->status_fd, text);
@@ -32,6 +34,7 @@ int start_failed(struct master *m, struct buf *error)
 int start_failed_errno(struct master *m, const char *what)
 {
     struct buf error = {0};
+
     (void)buf_printf(&error, "%s: %s", what, strerror(errno));
     return start_failed(m, &error);
 }
@@ -45,7 +48,7 @@ int start_log(struct master *m)
     if (log_open(m->conf->log_target, m->conf->log_file, m->conf->log_format) == 0)
         return 0;
     m->conf->log_target = LOG_TO_STDERR;
-    return start_failed_errno(m, m->conf->log_file ? m->conf->log_file : "log");
+    return start_failed_errno(m, m->conf->log_file != NULL ? m->conf->log_file : "log");
 }
 
 /* --- the user ----------------------------------------------------------------- */
@@ -55,13 +58,15 @@ int start_log(struct master *m)
 static void rehearse(const struct master *m)
 {
     struct buf errors = {0}, warnings = {0};
+    struct conf *again;
+
     if (!m->privileges.change)
         return;
     if (log_reopen() < 0)
         log_warn("the log file %s cannot be opened again by the user that this runs as now",
                  m->conf->log_file);
-    struct conf *again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
-    if (!again) {
+    again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+    if (again == NULL) {
         log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
         master_log_lines(&errors, log_warnx, "configuration: ");
     }
@@ -79,6 +84,7 @@ void start_warn_sandbox(const struct conf *conf)
 int start_privileges(const struct master *m, struct buf *error)
 {
     const struct privileges *privileges = &m->privileges;
+
     if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
         log_warn("cannot give the log file %s to uid %ld", m->conf->log_file,
                  (long)privileges->uid);
@@ -99,7 +105,8 @@ int start_privileges(const struct master *m, struct buf *error)
 static void strangers_close(const struct master *m)
 {
     size_t n = 0;
-    int *keep = xcalloc(m->listeners.n + m->admin_listeners.n + 1, sizeof *keep);
+    int *keep = xcalloc(m->listeners.n + m->admin_listeners.n + 1, sizeof(*keep));
+
     for (size_t i = 0; i < m->listeners.n; i++)
         keep[n++] = m->listeners.fds[i];
     for (size_t i = 0; i < m->admin_listeners.n; i++)
@@ -112,6 +119,7 @@ static void strangers_close(const struct master *m)
 int start_detach(struct master *m, int *status)
 {
     int rc = daemon_detach(&m->status_fd, status);
+
     if (rc < 0) {
         *status = 1;
         return start_failed_errno(m, "cannot detach");
@@ -134,6 +142,7 @@ int start_detach(struct master *m, int *status)
 void start_limits_log(const struct master *m)
 {
     struct rlimit limit = {0};
+
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     log_info("limits: connections=%zu strangers=%zu per worker, open files=%llu",
              m->conf->connections_max, m->conf->strangers_max, (unsigned long long)limit.rlim_cur);
@@ -142,6 +151,7 @@ void start_limits_log(const struct master *m)
 void start_clocks(struct master *m)
 {
     struct timespec now;
+
     clock_gettime(CLOCK_REALTIME, &now);
     m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
     m->started_mono_ms = clock_ms();

@@ -30,6 +30,7 @@ struct stats {
 static void timer_set(struct stats *stats, unsigned ms)
 {
     const struct timeval tv = {ms / 1000, ms % 1000 * 1000L};
+
     /* Fails for want of memory only, and the memory of a timer is there already. */
     (void)event_add(stats->timer, &tv);
 }
@@ -39,14 +40,15 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct stats *stats = arg;
     struct stats_wait *wait;
+
     (void)fd;
     (void)what;
     stats->asking = 0;
     for (unsigned i = 0; i < stats->nrows; i++)
-        if (stats->rows[i])
+        if (stats->rows[i] != NULL)
             stats->rows[i]->asked = 0;
     stats->awaited = 0;
-    while ((wait = stats->waits)) {
+    while ((wait = stats->waits) != NULL) {
         stats->waits = wait->next;
         wait->done(wait->arg);
     }
@@ -54,13 +56,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 struct stats *stats_new(struct event_base *base, const struct stats_ops *ops, void *arg)
 {
-    struct stats *stats = calloc(1, sizeof *stats);
-    if (!stats)
+    struct stats *stats = calloc(1, sizeof(*stats));
+
+    if (stats == NULL)
         return NULL;
     stats->ops = ops;
     stats->arg = arg;
     stats->timer = event_new(base, -1, 0, on_timer, stats);
-    if (!stats->timer) {
+    if (stats->timer == NULL) {
         free(stats);
         return NULL;
     }
@@ -70,7 +73,8 @@ struct stats *stats_new(struct event_base *base, const struct stats_ops *ops, vo
 void stats_free(struct stats **statsp)
 {
     struct stats *stats = *statsp;
-    if (!stats)
+
+    if (stats == NULL)
         return;
     *statsp = NULL;
     assert(!stats->waits);
@@ -89,9 +93,9 @@ static struct row *row_at(const struct stats *stats, unsigned lane)
 void stats_up(struct stats *stats, unsigned lane)
 {
     assert(lane < START_LANES);
-    if (!stats->rows[lane])
-        stats->rows[lane] = calloc(1, sizeof *stats->rows[lane]);
-    if (!stats->rows[lane])
+    if (stats->rows[lane] == NULL)
+        stats->rows[lane] = calloc(1, sizeof(*stats->rows[lane]));
+    if (stats->rows[lane] == NULL)
         return; /* it is not counted: better than not to have it */
     stats->rows[lane]->up = 1;
     if (lane >= stats->nrows)
@@ -112,7 +116,8 @@ static void row_answered(struct stats *stats, struct row *row)
 void stats_told(struct stats *stats, unsigned lane, uint32_t id, const struct counters *counters)
 {
     struct row *row = row_at(stats, lane);
-    if (!row || !row->up)
+
+    if (row == NULL || !row->up)
         return;
     row->now = *counters;
     if (id == stats->id)
@@ -122,11 +127,12 @@ void stats_told(struct stats *stats, unsigned lane, uint32_t id, const struct co
 void stats_gone(struct stats *stats, unsigned lane)
 {
     struct row *row = row_at(stats, lane);
-    if (!row || !row->up)
+
+    if (row == NULL || !row->up)
         return;
     row->up = 0;
     counters_add_totals(&row->past, &row->now);
-    memset(&row->now, 0, sizeof row->now);
+    memset(&row->now, 0, sizeof(row->now));
     row_answered(stats, row);
 }
 
@@ -136,14 +142,14 @@ static void round_begin(struct stats *stats)
     if (++stats->id == 0) /* which says that nobody asked */
         stats->id = 1;
     for (unsigned i = 0; i < stats->nrows; i++) {
-        if (stats->rows[i] && stats->rows[i]->up) {
+        if (stats->rows[i] != NULL && stats->rows[i]->up) {
             stats->rows[i]->asked = 1;
             stats->awaited++;
         }
     }
     timer_set(stats, stats->awaited > 0 ? STATS_MS : 0);
     for (unsigned i = 0; i < stats->nrows; i++)
-        if (stats->rows[i] && stats->rows[i]->asked)
+        if (stats->rows[i] != NULL && stats->rows[i]->asked)
             stats->ops->ask(i, stats->id, stats->arg);
 }
 
@@ -158,9 +164,10 @@ void stats_ask(struct stats *stats, struct stats_wait *wait)
 void stats_cancel(struct stats *stats, struct stats_wait *wait)
 {
     struct stats_wait **at = &stats->waits;
-    while (*at && *at != wait)
+
+    while (*at != NULL && *at != wait)
         at = &(*at)->next;
-    if (*at)
+    if (*at != NULL)
         *at = wait->next;
 }
 
@@ -172,7 +179,8 @@ unsigned stats_workers(const struct stats *stats)
 static void row_add(const struct stats *stats, unsigned lane, struct counters *sum)
 {
     const struct row *row = row_at(stats, lane);
-    if (!row)
+
+    if (row == NULL)
         return;
     counters_add(sum, &row->past);
     counters_add(sum, &row->now);
@@ -180,14 +188,14 @@ static void row_add(const struct stats *stats, unsigned lane, struct counters *s
 
 void stats_worker(const struct stats *stats, unsigned number, struct counters *dst)
 {
-    memset(dst, 0, sizeof *dst);
+    memset(dst, 0, sizeof(*dst));
     for (unsigned lane = number - 1; lane < START_LANES; lane += CONF_WORKERS_MAX)
         row_add(stats, lane, dst);
 }
 
 void stats_sum(const struct stats *stats, struct counters *dst)
 {
-    memset(dst, 0, sizeof *dst);
+    memset(dst, 0, sizeof(*dst));
     for (unsigned lane = 0; lane < stats->nrows; lane++)
         row_add(stats, lane, dst);
 }

@@ -9,6 +9,7 @@
 static unsigned workers_up(const struct status *status)
 {
     unsigned up = 0;
+
     for (size_t i = 0; i < status->nworkers; i++)
         up += status->workers[i].up != 0;
     return up;
@@ -19,6 +20,7 @@ static unsigned workers_up(const struct status *status)
 static int workers_full(const struct status *status)
 {
     unsigned up = 0;
+
     for (size_t i = 0; i < status->nworkers; i++) {
         struct counters counters;
         if (!status->workers[i].up)
@@ -34,6 +36,7 @@ static int workers_full(const struct status *status)
 static uint64_t workers_restarts(const struct status *status)
 {
     uint64_t restarts = 0;
+
     for (size_t i = 0; i < status->numbers; i++)
         restarts += status->workers[i].restarts;
     return restarts;
@@ -42,14 +45,17 @@ static uint64_t workers_restarts(const struct status *status)
 static void put_time(struct buf *out)
 {
     struct timespec now;
+    int64_t ms;
+
     clock_gettime(CLOCK_REALTIME, &now);
-    int64_t ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
     (void)json_put_date(out, (double)ms);
 }
 
 void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
+
     stats_sum(status->stats, &sum);
     (void)buf_puts(out, "{\"name\":\"axr-notifyd\",\"time\":");
     put_time(out);
@@ -91,6 +97,7 @@ int status_put_health(const struct status *status, struct buf *out)
     const char *comma = "";
     int full = workers_full(status);
     int good = up > 0 && status->redis_subscribed && !status->stopping && !full;
+
     (void)buf_printf(out, "{\"status\":\"%s\",\"reasons\":[", good ? "ok" : "failing");
     put_reason(out, status->stopping, "stopping", &comma);
     put_reason(out, up == 0, "no worker serves", &comma);

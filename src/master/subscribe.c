@@ -13,7 +13,7 @@
 static void glob_escape(struct buf *out, const char *text)
 {
     for (; *text; text++) {
-        if (strchr("*?[\\", *text))
+        if (strchr("*?[\\", *text) != NULL)
             (void)buf_putc(out, '\\');
         (void)buf_putc(out, (uint8_t)*text);
     }
@@ -25,6 +25,7 @@ int subscribe_init(struct redis *redis, const char *key, const char *nsp)
 {
     struct buf *pattern = &redis->topics[TOPIC_PATTERN], *old = &redis->topics[TOPIC_OLD];
     int failed = 0;
+
     glob_escape(pattern, key);
     (void)buf_putc(pattern, '#');
     glob_escape(pattern, nsp);
@@ -66,18 +67,22 @@ int subscribe_auth(struct redis *redis, int fd)
     const struct conf_redis *conf = &redis->server;
     const char *argv[] = {"AUTH", conf->password, NULL};
     int argc = 2;
-    if (!conf->password)
+    char *command;
+    int len;
+    ssize_t n;
+
+    if (conf->password == NULL)
         return 0;
-    if (conf->username) {
+    if (conf->username != NULL) {
         argv[1] = conf->username;
         argv[2] = conf->password;
         argc = 3;
     }
-    char *command;
-    int len = redisFormatCommandArgv(&command, argc, argv, NULL);
+
+    len = redisFormatCommandArgv(&command, argc, argv, NULL);
     if (len < 0)
         return redis_found(redis, FAIL_MEMORY, "out of memory");
-    ssize_t n = send(fd, command, (size_t)len, MSG_NOSIGNAL);
+    n = send(fd, command, (size_t)len, MSG_NOSIGNAL);
     explicit_bzero(command, (size_t)len);
     redisFreeCommand(command);
     redis->oks++;
@@ -89,9 +94,11 @@ static int command_put(struct redis *redis, int argc, const char **argv, const s
 {
     char *command;
     int len = redisFormatCommandArgv(&command, argc, argv, lens);
+    int rc;
+
     if (len < 0)
         return -1;
-    int rc = bufferevent_write(redis->bev, command, (size_t)len);
+    rc = bufferevent_write(redis->bev, command, (size_t)len);
     redisFreeCommand(command);
     return rc;
 }
@@ -100,9 +107,10 @@ static int select_put(struct redis *redis)
 {
     char number[16];
     const char *argv[] = {"SELECT", number};
+
     if (redis->server.database == 0)
         return 0;
-    snprintf(number, sizeof number, "%d", redis->server.database);
+    snprintf(number, sizeof(number), "%d", redis->server.database);
     redis->oks++;
     return command_put(redis, 2, argv, NULL);
 }
@@ -112,6 +120,7 @@ static int topics_put(struct redis *redis, const char *command, int first, int n
 {
     const char *argv[1 + TOPICS] = {command};
     size_t lens[1 + TOPICS] = {strlen(command)};
+
     for (int i = 0; i < n; i++) {
         argv[1 + i] = (const char *)redis->topics[first + i].data;
         lens[1 + i] = redis->topics[first + i].len;
@@ -125,9 +134,11 @@ int subscribe_say(struct redis *redis, struct slice channel, struct slice payloa
     const size_t lens[] = {strlen(argv[0]), channel.len, payload.len};
     char *command;
     int len = redisFormatCommandArgv(&command, 3, argv, lens);
+    int rc;
+
     if (len < 0)
         return -1;
-    int rc = buf_put(&redis->say, command, (size_t)len);
+    rc = buf_put(&redis->say, command, (size_t)len);
     redisFreeCommand(command);
     return rc;
 }
@@ -146,6 +157,7 @@ int subscribe_put(struct redis *redis)
 int subscribe_sync(struct redis *redis)
 {
     const char *argv[] = {"PING", SYNC};
+
     if (command_put(redis, 2, argv, NULL) < 0)
         return -1;
     redis->syncs++;

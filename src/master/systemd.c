@@ -21,8 +21,9 @@
 static socklen_t address(struct sockaddr_un *addr)
 {
     const char *name = getenv("NOTIFY_SOCKET");
-    size_t len = name ? strlen(name) : 0;
-    if (len < 2 || len > sizeof addr->sun_path || (*name != '/' && *name != '@'))
+    size_t len = name != NULL ? strlen(name) : 0;
+
+    if (len < 2 || len > sizeof(addr->sun_path) || (*name != '/' && *name != '@'))
         return 0;
     *addr = (struct sockaddr_un){.sun_family = AF_UNIX};
     memcpy(addr->sun_path, name, len);
@@ -36,9 +37,11 @@ static void tell(const char *text)
 {
     struct sockaddr_un addr;
     socklen_t len = address(&addr);
+    int fd;
+
     if (len == 0)
         return;
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len) < 0)
         log_warn("cannot notify the service manager: %.*s", (int)strcspn(text, "\n"), text);
     if (fd >= 0)
@@ -55,8 +58,9 @@ void systemd_reloading(void)
 {
     struct timespec now;
     char text[64];
+
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%llu",
+    (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
                    (unsigned long long)now.tv_sec * 1000000 +
                        (unsigned long long)now.tv_nsec / 1000);
     tell(text);
@@ -65,7 +69,8 @@ void systemd_reloading(void)
 void systemd_stopping(uint32_t within_ms)
 {
     char text[64];
-    (void)snprintf(text, sizeof text, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+
+    (void)snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
                    (unsigned long long)within_ms * 1000);
     tell(text);
 }
@@ -74,8 +79,9 @@ void systemd_status(const char *fmt, ...)
 {
     char text[TEXT_MAX] = "STATUS=";
     va_list args;
+
     va_start(args, fmt);
-    (void)vsnprintf(text + strlen(text), sizeof text - strlen(text), fmt, args);
+    (void)vsnprintf(text + strlen(text), sizeof(text) - strlen(text), fmt, args);
     va_end(args);
     tell(text);
 }
@@ -95,10 +101,12 @@ static unsigned long long number(const char *name)
 {
     const char *text = getenv(name);
     char *end;
-    if (!text || *text < '0' || *text > '9')
+    unsigned long long value;
+
+    if (text == NULL || *text < '0' || *text > '9')
         return 0;
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
+    value = strtoull(text, &end, 10);
     return *end || errno != 0 ? 0 : value;
 }
 
@@ -106,16 +114,18 @@ int systemd_start(struct systemd *systemd, struct event_base *base)
 {
     struct sockaddr_un addr;
     unsigned long long usec = number("WATCHDOG_USEC"), pid = number("WATCHDOG_PID");
+    struct timeval tv;
+
     if (usec < 2 || (pid != 0 && pid != (unsigned long long)getpid()) || address(&addr) == 0)
         return 0;
-    const struct timeval tv = {(time_t)(usec / 2 / 1000000), (suseconds_t)(usec / 2 % 1000000)};
+    tv = (struct timeval){(time_t)(usec / 2 / 1000000), (suseconds_t)(usec / 2 % 1000000)};
     systemd->watchdog = event_new(base, -1, EV_PERSIST, on_watchdog, NULL);
-    return systemd->watchdog ? event_add(systemd->watchdog, &tv) : -1;
+    return systemd->watchdog != NULL ? event_add(systemd->watchdog, &tv) : -1;
 }
 
 void systemd_clear(struct systemd *systemd)
 {
-    if (systemd->watchdog)
+    if (systemd->watchdog != NULL)
         event_free(systemd->watchdog);
     systemd->watchdog = NULL;
 }

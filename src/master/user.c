@@ -37,16 +37,19 @@ static uint32_t *chain(struct crowd *crowd, unsigned lane, uint64_t handle)
 {
     uint32_t *heads = (uint32_t *)(void *)(crowd->at + crowd->cap);
     uint64_t hash = (handle ^ (uint64_t)lane << 48) * 0x9e3779b97f4a7c15;
+
     return &heads[hash >> 32 & (crowd->cap - 1)];
 }
 
 static struct crowd *crowd_new(uint32_t cap)
 {
     size_t bytes = sizeof(struct crowd) + cap * sizeof(struct connection);
+    struct crowd *crowd;
+
     if (cap > SCAN_MAX)
         bytes += cap * sizeof(uint32_t);
-    struct crowd *crowd = malloc(bytes);
-    if (!crowd)
+    crowd = malloc(bytes);
+    if (crowd == NULL)
         return NULL;
     *crowd = (struct crowd){.cap = cap};
     if (has_chains(crowd))
@@ -57,12 +60,14 @@ static struct crowd *crowd_new(uint32_t cap)
 static void crowd_put(struct crowd *crowd, unsigned lane, uint64_t handle)
 {
     uint32_t pos = crowd->end++;
+    uint32_t *head;
+
     assert(pos < crowd->cap);
     crowd->at[pos] = (struct connection){.handle = handle, .next = NOWHERE, .lane = (uint16_t)lane};
     crowd->n++;
     if (!has_chains(crowd))
         return;
-    uint32_t *head = chain(crowd, lane, handle);
+    head = chain(crowd, lane, handle);
     crowd->at[pos].next = *head;
     *head = pos;
 }
@@ -71,6 +76,7 @@ static uint32_t crowd_find(struct crowd *crowd, unsigned lane, uint64_t handle)
 {
     int chains = has_chains(crowd);
     uint32_t pos = chains ? *chain(crowd, lane, handle) : 0;
+
     while (pos != NOWHERE && pos < crowd->end) {
         const struct connection *conn = &crowd->at[pos];
         if (conn->lane == lane && conn->handle == handle)
@@ -83,6 +89,7 @@ static uint32_t crowd_find(struct crowd *crowd, unsigned lane, uint64_t handle)
 static void crowd_remove(struct crowd *crowd, uint32_t pos)
 {
     struct connection *conn = &crowd->at[pos];
+
     if (has_chains(crowd)) {
         uint32_t *at = chain(crowd, conn->lane, conn->handle);
         while (*at != pos)
@@ -99,7 +106,8 @@ static void crowd_remove(struct crowd *crowd, uint32_t pos)
 static int crowd_move(struct crowd **crowdp, uint32_t cap)
 {
     struct crowd *old = *crowdp, *crowd = crowd_new(cap);
-    if (!crowd)
+
+    if (crowd == NULL)
         return -1;
     for (uint32_t pos = 0; pos < old->end; pos++)
         if (old->at[pos].lane != NONE)
@@ -114,6 +122,7 @@ static int crowd_move(struct crowd **crowdp, uint32_t cap)
 static int crowd_room(struct crowd **crowd)
 {
     uint32_t n = (*crowd)->n, cap = (*crowd)->cap;
+
     if ((*crowd)->end < cap)
         return 0;
     if (cap > UINT32_MAX / 64)
@@ -124,6 +133,7 @@ static int crowd_room(struct crowd **crowd)
 static uint32_t crowd_oldest(const struct crowd *crowd)
 {
     uint32_t pos = crowd->first;
+
     while (pos < crowd->end && crowd->at[pos].lane == NONE)
         pos++;
     return pos < crowd->end ? pos : NOWHERE;
@@ -148,7 +158,8 @@ void user_drop_all(struct user *user)
 static int make_crowd(struct user *user)
 {
     struct crowd *crowd = crowd_new(2);
-    if (!crowd)
+
+    if (crowd == NULL)
         return -1;
     if (user->lane != NONE)
         crowd_put(crowd, user->lane, user->at.handle);
@@ -176,6 +187,7 @@ int user_add(struct user *user, unsigned lane, uint64_t handle)
 static void tidy(struct user *user)
 {
     struct crowd *crowd = user->at.crowd;
+
     if (crowd->n == 0) {
         user_drop_all(user);
     } else if (crowd->n == 1 && crowd->leaving == 0) {
@@ -189,13 +201,15 @@ static void tidy(struct user *user)
 
 int user_take(struct user *user, unsigned lane, uint64_t handle)
 {
+    uint32_t pos;
+
     if (user->lane != CROWD) {
         if (lane > USER_LANE_MAX || user->lane != lane || user->at.handle != handle)
             return -1;
         user->lane = NONE;
         return 0;
     }
-    uint32_t pos = crowd_find(user->at.crowd, lane, handle);
+    pos = crowd_find(user->at.crowd, lane, handle);
     if (pos == NOWHERE)
         return -1;
     crowd_remove(user->at.crowd, pos);
@@ -205,11 +219,13 @@ int user_take(struct user *user, unsigned lane, uint64_t handle)
 
 void user_drop_lane(struct user *user, unsigned lane)
 {
+    struct crowd *crowd;
+
     if (user->lane == lane)
         user->lane = NONE;
     if (user->lane != CROWD)
         return;
-    struct crowd *crowd = user->at.crowd;
+    crowd = user->at.crowd;
     for (uint32_t pos = 0; pos < crowd->end; pos++)
         if (crowd->at[pos].lane == lane)
             crowd_remove(crowd, pos);
@@ -232,6 +248,8 @@ size_t user_staying(const struct user *user)
 
 int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle)
 {
+    const struct connection *conn;
+
     if (user_staying(user) == 0)
         return -1;
     if (user->lane != CROWD) {
@@ -239,7 +257,7 @@ int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle)
         *handle = user->at.handle;
         return 0;
     }
-    const struct connection *conn = &user->at.crowd->at[crowd_oldest(user->at.crowd)];
+    conn = &user->at.crowd->at[crowd_oldest(user->at.crowd)];
     *lane = conn->lane;
     *handle = conn->handle;
     return 0;
@@ -247,11 +265,13 @@ int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle)
 
 int user_oust(struct user *user)
 {
+    struct crowd *crowd;
+
     if (user_staying(user) == 0)
         return -1;
     if (user->lane != CROWD && make_crowd(user) < 0)
         return -1;
-    struct crowd *crowd = user->at.crowd;
+    crowd = user->at.crowd;
     crowd->first = crowd_oldest(crowd) + 1;
     crowd->leaving++;
     return 0;
@@ -260,6 +280,7 @@ int user_oust(struct user *user)
 unsigned user_next(const struct user *user, size_t *at)
 {
     const struct crowd *crowd = user->at.crowd;
+
     if (user->lane != CROWD)
         return (*at)++ == 0 ? user->lane : USER_END;
     while (*at < crowd->end) {

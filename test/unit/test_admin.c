@@ -29,6 +29,7 @@ static char asked_uid[600];
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
     struct counters counters = {{0}};
+
     (void)arg;
     counters.at[COUNTER_CLIENTS] = 3;
     counters.at[COUNTER_CONNECTS] = 10;
@@ -66,7 +67,7 @@ static void on_status(struct status *status, void *arg)
 static size_t on_connections(struct slice uid, void *arg)
 {
     (void)arg;
-    snprintf(asked_uid, sizeof asked_uid, "%.*s", (int)uid.len, uid.ptr);
+    snprintf(asked_uid, sizeof(asked_uid), "%.*s", (int)uid.len, uid.ptr);
     return slice_eq(uid, SLICE("nobody")) ? 0 : 2;
 }
 
@@ -76,8 +77,9 @@ static void begin(void)
 {
     struct listeners listeners = {0};
     struct sockaddr_in addr;
-    socklen_t len = sizeof addr;
+    socklen_t len = sizeof(addr);
     struct buf error = {0};
+
     if (admin_open(&listeners, "127.0.0.1", 0, NULL, &error) < 0)
         exit(1);
     getsockname(listeners.fds[0], (struct sockaddr *)&addr, &len);
@@ -106,8 +108,9 @@ static const char *all(int fd)
     static char reply[1 << 20];
     size_t n = 0;
     uint64_t end = clock_ms() + WAIT_MS;
-    while (clock_ms() < end && n < sizeof reply - 1) {
-        ssize_t r = recv(fd, reply + n, sizeof reply - 1 - n, MSG_DONTWAIT);
+
+    while (clock_ms() < end && n < sizeof(reply) - 1) {
+        ssize_t r = recv(fd, reply + n, sizeof(reply) - 1 - n, MSG_DONTWAIT);
         if (r > 0)
             n += (size_t)r;
         if (r == 0) {
@@ -124,22 +127,26 @@ static const char *all(int fd)
 static const char *ask(const char *request)
 {
     int fd = call();
+    const char *reply;
+
     put(fd, request, strlen(request));
-    const char *reply = all(fd);
+    reply = all(fd);
     close(fd);
-    return reply ? reply : "(cut off)";
+    return reply != NULL ? reply : "(cut off)";
 }
 
 static const char *get(const char *method, const char *target)
 {
     char request[9000];
-    snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: h\r\n\r\n", method, target);
+
+    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: h\r\n\r\n", method, target);
     return ask(request);
 }
 
 static int status(const char *reply)
 {
     int code = 0;
+
     (void)sscanf(reply, "HTTP/1.1 %d ", &code);
     return code;
 }
@@ -147,7 +154,8 @@ static int status(const char *reply)
 static const char *body(const char *reply)
 {
     const char *at = strstr(reply, "\r\n\r\n");
-    return at ? at + 4 : "(none)";
+
+    return at != NULL ? at + 4 : "(none)";
 }
 
 /* --- tests ------------------------------------------------------------------------- */
@@ -199,13 +207,15 @@ static void test_paths(void)
         {"GET", "/users/%ff", 400, "{\"error\":\"Bad Request\"}\n"},
         {"GET", "/users/a%00b", 400, "{\"error\":\"Bad Request\"}\n"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *reply = get(cases[i].method, cases[i].target);
+    const char *reply;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        reply = get(cases[i].method, cases[i].target);
         ok(status(reply) == cases[i].status, "%s %s: %d", cases[i].method, cases[i].target,
            cases[i].status);
         is_str(body(reply), cases[i].body, cases[i].target);
     }
-    const char *reply = get("POST", "/status");
+    reply = get("POST", "/status");
     ok(strstr(reply, "\r\nAllow: GET, HEAD\r\n") != NULL, "what is allowed");
     ok(strstr(reply, "\r\nConnection: close\r\n") != NULL, "one request for each connection");
 }
@@ -213,6 +223,7 @@ static void test_paths(void)
 static void test_long_names(void)
 {
     char target[9000] = "/users/";
+
     memset(target + 7, 'u', 255);
     ok(status(get("GET", target)) == 200 && strlen(asked_uid) == 255, "a name of 255 bytes");
     memset(target + 7, 'u', 256);
@@ -231,6 +242,7 @@ static void test_status(void)
 {
     const char *text = body(get("GET", "/status"));
     char time[32] = "";
+
     ok(sscanf(text,
               "{\"name\":\"axr-notifyd\",\"time\":\"%24[0-9TZ:.-]\",\"version\":\"" AXR_VERSION
               "\",",
@@ -253,13 +265,14 @@ static void test_health(void)
            "\"redis\":{\"subscribed\":true}}\n",
            "well");
     for (int i = 1; i < 16; i++) {
+        const char *reply;
         stopping = i & 1;
         up = !(i & 2);
         subscribed = !(i & 4);
         full = !!(i & 8);
         if (full && !up)
             continue; /* nobody to say so */
-        const char *reply = get("GET", "/health");
+        reply = get("GET", "/health");
         is_int(status(reply), 503, "not well");
         ok(!!strstr(reply, "\"stopping\"") == stopping &&
                !!strstr(reply, "\"no worker serves\"") == !up &&
@@ -298,9 +311,10 @@ static void test_metrics(void)
         "axr_notifyd_build_info{version=\"" AXR_VERSION "\"} 1\n",
     };
     const char *text = get("GET", "/metrics");
+
     ok(strstr(text, "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != NULL,
        "its type");
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
         const char *at = strstr(text, lines[i]);
         ok(at && at[-1] == '\n', "%.*s", (int)strlen(lines[i]) - 1, lines[i]);
     }
@@ -310,8 +324,11 @@ static void test_metrics(void)
 
 static void test_silent_worker(void)
 {
+    uint64_t start;
+    int fd;
+
     silent = 1;
-    uint64_t start = clock_ms();
+    start = clock_ms();
     is_int(status(get("GET", "/metrics")), 200, "a worker that does not answer");
     ok(clock_ms() - start >= STATS_MS - 50, "is waited for");
     start = clock_ms();
@@ -320,12 +337,12 @@ static void test_silent_worker(void)
     start = clock_ms();
     is_int(status(get("GET", "/health/live")), 200, "but not everybody waits");
     ok(clock_ms() - start < STATS_MS, "to say that the master lives");
-    int fd = call();
+    fd = call();
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)
         event_base_loop(base, EVLOOP_NONBLOCK);
     struct linger reset = {1, 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     close(fd); /* while it is waited for */
     is_int(status(get("GET", "/metrics")), 200, "who goes meanwhile hurts nobody");
     silent = 0;
@@ -333,28 +350,30 @@ static void test_silent_worker(void)
 
 static void test_http(void)
 {
+    static const char slow[] = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n";
+    char head[20000] = "GET /health/live HTTP/1.1\r\nHost: h\r\nX: ";
+    int fd;
+
     is_int(status(ask("GET /health/live HTTP/1.0\r\n\r\n")), 200, "HTTP/1.0");
     is_int(status(ask("GET /health/live HTTP/1.1\r\n\r\n")), 400, "no Host");
     is_int(status(ask("\x16\x03\x01\x02\x01\r\n\r\n")), 400, "TLS");
     is_int(status(ask("GET /health/live HTTP/2.0\r\nHost: h\r\n\r\n")), 505, "another version");
     is_int(status(ask("POST /status HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc")), 405,
            "a body is not waited for");
-    char head[20000] = "GET /health/live HTTP/1.1\r\nHost: h\r\nX: ";
     memset(head + strlen(head), 'x', 15000);
     is_int(status(ask(head)), 431, "a head that is too long");
     memset(head, 'x', 15000);
     memcpy(head, "GET /", 5);
     is_int(status(ask(head)), 414, "a line that is too long");
-    int fd = call();
-    static const char slow[] = "GET /health/live HTTP/1.1\r\nHost: h\r\n\r\n";
-    for (size_t i = 0; i < sizeof slow - 1; i++) {
+    fd = call();
+    for (size_t i = 0; i < sizeof(slow) - 1; i++) {
         put(fd, slow + i, 1);
         event_base_loop(base, EVLOOP_NONBLOCK);
     }
     is_int(status(all(fd)), 200, "byte by byte");
     close(fd);
     fd = call();
-    put(fd, slow, sizeof slow - 1);
+    put(fd, slow, sizeof(slow) - 1);
     shutdown(fd, SHUT_WR);
     is_int(status(all(fd)), 200, "a caller that has closed its side");
     close(fd);
@@ -363,9 +382,10 @@ static void test_http(void)
 /* As many as it likes: the oldest make place, and are gone after their time. */
 static void test_crowd(void)
 {
-    int fds[3 * ADMIN_CALLERS], open = 0, n = (int)(sizeof fds / sizeof *fds);
+    int fds[3 * ADMIN_CALLERS], open = 0, n = (int)(sizeof(fds) / sizeof(*fds));
     char byte;
     uint64_t start = clock_ms(), end;
+
     for (int i = 0; i < n; i++) {
         fds[i] = call();
         put(fds[i], "GET /", 5);
@@ -392,6 +412,8 @@ static void test_open(void)
 {
     struct listeners listeners = {0};
     struct buf error = {0};
+    int fd;
+
     is_int(admin_open(&listeners, "127.0.0.1", port, NULL, &error), -1, "an address in use");
     buf_putc(&error, '\0');
     ok(strncmp((char *)error.data, "admin: cannot listen on 127.0.0.1:", 34) == 0 &&
@@ -404,7 +426,7 @@ static void test_open(void)
     is_int((int)error.len, 0, "and nothing is wrong");
     admin = admin_new(base, &listeners, stats, &ops, NULL);
     is_int(status(get("GET", "/health/live")), 200, "and serves again");
-    int fd = call();
+    fd = call();
     silent = 1;
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)

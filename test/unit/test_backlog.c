@@ -14,6 +14,7 @@ static int put(const char *channel, const char *payload, uint64_t us)
 static void test_order(void)
 {
     char channel[] = "c1", payload[] = "one";
+
     is_int(put(channel, payload, 1), 0, "a message waits");
     memset(channel, 'x', 2);
     memset(payload, 'x', 3);
@@ -40,7 +41,8 @@ static void test_bound(void)
     const size_t size = 1024 * 1024;
     char *large = calloc(1, size);
     int n = 0;
-    if (!large)
+
+    if (large == NULL)
         abort();
     while (backlog_put(&backlog, SLICE("c"), (struct slice){large, size}, 0) == 0)
         n++;

@@ -35,24 +35,26 @@ static void server_start(struct server *server, const char *name)
 {
     const char *argv[] = {"redis-server", "--port", "0", "--unixsocket", server->path, "--save", "",
                           "--dir",        dir,      NULL};
-    snprintf(server->path, sizeof server->path, "%s/%s.sock", dir, name);
+    uint64_t end;
+
+    snprintf(server->path, sizeof(server->path), "%s/%s.sock", dir, name);
     server->pid = fork();
     if (server->pid == 0) {
         char *copy[16] = {0};
-        if (!freopen("/dev/null", "w", stdout))
+        if (freopen("/dev/null", "w", stdout) == NULL)
             _exit(126);
-        for (size_t i = 0; argv[i]; i++)
+        for (size_t i = 0; argv[i] != NULL; i++)
             copy[i] = strdup(argv[i]);
         execvp(copy[0], copy);
         _exit(127);
     }
-    uint64_t end = clock_ms() + DEADLINE_MS;
+    end = clock_ms() + DEADLINE_MS;
     do {
-        if (server->context)
+        if (server->context != NULL)
             redisFree(server->context);
         server->context = redisConnectUnix(server->path);
         usleep(10000);
-    } while (server->context && server->context->err && clock_ms() < end);
+    } while (server->context != NULL && server->context->err && clock_ms() < end);
 }
 
 static void server_stop(struct server *server)
@@ -67,9 +69,10 @@ static void server_stop(struct server *server)
 static long long command(const struct server *server, const char *text)
 {
     redisReply *reply = redisCommand(server->context, text);
-    long long result = reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-    if (!reply || reply->type == REDIS_REPLY_ERROR)
-        printf("# %s: %s\n", text, reply ? reply->str : "no answer");
+    long long result = reply != NULL && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR)
+        printf("# %s: %s\n", text, reply != NULL ? reply->str : "no answer");
     freeReplyObject(reply);
     return result;
 }
@@ -77,7 +80,8 @@ static long long command(const struct server *server, const char *text)
 static long long subscribers(const struct server *server)
 {
     redisReply *reply = redisCommand(server->context, "PUBSUB NUMSUB k#emitter");
-    long long n = reply && reply->elements == 2 ? reply->element[1]->integer : -1;
+    long long n = reply != NULL && reply->elements == 2 ? reply->element[1]->integer : -1;
+
     freeReplyObject(reply);
     return n;
 }
@@ -94,6 +98,7 @@ static size_t nold; /* heard on OLD_CHANNEL */
 static void publish(const struct server *server, int number)
 {
     redisReply *reply = redisCommand(server->context, "PUBLISH %s %d", CHANNEL, number);
+
     freeReplyObject(reply);
     published[npublished++] = number;
 }
@@ -119,12 +124,13 @@ static void publish_all(const struct server *server, int from, int step, int n)
 static void on_message(struct slice channel, struct slice payload, uint64_t received_us, void *arg)
 {
     char text[32];
+
     (void)received_us, (void)arg;
     if (slice_eq(channel, SLICE(OLD_CHANNEL))) {
         nold++;
         return;
     }
-    snprintf(text, sizeof text, "%.*s", (int)payload.len, payload.ptr);
+    snprintf(text, sizeof(text), "%.*s", (int)payload.len, payload.ptr);
     if (nheard < MOST)
         heard[nheard++] = atoi(text);
 }
@@ -171,13 +177,15 @@ static int logged(const char *text)
 {
     static char all[65536];
     FILE *file = fopen(log_file, "r");
-    if (!file)
+    size_t len;
+    int n = 0;
+
+    if (file == NULL)
         return -1;
-    size_t len = fread(all, 1, sizeof all - 1, file);
+    len = fread(all, 1, sizeof(all) - 1, file);
     fclose(file);
     all[len] = '\0';
-    int n = 0;
-    for (const char *at = all; (at = strstr(at, text)); at++)
+    for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
         n++;
     return n;
 }
@@ -191,6 +199,7 @@ static int at;
 static void conf_set(struct conf *conf, const struct server *server, int database)
 {
     static char key[] = "k", nsp[] = "/axr", host[] = "localhost";
+
     *conf = (struct conf){.key = key, .nsp = nsp, .message_bytes = 4194304};
     conf->redis.host = host;
     conf->redis.path = (char *)(uintptr_t)server->path;
@@ -200,6 +209,7 @@ static void conf_set(struct conf *conf, const struct server *server, int databas
 static void turn(void)
 {
     const struct timeval tick = {0, 1000};
+
     event_base_loopexit(base, &tick);
     event_base_loop(base, EVLOOP_ONCE);
 }
@@ -237,6 +247,7 @@ static int both_hear(void)
 static int wait_for(int (*done)(void))
 {
     uint64_t end = clock_ms() + DEADLINE_MS;
+
     while (!done() && clock_ms() < end)
         turn();
     return done();
@@ -249,7 +260,7 @@ static void begin(const struct server *server)
     log_begin();
     conf_set(&confs[at = 0], server, 0);
     feed = feed_new(base, &confs[0], &ops, NULL);
-    if (!feed || !wait_for(is_subscribed))
+    if (feed == NULL || !wait_for(is_subscribed))
         exit(1);
 }
 
@@ -257,6 +268,7 @@ static void begin(const struct server *server)
 static void change_to(const struct server *server)
 {
     const struct conf *was = &confs[at];
+
     at = !at;
     conf_set(&confs[at], server, was->redis.database + 1);
     log_begin();
@@ -267,6 +279,7 @@ static void change_to(const struct server *server)
 static void is_whole(const char *what)
 {
     size_t same = 0;
+
     wait_for(is_all);
     for (int i = 0; i < 20; i++) /* and nothing more */
         turn();
@@ -306,10 +319,12 @@ static void test_quiet(void)
 static void test_stream(int step, const char *what)
 {
     int number = 0;
+
     begin(&one);
     for (int i = 0; i < 6; i++) {
+        uint64_t until;
         change_to(&one);
-        uint64_t until = clock_ms() + DEADLINE_MS;
+        until = clock_ms() + DEADLINE_MS;
         while (!is_swapped() && clock_ms() < until) {
             for (int j = 0; j < 3; j++, number += step)
                 publish(&one, number);
@@ -324,11 +339,14 @@ static void test_stream(int step, const char *what)
 /* The old one has not read what was published before, and more comes meanwhile. */
 static void test_behind(int n, int step, const char *what)
 {
+    int number;
+    uint64_t until;
+
     begin(&one);
     publish_all(&one, 0, step, n);
     change_to(&one);
-    int number = step * n;
-    uint64_t until = clock_ms() + DEADLINE_MS;
+    number = step * n;
+    until = clock_ms() + DEADLINE_MS;
     while (!is_swapped() && clock_ms() < until) {
         publish_all(&one, number, step, 5);
         number += 5 * step;
@@ -391,6 +409,7 @@ static void test_other(void)
 static void test_lost(int step, const char *what)
 {
     static char user[] = "old", password[] = "sesame";
+
     command(&one, "ACL SETUSER old on >sesame allchannels +@all");
     npublished = nheard = 0;
     synced = subscribed = 0;
@@ -399,7 +418,7 @@ static void test_lost(int step, const char *what)
     confs[0].redis.username = user;
     confs[0].redis.password = password;
     feed = feed_new(base, &confs[0], &ops, NULL);
-    if (!feed || !wait_for(is_subscribed))
+    if (feed == NULL || !wait_for(is_subscribed))
         exit(1);
     publish(&one, -1);
     wait_for(is_all);
@@ -418,8 +437,10 @@ static void test_lost(int step, const char *what)
 static void test_refused(void)
 {
     static char user[] = "nobody", password[] = "wrong";
+    const struct conf *was;
+
     begin(&one);
-    const struct conf *was = &confs[at];
+    was = &confs[at];
     at = !at;
     conf_set(&confs[at], &one, 1);
     confs[at].redis.username = user;
@@ -441,13 +462,15 @@ static void test_refused(void)
 static void test_doubt(void)
 {
     static char user[] = "deaf", password[] = "sesame";
+    uint64_t until;
+
     command(&one, "ACL SETUSER deaf on >sesame allchannels +subscribe +psubscribe +ping +select");
     begin(&one);
     change_to(&one);
     confs[at].redis.username = user;
     confs[at].redis.password = password;
     feed_configure(feed, &confs[!at], &confs[at]);
-    uint64_t until = clock_ms() + DEADLINE_MS;
+    until = clock_ms() + DEADLINE_MS;
     while (!is_swapped() && clock_ms() < until && npublished < MOST - 10) {
         publish(&one, 0);
         turn();
@@ -476,14 +499,16 @@ static void test_rights(void)
 {
     static char user[] = "narrow", password[] = "sesame";
     int number = 0;
+
     command(&one, "ACL SETUSER narrow on >sesame resetchannels &k#/axr#* &k#emitter &k#/axr "
                   "+subscribe +psubscribe +ping +select");
     begin(&one);
     publish_all(&one, 0, 1, 5000);
     for (number = 5000; number < 25000;) {
         int is_narrow = number % 10000 != 0;
+        uint64_t until;
         change_user(is_narrow ? user : NULL, is_narrow ? password : NULL);
-        uint64_t until = clock_ms() + DEADLINE_MS;
+        until = clock_ms() + DEADLINE_MS;
         while (!is_swapped() && clock_ms() < until) {
             command(&one, "PUBLISH " OLD_CHANNEL " -1");
             publish_all(&one, number, 1, 3);
@@ -531,9 +556,9 @@ int main(void)
         return tap_done();
     }
     strcpy(dir, "/tmp/test_feed.XXXXXX");
-    if (!mkdtemp(dir))
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(log_file, sizeof log_file, "%s/log", dir);
+    snprintf(log_file, sizeof(log_file), "%s/log", dir);
     base = event_base_new();
     server_start(&one, "one");
     server_start(&other, "other");

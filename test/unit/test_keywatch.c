@@ -34,6 +34,7 @@ static void make_link(const char *target, const char *name)
 static void set_time(const char *name, int seconds)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000000000 + seconds}};
+
     (void)utimensat(AT_FDCWD, scratch_path(name), times, 0);
 }
 
@@ -42,6 +43,7 @@ static const char *kids(void)
 {
     static char text[64];
     struct buf out = {0};
+
     text[0] = '\0';
     for (size_t i = 0; i < token_keys_count(conf->keys); i++) {
         buf_reset(&out);
@@ -58,6 +60,7 @@ static struct conf *load(const char *jwks_file)
     struct conf_args args = {.file = "t.conf", .options = options, .noptions = 2};
     struct buf errors = {0}, warnings = {0};
     struct conf *loaded = conf_load_text(&args, "", 0, CONF_FOR_DAEMON, &errors, &warnings);
+
     free(options[0]);
     free(options[1]);
     buf_free(&errors);
@@ -133,13 +136,14 @@ static int logged(const char *text)
 {
     static char lines[8192];
     FILE *file = fopen(scratch_path("log"), "r+");
-    size_t len = fread(lines, 1, sizeof lines - 1, file);
+    size_t len = fread(lines, 1, sizeof(lines) - 1, file);
     int n = 0;
+
     lines[len] = '\0';
     if (ftruncate(fileno(file), 0) < 0)
         abort();
     (void)fclose(file);
-    for (const char *at = lines; (at = strstr(at, text)); at += strlen(text))
+    for (const char *at = lines; (at = strstr(at, text)) != NULL; at += strlen(text))
         n++;
     return n;
 }
@@ -151,6 +155,7 @@ static void test_told(void)
         SET(""), SET("{\"kty\":\"OKP\"}"),
         SET("{\"kty\":\"oct\",\"use\":\"enc\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZg\"}")};
     const char *const says[] = {"found no key", "its \"kty\" is none", "its \"use\" is not"};
+
     scratch_text("jwks", SET(KEY("a")));
     start(scratch_path("jwks"));
     if (log_open(LOG_TO_FILE, scratch_path("log"), LOG_TEXT) < 0)
@@ -174,11 +179,12 @@ static int opened(void)
     static int fd = -1;
     struct inotify_event events[64];
     ssize_t n;
+
     if (fd < 0)
         fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    n = read(fd, events, sizeof events); /* no names: each has the size of the struct */
+    n = read(fd, events, sizeof(events)); /* no names: each has the size of the struct */
     (void)inotify_add_watch(fd, scratch_path("jwks"), IN_OPEN);
-    return n < 0 ? 0 : (int)(n / (ssize_t)sizeof events[0]);
+    return n < 0 ? 0 : (int)(n / (ssize_t)sizeof(events[0]));
 }
 
 /* What a look costs: a bad file is not read again before it changes. */
@@ -212,6 +218,7 @@ static void test_reads(void)
 static void test_unread(void)
 {
     struct rlimit files, none;
+
     (void)getrlimit(RLIMIT_NOFILE, &files);
     none = files;
     none.rlim_cur = 0;

@@ -22,8 +22,10 @@ static int open_one(struct listeners *listeners, const char *host, int port, con
 {
     struct conf_listen one = {(char *)(uintptr_t)host, port, (char *)(uintptr_t)unix_path};
     struct conf conf = {.listen = &one, .nlisten = 1};
+    int rc;
+
     buf_reset(&error);
-    int rc = listen_open(listeners, &conf, NULL, &error);
+    rc = listen_open(listeners, &conf, NULL, &error);
     buf_putc(&error, '\0');
     return rc;
 }
@@ -39,7 +41,8 @@ static const char *names_of(const struct listeners *listeners)
 static int port_of(const struct listeners *listeners)
 {
     struct sockaddr_in6 addr = {0};
-    socklen_t len = sizeof addr;
+    socklen_t len = sizeof(addr);
+
     getsockname(listeners->fds[0], (struct sockaddr *)&addr, &len);
     return ntohs(addr.sin6_port);
 }
@@ -48,6 +51,7 @@ static int can_connect(const struct sockaddr *addr, socklen_t len)
 {
     int fd = socket(addr->sa_family, SOCK_STREAM, 0);
     int rc = connect(fd, addr, len);
+
     close(fd);
     return rc == 0;
 }
@@ -56,16 +60,18 @@ static void test_tcp(void)
 {
     struct listeners first = {0}, second = {0};
     char text[64];
+    int port;
+
     is_int(open_one(&first, "127.0.0.1", 0, NULL), 0, "port 0");
-    int port = port_of(&first);
-    snprintf(text, sizeof text, "127.0.0.1:%d", port);
+    port = port_of(&first);
+    snprintf(text, sizeof(text), "127.0.0.1:%d", port);
     is_str(names_of(&first), text, "the port that was bound is named");
     struct sockaddr_in addr = {.sin_family = AF_INET,
                                .sin_port = htons((uint16_t)port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "and can be connected to");
+    ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "and can be connected to");
     is_int(open_one(&second, "127.0.0.1", port, NULL), -1, "a port in use");
-    snprintf(text, sizeof text, "cannot listen on 127.0.0.1:%d: Address already in use", port);
+    snprintf(text, sizeof(text), "cannot listen on 127.0.0.1:%d: Address already in use", port);
     ok(strstr((char *)error.data, text) != NULL, "says so: %s", (char *)error.data);
     ok(second.n == 0 && second.at == NULL, "and leaves nothing open");
     is_int(open_one(&second, NULL, port, NULL), -1, "all addresses: in use too");
@@ -79,14 +85,16 @@ static void test_tcp(void)
 static void test_everywhere(void)
 {
     struct listeners all = {0};
+    char text[64];
+
     is_int(open_one(&all, NULL, 0, NULL), 0, "all addresses");
     is_int((long)all.n, 1, "one socket");
     struct sockaddr_in addr = {.sin_family = AF_INET,
                                .sin_port = htons((uint16_t)port_of(&all)),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "takes IPv4");
-    char text[64];
-    snprintf(text, sizeof text, "[::]:%d", port_of(&all));
+    ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "takes IPv4");
+
+    snprintf(text, sizeof(text), "[::]:%d", port_of(&all));
     ok(strcmp(names_of(&all), text) == 0 || strncmp(names_of(&all), "0.0.0.0:", 8) == 0, "named %s",
        names_of(&all));
     listen_close(&all, 1);
@@ -104,14 +112,17 @@ static void test_unix(void)
     struct stat st;
     char text[80];
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    FILE *file;
+    char longpath[200];
+
     strcpy(addr.sun_path, path);
     is_int(open_one(&first, NULL, 0, path), 0, "a path");
-    snprintf(text, sizeof text, "unix:%s", path);
+    snprintf(text, sizeof(text), "unix:%s", path);
     is_str(names_of(&first), text, "named");
-    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "can be connected to");
+    ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "can be connected to");
     is_int(stat(path, &st) == 0 ? st.st_mode & 0777 : 0, 0666, "by everybody");
     is_int(open_one(&second, NULL, 0, path), -1, "where somebody listens");
-    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "who is left alone");
+    ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "who is left alone");
     listen_close(&first, 0);
     is_int(access(path, F_OK), 0, "left behind");
     is_int(open_one(&second, NULL, 0, path), 0, "is replaced");
@@ -123,17 +134,17 @@ static void test_unix(void)
     struct pollfd shared = {.fd = dup(first.fds[0]), .events = POLLIN};
     listen_close(&first, 1);
     is_int(access(path, F_OK), -1, "the second takes it away");
-    ok(!can_connect((struct sockaddr *)&addr, sizeof addr), "and cannot be connected to");
+    ok(!can_connect((struct sockaddr *)&addr, sizeof(addr)), "and cannot be connected to");
     is_int(poll(&shared, 1, 0), 0, "which those that share it are not woken for");
     close(shared.fd);
-    FILE *file = fopen(path, "w");
+    file = fopen(path, "w");
     fclose(file);
     is_int(open_one(&first, NULL, 0, path), -1, "a file that is no socket");
     is_int(access(path, F_OK), 0, "stays");
     unlink(path);
-    char longpath[200];
-    memset(longpath, 'x', sizeof longpath - 1);
-    longpath[sizeof longpath - 1] = '\0';
+
+    memset(longpath, 'x', sizeof(longpath) - 1);
+    longpath[sizeof(longpath) - 1] = '\0';
     is_int(open_one(&first, NULL, 0, longpath), -1, "a path that is too long");
 }
 
@@ -143,6 +154,7 @@ static void test_several(void)
     struct conf_listen some[] = {
         {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}, {(char[]){"192.0.2.1"}, 1, NULL}};
     struct conf conf = {.listen = some, .nlisten = 2};
+
     buf_reset(&error);
     is_int(listen_open(&all, &conf, NULL, &error), 0, "several");
     is_int((long)all.n, 2, "each has its socket");
@@ -159,14 +171,16 @@ static void test_reopen(void)
 {
     struct listeners old = {0}, fresh = {0};
     char other[80];
-    snprintf(other, sizeof other, "%s/other", dir);
+    int port;
+
+    snprintf(other, sizeof(other), "%s/other", dir);
     struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}};
     struct conf_listen after[] = {
         {NULL, 0, other}, {(char[]){"127.0.0.1"}, 0, NULL}, {(char[]){"127.0.0.1"}, 0, NULL}};
     struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 3};
     buf_reset(&error);
     is_int(listen_open(&old, &was, NULL, &error), 0, "two");
-    int port = port_of(&old);
+    port = port_of(&old);
     is_int(listen_reopen(&fresh, &conf, NULL, &old, &was, &error), 0, "three in their place");
     is_int((long)fresh.n, 3, "each has its socket");
     struct listeners rest = {.fds = fresh.fds + 1};
@@ -182,7 +196,7 @@ static void test_reopen(void)
     struct sockaddr_in addr = {.sin_family = AF_INET,
                                .sin_port = htons((uint16_t)port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    ok(can_connect((struct sockaddr *)&addr, sizeof addr), "what is shared goes on listening");
+    ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "what is shared goes on listening");
 
     struct conf_listen bad[] = {{(char[]){"127.0.0.1"}, 0, NULL},
                                 {NULL, 0, other},
@@ -193,7 +207,7 @@ static void test_reopen(void)
     buf_reset(&error);
     is_int(listen_reopen(&none, &wanted, NULL, &fresh, &conf, &error), -1, "one cannot be bound");
     ok(none.n == 0 && access(path, F_OK) < 0, "what was new is taken back");
-    ok(access(other, F_OK) == 0 && can_connect((struct sockaddr *)&addr, sizeof addr),
+    ok(access(other, F_OK) == 0 && can_connect((struct sockaddr *)&addr, sizeof(addr)),
        "what was there is there");
     listen_close(&fresh, 1);
     is_int(access(other, F_OK), -1, "until the end");
@@ -216,6 +230,7 @@ static void test_names(void)
     struct conf_listen after[] = {{(char[]){"127.0.0.1"}, 0, NULL},
                                   {(char[]){"site.test"}, 0, NULL}};
     struct conf was = {.listen = before, .nlisten = 1}, conf = {.listen = after, .nlisten = 2};
+
     buf_reset(&error);
     is_int(listen_open(&old, &was, NULL, &error), 0, "an address");
     is_int(listen_ask(known, &was, &was), 0, "of the same");
@@ -244,9 +259,9 @@ static void test_names(void)
 
 int main(void)
 {
-    if (!mkdtemp(dir))
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(path, sizeof path, "%s/sock", dir);
+    snprintf(path, sizeof(path), "%s/sock", dir);
     test_tcp();
     test_everywhere();
     test_unix();

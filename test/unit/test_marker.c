@@ -23,9 +23,10 @@ static pid_t server;
 static redisContext *server_start(void)
 {
     redisContext *context = NULL;
+
     server = fork();
     if (server == 0) {
-        if (!freopen("/dev/null", "w", stdout))
+        if (freopen("/dev/null", "w", stdout) == NULL)
             _exit(126);
         execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", path, "--save", "",
                "--dir", dir, (char *)NULL);
@@ -33,7 +34,7 @@ static redisContext *server_start(void)
     }
     for (uint64_t end = clock_ms() + DEADLINE_MS; clock_ms() < end;) {
         context = redisConnectUnix(path);
-        if (!context || !context->err)
+        if (context == NULL || !context->err)
             return context;
         redisFree(context);
         usleep(10000);
@@ -46,6 +47,7 @@ static redisReply *next(redisContext *context)
 {
     const struct timeval soon = {0, 10000}, tick = {0, 1000};
     void *reply = NULL;
+
     redisSetTimeout(context, soon);
     for (uint64_t end = clock_ms() + DEADLINE_MS; clock_ms() < end;) {
         event_base_loopexit(base, &tick);
@@ -64,6 +66,8 @@ static void test_published(redisContext *context)
     struct conf conf = {.key = key, .nsp = nsp, .message_bytes = 4194304};
     struct marker marker = {0};
     struct broadcast bc = {0};
+    redisReply *reply;
+
     conf.redis.host = host;
     conf.redis.path = path;
     freeReplyObject(redisCommand(context, "PSUBSCRIBE k#/axr#*"));
@@ -71,7 +75,7 @@ static void test_published(redisContext *context)
     ok(!marker_is(&marker, SLICE("")), "and nothing is it");
     marker_publish(&marker, base, &conf);
     ok(marker_is_set(&marker), "then there is");
-    redisReply *reply = next(context);
+    reply = next(context);
     if (ok(reply && reply->elements == 4, "it comes to who hears the namespace")) {
         struct slice channel = {reply->element[2]->str, reply->element[2]->len};
         struct slice payload = {reply->element[3]->str, reply->element[3]->len};
@@ -93,6 +97,8 @@ static void test_published(redisContext *context)
 
 int main(void)
 {
+    redisContext *context;
+
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     if (system("command -v redis-server >/dev/null") != 0) {
@@ -100,15 +106,15 @@ int main(void)
         return tap_done();
     }
     strcpy(dir, "/tmp/test_marker.XXXXXX");
-    if (!mkdtemp(dir))
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(path, sizeof path, "%s/redis.sock", dir);
+    snprintf(path, sizeof(path), "%s/redis.sock", dir);
     log_set_level(LOG_LEVEL_ERROR);
     base = event_base_new();
-    redisContext *context = server_start();
+    context = server_start();
     if (ok(context != NULL, "redis runs"))
         test_published(context);
-    if (context)
+    if (context != NULL)
         redisFree(context);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);

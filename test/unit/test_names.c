@@ -38,9 +38,11 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
                 struct addrinfo **found)
 {
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    int numeric = hints && hints->ai_flags & AI_NUMERICHOST;
+    int numeric = hints != NULL && hints->ai_flags & AI_NUMERICHOST;
+
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    for (size_t i = 0; !numeric && i < sizeof answers / sizeof *answers; i++) {
+    for (size_t i = 0; !numeric && i < sizeof(answers) / sizeof(*answers); i++) {
+        struct addrinfo **end;
         if (strcmp(node, answers[i].node) != 0)
             continue;
         while (answers[i].hangs)
@@ -48,8 +50,9 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         if (answers[i].error)
             return answers[i].error;
         /* Two lists made one: the child ends before it frees them. */
-        struct addrinfo **end = found;
-        for (const char *const *at = answers[i].addresses; *at; at++, end = &(*end)->ai_next)
+        end = found;
+        for (const char *const *at = answers[i].addresses; *at != NULL;
+             at++, end = &(*end)->ai_next)
             if (real(*at, service, hints, end) != 0)
                 return EAI_FAIL;
         return 0;
@@ -71,7 +74,7 @@ static void on_done(const char *why, void *arg)
 {
     (void)arg;
     done++;
-    snprintf(said, sizeof said, "%s", why ? why : "all");
+    snprintf(said, sizeof(said), "%s", why != NULL ? why : "all");
 }
 
 static const struct names_ops ops = {on_done};
@@ -80,7 +83,7 @@ static void begin(void)
 {
     done = 0;
     names = names_new(base, &ops, NULL);
-    if (!names)
+    if (names == NULL)
         exit(1);
 }
 
@@ -88,6 +91,7 @@ static const char *wait_done(void)
 {
     const struct timeval tick = {0, 10000};
     uint64_t end = clock_ms() + DEADLINE_MS;
+
     while (!done && clock_ms() < end) {
         event_base_loopexit(base, &tick);
         event_base_dispatch(base);
@@ -99,6 +103,7 @@ static const char *wait_done(void)
 static int overdue(void)
 {
     int status, n = 0;
+
     while (waitpid(-1, &status, 0) > 0)
         n += WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM;
     return n;

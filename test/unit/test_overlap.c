@@ -25,6 +25,7 @@ static int put_new(char letter)
 static const char *where(const char *old, const char *new)
 {
     static char text[64];
+
     overlap_begin(&overlap);
     /* The answers take turns, and the old one begins. */
     while (*old || *new) {
@@ -40,11 +41,11 @@ static const char *where(const char *old, const char *new)
     if (overlap_find(&overlap, &found) < 0)
         return "no memory";
     if (found.apart)
-        snprintf(text, sizeof text, "apart");
+        snprintf(text, sizeof(text), "apart");
     else if (found.least == found.most)
-        snprintf(text, sizeof text, "%zu", found.least);
+        snprintf(text, sizeof(text), "%zu", found.least);
     else
-        snprintf(text, sizeof text, "%zu-%zu", found.least, found.most);
+        snprintf(text, sizeof(text), "%zu-%zu", found.least, found.most);
     return text;
 }
 
@@ -92,6 +93,7 @@ static void test_others(void)
 static void test_again(void)
 {
     size_t left = 2;
+
     where("abcd.", "ab.");
     is_int(overlap_common(&overlap, 0), 4, "so many come over both");
     is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("c")), 1, "the next comes");
@@ -106,6 +108,7 @@ static void test_again(void)
 static void test_bounds(void)
 {
     unsigned long n = 0;
+
     overlap_begin(&overlap);
     while (put_old('a') == 0)
         n++;
@@ -143,7 +146,7 @@ static unsigned dice(unsigned n)
 
 static void publish(struct world *w, unsigned most)
 {
-    for (unsigned i = dice(most + 1); i > 0 && w->n < sizeof w->text; i--, w->n++)
+    for (unsigned i = dice(most + 1); i > 0 && w->n < sizeof(w->text); i--, w->n++)
         w->text[w->n] = (unsigned char)(w->letters ? dice(w->letters) : w->n);
 }
 
@@ -152,7 +155,7 @@ static void read_old(struct world *w, size_t to)
     for (; w->read_old < to; w->read_old++) {
         size_t unique = w->letters ? 0 : w->read_old;
         char text[16];
-        int len = snprintf(text, sizeof text, "%u %zu", w->text[w->read_old], unique);
+        int len = snprintf(text, sizeof(text), "%u %zu", w->text[w->read_old], unique);
         overlap_old(&overlap, SLICE("c"), (struct slice){text, (size_t)len});
     }
 }
@@ -162,7 +165,7 @@ static void read_new(struct world *w, size_t to)
     for (; w->read_new < to; w->read_new++) {
         size_t unique = w->letters ? 0 : w->read_new;
         char text[16];
-        int len = snprintf(text, sizeof text, "%u %zu", w->text[w->read_new], unique);
+        int len = snprintf(text, sizeof(text), "%u %zu", w->text[w->read_new], unique);
         overlap_new(&overlap, SLICE("c"), (struct slice){text, (size_t)len});
     }
 }
@@ -172,8 +175,9 @@ static void read_new(struct world *w, size_t to)
 static int rounds(struct world *w, int most)
 {
     for (int i = 1; i <= most; i++) {
+        size_t old_has;
         publish(w, w->rate);
-        size_t old_has = w->n - (w->n - w->asked < w->late ? w->n - w->asked : w->late);
+        old_has = w->n - (w->n - w->asked < w->late ? w->n - w->asked : w->late);
         read_old(w, old_has > w->read_old ? old_has : w->read_old);
         overlap_old_mark(&overlap);
         publish(w, w->rate);
@@ -203,11 +207,14 @@ static void world_begin(struct world *w, unsigned letters, unsigned rate, unsign
 static void test_world(unsigned letters, unsigned rate, unsigned behind, int most, const char *what)
 {
     int wrong = 0, unknown = 0, outside = 0, longest = 0;
+
     for (int i = 0; i < 3000; i++) {
         struct world w;
+        size_t d;
+        int n;
         world_begin(&w, letters, rate, behind);
-        size_t d = w.subscribed - w.asked;
-        int n = rounds(&w, most);
+        d = w.subscribed - w.asked;
+        n = rounds(&w, most);
         unknown += n < 0;
         wrong += n > 0 && found.least != d;
         outside += found.least > d || found.most < d;
@@ -221,11 +228,13 @@ static void test_world(unsigned letters, unsigned rate, unsigned behind, int mos
 static void test_late(void)
 {
     int wrong = 0, unknown = 0;
+
     for (int i = 0; i < 3000; i++) {
         struct world w;
+        int n;
         world_begin(&w, 0, 5, 200);
         w.late = 1 + dice(20);
-        int n = rounds(&w, 50);
+        n = rounds(&w, 50);
         unknown += n < 0;
         wrong += n > 0 && found.least != w.subscribed - w.asked;
     }

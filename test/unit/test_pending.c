@@ -16,10 +16,11 @@ static const char *who(void)
 {
     static char text[256];
     size_t at = 0, n = 0;
+
     text[0] = '\0';
-    for (const struct admission *admission = pending.first; admission;
+    for (const struct admission *admission = pending.first; admission != NULL;
          admission = admission->next, n++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%u%s", at ? " " : "",
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%u%s", at ? " " : "",
                                (unsigned)admission->client, admission->gone ? "!" : "");
     is_int((long)pending.n, (long)n, "counted");
     return text;
@@ -27,12 +28,14 @@ static const char *who(void)
 
 static void test_order(void)
 {
+    struct admission *admission;
+
     pending_init(&pending);
     is_str(who(), "", "nobody waits");
     for (uint64_t client = 1; client <= 4; client++)
         is_int(put(client, 4), 0, "one more waits");
     is_str(who(), "1 2 3 4", "in order");
-    struct admission *admission = pending_take(&pending, &pending.first->next);
+    admission = pending_take(&pending, &pending.first->next);
     is_int((long)admission->client, 2, "one in the middle");
     is_int((long)admission->until_ms, 1002, "its time");
     is_int((long)admission->lane, 2, "its worker");
@@ -44,7 +47,7 @@ static void test_order(void)
     is_str(who(), "1 3 5", "the next one comes behind them");
     pending_drop_lane(&pending, 0);
     is_str(who(), "1 3! 5", "a worker goes");
-    while (pending.first)
+    while (pending.first != NULL)
         free(pending_take(&pending, &pending.first));
     put(6, 4);
     is_str(who(), "6", "the first again");
@@ -55,6 +58,7 @@ static void test_order(void)
 static void test_bounds(void)
 {
     char uid[300] = {0};
+
     pending_init(&pending);
     for (uint64_t client = 0; client < 3 + PENDING_SPARE; client++)
         if (put(client, 3) < 0)

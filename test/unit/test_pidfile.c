@@ -13,7 +13,8 @@ static char file[64];
 static void put(const char *text)
 {
     FILE *out = fopen(file, "w");
-    if (!out || fputs(text, out) < 0 || fclose(out) != 0)
+
+    if (out == NULL || fputs(text, out) < 0 || fclose(out) != 0)
         exit(1);
 }
 
@@ -22,11 +23,13 @@ static const char *content(void)
 {
     static char text[64];
     char command[80];
-    snprintf(command, sizeof command, "cat %s", file);
-    FILE *in = popen(command, "r");
-    if (!in)
+    FILE *in;
+
+    snprintf(command, sizeof(command), "cat %s", file);
+    in = popen(command, "r");
+    if (in == NULL)
         return "(none)";
-    text[fread(text, 1, sizeof text - 1, in)] = '\0';
+    text[fread(text, 1, sizeof(text) - 1, in)] = '\0';
     pclose(in);
     return text;
 }
@@ -35,8 +38,10 @@ static const char *content(void)
 static int in_child(int (*fn)(void))
 {
     int status;
+    pid_t pid;
+
     fflush(stdout);
-    pid_t pid = fork();
+    pid = fork();
     if (pid == 0)
         _exit(fn());
     waitpid(pid, &status, 0);
@@ -49,10 +54,12 @@ static int is_refused(void)
 {
     struct buf error = {0};
     struct pidfile pidfile = {.fd = -1};
+    int rc;
+
     if (pidfile_check(file, &error) == 0 || pidfile_write(&pidfile, file, &error) == 0)
         return 1;
     buf_putc(&error, '\0');
-    int rc = strstr((char *)error.data, want) == NULL;
+    rc = strstr((char *)error.data, want) == NULL;
     buf_free(&error);
     return rc;
 }
@@ -60,6 +67,7 @@ static int is_refused(void)
 static int is_free(void)
 {
     struct buf error = {0};
+
     return pidfile_check(file, &error) != 0;
 }
 
@@ -69,17 +77,18 @@ int main(void)
     struct buf error = {0};
     struct stat st;
     char own[32];
-    if (!mkdtemp(dir))
+
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(file, sizeof file, "%s/pid", dir);
-    snprintf(own, sizeof own, "%ld\n", (long)getpid());
+    snprintf(file, sizeof(file), "%s/pid", dir);
+    snprintf(own, sizeof(own), "%ld\n", (long)getpid());
     umask(077);
 
     is_int(pidfile_check(file, &error), 0, "no file: free");
     is_int(pidfile_write(&pidfile, file, &error), 0, "written");
     is_str(content(), own, "with our number");
     is_int(stat(file, &st) == 0 ? st.st_mode & 07777 : 0, 0644, "for all to read");
-    snprintf(want, sizeof want, "is running already, pid %ld", (long)getpid());
+    snprintf(want, sizeof(want), "is running already, pid %ld", (long)getpid());
     is_int(in_child(is_refused), 0, "another process is refused, and told who holds it");
     pidfile_remove(&pidfile);
     is_int(access(file, F_OK), -1, "removed");

@@ -63,6 +63,7 @@ static void worker_send(int fd, enum msg_type type, uint32_t number, const char 
 {
     struct buf out = {0};
     size_t mark = msg_begin(&out, type);
+
     if (type == MSG_WORKER_HELLO)
         msg_put_u32(&out, number);
     if (type == MSG_ADMIT || type == MSG_LEFT) {
@@ -78,6 +79,7 @@ static void worker_send(int fd, enum msg_type type, uint32_t number, const char 
 static int worker_strangers(const struct worker_start *start)
 {
     int n = 0;
+
     for (int fd = 3; fd < 200; fd++) {
         struct stat st;
         int own = fd == start->down_fd || fd == start->up_fd || fd == log_fd();
@@ -96,6 +98,7 @@ static void worker_counts(const struct worker_start *start, uint32_t id)
 {
     struct counters counters = {{0}};
     struct buf out = {0};
+
     counters.at[COUNTER_CONNECTS] = 10 * start->generation;
     counters.at[COUNTER_CLIENTS] = 1 + (unsigned)start->lane;
     if (counters_put(&out, id, &counters) < 0 ||
@@ -110,6 +113,7 @@ static int worker_ends(const struct worker_start *start)
     int fds[HANDOFF_PEERS_MAX], n = 0;
     unsigned first;
     size_t more = 0;
+
     for (size_t i = 0; i < start->nhandoff; i++)
         n += start->handoff_fds[i] >= 0;
     while (handoff_receive_peers(start->peers_fd, &first, fds, &more) > 0)
@@ -120,6 +124,7 @@ static int worker_ends(const struct worker_start *start)
 static void worker_take(const struct worker_start *start, struct msg *msg)
 {
     uint64_t a, b, c;
+
     switch (msg->type) {
     case MSG_HELLO:
         a = msg_get_u32(msg);
@@ -159,6 +164,7 @@ static void worker_takes_over(const struct worker_start *start)
     static uint8_t bytes[HANDOFF_MAX_BYTES];
     size_t len;
     int fd, kind = handoff_receive(start->handoff_fd, &fd, bytes, &len);
+
     if (kind > 0)
         worker_says("orphan %d kind=%d %.*s\n", (int)start->lane, kind, (int)len, (char *)bytes);
 }
@@ -167,20 +173,22 @@ static int worker_loop(const struct worker_start *start)
 {
     static uint8_t bytes[65536];
     size_t len = 0;
+
     for (;;) {
         struct pollfd fds[] = {{start->down_fd, POLLIN, 0}, {start->handoff_fd, POLLIN, 0}};
+        ssize_t n;
+        struct msg msg;
+        long used;
         poll(fds, 2, -1);
         if (fds[1].revents)
             worker_takes_over(start);
         if (!fds[0].revents)
             continue;
-        ssize_t n = read(start->down_fd, bytes + len, sizeof bytes - len);
+        n = read(start->down_fd, bytes + len, sizeof(bytes) - len);
         if (n <= 0)
             return 0;
         len += (size_t)n;
-        struct msg msg;
-        long used;
-        while ((used = msg_decode(&msg, bytes, len, sizeof bytes)) > 0) {
+        while ((used = msg_decode(&msg, bytes, len, sizeof(bytes))) > 0) {
             worker_take(start, &msg);
             len -= (size_t)used;
             memmove(bytes, bytes + used, len);
@@ -190,11 +198,12 @@ static int worker_loop(const struct worker_start *start)
 
 static int worker(const struct conf *conf, const struct worker_start *start)
 {
-    (void)conf;
     static const int not_for_us[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE};
-    int ignored = 1;
+    int ignored = 1, death = 0;
     char uid[16];
-    for (size_t i = 0; i < sizeof not_for_us / sizeof *not_for_us; i++) {
+
+    (void)conf;
+    for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++) {
         struct sigaction now;
         sigaction(not_for_us[i], NULL, &now);
         ignored &= now.sa_handler == SIG_IGN;
@@ -207,7 +216,6 @@ static int worker(const struct conf *conf, const struct worker_start *start)
         worker_says("mute\n");
         return worker_loop(start);
     }
-    int death = 0;
     if (prctl(PR_GET_PDEATHSIG, &death) == 0 && death == SIGCONT)
         worker_says("outlives\n");
     worker_send(start->up_fd, MSG_WORKER_HELLO, MSG_VERSION + (behaviour == OTHER_VERSION), NULL);
@@ -215,7 +223,7 @@ static int worker(const struct conf *conf, const struct worker_start *start)
         worker_send(start->up_fd, (enum msg_type)99, 0, NULL);
     if (behaviour != UNREADY_ADMIT)
         worker_send(start->up_fd, MSG_READY, 0, NULL);
-    snprintf(uid, sizeof uid, "u%d", (int)start->lane);
+    snprintf(uid, sizeof(uid), "u%d", (int)start->lane);
     worker_send(start->up_fd, MSG_ADMIT, 7, uid);
     if (behaviour == CLOSES)
         close(start->up_fd);
@@ -287,6 +295,7 @@ static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
     struct buf message = {0};
     size_t mark = msg_begin(&message, MSG_COUNT);
+
     (void)arg;
     msg_put_u32(&message, id);
     msg_end(&message, mark);
@@ -308,9 +317,10 @@ static int count(const char *file, const char *text)
     char line[512];
     int n = 0;
     FILE *in = fopen(file, "r");
-    while (in && fgets(line, sizeof line, in))
+
+    while (in != NULL && fgets(line, sizeof(line), in) != NULL)
         n += strstr(line, text) != NULL;
-    if (in)
+    if (in != NULL)
         fclose(in);
     return n;
 }
@@ -318,6 +328,7 @@ static int count(const char *file, const char *text)
 static void turn(void)
 {
     const struct timeval tick = {0, 10000};
+
     event_base_loopexit(base, &tick);
     event_base_dispatch(base);
 }
@@ -326,6 +337,7 @@ static void turn(void)
 static int said_times(const char *text, int n)
 {
     uint64_t end = clock_ms() + DEADLINE_MS;
+
     while (count(said, text) < n && clock_ms() < end)
         turn();
     return count(said, text) >= n;
@@ -334,6 +346,7 @@ static int said_times(const char *text, int n)
 static int reaches(const int *value, int n)
 {
     uint64_t end = clock_ms() + DEADLINE_MS;
+
     while (*value < n && clock_ms() < end)
         turn();
     return *value >= n;
@@ -343,9 +356,10 @@ static struct conf *conf_make(int workers)
 {
     static struct conf confs[8], *at = confs;
     static char nsp[] = "/axr", key[] = "k";
+    struct conf conf = {.drain_timeout_ms = 5000};
+
     if (++at == confs + 8)
         at = confs;
-    struct conf conf = {.drain_timeout_ms = 5000};
     conf.workers = workers;
     conf.nsp = nsp;
     conf.key = key;
@@ -359,14 +373,16 @@ static struct listeners none;
 static void prepare(int workers, int how)
 {
     const struct conf *conf = conf_make(workers);
+    struct pool_options options;
+
     behaviour = how;
     ready = empty = replaced = refused = left = 0;
     unlink(said);
     relay = relay_new(conf, &relay_ops, NULL);
     stats = stats_new(base, &stats_ops, NULL);
-    const struct pool_options options = {base, conf, &none, relay, stats, worker};
-    pool = relay && stats ? pool_new(&options, &ops, NULL) : NULL;
-    if (!pool)
+    options = (struct pool_options){base, conf, &none, relay, stats, worker};
+    pool = relay != NULL && stats != NULL ? pool_new(&options, &ops, NULL) : NULL;
+    if (pool == NULL)
         exit(1);
 }
 
@@ -389,11 +405,12 @@ static void kill_last(void)
     char line[512];
     long pid = 0;
     FILE *in = fopen(said, "r");
-    while (in && fgets(line, sizeof line, in)) {
+
+    while (in != NULL && fgets(line, sizeof(line), in) != NULL) {
         const char *at = strstr(line, "pid=");
-        pid = at ? strtol(at + 4, NULL, 10) : pid;
+        pid = at != NULL ? strtol(at + 4, NULL, 10) : pid;
     }
-    if (in)
+    if (in != NULL)
         fclose(in);
     if (!ok(pid > 0, "a worker to be killed"))
         exit(1);
@@ -405,6 +422,8 @@ static void kill_last(void)
 static void test_good(void)
 {
     struct buf level = {0};
+    size_t mark;
+
     begin(3, GOOD);
     ok(reaches(&ready, 1), "ready when all are");
     ok(said_times("admitted", 3), "each client is admitted");
@@ -412,7 +431,7 @@ static void test_good(void)
     is_int(count(said, "strangers=0 ignores=1"), 3, "no descriptor of others, signals ignored");
     is_int(count(said, "hello 1"), 3, "each has heard the version first");
     is_int(count(said, "admitted 1 client=7 verdict=0 epoch=1 seq=0"), 1, "with client and epoch");
-    size_t mark = msg_begin(&level, MSG_LOG_LEVEL);
+    mark = msg_begin(&level, MSG_LOG_LEVEL);
     msg_put_u8(&level, LOG_LEVEL_WARN);
     msg_end(&level, mark);
     pool_send_all(pool, &level);
@@ -428,9 +447,11 @@ static void test_good(void)
 
 static void test_kill(void)
 {
+    uint64_t start;
+
     begin(1, GOOD);
     ok(said_times("admitted", 1), "a worker serves");
-    uint64_t start = clock_ms();
+    start = clock_ms();
     while (clock_ms() - start < 2100)
         turn();
     start = clock_ms();
@@ -456,6 +477,7 @@ static const struct counters *counted(void)
     static struct counters sum;
     static int done;
     struct stats_wait wait = {.done = on_counted, .arg = &done};
+
     done = 0;
     stats_ask(stats, &wait);
     ok(reaches(&done, 1), "all have been asked");
@@ -467,6 +489,7 @@ static void test_counters(void)
 {
     static struct status_worker workers[CONF_WORKERS_MAX];
     size_t n;
+
     begin(2, GOOD);
     ok(said_times("admitted", 2), "two workers");
     is_int(counted()->at[COUNTER_CONNECTS], 20, "what they have counted");
@@ -484,10 +507,12 @@ static void test_counters(void)
 
 static void test_backoff(void)
 {
+    uint64_t start, ms;
+
     begin(1, EXITS);
-    uint64_t start = clock_ms();
+    start = clock_ms();
     ok(said_times("fork", 4), "a worker that exits at once is forked again and again");
-    uint64_t ms = clock_ms() - start;
+    ms = clock_ms() - start;
     ok(ms >= 650 && ms < 10000, "after 100, 200 and 400 ms (%llu in all)", (unsigned long long)ms);
     behaviour = GOOD;
     ok(said_times("admitted", 1), "and once more when it is good");
@@ -497,7 +522,8 @@ static void test_backoff(void)
 static void test_bad(int how, const char *name, const char *log)
 {
     char file[80];
-    snprintf(file, sizeof file, "%s/log", dir);
+
+    snprintf(file, sizeof(file), "%s/log", dir);
     unlink(file);
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         exit(1);
@@ -515,24 +541,27 @@ static void test_full(void)
 {
     static char message[1 << 16];
     char file[80];
-    snprintf(file, sizeof file, "%s/log", dir);
+    uint32_t length;
+    int sent, waits = 0;
+
+    snprintf(file, sizeof(file), "%s/log", dir);
     unlink(file);
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         exit(1);
     begin(2, DEAF);
     ok(reaches(&ready, 1), "two workers that read nothing");
     behaviour = GOOD;
-    uint32_t length = htole32(sizeof message - 4);
-    memcpy(message, &length, sizeof length);
+    length = htole32(sizeof(message) - 4);
+    memcpy(message, &length, sizeof(length));
     message[4] = (char)MSG_LOG_REOPEN;
-    int sent = 0, waits = 0;
+    sent = 0;
     while (sent++ < 400)
-        pool_send(pool, 1, message, sizeof message);
+        pool_send(pool, 1, message, sizeof(message));
     while (pool_is_behind(pool) && waits++ < 10000)
         turn();
     ok(!pool_is_behind(pool), "nobody waits for one that takes nothing of 25 MiB");
     while (count(file, "its queue is full") == 0 && sent < 1000) {
-        pool_send(pool, 1, message, sizeof message);
+        pool_send(pool, 1, message, sizeof(message));
         if (++sent % 50 == 0)
             turn();
     }
@@ -547,12 +576,15 @@ static void test_full(void)
 /* A worker that is slow to read and says something now and then is not stuck. */
 static void test_stalled(void)
 {
+    struct proc *proc;
+    uint64_t now;
+
     begin(1, MUTTERS);
     ok(reaches(&ready, 1), "a worker that reads nothing");
-    struct proc *proc = &pool->current->procs[0];
+    proc = &pool->current->procs[0];
     proc->heard = 0;
     ok(reaches(&proc->heard, 1), "and says something");
-    uint64_t now = clock_ms();
+    now = clock_ms();
     ok(proc_serves(proc, now), "serves");
     ok(proc_serves(proc, now + POOL_SILENT_MS - 1), "for a while");
     ok(!proc_serves(proc, now + POOL_SILENT_MS), "and not without another sign");
@@ -576,7 +608,8 @@ static void test_cannot_fork(void)
 {
     struct rlimit limit, low;
     char file[80];
-    snprintf(file, sizeof file, "%s/log", dir);
+
+    snprintf(file, sizeof(file), "%s/log", dir);
     unlink(file);
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
         exit(1);
@@ -600,6 +633,7 @@ static void test_replace(void)
 {
     static struct status_worker workers[CONF_WORKERS_MAX];
     size_t n;
+
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "a generation of two");
     ok(pool_has_room(pool) && !pool_is_starting(pool), "there is room for another");
@@ -670,13 +704,16 @@ static void test_never_ready(void)
 
 static void test_hurry(void)
 {
+    struct conf *slow;
+    uint64_t start;
+
     begin(1, STAYS);
     ok(reaches(&ready, 1), "a worker that does not leave");
-    struct conf *slow = conf_make(1);
+    slow = conf_make(1);
     slow->drain_timeout_ms = 600000;
     is_int(pool_replace(pool, slow, &none), 0, "is replaced");
     ok(reaches(&replaced, 1) && said_times("drain 0 600000", 1), "and has ten minutes");
-    uint64_t start = clock_ms();
+    start = clock_ms();
     pool_hurry(pool);
     ok(said_times("drain 0 2000 successor=256+1", 1), "no, two seconds");
     pool_hurry(pool);
@@ -707,9 +744,10 @@ static void test_drain_both(void)
 }
 
 /* What is sent to a lane without a worker is passed on to one that lives. */
-static void test_stray(void)
+static void test_orphan(void)
 {
     int pipes[2];
+
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "two workers");
     is_int(pool_replace(pool, conf_make(1), &none), 0, "one in their place");
@@ -726,26 +764,30 @@ static void test_stray(void)
 
 static void test_late(void)
 {
+    uint64_t start, ms;
+
     begin(2, STAYS);
     ok(reaches(&ready, 1), "two workers that do not leave");
     pool_drain(pool, 60000);
     ok(said_times("60000", 2), "told to, in their own time");
     pool_drain(pool, 0);
-    uint64_t start = clock_ms();
+    start = clock_ms();
     ok(reaches(&empty, 1), "then at once: gone");
-    uint64_t ms = clock_ms() - start;
+    ms = clock_ms() - start;
     ok(ms >= 1900 && ms < 15000, "killed after 2 s (%llu ms)", (unsigned long long)ms);
     end();
 }
 
 int main(void)
 {
+    struct event *sigchld;
+
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(dir))
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(said, sizeof said, "%s/said", dir);
+    snprintf(said, sizeof(said), "%s/said", dir);
     base = event_base_new();
-    struct event *sigchld = evsignal_new(base, SIGCHLD, on_sigchld, NULL);
+    sigchld = evsignal_new(base, SIGCHLD, on_sigchld, NULL);
     event_add(sigchld, NULL);
     log_set_level(LOG_LEVEL_ERROR);
     test_good();
@@ -764,7 +806,7 @@ int main(void)
     test_never_ready();
     test_hurry();
     test_drain_both();
-    test_stray();
+    test_orphan();
     test_late();
     event_free(sigchld);
     event_base_free(base);

@@ -15,7 +15,9 @@
 static const char *found(const char *user, const char *group, struct privileges *found)
 {
     static struct buf error;
-    struct conf conf = {.user = user ? strdup(user) : NULL, .group = group ? strdup(group) : NULL};
+    struct conf conf = {.user = user != NULL ? strdup(user) : NULL,
+                        .group = group != NULL ? strdup(group) : NULL};
+
     buf_reset(&error);
     (void)privileges_find(found, &conf, &error);
     free(conf.user);
@@ -33,7 +35,8 @@ static int forbid_limits(void)
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    const struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    const struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+
     return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ||
                    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0
                ? -1
@@ -45,6 +48,7 @@ static int hardens(int limits)
 {
     int status;
     pid_t pid = fork();
+
     if (pid == 0) {
         (void)prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L);
         if (!limits && forbid_limits() < 0)
@@ -58,6 +62,7 @@ static int hardens(int limits)
 int main(void)
 {
     struct privileges privileges;
+
     is_str(found("4294967296", NULL, &privileges), "user 4294967296 is not known",
            "a user past the last is not root");
     is_str(found(NULL, "4294967296", &privileges), "group 4294967296 is not known",

@@ -115,6 +115,7 @@ static long run_until(int (*done)(void))
 {
     const struct timeval tick = {0, 20000};
     uint64_t start = clock_ms();
+
     while (!done()) {
         if (clock_ms() - start > DEADLINE_MS)
             return -1;
@@ -133,6 +134,7 @@ static void run_for(unsigned ms)
 {
     uint64_t end = clock_ms() + ms;
     const struct timeval tick = {0, 10000};
+
     while (clock_ms() < end && !never()) {
         event_base_loopexit(base, &tick);
         event_base_loop(base, EVLOOP_ONCE);
@@ -159,13 +161,15 @@ static int logged(const char *text)
 {
     static char all[65536];
     FILE *file = fopen(log_file, "r");
-    if (!file)
+    size_t len;
+    int n = 0;
+
+    if (file == NULL)
         return -1;
-    size_t len = fread(all, 1, sizeof all - 1, file);
+    len = fread(all, 1, sizeof(all) - 1, file);
     fclose(file);
     all[len] = '\0';
-    int n = 0;
-    for (const char *at = all; (at = strstr(at, text)); at++)
+    for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
         n++;
     return n;
 }
@@ -201,8 +205,9 @@ static struct {
 static void fake_drip(evutil_socket_t fd, short what, void *arg)
 {
     const struct timeval soon = {0, 0};
+
     (void)fd, (void)what, (void)arg;
-    if (!fake.client || fake.dripped >= fake.answer_len)
+    if (fake.client == NULL || fake.dripped >= fake.answer_len)
         return;
     bufferevent_write(fake.client, fake.answer + fake.dripped++, 1);
     event_add(fake.drip, &soon);
@@ -211,6 +216,8 @@ static void fake_drip(evutil_socket_t fd, short what, void *arg)
 static void fake_answer(struct bufferevent *bev)
 {
     const struct timeval soon = {0, 0};
+    static char nothing[1 << 20];
+
     fake.answered = 1;
     if (fake.bytewise) {
         fake.dripped = 0;
@@ -218,20 +225,21 @@ static void fake_answer(struct bufferevent *bev)
         return;
     }
     bufferevent_write(bev, fake.answer, fake.answer_len);
-    static char nothing[1 << 20];
-    for (size_t left = fake.flood; left > 0; left -= left < sizeof nothing ? left : sizeof nothing)
+    for (size_t left = fake.flood; left > 0;
+         left -= left < sizeof(nothing) ? left : sizeof(nothing))
         evbuffer_add_reference(bufferevent_get_output(bev), nothing,
-                               left < sizeof nothing ? left : sizeof nothing, NULL, NULL);
+                               left < sizeof(nothing) ? left : sizeof(nothing), NULL, NULL);
 }
 
 static void fake_read(struct bufferevent *bev, void *arg)
 {
     char bytes[4096];
     size_t n;
+
     (void)arg;
-    while ((n = bufferevent_read(bev, bytes, sizeof bytes)) > 0)
+    while ((n = bufferevent_read(bev, bytes, sizeof(bytes))) > 0)
         buf_put(&fake.asked, bytes, n);
-    if (!fake.answered && fake.answer)
+    if (!fake.answered && fake.answer != NULL)
         fake_answer(bev);
 }
 
@@ -247,6 +255,7 @@ static void fake_accept(struct evconnlistener *listener, evutil_socket_t fd, str
                         int len, void *arg)
 {
     int one = 1;
+
     (void)listener, (void)addr, (void)len, (void)arg;
     fake.clients++;
     if (fake.close_at_once) {
@@ -254,7 +263,7 @@ static void fake_accept(struct evconnlistener *listener, evutil_socket_t fd, str
         close(fd);
         return;
     }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     fake.client = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
     fake.answered = 0;
     bufferevent_setcb(fake.client, fake_read, NULL, fake_event, NULL);
@@ -264,14 +273,15 @@ static void fake_accept(struct evconnlistener *listener, evutil_socket_t fd, str
 static void fake_start(const char *answer, size_t len)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof addr;
-    memset(&fake, 0, sizeof fake);
+    socklen_t size = sizeof(addr);
+
+    memset(&fake, 0, sizeof(fake));
     fake.answer = answer;
     fake.answer_len = len;
     fake.drip = event_new(base, -1, 0, fake_drip, NULL);
     fake.listener =
         evconnlistener_new_bind(base, fake_accept, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE,
-                                16, (struct sockaddr *)&addr, sizeof addr);
+                                16, (struct sockaddr *)&addr, sizeof(addr));
     getsockname(evconnlistener_get_fd(fake.listener), (struct sockaddr *)&addr, &size);
     fake.port = ntohs(addr.sin_port);
 }
@@ -281,7 +291,7 @@ static void fake_stop(void)
 {
     evconnlistener_free(fake.listener);
     event_free(fake.drip);
-    if (fake.client)
+    if (fake.client != NULL)
         bufferevent_free(fake.client);
     buf_free(&fake.asked);
 }
@@ -309,9 +319,9 @@ static int fake_was_pinged(void)
 static struct conf *conf_fake(void)
 {
     static struct conf conf;
-    memset(&conf, 0, sizeof conf);
-    conf.key = (char[]){"k"};
     static char key[] = "k", nsp[] = "/axr", host[] = "127.0.0.1";
+
+    memset(&conf, 0, sizeof(conf));
     conf.key = key;
     conf.nsp = nsp;
     conf.redis.host = host;
@@ -322,10 +332,12 @@ static struct conf *conf_fake(void)
 
 static struct redis *redis_begin(const struct conf *conf)
 {
+    struct redis *redis;
+
     heard_reset();
     log_begin();
-    struct redis *redis = redis_new(base, conf, &ops, NULL);
-    if (!redis)
+    redis = redis_new(base, conf, &ops, NULL);
+    if (redis == NULL)
         exit(1);
     return redis;
 }
@@ -341,24 +353,28 @@ static void redis_end(struct redis **redis)
 
 static void test_handshake(void)
 {
-    FAKE("+OK\r\n+OK\r\n"
-         "*3\r\n" BULK(10, "psubscribe") BULK(18, "k\\*\\?#/a\\[x]-^\\\\#*") ":1\r\n");
-    struct conf *conf = conf_fake();
+    struct conf *conf;
+    struct redis *redis;
+    size_t n;
     static char key[] = "k*?", nsp[] = "/a[x]-^\\", user[] = "me", password[] = "sesame";
-    conf->key = key;
-    conf->nsp = nsp;
-    conf->redis.username = user;
-    conf->redis.password = password;
-    conf->redis.database = 3;
-    struct redis *redis = redis_begin(conf);
     static const char want[] = "*3\r\n" BULK(4, "AUTH") BULK(2, "me") BULK(6, "sesame") /* */
         "*2\r\n" BULK(6, "SELECT") BULK(1, "3")                                         /* */
         "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(18, "k\\*\\?#/a\\[x]-^\\\\#*")             /* */
         "*3\r\n" BULK(9, "SUBSCRIBE") BULK(11, "k*?#emitter") BULK(12, "k*?#/a[x]-^\\") /* */
         "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(23, "k\\*\\?#[^/]*/a\\[x]-^\\\\#*");
+
+    FAKE("+OK\r\n+OK\r\n"
+         "*3\r\n" BULK(10, "psubscribe") BULK(18, "k\\*\\?#/a\\[x]-^\\\\#*") ":1\r\n");
+    conf = conf_fake();
+    conf->key = key;
+    conf->nsp = nsp;
+    conf->redis.username = user;
+    conf->redis.password = password;
+    conf->redis.database = 3;
+    redis = redis_begin(conf);
     ok(run_until(fake_has_two) >= 2500, "confirmations that do not come: given up after 3 s");
-    size_t n = fake.asked.len < sizeof want - 1 ? fake.asked.len : sizeof want - 1;
-    is_mem(fake.asked.data, n, want, sizeof want - 1,
+    n = fake.asked.len < sizeof(want) - 1 ? fake.asked.len : sizeof(want) - 1;
+    is_mem(fake.asked.data, n, want, sizeof(want) - 1,
            "AUTH, SELECT, the patterns with their glob characters escaped, the channels");
     is_int(logged("not subscribed within"), 1, "and logged");
     is_int(logged("sesame"), 0, "without the password");
@@ -368,10 +384,12 @@ static void test_handshake(void)
 
 static void test_bytewise(void)
 {
+    struct redis *redis;
+
     FAKE(CONFIRMED MESSAGE "*4\r\n" BULK(8, "pmessage") BULK(8, "k#/axr#*") BULK(10, "k#/axr#me#")
              BULK(0, "") "*2\r\n" BULK(4, "pong") BULK(0, "") MESSAGE);
     fake.bytewise = 1;
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(is_subscribed) >= 0, "subscribed, one byte at a time");
     while (heard.text.len < 32)
         if (run_until(has_messages) < 0)
@@ -407,10 +425,13 @@ static const char *const odd_replies[] = {
 
 static void test_odd(void)
 {
+    struct redis *redis;
+    size_t n;
+
     FAKE(CONFIRMED);
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(is_subscribed) >= 0, "subscribed");
-    size_t n = sizeof odd_replies / sizeof *odd_replies;
+    n = sizeof(odd_replies) / sizeof(*odd_replies);
     for (size_t i = 0; i < n; i++)
         fake_say(odd_replies[i]);
     fake_say("*3\r\n" BULK(9, "subscribe") "$-1\r\n:0\r\n" MESSAGE);
@@ -448,10 +469,12 @@ static const struct {
 
 static void test_garbage(void)
 {
-    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+    for (size_t i = 0; i < sizeof(garbage) / sizeof(*garbage); i++) {
+        struct redis *redis;
+        int good;
         FAKE(CONFIRMED);
-        struct redis *redis = redis_begin(conf_fake());
-        int good = run_until(is_subscribed) >= 0;
+        redis = redis_begin(conf_fake());
+        good = run_until(is_subscribed) >= 0;
         bufferevent_write(fake.client, garbage[i].text, garbage[i].len);
         good = good && run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0;
         ok(good && fake.clients == 2, "%s: connected anew", garbage[i].name);
@@ -469,10 +492,13 @@ static void test_nested(void)
         "*4\r\n" BULK(8, "pmessage") "*0\r\n",
         "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "*1\r\n",
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct redis *redis;
+        int good;
         FAKE(CONFIRMED);
-        struct redis *redis = redis_begin(conf_fake());
-        int good = run_until(is_subscribed) >= 0;
+        redis = redis_begin(conf_fake());
+        good = run_until(is_subscribed) >= 0;
         fake_say(cases[i]);
         good = good && run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0;
         ok(good && fake.clients == 2, "array in array %zu: connected anew", i);
@@ -490,24 +516,26 @@ static void test_mutated(void)
     static char bytes[] = CONFIRMED MESSAGE MESSAGE;
     static const char good[] = CONFIRMED MESSAGE MESSAGE;
     unsigned seed = 20240229;
+    struct redis *redis;
+
     FAKE("");
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     fake.bytewise = 0;
     for (int round = 0; round < 200; round++) {
-        memcpy(bytes, good, sizeof good);
+        memcpy(bytes, good, sizeof(good));
         for (int i = 0; i < 3; i++) {
             seed = seed * 1103515245 + 12345;
-            bytes[(seed >> 8) % (sizeof bytes - 1)] = (char)(seed >> 24);
+            bytes[(seed >> 8) % (sizeof(bytes) - 1)] = (char)(seed >> 24);
         }
         fake.answer = bytes;
-        fake.answer_len = sizeof bytes - 1;
-        if (fake.client)
-            bufferevent_write(fake.client, bytes, sizeof bytes - 1);
+        fake.answer_len = sizeof(bytes) - 1;
+        if (fake.client != NULL)
+            bufferevent_write(fake.client, bytes, sizeof(bytes) - 1);
         run_for(1);
     }
     fake.answer = good;
-    fake.answer_len = sizeof good - 1;
-    if (fake.client) {
+    fake.answer_len = sizeof(good) - 1;
+    if (fake.client != NULL) {
         bufferevent_free(fake.client);
         fake.client = NULL;
     }
@@ -532,13 +560,16 @@ static void test_refusals(void)
         {"-ERR what is `sesame`?\r\n", "an error that shows the password", 0},
         {"-ERR \x1b[31m\x01\r\n", "ERR \\x1b[31m\\x01", 0},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         static char password[] = "sesame";
+        struct conf *conf;
+        struct redis *redis;
         fake_start(cases[i].answer, strlen(cases[i].answer));
         fake.close_at_once = cases[i].close_at_once;
-        struct conf *conf = conf_fake();
+        conf = conf_fake();
         conf->redis.password = password;
-        struct redis *redis = redis_begin(conf);
+        redis = redis_begin(conf);
         ok(run_until(fake_has_three) >= 0, "%s: tried again", cases[i].shown);
         ok(is_not_subscribed() && heard.state_calls >= 2, "each attempt is reported as failed");
         is_int(logged("redis not reachable"), 1, "one line for all attempts");
@@ -551,8 +582,10 @@ static void test_refusals(void)
 
 static void test_changing_reasons(void)
 {
+    struct redis *redis;
+
     FAKE("-LOADING soon\r\n");
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(fake_has_two) >= 0, "refused");
     fake.answer = "-NOPERM no\r\n";
     fake.answer_len = strlen(fake.answer);
@@ -571,8 +604,10 @@ static void test_changing_reasons(void)
 
 static void test_closed(void)
 {
+    struct redis *redis;
+
     FAKE(CONFIRMED);
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(is_subscribed) >= 0, "subscribed");
     bufferevent_free(fake.client);
     fake.client = NULL;
@@ -589,11 +624,14 @@ static void test_closed(void)
 
 static void test_silent(void)
 {
+    struct redis *redis;
+    long ms;
+
     FAKE(CONFIRMED);
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(is_subscribed) >= 0, "subscribed");
     ok(run_until(fake_was_pinged) >= 2500, "asked for a sign of life after 3 s");
-    long ms = run_until(is_not_subscribed);
+    ms = run_until(is_not_subscribed);
     ok(ms >= 4500 && ms < 15000, "silent for 5 s more (%ld ms): lost", ms);
     is_int(logged("redis lost: no answer for"), 1, "logged");
     ok(run_until(is_subscribed) >= 0, "subscribed again");
@@ -605,16 +643,19 @@ static void test_silent(void)
 /* What looks like the start of a huge reply swallows what comes after it: not for long. */
 static void test_swallowed(void)
 {
+    struct redis *redis;
+    uint64_t start, ms;
+
     FAKE(CONFIRMED);
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(is_subscribed) >= 0, "subscribed");
     fake_say("$60000000\r\n");
-    uint64_t start = clock_ms();
+    start = clock_ms();
     while (redis_stats(redis)->gaps == 0 && clock_ms() - start < DEADLINE_MS) {
         fake_say(MESSAGE);
         run_for(100);
     }
-    uint64_t ms = clock_ms() - start;
+    ms = clock_ms() - start;
     ok(ms >= 7500 && ms < 20000, "no whole reply for 8 s (%llu ms): lost", (unsigned long long)ms);
     redis_end(&redis);
     fake_stop();
@@ -622,9 +663,11 @@ static void test_swallowed(void)
 
 static void test_too_large(void)
 {
+    struct redis *redis;
+
     FAKE(CONFIRMED "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "$500000000\r\n");
     fake.flood = 70UL << 20;
-    struct redis *redis = redis_begin(conf_fake());
+    redis = redis_begin(conf_fake());
     ok(run_until(has_given_up) >= 0, "a message above 64 MiB is given up");
     fake.flood = 0;
     ok(run_until(fake_has_two) >= 0, "with its connection");
@@ -634,12 +677,20 @@ static void test_too_large(void)
 
 static void test_unreachable(void)
 {
+    struct conf *conf;
+    struct redis *redis;
+    unsigned long long attempts;
+    uint64_t start;
+    static char path[] = "/nowhere/redis.sock";
+    static char longpath[300];
+    static char host[] = "no-such-host.invalid";
+
     FAKE("");
-    struct conf *conf = conf_fake();
+    conf = conf_fake();
     fake_stop();
-    struct redis *redis = redis_begin(conf);
+    redis = redis_begin(conf);
     run_for(2500);
-    unsigned long long attempts = redis_stats(redis)->attempts;
+    attempts = redis_stats(redis)->attempts;
     ok(attempts >= 4 && attempts <= 14, "refused: back-off grows (%llu attempts)", attempts);
     is_int(logged("Connection refused"), 1, "one line");
     for (int minute = 1; minute <= 2; minute++) {
@@ -652,25 +703,22 @@ static void test_unreachable(void)
     }
     redis_end(&redis);
 
-    static char path[] = "/nowhere/redis.sock";
     conf->redis.path = path;
     redis = redis_begin(conf);
     ok(run_until(has_failed) >= 0, "a path that is not there");
     is_int(logged("unix:/nowhere/redis.sock: connect: No such file"), 1, "one line");
     redis_end(&redis);
 
-    static char longpath[300];
-    memset(longpath, 'x', sizeof longpath - 1);
+    memset(longpath, 'x', sizeof(longpath) - 1);
     conf->redis.path = longpath;
     redis = redis_begin(conf);
     ok(run_until(has_failed) >= 0, "a path that is too long");
     redis_end(&redis);
 
-    static char host[] = "no-such-host.invalid";
     conf->redis.path = NULL;
     conf->redis.host = host;
     redis = redis_begin(conf);
-    uint64_t start = clock_ms();
+    start = clock_ms();
     run_for(100);
     ok(clock_ms() - start < 2000, "a name: the loop turns while it is looked up");
     ok(run_until(has_failed) >= 0, "a name that is not known");
@@ -679,11 +727,14 @@ static void test_unreachable(void)
 
 static void test_names(void)
 {
-    FAKE(CONFIRMED);
-    struct conf *conf = conf_fake();
+    struct conf *conf;
+    struct redis *redis;
     static char localhost[] = "localhost", name[256];
+
+    FAKE(CONFIRMED);
+    conf = conf_fake();
     conf->redis.host = localhost;
-    struct redis *redis = redis_begin(conf);
+    redis = redis_begin(conf);
     ok(run_until(is_subscribed) >= 0, "localhost, on 127.0.0.1");
     redis_end(&redis);
     fake_stop();
@@ -691,7 +742,7 @@ static void test_names(void)
     FAKE(CONFIRMED);
     /* A name that this machine knows by its files, where it has one. */
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (getnameinfo((struct sockaddr *)&addr, sizeof addr, name, sizeof name, NULL, 0,
+    if (getnameinfo((struct sockaddr *)&addr, sizeof(addr), name, sizeof(name), NULL, 0,
                     NI_NAMEREQD) != 0)
         strcpy(name, "localhost.");
     conf = conf_fake();
@@ -723,12 +774,13 @@ static void server_start(const char *const *more)
                             "--unixsocketperm",
                             "700"};
     size_t argc = 13;
-    while (more && *more)
+
+    while (more != NULL && *more != NULL)
         argv[argc++] = *more++;
     server = fork();
     if (server == 0) {
         char *copy[24] = {0};
-        if (!freopen("/dev/null", "w", stdout))
+        if (freopen("/dev/null", "w", stdout) == NULL)
             _exit(126);
         for (size_t i = 0; i < argc; i++)
             copy[i] = strdup(argv[i]);
@@ -747,16 +799,18 @@ static long publish(const char *user, const char *password, const char *channel,
 {
     long got = -1;
     redisContext *context = redisConnectUnix(server_socket);
-    if (context && !context->err) {
-        if (password)
+
+    if (context != NULL && !context->err) {
+        redisReply *reply;
+        if (password != NULL)
             freeReplyObject(redisCommand(context, "AUTH %s %s", user, password));
-        redisReply *reply = redisCommand(context, "PUBLISH %s %s", channel, text);
-        if (reply && reply->type == REDIS_REPLY_INTEGER)
+        reply = redisCommand(context, "PUBLISH %s %s", channel, text);
+        if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
             got = (long)reply->integer;
-        if (reply)
+        if (reply != NULL)
             freeReplyObject(reply);
     }
-    if (context)
+    if (context != NULL)
         redisFree(context);
     return got;
 }
@@ -764,14 +818,18 @@ static long publish(const char *user, const char *password, const char *channel,
 static struct conf *conf_real(void)
 {
     struct conf *conf = conf_fake();
+
     conf->redis.path = server_socket;
     return conf;
 }
 
 static void test_real(void)
 {
+    struct redis *redis;
+    long ms;
+
     server_start(NULL);
-    struct redis *redis = redis_begin(conf_real());
+    redis = redis_begin(conf_real());
     ok(run_until(is_subscribed) >= 0, "real redis: subscribed");
     is_int(publish(NULL, NULL, "k#/axr#", "one"), 1, "to all: one subscriber");
     is_int(publish(NULL, NULL, "k#/axr#ann#", "two"), 1, "to a room");
@@ -789,7 +847,7 @@ static void test_real(void)
     ok(run_until(is_not_subscribed) >= 0, "redis has gone");
     run_for(1500);
     server_start(NULL);
-    long ms = run_until(is_subscribed);
+    ms = run_until(is_subscribed);
     ok(ms >= 0 && ms < 4500, "back: subscribed again after %ld ms", ms);
     is_int(logged("redis lost"), 1, "the loss is logged once");
     is_int(logged("redis subscribed again after"), 1, "so is the gap");
@@ -815,15 +873,17 @@ static void check_channels(char *nsp, const char *const *channels, const char *c
 {
     struct buf want = {0};
     struct conf *conf = conf_real();
-    conf->nsp = nsp;
-    struct redis *redis = redis_begin(conf);
+    struct redis *redis;
     size_t n = 0;
+
+    conf->nsp = nsp;
+    redis = redis_begin(conf);
     ok(run_until(is_subscribed) >= 0, "subscribed for %s", nsp);
-    for (; channels[n]; n++) {
+    for (; channels[n] != NULL; n++) {
         is_int(publish(NULL, NULL, channels[n], "x"), 1, channels[n]);
         buf_printf(&want, "%s=x ", channels[n]);
     }
-    for (size_t i = 0; deaf[i]; i++)
+    for (size_t i = 0; deaf[i] != NULL; i++)
         is_int(publish(NULL, NULL, deaf[i], "x"), 0, deaf[i]);
     is_int(redis_sync(redis), 0, "asked for a sign");
     ok(run_until(is_synced) >= 0, "which comes");
@@ -848,6 +908,7 @@ static void test_real_channels(void)
         "k#",   "k#r#",   "k#a#b#", "k#emitter",    "k#axr#",  "k#emitterr#", NULL};
     static const char *const not_of_root[] = {"k#/axr#",      "k#/axr", "k#/axr#r#", "k#/a#/#",
                                               "k-request#/#", "k",      NULL};
+
     server_start(NULL);
     check_channels(axr, of_axr, not_of_axr);
     check_channels(root, of_root, not_of_root);
@@ -860,11 +921,14 @@ static void test_real_withheld(void)
     const char *acl[] = {"--user",    "me",      "on",         ">sesame", "resetchannels",
                          "&k#/axr#*", "&k#/axr", "&k#emitter", "+@all",   NULL};
     static char user[] = "me", password[] = "sesame";
+    struct conf *conf;
+    struct redis *redis;
+
     server_start(acl);
-    struct conf *conf = conf_real();
+    conf = conf_real();
     conf->redis.username = user;
     conf->redis.password = password;
-    struct redis *redis = redis_begin(conf);
+    redis = redis_begin(conf);
     ok(run_until(is_subscribed) >= 0, "subscribed to what is allowed");
     is_int(publish(NULL, NULL, "k#/axr#", "in"), 1, "published");
     ok(run_until(has_messages) >= 0, "and received");
@@ -880,11 +944,14 @@ static void test_real_acl(void)
     const char *acl[] = {"--user", "me",     "on",      ">sesame", "allchannels",
                          "+@all",  "--user", "default", "off",     NULL};
     static char user[] = "me", password[] = "sesame", wrong[] = "open!";
+    struct conf *conf;
+    struct redis *redis;
+
     server_start(acl);
-    struct conf *conf = conf_real();
+    conf = conf_real();
     conf->redis.username = user;
     conf->redis.password = wrong;
-    struct redis *redis = redis_begin(conf);
+    redis = redis_begin(conf);
     while (logged("WRONGPASS") == 0 && heard.state_calls < 20)
         run_for(50);
     is_int(logged("WRONGPASS"), 1, "wrong password: says so");
@@ -905,10 +972,10 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     strcpy(dir, "/tmp/test_redis.XXXXXX");
-    if (!mkdtemp(dir))
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(log_file, sizeof log_file, "%s/log", dir);
-    snprintf(server_socket, sizeof server_socket, "%s/redis.sock", dir);
+    snprintf(log_file, sizeof(log_file), "%s/log", dir);
+    snprintf(server_socket, sizeof(server_socket), "%s/redis.sock", dir);
     base = event_base_new();
     test_handshake();
     test_bytewise();

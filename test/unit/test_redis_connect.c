@@ -29,9 +29,11 @@ static struct sockaddr_in hole = {.sin_family = AF_INET};
 
 static int hole_open(void)
 {
-    socklen_t len = sizeof hole;
+    socklen_t len = sizeof(hole);
+    int fd;
+
     hole.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&hole, len) < 0 || listen(fd, 0) < 0 ||
         getsockname(fd, (struct sockaddr *)&hole, &len) < 0)
         abort();
@@ -47,10 +49,11 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
 {
     const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)to;
     uint32_t host = to->sa_family == AF_INET ? ntohl(in->sin_addr.s_addr) : 0;
+
     if (host >> 16 != 0x0a00)
         return __real_connect(fd, to, len);
     if (host & 0x100)
-        return __real_connect(fd, (struct sockaddr *)&hole, sizeof hole);
+        return __real_connect(fd, (struct sockaddr *)&hole, sizeof(hole));
     errno = (int)(host & 0xff);
     return -1;
 }
@@ -60,7 +63,7 @@ int __wrap_getaddrinfo(const char *host, const char *port, const struct addrinfo
 {
     if (strcmp(host, "many") != 0 || hints->ai_flags & AI_NUMERICHOST)
         return __real_getaddrinfo(host, port, hints, found);
-    for (size_t i = 0; addresses[i]; i++) {
+    for (size_t i = 0; addresses[i] != NULL; i++) {
         if (__real_getaddrinfo(addresses[i], port, hints, found) != 0)
             abort();
         found = &(*found)->ai_next;
@@ -76,7 +79,7 @@ static void on_done(int fd, const char *why, void *arg)
     (void)arg;
     is_done = 1;
     got_fd = fd;
-    snprintf(said, sizeof said, "%s", why ? why : "connected");
+    snprintf(said, sizeof(said), "%s", why != NULL ? why : "connected");
 }
 
 static const struct redis_connect_ops ops = {on_done};
@@ -91,15 +94,17 @@ static const char *connect_until(const char *path, const char *host, int port, c
 {
     const struct timeval tick = {0, 10000};
     struct event *timer = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+    struct redis_connect *attempt;
+
     is_done = 0;
     got_fd = -1;
-    struct redis_connect *attempt = redis_connect_new(base, path, host, port, &ops, NULL);
-    if (!attempt || !timer || event_add(timer, &tick) < 0)
+    attempt = redis_connect_new(base, path, host, port, &ops, NULL);
+    if (attempt == NULL || timer == NULL || event_add(timer, &tick) < 0)
         abort();
-    while (!is_done && !(enough && strstr(redis_connect_why(attempt), enough)))
+    while (!is_done && !(enough != NULL && strstr(redis_connect_why(attempt), enough) != NULL))
         event_base_loop(base, EVLOOP_ONCE);
     if (!is_done)
-        snprintf(said, sizeof said, "%s", redis_connect_why(attempt));
+        snprintf(said, sizeof(said), "%s", redis_connect_why(attempt));
     redis_connect_free(&attempt);
     event_free(timer);
     if (got_fd >= 0)
@@ -118,10 +123,11 @@ static const char *connect_to(const char *path, const char *host, int port)
 static const char *words(const char *before, int one, const char *between, int two)
 {
     static char text[REDIS_CONNECT_WHY_MAX];
-    snprintf(text, sizeof text, "%s%s", before, strerror(one));
-    if (between) {
+
+    snprintf(text, sizeof(text), "%s%s", before, strerror(one));
+    if (between != NULL) {
         size_t len = strlen(text);
-        snprintf(text + len, sizeof text - len, "%s%s", between, strerror(two));
+        snprintf(text + len, sizeof(text) - len, "%s%s", between, strerror(two));
     }
     return text;
 }
@@ -130,14 +136,17 @@ static const char *address_of(int error)
 {
     static char text[8][32];
     static int at;
+
     at = (at + 1) % 8;
-    snprintf(text[at], sizeof text[at], "10.0.0.%d", error);
+    snprintf(text[at], sizeof(text[at]), "10.0.0.%d", error);
     return text[at];
 }
 
 static void test_why(void)
 {
     const char *refused = address_of(ECONNREFUSED), *unreachable = address_of(ENETUNREACH);
+    char path[300];
+
     is_str(connect_to(NULL, refused, 1), words("connect: ", ECONNREFUSED, NULL, 0),
            "an address that was given is not named");
     is_str(MANY(refused), words("connect to 10.0.0.111: ", ECONNREFUSED, NULL, 0),
@@ -158,9 +167,9 @@ static void test_why(void)
        "a name that is not known: %s", said);
     is_str(connect_to("/nowhere/redis.sock", NULL, 0), words("connect: ", ENOENT, NULL, 0),
            "a path that is not there");
-    char path[300];
-    memset(path, 'x', sizeof path - 1);
-    path[sizeof path - 1] = '\0';
+
+    memset(path, 'x', sizeof(path) - 1);
+    path[sizeof(path) - 1] = '\0';
     is_str(connect_to(path, NULL, 0), words("connect: ", ENAMETOOLONG, NULL, 0),
            "one that is too long");
 }
@@ -180,8 +189,9 @@ static void test_on_its_way(void)
 static void test_connected(void)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof addr;
+    socklen_t len = sizeof(addr);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+
     if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 4) < 0 ||
         getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
         abort();
@@ -192,8 +202,10 @@ static void test_connected(void)
 
 int main(void)
 {
+    int fd;
+
     base = event_base_new();
-    int fd = hole_open();
+    fd = hole_open();
     test_why();
     test_on_its_way();
     test_connected();

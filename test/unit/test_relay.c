@@ -34,9 +34,10 @@ static void on_kick(unsigned lane, struct msg *msg)
     size_t at = strlen(sent.kicks);
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
+
     is_int(msg_get_u8(msg), MSG_KICK_REPLACED, "a kick has its reason");
     is_int(msg_close(msg), 0, "and is whole");
-    snprintf(sent.kicks + at, sizeof sent.kicks - at, "%s%u:%u %.*s", at ? ", " : "", lane,
+    snprintf(sent.kicks + at, sizeof(sent.kicks) - at, "%s%u:%u %.*s", at ? ", " : "", lane,
              (unsigned)client, (int)uid.len, uid.ptr);
 }
 
@@ -44,6 +45,7 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
 {
     struct msg msg;
     struct msg_broadcast bc = {0};
+
     (void)arg;
     if (lane == sent.kill)
         relay_worker_down(sent.relay, lane);
@@ -57,7 +59,7 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     is_int(bc.epoch == relay_epoch(sent.relay), 1, "of this run");
     is_int(bc.received_us, 4711, "with the time of its receipt");
     sent.seq = bc.seq;
-    snprintf(sent.json, sizeof sent.json, "%.*s", (int)bc.json.len, bc.json.ptr);
+    snprintf(sent.json, sizeof(sent.json), "%.*s", (int)bc.json.len, bc.json.ptr);
     sent.lanes[sent.n++ % 16] = lane;
     msg_broadcast_clear(&bc);
 }
@@ -66,12 +68,13 @@ static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, 
 {
     static const char *const names[] = {"ok", "limit", "memory"};
     size_t at = strlen(sent.answers);
+
     (void)arg;
     if (lane == sent.kill)
         relay_worker_down(sent.relay, lane);
     if (client == sent.asked)
         sent.verdict = (int)verdict;
-    snprintf(sent.answers + at, sizeof sent.answers - at, "%s%u:%u %s", at ? ", " : "", lane,
+    snprintf(sent.answers + at, sizeof(sent.answers) - at, "%s%u:%u %s", at ? ", " : "", lane,
              (unsigned)client, names[verdict]);
 }
 
@@ -102,8 +105,9 @@ static int admit(unsigned lane, uint64_t client, struct slice uid)
 /* What was answered since it was last asked. */
 static const char *answers(void)
 {
-    static char text[sizeof sent.answers];
-    memcpy(text, sent.answers, sizeof text);
+    static char text[sizeof(sent.answers)];
+
+    memcpy(text, sent.answers, sizeof(text));
     sent.answers[0] = '\0';
     return text;
 }
@@ -113,11 +117,12 @@ static const char *got(void)
 {
     static char text[64];
     size_t at = 0;
+
     text[0] = '\0';
     for (unsigned lane = 0; lane < 16; lane++)
         for (size_t i = 0; i < sent.n; i++)
             if (sent.lanes[i] == lane)
-                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", lane);
+                at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%u", at ? " " : "", lane);
     return text;
 }
 
@@ -125,7 +130,8 @@ static void publish(const char *const *rooms, const char *json)
 {
     struct buf channel = {0}, payload = {0};
     struct slices to = {0}, none = {0};
-    for (; rooms && *rooms; rooms++)
+
+    for (; rooms != NULL && *rooms != NULL; rooms++)
         if (slices_put(&to, slice_str(*rooms)) < 0)
             exit(1);
     if (emit_encode(&channel, &payload, slice_str(key), slice_str(nsp), &to, &none, 0,
@@ -144,7 +150,8 @@ static struct conf *conf_make(void)
 {
     static struct conf conf;
     static char conf_nsp[] = "/axr", conf_key[] = "k";
-    memset(&conf, 0, sizeof conf);
+
+    memset(&conf, 0, sizeof(conf));
     conf.nsp = conf_nsp;
     conf.key = conf_key;
     conf.message_bytes = 4096;
@@ -155,10 +162,10 @@ static struct conf *conf_make(void)
 
 static void begin(const struct conf *conf)
 {
-    memset(&sent, 0, sizeof sent);
+    memset(&sent, 0, sizeof(sent));
     sent.kill = 99;
     sent.relay = relay_new(conf, &ops, NULL);
-    if (!sent.relay)
+    if (sent.relay == NULL)
         exit(1);
     for (unsigned lane = 0; lane < 3; lane++)
         relay_worker_up(sent.relay, lane);
@@ -211,6 +218,7 @@ static void test_dying(void)
 static void test_user_limit(void)
 {
     struct conf *conf = conf_make();
+
     conf->connections_per_user = 2;
     begin(conf);
     is_int(admit(0, 4, SLICE("ann")), MSG_ADMIT_OK, "first");
@@ -231,6 +239,7 @@ static void test_user_limit(void)
 static struct conf *conf_replace(uint32_t limit)
 {
     struct conf *conf = conf_make();
+
     conf->connections_per_user = limit;
     conf->replace_connections = 1;
     return conf;
@@ -244,6 +253,7 @@ static long ann(void)
 static void test_replace(void)
 {
     struct conf *conf = conf_replace(2);
+
     begin(conf);
     admit(0, 1, SLICE("ann"));
     admit(1, 2, SLICE("ann"));
@@ -271,6 +281,7 @@ static void test_replace(void)
 static void test_replace_many(void)
 {
     struct conf *conf = conf_replace(0);
+
     begin(conf);
     for (uint64_t client = 1; client <= 5; client++)
         admit((unsigned)client % 3, client, SLICE("ann"));
@@ -309,6 +320,7 @@ static void test_replace_dying(void)
 static struct conf *begin_full(void)
 {
     struct conf *conf = conf_make();
+
     conf->connections_per_user = 1;
     begin(conf);
     admit(0, 1, SLICE("ann"));
@@ -392,6 +404,7 @@ static void test_hold_dying(void)
 static void test_hold_reload(void)
 {
     struct conf *conf = begin_full();
+
     admit(1, 2, SLICE("ann"));
     admit(2, 3, SLICE("ann"));
     conf->connections_per_user = 2;
@@ -419,16 +432,19 @@ static void test_hold_reload(void)
 static void test_hold_is_bounded(void)
 {
     char uid[16];
+    int held, refused = 0;
+
     begin_full();
     for (uint64_t client = 2; client < 2 + 1 + PENDING_SPARE; client++)
         admit(1, client, SLICE("ann"));
     is_str(answers(), "", "some of a user's may wait");
     is_int(admit(1, 99, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "more may not");
-    int held = 1 + PENDING_SPARE, refused = 0;
+    held = 1 + PENDING_SPARE;
     for (unsigned i = 0; i < PENDING_MAX; i++) {
-        int n = snprintf(uid, sizeof uid, "user %u", i);
+        int n = snprintf(uid, sizeof(uid), "user %u", i);
+        int verdict;
         admit(0, 100 + i, (struct slice){uid, (size_t)n});
-        int verdict = admit(1, 10000 + i, (struct slice){uid, (size_t)n});
+        verdict = admit(1, 10000 + i, (struct slice){uid, (size_t)n});
         held += verdict == HELD;
         refused += verdict == MSG_ADMIT_USER_LIMIT;
     }
@@ -446,9 +462,10 @@ static int lines_with(const char *file, const char *text)
     char line[1024];
     int n = 0;
     FILE *in = fopen(file, "r");
-    while (in && fgets(line, sizeof line, in))
+
+    while (in != NULL && fgets(line, sizeof(line), in) != NULL)
         n += strstr(line, text) != NULL;
-    if (in)
+    if (in != NULL)
         fclose(in);
     return n;
 }
@@ -456,6 +473,9 @@ static int lines_with(const char *file, const char *text)
 static void test_drops(void)
 {
     char file[] = "/tmp/test_relay.XXXXXX";
+    char big[8192] = "[\"msg\",\"";
+    const struct relay_stats *stats;
+
     close(mkstemp(file));
     begin(conf_make());
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
@@ -463,7 +483,6 @@ static void test_drops(void)
     for (int i = 0; i < 100; i++)
         relay_message(sent.relay, SLICE("k#/axr#\n\x1b"), SLICE("\xc1 garbage"), 1);
     publish(NULL, "[\"disconnect\"]");
-    char big[8192] = "[\"msg\",\"";
     memset(big + 8, 'x', 5000);
     memcpy(big + 5008, "\"]", 3);
     publish(NULL, big);
@@ -474,7 +493,7 @@ static void test_drops(void)
                   1);
     relay_drop(sent.relay, EMIT_TOO_LARGE, (struct slice){0});
     log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
-    const struct relay_stats *stats = relay_stats(sent.relay);
+    stats = relay_stats(sent.relay);
     is_int((long)sent.n, 0, "nothing is relayed");
     is_int((long)relay_seq(sent.relay), 0, "nor numbered");
     is_int((long)stats->dropped[EMIT_MALFORMED], 100, "garbage is counted");
@@ -496,6 +515,7 @@ static void test_shown(void)
 {
     char file[] = "/tmp/test_relay.XXXXXX", name[40] = "", rooms[2000];
     const char *many[200];
+
     close(mkstemp(file));
     begin(conf_make());
     admit(1, 1, SLICE("ann"));
@@ -513,7 +533,7 @@ static void test_shown(void)
     }
     many[199] = NULL;
     publish(many, "[\"\"]");
-    memset(name, 'n', sizeof name - 1);
+    memset(name, 'n', sizeof(name) - 1);
     publish(ROOMS(name, name), "[\"x\"]");
     relay_drop(sent.relay, EMIT_OTHER_NAMESPACE, SLICE("k#/other#"));
     log_set_level(LOG_LEVEL_INFO);
@@ -538,10 +558,12 @@ static void test_shown(void)
 static void test_size(void)
 {
     struct conf *conf = conf_make();
+    size_t n = 200000;
+    const char **rooms;
+
     begin(conf);
     /* Thousands of rooms of one byte: small for redis, four times that on a pipe. */
-    size_t n = 200000;
-    const char **rooms = calloc(n + 1, sizeof *rooms);
+    rooms = calloc(n + 1, sizeof(*rooms));
     for (size_t i = 0; i < n; i++)
         rooms[i] = "a";
     conf->message_bytes = 1 << 20;

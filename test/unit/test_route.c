@@ -11,16 +11,18 @@ static char text[64];
 static const char *find(struct route *route, const char *const *names)
 {
     struct slices rooms = {0};
-    for (size_t i = 0; names[i]; i++)
+    const struct route_targets *targets;
+    size_t at = 0;
+
+    for (size_t i = 0; names[i] != NULL; i++)
         if (slices_put(&rooms, slice_str(names[i])) < 0)
             abort();
-    const struct route_targets *targets = route_find(route, &rooms);
-    size_t at = 0;
+    targets = route_find(route, &rooms);
     text[0] = '\0';
     for (unsigned lane = 0; lane < CONF_WORKERS_MAX; lane++)
         for (size_t i = 0; i < targets->n; i++)
             if (targets->lanes[i] == lane)
-                at += (size_t)snprintf(text + at, sizeof text - at, "%s%u", at ? " " : "", lane);
+                at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%u", at ? " " : "", lane);
     free(rooms.at);
     return targets->n ? text : "-";
 }
@@ -39,7 +41,8 @@ static int leave(struct route *route, const char *room, unsigned lane, uint64_t 
 static struct route *three_workers(const char *nsp)
 {
     struct route *route = route_new(nsp);
-    if (!route)
+
+    if (route == NULL)
         abort();
     for (unsigned lane = 1; lane <= 3; lane++)
         route_up(route, lane);
@@ -49,6 +52,7 @@ static struct route *three_workers(const char *nsp)
 static void test_rooms(void)
 {
     struct route *route = three_workers("/axr");
+
     is_str(FIND(route, "ann"), "-", "a room that nobody holds goes nowhere");
     is_int(join(route, "ann", 2, 7), 0, "first client of a room");
     is_int(join(route, "ann", 2, 8), 0, "second on the same worker");
@@ -77,15 +81,17 @@ static const char *oldest(const struct route *route)
 {
     unsigned lane = 0;
     uint64_t client = 0;
+
     if (route_oldest(route, SLICE("ann"), &lane, &client) < 0)
         return "-";
-    snprintf(text, sizeof text, "%u:%u", lane, (unsigned)client);
+    snprintf(text, sizeof(text), "%u:%u", lane, (unsigned)client);
     return text;
 }
 
 static void test_oust(void)
 {
     struct route *route = three_workers("/axr");
+
     is_str(oldest(route), "-", "a room that is not there has no oldest");
     is_int(route_oust(route, SLICE("ann")), -1, "who is to be told to leave");
     join(route, "ann", 2, 7);
@@ -113,6 +119,7 @@ static void test_oust(void)
 static void test_union(void)
 {
     struct route *route = three_workers("/axr");
+
     join(route, "ann", 1, 0);
     join(route, "ann", 3, 0);
     join(route, "bob", 3, 0);
@@ -136,6 +143,7 @@ static void test_union(void)
 static void test_ids(void)
 {
     struct route *route = three_workers("/axr");
+
     is_str(FIND(route, SIO_2), "2", "an id goes to the worker that it names");
     is_str(FIND(route, SIO_9), "-", "if that is up");
     is_str(FIND(route, SIO_258), "-", "and not to one of another generation");
@@ -168,13 +176,15 @@ static void test_ids(void)
 static void test_down(void)
 {
     struct route *route = three_workers("/axr");
+    const struct route_targets *targets;
+
     route_up(route, 2);
     is_str(FIND(route, "allusers"), "1 2 3", "up twice is up once");
     join(route, "ann", 1, 0);
     join(route, "ann", 2, 0);
     join(route, "bob", 2, 0);
     struct slices none = {0};
-    const struct route_targets *targets = route_find(route, &none);
+    targets = route_find(route, &none);
     route_down(route, 2);
     is_int((long)targets->n, 3, "what was found stays while a worker goes down");
     is_str(FIND(route, "ann"), "1", "what a dead worker held is forgotten");
@@ -192,16 +202,21 @@ static void test_churn(void)
     enum { USERS = 3000, LANES = 8 };
     static unsigned char held[USERS][LANES];
     struct route *route = route_new("/axr");
-    if (!route)
+    unsigned seed = 4711;
+    int wrong, rooms = 0;
+
+    if (route == NULL)
         abort();
     for (unsigned lane = 0; lane < LANES; lane++)
         route_up(route, lane);
-    unsigned seed = 4711;
     for (int i = 0; i < 60000; i++) {
-        seed = seed * 1103515245 + 12345;
-        unsigned user = (seed >> 8) % USERS, lane = (seed >> 20) % LANES;
+        unsigned user, lane;
         char name[16];
-        struct slice room = {name, (size_t)snprintf(name, sizeof name, "u%u", user)};
+        seed = seed * 1103515245 + 12345;
+        user = (seed >> 8) % USERS;
+        lane = (seed >> 20) % LANES;
+
+        struct slice room = {name, (size_t)snprintf(name, sizeof(name), "u%u", user)};
         /* The names of those that are in are 0 to held - 1. */
         if (held[user][lane] > 0 && (seed >> 28) % 2) {
             held[user][lane]--;
@@ -210,15 +225,15 @@ static void test_churn(void)
             held[user][lane]++;
         }
     }
-    int wrong = 0, rooms = 0;
+    wrong = 0;
     for (int user = 0; user < USERS; user++) {
         char name[16], want[32] = "-";
         size_t at = 0, clients = 0;
-        snprintf(name, sizeof name, "u%d", user);
+        snprintf(name, sizeof(name), "u%d", user);
         for (int lane = 0; lane < LANES; lane++) {
             clients += held[user][lane];
             if (held[user][lane] > 0)
-                at += (size_t)snprintf(want + at, sizeof want - at, "%s%d", at ? " " : "", lane);
+                at += (size_t)snprintf(want + at, sizeof(want) - at, "%s%d", at ? " " : "", lane);
         }
         wrong += strcmp(FIND(route, name), want) != 0;
         wrong += route_clients(route, slice_str(name)) != clients;

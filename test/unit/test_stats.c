@@ -108,6 +108,7 @@ static void test_round(void)
     struct stats_wait one = {.done = on_done, .arg = &done}, two = one, three = one;
 
     uint64_t began = clock_ms();
+
     done = 0;
     stats_ask(stats, &one);
     ok(asked[0] == 1 && asked[1] == 0 && asked[2] == 1, "those that are up are asked");

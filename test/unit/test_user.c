@@ -12,9 +12,10 @@ static const char *oldest(const struct user *user)
     static char text[32];
     unsigned lane = 0;
     uint64_t handle = 0;
+
     if (user_oldest(user, &lane, &handle) < 0)
         return "-";
-    snprintf(text, sizeof text, "%u:%llu", lane, (unsigned long long)handle);
+    snprintf(text, sizeof(text), "%u:%llu", lane, (unsigned long long)handle);
     return text;
 }
 
@@ -24,16 +25,18 @@ static const char *lanes(const struct user *user)
     static char text[256];
     size_t at = 0, n = 0;
     unsigned lane;
+
     text[0] = '\0';
-    while ((lane = user_next(user, &at)) != USER_END && n < sizeof text - 8)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%u", n ? " " : "", lane);
+    while ((lane = user_next(user, &at)) != USER_END && n < sizeof(text) - 8)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? " " : "", lane);
     return text;
 }
 
 static void test_one(void)
 {
     struct user user;
-    is_int(sizeof user, 16, "one connection costs 16 bytes");
+
+    is_int(sizeof(user), 16, "one connection costs 16 bytes");
     user_init(&user, 3, 9);
     is_int((long)user_count(&user), 1, "one is there");
     is_str(oldest(&user), "3:9", "which is the oldest");
@@ -74,7 +77,7 @@ static size_t nlist;
 
 static void list_remove(size_t i)
 {
-    memmove(&list[i], &list[i + 1], (nlist - i - 1) * sizeof list[0]);
+    memmove(&list[i], &list[i + 1], (nlist - i - 1) * sizeof(list[0]));
     nlist--;
 }
 
@@ -83,6 +86,7 @@ static int same(const struct user *user)
     size_t staying = 0, at = 0, first = nlist;
     unsigned lane = 0;
     uint64_t handle = 0;
+
     for (size_t i = 0; i < nlist; i++) {
         if (!list[i].told && staying++ == 0)
             first = i;
@@ -104,12 +108,14 @@ static int churn(size_t most, int steps)
     unsigned seed = 4711;
     uint64_t handle = 0;
     int wrong = 0, filling = 1;
+
     user_init(&user, 0, 0);
     user_drop_all(&user);
     nlist = 0;
     for (int i = 0; i < steps; i++) {
+        unsigned dice;
         seed = seed * 1103515245 + 12345;
-        unsigned dice = seed >> 16;
+        dice = seed >> 16;
         filling = nlist == 0 || (filling && nlist < most);
         if (dice % 8 < (filling ? 5 : 1) && nlist < most) {
             list[nlist].lane = dice / 8 % 5;
@@ -147,6 +153,7 @@ static void test_crowd(void)
     enum { CROWD = 200000 };
     struct user user;
     int wrong = 0;
+
     user_init(&user, 0, 0);
     for (uint64_t i = 1; i < CROWD; i++)
         wrong += user_add(&user, i % 16, i << 32 | i) != 0;
