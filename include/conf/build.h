@@ -18,10 +18,17 @@ void build_cors(struct conf *conf, struct settings *set);
 
 /* Every key with a field in the table: as given, or its default. */
 void build_fields(struct conf *conf, struct settings *set);
-/* The namespace and the emitters' key. */
-void build_names(struct conf *conf, struct settings *set);
-/* The rest: workers, path, transports, limits, the log, the admin address. */
-void build_rest(struct conf *conf, struct settings *set);
+/* The namespace with its '/'. */
+void build_namespace(struct conf *conf, struct settings *set);
+/* What HTTP clients find: the path, transports, the client file. */
+void build_serve(struct conf *conf, struct settings *set);
+/* Numbers that the machine decides where they are not given: workers, connections,
+ * strangers. */
+void build_limits(struct conf *conf, struct settings *set);
+/* Target, level and format. */
+void build_log(struct conf *conf, struct settings *set);
+/* The admin address. */
+void build_admin(struct conf *conf, struct settings *set);
 
 /* Writes what conf_print() shows into conf->report. */
 void build_report(struct conf *conf, struct settings *set);
@@ -36,13 +43,14 @@ void build_set(char **text, char *value);
 char **build_strings(struct settings *set, const struct jsonc *list);
 void build_strings_free(char ***strings);
 
+/* 1 if word is the list (a text or an array of them, or NULL) or in it. */
+int build_has_word(const struct jsonc *list, const char *word);
+
+/* Reports what the key at path holds and what it wanted instead. */
+void build_refuse(struct settings *set, const char *path, const char *wanted);
+
 /* The file that a KEY_FILE names, absolute where that is known; or NULL. */
 char *build_file_name(struct settings *set, const struct setting *setting);
-
-/* Host and port as people write them: 80, host:80, :80, *:80, [::1]:80.
- * *host is borrowed from text, NULL for all addresses.  Returns NULL, or what
- * was wanted. */
-const char *address_parse(const char *text, const char **host, size_t *len, int *port);
 
 /* 1 if the len bytes are a host name or an address (IPv6 without brackets). */
 int address_host(const char *host, size_t len);

@@ -24,7 +24,7 @@ struct balance *balance_new(unsigned workers);
 /* Unmaps it in this process. */
 void balance_free(struct balance **balance);
 
-/* whether the worker accepts: only then does it count.  The master says
+/* Whether the worker accepts: only then does it count.  The master says
  * 0 for a worker that has died. */
 void balance_accepts(struct balance *balance, unsigned worker, int on);
 

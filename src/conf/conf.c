@@ -9,14 +9,17 @@
 static void build(struct conf *conf, struct settings *set)
 {
     build_fields(conf, set);
-    build_names(conf, set);
+    build_namespace(conf, set);
     build_redis(conf, set);
     if (set->purpose == CONF_FOR_NOTIFY)
         return;
     build_listen(conf, set);
     build_auth(conf, set);
     build_cors(conf, set);
-    build_rest(conf, set);
+    build_limits(conf, set);
+    build_serve(conf, set);
+    build_log(conf, set);
+    build_admin(conf, set);
     if (set->nerrors == 0)
         build_report(conf, set);
 }

@@ -40,7 +40,10 @@ static int port_parse(const char *text)
     return port <= 65535 ? (int)port : -1;
 }
 
-const char *address_parse(const char *text, const char **host, size_t *len, int *port)
+/* Host and port as people write them: 80, host:80, :80, *:80, [::1]:80.
+ * *host is borrowed from text, NULL for all addresses.  Returns NULL, or what
+ * was wanted. */
+static const char *address_parse(const char *text, const char **host, size_t *len, int *port)
 {
     const char *colon = strrchr(text, ':');
 
@@ -282,4 +285,21 @@ void build_listen(struct conf *conf, struct settings *set)
         build_list(&place);
     else if (!place.setting->broken)
         build_one(&place);
+}
+
+/* --- the admin address --- */
+
+void build_admin(struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "admin:host");
+    const struct jsonc *port = settings_at(set, "admin:port")->value;
+    const char *host = setting_text(setting);
+
+    conf->admin_port = port != NULL ? (int)port->number : 0;
+    if ((port != NULL && port->type == JSONC_STRING) || (host != NULL && strcmp(host, "off") == 0))
+        return;
+    if (host != NULL && !address_host(host, strlen(host)))
+        build_refuse(set, "admin:host", "a host name, an address or \"off\"");
+    else
+        conf->admin_host = build_strdup(set, host != NULL ? host : "127.0.0.1");
 }
