@@ -14,7 +14,7 @@
 #include "codec/eio.h"
 #include "codec/http.h"
 #include "codec/sio.h"
-#include "engine/chunk.h"
+#include "net/chunk.h"
 
 #include <stddef.h>
 #include <stdint.h>

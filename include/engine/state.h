@@ -6,9 +6,9 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/body.h"
-#include "engine/chunk.h"
+#include "net/chunk.h"
 #include "engine/engine.h"
-#include "engine/wheel.h"
+#include "net/wheel.h"
 
 #include <event2/event_struct.h>
 #include <stdint.h>

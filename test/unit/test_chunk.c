@@ -1,4 +1,4 @@
-#include "engine/chunk.h"
+#include "net/chunk.h"
 
 #include "tap.h"
 

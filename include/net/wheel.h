@@ -3,8 +3,8 @@
  * A hashed timer wheel over one libevent timer that is armed only for the next
  * slot in use.  Deadlines are met within WHEEL_TICK_MS after their time, never
  * before. */
-#ifndef ENGINE_WHEEL_H
-#define ENGINE_WHEEL_H
+#ifndef NET_WHEEL_H
+#define NET_WHEEL_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "engine/wheel.h"
+#include "net/wheel.h"
 
 #include "base/clock.h"
 

@@ -3,8 +3,8 @@
  * A log appends frames to refcounted blocks.  Frames that follow each other in
  * one block are one run: a client that waits for several of them holds one
  * (block, offset, length) and gets them in one send, with no copy of its own. */
-#ifndef ENGINE_CHUNK_H
-#define ENGINE_CHUNK_H
+#ifndef NET_CHUNK_H
+#define NET_CHUNK_H
 
 #include "base/slice.h"
 
