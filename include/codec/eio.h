@@ -46,4 +46,8 @@ struct eio_open {
 };
 int eio_put_open(struct buf *out, const struct eio_open *open);
 
+/* Appends a binary message as a text packet, for a client that takes no binary.  Returns
+ * 0, or -1 with failed set. */
+int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes);
+
 #endif

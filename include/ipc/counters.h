@@ -16,8 +16,8 @@
 
 #include <stdint.h>
 
-enum { COUNTERS_REASONS = 14 };  /* enum engine_close */
-enum { COUNTERS_STRANGERS = 3 }; /* enum engine_stranger */
+enum { COUNTERS_REASONS = 14 };  /* enum close_reason */
+enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
 /* "ok", or the code that the client is told. */

@@ -4,14 +4,14 @@
  * until MSG_LEFT; each such answer must lead to exactly one MSG_LEFT:
  *
  *   OUT --connect, token good----> JOINING   MSG_ADMIT, unless one is still out
- *   OUT --connect, token bad-----> OUT       session_refuse
+ *   OUT --connect, token bad-----> OUT       socket_refuse
  *   JOINING --left---------------> OUT       nothing: the answer is not here yet
- *   JOINING --answer OK----------> IN        rooms, session_accept
- *   JOINING --answer not OK------> OUT       session_refuse
+ *   JOINING --answer OK----------> IN        rooms, socket_accept
+ *   JOINING --answer not OK------> OUT       socket_refuse
  *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
  *   OUT or gone --answer OK------> the same  MSG_LEFT
  *   IN --left--------------------> OUT       rooms, MSG_LEFT
- *   IN --MSG_KICK----------------> OUT       session_disconnect, which calls left
+ *   IN --MSG_KICK----------------> OUT       socket_disconnect, which calls left
  *
  * At most one question is out for a client, so the answer in hand is always that
  * one's.  A client that left and asked again before the answer came takes it for
@@ -39,8 +39,8 @@ struct http_request;
 struct sockaddr;
 struct uplink;
 
-struct client { /* session_data() of every session */
-    struct session *session;
+struct client { /* socket_data() of every session */
+    struct socket *socket;
     struct room_member member;
     struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
@@ -71,17 +71,17 @@ struct clients *clients_new(const struct conf *conf, struct engine *engine, stru
 /* With the questions that were never answered; no client is left. */
 void clients_free(struct clients **clients);
 
-/* --- what the engine tells: the calls of struct engine_app --- */
+/* --- what the engine tells: the calls of struct sio_app --- */
 
 /* NULL without memory; client_closed() frees it. */
-struct client *client_opened(struct clients *clients, struct session *session,
+struct client *client_opened(struct clients *clients, struct socket *socket,
                              const struct http_request *req, const struct sockaddr *peer);
 int client_guarded(const struct clients *clients, const struct http_request *req);
 void client_connect(struct clients *clients, struct client *client,
                     const struct sio_packet *packet);
 void client_unserved(struct clients *clients, const struct client *client, struct slice nsp);
-void client_left(struct clients *clients, struct client *client, enum engine_close why);
-void client_closed(struct clients *clients, struct client *client, enum engine_close why);
+void client_left(struct clients *clients, struct client *client, enum close_reason why);
+void client_closed(struct clients *clients, struct client *client, enum close_reason why);
 
 /* --- what the master tells --- */
 

@@ -23,7 +23,7 @@ void peers_free(struct peers **peers);
 void peers_set_successors(struct peers *peers, uint32_t first, uint32_t n);
 int peers_have_successors(const struct peers *peers);
 
-/* engine_app.handoff: hands the connection to the worker in that lane, or to one of the
+/* http_options.handoff: hands the connection to the worker in that lane, or to one of the
  * successors. */
 int peers_handoff(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len);
 

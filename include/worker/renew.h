@@ -15,7 +15,7 @@ struct renewals *renewals_new(const struct conf *conf, struct clients *clients,
                               struct worker_stats *stats);
 void renewals_free(struct renewals **renewals);
 
-/* engine_app.packet: any packet of the client; one that is no such event is ignored. */
+/* sio_app.packet: any packet of the client; one that is no such event is ignored. */
 void renew_packet(struct renewals *renewals, struct client *client,
                   const struct sio_packet *packet);
 

@@ -18,7 +18,7 @@ enum client_state {
 
 struct worker_stats {
     uint64_t clients[CLIENT_STATES];     /* now: how many are in each state */
-    uint64_t disconnects[ENGINE_CLOSES]; /* of clients that were in, by why */
+    uint64_t disconnects[CLOSE_REASONS]; /* of clients that were in, by why */
     uint64_t refusals[TOKEN_RESULTS];    /* by reason; TOKEN_OK: the user's limit */
     uint64_t renewals[RENEWAL_RESULTS];  /* TOKEN_OK: taken */
     uint64_t broadcasts;                 /* from the master */

@@ -91,3 +91,14 @@ int eio_put_open(struct buf *out, const struct eio_open *open)
                       (unsigned)open->ping_interval_ms, (unsigned)open->ping_timeout_ms,
                       open->max_payload);
 }
+
+int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes)
+{
+    uint8_t *dst;
+
+    buf_puts(out, version == EIO3 ? "b4" : "b");
+    if ((dst = buf_reserve(out, BASE64_LEN(bytes.len))) == NULL)
+        return -1;
+    out->len += base64_encode((char *)dst, bytes.ptr, bytes.len);
+    return 0;
+}

@@ -1,10 +1,9 @@
-/* polling - a session over HTTP long-polling: output waits for a GET, input
- * comes in POSTs. */
+#include "eio/polling.h"
+
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "codec/payload.h"
-#include "codec/ws.h"
-#include "engine/state.h"
+#include "eio/websocket.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,17 +15,55 @@
 #define SCRIPT_TYPE "text/javascript; charset=UTF-8"
 #define NO_STORE    "Cache-Control: no-store\r\n"
 
-static void discard(struct session *session, enum engine_close why)
+#define FAREWELL_MS 10000 /* a session that is over waits for a GET to say so */
+
+/* What a request says of itself, and whose body it is. */
+struct request {
+    uint64_t session; /* a POST's: the handle */
+    uint8_t version;  /* of the session */
+    uint8_t octets;   /* the body is application/octet-stream */
+    uint8_t jsonp;    /* the answer is a script, for callback number callback */
+    char callback[12];
+};
+
+_Static_assert(sizeof(struct request) <= HTTP_APP_BYTES, "room in struct exchange");
+
+static struct request *request_of(const struct conn *conn)
+{
+    return (struct request *)(void *)exchange_of(conn)->app;
+}
+
+void polling_read(struct conn *conn, const struct http_request *req)
+{
+    struct request *request = request_of(conn);
+    struct slice j;
+    size_t n = 0;
+
+    *request = (struct request){0};
+    if (!http_query(req->query, "j", &j) || j.len == 0)
+        return;
+    request->jsonp = 1;
+    for (size_t i = 0; i < j.len && n < sizeof(request->callback) - 1; i++)
+        if (j.ptr[i] >= '0' && j.ptr[i] <= '9')
+            request->callback[n++] = j.ptr[i];
+}
+
+static const struct polling_ops *ops(const struct session *session)
+{
+    return session->eio->polling_ops;
+}
+
+static void discard(struct session *session, enum close_reason why)
 {
     struct outq *out = &session->polling->out;
-    struct engine_stats *stats = &session->engine->stats;
+    struct net_stats *stats = &session->eio->net->stats;
 
     stats->queued_bytes -= out->bytes;
     stats->discarded_bytes[why] += out->bytes;
     outq_clear(out);
 }
 
-void polling_free(struct session *session, enum engine_close why)
+void polling_free(struct session *session, enum close_reason why)
 {
     const struct polling *polling = session->polling;
 
@@ -34,8 +71,8 @@ void polling_free(struct session *session, enum engine_close why)
         return;
     assert(polling->get == NULL && polling->post == NULL && polling->probe == NULL);
     /* Of one that was over it is not why it is freed that cost it its output. */
-    discard(session, session->over ? (enum engine_close)polling->why : why);
-    compact_forget(session->engine, &session->polling->out);
+    discard(session, session->over ? (enum close_reason)polling->why : why);
+    compact_forget(&session->eio->net->compact, &session->polling->out);
     free(session->polling);
     session->polling = NULL;
 }
@@ -45,8 +82,9 @@ void polling_free(struct session *session, enum engine_close why)
 static void answer_script(struct conn *conn, struct outq *out)
 {
     struct buf text = {0}, script = {0};
-    struct slice index = slice_str(conn->http->callback);
-    size_t skip = conn->session->version == EIO4; /* the separator before the first */
+    struct slice index = slice_str(request_of(conn)->callback);
+    size_t skip =
+        ((const struct session *)conn->owner)->version == EIO4; /* the separator before the first */
     struct iovec iov[64];
 
     while (out->bytes > 0) {
@@ -59,8 +97,8 @@ static void answer_script(struct conn *conn, struct outq *out)
         payload_put_jsonp(&script, index,
                           (struct slice){(char *)text.data + skip, text.len - skip});
     if (text.failed || script.failed)
-        conn_doom(conn, CLOSE_NO_MEMORY);
-    else if (request_answer_head(conn, 200, SCRIPT_TYPE, NO_STORE, script.len) == 0)
+        conn_close_soon(conn, CLOSE_NO_MEMORY);
+    else if (answer_head(conn, 200, SCRIPT_TYPE, NO_STORE, script.len) == 0)
         conn_put(conn, script.data, script.len);
     buf_free(&text);
     buf_free(&script);
@@ -73,34 +111,26 @@ static void answer_runs(struct conn *conn, struct outq *out, uint8_t kind)
 
     if (kind == ENC_POLL4) /* the separator before the first packet */
         outq_consume(out, 1);
-    if (request_answer_head(conn, 200, type, NO_STORE, out->bytes) < 0)
+    if (answer_head(conn, 200, type, NO_STORE, out->bytes) < 0)
         return;
-    while (out->bytes > 0) {
-        uint32_t before = conn->out.bytes;
-        long moved = outq_move(&conn->out, out);
-        conn->engine->stats.queued_bytes += conn->out.bytes - before;
-        if (moved < 0) {
-            conn_doom(conn, CLOSE_NO_MEMORY);
-            return;
-        }
-    }
+    (void)conn_put_queue(conn, out);
 }
 
 static void get_over(struct conn *conn)
 {
-    struct session *session = conn->session;
+    struct session *session = conn->owner;
 
     session->polling->get = NULL;
-    conn->session = NULL;
-    conn->polled = session_handle(session);
-    request_done(conn);
+    conn->owner = NULL;
+    conn->leaving = session_handle(session);
+    answer_done(conn);
 }
 
 /* 1 if the end is told with a packet of its own, as Engine.IO has it; else a later request
  * finds no session, for clients in Python and Rust take the packet for the end for good. */
-static int is_told(enum engine_close why)
+static int is_told(enum close_reason why)
 {
-    return why == CLOSE_SHUTDOWN || !session_may_return(why);
+    return why == CLOSE_SHUTDOWN || !close_may_return(why);
 }
 
 /* The last packet of one that is over. */
@@ -112,22 +142,9 @@ static void part(struct session *session)
     polling_put(session, polling->why == CLOSE_CLIENT ? "6" : "1", 1);
 }
 
-/* The session ends without a word: its next request finds none. */
-static void vanish(struct session *session, enum engine_close why)
-{
-    struct conn *get = session->polling->get;
-
-    if (get != NULL) {
-        session->polling->get = NULL;
-        get->session = NULL;
-        request_error(get, EIO_UNKNOWN_SID);
-    }
-    session_end(session, why);
-}
-
 void polling_flush(struct conn *conn)
 {
-    struct session *session = conn->session;
+    struct session *session = conn->owner;
     struct polling *polling = session->polling;
     struct outq out = {.bytes = 0};
     uint32_t before = polling->out.bytes;
@@ -139,29 +156,29 @@ void polling_flush(struct conn *conn)
     kind = run_kind(&polling->out.first);
     /* Of one kind only: what follows waits for the next GET. */
     moved = outq_move(&out, &polling->out);
-    session->engine->stats.queued_bytes -= before - polling->out.bytes;
+    session->eio->net->stats.queued_bytes -= before - polling->out.bytes;
     conn->stamp = polling->stamp;
     if (polling->out.bytes == 0)
         polling->stamp = 0;
     if (moved < 0)
-        conn_doom(conn, CLOSE_NO_MEMORY);
-    else if (conn->http->jsonp)
+        conn_close_soon(conn, CLOSE_NO_MEMORY);
+    else if (request_of(conn)->jsonp)
         answer_script(conn, &out);
     else
         answer_runs(conn, &out, kind);
     outq_clear(&out);
     polling->waiting_since_ms = polling->out.bytes > 0 ? clock_ms() : 0;
     if (polling->out.bytes > 0)
-        compact_watch(session->engine, &polling->out);
+        compact_watch(&session->eio->net->compact, &polling->out);
     get_over(conn);
     if (session->over && polling->out.bytes == 0 &&
-        (polling->parted || !is_told((enum engine_close)polling->why))) {
-        session_end(session, CLOSE_CLIENT);
+        (polling->parted || !is_told((enum close_reason)polling->why))) {
+        ops(session)->told(session, CLOSE_CLIENT);
         return;
     }
     if (session->over && polling->out.bytes == 0)
         part(session);
-    session_rearm(session);
+    ops(session)->due(session);
 }
 
 /* --- output --- */
@@ -174,8 +191,8 @@ static int wake(struct session *session)
         conn_dirty(polling->get);
     } else if (polling->waiting_since_ms == 0) {
         polling->waiting_since_ms = clock_ms();
-        compact_watch(session->engine, &polling->out);
-        session_rearm(session);
+        compact_watch(&session->eio->net->compact, &polling->out);
+        ops(session)->due(session);
     }
     return 0;
 }
@@ -183,14 +200,14 @@ static int wake(struct session *session)
 /* The session ends on its deadline, which is now: not here, for who pushes may be
  * walking over a room.  A GET that comes first does not save it, for something has
  * been lost. */
-int polling_doom(struct session *session, enum engine_close why)
+int polling_close_soon(struct session *session, enum close_reason why)
 {
     struct polling *polling = session->polling;
 
-    if (!session->over && !polling->doomed) {
-        polling->doomed = 1;
+    if (!session->over && !polling->closing) {
+        polling->closing = 1;
         polling->why = (uint8_t)why;
-        session_rearm(session);
+        ops(session)->due(session);
     }
     return -1;
 }
@@ -199,29 +216,28 @@ static int queue(struct session *session, const struct run *run)
 {
     if (outq_push(&session->polling->out, run) < 0)
         return -1;
-    session->engine->stats.queued_bytes += run->len;
+    session->eio->net->stats.queued_bytes += run->len;
     return 0;
 }
 
 int polling_push(struct session *session, const struct run *run)
 {
     struct polling *polling = session->polling;
-    size_t limit = session->engine->options.send_buffer;
+    const struct net *net = session->eio->net;
+    size_t limit = session->stranger ? net->stranger_send_buffer : net->options.send_buffer;
 
     if (session->over) /* its last word */
         return queue(session, run) < 0 ? -1 : wake(session);
-    if (polling->doomed)
+    if (polling->closing)
         return -1;
-    if (session->stranger)
-        limit = stranger_send_buffer(session->engine);
     /* It may wait only for us: what a GET is there for does not count. */
     if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
     if ((polling->out.bytes > 0 || session->stranger) &&
         outq_held(&polling->out) + run->len > limit)
-        return polling_doom(session, CLOSE_SEND_BUFFER);
+        return polling_close_soon(session, CLOSE_SEND_BUFFER);
     if (queue(session, run) < 0)
-        return polling_doom(session, CLOSE_NO_MEMORY);
+        return polling_close_soon(session, CLOSE_NO_MEMORY);
     return wake(session);
 }
 
@@ -242,7 +258,7 @@ static size_t units(const char *text, size_t len)
 
 static int put(struct session *session, enum encoding encoding, int binary, struct slice packet)
 {
-    struct chunklog *log = &session->engine->logs[encoding];
+    struct chunklog *log = &session->eio->logs[encoding];
     enum payload_form form = encoding == ENC_POLL4 ? PAYLOAD4 : PAYLOAD3_BINARY;
     struct run run;
     uint8_t *dst;
@@ -252,7 +268,7 @@ static int put(struct session *session, enum encoding encoding, int binary, stru
     if (encoding == ENC_POLL3_TEXT && !binary) {
         n = (size_t)snprintf(length, sizeof(length), "%zu:", units(packet.ptr, packet.len));
         if ((dst = chunklog_reserve(log, n + packet.len, &run)) == NULL)
-            return polling_doom(session, CLOSE_NO_MEMORY);
+            return polling_close_soon(session, CLOSE_NO_MEMORY);
         memcpy(dst, length, n);
         memcpy(dst + n, packet.ptr, packet.len);
         return polling_push(session, &run);
@@ -261,7 +277,7 @@ static int put(struct session *session, enum encoding encoding, int binary, stru
         form = PAYLOAD3_TEXT;
     n = payload_packet_len(form, binary, packet.len);
     if ((dst = chunklog_reserve(log, n, &run)) == NULL)
-        return polling_doom(session, CLOSE_NO_MEMORY);
+        return polling_close_soon(session, CLOSE_NO_MEMORY);
     payload_packet_write(dst, form, binary, packet.ptr, packet.len);
     return polling_push(session, &run);
 }
@@ -273,7 +289,7 @@ int polling_put(struct session *session, const void *text, size_t len)
 
 int polling_put_message(struct session *session, int binary, struct slice data)
 {
-    struct buf *scratch = &session->engine->scratch;
+    struct buf *scratch = &session->eio->scratch;
     enum encoding encoding = session_encoding(session, 1);
 
     if (binary)
@@ -281,7 +297,7 @@ int polling_put_message(struct session *session, int binary, struct slice data)
     buf_reset(scratch);
     buf_putc(scratch, '4');
     if (buf_put(scratch, data.ptr, data.len) < 0)
-        return polling_doom(session, CLOSE_NO_MEMORY);
+        return polling_close_soon(session, CLOSE_NO_MEMORY);
     return put(session, encoding, 0, (struct slice){(char *)scratch->data, scratch->len});
 }
 
@@ -290,19 +306,19 @@ int polling_put_message(struct session *session, int binary, struct slice data)
 /* Engine.IO: of two at once the second is an error, and the session is over. */
 static void overlap(struct conn *conn, struct session *session)
 {
-    request_answer(conn, 400, NULL, (struct slice){NULL, 0});
-    session_close(session, 0, CLOSE_PROTOCOL);
+    answer(conn, 400, NULL, (struct slice){NULL, 0});
+    ops(session)->fault(session, CLOSE_PROTOCOL);
 }
 
 /* That it was away is not our delay. */
 void polling_came(struct session *session)
 {
-    struct engine *engine = session->engine;
+    struct net *net = session->eio->net;
 
     if (session->polling->stamp == 0)
         return;
-    engine_clock(engine);
-    session->polling->stamp = stamp_of(engine->now_us);
+    net_clock(net);
+    session->polling->stamp = stamp_of(net->now_us);
 }
 
 void polling_get(struct conn *conn, struct session *session)
@@ -317,14 +333,13 @@ void polling_get(struct conn *conn, struct session *session)
     polling_came(session);
     polling->get = conn;
     polling->waiting_since_ms = 0;
-    conn->session = session;
-    conn->state = CONN_POLL;
-    conn_deadline(conn, 0);
+    stranger_carry(conn, session);
+    exchange_wait(conn);
     if (polling->probed && polling->out.bytes == 0)
         polling_put(session, "6", 1);
     if (polling->out.bytes > 0)
         conn_dirty(conn);
-    session_rearm(session);
+    ops(session)->due(session);
 }
 
 /* --- POST --- */
@@ -343,89 +358,82 @@ static void malformed(struct session *session)
     struct polling *polling = session->polling;
 
     if (polling == NULL || polling->get != NULL || session->over) {
-        session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        ops(session)->fault(session, CLOSE_PROTOCOL);
         return;
     }
-    upgrade_abandon(session, CLOSE_PROTOCOL);
-    session_end(session, CLOSE_PROTOCOL);
+    polling_abandon(session, CLOSE_PROTOCOL);
+    ops(session)->told(session, CLOSE_PROTOCOL);
 }
 
 void polling_post(struct conn *conn, struct session *session, const struct http_request *req)
 {
-    struct exchange *http = conn->http;
-    size_t max = session->stranger ? stranger_message_max(session->engine)
-                                   : session->engine->options.max_payload;
-    int status = body_begin(&http->body, req, max);
-    int waits = body_wants_continue(req);
+    struct exchange *exchange = exchange_of(conn);
+    struct request *request = request_of(conn);
+    const struct eio *eio = session->eio;
 
-    if (status == 0 && waits < 0)
-        status = waits;
-    if (status < 0) {
-        http->keep = 0;
-        request_answer(conn, -status, NULL, (struct slice){NULL, 0});
+    if (exchange_check_body(conn, req,
+                            session->stranger ? eio->stranger_message_max
+                                              : eio->options.max_payload) < 0)
         return;
-    }
+    exchange->keep = 0;
     if (session->over) {
-        http->keep = 0;
-        request_error(conn, EIO_UNKNOWN_SID);
+        eio_refuse(conn, EIO_UNKNOWN_SID);
         return;
     }
     if (session->polling->post != NULL) {
-        http->keep = 0;
         overlap(conn, session);
         return;
     }
     /* No payload, whatever is in it, and nothing to wait for. */
     if (session->version == EIO4 && is_octets(req)) {
-        http->keep = 0;
-        request_answer(conn, 400, NULL, (struct slice){NULL, 0});
+        answer(conn, 400, NULL, (struct slice){NULL, 0});
         malformed(session);
         return;
     }
-    /* read_head() saw a body and took it for one that nobody reads. */
-    http->keep = (uint8_t)request_keeps(req);
-    http->octets = (uint8_t)is_octets(req);
-    http->session = session_handle(session);
-    http->version = session->version;
+    request->octets = (uint8_t)is_octets(req);
+    request->session = session_handle(session);
+    request->version = session->version;
     session->polling->post = conn;
-    conn->session = session;
-    conn->state = CONN_BODY;
-    conn_deadline(conn, HEAD_MS);
-    buf_reset(&http->data);
-    if (waits && !http->body.done)
-        conn_put(conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
-    if (http->body.done)
+    stranger_carry(conn, session);
+    if (exchange_body(conn, req))
         polling_posted(conn);
+}
+
+/* The body is not the session's any more. */
+static void post_over(struct conn *conn)
+{
+    struct session *session = conn->owner;
+
+    session->polling->post = NULL;
+    conn->owner = NULL;
 }
 
 /* A body that is too large costs the session nothing, as with Engine.IO; of any
  * other, packets are lost. */
 void polling_post_failed(struct conn *conn, int status)
 {
-    struct session *session = conn->session;
+    struct session *session = conn->owner;
 
-    session->polling->post = NULL;
-    conn->session = NULL;
+    post_over(conn);
     if (status != 413)
-        session_close(session, 0, CLOSE_PROTOCOL);
+        ops(session)->fault(session, CLOSE_PROTOCOL);
 }
 
 /* Returns 0, or -1 if the payload is malformed. */
-static int take_packets(struct engine *engine, const struct exchange *http, uint64_t handle,
-                        struct slice body)
+static int take_packets(const struct eio *eio, const struct request *request, struct slice body)
 {
     struct payload it;
     struct eio_packet packet;
     struct buf scratch = {0};
     struct session *session = NULL;
-    int result = payload_begin(&it, (enum eio_version)http->version, http->octets, body);
+    int result = payload_begin(&it, (enum eio_version)request->version, request->octets, body);
 
     while (result == 0 && (result = payload_next(&it, &packet, &scratch)) == 1) {
         result = 0;
         /* Any packet may have been the last one of the session. */
-        if ((session = session_find(engine, handle)) == NULL || session->polling == NULL)
+        if ((session = session_find(eio, request->session)) == NULL || session->polling == NULL)
             break;
-        session_packet(session, &packet);
+        eio->polling_ops->packet(session, &packet);
     }
     buf_free(&scratch);
     return result;
@@ -433,28 +441,27 @@ static int take_packets(struct engine *engine, const struct exchange *http, uint
 
 void polling_posted(struct conn *conn)
 {
-    struct engine *engine = conn->engine;
-    struct exchange *http = conn->http;
-    struct session *session = conn->session;
-    struct slice body = {(char *)http->data.data, http->data.len};
+    const struct eio *eio = eio_of(conn);
+    const struct request *request = request_of(conn);
+    struct buf *data = &exchange_of(conn)->data;
+    struct slice body = {(char *)data->data, data->len};
     struct buf unwrapped = {0};
-    uint64_t handle = http->session;
+    struct session *session;
     int result = 0;
 
-    session->polling->post = NULL;
-    conn->session = NULL;
-    if (http->jsonp) {
+    post_over(conn);
+    if (request->jsonp) {
         result = payload_unwrap_jsonp(&unwrapped, body);
         body = (struct slice){(char *)unwrapped.data, unwrapped.len};
     }
     if (result == 0)
-        result = take_packets(engine, http, handle, body);
-    if (result < 0 && (session = session_find(engine, handle)) != NULL)
+        result = take_packets(eio, request, body);
+    if (result < 0 && (session = session_find(eio, request->session)) != NULL)
         malformed(session);
     buf_free(&unwrapped);
-    buf_reset(&http->data);
-    stranger_served(conn, handle);
-    request_answer(conn, 200, "text/html", SLICE("ok"));
+    buf_reset(data);
+    stranger_served(conn, request->session);
+    answer(conn, 200, "text/html", SLICE("ok"));
 }
 
 /* --- the end --- */
@@ -464,33 +471,55 @@ void polling_conn_gone(struct session *session, struct conn *conn)
     struct polling *polling = session->polling;
 
     if (conn == polling->probe) {
-        session->engine->stats.upgrades_failed++;
+        session->eio->stats.upgrades_failed++;
         polling->probe = NULL;
         polling->probed = 0;
-        session_rearm(session);
+        ops(session)->due(session);
     } else if (conn == polling->get) {
         polling->get = NULL;
-        session_close(session, 0, CLOSE_CLIENT);
+        ops(session)->fault(session, CLOSE_CLIENT);
     } else if (conn == polling->post) {
         polling->post = NULL;
-        session_close(session, 0, CLOSE_CLIENT);
+        ops(session)->fault(session, CLOSE_CLIENT);
     }
 }
 
-void polling_close(struct session *session, enum engine_close why)
+void polling_abandon(struct session *session, enum close_reason why)
+{
+    struct polling *polling = session->polling;
+    struct conn *conn = polling->probe;
+
+    polling->probe = NULL;
+    polling->probed = 0;
+    polling->probe_due_ms = 0;
+    if (conn == NULL)
+        return;
+    session->eio->stats.upgrades_failed++;
+    conn->owner = NULL;
+    websocket_close(conn, WS_CLOSE_NONE, why);
+}
+
+/* No word is said: the next request finds no session, and the one that waits is told so. */
+static void vanish(struct session *session)
+{
+    struct conn *get = session->polling->get;
+
+    if (get == NULL)
+        return;
+    session->polling->get = NULL;
+    get->owner = NULL;
+    eio_refuse(get, EIO_UNKNOWN_SID);
+}
+
+int polling_part(struct session *session, enum close_reason why)
 {
     struct polling *polling = session->polling;
     struct conn *post = polling->post;
 
-    if (session->over)
-        return;
-    upgrade_abandon(session, why);
-    session->over = 1;
     polling->why = (uint8_t)why;
-    session_leave(session, why);
     if (post != NULL) {
         polling->post = NULL;
-        post->session = NULL;
+        post->owner = NULL;
         conn_kill(post, why, 0);
     }
     /* A client that has left, or seems to have, needs no word; others hear what waits,
@@ -499,17 +528,18 @@ void polling_close(struct session *session, enum engine_close why)
         discard(session, why);
     if (polling->out.bytes == 0 &&
         (!is_told(why) || (why == CLOSE_CLIENT && polling->get == NULL))) {
-        vanish(session, why);
-        return;
+        vanish(session);
+        return 1;
     }
     /* In an answer of its own: clients 4.x act on it before what stands in front of it. */
     if (polling->out.bytes == 0)
         part(session);
     session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
-    if (session->engine->retiring)
-        session->heartbeat_due_ms = session->engine->retire_end_ms;
-    session->connect_due_ms = session->expire_due_ms = 0;
-    session_rearm(session);
+    if (session->eio->retire_end_ms != 0)
+        session->heartbeat_due_ms = session->eio->retire_end_ms;
+    session->app_due_ms = 0;
+    ops(session)->due(session);
+    return 0;
 }
 
 uint64_t polling_due(const struct session *session)
@@ -519,14 +549,22 @@ uint64_t polling_due(const struct session *session)
 
     if (session->over) /* the farewell's deadline is all that counts */
         return 0;
-    if (polling->doomed)
+    if (polling->closing)
         return 1; /* at once */
     if (polling->waiting_since_ms != 0) {
-        uint64_t stall = polling->waiting_since_ms + session->engine->options.send_timeout_ms;
+        uint64_t stall = polling->waiting_since_ms + session->eio->net->options.send_timeout_ms;
         if (due == 0 || stall < due)
             due = stall;
     }
     return due;
+}
+
+/* Output has waited for too long. */
+static int is_stalled(const struct session *session, uint64_t now_ms)
+{
+    uint64_t since_ms = session->polling->waiting_since_ms;
+
+    return since_ms != 0 && since_ms + session->eio->net->options.send_timeout_ms <= now_ms;
 }
 
 int polling_timeout(struct session *session, uint64_t now_ms)
@@ -534,13 +572,10 @@ int polling_timeout(struct session *session, uint64_t now_ms)
     struct polling *polling = session->polling;
 
     if (polling->probe_due_ms != 0 && polling->probe_due_ms <= now_ms)
-        upgrade_abandon(session, CLOSE_PROTOCOL);
-    if (polling->doomed)
-        polling_close(session, (enum engine_close)polling->why);
-    else if (polling->waiting_since_ms != 0 &&
-             polling->waiting_since_ms + session->engine->options.send_timeout_ms <= now_ms)
-        polling_close(session, CLOSE_SEND_TIMEOUT);
-    else
+        polling_abandon(session, CLOSE_PROTOCOL);
+    if (!polling->closing && !is_stalled(session, now_ms))
         return 0;
+    ops(session)->fault(session,
+                        polling->closing ? (enum close_reason)polling->why : CLOSE_SEND_TIMEOUT);
     return -1;
 }

@@ -1,38 +1,22 @@
-/* upgrade - from polling to WebSocket (Engine.IO protocol, "Upgrade"): the client
- * probes the new connection, stops polling, and says so; what waits until then
- * goes out first on the new one. */
+#include "eio/upgrade.h"
+
 #include "base/clock.h"
 #include "codec/payload.h"
-#include "codec/ws.h"
-#include "engine/state.h"
+#include "eio/polling.h"
+#include "eio/websocket.h"
 
 void upgrade_begin(struct conn *conn, struct session *session, int base64)
 {
-    conn->probing = 1;
     if (session->polling == NULL || session->polling->probe != NULL || session->over) {
-        session->engine->stats.upgrades_failed++;
-        conn_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+        session->eio->stats.upgrades_failed++;
+        websocket_close(conn, WS_CLOSE_NONE, CLOSE_PROTOCOL);
         return;
     }
-    conn->session = session;
+    stranger_carry(conn, session);
     session->polling->probe = conn;
     session->polling->probe_base64 = base64 != 0;
-    session->polling->probe_due_ms = clock_ms() + session->engine->options.upgrade_timeout_ms;
+    session->polling->probe_due_ms = clock_ms() + session->eio->options.upgrade_timeout_ms;
     session_rearm(session);
-}
-
-void upgrade_abandon(struct session *session, enum engine_close why)
-{
-    struct conn *conn = session->polling->probe;
-
-    session->polling->probe = NULL;
-    session->polling->probed = 0;
-    session->polling->probe_due_ms = 0;
-    if (conn == NULL)
-        return;
-    session->engine->stats.upgrades_failed++;
-    conn->session = NULL;
-    conn_close(conn, WS_CLOSE_NONE, why);
 }
 
 /* Puts one packet of a payload as a WebSocket message. */
@@ -40,19 +24,19 @@ static void put_packet(struct session *session, struct conn *conn, const struct 
                        struct buf *scratch)
 {
     if (!packet->binary) { /* the type digit stands before the data */
-        conn_put_frame(conn, WS_TEXT, packet->data.ptr - 1, packet->data.len + 1);
-        return;
-    }
-    if (session->base64) {
-        fan_put_base64(scratch, (enum eio_version)session->version, packet->data);
-        conn_put_frame(conn, WS_TEXT, scratch->data, scratch->len);
+        websocket_put(conn, WS_TEXT, packet->data.ptr - 1, packet->data.len + 1);
         return;
     }
     buf_reset(scratch);
+    if (session->base64) {
+        eio_put_base64(scratch, (enum eio_version)session->version, packet->data);
+        websocket_put(conn, WS_TEXT, scratch->data, scratch->len);
+        return;
+    }
     if (session->version == EIO3)
         buf_putc(scratch, EIO_MESSAGE);
     buf_put(scratch, packet->data.ptr, packet->data.len);
-    conn_put_frame(conn, WS_BINARY, scratch->data, scratch->len);
+    websocket_put(conn, WS_BINARY, scratch->data, scratch->len);
 }
 
 /* What waited was written for polling.  It is read back and framed anew: dear,
@@ -72,7 +56,7 @@ static int move_output(struct session *session, struct conn *conn)
         buf_reset(&text);
         if (outq_move(&out, &session->polling->out) < 0)
             result = -1;
-        session->engine->stats.queued_bytes -= before - session->polling->out.bytes;
+        session->eio->net->stats.queued_bytes -= before - session->polling->out.bytes;
         while (out.bytes > 0) {
             int n = outq_iov(&out, iov, 64);
             size_t len = 0;
@@ -105,37 +89,36 @@ static struct conn *leave_polling(struct session *session)
     struct polling *polling = session->polling;
     struct conn *post = polling->post;
 
-    polling->probe->probing = 0;
     polling->probe = polling->post = NULL;
     if (post != NULL)
-        post->session = NULL;
+        post->owner = NULL;
     return post;
 }
 
 static void upgrade_finish(struct conn *conn, struct session *session)
 {
     struct polling *polling = session->polling;
-    struct engine_stats *stats = &session->engine->stats;
+    struct eio_stats *stats = &session->eio->stats;
     struct conn *post;
 
     if (polling->get != NULL) /* it should have been answered before: it hears nothing of use */
         polling_put(session, "6", 1);
     if (polling->get != NULL)
         polling_flush(polling->get);
-    if (polling->get != NULL || polling->doomed) { /* no memory: the session is about to end */
-        upgrade_abandon(session, CLOSE_PROTOCOL);
+    if (polling->get != NULL || polling->closing) { /* no memory: the session is about to end */
+        polling_abandon(session, CLOSE_PROTOCOL);
         return;
     }
     post = leave_polling(session);
     session->base64 = polling->probe_base64;
     if (move_output(session, conn) < 0)
-        conn_doom(conn, CLOSE_NO_MEMORY);
+        conn_close_soon(conn, CLOSE_NO_MEMORY);
     session->ws = conn;
     polling_came(session);
     conn->stamp = polling->stamp;
     stats->upgrades++;
-    stats->sessions[ENGINE_POLLING][session->version == EIO4]--;
-    stats->sessions[ENGINE_WEBSOCKET][session->version == EIO4]++;
+    stats->sessions[EIO_POLLING][session->version == EIO4]--;
+    stats->sessions[EIO_WEBSOCKET][session->version == EIO4]++;
     stranger_upgraded(session);
     polling_free(session, CLOSE_NO_MEMORY);
     session_rearm(session);
@@ -145,21 +128,21 @@ static void upgrade_finish(struct conn *conn, struct session *session)
 
 void upgrade_input(struct conn *conn, int binary, struct slice payload)
 {
-    struct session *session = conn->session;
+    struct session *session = conn->owner;
     struct polling *polling = session->polling;
     /* Of a session that has lost output there is nothing to take over. */
-    int sane = !binary && !polling->doomed;
+    int sane = !binary && !polling->closing;
 
     if (sane && slice_eq(payload, SLICE("2probe")) && !polling->probed) {
         polling->probed = 1;
-        conn_put_frame(conn, WS_TEXT, "3probe", 6);
+        websocket_put(conn, WS_TEXT, "3probe", 6);
         /* The client waits for its GET to end before it says "5". */
         if (polling->get != NULL && polling->out.bytes == 0)
             polling_put(session, "6", 1);
     } else if (sane && slice_eq(payload, SLICE("5"))) {
         upgrade_finish(conn, session);
     } else {
-        upgrade_abandon(session,
-                        polling->doomed ? (enum engine_close)polling->why : CLOSE_PROTOCOL);
+        polling_abandon(session,
+                        polling->closing ? (enum close_reason)polling->why : CLOSE_PROTOCOL);
     }
 }

@@ -1,76 +1,98 @@
 #include "engine/engine.h"
 
-#include "base/clock.h"
-#include "base/rand.h"
-#include "engine/state.h"
-
-#include <event2/event.h>
 #include <stdlib.h>
 
-static void on_flush(evutil_socket_t fd, short what, void *arg);
-
-const char *engine_close_name(enum engine_close why)
+static void on_gone(void *arg)
 {
-    static const char *const names[] = {
-        [CLOSE_CLIENT] = "client",
-        [CLOSE_PING_TIMEOUT] = "ping timeout",
-        [CLOSE_CONNECT_TIMEOUT] = "connect timeout",
-        [CLOSE_SEND_TIMEOUT] = "send timeout",
-        [CLOSE_SEND_BUFFER] = "send buffer full",
-        [CLOSE_PROTOCOL] = "protocol error",
-        [CLOSE_TOO_BIG] = "message too big",
-        [CLOSE_REFUSED] = "refused",
-        [CLOSE_EXPIRED] = "token expired",
-        [CLOSE_LEFT] = "client left",
-        [CLOSE_REPLACED] = "replaced by a newer connection",
-        [CLOSE_EVICTED] = "evicted for want of a token",
-        [CLOSE_SHUTDOWN] = "shutdown",
-        [CLOSE_NO_MEMORY] = "no memory",
+    struct engine *engine = arg;
+
+    drain_conn_gone(&engine->drain);
+}
+
+static const struct net_ops net_ops = {.gone = on_gone};
+
+/* --- options of the layers --- */
+
+static struct net_options net_options_of(const struct engine_options *options)
+{
+    return (struct net_options){
+        .balance = options->balance,
+        .place = options->place,
+        .connections_max = options->connections_max,
+        .strangers_max = options->strangers_max,
+        .send_buffer = options->send_buffer,
+        .send_timeout_ms = options->send_timeout_ms,
     };
-    return names[why];
+}
+
+static struct http_options http_options_of(const struct engine_options *options, void *arg)
+{
+    return (struct http_options){
+        .path = options->path,
+        .limits = options->http,
+        .idle_timeout_ms = options->idle_timeout_ms,
+        .origins = options->origins,
+        .credentials = options->credentials,
+        .client_file = options->client_file,
+        .name = options->name,
+        .version = options->version,
+        .handoff = options->handoff,
+        .handoff_arg = arg,
+    };
+}
+
+static struct eio_options eio_options_of(const struct engine_options *options)
+{
+    return (struct eio_options){
+        .polling = options->polling,
+        .websocket = options->websocket,
+        .allow_eio3 = options->allow_eio3,
+        .ping_interval_ms = options->ping_interval_ms,
+        .ping_timeout_ms = options->ping_timeout_ms,
+        .upgrade_timeout_ms = options->upgrade_timeout_ms,
+        .max_payload = options->max_payload,
+        .process = options->process,
+        .generation = options->generation,
+    };
+}
+
+static struct sio_options sio_options_of(const struct engine_options *options)
+{
+    return (struct sio_options){
+        .nsp = options->nsp,
+        .open_nsps = options->open_nsps,
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .max_payload = options->max_payload,
+    };
+}
+
+/* --- life --- */
+
+/* From the lowest up.  Returns 0 or -1. */
+static int make_layers(struct engine *engine, struct event_base *base,
+                       const struct engine_options *options, const struct sio_app *app, void *arg)
+{
+    struct net_options net = net_options_of(options);
+    struct http_options http = http_options_of(options, arg);
+    struct eio_options eio = eio_options_of(options);
+    struct sio_options sio = sio_options_of(options);
+
+    if ((engine->net = net_new(base, &net, &net_ops, engine)) == NULL ||
+        (engine->http = http_new(engine->net, &http)) == NULL ||
+        (engine->eio = eio_new(engine->http, &eio, &sio_eio_app, &engine->sio)) == NULL)
+        return -1;
+    drain_init(&engine->drain, engine->eio);
+    return sio_init(&engine->sio, engine->eio, &sio, app, arg);
 }
 
 struct engine *engine_new(struct event_base *base, const struct engine_options *options,
-                          const struct engine_app *app, void *arg)
+                          const struct sio_app *app, void *arg)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
 
-    if (engine == NULL)
-        return NULL;
-    engine->base = base;
-    engine->options = *options;
-    engine->app = app;
-    engine->arg = arg;
-    engine->free_slot = UINT32_MAX;
-    for (int i = 0; i < DIRTIES; i++)
-        engine->dirty[i].tail = &engine->dirty[i].first;
-    rand_bytes(engine->sid_key, sizeof(engine->sid_key));
-    evtimer_assign(&engine->flush_timer, base, on_flush, engine);
-    stranger_init(engine);
-    accept_init(engine);
-    drain_init(engine);
-    for (int i = 0; i < ENCODINGS; i++)
-        engine->logs[i].kind = (uint8_t)i;
-    compact_init(engine);
-    script_tag(engine);
-    engine->input = malloc(INPUT_BYTES);
-    engine->conn_wheel = wheel_new(base, conn_timeout, engine);
-    engine->session_wheel = wheel_new(base, session_timeout, engine);
-    sio_put_event_head(&engine->event_head, slice_str(options->nsp), 0);
-    if (engine->input == NULL || engine->conn_wheel == NULL || engine->session_wheel == NULL ||
-        engine->event_head.failed)
+    if (engine != NULL && make_layers(engine, base, options, app, arg) < 0)
         engine_free(&engine);
     return engine;
-}
-
-static void engine_free_dead(struct engine *engine)
-{
-    struct conn *conn;
-
-    while ((conn = engine->dead) != NULL) {
-        engine->dead = conn->next;
-        conn_free(conn);
-    }
 }
 
 void engine_free(struct engine **enginep)
@@ -79,208 +101,96 @@ void engine_free(struct engine **enginep)
 
     if (engine == NULL)
         return;
-    accept_clear(engine);
-    while (engine->conns != NULL)
-        conn_kill(engine->conns, CLOSE_SHUTDOWN, 0);
-    for (uint32_t i = 0; i < engine->nslots; i++)
-        if (engine->slots[i].session != NULL)
-            session_end(engine->slots[i].session, CLOSE_SHUTDOWN);
-    engine_free_dead(engine);
-    event_del(&engine->flush_timer);
-    drain_clear(engine);
-    wheel_free(&engine->conn_wheel);
-    wheel_free(&engine->session_wheel);
-    wsin_free(&engine->spare_wsin);
-    for (int i = 0; i < ENCODINGS; i++)
-        chunklog_clear(&engine->logs[i]);
-    chunklog_clear(&engine->private_log);
-    chunks_clear(&engine->chunks);
-    compact_clear(engine);
-    buf_free(&engine->scratch);
-    buf_free(&engine->event_head);
-    free(engine->slots);
-    free(engine->input);
+    if (engine->eio != NULL) {
+        drain_clear(&engine->drain);
+        net_stop_listening(engine->net);
+        net_kill_all(engine->net, CLOSE_SHUTDOWN);
+    }
+    eio_free(&engine->eio);
+    sio_clear(&engine->sio);
+    http_free(&engine->http);
+    net_free(&engine->net);
     free(engine);
     *enginep = NULL;
 }
 
+void engine_configure(struct engine *engine, const struct engine_options *options)
+{
+    struct net_options net = net_options_of(options);
+    struct http_options http = http_options_of(options, NULL);
+
+    engine->eio->options.upgrade_timeout_ms = options->upgrade_timeout_ms;
+    engine->sio.options.connect_timeout_ms = options->connect_timeout_ms;
+    http_configure(engine->http, &http);
+    net_configure(engine->net, &net);
+}
+
+int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int orphan)
+{
+    return http_adopt(engine->http, fd, bytes, len, orphan);
+}
+
+int engine_listen(struct engine *engine, int fd)
+{
+    return net_listen(engine->net, fd);
+}
+
+void engine_stop_listening(struct engine *engine)
+{
+    net_stop_listening(engine->net);
+}
+
+/* --- what it is like --- */
+
 size_t engine_connections(const struct engine *engine)
 {
-    return engine->nconns;
+    return engine->net->nconns;
 }
 
 size_t engine_sessions(const struct engine *engine)
 {
-    return engine->nsessions;
+    return engine->eio->nsessions;
 }
 
 size_t engine_output_memory(const struct engine *engine)
 {
-    return engine->chunks.bytes + engine->chunks.spare_bytes;
+    return engine->net->chunks.bytes + engine->net->chunks.spare_bytes;
 }
 
-const struct engine_stats *engine_stats(const struct engine *engine)
+struct engine_stats engine_stats(const struct engine *engine)
 {
-    return &engine->stats;
+    return (struct engine_stats){&engine->net->stats, &engine->http->stats, &engine->eio->stats,
+                                 &engine->sio.stats};
 }
 
-void engine_clock(struct engine *engine)
+int engine_is_full(const struct engine *engine)
 {
-    engine->now_us = clock_us();
+    return net_is_full(engine->net);
 }
 
-void engine_configure(struct engine *engine, const struct engine_options *options)
+int engine_strangers_full(const struct engine *engine)
 {
-    struct engine_options *own = &engine->options;
-
-    own->origins = options->origins;
-    own->credentials = options->credentials;
-    own->http = options->http;
-    own->connections_max = options->connections_max;
-    own->strangers_max = options->strangers_max;
-    own->send_buffer = options->send_buffer;
-    own->send_timeout_ms = options->send_timeout_ms;
-    own->idle_timeout_ms = options->idle_timeout_ms;
-    own->connect_timeout_ms = options->connect_timeout_ms;
-    own->upgrade_timeout_ms = options->upgrade_timeout_ms;
-    engine_flush_later(engine); /* there may be too many now */
-    accept_again(engine);
-}
-
-void engine_conn_gone(struct engine *engine)
-{
-    accept_again(engine);
-    drain_conn_gone(engine);
-}
-
-/* --- output --- */
-
-void engine_flush_later(struct engine *engine)
-{
-    static const struct timeval now = {0, 0};
-
-    /* A timer, not event_active(): that would run before the sockets are looked
-     * at again, and a long flush would keep new clients and pings waiting. */
-    if (!evtimer_pending(&engine->flush_timer, NULL))
-        evtimer_add(&engine->flush_timer, &now);
-}
-
-static struct conn *take_dirty(struct dirty *dirty)
-{
-    struct conn *conn = dirty->first;
-
-    if ((dirty->first = conn->dirty_next) == NULL)
-        dirty->tail = &dirty->first;
-    conn->dirty_next = NULL;
-    conn->dirty = CLEAN;
-    return conn;
-}
-
-static void flush_slice(struct engine *engine, struct dirty *dirty)
-{
-    for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
-        int behind = dirty->first->dirty == DIRTIER;
-        struct conn *conn = take_dirty(dirty);
-        if (dirty->first != NULL) /* while this one is written to */
-            conn_fetch(dirty->first);
-        if (n % CLOCK_SLICE == 0)
-            engine_clock(engine);
-        if (conn->state == CONN_DEAD)
-            continue;
-        if (behind && !conn->doomed && lag_blocks(conn))
-            continue;
-        if (conn->doomed || conn->lags)
-            conn_dirty(conn);
-        else
-            conn_flush(conn);
-    }
-}
-
-/* Those who wait here for long may have begun to read. */
-static void lag_slice(struct engine *engine)
-{
-    struct dirty *dirty = &engine->dirty[DIRTY_LAGS];
-    uint64_t begun_us;
-
-    if (dirty->first == NULL)
-        return;
-    engine_clock(engine);
-    begun_us = engine->now_us;
-    while (dirty->first != NULL) {
-        struct conn *conn = take_dirty(dirty);
-        engine_clock(engine);
-        if (conn->doomed && conn->state != CONN_DEAD)
-            conn_dirty(conn);
-        else if (conn->state != CONN_DEAD && !lag_blocks(conn))
-            conn_flush(conn);
-        if (engine->now_us - begun_us >= LAG_SLICE_US)
-            return;
-    }
-}
-
-static void doom_slice(struct engine *engine)
-{
-    struct dirty *dirty = &engine->dirty[DIRTY_DOOMED];
-    uint64_t end_us = dirty->first != NULL ? clock_us() + DOOM_SLICE_US : 0;
-
-    while (dirty->first != NULL) {
-        struct conn *conn = take_dirty(dirty);
-        if (conn->state != CONN_DEAD)
-            conn_flush(conn);
-        if (clock_us() >= end_us)
-            return;
-    }
-}
-
-static int is_dirty(const struct engine *engine)
-{
-    for (int i = 0; i < DIRTIES; i++)
-        if (engine->dirty[i].first != NULL)
-            return 1;
-    return 0;
+    return net_strangers_full(engine->net);
 }
 
 void engine_flush(struct engine *engine)
 {
-    flush_slice(engine, &engine->dirty[DIRTY_OWN]);
-    flush_slice(engine, &engine->dirty[DIRTY_FAN]);
-    lag_slice(engine);
-    doom_slice(engine);
-    compact_slice(engine);
-    if (is_dirty(engine))
-        engine_flush_later(engine);
+    net_flush(engine->net);
 }
 
-void engine_flush_all(struct engine *engine)
+/* --- the end --- */
+
+void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
-    while (is_dirty(engine))
-        engine_flush(engine);
+    drain_start(&engine->drain, within_ms, done, arg);
 }
 
-/* Frees the dead ones, but for those that are still in the dirty list: they go
- * when it has passed them.  The lists as a whole may not be empty for long. */
-static void engine_sweep_dead(struct engine *engine)
+void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
-    struct conn **at = &engine->dead, *conn;
-
-    while ((conn = *at) != NULL) {
-        if (conn->dirty) {
-            at = &conn->next;
-            continue;
-        }
-        if ((*at = conn->next) != NULL)
-            conn->next->prev = at;
-        conn_free(conn);
-    }
+    drain_retire(&engine->drain, within_ms, done, arg);
 }
 
-static void on_flush(evutil_socket_t fd, short what, void *arg)
+void engine_retire_now(struct engine *engine)
 {
-    struct engine *engine = arg;
-
-    (void)fd;
-    (void)what;
-    engine_flush(engine);
-    stranger_trim(engine);
-    engine_sweep_dead(engine);
+    drain_retire_now(&engine->drain);
 }

@@ -1,21 +1,24 @@
-/* script - socket.io:clientFile, served below the path as Socket.IO serves its
- * client: revalidated with every use (RFC 9110, section 13; RFC 9111). */
+/* pages - what needs no session: socket.io:clientFile, served below the path as Socket.IO
+ * serves its client, revalidated with every use (RFC 9110, section 13; RFC 9111); and
+ * /status. */
 #include "base/base64.h"
-#include "engine/state.h"
+#include "codec/json.h"
+#include "http/http.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
-#define SCRIPT_NAME "socket.io.js"
-#define SCRIPT_TYPE "application/javascript; charset=utf-8"
+#define CLIENT_FILE "socket.io.js"
+#define CLIENT_TYPE "application/javascript; charset=utf-8"
 
-void script_tag(struct engine *engine)
+void pages_tag(struct http *http)
 {
-    struct slice file = engine->options.client_file;
+    struct slice file = http->options.client_file;
     uint8_t hash[SHA256_DIGEST_LENGTH];
-    char *at = engine->etag;
+    char *at = http->etag;
 
     if (file.ptr == NULL)
         return;
@@ -26,13 +29,13 @@ void script_tag(struct engine *engine)
     *at = '\0';
 }
 
-static int is_script(const struct engine *engine, struct slice path)
+static int is_client_file(const struct http *http, struct slice path)
 {
-    size_t mount = strlen(engine->options.path);
+    size_t mount = strlen(http->options.path);
 
-    return path.len == mount + sizeof(SCRIPT_NAME) - 1 &&
-           memcmp(path.ptr, engine->options.path, mount) == 0 &&
-           memcmp(path.ptr + mount, SCRIPT_NAME, sizeof(SCRIPT_NAME) - 1) == 0;
+    return path.len == mount + sizeof(CLIENT_FILE) - 1 &&
+           memcmp(path.ptr, http->options.path, mount) == 0 &&
+           memcmp(path.ptr + mount, CLIENT_FILE, sizeof(CLIENT_FILE) - 1) == 0;
 }
 
 /* 1 if an If-None-Match lists tag, or anything.  Tags are compared weakly, as is
@@ -52,34 +55,62 @@ static int is_known(const struct http_request *req, const char *tag)
     return 0;
 }
 
-static void answer(struct conn *conn, const struct http_request *req)
+static void answer_file(struct conn *conn, const struct http_request *req)
 {
-    const struct engine *engine = conn->engine;
-    struct slice file = engine->options.client_file;
-    char extra[SCRIPT_ETAG + 64];
-    int known = is_known(req, engine->etag);
+    const struct http *http = http_of(conn);
+    struct slice file = http->options.client_file;
+    char extra[ETAG_BYTES + 64];
+    int known = is_known(req, http->etag);
 
-    snprintf(extra, sizeof(extra), "Cache-Control: public, max-age=0\r\nETag: %s\r\n",
-             engine->etag);
-    if (request_answer_head(conn, known ? 304 : 200, known ? NULL : SCRIPT_TYPE, extra, file.len) <
-        0)
+    snprintf(extra, sizeof(extra), "Cache-Control: public, max-age=0\r\nETag: %s\r\n", http->etag);
+    if (answer_head(conn, known ? 304 : 200, known ? NULL : CLIENT_TYPE, extra, file.len) < 0)
         return;
-    if (known || conn->http->head_only || conn_put_static(conn, file.ptr, file.len) == 0)
-        request_done(conn);
+    if (known || exchange_of(conn)->head_only || conn_put_static(conn, file.ptr, file.len) == 0)
+        answer_done(conn);
 }
 
-int script_serve(struct conn *conn, const struct http_request *req)
+int pages_client_file(struct conn *conn, const struct http_request *req)
 {
-    if (!is_script(conn->engine, req->path))
+    if (!is_client_file(http_of(conn), req->path))
         return 0;
-    if (conn->engine->options.client_file.ptr == NULL) {
-        request_refuse(conn, 404);
-    } else if (slice_eq(req->method, SLICE("GET")) || slice_eq(req->method, SLICE("HEAD"))) {
-        answer(conn, req);
-    } else {
-        conn->http->keep = 0;
-        if (request_answer_head(conn, 405, NULL, "Allow: GET, HEAD\r\n", 0) == 0)
-            request_done(conn);
-    }
+    if (http_of(conn)->options.client_file.ptr == NULL)
+        answer_refuse(conn, 404);
+    else if (slice_eq(req->method, SLICE("GET")) || slice_eq(req->method, SLICE("HEAD")))
+        answer_file(conn, req);
+    else
+        answer_method(conn, "GET, HEAD");
+    return 1;
+}
+
+/* What services of this ecosystem say of themselves. */
+static void answer_status(struct conn *conn)
+{
+    const struct http_options *options = &http_of(conn)->options;
+    struct buf body = {0};
+    struct timespec now;
+    int64_t ms;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    buf_printf(&body, "{\"name\":\"%s\",\"time\":", options->name);
+    ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    json_put_date(&body, (double)ms);
+    buf_printf(&body, ",\"version\":\"%s\"}", options->version);
+    if (body.failed)
+        answer_refuse(conn, 503);
+    else
+        answer(conn, 200, "application/json", (struct slice){(char *)body.data, body.len});
+    buf_free(&body);
+}
+
+int pages_status(struct conn *conn, const struct http_request *req)
+{
+    if (http_of(conn)->options.name == NULL || !slice_eq(req->path, SLICE("/status")))
+        return 0;
+    if (slice_eq(req->method, SLICE("OPTIONS")) && http_header(req, "Origin") != NULL)
+        cors_preflight(conn, req);
+    else if (slice_eq(req->method, SLICE("GET")) || exchange_of(conn)->head_only)
+        answer_status(conn);
+    else
+        answer_method(conn, "GET, HEAD");
     return 1;
 }

@@ -1,7 +1,7 @@
 #include "master/route.h"
 
 #include "base/table.h"
-#include "engine/engine.h"
+#include "codec/sid.h"
 #include "master/user.h"
 
 #include <assert.h>
@@ -195,12 +195,12 @@ static int lane_of_id(const struct route *route, struct slice room)
     struct slice id = room, nsp = route->nsp;
     uint32_t lane;
 
-    if (room.len == nsp.len + 1 + ENGINE_SID_LEN && room.ptr[nsp.len] == '#' &&
+    if (room.len == nsp.len + 1 + SID_LEN && room.ptr[nsp.len] == '#' &&
         memcmp(room.ptr, nsp.ptr, nsp.len) == 0)
-        id = (struct slice){room.ptr + nsp.len + 1, ENGINE_SID_LEN};
+        id = (struct slice){room.ptr + nsp.len + 1, SID_LEN};
     else if (room.len != SIO_SID_LEN && nsp.len != 1)
         return -1;
-    if (session_id_home(id, &lane) < 0)
+    if (sid_process(id, &lane) < 0)
         return -1;
     for (size_t i = 0; i < route->up.n; i++)
         if (route->up.lanes[i] == lane)

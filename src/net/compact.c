@@ -1,8 +1,6 @@
-/* compact - memory by what waits: clients that do not read keep whole blocks for the few
- * bytes of theirs in them.  When there are too many such blocks, the queues of those
- * clients are gone through, and get copies of their own. */
+#include "net/compact.h"
+
 #include "base/clock.h"
-#include "engine/state.h"
 
 #include <stdlib.h>
 
@@ -14,34 +12,22 @@
  * each of its runs, what that takes. */
 #define QUEUE_COST 64
 
-static void on_thin(void *arg)
+void compact_init(struct compact *compact, struct chunks *chunks)
 {
-    engine_flush_later(arg);
+    compact->chunks = chunks;
+    compact->slack = chunks->thin_max = THIN_MAX_BYTES;
 }
 
-void compact_init(struct engine *engine)
+void compact_clear(struct compact *compact)
 {
-    struct chunks *chunks = &engine->chunks;
-
-    engine->compact.slack = chunks->thin_max = THIN_MAX_BYTES;
-    chunks->on_thin = on_thin;
-    chunks->arg = engine;
-    for (int i = 0; i < ENCODINGS; i++)
-        engine->logs[i].chunks = chunks;
-    engine->private_log.chunks = chunks;
-}
-
-void compact_clear(struct engine *engine)
-{
-    free(engine->compact.queues);
+    free(compact->queues);
+    compact->queues = NULL;
 }
 
 /* --- whom to look at --- */
 
-void compact_watch(struct engine *engine, struct outq *queue)
+void compact_watch(struct compact *compact, struct outq *queue)
 {
-    struct compact *compact = &engine->compact;
-
     if (queue->watch != 0)
         return;
     if (compact->n == compact->cap) {
@@ -56,9 +42,8 @@ void compact_watch(struct engine *engine, struct outq *queue)
     queue->watch = compact->n;
 }
 
-void compact_forget(struct engine *engine, struct outq *queue)
+void compact_forget(struct compact *compact, struct outq *queue)
 {
-    struct compact *compact = &engine->compact;
     uint32_t at = queue->watch - 1;
 
     if (queue->watch == 0)
@@ -74,13 +59,12 @@ void compact_forget(struct engine *engine, struct outq *queue)
 
 /* Some runs of the queue that is next.  One that is empty is forgotten: who has to wait
  * again is watched again. */
-static void pass_step(struct engine *engine)
+static void pass_step(struct compact *compact)
 {
-    struct compact *compact = &engine->compact;
     struct outq *queue = compact->queues[compact->next];
 
     if (queue->bytes == 0) {
-        compact_forget(engine, queue);
+        compact_forget(compact, queue);
         return;
     }
     if (compact->run == 0)
@@ -92,35 +76,31 @@ static void pass_step(struct engine *engine)
 
 /* What is thin still waits for clients that are written to now, or memory failed.  The
  * next pass is worth it when there is as much more. */
-static void pass_end(struct engine *engine)
+static void pass_end(struct compact *compact)
 {
-    struct compact *compact = &engine->compact;
-
     compact->slack = compact->cost > THIN_MAX_BYTES ? compact->cost : THIN_MAX_BYTES;
     compact->next = compact->run = 0;
     compact->cost = 0;
     compact->running = 0;
-    engine->chunks.thin_max = engine->chunks.thin + compact->slack;
+    compact->chunks->thin_max = compact->chunks->thin + compact->slack;
 }
 
-void compact_slice(struct engine *engine)
+int compact_slice(struct compact *compact)
 {
-    struct compact *compact = &engine->compact;
-    struct chunks *chunks = &engine->chunks;
+    struct chunks *chunks = compact->chunks;
     uint64_t begun_us;
 
     if (chunks->thin_max > chunks->thin + compact->slack) /* some have gone by themselves */
         chunks->thin_max = chunks->thin + compact->slack;
     if (!compact->running && chunks->thin < chunks->thin_max)
-        return;
+        return 0;
     compact->running = 1;
     begun_us = clock_us();
     while (compact->next < compact->n) {
-        pass_step(engine);
-        if (clock_us() - begun_us >= SLICE_US) {
-            engine_flush_later(engine);
-            return;
-        }
+        pass_step(compact);
+        if (clock_us() - begun_us >= SLICE_US)
+            return 1;
     }
-    pass_end(engine);
+    pass_end(compact);
+    return 0;
 }

@@ -1,6 +1,6 @@
-/* lag - which clients do not read, found out while there is more to write than there
+/* slow - which clients do not read, found out while there is more to write than there
  * is time for: those that do are served first. */
-#include "engine/state.h"
+#include "net/net.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -11,15 +11,15 @@
 
 /* What it has received since the last look that counted, and of that it must have
  * read a quarter. */
-#define LAG_BYTES 2048
-#define LAG_PART  4
+#define LOOK_BYTES 2048
+#define READ_PART  4
 /* A wider window may close without being full: kernels that offered much take it
  * back as what they offered is used. */
-#define LAG_WINDOW_BYTES 65536
+#define WIDE_WINDOW_BYTES 65536
 
 static int is_late(const struct conn *conn)
 {
-    int32_t waited = (int32_t)(stamp_of(conn->engine->now_us) - conn->stamp);
+    int32_t waited = (int32_t)(stamp_of(conn->net->now_us) - conn->stamp);
 
     return conn->stamp != 0 && waited > LATE_US >> STAMP_BITS;
 }
@@ -27,25 +27,25 @@ static int is_late(const struct conn *conn)
 /* A client's kernel acknowledges what it receives, and lets come as much more as
  * there is room for: where the acknowledged bytes and the window end moves with what
  * the client reads, and with nothing else but a buffer that grows. */
-static void lag_judge(struct conn *conn, const struct tcp_info *info)
+static void judge(struct conn *conn, const struct tcp_info *info)
 {
     uint32_t acked = (uint32_t)info->tcpi_bytes_acked, received = acked - conn->acked;
     int64_t read = (int64_t)received + info->tcpi_snd_wnd - conn->window;
 
-    if (received < LAG_BYTES)
+    if (received < LOOK_BYTES)
         return;
-    conn->lags = info->tcpi_snd_wnd < LAG_WINDOW_BYTES && read < received / LAG_PART;
+    conn->slow = info->tcpi_snd_wnd < WIDE_WINDOW_BYTES && read < received / READ_PART;
     conn->acked = acked;
     conn->window = info->tcpi_snd_wnd;
 }
 
-int lag_blocks(struct conn *conn)
+int slow_blocks(struct conn *conn)
 {
     struct tcp_info info;
     socklen_t len = sizeof(info);
 
-    if (conn->state != CONN_WEBSOCKET || conn->blocked || !is_late(conn)) {
-        conn->lags = 0;
+    if (conn->state != CONN_OPEN || !conn->streams || conn->blocked || !is_late(conn)) {
+        conn->slow = 0;
         return 0;
     }
     /* A Unix socket has no such thing, an old kernel less of it. */
@@ -58,6 +58,6 @@ int lag_blocks(struct conn *conn)
         conn_set_blocked(conn);
         return 1;
     }
-    lag_judge(conn, &info);
+    judge(conn, &info);
     return 0;
 }

@@ -1,225 +1,258 @@
-/* packet - Socket.IO on a session: which namespaces it is in, and what its
- * packets do (socketio/socket.io, docs/socket.io-protocol). */
+#include "sio/socket.h"
+
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/rand.h"
+#include "base/siphash.h"
 #include "codec/ws.h"
-#include "engine/state.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define REFUSED_MS 5000 /* a client that was refused has so long to leave by itself */
 
 /* Of one client; what it asks after that is not looked at, for to judge a token is
  * what costs. */
 #define REFUSALS_MAX 10
 
-static int is_ours(const struct session *session, struct slice nsp)
+/* A packet whose attachments are still to come. */
+struct inbound {
+    struct buf bytes; /* its text, then the attachments */
+    size_t ends[1 + SIO_ATTACHMENTS_MAX];
+    unsigned parts; /* that are there */
+};
+
+static struct buf *scratch_of(const struct socket *socket)
 {
-    return slice_eq(nsp, slice_str(session->engine->options.nsp));
+    return &socket->session.eio->scratch;
+}
+
+/* A deadline of its own is another. */
+static void rearm(struct socket *socket)
+{
+    uint64_t connect_ms = socket->connect_due_ms, expire_ms = socket->expire_due_ms;
+
+    socket->session.app_due_ms =
+        connect_ms != 0 && (expire_ms == 0 || connect_ms < expire_ms) ? connect_ms : expire_ms;
+    session_rearm(&socket->session);
+}
+
+static int is_ours(const struct socket *socket, struct slice nsp)
+{
+    return slice_eq(nsp, slice_str(sio_of(socket)->options.nsp));
 }
 
 /* Its bit, 0 if there is none of that name. */
-static uint8_t open_bit(const struct session *session, struct slice nsp)
+static uint8_t open_bit(const struct socket *socket, struct slice nsp)
 {
-    const char *const *names = session->engine->options.open_nsps;
+    const char *const *names = sio_of(socket)->options.open_nsps;
 
     if (slice_eq(nsp, SLICE("/")))
         return 1;
-    for (int i = 0; names != NULL && i < ENGINE_OPEN_NSPS && names[i] != NULL; i++)
+    for (int i = 0; names != NULL && i < SIO_OPEN_NSPS && names[i] != NULL; i++)
         if (slice_eq(nsp, slice_str(names[i])))
             return (uint8_t)(2U << i);
     return 0;
 }
 
-static enum nsp_state state_in(const struct session *session, struct slice nsp)
+static enum nsp_state state_in(const struct socket *socket, struct slice nsp)
 {
     uint8_t bit;
 
-    if (is_ours(session, nsp))
-        return (enum nsp_state)session->nsp;
-    bit = open_bit(session, nsp);
-    if (session->open_in & bit)
+    if (is_ours(socket, nsp))
+        return (enum nsp_state)socket->nsp;
+    bit = open_bit(socket, nsp);
+    if (socket->open_in & bit)
         return NSP_JOINED;
-    return session->open_left & bit ? NSP_LEFT : NSP_NONE;
+    return socket->open_left & bit ? NSP_LEFT : NSP_NONE;
 }
 
-static void fault(struct session *session)
+static void fault(struct socket *socket)
 {
-    session_close(session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
+    session_close(&socket->session, WS_CLOSE_NONE, CLOSE_PROTOCOL);
 }
 
 /* --- joining --- */
 
-static void put_connected(struct session *session, struct slice nsp, struct slice sid)
+static void put_connected(struct socket *socket, struct slice nsp, struct slice sid)
 {
-    struct buf *scratch = &session->engine->scratch;
+    struct buf *scratch = scratch_of(socket);
 
     buf_reset(scratch);
-    sio_put_connect(scratch, (enum eio_version)session->version, nsp, sid);
-    session_put_scratch(session);
+    sio_put_connect(scratch, socket_version(socket), nsp, sid);
+    session_put_scratch(&socket->session);
 }
 
 /* "/" where it is not the configured namespace, and others that the application
  * may have: every client may be in them.  To be in "/" alone does not count as
  * having come, for old clients are in it unasked. */
-static void join_open(struct session *session, uint8_t bit, const struct sio_packet *packet)
+static void join_open(struct socket *socket, uint8_t bit, const struct sio_packet *packet)
 {
-    const struct engine *engine = session->engine;
+    const struct sio *sio = sio_of(socket);
     char sid[SIO_SID_LEN];
     uint8_t raw[15];
 
-    session->open_in |= bit;
+    socket->open_in |= bit;
     if (bit != 1) {
-        session->connect_due_ms = 0;
-        session_rearm(session);
-        session_known(session);
+        socket->connect_due_ms = 0;
+        rearm(socket);
+        session_known(&socket->session);
     }
     rand_bytes(raw, sizeof(raw));
     base64url_encode(sid, raw, sizeof(raw));
-    put_connected(session, packet->nsp, (struct slice){sid, sizeof(sid)});
-    if (engine->app->joined != NULL)
-        engine->app->joined(session, packet, engine->arg);
+    put_connected(socket, packet->nsp, (struct slice){sid, sizeof(sid)});
+    if (sio->app->joined != NULL)
+        sio->app->joined(socket, packet, sio->arg);
 }
 
-static void join_ours(struct session *session, const struct sio_packet *packet)
+static void join_ours(struct socket *socket, const struct sio_packet *packet)
 {
-    session->nsp = NSP_JOINING;
-    session->engine->app->connect(session, packet, session->engine->arg);
+    socket->nsp = NSP_JOINING;
+    sio_of(socket)->app->connect(socket, packet, sio_of(socket)->arg);
 }
 
-void packet_started(struct session *session)
+static void started(struct socket *socket)
 {
     struct sio_packet connect = {.type = SIO_CONNECT, .nsp = SLICE("/")};
 
-    if (session->version == EIO4)
+    if (socket->session.version == EIO4)
         return; /* the client asks */
-    if (is_ours(session, connect.nsp))
-        join_ours(session, &connect);
+    if (is_ours(socket, connect.nsp))
+        join_ours(socket, &connect);
     else
-        join_open(session, 1, &connect);
+        join_open(socket, 1, &connect);
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet)
+static void on_connect(struct socket *socket, const struct sio_packet *packet)
 {
-    struct buf *scratch = &session->engine->scratch;
-    uint8_t bit = open_bit(session, packet->nsp);
+    struct buf *scratch = scratch_of(socket);
+    uint8_t bit = open_bit(socket, packet->nsp);
 
-    if (is_ours(session, packet->nsp)) {
-        if (session->nsp == NSP_JOINING || session->nsp == NSP_JOINED)
-            fault(session);
-        else if (session->refusals < REFUSALS_MAX)
-            join_ours(session, packet);
+    if (is_ours(socket, packet->nsp)) {
+        if (socket->nsp == NSP_JOINING || socket->nsp == NSP_JOINED)
+            fault(socket);
+        else if (socket->refusals < REFUSALS_MAX)
+            join_ours(socket, packet);
     } else if (bit != 0) {
-        if (session->open_in & bit)
-            fault(session);
+        if (socket->open_in & bit)
+            fault(socket);
         else
-            join_open(session, bit, packet);
+            join_open(socket, bit, packet);
     } else {
         buf_reset(scratch);
-        sio_put_connect_error(scratch, (enum eio_version)session->version, packet->nsp,
-                              "Invalid namespace", NULL);
-        session_put_scratch(session);
-        if (session->engine->app->unserved != NULL)
-            session->engine->app->unserved(session, packet->nsp, session->engine->arg);
+        sio_put_connect_error(scratch, socket_version(socket), packet->nsp, "Invalid namespace",
+                              NULL);
+        session_put_scratch(&socket->session);
+        if (sio_of(socket)->app->unserved != NULL)
+            sio_of(socket)->app->unserved(socket, packet->nsp, sio_of(socket)->arg);
     }
 }
 
-void session_accept(struct session *session)
+void socket_accept(struct socket *socket)
 {
     char sid[SIO_SID_MAX];
 
-    session->nsp = NSP_JOINED;
-    session->joins++;
-    session->refusals = 0;
-    session->engine->stats.connects++;
-    session->connect_due_ms = session->expire_due_ms = 0;
-    session_rearm(session);
-    session_known(session);
-    put_connected(session, slice_str(session->engine->options.nsp),
-                  (struct slice){sid, session_sio_sid(session, sid)});
+    socket->nsp = NSP_JOINED;
+    socket->joins++;
+    socket->refusals = 0;
+    sio_of(socket)->stats.connects++;
+    socket->connect_due_ms = socket->expire_due_ms = 0;
+    rearm(socket);
+    session_known(&socket->session);
+    put_connected(socket, slice_str(sio_of(socket)->options.nsp),
+                  (struct slice){sid, socket_sid(socket, sid)});
 }
 
-int session_ack(struct session *session, uint64_t id, struct slice json)
+int socket_ack(struct socket *socket, uint64_t id, struct slice json)
 {
-    struct buf *scratch = &session->engine->scratch;
+    struct buf *scratch = scratch_of(socket);
 
     buf_reset(scratch);
-    sio_put_ack(scratch, slice_str(session->engine->options.nsp), id, json);
-    return session_put_scratch(session);
+    sio_put_ack(scratch, slice_str(sio_of(socket)->options.nsp), id, json);
+    return session_put_scratch(&socket->session);
 }
 
 /* --- leaving --- */
 
-static void put_disconnect(struct session *session)
+static void put_disconnect(struct socket *socket)
 {
-    struct buf *scratch = &session->engine->scratch;
+    struct buf *scratch = scratch_of(socket);
 
     buf_reset(scratch);
-    sio_put_disconnect(scratch, slice_str(session->engine->options.nsp));
-    session_put_scratch(session);
+    sio_put_disconnect(scratch, slice_str(sio_of(socket)->options.nsp));
+    session_put_scratch(&socket->session);
 }
 
 /* Clients 1.x to 3.x that are closed at once are back at once: those that follow a
  * DISCONNECT by connect(), hundreds of times a second, and after a bare close all of
  * them.  So each has time to leave by itself.  It counts from the first refusal, and
  * where it has run out (the verdict came later) the next one is the last. */
-void session_refuse(struct session *session, const char *message, const char *code)
+void socket_refuse(struct socket *socket, const char *message, const char *code)
 {
-    struct buf *scratch = &session->engine->scratch;
+    struct buf *scratch = scratch_of(socket);
 
-    session->nsp = NSP_LEFT; /* so that left() is not called */
-    stranger_session(session);
+    socket->nsp = NSP_LEFT; /* so that left() is not called */
+    session_unknown(&socket->session);
     buf_reset(scratch);
-    sio_put_connect_error(scratch, (enum eio_version)session->version,
-                          slice_str(session->engine->options.nsp), message, code);
-    session_put_scratch(session);
-    if (session->refusals++ == 0)
-        session->expire_due_ms = clock_ms() + REFUSED_MS;
-    if (session->expire_due_ms == 0) {
-        session_disconnect(session, CLOSE_REFUSED);
+    sio_put_connect_error(scratch, socket_version(socket), slice_str(sio_of(socket)->options.nsp),
+                          message, code);
+    session_put_scratch(&socket->session);
+    if (socket->refusals++ == 0)
+        socket->expire_due_ms = clock_ms() + REFUSED_MS;
+    if (socket->expire_due_ms == 0) {
+        socket_disconnect(socket, CLOSE_REFUSED);
         return;
     }
-    if (session->connect_due_ms != 0 && session->connect_due_ms < session->expire_due_ms)
-        session->connect_due_ms = session->expire_due_ms;
-    session_rearm(session);
+    if (socket->connect_due_ms != 0 && socket->connect_due_ms < socket->expire_due_ms)
+        socket->connect_due_ms = socket->expire_due_ms;
+    rearm(socket);
 }
 
-int packet_expired(struct session *session)
+/* Returns -1 if it has been closed for it. */
+static int expired(struct socket *socket)
 {
-    if (session->refusals > 0 && session->nsp == NSP_JOINING) {
-        session->expire_due_ms = 0; /* the verdict that is on its way decides */
+    if (socket->refusals > 0 && socket->nsp == NSP_JOINING) {
+        socket->expire_due_ms = 0; /* the verdict that is on its way decides */
+        rearm(socket);
         return 0;
     }
-    session_disconnect(session, session->refusals > 0 ? CLOSE_REFUSED : CLOSE_EXPIRED);
+    socket_disconnect(socket, socket->refusals > 0 ? CLOSE_REFUSED : CLOSE_EXPIRED);
     return -1;
 }
 
-void session_disconnect(struct session *session, enum engine_close why)
+void socket_expire(struct socket *socket, uint64_t at_ms)
 {
-    put_disconnect(session);
-    session_close(session, WS_CLOSE_NONE, why);
+    socket->expire_due_ms = at_ms;
+    rearm(socket);
 }
 
-static void on_disconnect(struct session *session, const struct sio_packet *packet)
+void socket_disconnect(struct socket *socket, enum close_reason why)
 {
-    int was_in = session->nsp == NSP_JOINED || session->nsp == NSP_JOINING;
-    uint8_t bit = open_bit(session, packet->nsp);
+    put_disconnect(socket);
+    session_close(&socket->session, WS_CLOSE_NONE, why);
+}
 
-    if (is_ours(session, packet->nsp)) {
-        if (session->refusals == 0)
-            session_expire(session, 0);
+static void on_disconnect(struct socket *socket, const struct sio_packet *packet)
+{
+    int was_in = socket->nsp == NSP_JOINED || socket->nsp == NSP_JOINING;
+    uint8_t bit = open_bit(socket, packet->nsp);
+
+    if (is_ours(socket, packet->nsp)) {
+        if (socket->refusals == 0)
+            socket_expire(socket, 0);
         if (!was_in)
             return;
-        session->nsp = NSP_LEFT;
-        session->engine->app->left(session, CLOSE_LEFT, session->engine->arg);
+        socket->nsp = NSP_LEFT;
+        sio_of(socket)->app->left(socket, CLOSE_LEFT, sio_of(socket)->arg);
     } else {
-        session->open_in &= (uint8_t)~bit;
-        session->open_left |= bit;
+        socket->open_in &= (uint8_t)~bit;
+        socket->open_left |= bit;
     }
 }
 
 /* --- everything else --- */
 
-void packet_free(struct inbound **inbound)
+static void inbound_free(struct inbound **inbound)
 {
     if (*inbound != NULL)
         buf_free(&(*inbound)->bytes);
@@ -227,108 +260,296 @@ void packet_free(struct inbound **inbound)
     *inbound = NULL;
 }
 
-/* One more part of a packet that is collected.  Returns 0, or -1 when the session
+/* One more part of a packet that is collected.  Returns 0, or -1 when the socket
  * has been closed. */
-static int collect(struct session *session, struct slice part)
+static int collect(struct socket *socket, struct slice part)
 {
-    struct inbound *inbound = session->inbound;
+    struct inbound *inbound = socket->inbound;
 
-    if (part.len > session->engine->options.max_payload - inbound->bytes.len) {
-        session_close(session, WS_CLOSE_TOO_BIG, CLOSE_TOO_BIG);
+    if (part.len > sio_of(socket)->options.max_payload - inbound->bytes.len) {
+        session_close(&socket->session, WS_CLOSE_TOO_BIG, CLOSE_TOO_BIG);
         return -1;
     }
     if (buf_put(&inbound->bytes, part.ptr, part.len) < 0) {
-        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
+        session_close(&socket->session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
         return -1;
     }
     inbound->ends[inbound->parts++] = inbound->bytes.len;
     return 0;
 }
 
-static void begin(struct session *session, struct slice text)
+static void begin(struct socket *socket, struct slice text)
 {
-    if ((session->inbound = calloc(1, sizeof(*session->inbound))) == NULL)
-        session_close(session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
+    if ((socket->inbound = calloc(1, sizeof(*socket->inbound))) == NULL)
+        session_close(&socket->session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
     else
-        (void)collect(session, text);
+        (void)collect(socket, text);
 }
 
-/* All is there.  The application may end the session. */
-static void deliver(struct session *session)
+/* All is there.  The application may end the socket. */
+static void deliver(struct socket *socket)
 {
-    const struct engine *engine = session->engine;
-    struct inbound *inbound = session->inbound;
+    const struct sio *sio = sio_of(socket);
+    struct inbound *inbound = socket->inbound;
     const char *bytes = (const char *)inbound->bytes.data;
     struct slice parts[1 + SIO_ATTACHMENTS_MAX] = {{NULL, 0}};
     struct sio_packet packet;
     size_t from = 0;
 
-    session->inbound = NULL;
+    socket->inbound = NULL;
     for (unsigned i = 0; i < inbound->parts; from = inbound->ends[i++])
         parts[i] = (struct slice){bytes + from, inbound->ends[i] - from};
     /* Once more, for its slices now lie here. */
-    if (sio_decode(&packet, (enum eio_version)session->version, parts[0]) == 0)
-        engine->app->packet(session, &packet, parts + 1, engine->arg);
-    packet_free(&inbound);
+    if (sio_decode(&packet, socket_version(socket), parts[0]) == 0)
+        sio->app->packet(socket, &packet, parts + 1, sio->arg);
+    inbound_free(&inbound);
 }
 
 /* Events and acknowledgements.  What comes late, for a namespace that was left,
  * or early, is tolerated, for old clients do that; for one never asked for it
  * is a fault. */
-static void on_other(struct session *session, const struct sio_packet *packet, struct slice text)
+static void on_other(struct socket *socket, const struct sio_packet *packet, struct slice text)
 {
-    const struct engine *engine = session->engine;
-    enum nsp_state state = state_in(session, packet->nsp);
+    const struct sio *sio = sio_of(socket);
+    enum nsp_state state = state_in(socket, packet->nsp);
 
     if (state == NSP_NONE) {
-        fault(session);
+        fault(socket);
         return;
     }
-    session->attachments = (uint8_t)packet->attachments;
-    if (state != NSP_JOINED || engine->app->packet == NULL ||
-        (packet->attachments > 0 && engine->app->text_only))
+    socket->attachments = (uint8_t)packet->attachments;
+    if (state != NSP_JOINED || sio->app->packet == NULL ||
+        (packet->attachments > 0 && sio->app->text_only))
         return;
     if (packet->attachments == 0)
-        engine->app->packet(session, packet, NULL, engine->arg);
+        sio->app->packet(socket, packet, NULL, sio->arg);
     else
-        begin(session, text);
+        begin(socket, text);
 }
 
-void packet_text(struct session *session, struct slice text)
+static void take_text(struct socket *socket, struct slice text)
 {
     struct sio_packet packet;
 
-    if (session->attachments > 0 ||
-        sio_decode(&packet, (enum eio_version)session->version, text) < 0) {
-        fault(session);
+    if (socket->attachments > 0 || sio_decode(&packet, socket_version(socket), text) < 0) {
+        fault(socket);
         return;
     }
     switch (packet.type) {
     case SIO_CONNECT:
-        on_connect(session, &packet);
+        on_connect(socket, &packet);
         break;
     case SIO_DISCONNECT:
-        on_disconnect(session, &packet);
+        on_disconnect(socket, &packet);
         break;
     case SIO_CONNECT_ERROR:
-        fault(session);
+        fault(socket);
         break;
     case SIO_EVENT:
     case SIO_ACK:
     case SIO_BINARY_EVENT:
     case SIO_BINARY_ACK:
-        on_other(session, &packet, text);
+        on_other(socket, &packet, text);
         break;
     }
 }
 
-void packet_binary(struct session *session, struct slice bytes)
+static void take_binary(struct socket *socket, struct slice bytes)
 {
-    if (session->attachments == 0) {
-        fault(session);
+    if (socket->attachments == 0) {
+        fault(socket);
         return;
     }
-    session->attachments--;
-    if (session->inbound != NULL && collect(session, bytes) == 0 && session->attachments == 0)
-        deliver(session);
+    socket->attachments--;
+    if (socket->inbound != NULL && collect(socket, bytes) == 0 && socket->attachments == 0)
+        deliver(socket);
+}
+
+/* --- ids --- */
+
+/* Of an EIO4 client it is made of a keyed hash of the session id and the count of joins:
+ * not kept, made again when asked for, and it gives nothing of the session id away. */
+size_t socket_sid(const struct socket *socket, char dst[SIO_SID_MAX])
+{
+    const struct session *session = &socket->session;
+    const struct eio_options *options = &session->eio->options;
+    const struct sio *sio = sio_of(socket);
+    struct sid_home home = {options->process, options->generation, session->index};
+    char sid[EIO_SID_LEN + 1];
+    uint8_t from[SID_RANDOM + 2];
+    size_t n = 0, nsp_len = strlen(sio->options.nsp);
+
+    if (session->version == EIO4) {
+        memcpy(from, session->random, SID_RANDOM);
+        from[SID_RANDOM] = (uint8_t)(socket->joins >> 8);
+        from[SID_RANDOM + 1] = (uint8_t)socket->joins;
+        return sio_sid_encode(dst, siphash(sio->sid_key, from, sizeof(from)), &home);
+    }
+    session_sid(session, sid);
+    if (nsp_len > 1) { /* the client of "/" goes by the engine's id alone */
+        memcpy(dst, sio->options.nsp, nsp_len);
+        dst[nsp_len] = '#';
+        n = nsp_len + 1;
+    }
+    memcpy(dst + n, sid, EIO_SID_LEN);
+    return n + EIO_SID_LEN;
+}
+
+struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
+{
+    const struct eio *eio = sio->eio;
+    size_t before = sid.len > EIO_SID_LEN ? sid.len - EIO_SID_LEN : 0; /* "<nsp>#" */
+    struct slice end = {sid.ptr + before, sid.len - before};
+    struct session *session;
+    struct sid_home home;
+    char own[SIO_SID_MAX];
+    size_t len;
+
+    if (sio_sid_decode(sid, &home) < 0 && sid_decode(end, &home) < 0)
+        return NULL;
+    if (home.index >= eio->nslots || (session = eio->slots[home.index].session) == NULL ||
+        socket_of(session)->nsp != NSP_JOINED)
+        return NULL;
+    len = socket_sid(socket_of(session), own);
+    return slice_eq((struct slice){own, len}, sid) ? socket_of(session) : NULL;
+}
+
+uint64_t socket_handle(const struct socket *socket)
+{
+    return session_handle(&socket->session);
+}
+
+struct socket *socket_find(const struct sio *sio, uint64_t handle)
+{
+    struct session *session = session_find(sio->eio, handle);
+
+    return session != NULL ? socket_of(session) : NULL;
+}
+
+/* --- what the session is asked --- */
+
+void *socket_data(const struct socket *socket)
+{
+    return socket->data;
+}
+
+enum eio_version socket_version(const struct socket *socket)
+{
+    return session_version(&socket->session);
+}
+
+const char *socket_transport(const struct socket *socket)
+{
+    return session_transport(&socket->session);
+}
+
+void socket_guard(struct socket *socket, int on)
+{
+    session_guard(&socket->session, on);
+}
+
+void socket_known(struct socket *socket)
+{
+    session_known(&socket->session);
+}
+
+/* --- what the session asks --- */
+
+static struct session *on_make(void *arg)
+{
+    struct socket *socket = calloc(1, sizeof(*socket));
+
+    (void)arg;
+    return socket != NULL ? &socket->session : NULL;
+}
+
+static void on_release(struct session *session, void *arg)
+{
+    struct socket *socket = socket_of(session);
+
+    (void)arg;
+    inbound_free(&socket->inbound);
+    free(socket);
+}
+
+static int on_opened(struct session *session, const struct http_request *req,
+                     const struct sockaddr *peer, void *arg)
+{
+    const struct sio *sio = arg;
+    struct socket *socket = socket_of(session);
+
+    socket->connect_due_ms = clock_ms() + sio->options.connect_timeout_ms;
+    rearm(socket);
+    if ((socket->data = sio->app->opened(socket, req, peer, sio->arg)) == NULL)
+        return -1;
+    started(socket);
+    return 0;
+}
+
+static int on_guarded(const struct http_request *req, void *arg)
+{
+    const struct sio *sio = arg;
+
+    return sio->app->guarded == NULL || sio->app->guarded(req, sio->arg);
+}
+
+static void on_message(struct session *session, int binary, struct slice data, void *arg)
+{
+    (void)arg;
+    if (binary)
+        take_binary(socket_of(session), data);
+    else
+        take_text(socket_of(session), data);
+}
+
+static int on_due(struct session *session, uint64_t now_ms, void *arg)
+{
+    struct socket *socket = socket_of(session);
+
+    (void)arg;
+    if (socket->expire_due_ms != 0 && socket->expire_due_ms <= now_ms && expired(socket) < 0)
+        return -1;
+    if (socket->connect_due_ms == 0 || socket->connect_due_ms > now_ms)
+        return 0;
+    session_close(session, WS_CLOSE_NONE, CLOSE_CONNECT_TIMEOUT);
+    return -1;
+}
+
+static void on_closed(struct session *session, enum close_reason why, void *arg)
+{
+    const struct sio *sio = arg;
+    struct socket *socket = socket_of(session);
+    int was_in = socket->nsp == NSP_JOINED || socket->nsp == NSP_JOINING;
+
+    socket->nsp = NSP_LEFT;
+    if (was_in)
+        sio->app->left(socket, why, sio->arg);
+    sio->app->closed(socket, why, sio->arg);
+    socket->data = NULL;
+    socket->connect_due_ms = socket->expire_due_ms = 0;
+}
+
+const struct eio_app sio_eio_app = {
+    .make = on_make,
+    .release = on_release,
+    .opened = on_opened,
+    .guarded = on_guarded,
+    .message = on_message,
+    .due = on_due,
+    .closed = on_closed,
+};
+
+/* --- life --- */
+
+int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options,
+             const struct sio_app *app, void *arg)
+{
+    *sio = (struct sio){.eio = eio, .options = *options, .app = app, .arg = arg};
+    rand_bytes(sio->sid_key, sizeof(sio->sid_key));
+    return sio_put_event_head(&sio->event_head, slice_str(options->nsp), 0);
+}
+
+void sio_clear(struct sio *sio)
+{
+    buf_free(&sio->event_head);
 }

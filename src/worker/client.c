@@ -53,11 +53,11 @@ static void log_connected(const struct client *client)
         return;
     log_info("client connected: user=%s address=%s transport=%s protocol=%d",
              log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(&client->address, address), session_transport(client->session),
-             session_version(client->session));
+             address_text(&client->address, address), socket_transport(client->socket),
+             socket_version(client->socket));
 }
 
-static void log_disconnected(const struct client *client, enum engine_close why)
+static void log_disconnected(const struct client *client, enum close_reason why)
 {
     uint32_t lasted_ds = (uint32_t)(clock_ms() / 100) - client->since_ds;
     char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
@@ -66,8 +66,8 @@ static void log_disconnected(const struct client *client, enum engine_close why)
         return;
     log_info("client disconnected: user=%s address=%s transport=%s reason=\"%s\" duration=%u.%us",
              log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(&client->address, address), session_transport(client->session),
-             engine_close_name(why), lasted_ds / 10, lasted_ds % 10);
+             address_text(&client->address, address), socket_transport(client->socket),
+             close_reason_name(why), lasted_ds / 10, lasted_ds % 10);
 }
 
 /* --- those that will hear nothing, in the log --- */
@@ -88,9 +88,9 @@ static void log_nothing(const struct client *client, const char *text, uint64_t 
     address_text(&client->address, address);
     if (times > 0)
         log_info("%s address=%s transport=%s times=%llu", text, address,
-                 session_transport(client->session), (unsigned long long)times);
+                 socket_transport(client->socket), (unsigned long long)times);
     else
-        log_debug("%s address=%s transport=%s", text, address, session_transport(client->session));
+        log_debug("%s address=%s transport=%s", text, address, socket_transport(client->socket));
 }
 
 void client_unserved(struct clients *clients, const struct client *client, struct slice nsp)
@@ -134,7 +134,7 @@ static void refuse(struct clients *clients, struct client *client, const char *m
                    const char *code)
 {
     become(clients, client, CLIENT_OUT);
-    session_refuse(client->session, message, code);
+    socket_refuse(client->socket, message, code);
 }
 
 /* verdict: on its token, or NULL. */
@@ -209,7 +209,7 @@ static enum token_result judge(struct clients *clients, struct client *client,
 
     if (result == TOKEN_OK) {
         if (client->tokens != NULL && verdict->source != AUTH_FROM_COOKIE)
-            session_guard(client->session, 0);
+            socket_guard(client->socket, 0);
         auth_tokens_free(&client->tokens);
         warn_exp(clients, &verdict->user);
         return take_user(client, &verdict->user, verdict->source);
@@ -233,7 +233,7 @@ static void ask(struct clients *clients, struct client *client)
     }
     asked->next = NULL;
     asked->client = client;
-    asked->handle = session_handle(client->session);
+    asked->handle = socket_handle(client->socket);
     asked->uid_len = client->uid_len;
     memcpy(asked->uid, client->uid, client->uid_len);
     *clients->asked_end = asked;
@@ -258,7 +258,7 @@ static struct admission *take_asked(struct clients *clients, uint64_t handle)
     return found;
 }
 
-/* For session_expire: when a token ends whose token_user.expires_ms is that; now_ms is
+/* For socket_expire: when a token ends whose token_user.expires_ms is that; now_ms is
  * of the wall clock.  It becomes a monotonic time here, once: later jumps of the clock
  * disconnect nobody.  One too far away to matter is none. */
 static uint64_t deadline(int64_t expires_ms, int64_t now_ms)
@@ -281,15 +281,15 @@ static void let_in(struct clients *clients, struct client *client)
         result = TOKEN_NO_MEMORY;
     if (result != TOKEN_OK) {
         room_leave_all(clients->rooms, &client->member);
-        uplink_left(clients->uplink, session_handle(client->session), client_uid(client));
+        uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client));
         refuse_token(clients, client, result, NULL);
         return;
     }
     become(clients, client, CLIENT_IN);
     client->since_ds = (uint32_t)(clock_ms() / 100);
     log_connected(client);
-    session_accept(client->session);
-    session_expire(client->session, deadline(client->expires_ms, now_ms));
+    socket_accept(client->socket);
+    socket_expire(client->socket, deadline(client->expires_ms, now_ms));
 }
 
 int client_admitted(struct clients *clients, uint64_t handle, unsigned verdict)
@@ -319,11 +319,11 @@ int client_admitted(struct clients *clients, uint64_t handle, unsigned verdict)
 
 void client_kick(struct clients *clients, uint64_t handle, struct slice uid)
 {
-    struct session *session = session_find(clients->engine, handle);
-    const struct client *client = session == NULL ? NULL : session_data(session);
+    struct socket *socket = socket_find(&clients->engine->sio, handle);
+    const struct client *client = socket == NULL ? NULL : socket_data(socket);
 
     if (client != NULL && client->state == CLIENT_IN && slice_eq(uid, client_uid(client)))
-        session_disconnect(session, CLOSE_REPLACED);
+        socket_disconnect(socket, CLOSE_REPLACED);
 }
 
 void client_renewed(struct clients *clients, struct client *client, const struct token_user *user,
@@ -331,26 +331,26 @@ void client_renewed(struct clients *clients, struct client *client, const struct
 {
     warn_exp(clients, user);
     client->expires_ms = user->expires_ms;
-    session_expire(client->session, deadline(user->expires_ms, now_ms));
+    socket_expire(client->socket, deadline(user->expires_ms, now_ms));
 }
 
 /* --- what the engine tells --- */
 
-struct client *client_opened(struct clients *clients, struct session *session,
+struct client *client_opened(struct clients *clients, struct socket *socket,
                              const struct http_request *req, const struct sockaddr *peer)
 {
     struct client *client = calloc(1, sizeof(*client));
 
     if (client == NULL)
         return NULL;
-    client->session = session;
+    client->socket = socket;
     address_set(&client->address, peer);
     if (auth_collect(&client->tokens, req, &clients->conf->token, clients->conf->cors_origins) <
         0) {
         free(client);
         return NULL;
     }
-    session_guard(session, auth_tokens_cookie(client->tokens));
+    socket_guard(socket, auth_tokens_cookie(client->tokens));
     clients->stats->clients[CLIENT_OUT]++;
     return client;
 }
@@ -374,29 +374,29 @@ void client_connect(struct clients *clients, struct client *client, const struct
         return;
     }
     become(clients, client, CLIENT_JOINING);
-    session_known(client->session);
+    socket_known(client->socket);
     if (client->asked == NULL)
         ask(clients, client);
 }
 
 /* The session may be about to be freed: it is asked for its name and its transport, no
  * more. */
-void client_left(struct clients *clients, struct client *client, enum engine_close why)
+void client_left(struct clients *clients, struct client *client, enum close_reason why)
 {
     if (client->state == CLIENT_IN) {
         log_disconnected(client, why);
         clients->stats->disconnects[why]++;
         room_leave_all(clients->rooms, &client->member);
-        uplink_left(clients->uplink, session_handle(client->session), client_uid(client));
+        uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client));
     }
     become(clients, client, CLIENT_OUT);
 }
 
-void client_closed(struct clients *clients, struct client *client, enum engine_close why)
+void client_closed(struct clients *clients, struct client *client, enum close_reason why)
 {
     if (why == CLOSE_CONNECT_TIMEOUT)
         log_not_asked(clients, client);
-    log_debug("client closed: reason=\"%s\"", engine_close_name(why));
+    log_debug("client closed: reason=\"%s\"", close_reason_name(why));
     if (why == CLOSE_EVICTED)
         log_evicted(clients, client);
     assert(client->state == CLIENT_OUT && client->member.n == 0);

@@ -12,14 +12,14 @@ static void fetch_ahead(const struct room_entry *member, size_t n)
     if (n > 3 * AHEAD)
         __builtin_prefetch(client_of(&member[3 * AHEAD]));
     if (n > 2 * AHEAD)
-        __builtin_prefetch(client_of(&member[2 * AHEAD])->session, 1);
+        __builtin_prefetch(client_of(&member[2 * AHEAD])->socket, 1);
     if (n > AHEAD)
-        engine_fan_soon(client_of(&member[AHEAD])->session);
+        fanout_soon(client_of(&member[AHEAD])->socket);
 }
 
 /* Sending ends no session before the loop's next turn, so neither the rooms nor
  * their members change under the walk. */
-static void send_room(struct engine_fan *fan, const struct room *room)
+static void send_room(struct fanout *fan, const struct room *room)
 {
     const struct room_entry *members;
     size_t n = 0;
@@ -29,11 +29,11 @@ static void send_room(struct engine_fan *fan, const struct room *room)
     members = room_members(room, &n);
     for (size_t i = 0; i < n; i++) {
         fetch_ahead(&members[i], n - i);
-        engine_fan_send(fan, client_of(&members[i])->session);
+        fanout_send(fan, client_of(&members[i])->socket);
     }
 }
 
-static void except_room(struct engine_fan *fan, const struct room *room)
+static void except_room(struct fanout *fan, const struct room *room)
 {
     const struct room_entry *members;
     size_t n = 0;
@@ -42,32 +42,32 @@ static void except_room(struct engine_fan *fan, const struct room *room)
         return;
     members = room_members(room, &n);
     for (size_t i = 0; i < n; i++)
-        engine_fan_except(fan, client_of(&members[i])->session);
+        fanout_except(fan, client_of(&members[i])->socket);
 }
 
 int deliver_broadcast(struct engine *engine, const struct rooms *rooms,
                       const struct msg_broadcast *bc)
 {
-    struct session *session;
-    struct engine_fan fan;
+    struct socket *socket;
+    struct fanout fan;
 
-    engine_fan_begin(engine, &fan, bc->json, bc->attachments.at, bc->attachments.n,
+    fanout_begin(&engine->sio, &fan, bc->json, bc->attachments.at, bc->attachments.n,
                      (bc->flags & BROADCAST_VOLATILE) != 0);
-    engine_fan_received(&fan, bc->received_us);
+    fanout_received(&fan, bc->received_us);
     /* A name may be a room, or a client's Socket.IO id, which is a room too but
      * stands in no table. */
     for (size_t i = 0; i < bc->except.n; i++) {
         except_room(&fan, room_find(rooms, bc->except.at[i]));
-        if ((session = session_by_sio_sid(engine, bc->except.at[i])) != NULL)
-            engine_fan_except(&fan, session);
+        if ((socket = socket_by_sid(&engine->sio, bc->except.at[i])) != NULL)
+            fanout_except(&fan, socket);
     }
     for (size_t i = 0; i < bc->rooms.n; i++) {
         send_room(&fan, room_find(rooms, bc->rooms.at[i]));
-        if ((session = session_by_sio_sid(engine, bc->rooms.at[i])) != NULL)
-            engine_fan_send(&fan, session);
+        if ((socket = socket_by_sid(&engine->sio, bc->rooms.at[i])) != NULL)
+            fanout_send(&fan, socket);
     }
     if (bc->rooms.n == 0)
         send_room(&fan, room_find(rooms, ROOM_EVERYBODY));
-    engine_fan_end(&fan);
+    fanout_end(&fan);
     return fan.failed ? -1 : 0;
 }

@@ -21,7 +21,7 @@ struct engine_options options_of(const struct conf *conf, const struct worker_st
         .send_buffer = conf->send_buffer,
         .send_timeout_ms = conf->send_timeout_ms,
         .idle_timeout_ms = conf->idle_timeout_ms,
-        .slot = start->lane,
+        .process = start->lane,
         .generation = start->generation,
         .balance = start->balance,
         .place = start_number(start->lane) - 1,

@@ -125,7 +125,7 @@ static int hand_to_successor(struct peers *peers, int fd, const void *bytes, siz
 
 int peers_handoff(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len)
 {
-    if (lane == ENGINE_HEIR)
+    if (lane == HTTP_SUCCESSOR)
         return hand_to_successor(peers, fd, bytes, len);
     return hand_to(peers, lane, fd, bytes, len);
 }

@@ -57,8 +57,8 @@ void refusal_log(const struct client *client, struct log_every *every, const cha
     fields_text(verdict, fields);
     if (times > 0)
         log_info("%s: reason=%s address=%s transport=%s%s times=%llu", what, code, address,
-                 session_transport(client->session), fields, (unsigned long long)times);
+                 socket_transport(client->socket), fields, (unsigned long long)times);
     else
         log_debug("%s: reason=%s address=%s transport=%s%s", what, code, address,
-                  session_transport(client->session), fields);
+                  socket_transport(client->socket), fields);
 }

@@ -105,7 +105,7 @@ static void refuse(struct renewals *renewals, struct client *client,
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
                    message_of(result, wanted, message), code);
-    session_ack(client->session, packet->id, (struct slice){json, (size_t)len});
+    socket_ack(client->socket, packet->id, (struct slice){json, (size_t)len});
 }
 
 /* Seconds, with a fraction if there is one. */
@@ -131,7 +131,7 @@ static void renew(struct renewals *renewals, struct client *client, const struct
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%s}]", expires);
-    session_ack(client->session, packet->id, (struct slice){json, (size_t)len});
+    socket_ack(client->socket, packet->id, (struct slice){json, (size_t)len});
 }
 
 static void judge(struct renewals *renewals, struct client *client, const struct sio_packet *packet,

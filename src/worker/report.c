@@ -18,44 +18,44 @@ struct report {
     struct counters told; /* as the master knows it */
 };
 
-_Static_assert((int)COUNTERS_REASONS == (int)ENGINE_CLOSES, "a label for each reason");
-_Static_assert((int)COUNTERS_STRANGERS == (int)ENGINE_STRANGERS, "a label for each kind");
+_Static_assert((int)COUNTERS_REASONS == (int)CLOSE_REASONS, "a label for each reason");
+_Static_assert((int)COUNTERS_STRANGERS == (int)STRANGER_KINDS, "a label for each kind");
 
 static void take(struct counters *counters, unsigned first, const uint64_t *values, unsigned n)
 {
     memcpy(counters->at + first, values, n * sizeof(*values));
 }
 
-static void take_engine(struct counters *counters, const struct engine_stats *stats)
+static void take_engine(struct counters *counters, struct engine_stats stats)
 {
     uint64_t *at = counters->at;
 
-    at[COUNTER_ACCEPTED] = stats->accepted;
-    at[COUNTER_ACCEPT_FAILURES] = stats->accept_failures;
-    take(counters, COUNTER_SESSIONS, &stats->sessions[0][0], 4);
-    take(counters, COUNTER_OPENED, &stats->opened[0][0], 4);
-    take(counters, COUNTER_CLOSED, stats->closed, ENGINE_CLOSES);
-    take(counters, COUNTER_STRANGERS, stats->strangers, ENGINE_STRANGERS);
-    take(counters, COUNTER_EVICTED, stats->strangers_evicted, ENGINE_STRANGERS);
-    at[COUNTER_CONNECTS] = stats->connects;
-    at[COUNTER_REQUESTS] = stats->requests;
-    take(counters, COUNTER_HTTP, stats->http_errors, HTTP_ERROR_KINDS);
-    take(counters, COUNTER_ENGINEIO, stats->eio_errors, EIO_ERRORS);
-    at[COUNTER_UPGRADES] = stats->upgrades;
-    at[COUNTER_UPGRADES + 1] = stats->upgrades_failed;
-    at[COUNTER_HANDOFFS] = stats->handoffs_sent;
-    at[COUNTER_HANDOFFS + 1] = stats->handoffs_failed;
-    at[COUNTER_TAKEN] = stats->handoffs_received;
-    at[COUNTER_DELIVERIES] = stats->deliveries;
-    at[COUNTER_SKIPPED] = stats->volatile_skipped;
-    take(counters, COUNTER_DROPPED, stats->dropped, ENGINE_CLOSES);
-    at[COUNTER_RECEIVED] = stats->bytes_received;
-    at[COUNTER_SENT] = stats->bytes_sent;
-    at[COUNTER_WRITES] = stats->writes;
-    at[COUNTER_QUEUED] = stats->queued_bytes;
-    take(counters, COUNTER_DISCARDED, stats->discarded_bytes, ENGINE_CLOSES);
-    take(counters, COUNTER_LATENCY, stats->latency.buckets, LATENCY_BUCKETS);
-    at[COUNTER_LATENCY_LAST] = stats->latency.sum_us;
+    at[COUNTER_ACCEPTED] = stats.net->accepted;
+    at[COUNTER_ACCEPT_FAILURES] = stats.net->accept_failures;
+    take(counters, COUNTER_SESSIONS, &stats.eio->sessions[0][0], 4);
+    take(counters, COUNTER_OPENED, &stats.eio->opened[0][0], 4);
+    take(counters, COUNTER_CLOSED, stats.eio->closed, CLOSE_REASONS);
+    take(counters, COUNTER_STRANGERS, stats.net->strangers, STRANGER_KINDS);
+    take(counters, COUNTER_EVICTED, stats.net->strangers_evicted, STRANGER_KINDS);
+    at[COUNTER_CONNECTS] = stats.sio->connects;
+    at[COUNTER_REQUESTS] = stats.http->requests;
+    take(counters, COUNTER_HTTP, stats.http->http_errors, HTTP_ERROR_KINDS);
+    take(counters, COUNTER_ENGINEIO, stats.eio->eio_errors, EIO_ERRORS);
+    at[COUNTER_UPGRADES] = stats.eio->upgrades;
+    at[COUNTER_UPGRADES + 1] = stats.eio->upgrades_failed;
+    at[COUNTER_HANDOFFS] = stats.http->handoffs_sent;
+    at[COUNTER_HANDOFFS + 1] = stats.http->handoffs_failed;
+    at[COUNTER_TAKEN] = stats.http->handoffs_received;
+    at[COUNTER_DELIVERIES] = stats.sio->deliveries;
+    at[COUNTER_SKIPPED] = stats.sio->volatile_skipped;
+    take(counters, COUNTER_DROPPED, stats.sio->dropped, CLOSE_REASONS);
+    at[COUNTER_RECEIVED] = stats.net->bytes_received;
+    at[COUNTER_SENT] = stats.net->bytes_sent;
+    at[COUNTER_WRITES] = stats.net->writes;
+    at[COUNTER_QUEUED] = stats.net->queued_bytes;
+    take(counters, COUNTER_DISCARDED, stats.net->discarded_bytes, CLOSE_REASONS);
+    take(counters, COUNTER_LATENCY, stats.net->latency.buckets, LATENCY_BUCKETS);
+    at[COUNTER_LATENCY_LAST] = stats.net->latency.sum_us;
 }
 
 static void take_all(const struct report_sources *from, struct counters *counters)
@@ -72,7 +72,7 @@ static void take_all(const struct report_sources *from, struct counters *counter
     at[COUNTER_STRANGERS_FULL] = (uint64_t)engine_strangers_full(from->engine);
     at[COUNTER_CLIENTS] = stats->clients[CLIENT_IN];
     at[COUNTER_JOINING] = stats->clients[CLIENT_JOINING];
-    take(counters, COUNTER_DISCONNECTS, stats->disconnects, ENGINE_CLOSES);
+    take(counters, COUNTER_DISCONNECTS, stats->disconnects, CLOSE_REASONS);
     take(counters, COUNTER_REFUSED, stats->refusals, TOKEN_RESULTS);
     take(counters, COUNTER_RENEWALS, stats->renewals, RENEWAL_RESULTS);
     at[COUNTER_TAKEN + 1] = stats->handoffs_lost;

@@ -72,12 +72,12 @@ struct worker {
 
 /* --- from the engine --- */
 
-static void *on_opened(struct session *session, const struct http_request *req,
+static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
     struct worker *worker = arg;
 
-    return client_opened(worker->clients, session, req, peer);
+    return client_opened(worker->clients, socket, req, peer);
 }
 
 static int on_guarded(const struct http_request *req, void *arg)
@@ -87,51 +87,51 @@ static int on_guarded(const struct http_request *req, void *arg)
     return client_guarded(worker->clients, req);
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     struct worker *worker = arg;
 
-    client_connect(worker->clients, session_data(session), packet);
+    client_connect(worker->clients, socket_data(socket), packet);
 }
 
-static void on_unserved(struct session *session, struct slice nsp, void *arg)
+static void on_unserved(struct socket *socket, struct slice nsp, void *arg)
 {
     struct worker *worker = arg;
 
-    client_unserved(worker->clients, session_data(session), nsp);
+    client_unserved(worker->clients, socket_data(socket), nsp);
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
     struct worker *worker = arg;
 
-    client_left(worker->clients, session_data(session), why);
+    client_left(worker->clients, socket_data(socket), why);
 }
 
-static void on_packet(struct session *session, const struct sio_packet *packet,
+static void on_packet(struct socket *socket, const struct sio_packet *packet,
                       const struct slice *attachments, void *arg)
 {
     struct worker *worker = arg;
 
     (void)attachments;
-    renew_packet(worker->renewals, session_data(session), packet);
+    renew_packet(worker->renewals, socket_data(socket), packet);
 }
 
-static void on_closed(struct session *session, enum engine_close why, void *arg)
+static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 {
     struct worker *worker = arg;
 
-    client_closed(worker->clients, session_data(session), why);
+    client_closed(worker->clients, socket_data(socket), why);
 }
 
-static int on_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
 {
     struct worker *worker = arg;
 
-    return peers_handoff(worker->peers, slot, fd, bytes, len);
+    return peers_handoff(worker->peers, process, fd, bytes, len);
 }
 
-static const struct engine_app app = {
+static const struct sio_app app = {
     .opened = on_opened,
     .guarded = on_guarded,
     .connect = on_connect,
@@ -140,7 +140,6 @@ static const struct engine_app app = {
     .packet = on_packet,
     .text_only = 1,
     .closed = on_closed,
-    .handoff = on_handoff,
 };
 
 /* --- leaving --- */
@@ -484,6 +483,7 @@ static int worker_open(struct worker *worker)
         .message_max = START_MESSAGE_CAP, .queue_max = UP_MAX_BYTES, .turn_bytes = TURN_BYTES};
     struct engine_options own = options_of(&worker->conf, worker->start);
 
+    own.handoff = on_handoff;
     worker->base = event_base_new();
     if (worker->base == NULL)
         goto fail;

@@ -1,6 +1,6 @@
 /* conformance-server - what the public test suites of Engine.IO 3 and 4 and of
- * Socket.IO 5 expect of the server under test, on the daemon's own transport and
- * protocol layers (src/engine).  The daemon itself echoes nothing.
+ * Socket.IO 5 expect of the server under test, on the daemon's own layers: the first two on
+ * those up to src/eio, the last on src/sio too.  The daemon itself echoes nothing.
  *
  *     conformance-server [--port N] [--ping-timeout MS] [--allow-eio3 0]
  *
@@ -14,7 +14,7 @@
  *              "message-with-ack" is acknowledged, each with its arguments. */
 #include "base/buf.h"
 #include "codec/json.h"
-#include "engine/engine.h"
+#include "sio/socket.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
@@ -29,26 +29,30 @@
 
 /* --- Engine.IO --- */
 
-/* The suite of version 3 waits for the connection to be open and only then for the
- * first message: that must not arrive together with the 101. */
-static void *on_opened_slowly(struct session *session, const struct http_request *req,
-                              const struct sockaddr *peer, void *arg)
+static struct session *on_make(void *arg)
 {
-    (void)req;
-    (void)peer;
     (void)arg;
-    if (session_version(session) == EIO3)
-        usleep(OPEN_PAUSE_US);
-    return session;
+    return calloc(1, sizeof(struct session));
 }
 
-static void *on_opened(struct session *session, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+static void on_release(struct session *session, void *arg)
+{
+    (void)arg;
+    free(session);
+}
+
+/* The suite of version 3 waits for the connection to be open and only then for the
+ * first message: that must not arrive together with the 101. */
+static int on_opened(struct session *session, const struct http_request *req,
+                     const struct sockaddr *peer, void *arg)
 {
     (void)req;
     (void)peer;
     (void)arg;
-    return session; /* nothing is kept: anything but NULL */
+    session_known(session); /* there are no tokens */
+    if (session_version(session) == EIO3)
+        usleep(OPEN_PAUSE_US);
+    return 0;
 }
 
 static void on_message(struct session *session, int binary, struct slice data, void *arg)
@@ -60,20 +64,32 @@ static void on_message(struct session *session, int binary, struct slice data, v
         session_send(session, data);
 }
 
-static void on_closed(struct session *session, enum engine_close why, void *arg)
+static void on_over(struct session *session, enum close_reason why, void *arg)
 {
     (void)session;
     (void)why;
     (void)arg;
 }
 
-static const struct engine_app echo = {
-    .opened = on_opened_slowly,
+static const struct eio_app echo = {
+    .make = on_make,
+    .release = on_release,
+    .opened = on_opened,
     .message = on_message,
-    .closed = on_closed,
+    .closed = on_over,
+    .mixes = 1,
 };
 
 /* --- Socket.IO --- */
+
+static void *on_socket_opened(struct socket *socket, const struct http_request *req,
+                              const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    return socket; /* nothing is kept: anything but NULL */
+}
 
 static void put_nsp(struct buf *out, struct slice nsp)
 {
@@ -83,14 +99,14 @@ static void put_nsp(struct buf *out, struct slice nsp)
     buf_putc(out, ',');
 }
 
-static void send_buf(struct session *session, struct buf *out)
+static void send_buf(struct socket *socket, struct buf *out)
 {
     if (!out->failed)
-        session_send(session, (struct slice){(char *)out->data, out->len});
+        session_send(&socket->session, (struct slice){(char *)out->data, out->len});
     buf_free(out);
 }
 
-static void on_joined(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_joined(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     struct slice auth = packet->data.len > 0 ? packet->data : SLICE("{}");
     struct buf out = {0};
@@ -101,13 +117,13 @@ static void on_joined(struct session *session, const struct sio_packet *packet, 
     buf_puts(&out, "[\"auth\",");
     buf_put(&out, auth.ptr, auth.len);
     buf_putc(&out, ']');
-    send_buf(session, &out);
+    send_buf(socket, &out);
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
-    session_accept(session);
-    on_joined(session, packet, arg);
+    socket_accept(socket);
+    on_joined(socket, packet, arg);
 }
 
 /* What follows the event's name: ",arg,arg]", or "]" alone. */
@@ -141,7 +157,7 @@ static void put_head(struct buf *out, const struct sio_packet *packet, int is_ac
         buf_printf(out, "%llu", (unsigned long long)packet->id);
 }
 
-static void on_packet(struct session *session, const struct sio_packet *packet,
+static void on_packet(struct socket *socket, const struct sio_packet *packet,
                       const struct slice *attachments, void *arg)
 {
     struct slice name, rest;
@@ -163,57 +179,92 @@ static void on_packet(struct session *session, const struct sio_packet *packet,
     } else {
         return;
     }
-    send_buf(session, &out);
+    send_buf(socket, &out);
     for (unsigned i = 0; i < packet->attachments; i++)
-        session_send_binary(session, attachments[i]);
+        session_send_binary(&socket->session, attachments[i]);
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
     (void)why;
-    (void)session;
+    (void)socket;
     (void)arg;
 }
 
-static const struct engine_app talk = {
-    .opened = on_opened,
+static const struct sio_app talk = {
+    .opened = on_socket_opened,
     .connect = on_connect,
     .left = on_left,
     .joined = on_joined,
     .packet = on_packet,
-    .closed = on_closed,
+    .closed = on_left,
 };
 
-static struct engine *make(struct event_base *base, const char *path, const struct engine_app *app,
-                           uint32_t ping_timeout_ms, int allow_eio3)
+/* --- both, on layers of their own --- */
+
+struct settings {
+    long port, ping_timeout_ms, allow_eio3;
+};
+
+struct layers {
+    struct net *net;
+    struct http *http;
+    struct eio *eio;
+    struct sio sio; /* zero for Engine.IO alone */
+};
+
+static void layers_up(struct layers *layers, struct event_base *base, const char *path,
+                      const struct eio_app *app, const struct settings *settings, int allow_eio3)
 {
     static const char *const nsps[] = {"/custom", NULL};
-    const struct engine_options options = {
+    const struct net_options net = {
+        .connections_max = 10000,
+        .send_buffer = 1 << 20,
+        .send_timeout_ms = 10000,
+    };
+    const struct http_options http = {
         .path = path,
-        .nsp = "/",
-        .open_nsps = nsps,
+        .limits = {.head_bytes = 16384, .headers = 100},
+    };
+    const struct eio_options eio = {
         .ping_interval_ms = 300,
-        .ping_timeout_ms = ping_timeout_ms,
-        .connect_timeout_ms = 45000,
+        .ping_timeout_ms = (uint32_t)settings->ping_timeout_ms,
         .upgrade_timeout_ms = 10000,
         .max_payload = 1000000,
         .polling = 1,
         .websocket = 1,
         .allow_eio3 = allow_eio3,
-        .http = {.head_bytes = 16384, .headers = 100},
-        .connections_max = 10000,
-        .send_buffer = 1 << 20,
-        .send_timeout_ms = 10000,
+    };
+    const struct sio_options sio = {
+        .nsp = "/",
+        .open_nsps = nsps,
+        .connect_timeout_ms = 45000,
+        .max_payload = 1000000,
     };
 
-    return engine_new(base, &options, app, NULL);
+    if ((layers->net = net_new(base, &net, NULL, NULL)) == NULL ||
+        (layers->http = http_new(layers->net, &http)) == NULL ||
+        (layers->eio = eio_new(layers->http, &eio, app, &layers->sio)) == NULL ||
+        (app == &sio_eio_app && sio_init(&layers->sio, layers->eio, &sio, &talk, NULL) < 0)) {
+        fputs("conformance-server: no memory\n", stderr);
+        exit(1);
+    }
+}
+
+static void layers_down(struct layers *layers)
+{
+    net_kill_all(layers->net, CLOSE_SHUTDOWN);
+    eio_free(&layers->eio);
+    sio_clear(&layers->sio);
+    http_free(&layers->http);
+    net_free(&layers->net);
 }
 
 /* --- one port --- */
 
 struct server {
     struct event_base *base;
-    struct engine *engine_io, *socket_io;
+    struct layers engine_io, socket_io;
 };
 
 /* A connection until its first request line says whose it is; a client that
@@ -236,7 +287,7 @@ static void on_line(evutil_socket_t fd, short what, void *arg)
     static const char mark[] = " /engine.io/";
     struct caller *caller = arg;
     struct server *server = caller->server;
-    struct engine *engine = server->socket_io;
+    struct http *http = server->socket_io.http;
     ssize_t n = 0;
 
     if (what & EV_READ)
@@ -248,11 +299,11 @@ static void on_line(evutil_socket_t fd, short what, void *arg)
     }
     caller->len += (size_t)n;
     if (memmem(caller->line, caller->len, mark, sizeof(mark) - 1) != NULL)
-        engine = server->engine_io;
+        http = server->engine_io.http;
     else if (caller->len < sizeof(caller->line) && !memchr(caller->line, '\n', caller->len))
         return; /* not all of it is there */
     event_del(caller->ev);
-    if (engine_adopt(engine, fd, caller->line, caller->len, 0) < 0)
+    if (http_adopt(http, fd, caller->line, caller->len, 0) < 0)
         close(fd);
     caller_free(caller);
 }
@@ -303,10 +354,6 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     event_base_loopbreak(arg);
 }
 
-struct settings {
-    long port, ping_timeout_ms, allow_eio3;
-};
-
 /* The port and the timeout are what the public suites want. */
 static struct settings settings_of(int argc, char **argv)
 {
@@ -337,22 +384,21 @@ static struct settings settings_of(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct settings settings = settings_of(argc, argv);
-    uint32_t ping_timeout_ms = (uint32_t)settings.ping_timeout_ms;
     struct event_base *base = event_base_new();
-    struct server server = {
-        base, make(base, "/engine.io/", &echo, ping_timeout_ms, (int)settings.allow_eio3),
-        make(base, "/socket.io/", &talk, ping_timeout_ms, 0)};
+    struct server server = {.base = base};
     int fd = listen_on((int)settings.port);
     struct event *accepting = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, &server);
     struct event *ending[] = {evsignal_new(base, SIGTERM, on_signal, base),
                               evsignal_new(base, SIGINT, on_signal, base)};
 
+    layers_up(&server.engine_io, base, "/engine.io/", &echo, &settings, (int)settings.allow_eio3);
+    layers_up(&server.socket_io, base, "/socket.io/", &sio_eio_app, &settings, 0);
     event_add(accepting, NULL);
     event_add(ending[0], NULL);
     event_add(ending[1], NULL);
     event_base_dispatch(base);
-    engine_free(&server.engine_io);
-    engine_free(&server.socket_io);
+    layers_down(&server.engine_io);
+    layers_down(&server.socket_io);
     event_free(accepting);
     event_free(ending[0]);
     event_free(ending[1]);

@@ -21,24 +21,20 @@ static void accept_player(struct player *player)
     player->asks = 0;
     player->joined = 1;
     trace("  player %td is let in\n", player - players);
-    session_expire(player->session, 0);
-    session_accept(player->session);
+    socket_expire(socket_of(player->session), 0);
+    socket_accept(socket_of(player->session));
 }
 
 static void refuse_player(struct player *player)
 {
     player->asks = 0;
-    session_refuse(player->session, "no", "token_missing");
+    socket_refuse(socket_of(player->session), "no", "token_missing");
 }
 
-static void *on_opened(struct session *session, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+static struct player *player_new(struct session *session)
 {
     struct player *player = &players[nplayers];
 
-    (void)req;
-    (void)peer;
-    (void)arg;
     if (nplayers == PLAYERS || takes_nobody)
         return NULL;
     nplayers++;
@@ -48,17 +44,26 @@ static void *on_opened(struct session *session, const struct http_request *req,
     return player;
 }
 
-static struct player *player_of(struct session *session)
+static void *on_opened(struct socket *socket, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
 {
-    struct player *player = session_data(session);
+    (void)req;
+    (void)peer;
+    (void)arg;
+    return player_new(&socket->session);
+}
 
-    must(player != NULL && player->session == session);
+static struct player *player_of(struct socket *socket)
+{
+    struct player *player = socket_data(socket);
+
+    must(player != NULL && player->session == &socket->session);
     return player;
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
-    struct player *player = player_of(session);
+    struct player *player = player_of(socket);
 
     (void)packet;
     (void)arg;
@@ -70,9 +75,9 @@ static void on_connect(struct session *session, const struct sio_packet *packet,
         refuse_player(player);
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
-    struct player *player = player_of(session);
+    struct player *player = player_of(socket);
 
     (void)why;
     (void)arg;
@@ -81,52 +86,45 @@ static void on_left(struct session *session, enum engine_close why, void *arg)
     player->asks = player->joined = 0;
 }
 
-static void on_joined(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_joined(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
-    player_of(session);
+    player_of(socket);
     (void)packet;
     (void)arg;
 }
 
-static void on_packet(struct session *session, const struct sio_packet *packet,
+static void on_packet(struct socket *socket, const struct sio_packet *packet,
                       const struct slice *attachments, void *arg)
 {
     size_t bytes = 0;
 
-    player_of(session);
+    player_of(socket);
     (void)arg;
     for (unsigned i = 0; i < packet->attachments; i++)
         for (size_t k = 0; k < attachments[i].len; k++)
             bytes += (unsigned char)attachments[i].ptr[k];
     if (packet->has_id)
-        session_ack(session, packet->id, SLICE("[1]"));
+        socket_ack(socket, packet->id, SLICE("[1]"));
     if (packet->data.len > 5 && memcmp(packet->data.ptr, "[\"bye", 5) == 0)
-        session_disconnect(session, bytes % 2 ? CLOSE_EXPIRED : CLOSE_REPLACED);
+        socket_disconnect(socket, bytes % 2 ? CLOSE_EXPIRED : CLOSE_REPLACED);
 }
 
-static void on_message(struct session *session, int binary, struct slice data, void *arg)
+static void over(struct player *player, enum close_reason why)
 {
-    player_of(session);
-    (void)arg;
-    if (binary)
-        session_send_binary(session, data);
-    else
-        session_send(session, data);
-}
-
-static void on_closed(struct session *session, enum engine_close why, void *arg)
-{
-    struct player *player = player_of(session);
-
-    (void)arg;
-    must(why < ENGINE_CLOSES && !player->asks && !player->joined);
-    trace("  player %td is over: %s\n", player - players, engine_close_name(why));
+    must(why < CLOSE_REASONS && !player->asks && !player->joined);
+    trace("  player %td is over: %s\n", player - players, close_reason_name(why));
     player->session = NULL;
 }
 
-static int on_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void *arg)
+static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)slot;
+    (void)arg;
+    over(player_of(socket), why);
+}
+
+static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+{
+    (void)process;
     (void)arg;
     if (handoff_result != 0)
         return handoff_result;
@@ -143,35 +141,99 @@ static int on_handoff(uint32_t slot, int fd, const void *bytes, size_t len, void
     return 1;
 }
 
-static const struct engine_app apps[] = {
+static const struct sio_app apps[] = {
     {.opened = on_opened,
      .connect = on_connect,
      .left = on_left,
      .joined = on_joined,
      .packet = on_packet,
-     .closed = on_closed,
-     .handoff = on_handoff},
+     .closed = on_closed},
     {.opened = on_opened,
      .connect = on_connect,
      .left = on_left,
      .packet = on_packet,
      .text_only = 1,
      .closed = on_closed},
-    {.opened = on_opened, .message = on_message, .closed = on_closed},
+};
+
+/* --- an application without Socket.IO --- */
+
+static int without_sio; /* this one is used */
+
+struct plain {
+    struct session session;
+    struct player *player;
+};
+
+static struct session *on_plain_make(void *arg)
+{
+    struct plain *plain = calloc(1, sizeof(*plain));
+
+    (void)arg;
+    return plain != NULL ? &plain->session : NULL;
+}
+
+static void on_plain_release(struct session *session, void *arg)
+{
+    (void)arg;
+    free(session);
+}
+
+static struct player *plain_player(struct session *session)
+{
+    struct player *player = ((struct plain *)(void *)session)->player;
+
+    must(player != NULL && player->session == session);
+    return player;
+}
+
+static int on_plain_opened(struct session *session, const struct http_request *req,
+                           const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    session_known(session);
+    return (((struct plain *)(void *)session)->player = player_new(session)) != NULL ? 0 : -1;
+}
+
+static void on_plain_message(struct session *session, int binary, struct slice data, void *arg)
+{
+    plain_player(session);
+    (void)arg;
+    if (binary)
+        session_send_binary(session, data);
+    else
+        session_send(session, data);
+}
+
+static void on_plain_closed(struct session *session, enum close_reason why, void *arg)
+{
+    (void)arg;
+    over(plain_player(session), why);
+}
+
+static const struct eio_app plain_app = {
+    .make = on_plain_make,
+    .release = on_plain_release,
+    .opened = on_plain_opened,
+    .message = on_plain_message,
+    .closed = on_plain_closed,
+    .mixes = 1,
 };
 
 /* --- what it does by itself --- */
 
-static void check_names(struct session *session)
+static void check_names(struct socket *socket)
 {
     char sid[SIO_SID_MAX];
-    struct slice id = {sid, session_sio_sid(session, sid)};
-    struct player *player = session_data(session);
-    uint32_t slot = 0;
+    struct slice id = {sid, socket_sid(socket, sid)};
+    struct player *player = socket_data(socket);
+    uint32_t process = 0;
 
-    must(session_by_sio_sid(engine, id) == (player->joined ? session : NULL));
-    must(session_find(engine, session_handle(session)) == session);
-    must(session_id_home(id, &slot) < 0 || slot == 1);
+    must(socket_by_sid(&engine->sio, id) == (player->joined ? socket : NULL));
+    must(socket_find(&engine->sio, socket_handle(socket)) == socket);
+    must(sid_process(id, &process) < 0 || process == 1);
 }
 
 static void op_app(struct peer *peer, unsigned what)
@@ -181,7 +243,7 @@ static void op_app(struct peer *peer, unsigned what)
     (void)peer;
     if (player == NULL || player->session == NULL)
         return;
-    if (engine->app->message != NULL) {
+    if (without_sio) {
         session_send(player->session, SLICE("more"));
         return;
     }
@@ -195,21 +257,21 @@ static void op_app(struct peer *peer, unsigned what)
             refuse_player(player);
         break;
     case 2:
-        session_disconnect(player->session, CLOSE_REPLACED);
+        socket_disconnect(socket_of(player->session), CLOSE_REPLACED);
         break;
     case 3:
-        session_expire(player->session, clock_ms() + u8() * 20);
+        socket_expire(socket_of(player->session), clock_ms() + u8() * 20);
         break;
     case 4:
         session_send(player->session, SLICE("2/axr,[\"own\"]"));
         break;
     case 5:
-        must(session_joined(player->session) == player->joined);
+        must((socket_of(player->session)->nsp == NSP_JOINED) == player->joined);
         if (player->joined)
-            session_ack(player->session, 3, SLICE("[]"));
+            socket_ack(socket_of(player->session), 3, SLICE("[]"));
         break;
     case 6:
-        check_names(player->session);
+        check_names(socket_of(player->session));
         break;
     case 7:
         engine_flush(engine);

@@ -4,23 +4,39 @@
 
 #include "base/clock.h"
 #include "codec/http.h"
+#include "engine_app.h"
 #include "engine_world.h"
 
 #include <event2/event.h>
+
+/* What a connection does that speaks HTTP; -1: it does not. */
+static int phase_of(const struct conn *conn)
+{
+    const struct exchange *exchange = conn->input;
+
+    if (conn->state != CONN_OPEN || conn->streams)
+        return -1;
+    return exchange != NULL ? exchange->phase : EXCHANGE_HEAD;
+}
+
+static int is_websocket(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN && conn->streams;
+}
 
 /* A request that could be served, is. */
 static void check_input(const struct conn *conn)
 {
     static struct http_request req;
-    const struct http_limits *limits = &conn->engine->options.http;
-    const struct exchange *http = conn->http;
+    const struct http_limits *limits = &http_of(conn)->options.limits;
+    const struct exchange *http = conn->streams ? NULL : exchange_of(conn);
     size_t scanned = 0;
 
     if (http == NULL)
         return;
     must(!http->pumping);
     must(http->in.len <= limits->head_bytes + 2UL * INPUT_BYTES || conn->deaf);
-    if (conn->state == CONN_HTTP && conn->out.bytes == 0 && !conn->doomed)
+    if (phase_of(conn) == EXCHANGE_HEAD && conn->out.bytes == 0 && !conn->closing)
         must(http->in.len > 0 &&
              http_parse(&req, (const char *)http->in.data, http->in.len, limits, &scanned) == 0);
 }
@@ -30,17 +46,17 @@ static void check_output(const struct conn *conn)
 {
     must(conn->out.bytes == 0 || conn->blocked || conn->dirty != CLEAN);
     must(!conn->blocked || conn->out.bytes > 0);
-    must(!conn->doomed || conn->dirty != CLEAN);
-    must(!conn->deaf || conn->out.bytes > 0 || conn->state == CONN_POLL ||
-         conn->state == CONN_HANDOFF);
-    must(conn->polled == 0 || (conn->session == NULL && conn->out.bytes > 0) || conn->doomed);
+    must(!conn->closing || conn->dirty != CLEAN);
+    must(!conn->deaf || conn->out.bytes > 0 || phase_of(conn) == EXCHANGE_WAIT ||
+         phase_of(conn) == EXCHANGE_HANDOFF);
+    must(conn->leaving == 0 || (conn->owner == NULL && conn->out.bytes > 0) || conn->closing);
 }
 
 /* Nobody stays for ever: it has a deadline, its session has one, or its output has. */
 static void check_deadline(const struct conn *conn)
 {
-    if (conn->state == CONN_WEBSOCKET || conn->state == CONN_POLL)
-        must(conn->session != NULL || conn->doomed);
+    if (is_websocket(conn) || phase_of(conn) == EXCHANGE_WAIT)
+        must(conn->owner != NULL || conn->closing);
     else
         must(conn->timer.prev != NULL || conn->dirty != CLEAN);
     must(!conn->blocked || conn->state == CONN_LINGER || conn->timer.prev != NULL);
@@ -49,7 +65,7 @@ static void check_deadline(const struct conn *conn)
 /* It is in the list of those that may wait for long, or says that it is not. */
 static void check_watched(const struct outq *queue)
 {
-    const struct compact *compact = &engine->compact;
+    const struct compact *compact = &engine->net->compact;
 
     must(queue->watch == 0 ||
          (queue->watch <= compact->n && compact->queues[queue->watch - 1] == queue));
@@ -57,18 +73,18 @@ static void check_watched(const struct outq *queue)
 
 static void check_conn(const struct conn *conn)
 {
-    const struct session *session = conn->session;
+    const struct session *session = conn->owner;
 
     check_watched(&conn->out);
     must(conn->state != CONN_DEAD);
-    must((session != NULL) <=
-         (conn->state == CONN_WEBSOCKET || conn->state == CONN_POLL || conn->state == CONN_BODY));
-    if (conn->state == CONN_POLL)
+    must((session != NULL) <= (is_websocket(conn) || phase_of(conn) == EXCHANGE_WAIT ||
+                               phase_of(conn) == EXCHANGE_BODY));
+    if (phase_of(conn) == EXCHANGE_WAIT)
         must(session->polling != NULL && session->polling->get == conn);
-    if (conn->state == CONN_BODY)
+    if (phase_of(conn) == EXCHANGE_BODY)
         must(session->polling != NULL && session->polling->post == conn);
-    if (conn->state == CONN_WEBSOCKET && session != NULL)
-        must(conn->probing ? session->polling != NULL && session->polling->probe == conn
+    if (is_websocket(conn) && session != NULL)
+        must(!conn->paired ? session->polling != NULL && session->polling->probe == conn
                            : session->ws == conn);
     check_input(conn);
     check_output(conn);
@@ -81,62 +97,61 @@ static void check_session(const struct session *session)
 
     must((session->ws == NULL) == (polling != NULL));
     must(session->timer.prev != NULL);
-    must((session->data == NULL) == (session->over != 0) || session->ws != NULL);
+    must((session->known == 0) == (session->over != 0) || session->ws != NULL);
     if (polling == NULL) {
-        must(session->ws->session == session && session->ws->state == CONN_WEBSOCKET);
+        must(session->ws->owner == session && is_websocket(session->ws));
         return;
     }
     check_watched(&polling->out);
-    must(polling->get == NULL || polling->get->session == session);
-    must(polling->post == NULL || polling->post->session == session);
-    must(polling->probe == NULL || polling->probe->session == session);
+    must(polling->get == NULL || polling->get->owner == session);
+    must(polling->post == NULL || polling->post->owner == session);
+    must(polling->probe == NULL || polling->probe->owner == session);
     must(!session->over || (polling->post == NULL && polling->probe == NULL));
     must(polling->get == NULL || polling->out.bytes == 0 || polling->get->dirty != CLEAN);
     must((polling->waiting_since_ms != 0) == (polling->get == NULL && polling->out.bytes > 0) ||
-         session->over || polling->doomed);
+         session->over || polling->closing);
 }
 
 /* Places are counted, nobody's are more than there may be for longer than a turn, and who
  * is in has none. */
 static void check_strangers(void)
 {
-    const uint64_t *n = engine_stats(engine)->strangers;
-    uint64_t found[ENGINE_STRANGERS] = {0};
-    size_t max = engine->options.strangers_max, opened = 0, over = 0;
+    const uint64_t *n = engine->net->stats.strangers;
+    uint64_t found[STRANGER_KINDS] = {0};
+    size_t max = engine->net->options.strangers_max, opened = 0, over = 0;
 
-    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
-        const struct session *session = conn->session;
+    for (const struct conn *conn = engine->net->conns; conn != NULL; conn = conn->next) {
+        const struct session *session = conn->owner;
         must(session == NULL || conn->stranger == session->stranger);
         found[STRANGER_SOCKET] += conn->stranger && (session == NULL || session->ws != conn);
         must((conn->opened != NULL) == (conn->nopened > 0));
         opened += conn->nopened;
     }
-    for (uint32_t i = 0; i < engine->nslots; i++) {
-        const struct session *session = engine->slots[i].session;
+    for (uint32_t i = 0; i < engine->eio->nslots; i++) {
+        const struct session *session = engine->eio->slots[i].session;
         if (session == NULL)
             continue;
-        must(session->nsp != NSP_JOINED || !session->stranger);
+        must(without_sio || socket_of(session)->nsp != NSP_JOINED || !session->stranger);
         found[session->ws != NULL ? STRANGER_WEBSOCKET : STRANGER_POLLING] += session->stranger;
         over += session->polling != NULL && session->polling->opener != NULL;
         must(session->stranger || session->ws != NULL || session->polling->opener == NULL);
     }
     must(memcmp(n, found, sizeof(found)) == 0 && opened == over);
-    must(max == 0 || n[0] + n[1] + n[2] <= max || evtimer_pending(&engine->flush_timer, NULL));
+    must(max == 0 || n[0] + n[1] + n[2] <= max || evtimer_pending(&engine->net->flush_timer, NULL));
 }
 
 static void check_engine(void)
 {
-    const struct engine_stats *stats = engine_stats(engine);
     uint64_t queued = 0, sessions = 0, found = 0, conns = 0, watched = 0;
 
-    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next) {
+    for (const struct conn *conn = engine->net->conns; conn != NULL; conn = conn->next) {
         check_conn(conn);
         queued += conn->out.bytes;
         watched += conn->out.watch != 0;
         conns++;
     }
-    for (uint32_t i = 0; i < engine->nslots; i++) {
-        const struct session *session = engine->slots[i].session;
+    for (uint32_t i = 0; i < engine->eio->nslots; i++) {
+        const struct session *session = engine->eio->slots[i].session;
         if (session == NULL)
             continue;
         check_session(session);
@@ -147,13 +162,13 @@ static void check_engine(void)
         watched += session->polling->out.watch != 0;
     }
     for (int i = 0; i < 4; i++)
-        sessions += stats->sessions[i / 2][i % 2];
-    must(stats->queued_bytes == queued);
+        sessions += engine->eio->stats.sessions[i / 2][i % 2];
+    must(engine->net->stats.queued_bytes == queued);
     must(found == engine_sessions(engine) && sessions == found);
     must(conns == engine_connections(engine));
     check_strangers();
-    must(watched == engine->compact.n);
-    must(engine->chunks.thin <= engine->chunks.bytes);
+    must(watched == engine->net->compact.n);
+    must(engine->net->chunks.thin <= engine->net->chunks.bytes);
 }
 
 #endif

@@ -152,7 +152,7 @@ WORLD_FN void put_query(char *dst, unsigned kind, const struct player *who)
 /* As the sid of a session, but in another process. */
 static void elsewhere(char *sid)
 {
-    if (strlen(sid) == ENGINE_SID_LEN) /* the byte of the slot's number */
+    if (strlen(sid) == EIO_SID_LEN) /* the byte of the slot's number */
         sid[21] = sid[21] == 'x' ? 'y' : 'x';
 }
 

@@ -4,7 +4,8 @@
 #ifndef FUZZ_ENGINE_WORLD_H
 #define FUZZ_ENGINE_WORLD_H
 
-#include "engine/state.h"
+#include "eio/polling.h"
+#include "engine/engine.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -155,10 +156,10 @@ WORLD_FN size_t raw(char *dst, size_t n)
 
 struct player {
     struct session *session; /* NULL: it is over */
-    char sid[ENGINE_SID_LEN + 1];
+    char sid[EIO_SID_LEN + 1];
     int eio;
     int asks;   /* connect() has come, and no answer was given */
-    int joined; /* session_accept(), and not left() */
+    int joined; /* socket_accept(), and not left() */
     unsigned sent;
     uint8_t got[FANS_MAX + 1];
 };

@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct event_base *base;
 static struct engine_options options;
+static int hands_off;           /* there are other processes */
 static struct balance *balance; /* with two others */
 static int drained, sndbuf;
 static uint64_t late_us; /* a fan-out was received so long ago */
@@ -118,25 +119,25 @@ static void fan(unsigned who, unsigned n, unsigned how, uint32_t to)
     static const struct slice bins[] = {{"\1\2\3", 3}, {"", 0}};
     static char json[20000];
     size_t pad = how & 8 ? 15000 : how & 4 ? 2000 : 1;
-    struct engine_fan one;
+    struct fanout one;
     uint32_t queued = 0;
     int len = sprintf(json, "[\"n\",\"%s%02u%04u", MARK, who, n);
 
     memset(json + len, '.', pad);
     memcpy(json + len + pad, "\"", 1);
-    engine_fan_begin(engine, &one, (struct slice){json, (size_t)len + pad + 1}, bins, how & 3,
-                     (how & 16) != 0);
-    engine_fan_received(&one, clock_us() - late_us);
+    fanout_begin(&engine->sio, &one, (struct slice){json, (size_t)len + pad + 1}, bins, how & 3,
+                 (how & 16) != 0);
+    fanout_received(&one, clock_us() - late_us);
     if (how & 2 && to & 1 && nplayers > 0 && who == SHARED && players[0].session != NULL)
-        engine_fan_except(&one, players[0].session);
+        fanout_except(&one, socket_of(players[0].session));
     for (unsigned i = 0; i < nplayers; i++) {
-        struct session *session = players[i].joined ? players[i].session : NULL;
-        if (!(to & 1U << i) || session == NULL || !engine_fan_send(&one, session))
+        struct socket *socket = players[i].joined ? socket_of(players[i].session) : NULL;
+        if (!(to & 1U << i) || socket == NULL || !fanout_send(&one, socket))
             continue;
         queued |= 1U << i;
-        must(!engine_fan_send(&one, session)); /* once is once */
+        must(!fanout_send(&one, socket)); /* once is once */
     }
-    engine_fan_end(&one);
+    fanout_end(&one);
     if (who == SHARED)
         shared[n].to = queued;
     else if (queued != 0)
@@ -216,8 +217,8 @@ static void op_turns(struct peer *peer, unsigned n)
 {
     (void)peer;
     if (n & 8) {
-        engine->chunks.thin_max = 0;
-        compact_slice(engine);
+        engine->net->chunks.thin_max = 0;
+        compact_slice(&engine->net->compact);
     }
     for (unsigned i = 0; i <= n % 8; i++)
         loop(EVLOOP_ONCE);
@@ -278,6 +279,39 @@ static void step(void)
 
 /* --- begin and end --- */
 
+/* The layers below Socket.IO, for the application without. */
+static struct engine *plain_engine(void)
+{
+    struct engine *plain = calloc(1, sizeof(*plain));
+    struct net_options net = {.balance = options.balance,
+                              .connections_max = options.connections_max,
+                              .strangers_max = options.strangers_max,
+                              .send_buffer = options.send_buffer,
+                              .send_timeout_ms = options.send_timeout_ms};
+    struct http_options http = {.path = options.path,
+                                .limits = options.http,
+                                .idle_timeout_ms = options.idle_timeout_ms,
+                                .origins = options.origins,
+                                .client_file = options.client_file,
+                                .name = options.name,
+                                .version = options.version};
+    struct eio_options eio = {.polling = 1,
+                              .websocket = 1,
+                              .allow_eio3 = options.allow_eio3,
+                              .ping_interval_ms = options.ping_interval_ms,
+                              .ping_timeout_ms = options.ping_timeout_ms,
+                              .upgrade_timeout_ms = options.upgrade_timeout_ms,
+                              .max_payload = options.max_payload,
+                              .process = options.process,
+                              .generation = options.generation};
+
+    plain->net = net_new(base, &net, NULL, NULL);
+    plain->http = http_new(plain->net, &http);
+    plain->eio = eio_new(plain->http, &eio, &plain_app, NULL);
+    drain_init(&plain->drain, plain->eio);
+    return plain;
+}
+
 static void begin(unsigned first, unsigned second)
 {
     static const char *const nsps[] = {"/more", NULL};
@@ -318,7 +352,7 @@ static void begin(unsigned first, unsigned second)
         .strangers_max = strangers[second / 4 % 4],
         .send_timeout_ms = 3000,
         .idle_timeout_ms = 6000,
-        .slot = 1,
+        .process = 1,
         .generation = 2,
         .origins = first & 64 ? origins : NULL,
     };
@@ -332,7 +366,10 @@ static void begin(unsigned first, unsigned second)
         balance_rests(balance, i, 0);
         balance_set(balance, i, 0);
     }
-    engine = engine_new(base, &options, &apps[first % 4 % 3], NULL);
+    without_sio = first % 4 == 2;
+    hands_off = first % 4 % 3 == 0;
+    options.handoff = hands_off ? on_handoff : NULL;
+    engine = without_sio ? plain_engine() : engine_new(base, &options, &apps[first % 4 % 3], NULL);
     must(engine != NULL && engine_listen(engine, listener) == 0);
 }
 
@@ -404,12 +441,12 @@ static void wind_down(unsigned how)
 
     if (how % 64 / 16 == 0)
         return;
-    handoff_result = reads && engine->app->handoff != NULL ? 0 : -1;
-    if (how % 64 / 16 == 1 || engine->app->handoff == NULL)
+    handoff_result = reads && hands_off ? 0 : -1;
+    if (how % 64 / 16 == 1 || !hands_off)
         engine_drain(engine, 3000, on_drained, NULL);
     else
         engine_retire(engine, 3000, on_drained, NULL);
-    if (how % 64 / 16 == 3 && engine->app->handoff != NULL) {
+    if (how % 64 / 16 == 3 && hands_off) {
         pass_ms(500);
         engine_retire_now(engine);
         turn();

@@ -1,7 +1,7 @@
 /* Clients that do not read, amid others that are sent a lot. */
 #include "base/clock.h"
+#include "eio/polling.h"
 #include "engine/engine.h"
-#include "engine/state.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -19,33 +19,33 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static struct session *last;
+static struct socket *last;
 
-static void *on_opened(struct session *session, const struct http_request *req,
+static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
     (void)req;
     (void)peer;
     (void)arg;
-    return session;
+    return socket;
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     (void)packet;
     (void)arg;
-    session_accept(session);
-    last = session;
+    socket_accept(socket);
+    last = socket;
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)session;
+    (void)socket;
     (void)why;
     (void)arg;
 }
 
-static const struct engine_app app = {
+static const struct sio_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
@@ -107,7 +107,7 @@ static int hear(int fd, const char *text)
     return 0;
 }
 
-static int open_websocket(struct session **session)
+static int open_websocket(struct socket **socket)
 {
     int fd = dial("GET /?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n"
                   "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -120,7 +120,7 @@ static int open_websocket(struct session **session)
              15, 0) != 15)
         abort();
     ok(hear(fd, "40/axr,{\"sid\":"), "one that has a WebSocket is in");
-    *session = last;
+    *socket = last;
     return fd;
 }
 
@@ -148,7 +148,7 @@ static void request(const char *method, const char *sid, const char *body, const
     close(fd);
 }
 
-static struct session *open_polling(char sid[40])
+static struct socket *open_polling(char sid[40])
 {
     request("GET", "", "", "\"sid\"");
     heard[nheard] = '\0';
@@ -160,14 +160,14 @@ static struct session *open_polling(char sid[40])
 
 /* --- what they are sent -------------------------------------------------------------- */
 
-static void fan(struct session *one, struct session *other, struct slice json)
+static void fan(struct socket *one, struct socket *other, struct slice json)
 {
-    struct engine_fan fan;
+    struct fanout fan;
 
-    engine_fan_begin(engine, &fan, json, NULL, 0, 0);
-    engine_fan_send(&fan, one);
-    engine_fan_send(&fan, other);
-    engine_fan_end(&fan);
+    fanout_begin(&engine->sio, &fan, json, NULL, 0, 0);
+    fanout_send(&fan, one);
+    fanout_send(&fan, other);
+    fanout_end(&fan);
 }
 
 static struct slice long_json(char end, size_t len)
@@ -208,7 +208,7 @@ static int heard_numbers(int n)
 static void test_away(void)
 {
     char away_sid[40], other_sid[40], json[16];
-    struct session *slow, *fast, *away, *other;
+    struct socket *slow, *fast, *away, *other;
     int slow_fd, fast_fd;
     size_t before, most = 0, own;
 
@@ -217,10 +217,10 @@ static void test_away(void)
     fast_fd = open_websocket(&fast);
     away = open_polling(away_sid);
     other = open_polling(other_sid);
-    before = engine->chunks.bytes;
+    before = engine->net->chunks.bytes;
     fan(slow, away, long_json('.', FIRST));
     turn();
-    ok(slow->ws->blocked, "one does not read, and one is away");
+    ok(slow->session.ws->blocked, "one does not read, and one is away");
     for (int i = 0; i < ROUNDS; i++) {
         snprintf(json, sizeof(json), "[%d", i);
         fan(slow, away, slice_str(json));
@@ -229,23 +229,24 @@ static void test_away(void)
         if (!hear(fast_fd, "!\"]"))
             ok(0, "round %d", i);
         request("GET", other_sid, "", "!\"]");
-        most = engine->chunks.bytes > most ? engine->chunks.bytes : most;
+        most = engine->net->chunks.bytes > most ? engine->net->chunks.bytes : most;
     }
-    own = slow->ws->out.bytes + away->polling->out.bytes;
+    own = slow->session.ws->out.bytes + away->session.polling->out.bytes;
     ok(own < 2 * FIRST + ROUNDS * 64, "%zu bytes wait for them", own);
     ok(most < before + own + 2 * MB, "others were sent %zu MB, and blocks take %zu KB",
        2 * ROUNDS * LONG_BYTES / MB, most / 1024);
-    ok(slow->ws->out.more_n < 40 && away->polling->out.more_n < 40, "in a few runs");
+    ok(slow->session.ws->out.more_n < 40 && away->session.polling->out.more_n < 40,
+       "in a few runs");
     snprintf(json, sizeof(json), "[%d]", ROUNDS - 1);
     ok(hear(slow_fd, json) && heard_numbers(ROUNDS), "the one reads all of it");
     request("GET", away_sid, "", json);
     ok(heard_numbers(ROUNDS), "and so does the other");
-    ok(engine->chunks.bytes < before + 2 * MB, "and it is given back");
-    is_int((long)engine->stats.queued_bytes, 0, "nothing waits");
+    ok(engine->net->chunks.bytes < before + 2 * MB, "and it is given back");
+    is_int((long)engine->net->stats.queued_bytes, 0, "nothing waits");
     close(slow_fd);
     close(fast_fd);
     turn();
-    is_int(engine->compact.n <= 2, 1, "those that are gone are not watched");
+    is_int(engine->net->compact.n <= 2, 1, "those that are gone are not watched");
     engine_free(&engine);
 }
 
@@ -254,7 +255,7 @@ static void test_away(void)
 /* Little in each of n blocks. */
 static void scatter(struct outq *queue, int n)
 {
-    struct chunklog *log = &engine->logs[ENC_WS4];
+    struct chunklog *log = &engine->eio->logs[ENC_WS4];
     struct run run;
 
     for (int i = 0; i < n; i++) {
@@ -273,41 +274,42 @@ static void test_list(void)
     int bad = 0;
 
     up();
-    compact = &engine->compact;
+    compact = &engine->net->compact;
     for (int i = 0; i < MANY; i++) {
-        compact_watch(engine, &queues[i]);
-        compact_watch(engine, &queues[i]);
+        compact_watch(&engine->net->compact, &queues[i]);
+        compact_watch(&engine->net->compact, &queues[i]);
         scatter(&queues[i], 1);
     }
     is_int(compact->n, MANY, "each is watched once");
-    ok(engine->chunks.thin >= 99UL * CHUNK_BYTES, "and has a block for little");
+    ok(engine->net->chunks.thin >= 99UL * CHUNK_BYTES, "and has a block for little");
     compact->running = 1; /* as if the time was over then */
     compact->next = 50;
     compact->run = 7;
     outq_clear(&queues[50]);
-    compact_forget(engine, &queues[50]);
-    compact_forget(engine, &queues[50]);
+    compact_forget(compact, &queues[50]);
+    compact_forget(compact, &queues[50]);
     is_int(compact->n, MANY - 1, "one that goes is forgotten");
     is_int(compact->run, 0, "the one in its place is begun with");
     for (int i = 90; i < 95; i++) {
         outq_clear(&queues[i]);
-        compact_forget(engine, &queues[i]);
+        compact_forget(compact, &queues[i]);
     }
     for (int i = 0; i < 10 && compact->running; i++)
-        compact_slice(engine);
-    ok(engine->chunks.thin >= 50UL * CHUNK_BYTES && engine->chunks.thin < 53UL * CHUNK_BYTES,
+        compact_slice(&engine->net->compact);
+    ok(engine->net->chunks.thin >= 50UL * CHUNK_BYTES &&
+           engine->net->chunks.thin < 53UL * CHUNK_BYTES,
        "the pass went on where it was");
-    engine->chunks.thin_max = 0; /* another is due */
+    engine->net->chunks.thin_max = 0; /* another is due */
     for (int i = 0; i < 10; i++)
-        compact_slice(engine);
-    is_int((long)engine->chunks.thin, 0, "the next has them all");
+        compact_slice(&engine->net->compact);
+    is_int((long)engine->net->chunks.thin, 0, "the next has them all");
     for (int i = 0; i < MANY; i++) {
         bad += (queues[i].watch != 0) != (queues[i].bytes > 0);
         outq_clear(&queues[i]);
     }
     is_int(bad, 0, "those that wait are watched, and no others");
-    engine->chunks.thin_max = 0;
-    compact_slice(engine);
+    engine->net->chunks.thin_max = 0;
+    compact_slice(&engine->net->compact);
     is_int(compact->n, 0, "and those that wait no more are not");
     engine_free(&engine);
 }
@@ -320,13 +322,14 @@ static void test_in_vain(void)
     up();
     scatter(&queue, 100);
     for (int i = 0; i < 10; i++)
-        compact_slice(engine);
-    ok(engine->chunks.thin > 0 && !engine->compact.running, "nobody is there to be looked at");
-    ok(engine->chunks.thin_max >= engine->chunks.thin + MB,
+        compact_slice(&engine->net->compact);
+    ok(engine->net->chunks.thin > 0 && !engine->net->compact.running,
+       "nobody is there to be looked at");
+    ok(engine->net->chunks.thin_max >= engine->net->chunks.thin + MB,
        "when there are more, it is tried again");
     outq_clear(&queue);
-    compact_slice(engine);
-    is_int((long)engine->chunks.thin_max, (long)MB, "and soon, if those go by themselves");
+    compact_slice(&engine->net->compact);
+    is_int((long)engine->net->chunks.thin_max, (long)MB, "and soon, if those go by themselves");
     engine_free(&engine);
 }
 

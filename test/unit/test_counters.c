@@ -1,7 +1,7 @@
 /* What workers count: on the pipe, in sums, and in the table of names. */
 #include "ipc/counters.h"
 
-#include "engine/engine.h"
+#include "net/close.h"
 #include "tap.h"
 
 #include <ctype.h>
@@ -116,15 +116,15 @@ static void test_reasons(void)
     for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
         if (counter_families[f].first == COUNTER_CLOSED)
             closed = &counter_families[f];
-    for (unsigned i = 0; i < ENGINE_CLOSES; i++) {
+    for (unsigned i = 0; i < CLOSE_REASONS; i++) {
         char label[64], *end;
 
         snprintf(label, sizeof(label), "%s", closed->label(i) + strlen("reason=\""));
         label[strlen(label) - 1] = '\0';
         while ((end = strchr(label, '_')) != NULL)
             *end = ' ';
-        ok(strstr(engine_close_name((enum engine_close)i), label) != NULL, "%s is %s", label,
-           engine_close_name((enum engine_close)i));
+        ok(strstr(close_reason_name((enum close_reason)i), label) != NULL, "%s is %s", label,
+           close_reason_name((enum close_reason)i));
     }
 }
 

@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "engine/state.h"
+#include "http/http.h"
 #include "loopback.h"
 #include "tap.h"
 
@@ -8,8 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static struct engine engine;
-static struct conn conn = {.engine = &engine};
+static struct http http;
+static struct net net = {.upper = &http};
+static struct conn conn = {.net = &net};
 static char file[] = "/tmp/test_hint.XXXXXX";
 static char from[64]; /* "address=127.0.0.1:PORT" of conn */
 
@@ -76,12 +77,12 @@ static void test_paths(void)
     is_int(logged("/other"), 0, "no more for now");
     hint_path(&conn, request("GET /favicon.ico HTTP/1.0\r\n\r\n"));
     said("request for another path: path=/favicon.ico served=/notifications/");
-    engine.hints[HINT_PATH].next_ms = engine.hints[HINT_PROBE].next_ms = 0;
+    http.hints[HINT_PATH].next_ms = http.hints[HINT_PROBE].next_ms = 0;
     hint_path(&conn, request("GET /later?transport=polling HTTP/1.0\r\n\r\n"));
     is_int(logged("path=/later") && logged("times=6"), 1, "they are counted");
-    ok(engine.hints[HINT_PATH].next_ms < clock_ms() + 61000, "a line a minute");
+    ok(http.hints[HINT_PATH].next_ms < clock_ms() + 61000, "a line a minute");
     hint_path(&conn, request("GET / HTTP/1.0\r\n\r\n"));
-    ok(engine.hints[HINT_PROBE].next_ms > clock_ms() + 3000000,
+    ok(http.hints[HINT_PROBE].next_ms > clock_ms() + 3000000,
        "what no Socket.IO client asks for has one an hour");
 }
 
@@ -101,13 +102,13 @@ static void test_bytes(void)
     bytes("\x16", 1);
     said("TLS on a port for plain HTTP:");
     bytes("\x16\x03\x01\x02\x00", 5);
-    engine.hints[HINT_TLS].next_ms = 0;
+    http.hints[HINT_TLS].next_ms = 0;
     bytes("\x16\x03\x01\x02\x00", 5);
     is_int(logged("times=2"), 1, "TLS, its first byte or all of it");
     bytes("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36);
     said("PROXY protocol on a port for plain HTTP:");
     for (size_t n = 5; n < sizeof(proxy2); n++) {
-        engine.hints[HINT_PROXY] = (struct log_every){0, 0};
+        http.hints[HINT_PROXY] = (struct log_every){0, 0};
         bytes(proxy2, n);
     }
     is_int(logged("PROXY protocol"), 1 + (int)sizeof(proxy2) - 5, "the binary form, or part of it");
@@ -117,12 +118,12 @@ static void test_requests(void)
 {
     hint_upgrade(&conn, request("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     said("WebSocket request without its upgrade: a proxy has to pass on Upgrade and Connection:");
-    engine.hints[HINT_UPGRADE] = (struct log_every){0, 0};
+    http.hints[HINT_UPGRADE] = (struct log_every){0, 0};
     hint_upgrade(&conn, request("GET / HTTP/1.0\r\n\r\n"));
     said("WebSocket over HTTP/1.0: a proxy has to pass requests on as HTTP/1.1:");
     hint_origin(&conn, request("GET / HTTP/1.0\r\nOrigin: https://e vil\r\n\r\n"));
     said("request of a page that may not: origin=https://e\\x20vil site=-");
-    engine.hints[HINT_ORIGIN] = (struct log_every){0, 0};
+    http.hints[HINT_ORIGIN] = (struct log_every){0, 0};
     hint_origin(&conn, request("GET / HTTP/1.0\r\nSec-Fetch-Site: cross-site\r\n\r\n"));
     said("request of a page that may not: origin=- site=cross-site");
 }
@@ -142,7 +143,7 @@ int main(void)
     log_name("test");
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         return 1;
-    engine.options.path = "/notifications/";
+    http.options.path = "/notifications/";
     connect_conn();
     test_paths();
     test_bytes();

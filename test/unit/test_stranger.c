@@ -3,7 +3,7 @@
 #include "engine/engine.h"
 
 #include "base/clock.h"
-#include "engine/state.h"
+#include "eio/polling.h"
 #include "loopback.h"
 #include "tap.h"
 
@@ -23,49 +23,49 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static struct session *last;
+static struct socket *last;
 static int port, closes, verdict, evicted;
-static enum engine_close last_why;
+static enum close_reason last_why;
 
 enum { REFUSE = -1, WAIT, ACCEPT };
 
-static void *on_opened(struct session *session, const struct http_request *req,
+static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
     (void)req;
     (void)peer;
     (void)arg;
-    return session;
+    return socket;
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     (void)packet;
     (void)arg;
-    last = session;
+    last = socket;
     if (verdict == ACCEPT)
-        session_accept(session);
+        socket_accept(socket);
     else if (verdict == REFUSE)
-        session_refuse(session, "no", "token_missing");
+        socket_refuse(socket, "no", "token_missing");
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)session;
+    (void)socket;
     (void)why;
     (void)arg;
 }
 
-static void on_closed(struct session *session, enum engine_close why, void *arg)
+static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)session;
+    (void)socket;
     (void)arg;
     closes++;
     last_why = why;
     evicted += why == CLOSE_EVICTED;
 }
 
-static const struct engine_app app = {
+static const struct sio_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
@@ -119,11 +119,11 @@ static void turns(int n)
 /* Connects, and is accepted, after which it says text. */
 static int dial(const char *text)
 {
-    uint64_t accepted = engine_stats(engine)->accepted, end = clock_ms() + WAIT_MS;
+    uint64_t accepted = engine->net->stats.accepted, end = clock_ms() + WAIT_MS;
     int fd = loopback_dial(port), one = 1;
 
     setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof(one));
-    while (engine_stats(engine)->accepted == accepted && clock_ms() < end)
+    while (engine->net->stats.accepted == accepted && clock_ms() < end)
         event_base_loop(base, EVLOOP_NONBLOCK);
     if (send(fd, text, strlen(text), MSG_NOSIGNAL) < 0)
         perror("# send");
@@ -213,7 +213,7 @@ static const char *poll_open(int fd)
 {
     static char query[128];
     const char *reply;
-    char sid[ENGINE_SID_LEN + 1] = "", *at;
+    char sid[EIO_SID_LEN + 1] = "", *at;
 
     ask(fd, "GET", OPEN, "");
     reply = hear(fd, "}");
@@ -240,15 +240,16 @@ static int poll_user(char query[128])
 /* What the gauges say is what a walk finds, and within bounds. */
 static void counted(size_t max, const char *what)
 {
-    const uint64_t *n = engine_stats(engine)->strangers;
-    uint64_t want[ENGINE_STRANGERS] = {0};
+    const uint64_t *n = engine->net->stats.strangers;
+    uint64_t want[STRANGER_KINDS] = {0};
 
-    for (const struct conn *conn = engine->conns; conn != NULL; conn = conn->next)
-        want[STRANGER_SOCKET] += conn->session == NULL
-                                     ? conn->stranger
-                                     : conn->session->ws != conn && conn->session->stranger;
-    for (uint32_t i = 0; i < engine->nslots; i++) {
-        const struct session *session = engine->slots[i].session;
+    for (const struct conn *conn = engine->net->conns; conn != NULL; conn = conn->next) {
+        const struct session *owner = conn->owner;
+        want[STRANGER_SOCKET] +=
+            owner == NULL ? conn->stranger : owner->ws != conn && owner->stranger;
+    }
+    for (uint32_t i = 0; i < engine->eio->nslots; i++) {
+        const struct session *session = engine->eio->slots[i].session;
         if (session != NULL)
             want[session->ws ? STRANGER_WEBSOCKET : STRANGER_POLLING] += session->stranger;
     }
@@ -256,9 +257,9 @@ static void counted(size_t max, const char *what)
     ok(n[0] + n[1] + n[2] <= max, "within %zu: %d, %d, %d", max, (int)n[0], (int)n[1], (int)n[2]);
 }
 
-static uint64_t gone(enum engine_stranger kind)
+static uint64_t gone(enum stranger_kind kind)
 {
-    return engine_stats(engine)->strangers_evicted[kind];
+    return engine->net->stats.strangers_evicted[kind];
 }
 
 /* --- places --- */
@@ -407,9 +408,9 @@ static void test_one_connection(void)
     is_int(engine_sessions(engine), 65, "sessions over one connection are bounded");
     is_int(gone(STRANGER_POLLING), 1000 - 64, "the oldest goes for each");
     ask(other, "POST", first, "40/axr,{}");
-    ok(hear(other, "ok") != NULL && session_joined(last), "another's stays");
+    ok(hear(other, "ok") != NULL && (last->nsp == NSP_JOINED), "another's stays");
     ask(fd, "POST", query, "40/axr,{}");
-    ok(hear(fd, "ok") != NULL && session_joined(last), "and so does the newest");
+    ok(hear(fd, "ok") != NULL && (last->nsp == NSP_JOINED), "and so does the newest");
     poll_open(fd);
     is_int(gone(STRANGER_POLLING), 1000 - 64, "which counts no more when it is a user's");
     close(fd);
@@ -473,19 +474,19 @@ static void test_known(void)
     fd = websocket(WS_QUERY);
     put_text(fd, "40/axr,{}");
     counted(3, "one that asks");
-    is_int(engine_stats(engine)->strangers[STRANGER_WEBSOCKET], 1, "is a stranger");
-    session_known(last);
+    is_int(engine->net->stats.strangers[STRANGER_WEBSOCKET], 1, "is a stranger");
+    socket_known(last);
     counted(0, "until its token is good");
     for (int i = 0; i < FLOOD; i++)
         (void)websocket(WS_QUERY);
     ok(is_open(fd), "then it waits in peace");
-    session_accept(last);
+    socket_accept(last);
     ok(hear(fd, "40/axr,{\"sid\"") != NULL, "and is let in");
     other = websocket(WS_QUERY);
     put_text(other, "40/axr,{}");
-    session_known(last);
+    socket_known(last);
     counted(3, "another");
-    session_refuse(last, "too many", "user_limit");
+    socket_refuse(last, "too many", "user_limit");
     ok(hear(other, "user_limit") != NULL, "that is refused");
     counted(3, "is a stranger again");
     for (int i = 0; i < FLOOD; i++)
@@ -506,7 +507,7 @@ static void test_connection(void)
     ask(fd, "GET", "transport=none", "");
     ok(hear(fd, "}") != NULL, "which is another's");
     counted(1, "is a stranger's");
-    is_int(engine_stats(engine)->strangers[STRANGER_SOCKET], 1, "a socket");
+    is_int(engine->net->stats.strangers[STRANGER_SOCKET], 1, "a socket");
     ask(fd, "POST", query, "41/axr,");
     ok(hear(fd, "ok") != NULL, "and a user's again");
     counted(0, "as its request is");
@@ -551,7 +552,7 @@ static void test_output(void)
         if (send(fd, frame, n + 8, MSG_NOSIGNAL) < 0)
             break;
         turns(2);
-        queued = engine_stats(engine)->queued_bytes;
+        queued = engine->net->stats.queued_bytes;
         most = queued > most ? queued : most;
     }
     is_int(last_why, CLOSE_SEND_BUFFER, "who asks and does not read is cut off");
@@ -579,7 +580,7 @@ static void test_large(void)
     if (send(fd, head, (size_t)n, MSG_NOSIGNAL) < 0)
         perror("# send");
     ok(hear(fd, "\r\n") != NULL, "a large POST of a stranger is answered");
-    is_int(engine_stats(engine)->http_errors[http_error_kind(413)], 1, "with 413");
+    is_int(engine->http->stats.http_errors[http_error_kind(413)], 1, "with 413");
     close(fd);
 
     fd = websocket(WS_QUERY);
@@ -608,7 +609,7 @@ static void test_large(void)
     for (uint64_t end = clock_ms() + WAIT_MS; closes == 0 && clock_ms() < end;)
         turns(1);
     is_int(last_why, CLOSE_SEND_BUFFER, "one answer of more than a tenth is too much");
-    ok(engine_stats(engine)->queued_bytes < 1000, "and does not wait");
+    ok(engine->net->stats.queued_bytes < 1000, "and does not wait");
     close(fd);
     engine_free(&engine);
 

@@ -1,8 +1,8 @@
 /* Two clients of one room, one of which does not read, written to by an engine that
  * is late each time. */
 #include "base/clock.h"
+#include "eio/polling.h"
 #include "engine/engine.h"
-#include "engine/state.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
@@ -28,40 +28,40 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static struct session *last;
+static struct socket *last;
 
 struct client {
     int fd, next; /* next: the fan-out that it has to hear of now */
-    struct session *session;
+    struct socket *socket;
     size_t got; /* bytes of in */
     char in[4 * TEXT_LEN];
 };
 
-static void *on_opened(struct session *session, const struct http_request *req,
+static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
     (void)req;
     (void)peer;
     (void)arg;
-    return session;
+    return socket;
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     (void)packet;
     (void)arg;
-    session_accept(session);
-    last = session;
+    socket_accept(socket);
+    last = socket;
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)session;
+    (void)socket;
     (void)why;
     (void)arg;
 }
 
-static const struct engine_app app = {
+static const struct sio_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
@@ -149,7 +149,7 @@ static void join(struct client *client, int listener, int rcvbuf)
             break;
     }
     ok(last != NULL, "a client is in");
-    client->session = last;
+    client->socket = last;
     client->got = 0;
 }
 
@@ -157,28 +157,28 @@ static void join(struct client *client, int listener, int rcvbuf)
 static void fan(struct client *first, struct client *second, int number)
 {
     static char json[2 + 1 + TEXT_LEN + 1];
-    struct engine_fan one;
+    struct fanout one;
     size_t n = (size_t)snprintf(json, sizeof(json), "[\"%06d", number);
 
     memset(json + n, 'x', 2 + TEXT_LEN - n);
     json[2 + TEXT_LEN] = '"';
-    engine_fan_begin(engine, &one, (struct slice){json, 2 + TEXT_LEN + 1}, NULL, 0, 0);
-    engine_fan_received(&one, clock_us() - LATE_US);
-    engine_fan_send(&one, first->session);
-    engine_fan_send(&one, second->session);
-    engine_fan_end(&one);
+    fanout_begin(&engine->sio, &one, (struct slice){json, 2 + TEXT_LEN + 1}, NULL, 0, 0);
+    fanout_received(&one, clock_us() - LATE_US);
+    fanout_send(&one, first->socket);
+    fanout_send(&one, second->socket);
+    fanout_end(&one);
 }
 
 /* Returns 1 if it was queued. */
 static int fan_volatile(const struct client *client)
 {
-    struct engine_fan one;
+    struct fanout one;
     int queued;
 
-    engine_fan_begin(engine, &one, SLICE("[\"volatile\""), NULL, 0, 1);
-    engine_fan_received(&one, clock_us());
-    queued = engine_fan_send(&one, client->session);
-    engine_fan_end(&one);
+    fanout_begin(&engine->sio, &one, SLICE("[\"volatile\""), NULL, 0, 1);
+    fanout_received(&one, clock_us());
+    queued = fanout_send(&one, client->socket);
+    fanout_end(&one);
     return queued;
 }
 
@@ -187,7 +187,7 @@ static struct tcp_info info_of(const struct client *client)
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
 
-    getsockopt(client->session->ws->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    getsockopt(client->socket->session.ws->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
     return info;
 }
 
@@ -196,7 +196,8 @@ static int is_settled(const struct client *client)
 {
     struct tcp_info info = info_of(client);
 
-    return info.tcpi_unacked == 0 || info.tcpi_notsent_bytes > 0 || client->session->ws->blocked;
+    return info.tcpi_unacked == 0 || info.tcpi_notsent_bytes > 0 ||
+           client->socket->session.ws->blocked;
 }
 
 /* Two fan-outs that are late, and time for the one that reads. */
@@ -220,7 +221,7 @@ static int round_of(struct client *stalled, struct client *reader, int number)
  * looked at tells nothing against it. */
 static int test_much_since(struct client *stalled, struct client *reader, int number)
 {
-    struct conn *conn = reader->session->ws;
+    struct conn *conn = reader->socket->session.ws;
     struct tcp_info info;
 
     number = round_of(stalled, reader, number);
@@ -231,7 +232,7 @@ static int test_much_since(struct client *stalled, struct client *reader, int nu
     for (int i = 0; i < IN_FLIGHT; i++)
         fan(stalled, reader, number++);
     engine_flush(engine);
-    ok(!conn->lags, "who has read 2.4 GB since the last look is not taken for one that does not");
+    ok(!conn->slow, "who has read 2.4 GB since the last look is not taken for one that does not");
     return number;
 }
 
@@ -241,11 +242,11 @@ static int test_turn(struct client *one, struct client *other, int number)
     int served = 0;
 
     for (int i = 0; i < TURNS && !served; i++) {
-        one->session->ws->lags = other->session->ws->lags = 1;
+        one->socket->session.ws->slow = other->socket->session.ws->slow = 1;
         fan(one, other, number++);
-        engine->now_us = clock_us() - LATE_US;
+        engine->net->now_us = clock_us() - LATE_US;
         engine_flush(engine);
-        served = engine->dirty[DIRTY_LAGS].first == NULL;
+        served = engine->net->dirty[DIRTY_SLOW].first == NULL;
         for (uint64_t end_ms = clock_ms() + WAIT_MS;
              (one->next < number || other->next < number) && clock_ms() < end_ms;) {
             event_base_loop(base, EVLOOP_NONBLOCK);
@@ -288,18 +289,18 @@ static void test_tcp(void)
     listener = up(AF_INET);
     join(&stalled, listener, STALLED_RCVBUF);
     join(&reader, listener, READER_RCVBUF);
-    lagging = stalled.session->ws;
-    reading = reader.session->ws;
+    lagging = stalled.socket->session.ws;
+    reading = reader.socket->session.ws;
     number = test_much_since(&stalled, &reader, number);
-    while (number < ENOUGH && !lagging->lags && !lagging->blocked)
+    while (number < ENOUGH && !lagging->slow && !lagging->blocked)
         number = round_of(&stalled, &reader, number);
-    ok(lagging->lags, "who does not read is found out");
+    ok(lagging->slow, "who does not read is found out");
     ok(!lagging->blocked, "while the kernel still takes what is sent to it");
-    ok(!reading->lags, "who reads is not taken for it");
+    ok(!reading->slow, "who reads is not taken for it");
 
     fan(&stalled, &reader, number++);
-    ok(engine->dirty[DIRTY_FAN].first == reading, "who reads goes first");
-    ok(engine->dirty[DIRTY_LAGS].first == lagging, "who does not waits apart");
+    ok(engine->net->dirty[DIRTY_FANOUT].first == reading, "who reads goes first");
+    ok(engine->net->dirty[DIRTY_SLOW].first == lagging, "who does not waits apart");
     is_int(fan_volatile(&stalled), 0, "with what is not volatile");
     while (number < ENOUGH && !lagging->blocked)
         number = round_of(&stalled, &reader, number);
@@ -309,7 +310,7 @@ static void test_tcp(void)
     is_int(reader.next, number, "who reads has heard all");
 
     catch_up(&stalled, number);
-    ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
+    ok(!lagging->blocked && !lagging->slow, "and is one of the others again");
     test_turn(&stalled, &reader, number);
     down(&stalled, &reader, listener);
 }
@@ -323,7 +324,7 @@ static void test_unix(void)
 
     join(&stalled, listener, STALLED_RCVBUF);
     join(&reader, listener, READER_RCVBUF);
-    lagging = stalled.session->ws;
+    lagging = stalled.socket->session.ws;
     while (number < ENOUGH && !lagging->blocked)
         number = round_of(&stalled, &reader, number);
     ok(lagging->blocked, "a Unix socket is full");
@@ -331,7 +332,7 @@ static void test_unix(void)
         number = round_of(&stalled, &reader, number);
     is_int(reader.next, number, "who reads has heard all");
     catch_up(&stalled, number);
-    ok(!lagging->blocked && !lagging->lags, "and is one of the others again");
+    ok(!lagging->blocked && !lagging->slow, "and is one of the others again");
     down(&stalled, &reader, listener);
 }
 

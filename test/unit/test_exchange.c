@@ -3,7 +3,7 @@
 #include "engine/engine.h"
 
 #include "base/clock.h"
-#include "engine/state.h"
+#include "eio/polling.h"
 #include "loopback.h"
 #include "tap.h"
 
@@ -20,10 +20,10 @@
 
 static struct event_base *base;
 static struct engine *engine;
-static struct session *last;
+static struct socket *last;
 static int port, closes;
 static int nomem; /* so many more of malloc() and pages_alloc() fail (Makefile: --wrap) */
-static enum engine_close last_why;
+static enum close_reason last_why;
 static void *last_closed;
 
 void *__real_pages_alloc(size_t size);
@@ -47,39 +47,39 @@ void *__wrap_pages_alloc(size_t size)
     return NULL;
 }
 
-static void *on_opened(struct session *session, const struct http_request *req,
+static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct sockaddr *peer, void *arg)
 {
     (void)req;
     (void)peer;
     (void)arg;
-    return session;
+    return socket;
 }
 
-static void on_connect(struct session *session, const struct sio_packet *packet, void *arg)
+static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
     (void)packet;
     (void)arg;
-    last = session;
-    session_accept(session);
+    last = socket;
+    socket_accept(socket);
 }
 
-static void on_left(struct session *session, enum engine_close why, void *arg)
+static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
-    (void)session;
+    (void)socket;
     (void)why;
     (void)arg;
 }
 
-static void on_closed(struct session *session, enum engine_close why, void *arg)
+static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 {
     (void)arg;
     closes++;
-    last_closed = session;
+    last_closed = socket;
     last_why = why;
 }
 
-static const struct engine_app app = {
+static const struct sio_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
@@ -202,19 +202,19 @@ static int heard(int fd, const char *needle)
  * `last`. */
 static void poll_open(char query[128])
 {
-    char sid[ENGINE_SID_LEN + 1];
+    char sid[EIO_SID_LEN + 1];
     int fd = dial();
     size_t n;
 
     last = NULL;
     request(fd, "GET", "EIO=4&transport=polling", "", 0);
     ok(heard(fd, "0{\"sid\":\""), "open");
-    for (n = 0; n < ENGINE_SID_LEN;) {
-        ssize_t r = recv(fd, sid + n, ENGINE_SID_LEN - n, MSG_DONTWAIT);
+    for (n = 0; n < EIO_SID_LEN;) {
+        ssize_t r = recv(fd, sid + n, EIO_SID_LEN - n, MSG_DONTWAIT);
         n += r > 0 ? (size_t)r : 0;
         turns(1);
     }
-    snprintf(query, 128, "EIO=4&transport=polling&sid=%.*s", ENGINE_SID_LEN, sid);
+    snprintf(query, 128, "EIO=4&transport=polling&sid=%.*s", EIO_SID_LEN, sid);
     request(fd, "POST", query, "40/axr,", 7);
     ok(heard(fd, "\r\n\r\nok"), "asked");
     request(fd, "GET", query, "", 0);
@@ -272,20 +272,20 @@ static void ask_big(const char *query)
     turns(3);
 }
 
-static void fan(struct session *session, const char *json)
+static void fan(struct socket *socket, const char *json)
 {
-    struct engine_fan one;
+    struct fanout one;
 
-    engine_fan_begin(engine, &one, slice_str(json), NULL, 0, 0);
-    engine_fan_send(&one, session);
-    engine_fan_end(&one);
+    fanout_begin(&engine->sio, &one, slice_str(json), NULL, 0, 0);
+    fanout_send(&one, socket);
+    fanout_end(&one);
 }
 
 static struct conn *answering(void)
 {
-    struct conn *conn = engine->conns;
+    struct conn *conn = engine->net->conns;
 
-    while (conn != NULL && (conn->polled == 0 || !conn->blocked))
+    while (conn != NULL && (conn->leaving == 0 || !conn->blocked))
         conn = conn->next;
     return conn;
 }
@@ -311,7 +311,7 @@ static void test_upgrade_amid(void)
             "3",
             3);
     turns(10);
-    ok(answering() != NULL && answering()->state == CONN_HTTP, "what comes behind it waits");
+    ok(answering() != NULL && answering()->state == CONN_OPEN, "what comes behind it waits");
     ws = websocket(query);
     put_text(ws, "2probe");
     ok(heard(ws, "3probe"), "probed");
@@ -334,7 +334,7 @@ static void test_upgrade_amid(void)
 /* The first has lost something when the connection is reset, the second has not. */
 static void test_two_sessions(void)
 {
-    struct session *first, *second;
+    struct socket *first, *second;
     char one[128], two[128];
     int get, again;
 
@@ -383,7 +383,7 @@ static void test_held(void)
         len += POST_BYTES;
     }
     sent = put(fd, bodies, len);
-    held = engine->conns != NULL ? engine->conns->http->in.len : 0;
+    held = engine->net->conns != NULL ? exchange_of(engine->net->conns)->in.len : 0;
     ok(held > 0 && held <= 16384 + 2 * INPUT_BYTES, "what is kept has a limit: %zu", held);
     fan(last, "[\"m\",1");
     ok(heard(fd, "42/axr,[\"m\",1]"), "the GET is answered");
@@ -435,7 +435,7 @@ static void test_deadlines(void)
     }
     ok(heard(fd, "x,"), "an answer that leaves slowly is not cut short for a head");
     turns(10);
-    conn = engine->conns;
+    conn = engine->net->conns;
     ok(conn != NULL && conn->due_ms > clock_ms() && conn->due_ms <= clock_ms() + HEAD_MS,
        "which then has its time");
     put(fd, "x HTTP/1.1\r\nHost: h\r\n\r\n", 23);
@@ -457,8 +457,8 @@ static void test_no_memory(void)
     ws = websocket(query);
     turns(10);
     closes = 0;
-    chunklog_clear(&engine->logs[ENC_POLL4]);
-    chunks_clear(&engine->chunks);
+    chunklog_clear(&engine->eio->logs[ENC_POLL4]);
+    chunks_clear(&engine->net->chunks);
     nomem = 1;
     put_text(ws, "5");
     until(&closes);
@@ -483,8 +483,8 @@ static void test_no_answer(void)
     turns(10);
     closes = 0;
     fan(last, "[\"m\",1");
-    chunklog_clear(&engine->private_log);
-    chunks_clear(&engine->chunks);
+    chunklog_clear(&engine->net->private_log);
+    chunks_clear(&engine->net->chunks);
     nomem = 1;
     until(&closes);
     is_int(nomem, 0, "there was none");
@@ -502,8 +502,8 @@ static void test_forgotten(void)
     int get = dial(), len;
 
     poll_open(query);
-    session = last;
-    session_disconnect(session, CLOSE_REPLACED);
+    session = &last->session;
+    socket_disconnect(last, CLOSE_REPLACED);
     turns(10);
     len = snprintf(text, sizeof(text), "GET /n/?%s HTTP/1.1\r\nHost: h\r\n\r\n", query);
     if (send(get, text, (size_t)len, MSG_NOSIGNAL) != len)
@@ -512,7 +512,7 @@ static void test_forgotten(void)
         event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     ok(session->polling->get != NULL && session->polling->out.bytes > 0, "a GET for the last word");
     there = engine_sessions(engine);
-    session_timeout(&session->timer, session->heartbeat_due_ms, engine);
+    session_timeout(&session->timer, session->heartbeat_due_ms, engine->eio);
     is_int((long)engine_sessions(engine), (long)there - 1, "too late: the session has gone");
     ok(!heard(get, "HTTP"), "and the connection with it");
     close(get);

@@ -1,0 +1,170 @@
+/* conn - one connection, TCP or Unix: its life, its reading and its output.
+ *
+ * Who speaks on it (HTTP, WebSocket) is asked through conn_ops, and never named. */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include "base/address.h"
+#include "net/chunk.h"
+#include "net/close.h"
+#include "net/wheel.h"
+
+#include <event2/event_struct.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINGER_MS 1000 /* after the last byte we send, for the client to read it */
+
+struct conn;
+struct net;
+
+struct conn_ops {
+    /* Bytes from the client; len > 0. */
+    void (*input)(struct conn *conn, const uint8_t *bytes, size_t len);
+    /* The client sends nothing more, which does not say that it reads nothing more.
+     * Returns 1 if something is still to leave, and it is not to be looked at again until
+     * all output has left; 0 if it is over. */
+    int (*ended)(struct conn *conn);
+    /* Only if asks_flush: it is about to be written to. */
+    void (*flush)(struct conn *conn);
+    /* Only if asks_sent: it has been written to, on the loop's turn or because the kernel
+     * takes more.  was_blocked: until then it took nothing. */
+    void (*sent)(struct conn *conn, int was_blocked);
+    /* Its deadline (conn_deadline) has come, and is no more. */
+    void (*timeout)(struct conn *conn);
+    /* It is dead: owner is to be told, and let go of. */
+    void (*gone)(struct conn *conn, enum close_reason why);
+    /* ... and about to be freed, when nobody uses it any more: so is input. */
+    void (*free)(struct conn *conn);
+};
+
+enum conn_state {
+    CONN_OPEN,
+    CONN_LINGER, /* output leaves, FIN, input is thrown away */
+    CONN_DEAD,   /* closed; freed on a later turn */
+};
+
+enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
+
+/* What holds the place of a client that has no good token yet (strangers.c): a
+ * connection, a session that polls and so needs none, a WebSocket with its session. */
+enum stranger_kind { STRANGER_SOCKET, STRANGER_POLLING, STRANGER_WEBSOCKET, STRANGER_KINDS };
+
+/* In a list of those, by age. */
+struct stranger {
+    struct stranger *older, *newer;
+};
+
+/* How a connection counts as such. */
+enum place {
+    PLACE_NONE,   /* a user's, or with the WebSocket's session */
+    PLACE_OWN,    /* may go by itself */
+    PLACE_CARRIES /* with the session of its request, or those that were opened over it */
+};
+
+/* What a fan-out to thousands touches of each is in front, on two lines of the CPU's
+ * cache. */
+struct conn {
+    struct net *net;
+    void *owner;             /* whom it carries: of the layer that set it */
+    struct conn *dirty_next; /* in one of net->dirty */
+    struct outq out;
+    int fd;
+    uint32_t stamp;        /* receipt of the oldest fan-out in out, in stamps; 0: there is none */
+    uint32_t exempt_bytes; /* of the output: does not count against send_buffer */
+    uint8_t state;         /* enum conn_state */
+    uint8_t dirty : 2;     /* in one of net->dirty: enum dirt */
+    uint8_t blocked : 1;   /* the kernel took no more; waiting for writability */
+    uint8_t slow : 1;      /* when it was last looked at, it read nothing */
+    uint8_t closing : 1;   /* ends on the next flush, for closing_why */
+    uint8_t fin_sent : 1;
+    uint8_t answering : 1;  /* CONN_LINGER: its output has send_timeout_ms to leave */
+    uint8_t deaf : 1;       /* it is not read from: conn_hear() */
+    uint8_t streams : 1;    /* output goes on for ever: no answer that ends */
+    uint8_t asks_flush : 1; /* conn_ops.flush */
+    uint8_t asks_sent : 1;  /* conn_ops.sent */
+    uint8_t stranger : 1;   /* whom it serves has no good token yet */
+    uint8_t place : 2;      /* enum place */
+    uint8_t paired : 1;     /* it and its owner have one place, which is the owner's */
+    uint8_t closing_why;
+
+    const struct conn_ops *ops;
+    void *input;               /* of ops: what was read and is not used yet; or NULL */
+    struct conn *next, **prev; /* in net->conns, or net->dead */
+    struct wheel_entry timer;
+    uint64_t due_ms;         /* its deadline; 0: none */
+    uint64_t leaving;        /* of who put it: whose answer is in out; 0 when all has left */
+    uint64_t stall_since_ms; /* blocked: nothing that waited then has waited longer */
+    uint32_t stall_bytes;    /* ... and this much of it is still waiting */
+    uint32_t acked, window;  /* slow.c: bytes that its kernel has got, and would take */
+    uint16_t pings_blocked;  /* pings that came while blocked */
+    uint8_t nopened;         /* sessions in opened */
+    void *opened;            /* of the layer of sessions: those opened over it; or NULL */
+    struct stranger age;     /* PLACE_OWN: in net->strangers */
+    struct event ev;         /* read, and write too while blocked */
+};
+
+/* Has the CPU fetch what is in front of conn. */
+static inline void conn_fetch(const struct conn *conn)
+{
+    __builtin_prefetch(conn, 1);
+    __builtin_prefetch(&conn->closing_why, 1);
+}
+
+/* --- output (output.c) --- */
+
+/* Queues a run.  Like every put it never ends the connection at once: where too
+ * much waits, that happens on the loop's next turn, and -1 is returned. */
+int conn_push(struct conn *conn, const struct run *run);
+/* Queues bytes of this connection only. */
+int conn_put(struct conn *conn, const void *bytes, size_t len);
+/* The same without a copy: they outlive the connection.  However many wait, they do
+ * not count against send_buffer. */
+int conn_put_static(struct conn *conn, const void *bytes, size_t len);
+/* Moves all of queue to the output, as far as there is memory.  Returns 0 or -1. */
+int conn_put_queue(struct conn *conn, struct outq *queue);
+
+/* Ends it on the loop's next turn, not now: who pushes may be walking over a
+ * room, and the end of a session changes that.  Returns -1. */
+int conn_close_soon(struct conn *conn, enum close_reason why);
+
+/* One try to write what is queued.  Returns 0, or -1 if the connection is broken, or
+ * closing: it has lost output, and what is left is not to pass for all. */
+int conn_write(struct conn *conn);
+/* Writes no more until the kernel says that it can be. */
+void conn_set_blocked(struct conn *conn);
+/* Whether it is read from.  If not, all that comes stays with the kernel, its end
+ * included; it is again when all its output has left. */
+void conn_hear(struct conn *conn, int hears);
+/* Counts a ping.  -1: too many came while the client does not read its pongs. */
+int conn_ping(struct conn *conn);
+
+/* Its deadline, in so many milliseconds from now; 0: none. */
+void conn_deadline(struct conn *conn, uint32_t in_ms);
+/* 1 if it ends when its output has waited for too long: stall_since_ms and
+ * send_timeout_ms say when. */
+int conn_may_stall(const struct conn *conn);
+/* The timer is set for what is due next. */
+void conn_rearm(struct conn *conn);
+
+/* --- life (conn.c) --- */
+
+/* A new one, on fd, which is its own then; net_speaks() says who speaks on it.  NULL
+ * without memory (fd stays the caller's). */
+struct conn *conn_new(struct net *net, int fd);
+/* Writes what the kernel takes; the end, if it is closing or broken. */
+void conn_flush(struct conn *conn);
+/* Sends what is queued, then FIN, then waits at most LINGER_MS for the other
+ * side's.  It has no owner any more. */
+void conn_linger(struct conn *conn);
+/* Ends it now; its owner is told why.  abort != 0: reset, so that the kernel
+ * drops its share too. */
+void conn_kill(struct conn *conn, enum close_reason why, int abort);
+/* Where it comes from, for the log.  Returns dst. */
+const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
+/* For net.c alone: it is dead, and nobody refers to it. */
+void conn_free(struct conn *conn);
+/* For net.c alone: its timer has run out; arg is the net. */
+void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
+
+#endif

@@ -1,0 +1,41 @@
+/* fanout - one event for many sockets: framed once for each encoding, when the first
+ * socket that needs it comes. */
+#ifndef SIO_FANOUT_H
+#define SIO_FANOUT_H
+
+#include "net/chunk.h"
+#include "sio/socket.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* json is the array without its closing bracket.  All is borrowed until fanout_end. */
+struct fanout {
+    struct sio *sio;
+    struct slice json;
+    const struct slice *attachments;
+    size_t nattachments;
+    int is_volatile;
+    uint64_t serial; /* of this fan-out: marks who has got it */
+    uint32_t stamp;  /* fanout_received(); 0: unknown */
+    uint8_t made;    /* bit per encoding */
+    uint8_t failed;
+    struct run runs[ENCODINGS];
+};
+
+void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
+                  const struct slice *attachments, size_t nattachments, int is_volatile);
+/* When it was received, on the clock of clock_us(): for net_stats.latency.
+ * Right after fanout_begin; 0, or not called: it is not measured. */
+void fanout_received(struct fanout *fanout, uint64_t at_us);
+/* The socket gets nothing of this fan-out. */
+void fanout_except(struct fanout *fanout, struct socket *socket);
+/* Queues it for the socket, once however often it is called.  Returns 1 if queued.
+ * A socket that cannot take it ends on the loop's next turn, never in here:
+ * the caller may be walking over a room. */
+int fanout_send(struct fanout *fanout, struct socket *socket);
+/* It will be sent to the socket soon: has the CPU fetch what that takes. */
+void fanout_soon(const struct socket *socket);
+void fanout_end(struct fanout *fanout);
+
+#endif

@@ -1,0 +1,158 @@
+/* socket - Socket.IO on a session: the namespaces that a client is in, and its packets
+ * (socketio/socket.io, docs/socket.io-protocol).
+ *
+ * The application hears of a client when it asks for the configured namespace; everything
+ * before (bad requests, other namespaces, heartbeats) is settled below. */
+#ifndef SIO_SOCKET_H
+#define SIO_SOCKET_H
+
+#include "base/buf.h"
+#include "codec/sid.h"
+#include "codec/sio.h"
+#include "eio/session.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIO_OPEN_NSPS 7
+/* An EIO3 client's Socket.IO id is "<nsp>#<engine sid>". */
+#define SIO_SID_MAX (256 + 1 + EIO_SID_LEN)
+
+struct inbound;
+struct sio;
+struct socket;
+
+struct sio_options { /* strings are borrowed for as long as sio lives */
+    const char *nsp; /* begins with '/', at most 256 bytes */
+    /* Others that any client may be in, beside "/", which always is one; at most
+     * SIO_OPEN_NSPS, NULL-terminated.  NULL: none. */
+    const char *const *open_nsps;
+    uint32_t connect_timeout_ms;
+    size_t max_payload; /* bytes of a packet with its attachments */
+};
+
+/* What has happened, counted where it happens by one addition. */
+struct sio_stats {
+    uint64_t connects;               /* to the namespace: socket_accept() */
+    uint64_t deliveries;             /* a fan-out queued for a socket */
+    uint64_t volatile_skipped;       /* ... not queued: volatile, and output was waiting */
+    uint64_t dropped[CLOSE_REASONS]; /* ... not queued: why its session ends */
+};
+
+struct sio_app {
+    /* The handshake of a new session is complete; its request is here for the
+     * last time: what is needed of it must be copied (at most for the time
+     * until admission).  Returns the application's pointer for socket_data,
+     * or NULL to refuse without memory. */
+    void *(*opened)(struct socket *socket, const struct http_request *req,
+                    const struct sockaddr *peer, void *arg);
+    /* As in eio_app. */
+    int (*guarded)(const struct http_request *req, void *arg);
+    /* The client asks to join the namespace.  packet->data is the auth object
+     * (EIO4) or packet->query the namespace's query (EIO3).  Answer, now or
+     * later, with socket_accept or socket_refuse. */
+    void (*connect)(struct socket *socket, const struct sio_packet *packet, void *arg);
+    /* It took its CONNECT back or left: the socket is not in the namespace any
+     * more (it may ask again).  Not called after socket_refuse.  Unless why is
+     * CLOSE_LEFT, closed() comes next, with the same: no deadline may be set for
+     * it here or in closed(). */
+    void (*left)(struct socket *socket, enum close_reason why, void *arg);
+    /* The client asked for a namespace that there is none of, and has been told so.  May
+     * be NULL. */
+    void (*unserved)(struct socket *socket, struct slice nsp, void *arg);
+    /* It is now in an open namespace, packet->nsp; the reply has been sent.
+     * Nothing is told when it leaves.  May be NULL. */
+    void (*joined)(struct socket *socket, const struct sio_packet *packet, void *arg);
+    /* EVENT, BINARY_EVENT, ACK... from a client that is in packet->nsp, whole:
+     * with its packet->attachments attachments, all together at most max_payload
+     * bytes.  NULL: read and dropped. */
+    void (*packet)(struct socket *socket, const struct sio_packet *packet,
+                   const struct slice *attachments, void *arg);
+    int text_only; /* those with attachments are read and dropped */
+    /* Everything is over; left() has come before where it was in or joining.
+     * The socket is freed after this returns. */
+    void (*closed)(struct socket *socket, enum close_reason why, void *arg);
+};
+
+enum nsp_state { NSP_NONE, NSP_JOINING, NSP_JOINED, NSP_LEFT };
+
+/* What a fan-out touches of thousands is in front, the session's front included. */
+struct socket {
+    uint64_t fanout_serial; /* the last fan-out that reached (or must not reach) it */
+    uint8_t nsp;            /* enum nsp_state of the configured namespace */
+    uint8_t open_in;        /* bit per open namespace: it is in; bit 0 is "/" */
+    uint8_t open_left;      /* ... it was in */
+    uint8_t attachments;    /* inbound ones still to come */
+    uint8_t refusals;       /* since it was in: expire_due_ms is when it has to have left */
+    uint16_t joins;         /* how often it was let in: part of the Socket.IO id */
+    struct session session;
+
+    void *data;              /* the application's; NULL when it has been told of the end */
+    struct inbound *inbound; /* a packet whose attachments are still to come, or NULL */
+    uint64_t connect_due_ms; /* 0: has been in, or is */
+    uint64_t expire_due_ms;  /* 0: never */
+};
+
+struct sio {
+    struct eio *eio;
+    struct sio_options options;
+    const struct sio_app *app;
+    void *arg;
+    struct sio_stats stats;
+    uint64_t fanout_serial;
+    struct buf event_head; /* "42/axr," */
+    uint8_t sid_key[16];   /* makes Socket.IO ids of session ids */
+};
+
+static inline struct socket *socket_of(const struct session *session)
+{
+    return (struct socket *)(void *)((char *)(uintptr_t)session - offsetof(struct socket, session));
+}
+
+static inline struct sio *sio_of(const struct socket *socket)
+{
+    return socket->session.eio->arg;
+}
+
+/* What is to be given to eio_new(), with a sio as its arg. */
+extern const struct eio_app sio_eio_app;
+
+/* Sockets on eio's sessions: eio was made with sio_eio_app and *sio for its arg, which is
+ * filled here.  options is copied; app and arg are borrowed.  Returns 0, or -1 without
+ * memory. */
+int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options,
+             const struct sio_app *app, void *arg);
+void sio_clear(struct sio *sio);
+
+void *socket_data(const struct socket *socket);
+/* Names it for as long as sio lives, and is found again, or not. */
+uint64_t socket_handle(const struct socket *socket);
+struct socket *socket_find(const struct sio *sio, uint64_t handle);
+/* By its Socket.IO id, which is a room of its own; NULL if there is none here. */
+struct socket *socket_by_sid(const struct sio *sio, struct slice sid);
+size_t socket_sid(const struct socket *socket, char dst[SIO_SID_MAX]);
+enum eio_version socket_version(const struct socket *socket);
+/* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
+const char *socket_transport(const struct socket *socket);
+/* As session_guard(). */
+void socket_guard(struct socket *socket, int on);
+
+/* Its token is good, whatever the answer to connect() will be: it is no stranger any more.
+ * Between connect() and left(). */
+void socket_known(struct socket *socket);
+/* Sends the CONNECT reply.  Only between connect() and left().  No deadline that
+ * was set before holds. */
+void socket_accept(struct socket *socket);
+/* Sends the error.  It may ask again; if it is still there and not in 5 s after the
+ * first refusal it gets a DISCONNECT and is closed, which may be now. */
+void socket_refuse(struct socket *socket, const char *message, const char *code);
+/* monotonic deadline (clock_ms) at which one that is in gets a DISCONNECT and is closed;
+ * 0: never. */
+void socket_expire(struct socket *socket, uint64_t at_ms);
+/* DISCONNECT, then close. */
+void socket_disconnect(struct socket *socket, enum close_reason why);
+/* Queues the acknowledgement of the packet with that id, in the namespace.  json:
+ * an array. */
+int socket_ack(struct socket *socket, uint64_t id, struct slice json);
+
+#endif
