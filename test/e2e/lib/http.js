@@ -161,9 +161,9 @@ const encode = (packets, version) =>
 
 class Polling {
     /* how: eio (4), query (more), path, headers, keep (one connection for GETs and one
-     * for POSTs, else each request has its own). */
-    constructor(where, { eio = 4, query = {}, path = PATH, headers = {}, keep = false } = {}) {
-        Object.assign(this, { where, eio, path, headers, keep, query });
+     * for POSTs, else each request has its own), heartbeat (true: answer the server's, EIO4). */
+    constructor(where, { eio = 4, query = {}, path = PATH, headers = {}, keep = false, heartbeat = true } = {}) {
+        Object.assign(this, { where, eio, path, headers, keep, query, options: { heartbeat } });
         this.packets = []; /* not taken yet */
         this.conns = {};
     }
@@ -213,7 +213,7 @@ class Polling {
         const answer = await this.post('j' in this.query ? `d=${encodeURIComponent(body)}` : body);
         if (answer.status !== 200 || answer.text !== 'ok') throw new Error(`POST: ${answer.status} ${answer.text}`);
     }
-    /* The next packet that is no heartbeat and no noop. */
+    /* The next packet that is no noop, and no heartbeat but one that nobody answers. */
     async take(ms = within(5000)) {
         for (;;) {
             while (!this.packets.length) {
@@ -221,7 +221,7 @@ class Polling {
                 if (answer.status !== 200) throw Object.assign(new Error(`GET: ${answer.status} ${answer.text}`), { answer });
             }
             const packet = this.packets.shift();
-            if (packet === '2') await this.send('3');
+            if (packet === '2' && this.options.heartbeat) await this.send('3');
             else if (packet !== '6' && packet !== '3') return packet;
         }
     }
