@@ -20,11 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A worker that has given no sign of life for so long, which is to take something
- * from its pipe or to say something, counts as not serving: it is asked by whoever
- * wants to know, and a busy one tells what it counts every 3 s. */
-#define POOL_SILENT_MS 4000
-
 struct event_base;
 struct pool;
 struct relay;

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
-#include "master/pool_state.h"
 #include "master/relay.h"
 #include "master/stats.h"
 #include "master/status.h"
@@ -25,18 +24,7 @@
 
 #define DEADLINE_MS 30000
 
-enum {
-    GOOD,
-    EXITS,
-    OTHER_VERSION,
-    UNREADY_ADMIT,
-    UNKNOWN_TYPE,
-    DEAF,
-    MUTTERS,
-    CLOSES,
-    STAYS,
-    MUTE
-};
+enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, CLOSES, STAYS, MUTE };
 
 static struct event_base *base;
 static struct relay *relay;
@@ -121,6 +109,19 @@ static int worker_ends(const struct worker_start *start)
     return n;
 }
 
+/* A connection for the worker in lane 1. */
+static void worker_hands_on(const struct worker_start *start)
+{
+    int pipes[2];
+    int rc = pipe(pipes);
+
+    if (rc == 0)
+        rc = handoff_send(start->handoff_fds[1], HANDOFF_CONNECTION, pipes[0], "hello", 5);
+    worker_says("handed on %d: %d\n", (int)start->lane, rc);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 static void worker_take(const struct worker_start *start, struct msg *msg)
 {
     uint64_t a, b, c;
@@ -141,6 +142,9 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
         break;
     case MSG_LOG_LEVEL:
         worker_says("level %d %u\n", (int)start->lane, msg_get_u8(msg));
+        break;
+    case MSG_LOG_REOPEN:
+        worker_hands_on(start);
         break;
     case MSG_COUNT:
         worker_counts(start, msg_get_u32(msg));
@@ -227,10 +231,6 @@ static int worker(const struct conf *conf, const struct worker_start *start)
     worker_send(start->up_fd, MSG_ADMIT, 7, uid);
     if (behaviour == CLOSES)
         close(start->up_fd);
-    while (behaviour == MUTTERS) {
-        poll(NULL, 0, 20);
-        worker_send(start->up_fd, MSG_LEFT, 8, uid);
-    }
     while (behaviour == DEAF || behaviour == CLOSES)
         pause();
     return worker_loop(start);
@@ -573,36 +573,6 @@ static void test_full(void)
     unlink(file);
 }
 
-/* A worker that is slow to read and says something now and then is not stuck. */
-static void test_stalled(void)
-{
-    struct proc *proc;
-    uint64_t now;
-
-    begin(1, MUTTERS);
-    ok(reaches(&ready, 1), "a worker that reads nothing");
-    proc = &pool->current->procs[0];
-    proc->heard = 0;
-    ok(reaches(&proc->heard, 1), "and says something");
-    now = clock_ms();
-    ok(proc_serves(proc, now), "serves");
-    ok(proc_serves(proc, now + POOL_SILENT_MS - 1), "for a while");
-    ok(!proc_serves(proc, now + POOL_SILENT_MS), "and not without another sign");
-    proc->heard = 1;
-    ok(proc_serves(proc, now + POOL_SILENT_MS), "which brings it back");
-    proc->heard = 1;
-    proc_watch(proc, now + 11000);
-    ok(proc_lives(proc), "lives");
-    proc_watch(proc, now + 20900);
-    ok(proc_lives(proc), "after 9.9 s of silence too");
-    proc_watch(proc, now + 21000);
-    ok(!proc_lives(proc), "not after 10 s");
-    ok(!proc_serves(proc, now), "and serves no more");
-    behaviour = GOOD;
-    ok(said_times("hello", 1), "and is replaced");
-    end();
-}
-
 /* Descriptors run out: one line for all of them. */
 static void test_cannot_fork(void)
 {
@@ -746,19 +716,18 @@ static void test_drain_both(void)
 /* What is sent to a lane without a worker is passed on to one that lives. */
 static void test_orphan(void)
 {
-    int pipes[2];
+    struct buf message = {0};
+    size_t mark = msg_begin(&message, MSG_LOG_REOPEN);
 
+    msg_end(&message, mark);
     begin(2, GOOD);
     ok(reaches(&ready, 1) && said_times("admitted", 2), "two workers");
     is_int(pool_replace(pool, conf_make(1), &none), 0, "one in their place");
     ok(reaches(&left, 1), "which is alone then");
-    if (pipe(pipes) < 0)
-        exit(1);
-    is_int(handoff_send(pool->writes[1], HANDOFF_CONNECTION, pipes[0], "hello", 5), 0,
-           "for one that has gone");
-    ok(said_times("orphan 256 kind=2 hello", 1), "the other gets it, as an orphan");
-    close(pipes[0]);
-    close(pipes[1]);
+    pool_send_all(pool, &message);
+    ok(said_times("handed on 256: 0", 1), "hands a connection to one that has gone");
+    ok(said_times("orphan 256 kind=2 hello", 1), "and gets it back, as an orphan");
+    buf_free(&message);
     end();
 }
 
@@ -799,7 +768,6 @@ int main(void)
     test_bad(UNKNOWN_TYPE, "an unknown message", "bad message type=99 (unknown)");
     test_bad(CLOSES, "a closed pipe", "it closed its pipe and stayed");
     test_full();
-    test_stalled();
     test_cannot_fork();
     test_replace();
     test_abandon();
