@@ -935,9 +935,33 @@ static void test_redis(void)
     check_redis(URL("redis://:x@a"), LIST(name), NULL, ":pa ss@a:6379/0");
     check_redis("\"passwordFile\":\"/nowhere\"", NULL, LIST("--socket.io:redis:password", "y"),
                 ":y@localhost:6379/0");
+    (void)snprintf(name, sizeof(name), URL("redis://:x@a") ",\"passwordFile\":\"%s\"",
+                   scratch_path("password"));
+    check_redis(name, NULL, NULL, ":pa ss@a:6379/0");
+    check_redis(URL("redis://a/0"), NULL, NULL, ":@a:6379/0");
+    check_redis("\"database\":4", NULL, LIST("--socket.io:redis:url", "redis://b/0"), ":@b:6379/0");
     check_redis("\"username\":\"u\"", NULL, NULL, "u:@localhost:6379/0");
     ok(has(&warnings, "socket.io:redis:username: has no effect without a password"),
        "is warned of");
+}
+
+/* What is empty is none: redis tells the two apart. */
+static void test_redis_empty(void)
+{
+    struct conf *conf;
+
+    conf = good("no user in a URL", "{" WITH_SECRET "}", NULL,
+                LIST("--socket.io:redis:url", "redis://:p@a"));
+    ok(conf && !conf->redis.username && conf->redis.password, "is none");
+    conf_free(&conf);
+    conf = good("no password in a URL", "{" WITH_SECRET "}", NULL,
+                LIST("--socket.io:redis:url", "redis://u:@a"));
+    ok(conf && conf->redis.username && !conf->redis.password, "is none");
+    conf_free(&conf);
+    conf = good("a password file with nothing in it", "{" WITH_SECRET "}", NULL,
+                LIST("--socket.io:redis:passwordFile", scratch_path("newline")));
+    ok(conf && !conf->redis.password, "is none");
+    conf_free(&conf);
 }
 
 static void refused_redis(const char *key, const char *value, const char *want)
@@ -1453,6 +1477,7 @@ int main(void)
     test_algorithms();
     test_claims();
     test_redis();
+    test_redis_empty();
     test_redis_refused();
     test_listen();
     test_resolved();
