@@ -85,7 +85,9 @@ static void test_odd_lengths(void)
         const char *value;
         int status;
     } lengths[] = {
-        {"", -400}, {"-1", -400}, {"1 ", -400}, {"18446744073709551616", -413}, {"1", 0},
+        {"", -400},   {"-1", -400},
+        {"1 ", -400}, {"18446744073709551616", -413},
+        {"1", 0},     {"18446744073709551615", 0},
     };
 
     parse(POST "Content-Length: 5\r\n\r\n");
@@ -245,14 +247,44 @@ static void test_endless(void)
 {
     size_t fed;
 
+    /* 8,192 bytes are taken, and one is too many. */
     fed = feed_endless("1;", "x", -413);
-    ok(fed > 8000 && fed < 10000, "an extension ends somewhere: %zu", fed);
+    is_int(fed, 1 + 8193, "an extension ends somewhere");
     fed = feed_endless("1", " ", -413);
-    ok(fed > 8000 && fed < 10000, "blanks before it too: %zu", fed);
-    fed = feed_endless("", "1;abcdefg\r\nx\r\n", -413);
-    ok(fed > 8000 && fed < 20000, "many short ones too: %zu", fed);
+    is_int(fed, 1 + 8193, "blanks before it too");
+    fed = feed_endless("", "1;\r\nx\r\n", -413);
+    is_int(fed, 8193 * strlen("1;\r\nx\r\n"), "many short ones too");
+    fed = feed_endless("1 ", ";", -413);
+    is_int(fed, 1 + 8193, "semicolons too");
     fed = feed_endless("0\r\n", "a: b\r\n", -413);
-    ok(fed > 8000 && fed < 20000, "trailers too: %zu", fed);
+    is_int(fed, 3 + (8192 / 4 + 1) * strlen("a: b\r\n"), "trailers too");
+}
+
+/* The largest chunk that a size can say, and a size of which nothing is left to say. */
+static void test_largest(void)
+{
+    static const char most[] = "ffffffffffffffff\r\n", more[] = "fffffffffffffffff";
+    struct body body;
+
+    parse(CHUNKED);
+    body_begin(&body, &req, SIZE_MAX);
+    is_int(body_feed(&body, (const uint8_t *)most, strlen(most), NULL), strlen(most),
+           "a chunk of 2^64 - 1");
+    ok(body.left == SIZE_MAX, "is one of so many bytes");
+    body_begin(&body, &req, SIZE_MAX);
+    is_int(body_feed(&body, (const uint8_t *)more, strlen(more), NULL), -400, "one digit more");
+}
+
+/* Memory of a longer head is used again. */
+static void test_stale(void)
+{
+    parse(POST "Content-Length: 1\r\nExpect: 100-continue\r\n\r\n");
+    parse(POST "Content-Length: 1\r\n\r\n");
+    is_int(body_wants_continue(&req), 0, "a request has no header of the one before it");
+    parse(POST "X: y\r\nTransfer-Encoding: gzip\r\n\r\n");
+    parse(CHUNKED);
+    struct body body;
+    is_int(body_begin(&body, &req, MAX_BYTES), 0, "nor its coding");
 }
 
 static void test_dropped(void)
@@ -277,6 +309,8 @@ int main(void)
     test_bodies();
     test_prefixes();
     test_endless();
+    test_largest();
+    test_stale();
     test_dropped();
     return tap_done();
 }

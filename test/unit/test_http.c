@@ -81,6 +81,8 @@ static void test_status(void)
         CASE("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n\r\n", 1),
         CASE("HTTP/1.7 is read as 1.1", "GET / HTTP/1.7\r\n" HOST "\r\n", 1),
         CASE("empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", 1),
+        CASE("eight empty lines", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n",
+             1),
         CASE("nine empty lines", "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n", -400),
         CASE("a body after it", "POST / HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n\x00\x01", 2),
         CASE("same Content-Length twice",
@@ -126,6 +128,13 @@ static void test_status(void)
         CASE("Transfer-Encoding in HTTP/1.0",
              "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", -400),
         CASE("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", -505),
+        CASE("HTTP/1.9 is read as 1.1", "GET / HTTP/1.9\r\n" HOST "\r\n", 1),
+        CASE("HTTP/0.9", "GET / HTTP/0.9\r\n" HOST "\r\n", -505),
+        CASE("HTTP/9.0", "GET / HTTP/9.0\r\n" HOST "\r\n", -505),
+        CASE("a version before 0", "GET / HTTP//.1\r\n" HOST "\r\n", -400),
+        CASE("and behind 9", "GET / HTTP/:.1\r\n" HOST "\r\n", -400),
+        CASE("a minor one before 0", "GET / HTTP/1./\r\n" HOST "\r\n", -400),
+        CASE("and behind 9", "GET / HTTP/1.:\r\n" HOST "\r\n", -400),
         CASE("HTTP/3.1", "GET / HTTP/3.1\r\n" HOST "\r\n", -505),
         CASE("lower-case version", "GET / http/1.1\r\n" HOST "\r\n", -400),
         CASE("long version", "GET / HTTP/1.10\r\n" HOST "\r\n", -400),
@@ -289,11 +298,36 @@ static void test_cookie(void)
     is_cookie("Cookie: a=1;jwt= a=b ;c=2", "a=b");
     is_cookie("Cookie: jwt=\"abc\"", "abc");
     is_cookie("Cookie: jwt=\"", "\"");
+    is_cookie("Cookie: jwt=\"\"", "");
     is_cookie("Cookie: jwt=", "");
     is_cookie("Cookie: a=1\r\nCookie: jwt=abc", "abc");
     is_cookie("Cookie: jwt", NULL);
     is_cookie("Cookie: JWT=abc; xjwt=a", NULL);
     is_cookie("X-Cookie: jwt=abc", NULL);
+}
+
+/* Memory of a longer head is used again: none of its headers is found. */
+static void test_stale(void)
+{
+    static const char more[] = "GET / HTTP/1.1\r\n" HOST "Cookie: jwt=a\r\n\r\n";
+    struct slice value;
+
+    parse(more, sizeof(more) - 1);
+    parse("GET / HTTP/1.1\r\n" HOST "\r\n", strlen("GET / HTTP/1.1\r\n" HOST "\r\n"));
+    ok(http_header(&req, "cookie") == NULL, "no header of the request before");
+    ok(!http_has_token(&req, "cookie", "jwt=a"), "no token of it");
+    ok(!http_cookie(&req, "jwt", &value), "no cookie of it");
+}
+
+static void test_kinds(void)
+{
+    unsigned kind = 0;
+
+#define KIND(status) is_int(http_error_kind(status), kind++, #status " has a kind of its own");
+    HTTP_ERRORS(KIND)
+#undef KIND
+    is_int(kind, HTTP_ERROR_KINDS - 1, "but one");
+    is_int(http_error_kind(299), HTTP_ERROR_KINDS - 1, "which is for all others");
 }
 
 static void test_mount(void)
@@ -326,6 +360,8 @@ int main(void)
     test_query();
     test_unescape();
     test_cookie();
+    test_stale();
+    test_kinds();
     test_mount();
     return tap_done();
 }

@@ -75,6 +75,12 @@ static const struct {
     {"\"\\ud800\\u0041\"", "a4 efbfbd 41"},
     {"\"\\udc00\\ud800\\udc00\"", "a7 efbfbd f0908080"},
     {"\"\\ud800\\ud800\\n\"", "a7 efbfbd efbfbd 0a"},
+    {"\"\\ud7ff\\ue000\"", "a6 ed9fbf ee8080"},
+    {"\"\\udbff\\udfff\"", "a4 f48fbfbf"},
+    {"\"\\udc00\\udc00\"", "a6 efbfbd efbfbd"},
+    {"\"\\udbff\\ue000\"", "a6 efbfbd ee8080"},
+    {"\"\\udbff\\udbff\"", "a6 efbfbd efbfbd"},
+    {"\"\\udfff\"", "a3 efbfbd"},
 };
 
 static void test_cases(void)

@@ -51,6 +51,9 @@ static void test_upgrade(void)
         {"no version", GET, UPGRADE KEY, WS_UPGRADE_VERSION},
         {"no key", GET, UPGRADE VERSION, WS_UPGRADE_BAD},
         {"two keys", GET, UPGRADE VERSION KEY KEY, WS_UPGRADE_BAD},
+        {"one key after a request with two", GET, UPGRADE VERSION KEY, WS_UPGRADE_YES},
+        {"the first and last of each kind of digit", GET,
+         UPGRADE VERSION "Sec-WebSocket-Key: AZaz09+/AZaz09+/AZazAA==\r\n", WS_UPGRADE_YES},
         {"empty key", GET, UPGRADE VERSION "Sec-WebSocket-Key:\r\n", WS_UPGRADE_BAD},
         {"key of 15 bytes", GET, UPGRADE VERSION "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA\r\n",
          WS_UPGRADE_BAD},
@@ -100,9 +103,28 @@ static void test_header(void)
     }
 }
 
+static void test_protocol(void)
+{
+    for (size_t len = WS_PROTOCOL_MAX; len <= WS_PROTOCOL_MAX + 1; len++) {
+        char headers[512], name[WS_PROTOCOL_MAX + 2];
+        char accept[WS_ACCEPT_LEN + 1];
+        struct slice got;
+
+        memset(name, 'p', len);
+        name[len] = '\0';
+        (void)snprintf(headers, sizeof(headers),
+                       UPGRADE VERSION KEY "Sec-WebSocket-Protocol: %s, other\r\n", name);
+        judge(GET, headers, accept);
+        got = ws_protocol(&req);
+        is_mem(got.ptr, got.len, name, len > WS_PROTOCOL_MAX ? 0 : len,
+               len > WS_PROTOCOL_MAX ? "a byte more is none" : "a protocol of the greatest length");
+    }
+}
+
 int main(void)
 {
     test_upgrade();
     test_header();
+    test_protocol();
     return tap_done();
 }
