@@ -901,6 +901,7 @@ static void test_depth(void)
 {
     struct buf hex = {0}, message = {0};
 
+    is_int(EMIT_DEPTH_MAX, 128, "arrays and maps within each other");
     for (int deeper = 0; deeper < 2; deeper++) {
         buf_reset(&hex);
         buf_puts(&hex, "a178");
@@ -953,6 +954,47 @@ static void test_sizes(void)
     put_message(&message, 4, "a178 c40101 c40102 c40103");
     is_int(emit_decode(&bc, channel, buf_slice(&message), key, nsp, &tight), EMIT_ATTACHMENTS,
            "one more");
+    buf_free(&message);
+}
+
+/* More than that no encoding has room for, whatever the limit is. */
+static void test_attachments(void)
+{
+    const struct emit_limits wide = {4194304, 1000};
+    struct buf hex = {0}, message = {0};
+
+    for (unsigned n = 255; n <= 256; n++) {
+        buf_reset(&hex);
+        buf_puts(&hex, "a178");
+        for (unsigned i = 0; i < n; i++)
+            buf_puts(&hex, " c40101");
+        buf_putc(&hex, '\0');
+        put_message(&message, n + 1, (const char *)hex.data);
+        is_int(emit_decode(&bc, SLICE("socket.io#/axr#"), buf_slice(&message), SLICE("socket.io"),
+                           SLICE("/axr"), &wide),
+               n == 255 ? EMIT_OK : EMIT_ATTACHMENTS,
+               n == 255 ? "255 attachments" : "and one more");
+    }
+    buf_free(&hex);
+    buf_free(&message);
+}
+
+/* A payload of exactly limits:messageBytes is taken: what it becomes is shorter here. */
+static void test_payload_size(void)
+{
+    struct emit_limits tight = {0, 2};
+    struct buf message = {0};
+
+    put_message(&message, 1, "a178");
+    for (size_t less = 0; less < 2; less++) {
+        tight.message_bytes = message.len - less;
+        is_int(emit_decode(&bc, SLICE("socket.io#/axr#"), buf_slice(&message), SLICE("socket.io"),
+                           SLICE("/axr"), &tight),
+               less ? EMIT_TOO_LARGE : EMIT_OK, less ? "a byte less is not" : "just its size");
+    }
+    is_str(emit_result_name(EMIT_RESULTS - 1), "no_memory", "the last result");
+    is_str(emit_result_name(EMIT_RESULTS), "unknown", "and none");
+    is_int(EMIT_ROOMS_MAX, 4096, "different rooms");
     buf_free(&message);
 }
 
@@ -1042,6 +1084,8 @@ int main(void)
     test_liberties();
     test_cluster();
     test_depth();
+    test_attachments();
+    test_payload_size();
     test_sizes();
     test_encode();
     is_str(emit_result_name(EMIT_RESERVED_EVENT), "reserved_event", "a result has a name");

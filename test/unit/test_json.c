@@ -462,6 +462,7 @@ static void test_span_depth(void)
 {
     char text[2 * (JSON_DEPTH_MAX + 1)];
 
+    is_int(JSON_DEPTH_MAX, 512, "arrays and objects within each other");
     memset(text, '[', JSON_DEPTH_MAX);
     memset(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
     is_int(json_span(text, 2 * JSON_DEPTH_MAX), 2 * JSON_DEPTH_MAX, "as deep as may be");

@@ -66,6 +66,10 @@ static const struct {
     {"\"\\u0041\\u00e9\\u20ac\"", "A\xc3\xa9\xe2\x82\xac"},
     {"\"\\ud83d\\ude00\"", "\xf0\x9f\x98\x80"},
     {"\"\\uD83D\\uDE00\"", "\xf0\x9f\x98\x80"},
+    {"\"\\ud7ff\\ue000\"", "\xed\x9f\xbf\xee\x80\x80"},
+    {"\"\\ud800\\udc00\"", "\xf0\x90\x80\x80"},
+    {"\"\\udbff\\udfff\"", "\xf4\x8f\xbf\xbf"},
+    {"\"\\uffff\\uFFFF\"", "\xef\xbf\xbf\xef\xbf\xbf"},
     {"\"h\xc3\xa9llo \xf0\x9f\x98\x80\"", "h\xc3\xa9llo \xf0\x9f\x98\x80"},
     {"\"// no comment /* nor this */\"", "// no comment /* nor this */"},
     {"\"\x7f\"", "\x7f"},
@@ -117,6 +121,9 @@ static const struct {
     {"{\"\":1,\"\":2}", 1, 7, "the key \"\" again"},
     {"{\"\\u0061\":1,\"a\":2}", 1, 13, "the key \"a\" again"},
     {"01", 1, 1, "a leading zero"},
+    {"00", 1, 1, "a leading zero"},
+    {"-09", 1, 2, "a leading zero"},
+    {"\"\\u0041", 1, 8, "the end of the text in a string"},
     {"-", 1, 2, "wanted a digit"},
     {"+1", 1, 1, "found '+'"},
     {".5", 1, 1, "found '.'"},
@@ -141,6 +148,13 @@ static const struct {
     {"\"\\ude00\"", 1, 2, "half a surrogate pair"},
     {"\"\\ud83d\\u0041\"", 1, 2, "half a surrogate pair"},
     {"\"\\ud83d\\n\"", 1, 2, "half a surrogate pair"},
+    {"\"\\ud800\"", 1, 2, "half a surrogate pair"},
+    {"\"\\udfff\"", 1, 2, "half a surrogate pair"},
+    {"\"\\udc00\\udc00\"", 1, 2, "half a surrogate pair"},
+    {"\"\\udbff\\ue000\"", 1, 2, "half a surrogate pair"},
+    {"\"\\udbff\\udbff\"", 1, 2, "half a surrogate pair"},
+    {"\"\\ufffg\"", 1, 2, "a broken \\u escape"},
+    {"\"\\u`000\"", 1, 2, "a broken \\u escape"},
     {"\"\xc3\xa9\xff\"", 1, 3, "byte 0xff, wanted valid UTF-8"},
     {"\"\xed\xa0\xbd\"", 1, 2, "byte 0xed, wanted valid UTF-8"},
     {"\"\xc0\x80\"", 1, 2, "byte 0xc0, wanted valid UTF-8"},
@@ -188,6 +202,10 @@ static void test_limits(void)
     memset(text, '[', n);
     ok(parse_n(text, n, &error) == NULL && strstr(error.text, "within each other") != NULL,
        "depth is limited");
+    is_int(JSONC_DEPTH_MAX, 64, "arrays and objects within each other");
+    memset(text + JSONC_DEPTH_MAX + 1, ']', JSONC_DEPTH_MAX + 1);
+    node = parse_n(text, 2 * (size_t)JSONC_DEPTH_MAX + 2, &error);
+    ok(node == NULL && strstr(error.text, "within each other") != NULL, "one too deep");
     memset(text + JSONC_DEPTH_MAX, ']', JSONC_DEPTH_MAX);
     node = parse_n(text, 2 * (size_t)JSONC_DEPTH_MAX, &error);
     ok(node != NULL, "the deepest that is allowed");
@@ -199,6 +217,13 @@ static void test_limits(void)
     text[len] = '}';
     ok(parse_n(text, len + 1, &error) == NULL && strstr(error.text, "keys in one object") != NULL,
        "the number of members is limited");
+    is_int(JSONC_MEMBERS_MAX, 1024, "keys in one object");
+    text[len] = '\0';
+    len = (size_t)(strrchr(text, ',') - text);
+    text[len] = '}';
+    node = parse_n(text, len + 1, &error);
+    ok(node != NULL && node->count == JSONC_MEMBERS_MAX, "as many as may be");
+    jsonc_free(&node);
     free(text);
 }
 

@@ -310,7 +310,6 @@ static void test_bad_keys(void)
     is_bad_key(jwk(p256, ",\"d\":null"), "it is a private key");
     is_bad_key("{\"kty\":\"RSA\",\"n\":\"AQAB\"}", "its \"e\" is missing");
     is_bad_key("{\"kty\":\"EC\",\"x\":\"AA\",\"y\":\"AA\"}", "its \"crv\" is missing");
-    is_bad_key("{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"AA\",\"y\":\"AA\"}", "have not 32 bytes");
     is_bad_key("{\"kty\":\"EC\",\"crv\":\"P-256\","
                "\"x\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\","
                "\"y\":\"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4\"}",
@@ -325,53 +324,122 @@ static void test_bad_keys(void)
     buf_free(&text);
 }
 
-/* An RSA key of so many bits: odd, but with small factors or without. */
-static const char *jwk_of(int bits, int factors, const char *e)
+/* The first number from this one on that is odd and has none of the factors from 3 to last. */
+static void sieve(BIGNUM *number, BN_ULONG last)
+{
+    BN_set_bit(number, 0);
+    for (BN_ULONG factor = 3; factor <= last; factor += 2) {
+        if (BN_mod_word(number, factor) == 0) {
+            BN_add_word(number, 2);
+            factor = 1;
+        }
+    }
+}
+
+/* An RSA key of so many bits that is a multiple of factor, and of none from 3 to 1,000 else. */
+static const char *jwk_of(int bits, BN_ULONG factor, const char *e)
 {
     static struct buf out;
-    uint8_t bytes[2048];
-    BIGNUM *n = NULL, *square = BN_new(), *power = BN_new();
-    BN_CTX *ctx = BN_CTX_new();
+    uint8_t bytes[1024];
+    BIGNUM *n = BN_new();
     int len;
 
-    /* rsa's own modulus has no small factor, nor have its powers. */
-    EVP_PKEY_get_bn_param(rsa, OSSL_PKEY_PARAM_RSA_N, &n);
-    BN_sqr(square, n, ctx);
-    BN_copy(power, bits > 4096 ? square : n);
-    if (bits > 4096)
-        BN_mul(power, power, n, ctx);
-    else if (bits > 2048)
-        BN_copy(power, square);
-    BN_rshift(power, power, BN_num_bits(power) > bits ? BN_num_bits(power) - bits : 0);
-    BN_set_bit(power, 0);
-    while (factors && BN_mod_word(power, 751) != 0)
-        BN_add_word(power, 2);
-    len = BN_bn2bin(power, bytes);
+    BN_set_word(n, 1);
+    BN_lshift(n, n, bits - 1);
+    BN_div_word(n, factor);
+    BN_add_word(n, 1);
+    sieve(n, 1000);
+    BN_mul_word(n, factor);
+    len = BN_bn2bin(n, bytes);
     buf_reset(&out);
     buf_puts(&out, "{\"kty\":\"RSA\",\"n\":\"");
     out.len += base64url_encode((char *)buf_reserve(&out, BASE64URL_LEN(sizeof(bytes))), bytes,
                                 (size_t)len);
     buf_printf(&out, "\",\"e\":\"%s\"}", e);
     buf_putc(&out, '\0');
+    is_int(BN_num_bits(n), bits, "a modulus of so many bits");
     BN_free(n);
-    BN_free(square);
-    BN_free(power);
-    BN_CTX_free(ctx);
     return (char *)out.data;
 }
 
+static void is_good(const char *key, const char *name)
+{
+    struct token_keys *keys = parse_keys(key, NULL, NULL);
+
+    ok(keys != NULL && token_keys_count(keys) == 1 && notes.len == 1, "%s", name);
+    token_keys_free(&keys);
+}
+
+/* The last size of each number that is taken, and the first that is not. */
 static void test_sizes(void)
 {
-    struct token_keys *keys = parse_keys(jwk_of(4096, 0, "AQAB"), NULL, NULL);
+    struct token_keys *keys;
 
-    ok(keys != NULL && token_keys_count(keys) == 1 && notes.len == 1, "RSA of 4096 bits");
+    is_good(jwk_of(2048, 1, "AQAB"), "RSA of 2048 bits");
+    is_good(jwk_of(4096, 1, "AQAB"), "RSA of 4096 bits");
+    is_left_out(jwk_of(2047, 1, "AQAB"), "RSA of 2047 bits, wanted 2048 to 4096");
+    is_left_out(jwk_of(4097, 1, "AQAB"), "RSA of 4097 bits, wanted 2048 to 4096");
+    is_good(jwk_of(2048, 1, "gAAAAAAAAAE"), "an exponent of 64 bits");
+    is_left_out(jwk_of(2048, 1, "AQAAAAAAAAAB"), "an exponent of 64 at most");
+    is_good(jwk_of(2048, 1, "Aw"), "an exponent of 3");
+    is_bad_key(jwk_of(2048, 1, "AQ"), "its numbers are not those of a public key");
+    is_bad_key(jwk_of(2048, 1, "AQAA"), "its numbers are not those of a public key");
+    is_bad_key(jwk_of(2048, 3, "AQAB"), "its numbers are not those of a public key");
+    is_bad_key(jwk_of(2048, 751, "AQAB"), "its numbers are not those of a public key");
+    is_good(jwk_of(2048, 757, "AQAB"), "a factor above those that are tried");
+    is_good("{\"kty\":\"oct\",\"k\":\"" K32 "\"}", "a secret of 32 bytes, without a warning");
+    keys = parse_keys("{\"kty\":\"oct\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZQ\"}",
+                      NULL, NULL);
+    ok(noted("the secret has 31 bytes; fewer than 32"), "and of 31, with one");
     token_keys_free(&keys);
-    is_left_out(jwk_of(2047, 0, "AQAB"), "RSA of 2047 bits, wanted 2048 to 4096");
-    is_left_out(jwk_of(4097, 0, "AQAB"), "RSA of 4097 bits, wanted 2048 to 4096");
-    is_left_out(jwk_of(2048, 0, "AQAAAAAAAAAB"), "an exponent of 64 at most");
-    is_bad_key(jwk_of(2048, 1, "AQAB"), "its numbers are not those of a public key");
-    is_bad_key(jwk_of(2048, 0, "AQ"), "its numbers are not those of a public key");
-    is_bad_key(jwk_of(2048, 0, "AQAA"), "its numbers are not those of a public key");
+}
+
+/* An EC key of a curve whose coordinates have len bytes, with so many: one more has a zero in
+ * front, one less has its first byte cut off. */
+static const char *jwk_sized(EVP_PKEY *pair, size_t len, size_t x_len, size_t y_len)
+{
+    static struct buf out;
+    const char *const params[] = {OSSL_PKEY_PARAM_EC_PUB_X, OSSL_PKEY_PARAM_EC_PUB_Y};
+    const size_t lens[] = {x_len, y_len};
+
+    buf_reset(&out);
+    buf_printf(&out, "{\"kty\":\"EC\",\"crv\":\"P-%d\"", EVP_PKEY_get_bits(pair));
+    for (int i = 0; i < 2; i++) {
+        BIGNUM *number = NULL;
+        uint8_t bytes[128] = {0};
+
+        EVP_PKEY_get_bn_param(pair, params[i], &number);
+        BN_bn2binpad(number, bytes + 1, (int)len);
+        buf_printf(&out, ",\"%s\":\"", i == 0 ? "x" : "y");
+        out.len += base64url_encode((char *)buf_reserve(&out, BASE64URL_LEN(128)),
+                                    bytes + 1 + len - lens[i], lens[i]);
+        buf_putc(&out, '"');
+        BN_free(number);
+    }
+    buf_puts(&out, "}");
+    buf_putc(&out, '\0');
+    return (char *)out.data;
+}
+
+/* Each coordinate is as long as its curve has it (RFC 7518, 6.2.1), whatever the other is. */
+static void test_coordinates(void)
+{
+    static const size_t sizes[] = {32, 48, 66};
+    EVP_PKEY *pairs[] = {p256, p384, p521};
+
+    for (int i = 0; i < 3; i++) {
+        size_t len = sizes[i];
+        char why[64];
+
+        (void)snprintf(why, sizeof(why), "its \"x\" and \"y\" have not %zu bytes", len);
+        is_good(jwk_sized(pairs[i], len, len, len), "both of the right length");
+        is_bad_key(jwk_sized(pairs[i], len, len - 1, len), why);
+        is_bad_key(jwk_sized(pairs[i], len, len + 1, len), why);
+        is_bad_key(jwk_sized(pairs[i], len, len, len - 1), why);
+        is_bad_key(jwk_sized(pairs[i], len, len, len + 1), why);
+        is_bad_key(jwk_sized(pairs[i], len, len - 1, len + 1), why);
+        is_bad_key(jwk_sized(pairs[i], len, len + 1, len - 1), why);
+    }
 }
 
 /* Each prefix of a good set is bad, but for what ends in white space. */
@@ -405,6 +473,7 @@ int main(void)
     test_bad_sets();
     test_bad_keys();
     test_sizes();
+    test_coordinates();
     test_prefixes();
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(p256);

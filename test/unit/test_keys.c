@@ -329,6 +329,12 @@ static void test_tries(void)
     token_keys_free(&keys);
 
     keys = token_keys_new();
+    for (int i = 0; i < 2; i++)
+        token_keys_add_public(keys, NO_KID, p521, 0);
+    is_int(token_keys_rivals(keys, 1), 2, "the last of the algorithms counts too");
+    token_keys_free(&keys);
+
+    keys = token_keys_new();
     for (int i = 0; i < KEYS_MAX; i++)
         token_keys_add_secret(keys, NO_KID, i < KEYS_MAX - 1 ? "no" : SECRET,
                               i < KEYS_MAX - 1 ? 2 : strlen(SECRET), 0);

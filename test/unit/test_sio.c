@@ -142,6 +142,9 @@ static void test_prefixes(void)
     }
     /* "52-", each of "/axr?a=b," and "12", and the whole. */
     is_int(accepted, 1 + 9 + 2 + 1, "prefixes of a binary event");
+    ok(sio_decode(&p, EIO4, SLICE("218446744073709551615[\"a\"]")) == 0 && p.id == UINT64_MAX,
+       "the largest id");
+    ok(sio_decode(&p, EIO4, SLICE("218446744073709551616[\"a\"]")) == -1, "and one more");
     ok(sio_decode(&p, EIO4, SLICE("2[\"a\0\"]")) == -1, "NUL in a string");
     ok(sio_decode(&p, EIO4, SLICE("2[\"a\xff\"]")) == -1, "invalid UTF-8 in a string");
 }
