@@ -1,0 +1,829 @@
+/* A client in each of its states, with an engine, a master and tokens that are made up
+ * here: what it asks of them is a text. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf.h"
+#include "ipc/msg.h"
+#include "logged.h"
+#include "tap.h"
+#include "worker/auth.h"
+#include "worker/client.h"
+#include "worker/refusal.h"
+#include "worker/uplink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define FAR_MS (INT64_C(1000) * INT32_MAX) /* as in client.c */
+
+/* --- what it did --- */
+
+static char did[2048];
+
+__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
+{
+    size_t len = strlen(did);
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(did + len, sizeof(did) - len, fmt, args);
+    va_end(args);
+}
+
+/* It did that since the last time, each with a space behind it. */
+static void done(const char *want, const char *name)
+{
+    is_str(did, want, name);
+    did[0] = '\0';
+}
+
+/* --- memory --- */
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static int nomem; /* the allocation that fails: 1 is the next; 0: none */
+
+static int fails(void)
+{
+    if (nomem == 0 || --nomem > 0)
+        return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    void *bytes = fails() ? NULL : __real_malloc(n * size);
+
+    return bytes == NULL ? NULL : memset(bytes, 0, n * size); /* what was freed last, mostly */
+}
+
+/* --- time --- */
+
+static uint64_t now_ms = 5000; /* monotonic */
+static int64_t wall_ms = 1000000;
+
+uint64_t clock_ms(void)
+{
+    return now_ms;
+}
+
+uint64_t clock_us(void)
+{
+    return now_ms * 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return wall_ms;
+}
+
+/* --- the engine --- */
+
+struct session {
+    uint64_t handle;
+    struct client *client;
+};
+
+static struct session *sessions[4];
+
+void *session_data(const struct session *session)
+{
+    return session->client;
+}
+
+uint64_t session_handle(const struct session *session)
+{
+    return session->handle;
+}
+
+struct session *session_find(struct engine *engine, uint64_t handle)
+{
+    (void)engine;
+    for (size_t i = 0; i < 4; i++)
+        if (sessions[i] != NULL && sessions[i]->handle == handle)
+            return sessions[i];
+    return NULL;
+}
+
+enum eio_version session_version(const struct session *session)
+{
+    (void)session;
+    return EIO4;
+}
+
+const char *session_transport(const struct session *session)
+{
+    (void)session;
+    return "websocket";
+}
+
+void session_guard(struct session *session, int on)
+{
+    (void)session;
+    note("guard=%d ", on);
+}
+
+void session_known(struct session *session)
+{
+    (void)session;
+    note("known ");
+}
+
+void session_accept(struct session *session)
+{
+    (void)session;
+    note("accept ");
+}
+
+void session_refuse(struct session *session, const char *message, const char *code)
+{
+    (void)session;
+    (void)message;
+    note("refuse:%s ", code);
+}
+
+void session_expire(struct session *session, uint64_t at_ms)
+{
+    (void)session;
+    note("expire=%llu ", (unsigned long long)at_ms);
+}
+
+void session_disconnect(struct session *session, enum engine_close why)
+{
+    (void)session;
+    note("disconnect:%s ", engine_close_name(why));
+}
+
+const char *engine_close_name(enum engine_close why)
+{
+    return why == CLOSE_LEFT ? "left" : why == CLOSE_REPLACED ? "replaced" : "other";
+}
+
+/* --- the master --- */
+
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
+{
+    (void)uplink;
+    note("ADMIT:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+}
+
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
+{
+    (void)uplink;
+    note("LEFT:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+}
+
+/* --- tokens --- */
+
+static struct auth_tokens *const OF_HANDSHAKE = (struct auth_tokens *)&wall_ms;
+
+static struct { /* what the next token is */
+    enum token_result result;
+    const char *uid;
+    int64_t expires_ms;
+    enum auth_source source;
+    enum numeric_date exp_form;
+} token;
+static int collect_fails, cookie;
+
+int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
+                 const struct token_policy *policy, char *const *origins)
+{
+    (void)req;
+    (void)policy;
+    (void)origins;
+    *tokens = collect_fails ? NULL : OF_HANDSHAKE;
+    return collect_fails ? -1 : 0;
+}
+
+int auth_tokens_cookie(const struct auth_tokens *tokens)
+{
+    return tokens != NULL && cookie;
+}
+
+int auth_cookie_counts(const struct http_request *req, char *const *origins)
+{
+    (void)req;
+    (void)origins;
+    return cookie;
+}
+
+void auth_tokens_free(struct auth_tokens **tokens)
+{
+    if (*tokens != NULL)
+        note("forget ");
+    *tokens = NULL;
+}
+
+enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
+                             const struct auth_tokens *tokens, int64_t at_ms,
+                             struct auth_verdict *verdict)
+{
+    (void)policy;
+    (void)packet;
+    (void)tokens;
+    if (at_ms != wall_ms)
+        note("late ");
+    if (token.result != TOKEN_OK)
+        return token.result;
+    verdict->user.uid_len = strlen(token.uid);
+    memcpy(verdict->user.uid, token.uid, verdict->user.uid_len + 1);
+    verdict->user.expires_ms = token.expires_ms;
+    verdict->user.exp_form = token.exp_form;
+    verdict->source = token.source;
+    return TOKEN_OK;
+}
+
+void refusal_log(const struct client *client, struct log_every *every, const char *what,
+                 const char *code, const struct auth_verdict *verdict)
+{
+    (void)client;
+    (void)every;
+    (void)what;
+    (void)verdict;
+    note("log:%s ", code);
+}
+
+const char *refusal_message(enum token_result result, const char *wanted,
+                            char dst[REFUSAL_MESSAGE_MAX])
+{
+    (void)result;
+    (void)wanted;
+    strcpy(dst, "no");
+    return dst;
+}
+
+/* --- a worker around it --- */
+
+static char *no_origins[] = {NULL};
+static const struct conf conf = {
+    .nsp = (char[]){"/axr"}, .cors_origins = no_origins, .connect_timeout_ms = 45000};
+static struct rooms rooms;
+static struct worker_stats stats;
+static struct clients *clients;
+static struct session session = {.handle = 7};
+static const struct sio_packet packet;
+
+static struct client *opened(struct session *of)
+{
+    struct sockaddr_in peer = {
+        .sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    of->client = client_opened(clients, of, NULL, (struct sockaddr *)&peer);
+    return of->client;
+}
+
+static void begin(void)
+{
+    memset(&stats, 0, sizeof(stats));
+    rooms_init(&rooms);
+    clients = clients_new(&conf, NULL, &rooms, NULL, &stats);
+    sessions[0] = &session;
+    token.result = TOKEN_OK;
+    token.uid = "ann";
+    token.expires_ms = 0;
+    token.source = AUTH_FROM_PACKET;
+    opened(&session);
+    did[0] = '\0';
+}
+
+/* The client goes, from whatever state. */
+static void end(void)
+{
+    if (session.client->state != CLIENT_OUT)
+        client_left(clients, session.client, CLOSE_CLIENT);
+    client_closed(clients, session.client, CLOSE_CLIENT);
+    session.client = NULL;
+    is_int((long)(stats.clients[CLIENT_OUT] + stats.clients[CLIENT_JOINING] +
+                  stats.clients[CLIENT_IN] + rooms_count(&rooms)),
+           0, "nobody is left, in no room");
+    clients_free(&clients);
+    rooms_clear(&rooms);
+    did[0] = '\0';
+}
+
+static void connect_as(const char *uid)
+{
+    token.uid = uid;
+    client_connect(clients, session.client, &packet);
+}
+
+static void admitted(unsigned verdict)
+{
+    is_int(client_admitted(clients, 7, verdict), 0, "that was asked");
+}
+
+/* Has come in. */
+static void let_in(const char *uid)
+{
+    connect_as(uid);
+    admitted(MSG_ADMIT_OK);
+    did[0] = '\0';
+}
+
+/* --- tests --- */
+
+static size_t in_room(struct slice name)
+{
+    const struct room *room = room_find(&rooms, name);
+    size_t n = 0;
+
+    if (room != NULL)
+        room_members(room, &n);
+    return n;
+}
+
+static void test_in_and_out(void)
+{
+    begin();
+    is_int((long)stats.clients[CLIENT_OUT], 1, "one that has not asked");
+    connect_as("ann");
+    done("guard=0 forget known ADMIT:7:ann ", "a good token: the master is asked");
+    is_int((long)stats.clients[CLIENT_JOINING], 1, "it joins");
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "let in, for ever");
+    is_int((long)stats.clients[CLIENT_IN], 1, "it is in");
+    is_int((long)in_room(SLICE("ann")), 1, "in its user's room");
+    is_int((long)in_room(ROOM_EVERYBODY), 1, "and everybody's");
+    is_int(client_admitted(clients, 7, MSG_ADMIT_OK), -1, "an answer that nobody waits for");
+    client_left(clients, session.client, CLOSE_LEFT);
+    done("LEFT:7:ann ", "it leaves: the master hears of it once");
+    is_int((long)rooms_count(&rooms), 0, "it is in no room");
+    is_int((long)stats.disconnects[CLOSE_LEFT], 1, "counted by its reason");
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "it may ask again");
+    admitted(MSG_ADMIT_USER_LIMIT);
+    done("log:user_limit refuse:user_limit ", "refused: no LEFT, it is not counted there");
+    is_int((long)stats.refusals[TOKEN_OK], 1, "counted as the limit");
+    connect_as("ann");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_NO_MEMORY);
+    done("log:token_internal refuse:token_internal ", "the master has no memory");
+    is_int((long)stats.refusals[TOKEN_NO_MEMORY], 1, "counted as that");
+    end();
+
+    begin();
+    let_in("allusers");
+    is_int((long)in_room(ROOM_EVERYBODY), 1, "called like everybody's room: there once");
+    end();
+}
+
+static void test_refused(void)
+{
+    begin();
+    token.result = TOKEN_BAD_SIGNATURE;
+    connect_as("ann");
+    done("log:token_signature refuse:token_signature ", "a bad token: the master is not asked");
+    is_int((long)stats.refusals[TOKEN_BAD_SIGNATURE], 1, "counted by its code");
+    is_int((long)stats.clients[CLIENT_OUT], 1, "it may ask again");
+    token.result = TOKEN_OK;
+    connect_as("ann");
+    done("guard=0 forget known ADMIT:7:ann ", "with a better one");
+    end();
+}
+
+/* Between the question and its answer. */
+static void test_joining(void)
+{
+    begin();
+    connect_as("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    done("guard=0 forget known ADMIT:7:ann ", "it leaves while joining: nothing to take back yet");
+    is_int((long)stats.disconnects[CLOSE_LEFT], 0, "it was not in");
+    admitted(MSG_ADMIT_OK);
+    done("LEFT:7:ann ", "the answer is taken back");
+
+    connect_as("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    admitted(MSG_ADMIT_USER_LIMIT);
+    done("", "a refusal is not");
+
+    connect_as("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ", "asks again: the answer that is out is its");
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "as the same user");
+    client_left(clients, session.client, CLOSE_LEFT);
+
+    connect_as("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    connect_as("anna");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_OK);
+    done("LEFT:7:ann ADMIT:7:anna ", "as another: taken back, and asked anew");
+    admitted(MSG_ADMIT_USER_LIMIT);
+    done("log:user_limit refuse:user_limit ", "whose answer it is");
+
+    connect_as("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    connect_as("bob");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_USER_LIMIT);
+    done("ADMIT:7:bob ", "another's refusal is not its own");
+    end();
+}
+
+/* Two that wait, answered in the other order; one of them gone. */
+static void test_two(void)
+{
+    struct session other = {.handle = 8}, third = {.handle = 10};
+
+    begin();
+    sessions[1] = &other;
+    opened(&other);
+    connect_as("ann");
+    token.uid = "bob";
+    client_connect(clients, other.client, &packet);
+    did[0] = '\0';
+    is_int(client_admitted(clients, 9, MSG_ADMIT_OK), -1, "nobody is called so");
+    is_int(client_admitted(clients, 8, MSG_ADMIT_OK), 0, "the second first");
+    done("accept expire=0 ", "is let in");
+    client_left(clients, other.client, CLOSE_CLIENT);
+    client_closed(clients, other.client, CLOSE_CLIENT);
+    other.client = NULL;
+    sessions[1] = NULL;
+    done("LEFT:8:bob ", "and goes");
+
+    opened(&other);
+    client_connect(clients, other.client, &packet);
+    client_left(clients, other.client, CLOSE_CLIENT);
+    client_closed(clients, other.client, CLOSE_CLIENT);
+    other.client = NULL;
+    opened(&third); /* mostly where the other one was */
+    client_connect(clients, third.client, &packet);
+    did[0] = '\0';
+    is_int(client_admitted(clients, 8, MSG_ADMIT_OK), 0, "the question outlives its client");
+    done("LEFT:8:bob ", "and the answer is taken back");
+    client_left(clients, third.client, CLOSE_CLIENT);
+    client_closed(clients, third.client, CLOSE_CLIENT);
+    is_int(client_admitted(clients, 10, MSG_ADMIT_USER_LIMIT), 0, "another's question is its own");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "the first waits through all that");
+
+    /* What nobody answers any more is freed. */
+    opened(&other);
+    client_connect(clients, other.client, &packet);
+    client_left(clients, other.client, CLOSE_CLIENT);
+    client_closed(clients, other.client, CLOSE_CLIENT);
+    end();
+}
+
+static void test_kick(void)
+{
+    begin();
+    client_kick(clients, 7, SLICE("ann"));
+    connect_as("ann");
+    did[0] = '\0';
+    client_kick(clients, 7, SLICE("ann"));
+    done("", "one that is not in is not kicked");
+    admitted(MSG_ADMIT_OK);
+    did[0] = '\0';
+    client_kick(clients, 7, SLICE("an"));
+    client_kick(clients, 7, SLICE("anna"));
+    client_kick(clients, 7, (struct slice){NULL, 0});
+    client_kick(clients, 8, SLICE("ann"));
+    done("", "nor another user, nor another client");
+    client_kick(clients, 7, SLICE("ann"));
+    done("disconnect:replaced ", "one that is in, as that user");
+    end();
+}
+
+/* --- expiry --- */
+
+static void test_deadline(void)
+{
+    begin();
+    token.expires_ms = wall_ms + 2000;
+    connect_as("ann");
+    did[0] = '\0';
+    wall_ms += 1999;
+    now_ms += 1999;
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=7001 ", "in until its token ends, and no sooner");
+    client_left(clients, session.client, CLOSE_LEFT);
+
+    token.expires_ms = wall_ms + 1;
+    connect_as("ann");
+    wall_ms += 1;
+    did[0] = '\0';
+    admitted(MSG_ADMIT_OK);
+    done("LEFT:7:ann log:token_expired refuse:token_expired ",
+         "at its very end while joining: taken back");
+    is_int((long)stats.clients[CLIENT_OUT], 1, "it is out");
+    is_int((long)stats.disconnects[CLOSE_EXPIRED], 0, "it was not in");
+
+    token.expires_ms = wall_ms + FAR_MS;
+    connect_as("ann");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_OK);
+    is_int(strcmp(did, "accept expire=0 ") != 0, 1, "68 years are a time");
+    client_left(clients, session.client, CLOSE_LEFT);
+    token.expires_ms = wall_ms + FAR_MS + 1;
+    connect_as("ann");
+    did[0] = '\0';
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "more are for ever");
+    end();
+}
+
+static void renewed(int64_t expires_ms)
+{
+    struct token_user user = {.uid = "ann", .uid_len = 3, .expires_ms = expires_ms};
+
+    client_renewed(clients, session.client, &user, wall_ms);
+}
+
+/* A token that came with the handshake counts for later CONNECTs, until it ends. */
+static void test_kept(void)
+{
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    token.expires_ms = wall_ms + 1000;
+    let_in("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    token.result = TOKEN_MISSING;
+    wall_ms += 999;
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "no token of its own: the kept one");
+    admitted(MSG_ADMIT_OK);
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    wall_ms += 1;
+    connect_as("ann");
+    done("log:token_expired refuse:token_expired ", "which has ended");
+    token.result = TOKEN_BAD_SIGNATURE;
+    connect_as("ann");
+    done("log:token_signature refuse:token_signature ", "a bad one of its own says why");
+    end();
+
+    begin();
+    let_in("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    token.result = TOKEN_MISSING;
+    connect_as("ann");
+    done("log:token_missing refuse:token_missing ", "a CONNECT's token is not kept");
+    end();
+
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    let_in("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    token.source = AUTH_FROM_PACKET;
+    let_in("bob");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    token.result = TOKEN_MISSING;
+    connect_as("ann");
+    done("log:token_missing refuse:token_missing ", "nor is one before it any more");
+    end();
+}
+
+static void test_renewed(void)
+{
+    int64_t start = wall_ms;
+
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    token.expires_ms = start + 1000;
+    let_in("ann");
+    renewed(start + 5000);
+    is_int(strncmp(did, "expire=", 7), 0, "a renewed token has another deadline");
+    client_left(clients, session.client, CLOSE_LEFT);
+    token.result = TOKEN_MISSING;
+    wall_ms = start + 4999;
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "its expiry counts for a later join, not that of the first");
+    now_ms = 5000;
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=5002 ", "which ends with it");
+    client_left(clients, session.client, CLOSE_LEFT);
+    did[0] = '\0';
+    wall_ms = start + 5000;
+    connect_as("ann");
+    done("log:token_expired refuse:token_expired ", "and comes too late after it");
+    end();
+
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    token.expires_ms = 0;
+    wall_ms = start;
+    let_in("ann");
+    renewed(start + 10);
+    client_left(clients, session.client, CLOSE_LEFT);
+    token.result = TOKEN_MISSING;
+    wall_ms = start + 10;
+    did[0] = '\0';
+    connect_as("ann");
+    done("log:token_expired refuse:token_expired ", "a sooner end counts too");
+    end();
+
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    token.expires_ms = start + 1000;
+    wall_ms = start;
+    let_in("ann");
+    renewed(0);
+    done("expire=0 ", "one for ever takes the deadline away");
+    client_left(clients, session.client, CLOSE_LEFT);
+    token.result = TOKEN_MISSING;
+    wall_ms = start + 1000;
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "for later joins, too");
+    end();
+}
+
+/* --- names and places --- */
+
+static void test_long_uid(void)
+{
+    char uid[TOKEN_UID_MAX + 1], want[400];
+
+    memset(uid, 'u', TOKEN_UID_MAX);
+    uid[TOKEN_UID_MAX] = '\0';
+    begin();
+    connect_as(uid);
+    snprintf(want, sizeof(want), "guard=0 forget known ADMIT:7:%s ", uid);
+    done(want, "a user id of 255 bytes, whole");
+    admitted(MSG_ADMIT_OK);
+    is_int((long)in_room(slice_str(uid)), 1, "which is a room");
+    did[0] = '\0';
+    client_left(clients, session.client, CLOSE_LEFT);
+    snprintf(want, sizeof(want), "LEFT:7:%s ", uid);
+    done(want, "and leaves under the same name");
+    end();
+}
+
+static void test_guard(void)
+{
+    begin();
+    cookie = 1;
+    client_closed(clients, session.client, CLOSE_CLIENT);
+    did[0] = '\0';
+    opened(&session);
+    done("guard=1 ", "a cookie: its session is guarded");
+    is_int(client_guarded(clients, NULL), 1, "by what may carry one");
+    token.source = AUTH_FROM_COOKIE;
+    connect_as("ann");
+    done("forget known ADMIT:7:ann ", "and stays so where the cookie let it in");
+    end();
+
+    begin();
+    token.source = AUTH_FROM_HANDSHAKE;
+    connect_as("ann");
+    done("guard=0 forget known ADMIT:7:ann ", "but not where another token did");
+    end();
+    cookie = 0;
+    begin();
+    client_closed(clients, session.client, CLOSE_CLIENT);
+    did[0] = '\0';
+    opened(&session);
+    done("guard=0 ", "no cookie: it is not guarded");
+    is_int(client_guarded(clients, NULL), 0, "nor asked");
+    end();
+}
+
+/* --- what is logged --- */
+
+static void test_logged(void)
+{
+    begin();
+    log_set_level(LOG_LEVEL_INFO);
+    connect_as("ann x");
+    now_ms = 100050;
+    admitted(MSG_ADMIT_OK);
+    is_int(logged(" client connected: user=ann\\x20x address=127.0.0.1:4321 transport=websocket "
+                  "protocol=4\n"),
+           1, "who comes in");
+    now_ms = 101650;
+    client_left(clients, session.client, CLOSE_LEFT);
+    is_int(logged(" client disconnected: user=ann\\x20x address=127.0.0.1:4321 "
+                  "transport=websocket reason=\"left\" duration=1.6s\n"),
+           1, "who goes, why, and after how long");
+    logged_forget();
+
+    for (int i = 0; i < 3; i++)
+        client_unserved(clients, session.client, SLICE("/a b"));
+    is_int(logged("namespace is not served: namespace=/a\\x20b served=/axr "
+                  "address=127.0.0.1:4321 transport=websocket times=1\n"),
+           1, "a namespace that is not served, once a minute");
+    is_int(logged("not served"), 1, "not again");
+    now_ms += 60000;
+    client_unserved(clients, session.client, SLICE("/b"));
+    is_int(logged("times=3"), 1, "and then how often it was");
+    log_set_level(LOG_LEVEL_DEBUG);
+    client_unserved(clients, session.client, SLICE("/c"));
+    is_int(logged("namespace=/c"), 1, "at debug each");
+    log_set_level(LOG_LEVEL_INFO);
+    client_closed(clients, session.client, CLOSE_CONNECT_TIMEOUT);
+    is_int(logged("client did not ask for the namespace and is closed: served=/axr within_ms=45000 "
+                  "address=127.0.0.1:4321"),
+           1, "who asks for nothing");
+    opened(&session);
+    client_closed(clients, session.client, CLOSE_EVICTED);
+    is_int(logged("session without a good token closed, for others came: address=127.0.0.1:4321"),
+           1, "who has no token, and gave way");
+    opened(&session);
+    logged_forget();
+    end();
+    is_int(logged("client"), 0, "others are not told of");
+}
+
+static void test_odd_exp(void)
+{
+    begin();
+    token.exp_form = NUMERIC_DATE_MS;
+    let_in("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    let_in("ann");
+    client_left(clients, session.client, CLOSE_LEFT);
+    is_int(logged("taken for milliseconds; RFC 7519 wants seconds; said once: user=ann"), 1,
+           "milliseconds in exp: said once");
+    token.exp_form = NUMERIC_DATE_FAR;
+    let_in("bob");
+    client_left(clients, session.client, CLOSE_LEFT);
+    is_int(logged("after the year 3000; RFC 7519 wants seconds; said once: user=bob"), 1,
+           "what is too far for both is another thing");
+    token.exp_form = NUMERIC_DATE_FINE;
+    end();
+    logged_forget();
+}
+
+/* --- no memory --- */
+
+static void test_no_memory(void)
+{
+    struct session other = {.handle = 8};
+
+    begin();
+    nomem = 1;
+    ok(opened(&other) == NULL, "no memory for a client");
+    collect_fails = 1;
+    ok(opened(&other) == NULL, "nor for its tokens");
+    collect_fails = 0;
+    is_int((long)stats.clients[CLIENT_OUT], 1, "it is not counted");
+    nomem = 1;
+    did[0] = '\0';
+    connect_as("ann");
+    done("guard=0 forget log:token_internal refuse:token_internal ", "no memory for its name");
+    nomem = 2;
+    connect_as("ann");
+    done("known log:token_internal refuse:token_internal ", "nor for the question");
+    is_int(client_admitted(clients, 7, MSG_ADMIT_OK), -1, "which was not asked");
+    for (int nth = 1; nth <= 8; nth++) {
+        connect_as("ann");
+        did[0] = '\0';
+        nomem = nth;
+        admitted(MSG_ADMIT_OK);
+        if (nomem == 0)
+            done("LEFT:7:ann log:token_internal refuse:token_internal ",
+                 "nor for a room: taken back");
+        else
+            done("accept expire=0 ", "all that it takes is there");
+        nomem = 0;
+        if (session.client->state == CLIENT_IN)
+            break;
+        is_int((long)rooms_count(&rooms), 0, "in no room");
+    }
+    is_int(session.client->state, CLIENT_IN, "in the end it is in");
+    nomem = 1;
+    ok(clients_new(&conf, NULL, &rooms, NULL, &stats) == NULL, "no memory at the start");
+    end();
+}
+
+int main(void)
+{
+    logged_begin(LOG_LEVEL_WARN);
+    test_in_and_out();
+    test_refused();
+    test_joining();
+    test_two();
+    test_kick();
+    test_deadline();
+    test_kept();
+    test_renewed();
+    test_long_uid();
+    test_guard();
+    test_no_memory();
+    test_logged();
+    test_odd_exp();
+    logged_end();
+    return tap_done();
+}
