@@ -1,0 +1,203 @@
+/* Who gets a broadcast: with real rooms, and an engine that notes what it is told. */
+#include "engine/engine.h"
+#include "tap.h"
+#include "worker/client.h"
+#include "worker/deliver.h"
+#include "worker/room.h"
+
+#include <stdlib.h>
+
+#define MANY 1000 /* clients, so that what is fetched ahead has an end */
+
+struct session {
+    int sent, excepted;
+    const char *sid; /* its Socket.IO id, or NULL */
+};
+
+static struct session session[MANY];
+static struct client client[MANY];
+static struct rooms rooms;
+static int fails, ends, soon;
+static struct engine_fan begun;
+static uint64_t received_us;
+
+/* --- the engine --- */
+
+void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slice json,
+                      const struct slice *attachments, size_t nattachments, int is_volatile)
+{
+    memset(fan, 0, sizeof(*fan));
+    fan->engine = engine;
+    fan->json = json;
+    fan->attachments = attachments;
+    fan->nattachments = nattachments;
+    fan->is_volatile = is_volatile;
+    begun = *fan;
+    received_us = 0;
+}
+
+void engine_fan_received(struct engine_fan *fan, uint64_t at_us)
+{
+    (void)fan;
+    received_us = at_us;
+}
+
+void engine_fan_except(struct engine_fan *fan, struct session *to)
+{
+    (void)fan;
+    to->excepted++;
+}
+
+int engine_fan_send(struct engine_fan *fan, struct session *to)
+{
+    if (fails)
+        fan->failed = 1;
+    to->sent += !to->excepted;
+    return 1;
+}
+
+void engine_fan_soon(const struct session *to)
+{
+    soon += to >= session && to < session + MANY;
+}
+
+void engine_fan_end(struct engine_fan *fan)
+{
+    (void)fan;
+    ends++;
+}
+
+struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
+{
+    (void)engine;
+    for (int i = 0; i < MANY; i++)
+        if (session[i].sid != NULL && slice_eq(sid, slice_str(session[i].sid)))
+            return &session[i];
+    return NULL;
+}
+
+/* --- rooms and a broadcast --- */
+
+static void join(int i, const char *name)
+{
+    client[i].session = &session[i];
+    if (room_join(&rooms, &client[i].member, slice_str(name)) != 1)
+        abort();
+}
+
+/* Names that are separated by commas. */
+static void names(struct slices *list, const char *text)
+{
+    list->n = 0;
+    while (*text != '\0') {
+        size_t n = strcspn(text, ",");
+
+        slices_put(list, (struct slice){text, n});
+        text += n + (text[n] == ',');
+    }
+}
+
+static struct msg_broadcast bc;
+
+static int deliver(const char *to, const char *except)
+{
+    for (int i = 0; i < MANY; i++)
+        session[i].sent = session[i].excepted = 0;
+    names(&bc.rooms, to);
+    names(&bc.except, except);
+    ends = 0;
+    return deliver_broadcast((struct engine *)&rooms, &rooms, &bc);
+}
+
+/* Of the first ten: the digit of each that it was sent to. */
+static const char *receivers(void)
+{
+    static char text[11];
+    size_t n = 0;
+
+    for (int i = 0; i < 10; i++)
+        if (session[i].sent > 0)
+            text[n++] = (char)('0' + i);
+    text[n] = '\0';
+    return text;
+}
+
+/* --- tests --- */
+
+static void test_who(void)
+{
+    static const struct {
+        const char *rooms, *except, *receivers;
+    } rows[] = {
+        {"", "", "0123"},        {"ann", "", "01"},    {"allusers", "", "0123"},
+        {"bob,ann", "", "012"},  {"nobody", "", ""},   {"nobody,bob", "", "2"},
+        {"an", "", ""},          {"", "ann", "23"},    {"ann,bob", "ann", "2"},
+        {"ann", "nobody", "01"}, {"", "allusers", ""}, {"sid3", "", "3"},
+        {"sid3,ann", "", "013"}, {"sid3", "sid3", ""}, {"", "sid0,bob", "13"},
+        {"sid9", "", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        is_int(deliver(rows[i].rooms, rows[i].except), 0, "delivered");
+        is_str(receivers(), rows[i].receivers,
+               rows[i].rooms[0] != '\0' ? rows[i].rooms : "everybody");
+        is_int(ends, 1, "and ended");
+    }
+}
+
+static void test_what(void)
+{
+    bc.json = SLICE("[1");
+    bc.flags = 0;
+    bc.received_us = 12345;
+    names(&bc.attachments, "a,b");
+    deliver("", "");
+    ok(slice_eq(begun.json, SLICE("[1")) && begun.attachments == bc.attachments.at &&
+           begun.nattachments == 2 && begun.engine == (struct engine *)&rooms,
+       "the event and its attachments");
+    is_int(begun.is_volatile, 0, "not volatile");
+    is_int((long)received_us, 12345, "when it came");
+    bc.flags = BROADCAST_VOLATILE;
+    deliver("", "");
+    is_int(begun.is_volatile, 1, "volatile");
+    fails = 1;
+    is_int(deliver("", ""), -1, "no memory");
+    is_int(ends, 1, "is an end, too");
+    is_int(deliver("nobody", ""), 0, "nor is any needed for nobody");
+    fails = 0;
+}
+
+static void test_many(void)
+{
+    int sent = 0;
+
+    for (int i = 10; i < MANY; i++)
+        join(i, "many");
+    soon = 0;
+    deliver("many", "");
+    for (int i = 10; i < MANY; i++)
+        sent += session[i].sent;
+    is_int(sent, MANY - 10, "each of many, once");
+    is_int(soon, MANY - 10 - 6, "all but the first six were fetched ahead");
+}
+
+int main(void)
+{
+    static const char *const users[] = {"ann", "ann", "bob", "zed"};
+
+    rooms_init(&rooms);
+    for (int i = 0; i < 4; i++) {
+        join(i, "allusers");
+        join(i, users[i]);
+    }
+    session[0].sid = "sid0";
+    session[3].sid = "sid3";
+    test_who();
+    test_what();
+    test_many();
+    for (int i = 0; i < MANY; i++)
+        room_leave_all(&rooms, &client[i].member);
+    rooms_clear(&rooms);
+    msg_broadcast_clear(&bc);
+    return tap_done();
+}

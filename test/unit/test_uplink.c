@@ -1,0 +1,173 @@
+/* What is said to the master, byte for byte, over a link that is made up here. */
+#include "ipc/counters.h"
+#include "ipc/link.h"
+#include "ipc/msg.h"
+#include "logged.h"
+#include "tap.h"
+#include "worker/uplink.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+struct link {
+    struct buf sent;
+    int full, flushes;
+};
+
+static struct link out;
+
+int link_send(struct link *link, const void *messages, size_t len)
+{
+    return link->full ? -1 : buf_put(&link->sent, messages, len);
+}
+
+size_t link_queued(const struct link *link)
+{
+    return link->full ? 4711 : 0;
+}
+
+int link_flush(struct link *link)
+{
+    link->flushes++;
+    return 0;
+}
+
+/* --- one uplink --- */
+
+static struct event_base *base;
+static struct uplink *up;
+static int failures;
+
+static void on_failed(void *arg)
+{
+    failures += arg == &out;
+}
+
+static void begin(void)
+{
+    buf_free(&out.sent);
+    memset(&out, 0, sizeof(out));
+    failures = 0;
+    up = uplink_new(base, &out, on_failed, &out);
+}
+
+/* One message, whole, is all that was sent since the last time. */
+static struct msg sent(unsigned type)
+{
+    struct msg msg = {0};
+    long used = msg_decode(&msg, out.sent.data, out.sent.len, 65536);
+
+    ok(used > 0 && (size_t)used == out.sent.len && msg.type == type, "one %s, whole",
+       msg_name(type));
+    return msg;
+}
+
+static void sent_client(unsigned type, uint64_t client, struct slice uid)
+{
+    struct msg msg = sent(type);
+
+    ok(msg_get_u64(&msg) == client && slice_eq(msg_get_bytes(&msg), uid), "of that client");
+    is_int(msg_close(&msg), 0, "and no more");
+    buf_reset(&out.sent);
+}
+
+/* --- tests --- */
+
+static void test_messages(void)
+{
+    static struct counters counters, got;
+    char uid[256];
+    struct msg msg;
+    uint32_t id;
+
+    begin();
+    uplink_hello(up);
+    msg = sent(MSG_WORKER_HELLO);
+    is_int(msg_get_u32(&msg), MSG_VERSION, "with its version");
+    is_int(msg_close(&msg), 0, "and no more");
+    buf_reset(&out.sent);
+    uplink_ready(up);
+    msg = sent(MSG_READY);
+    is_int(msg_close(&msg), 0, "and nothing in it");
+    buf_reset(&out.sent);
+
+    memset(uid, 'u', sizeof(uid));
+    uplink_admit(up, UINT64_MAX, SLICE("a"));
+    sent_client(MSG_ADMIT, UINT64_MAX, SLICE("a"));
+    uplink_admit(up, 0, (struct slice){uid, 255});
+    sent_client(MSG_ADMIT, 0, (struct slice){uid, 255});
+    uplink_left(up, 7, (struct slice){"a\0b", 3});
+    sent_client(MSG_LEFT, 7, (struct slice){"a\0b", 3});
+
+    for (unsigned i = 0; i < COUNTERS; i++)
+        counters.at[i] = UINT64_MAX - i;
+    uplink_counters(up, 9, &counters);
+    msg = sent(MSG_COUNTERS);
+    is_int(counters_get(&msg, &id, &got), 0, "counters");
+    ok(id == 9 && memcmp(&got, &counters, sizeof(got)) == 0, "as they were, with the id");
+    is_int(out.flushes, 0, "they leave by themselves");
+    uplink_flush(up);
+    is_int(out.flushes, 1, "or when told");
+    is_int(uplink_is_shut(up), 0, "it goes on");
+    is_int(failures, 0, "nothing failed");
+    uplink_free(&up);
+    ok(up == NULL, "freed");
+}
+
+static void test_failed(void)
+{
+    begin();
+    uplink_ready(up);
+    out.full = 1;
+    uplink_admit(up, 1, SLICE("ann"));
+    is_int(uplink_is_shut(up), 1, "a message that is not taken shuts it");
+    is_int(failures, 0, "whoever sent it goes on in peace");
+    is_int(logged("cannot tell the master: queued=4711; leaving"), 1, "logged");
+    out.full = 0;
+    uplink_left(up, 2, SLICE("bob"));
+    (void)sent(MSG_READY); /* and none behind the gap */
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(failures, 1, "the worker hears of it from the loop");
+    uplink_left(up, 3, SLICE("bob"));
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(failures, 1, "once");
+    is_int(logged("cannot tell"), 1, "and so does the log");
+    uplink_free(&up);
+
+    begin();
+    out.full = 1;
+    uplink_ready(up);
+    uplink_free(&up);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(failures, 0, "not when it has gone before that");
+}
+
+static void test_shut(void)
+{
+    begin();
+    logged_forget();
+    uplink_shut(up);
+    out.full = 1;
+    uplink_admit(up, 1, SLICE("ann"));
+    out.full = 0;
+    uplink_admit(up, 1, SLICE("ann"));
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int((long)out.sent.len, 0, "shut: nothing is said");
+    is_int(failures, 0, "and nothing fails");
+    is_int(logged(""), 0, "in silence");
+    uplink_free(&up);
+    uplink_free(&up);
+}
+
+int main(void)
+{
+    logged_begin(LOG_LEVEL_DEBUG);
+    base = event_base_new();
+    test_messages();
+    test_failed();
+    test_shut();
+    event_base_free(base);
+    buf_free(&out.sent);
+    logged_end();
+    return tap_done();
+}
