@@ -52,7 +52,7 @@ int deliver_broadcast(struct engine *engine, const struct rooms *rooms,
     struct fanout fan;
 
     fanout_begin(&engine->sio, &fan, bc->json, bc->attachments.at, bc->attachments.n,
-                     (bc->flags & BROADCAST_VOLATILE) != 0);
+                 (bc->flags & BROADCAST_VOLATILE) != 0);
     fanout_received(&fan, bc->received_us);
     /* A name may be a room, or a client's Socket.IO id, which is a room too but
      * stands in no table. */

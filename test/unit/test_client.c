@@ -89,84 +89,85 @@ int64_t clock_wall_ms(void)
 
 /* --- the engine --- */
 
-struct session {
+struct made { /* a socket that is made up */
+    struct socket socket;
     uint64_t handle;
     struct client *client;
 };
 
-static struct session *sessions[4];
+static struct made *sockets[4];
 
-void *session_data(const struct session *session)
+static const struct made *made_of(const struct socket *socket)
 {
-    return session->client;
+    return (const struct made *)(const void *)socket;
 }
 
-uint64_t session_handle(const struct session *session)
+void *socket_data(const struct socket *socket)
 {
-    return session->handle;
+    return made_of(socket)->client;
 }
 
-struct session *session_find(struct engine *engine, uint64_t handle)
+uint64_t socket_handle(const struct socket *socket)
 {
-    (void)engine;
+    return made_of(socket)->handle;
+}
+
+struct socket *socket_find(const struct sio *sio, uint64_t handle)
+{
+    (void)sio;
     for (size_t i = 0; i < 4; i++)
-        if (sessions[i] != NULL && sessions[i]->handle == handle)
-            return sessions[i];
+        if (sockets[i] != NULL && sockets[i]->handle == handle)
+            return &sockets[i]->socket;
     return NULL;
 }
 
-enum eio_version session_version(const struct session *session)
+enum eio_version socket_version(const struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     return EIO4;
 }
 
-const char *session_transport(const struct session *session)
+const char *socket_transport(const struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     return "websocket";
 }
 
-void session_guard(struct session *session, int on)
+void socket_guard(struct socket *socket, int on)
 {
-    (void)session;
+    (void)socket;
     note("guard=%d ", on);
 }
 
-void session_known(struct session *session)
+void socket_known(struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     note("known ");
 }
 
-void session_accept(struct session *session)
+void socket_accept(struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     note("accept ");
 }
 
-void session_refuse(struct session *session, const char *message, const char *code)
+void socket_refuse(struct socket *socket, const char *message, const char *code)
 {
-    (void)session;
+    (void)socket;
     (void)message;
     note("refuse:%s ", code);
 }
 
-void session_expire(struct session *session, uint64_t at_ms)
+void socket_expire(struct socket *socket, uint64_t at_ms)
 {
-    (void)session;
+    (void)socket;
     note("expire=%llu ", (unsigned long long)at_ms);
 }
 
-void session_disconnect(struct session *session, enum engine_close why)
+void socket_disconnect(struct socket *socket, enum close_reason why)
 {
-    (void)session;
-    note("disconnect:%s ", engine_close_name(why));
-}
-
-const char *engine_close_name(enum engine_close why)
-{
-    return why == CLOSE_LEFT ? "left" : why == CLOSE_REPLACED ? "replaced" : "other";
+    (void)socket;
+    note("disconnect:%s ", close_reason_name(why));
 }
 
 /* --- the master --- */
@@ -271,15 +272,16 @@ static const struct conf conf = {
 static struct rooms rooms;
 static struct worker_stats stats;
 static struct clients *clients;
-static struct session session = {.handle = 7};
+static struct engine engine;
+static struct made one = {.handle = 7};
 static const struct sio_packet packet;
 
-static struct client *opened(struct session *of)
+static struct client *opened(struct made *of)
 {
     struct sockaddr_in peer = {
         .sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-    of->client = client_opened(clients, of, NULL, (struct sockaddr *)&peer);
+    of->client = client_opened(clients, &of->socket, NULL, (struct sockaddr *)&peer);
     return of->client;
 }
 
@@ -287,23 +289,23 @@ static void begin(void)
 {
     memset(&stats, 0, sizeof(stats));
     rooms_init(&rooms);
-    clients = clients_new(&conf, NULL, &rooms, NULL, &stats);
-    sessions[0] = &session;
+    clients = clients_new(&conf, &engine, &rooms, NULL, &stats);
+    sockets[0] = &one;
     token.result = TOKEN_OK;
     token.uid = "ann";
     token.expires_ms = 0;
     token.source = AUTH_FROM_PACKET;
-    opened(&session);
+    opened(&one);
     did[0] = '\0';
 }
 
 /* The client goes, from whatever state. */
 static void end(void)
 {
-    if (session.client->state != CLIENT_OUT)
-        client_left(clients, session.client, CLOSE_CLIENT);
-    client_closed(clients, session.client, CLOSE_CLIENT);
-    session.client = NULL;
+    if (one.client->state != CLIENT_OUT)
+        client_left(clients, one.client, CLOSE_CLIENT);
+    client_closed(clients, one.client, CLOSE_CLIENT);
+    one.client = NULL;
     is_int((long)(stats.clients[CLIENT_OUT] + stats.clients[CLIENT_JOINING] +
                   stats.clients[CLIENT_IN] + rooms_count(&rooms)),
            0, "nobody is left, in no room");
@@ -315,7 +317,7 @@ static void end(void)
 static void connect_as(const char *uid)
 {
     token.uid = uid;
-    client_connect(clients, session.client, &packet);
+    client_connect(clients, one.client, &packet);
 }
 
 static void admitted(unsigned verdict)
@@ -356,7 +358,7 @@ static void test_in_and_out(void)
     is_int((long)in_room(SLICE("ann")), 1, "in its user's room");
     is_int((long)in_room(ROOM_EVERYBODY), 1, "and everybody's");
     is_int(client_admitted(clients, 7, MSG_ADMIT_OK), -1, "an answer that nobody waits for");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     done("LEFT:7:ann ", "it leaves: the master hears of it once");
     is_int((long)rooms_count(&rooms), 0, "it is in no room");
     is_int((long)stats.disconnects[CLOSE_LEFT], 1, "counted by its reason");
@@ -397,29 +399,29 @@ static void test_joining(void)
 {
     begin();
     connect_as("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     done("guard=0 forget known ADMIT:7:ann ", "it leaves while joining: nothing to take back yet");
     is_int((long)stats.disconnects[CLOSE_LEFT], 0, "it was not in");
     admitted(MSG_ADMIT_OK);
     done("LEFT:7:ann ", "the answer is taken back");
 
     connect_as("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     admitted(MSG_ADMIT_USER_LIMIT);
     done("", "a refusal is not");
 
     connect_as("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     connect_as("ann");
     done("known ", "asks again: the answer that is out is its");
     admitted(MSG_ADMIT_OK);
     done("accept expire=0 ", "as the same user");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
 
     connect_as("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     connect_as("anna");
     did[0] = '\0';
     admitted(MSG_ADMIT_OK);
@@ -428,7 +430,7 @@ static void test_joining(void)
     done("log:user_limit refuse:user_limit ", "whose answer it is");
 
     connect_as("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     connect_as("bob");
     did[0] = '\0';
     admitted(MSG_ADMIT_USER_LIMIT);
@@ -439,10 +441,10 @@ static void test_joining(void)
 /* Two that wait, answered in the other order; one of them gone. */
 static void test_two(void)
 {
-    struct session other = {.handle = 8}, third = {.handle = 10};
+    struct made other = {.handle = 8}, third = {.handle = 10};
 
     begin();
-    sessions[1] = &other;
+    sockets[1] = &other;
     opened(&other);
     connect_as("ann");
     token.uid = "bob";
@@ -454,7 +456,7 @@ static void test_two(void)
     client_left(clients, other.client, CLOSE_CLIENT);
     client_closed(clients, other.client, CLOSE_CLIENT);
     other.client = NULL;
-    sessions[1] = NULL;
+    sockets[1] = NULL;
     done("LEFT:8:bob ", "and goes");
 
     opened(&other);
@@ -498,7 +500,7 @@ static void test_kick(void)
     client_kick(clients, 8, SLICE("ann"));
     done("", "nor another user, nor another client");
     client_kick(clients, 7, SLICE("ann"));
-    done("disconnect:replaced ", "one that is in, as that user");
+    done("disconnect:replaced by a newer connection ", "one that is in, as that user");
     end();
 }
 
@@ -514,7 +516,7 @@ static void test_deadline(void)
     now_ms += 1999;
     admitted(MSG_ADMIT_OK);
     done("accept expire=7001 ", "in until its token ends, and no sooner");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
 
     token.expires_ms = wall_ms + 1;
     connect_as("ann");
@@ -531,7 +533,7 @@ static void test_deadline(void)
     did[0] = '\0';
     admitted(MSG_ADMIT_OK);
     is_int(strcmp(did, "accept expire=0 ") != 0, 1, "68 years are a time");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     token.expires_ms = wall_ms + FAR_MS + 1;
     connect_as("ann");
     did[0] = '\0';
@@ -544,7 +546,7 @@ static void renewed(int64_t expires_ms)
 {
     struct token_user user = {.uid = "ann", .uid_len = 3, .expires_ms = expires_ms};
 
-    client_renewed(clients, session.client, &user, wall_ms);
+    client_renewed(clients, one.client, &user, wall_ms);
 }
 
 /* A token that came with the handshake counts for later CONNECTs, until it ends. */
@@ -554,14 +556,14 @@ static void test_kept(void)
     token.source = AUTH_FROM_HANDSHAKE;
     token.expires_ms = wall_ms + 1000;
     let_in("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     token.result = TOKEN_MISSING;
     wall_ms += 999;
     connect_as("ann");
     done("known ADMIT:7:ann ", "no token of its own: the kept one");
     admitted(MSG_ADMIT_OK);
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     wall_ms += 1;
     connect_as("ann");
@@ -573,7 +575,7 @@ static void test_kept(void)
 
     begin();
     let_in("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     token.result = TOKEN_MISSING;
     connect_as("ann");
@@ -583,10 +585,10 @@ static void test_kept(void)
     begin();
     token.source = AUTH_FROM_HANDSHAKE;
     let_in("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     token.source = AUTH_FROM_PACKET;
     let_in("bob");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     token.result = TOKEN_MISSING;
     connect_as("ann");
@@ -604,7 +606,7 @@ static void test_renewed(void)
     let_in("ann");
     renewed(start + 5000);
     is_int(strncmp(did, "expire=", 7), 0, "a renewed token has another deadline");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     token.result = TOKEN_MISSING;
     wall_ms = start + 4999;
     did[0] = '\0';
@@ -613,7 +615,7 @@ static void test_renewed(void)
     now_ms = 5000;
     admitted(MSG_ADMIT_OK);
     done("accept expire=5002 ", "which ends with it");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     did[0] = '\0';
     wall_ms = start + 5000;
     connect_as("ann");
@@ -626,7 +628,7 @@ static void test_renewed(void)
     wall_ms = start;
     let_in("ann");
     renewed(start + 10);
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     token.result = TOKEN_MISSING;
     wall_ms = start + 10;
     did[0] = '\0';
@@ -641,7 +643,7 @@ static void test_renewed(void)
     let_in("ann");
     renewed(0);
     done("expire=0 ", "one for ever takes the deadline away");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     token.result = TOKEN_MISSING;
     wall_ms = start + 1000;
     did[0] = '\0';
@@ -665,7 +667,7 @@ static void test_long_uid(void)
     admitted(MSG_ADMIT_OK);
     is_int((long)in_room(slice_str(uid)), 1, "which is a room");
     did[0] = '\0';
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     snprintf(want, sizeof(want), "LEFT:7:%s ", uid);
     done(want, "and leaves under the same name");
     end();
@@ -675,9 +677,9 @@ static void test_guard(void)
 {
     begin();
     cookie = 1;
-    client_closed(clients, session.client, CLOSE_CLIENT);
+    client_closed(clients, one.client, CLOSE_CLIENT);
     did[0] = '\0';
-    opened(&session);
+    opened(&one);
     done("guard=1 ", "a cookie: its session is guarded");
     is_int(client_guarded(clients, NULL), 1, "by what may carry one");
     token.source = AUTH_FROM_COOKIE;
@@ -692,9 +694,9 @@ static void test_guard(void)
     end();
     cookie = 0;
     begin();
-    client_closed(clients, session.client, CLOSE_CLIENT);
+    client_closed(clients, one.client, CLOSE_CLIENT);
     did[0] = '\0';
-    opened(&session);
+    opened(&one);
     done("guard=0 ", "no cookie: it is not guarded");
     is_int(client_guarded(clients, NULL), 0, "nor asked");
     end();
@@ -713,35 +715,35 @@ static void test_logged(void)
                   "protocol=4\n"),
            1, "who comes in");
     now_ms = 101650;
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     is_int(logged(" client disconnected: user=ann\\x20x address=127.0.0.1:4321 "
-                  "transport=websocket reason=\"left\" duration=1.6s\n"),
+                  "transport=websocket reason=\"client left\" duration=1.6s\n"),
            1, "who goes, why, and after how long");
     logged_forget();
 
     for (int i = 0; i < 3; i++)
-        client_unserved(clients, session.client, SLICE("/a b"));
+        client_unserved(clients, one.client, SLICE("/a b"));
     is_int(logged("namespace is not served: namespace=/a\\x20b served=/axr "
                   "address=127.0.0.1:4321 transport=websocket times=1\n"),
            1, "a namespace that is not served, once a minute");
     is_int(logged("not served"), 1, "not again");
     now_ms += 60000;
-    client_unserved(clients, session.client, SLICE("/b"));
+    client_unserved(clients, one.client, SLICE("/b"));
     is_int(logged("times=3"), 1, "and then how often it was");
     log_set_level(LOG_LEVEL_DEBUG);
-    client_unserved(clients, session.client, SLICE("/c"));
+    client_unserved(clients, one.client, SLICE("/c"));
     is_int(logged("namespace=/c"), 1, "at debug each");
     log_set_level(LOG_LEVEL_INFO);
-    client_closed(clients, session.client, CLOSE_CONNECT_TIMEOUT);
+    client_closed(clients, one.client, CLOSE_CONNECT_TIMEOUT);
     is_int(logged("client did not ask for the namespace and is closed: served=/axr within_ms=45000 "
                   "address=127.0.0.1:4321"),
            1, "who asks for nothing");
     is_int(logged("others came"), 0, "which is no fault of others");
-    opened(&session);
-    client_closed(clients, session.client, CLOSE_EVICTED);
+    opened(&one);
+    client_closed(clients, one.client, CLOSE_EVICTED);
     is_int(logged("session without a good token closed, for others came: address=127.0.0.1:4321"),
            1, "who has no token, and gave way");
-    opened(&session);
+    opened(&one);
     logged_forget();
     end();
     is_int(logged(""), 0, "others are not told of");
@@ -752,14 +754,14 @@ static void test_odd_exp(void)
     begin();
     token.exp_form = NUMERIC_DATE_MS;
     let_in("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     let_in("ann");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     is_int(logged("taken for milliseconds; RFC 7519 wants seconds; said once: user=ann"), 1,
            "milliseconds in exp: said once");
     token.exp_form = NUMERIC_DATE_FAR;
     let_in("bob");
-    client_left(clients, session.client, CLOSE_LEFT);
+    client_left(clients, one.client, CLOSE_LEFT);
     is_int(logged("after the year 3000; RFC 7519 wants seconds; said once: user=bob"), 1,
            "what is too far for both is another thing");
     token.exp_form = NUMERIC_DATE_FINE;
@@ -771,7 +773,7 @@ static void test_odd_exp(void)
 
 static void test_no_memory(void)
 {
-    struct session other = {.handle = 8};
+    struct made other = {.handle = 8};
 
     begin();
     nomem = 1;
@@ -799,13 +801,13 @@ static void test_no_memory(void)
         else
             done("accept expire=0 ", "all that it takes is there");
         nomem = 0;
-        if (session.client->state == CLIENT_IN)
+        if (one.client->state == CLIENT_IN)
             break;
         is_int((long)rooms_count(&rooms), 0, "in no room");
     }
-    is_int(session.client->state, CLIENT_IN, "in the end it is in");
+    is_int(one.client->state, CLIENT_IN, "in the end it is in");
     nomem = 1;
-    ok(clients_new(&conf, NULL, &rooms, NULL, &stats) == NULL, "no memory at the start");
+    ok(clients_new(&conf, &engine, &rooms, NULL, &stats) == NULL, "no memory at the start");
     end();
 }
 

@@ -9,70 +9,77 @@
 
 #define MANY 1000 /* clients, so that what is fetched ahead has an end */
 
-struct session {
+struct made { /* a socket that is made up */
+    struct socket socket;
     int sent, excepted;
     const char *sid; /* its Socket.IO id, or NULL */
 };
 
-static struct session session[MANY];
+static struct engine engine;
+static struct made made[MANY];
 static struct client client[MANY];
 static struct rooms rooms;
 static int fails, ends, soon;
-static struct engine_fan begun;
+static struct fanout begun;
 static uint64_t received_us;
 
 /* --- the engine --- */
 
-void engine_fan_begin(struct engine *engine, struct engine_fan *fan, struct slice json,
-                      const struct slice *attachments, size_t nattachments, int is_volatile)
+static struct made *made_of(struct socket *socket)
 {
-    memset(fan, 0, sizeof(*fan));
-    fan->engine = engine;
-    fan->json = json;
-    fan->attachments = attachments;
-    fan->nattachments = nattachments;
-    fan->is_volatile = is_volatile;
-    begun = *fan;
+    return (struct made *)(void *)socket;
+}
+
+void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
+                  const struct slice *attachments, size_t nattachments, int is_volatile)
+{
+    memset(fanout, 0, sizeof(*fanout));
+    fanout->sio = sio;
+    fanout->json = json;
+    fanout->attachments = attachments;
+    fanout->nattachments = nattachments;
+    fanout->is_volatile = is_volatile;
+    begun = *fanout;
     received_us = 0;
 }
 
-void engine_fan_received(struct engine_fan *fan, uint64_t at_us)
+void fanout_received(struct fanout *fanout, uint64_t at_us)
 {
-    (void)fan;
+    (void)fanout;
     received_us = at_us;
 }
 
-void engine_fan_except(struct engine_fan *fan, struct session *to)
+void fanout_except(struct fanout *fanout, struct socket *socket)
 {
-    (void)fan;
-    to->excepted++;
+    (void)fanout;
+    made_of(socket)->excepted++;
 }
 
-int engine_fan_send(struct engine_fan *fan, struct session *to)
+int fanout_send(struct fanout *fanout, struct socket *socket)
 {
     if (fails)
-        fan->failed = 1;
-    to->sent += !to->excepted;
+        fanout->failed = 1;
+    made_of(socket)->sent += !made_of(socket)->excepted;
     return 1;
 }
 
-void engine_fan_soon(const struct session *to)
+void fanout_soon(const struct socket *socket)
 {
-    soon += to >= session && to < session + MANY;
+    soon += socket >= &made[0].socket && socket <= &made[MANY - 1].socket;
 }
 
-void engine_fan_end(struct engine_fan *fan)
+void fanout_end(struct fanout *fanout)
 {
-    (void)fan;
+    (void)fanout;
     ends++;
 }
 
-struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
+struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
 {
-    (void)engine;
+    (void)sio;
     for (int i = 0; i < MANY; i++)
-        if (session[i].sid != NULL && slice_eq(sid, slice_str(session[i].sid)))
-            return &session[i];
+        if (made[i].sid != NULL && slice_eq(sid, slice_str(made[i].sid)))
+            return &made[i].socket;
     return NULL;
 }
 
@@ -80,7 +87,7 @@ struct session *session_by_sio_sid(struct engine *engine, struct slice sid)
 
 static void join(int i, const char *name)
 {
-    client[i].session = &session[i];
+    client[i].socket = &made[i].socket;
     if (room_join(&rooms, &client[i].member, slice_str(name)) != 1)
         abort();
 }
@@ -102,11 +109,11 @@ static struct msg_broadcast bc;
 static int deliver(const char *to, const char *except)
 {
     for (int i = 0; i < MANY; i++)
-        session[i].sent = session[i].excepted = 0;
+        made[i].sent = made[i].excepted = 0;
     names(&bc.rooms, to);
     names(&bc.except, except);
     ends = 0;
-    return deliver_broadcast((struct engine *)&rooms, &rooms, &bc);
+    return deliver_broadcast(&engine, &rooms, &bc);
 }
 
 /* Of the first ten: the digit of each that it was sent to. */
@@ -116,7 +123,7 @@ static const char *receivers(void)
     size_t n = 0;
 
     for (int i = 0; i < 10; i++)
-        if (session[i].sent > 0)
+        if (made[i].sent > 0)
             text[n++] = (char)('0' + i);
     text[n] = '\0';
     return text;
@@ -153,7 +160,7 @@ static void test_what(void)
     names(&bc.attachments, "a,b");
     deliver("", "");
     ok(slice_eq(begun.json, SLICE("[1")) && begun.attachments == bc.attachments.at &&
-           begun.nattachments == 2 && begun.engine == (struct engine *)&rooms,
+           begun.nattachments == 2 && begun.sio == &engine.sio,
        "the event and its attachments");
     is_int(begun.is_volatile, 0, "not volatile");
     is_int((long)received_us, 12345, "when it came");
@@ -176,7 +183,7 @@ static void test_many(void)
     soon = 0;
     deliver("many", "");
     for (int i = 10; i < MANY; i++)
-        sent += session[i].sent;
+        sent += made[i].sent;
     is_int(sent, MANY - 10, "each of many, once");
     is_int(soon, MANY - 10 - 6, "all but the first six were fetched ahead");
 }
@@ -190,8 +197,8 @@ int main(void)
         join(i, "allusers");
         join(i, users[i]);
     }
-    session[0].sid = "sid0";
-    session[3].sid = "sid3";
+    made[0].sid = "sid0";
+    made[3].sid = "sid3";
     test_who();
     test_what();
     test_many();

@@ -52,7 +52,7 @@ static void test_numbers(void)
     ok(is.origins == origins, "origins");
     ok(is.client_file.ptr == conf.client_text && is.client_file.len == 2, "the client's file");
     ok(is.open_nsps == NULL, "no namespace that is open to all");
-    is_int(is.slot, CONF_WORKERS_MAX + 2, "ids name the lane");
+    is_int(is.process, CONF_WORKERS_MAX + 2, "ids name the lane");
     is_int(is.generation, 77, "and the generation");
     ok(is.balance == balance && is.place == 2, "its line among its generation");
     is_str(is.name, "axr-notifyd", "for /status");

@@ -6,9 +6,9 @@
 
 #include <arpa/inet.h>
 
-const char *session_transport(const struct session *session)
+const char *socket_transport(const struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     return "websocket";
 }
 

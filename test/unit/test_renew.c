@@ -33,16 +33,16 @@ int64_t clock_wall_ms(void)
 
 /* --- neighbours --- */
 
-int session_ack(struct session *session, uint64_t id, struct slice json)
+int socket_ack(struct socket *socket, uint64_t id, struct slice json)
 {
-    (void)session;
+    (void)socket;
     snprintf(acked, sizeof(acked), "%llu%.*s", (unsigned long long)id, (int)json.len, json.ptr);
     return 0;
 }
 
-const char *session_transport(const struct session *session)
+const char *socket_transport(const struct socket *socket)
 {
-    (void)session;
+    (void)socket;
     return "polling";
 }
 

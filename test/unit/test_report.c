@@ -13,13 +13,16 @@
 
 /* --- the engine --- */
 
-static struct engine_stats engine;
+static struct net_stats net;
+static struct http_stats http;
+static struct eio_stats eio;
+static struct sio_stats sio;
 static int full, strangers_full;
 
-const struct engine_stats *engine_stats(const struct engine *of)
+struct engine_stats engine_stats(const struct engine *of)
 {
     (void)of;
-    return &engine;
+    return (struct engine_stats){&net, &http, &eio, &sio};
 }
 
 size_t engine_connections(const struct engine *of)
@@ -96,32 +99,32 @@ static void test_places(void)
 {
     unsigned missed = 0;
 
-    NUMBER(engine.accepted, 1001);
-    NUMBER(engine.accept_failures, 1002);
-    NUMBER(engine.opened, 1100);
-    NUMBER(engine.sessions, 1200);
-    NUMBER(engine.closed, 1300);
-    NUMBER(engine.strangers, 1400);
-    NUMBER(engine.strangers_evicted, 1500);
-    NUMBER(engine.connects, 1601);
-    NUMBER(engine.requests, 1602);
-    NUMBER(engine.http_errors, 1700);
-    NUMBER(engine.eio_errors, 1800);
-    NUMBER(engine.upgrades, 1901);
-    NUMBER(engine.upgrades_failed, 1902);
-    NUMBER(engine.handoffs_sent, 1903);
-    NUMBER(engine.handoffs_failed, 1904);
-    NUMBER(engine.handoffs_received, 1905);
-    NUMBER(engine.deliveries, 1906);
-    NUMBER(engine.volatile_skipped, 1907);
-    NUMBER(engine.dropped, 2000);
-    NUMBER(engine.bytes_received, 2101);
-    NUMBER(engine.bytes_sent, 2102);
-    NUMBER(engine.writes, 2103);
-    NUMBER(engine.queued_bytes, 2104);
-    NUMBER(engine.discarded_bytes, 2200);
-    NUMBER(engine.latency.buckets, 2300);
-    NUMBER(engine.latency.sum_us, 2401);
+    NUMBER(net.accepted, 1001);
+    NUMBER(net.accept_failures, 1002);
+    NUMBER(eio.opened, 1100);
+    NUMBER(eio.sessions, 1200);
+    NUMBER(eio.closed, 1300);
+    NUMBER(net.strangers, 1400);
+    NUMBER(net.strangers_evicted, 1500);
+    NUMBER(sio.connects, 1601);
+    NUMBER(http.requests, 1602);
+    NUMBER(http.http_errors, 1700);
+    NUMBER(eio.eio_errors, 1800);
+    NUMBER(eio.upgrades, 1901);
+    NUMBER(eio.upgrades_failed, 1902);
+    NUMBER(http.handoffs_sent, 1903);
+    NUMBER(http.handoffs_failed, 1904);
+    NUMBER(http.handoffs_received, 1905);
+    NUMBER(sio.deliveries, 1906);
+    NUMBER(sio.volatile_skipped, 1907);
+    NUMBER(sio.dropped, 2000);
+    NUMBER(net.bytes_received, 2101);
+    NUMBER(net.bytes_sent, 2102);
+    NUMBER(net.writes, 2103);
+    NUMBER(net.queued_bytes, 2104);
+    NUMBER(net.discarded_bytes, 2200);
+    NUMBER(net.latency.buckets, 2300);
+    NUMBER(net.latency.sum_us, 2401);
     NUMBER(stats.clients, 2500);
     NUMBER(stats.disconnects, 2600);
     NUMBER(stats.refusals, 2700);
@@ -136,9 +139,9 @@ static void test_places(void)
     told(COUNTER_ACCEPT_FAILURES, 1, 1002, "not accepted");
     told(COUNTER_OPENED, 4, 1100, "opened");
     told(COUNTER_SESSIONS, 4, 1200, "sessions");
-    told(COUNTER_CLOSED, ENGINE_CLOSES, 1300, "closed");
-    told(COUNTER_STRANGERS, ENGINE_STRANGERS, 1400, "strangers");
-    told(COUNTER_EVICTED, ENGINE_STRANGERS, 1500, "evicted");
+    told(COUNTER_CLOSED, CLOSE_REASONS, 1300, "closed");
+    told(COUNTER_STRANGERS, STRANGER_KINDS, 1400, "strangers");
+    told(COUNTER_EVICTED, STRANGER_KINDS, 1500, "evicted");
     told(COUNTER_CONNECTS, 1, 1601, "connects");
     told(COUNTER_REQUESTS, 1, 1602, "requests");
     told(COUNTER_HTTP, HTTP_ERROR_KINDS, 1700, "errors of HTTP");
@@ -149,12 +152,12 @@ static void test_places(void)
     told(COUNTER_TAKEN + 1, 1, 2902, "and lost");
     told(COUNTER_DELIVERIES, 1, 1906, "deliveries");
     told(COUNTER_SKIPPED, 1, 1907, "skipped");
-    told(COUNTER_DROPPED, ENGINE_CLOSES, 2000, "dropped");
+    told(COUNTER_DROPPED, CLOSE_REASONS, 2000, "dropped");
     told(COUNTER_RECEIVED, 1, 2101, "bytes received");
     told(COUNTER_SENT, 1, 2102, "bytes sent");
     told(COUNTER_WRITES, 1, 2103, "writes");
     told(COUNTER_QUEUED, 1, 2104, "bytes that wait");
-    told(COUNTER_DISCARDED, ENGINE_CLOSES, 2200, "discarded");
+    told(COUNTER_DISCARDED, CLOSE_REASONS, 2200, "discarded");
     told(COUNTER_LATENCY, LATENCY_BUCKETS, 2300, "the histogram");
     told(COUNTER_LATENCY_LAST, 1, 2401, "and its sum");
     told(COUNTER_CONNECTIONS, 1, 501, "connections");
@@ -165,7 +168,7 @@ static void test_places(void)
     told(COUNTER_STRANGERS_FULL, 1, 0, "which the strangers are not");
     told(COUNTER_CLIENTS, 1, 2500 + CLIENT_IN, "clients that are in");
     told(COUNTER_JOINING, 1, 2500 + CLIENT_JOINING, "and that wait");
-    told(COUNTER_DISCONNECTS, ENGINE_CLOSES, 2600, "disconnects");
+    told(COUNTER_DISCONNECTS, CLOSE_REASONS, 2600, "disconnects");
     told(COUNTER_REFUSED, TOKEN_RESULTS, 2700, "refused");
     told(COUNTER_RENEWALS, RENEWAL_RESULTS, 2800, "renewals");
     told(COUNTER_BROADCASTS, 1, 2901, "broadcasts");
@@ -188,7 +191,7 @@ static void test_when(void)
     is_int(times, 0, "nothing new: nothing is told unasked");
     report_send(report, 11);
     is_int(times, 1, "but if asked");
-    engine.bytes_sent++;
+    net.bytes_sent++;
     report_send(report, 0);
     is_int(times, 2, "one byte is new");
     is_int(heard_id, 0, "and told unasked");
@@ -218,7 +221,7 @@ static void test_timer(void)
     event_base_foreach_event(base, on_event, &due_ms);
     is_int(due_ms, -1, "no timer before it is started");
     is_int(report_start(report), 0, "started");
-    engine.bytes_sent++;
+    net.bytes_sent++;
     times = 0;
     event_base_foreach_event(base, on_event, &due_ms);
     ok(due_ms > REPORT_S * 1000 - 100 && due_ms < REPORT_S * 1000 + 100, "every three seconds");
