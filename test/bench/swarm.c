@@ -216,10 +216,11 @@ static void run_publish(struct swarm *swarm, const struct command *command)
     crowd_listen(crowd, command->direct > 0);
     begin(swarm);
     do {
+        /* All that are due, before any are read: where clients are read more slowly than the
+         * server writes, one for each round of reading would be far fewer than the window. */
         for (now = note_now_ns(); is_due(swarm, command, sent, per, now); now = note_now_ns()) {
             publish(swarm, (uint32_t)command->payload, command->direct > 0);
             sent++;
-            crowd_poll(crowd, 0);
         }
         crowd_poll(crowd, command->rate > 0 ? 1 : POLL_MS);
     } while ((!is_over(swarm, command, sent, now) || crowd->heard < sent * per) && crowd->in > 0 &&
