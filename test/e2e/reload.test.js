@@ -10,6 +10,7 @@ const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, ROOT, SECRET, merge } = require('./lib/daemon');
 const { Raw, joined, sentAway } = require('./lib/raw');
 const { Inside } = require('./lib/inside');
+const { change, reload, taken, relive, renew } = require('./lib/reload');
 const { Http, Polling, polled, once, request } = require('./lib/http');
 const { askJson, scrape, settled } = require('./lib/metrics');
 const { heardArgs } = require('./lib/hear');
@@ -20,46 +21,6 @@ const jwt = require('./lib/jwt');
 const redisServer = shared((s) => Redis.start(s));
 const OTHER = 'another secret that is long enough: 0123';
 
-/* Writes the configuration with these changes; they stay for the next time. */
-function change(daemon, over) {
-    daemon.config = merge(daemon.config, over);
-    daemon.write(daemon.config);
-}
-/* The same, and HUP; resolves once the log says what came of it. */
-async function reload(daemon, over, pattern = /configuration reloaded|not reloaded/, ms = 5000) {
-    const from = daemon.log.length;
-    change(daemon, over);
-    daemon.signal('SIGHUP');
-    await daemon.logged(pattern, within(ms), from);
-    return daemon.log.slice(from);
-}
-/* Resolves when each worker has taken the settings that were sent after from. */
-async function taken(daemon, from) {
-    const each = daemon.workers().map((pid) => daemon.logged(new RegExp(`\\[${pid}\\]: settings taken`), within(4000), from));
-    await Promise.all(each);
-}
-/* A reload of what live workers take; resolves when they have. */
-async function relive(daemon, over) {
-    const from = daemon.log.length;
-    const log = await reload(daemon, over);
-    await taken(daemon, from);
-    return log;
-}
-/* One that needs new workers; resolves when these alone serve whoever comes.  With
- * left: when the old ones have gone, too. */
-async function renew(daemon, over, { left = true } = {}) {
-    const from = daemon.log.length;
-    const old = daemon.workers();
-    const log = await reload(daemon, over);
-    assert.match(log, /configuration reloaded/);
-    if (!left) {
-        daemon.deaths = true; /* the workers that leave may be there at the end, or not */
-        await Promise.all(old.map((pid) => daemon.logged(new RegExp(`\\[${pid}\\]: draining: `), within(1000), from)));
-        return;
-    }
-    await daemon.logged(/generation \d+ has left/, within(daemon.config.drainTimeout + 3000), from);
-    daemon.workersAtReady = daemon.workers();
-}
 /* Who leaves tells a client every 100 ms, and waits 10 s for those that poll: time for
  * what is to happen while there are two generations. */
 const LONG = { drainTimeout: 60000 };
