@@ -9,6 +9,7 @@
 #include "ipc/start.h"
 #include "jwt_make.h"
 #include "loopback.h"
+#include "net/close.h"
 #include "tap.h"
 #include "worker/worker.h"
 
@@ -751,6 +752,66 @@ static void test_renew(void)
     expect(MSG_LEFT, "ann");
 }
 
+/* What ended with an old expiry, and what did not: four clients had it, and one of them has
+ * not changed it. */
+static void test_expiry_changed(void)
+{
+    struct peer clock, left, back, renewed;
+    long long then = time(NULL) + 3;
+    char query[1024];
+
+    left = dial(4, "");
+    peer_send(&left, packet("40/axr,{\"token\":\"", jwt_make("left", then), "\"}"));
+    verdict(expect(MSG_ADMIT, "left"), MSG_ADMIT_OK);
+    next_is(&left, "40/axr,");
+    peer_send(&left, "41/axr,");
+    expect(MSG_LEFT, "left");
+
+    back = dial(4, "");
+    peer_send(&back, packet("40/axr,{\"token\":\"", jwt_make("back", then), "\"}"));
+    verdict(expect(MSG_ADMIT, "back"), MSG_ADMIT_OK);
+    next_is(&back, "40/axr,");
+    peer_send(&back, "41/axr,");
+    expect(MSG_LEFT, "back");
+    ask(&back, "back");
+    verdict(expect(MSG_ADMIT, "back"), MSG_ADMIT_OK);
+    next_is(&back, "40/axr,");
+
+    snprintf(query, sizeof(query), "&token=%s", jwt_make("ren", then));
+    renewed = dial(4, query);
+    peer_send(&renewed, "40/axr,");
+    verdict(expect(MSG_ADMIT, "ren"), MSG_ADMIT_OK);
+    next_is(&renewed, "40/axr,");
+    renew_as(&renewed, ",\"", jwt_make("ren", then + 1000), "\"");
+    next_is(&renewed, "43/axr,5[{\"ok\":true,");
+    peer_send(&renewed, "41/axr,");
+    expect(MSG_LEFT, "ren");
+
+    clock = dial(4, "");
+    peer_send(&clock, packet("40/axr,{\"token\":\"", jwt_make("clock", then), "\"}"));
+    verdict(expect(MSG_ADMIT, "clock"), MSG_ADMIT_OK);
+    next_is(&clock, "40/axr,");
+    next_is(&clock, "41/axr,"); /* now it is over */
+    expect(MSG_LEFT, "clock");
+    hang_up(&clock);
+
+    settle(&left); /* a namespace that was left is not ended by it */
+    ask(&left, "left");
+    verdict(expect(MSG_ADMIT, "left"), MSG_ADMIT_OK);
+    next_is(&left, "40/axr,");
+    broadcast(0, "back", "", "[\"still\"");
+    next_is(&back, "42/axr,[\"still\"]"); /* nor is a second stay, with another token */
+    peer_send(&renewed, "40/axr,");
+    verdict(expect(MSG_ADMIT, "ren"), MSG_ADMIT_OK);
+    next_is(&renewed, "40/axr,{\"sid\":\""); /* a renewed one counts for a later join */
+    hang_up(&left);
+    expect(MSG_LEFT, "left");
+    hang_up(&back);
+    expect(MSG_LEFT, "back");
+    hang_up(&renewed);
+    expect(MSG_LEFT, "ren");
+}
+
 /* Ten at once, then hardly any: to verify them is what costs. */
 static void test_renew_flood(void)
 {
@@ -970,6 +1031,73 @@ static void test_settings(void)
     token_keys_free(&keys);
 }
 
+/* What the worker has counted up to now, as it says when asked. */
+static const uint64_t *count(void)
+{
+    static uint32_t id = 100;
+    struct heard heard;
+
+    send_down(MSG_COUNT, "4", ++id);
+    heard = hear(WAIT_MS);
+    ok(heard.type == MSG_COUNTERS && heard.client == id, "the answer has the question's id");
+    return counted.at;
+}
+
+/* A broadcast that makes a WebSocket frame of so many bytes. */
+static void broadcast_frame(size_t bytes)
+{
+    static const char around[] = "42/axr,[\"\"]";
+    size_t head = bytes > 65535 ? 10 : 4, n = bytes - head - (sizeof(around) - 1);
+    char *json = malloc(n + 4);
+
+    if (json == NULL)
+        abort();
+    memset(json, 'x', n + 3);
+    memcpy(json, "[\"", 2);
+    strcpy(json + 2 + n, "\"");
+    broadcast(0, "", "", json);
+    free(json);
+}
+
+/* Behind one that the kernel does not take whole: as much as sendBuffer, and a byte more. */
+static void test_send_buffer(void)
+{
+    enum { LIMIT = 5000, HUGE_ONE = 24 << 20 };
+    struct conf changed = conf;
+    struct counters before;
+    struct peer peer;
+    uint64_t handle;
+    char sid[21];
+
+    start_worker();
+    changed.send_buffer = LIMIT;
+    settings_down(&changed);
+    peer = let_in("ann", &handle, sid);
+    broadcast_frame(HUGE_ONE);
+    broadcast_frame(LIMIT);
+    count();
+    before = counted;
+    ok(before.at[COUNTER_QUEUED] > LIMIT && before.at[COUNTER_CLIENTS] == 1,
+       "exactly sendBuffer waits for it: it stays");
+    while (peer.in.len < HUGE_ONE + LIMIT && peer_read(&peer))
+        ;
+    is_int((long)peer.in.len, HUGE_ONE + LIMIT, "and gets all of it");
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+
+    peer = let_in("ann", &handle, sid);
+    broadcast_frame(HUGE_ONE);
+    broadcast_frame(LIMIT + 1);
+    expect(MSG_LEFT, "ann"); /* a byte more: it is closed */
+    count();
+    is_int((long)(counted.at[COUNTER_DISCONNECTS + CLOSE_SEND_BUFFER] -
+                  before.at[COUNTER_DISCONNECTS + CLOSE_SEND_BUFFER]),
+           1, "for that reason");
+    hang_up(&peer);
+    send_down(MSG_DRAIN, "444", (uint32_t)100, (uint32_t)0, (uint32_t)0);
+    is_int(ended(WAIT_MS), 0, "drained");
+}
+
 static void test_master_gone(void)
 {
     struct peer peer;
@@ -1038,18 +1166,6 @@ static void test_bad_master(void)
     next_is(&peer, "<end>");
     hang_up(&peer);
     is_int(ended(WAIT_MS), 1, "its clients are told to come back");
-}
-
-/* What the worker has counted up to now, as it says when asked. */
-static const uint64_t *count(void)
-{
-    static uint32_t id = 100;
-    struct heard heard;
-
-    send_down(MSG_COUNT, "4", ++id);
-    heard = hear(WAIT_MS);
-    ok(heard.type == MSG_COUNTERS && heard.client == id, "the answer has the question's id");
-    return counted.at;
 }
 
 static void test_counting(void)
@@ -1122,6 +1238,7 @@ int main(void)
     test_logged();
     test_kick();
     test_renew();
+    test_expiry_changed();
     test_renew_flood();
     test_fanout();
     test_burst();
@@ -1133,6 +1250,7 @@ int main(void)
     is_int(ended(WAIT_MS), 0, "drained with nobody left");
     test_drain();
     test_settings();
+    test_send_buffer();
     test_master_gone();
     test_bad_master();
     buf_free(&up_buf);
