@@ -14,8 +14,8 @@ struct client;
 const char *refusal_message(enum token_result result, const char *wanted,
                             char dst[REFUSAL_MESSAGE_MAX]);
 
-/* One line a minute for each of every (one a cause), with the client's address; at debug
- * one for each refusal: "what: reason=code ...".  verdict: on its token, or NULL. */
+/* Says so as notice_log() does: "what: reason=code ..."; every: of this code.  verdict: on
+ * its token, or NULL. */
 void refusal_log(const struct client *client, struct log_every *every, const char *what,
                  const char *code, const struct auth_verdict *verdict);
 

@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "ipc/msg.h"
 #include "worker/auth.h"
+#include "worker/notice.h"
 #include "worker/refusal.h"
 #include "worker/uplink.h"
 
@@ -72,37 +73,16 @@ static void log_disconnected(const struct client *client, enum close_reason why)
 
 /* --- those that will hear nothing, in the log --- */
 
-#define NOTHING_LOG_MS 60000
-
-/* 1 if a line may be written: *times, or 0 where only debug wants it. */
-static int is_due(struct log_every *every, uint64_t *times)
-{
-    *times = log_due(every, NOTHING_LOG_MS);
-    return *times > 0 || log_get_level() >= LOG_LEVEL_DEBUG;
-}
-
-static void log_nothing(const struct client *client, const char *text, uint64_t times)
-{
-    char address[ADDRESS_TEXT_MAX];
-
-    address_text(&client->address, address);
-    if (times > 0)
-        log_info("%s address=%s transport=%s times=%llu", text, address,
-                 socket_transport(client->socket), (unsigned long long)times);
-    else
-        log_debug("%s address=%s transport=%s", text, address, socket_transport(client->socket));
-}
-
 void client_unserved(struct clients *clients, const struct client *client, struct slice nsp)
 {
     char name[128], text[512];
     uint64_t times;
 
-    if (!is_due(&clients->not_served, &times))
+    if (!notice_due(&clients->not_served, &times))
         return;
     snprintf(text, sizeof(text), "namespace is not served: namespace=%s served=%s",
              log_word(name, sizeof(name), nsp.ptr, nsp.len), clients->conf->nsp);
-    log_nothing(client, text, times);
+    notice_log(client, times, text, "");
 }
 
 static void log_not_asked(struct clients *clients, const struct client *client)
@@ -110,12 +90,12 @@ static void log_not_asked(struct clients *clients, const struct client *client)
     char text[512];
     uint64_t times;
 
-    if (!is_due(&clients->not_asked, &times))
+    if (!notice_due(&clients->not_asked, &times))
         return;
     snprintf(text, sizeof(text),
              "client did not ask for the namespace and is closed: served=%s within_ms=%u",
              clients->conf->nsp, clients->conf->connect_timeout_ms);
-    log_nothing(client, text, times);
+    notice_log(client, times, text, "");
 }
 
 /* The engine knows no address of a session that polls and has no connection. */
@@ -123,8 +103,8 @@ static void log_evicted(struct clients *clients, const struct client *client)
 {
     uint64_t times;
 
-    if (is_due(&clients->evicted, &times))
-        log_nothing(client, "session without a good token closed, for others came:", times);
+    if (notice_due(&clients->evicted, &times))
+        notice_log(client, times, "session without a good token closed, for others came:", "");
 }
 
 /* --- refusing --- */

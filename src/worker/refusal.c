@@ -1,13 +1,10 @@
 #include "worker/refusal.h"
-#include "base/address.h"
-#include "engine/engine.h"
-#include "worker/client.h"
+#include "worker/notice.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define REFUSAL_LOG_MS 60000
-#define FIELDS_MAX     3000 /* all of struct token_hint, escaped, and wanted */
+#define FIELDS_MAX 3000 /* all of struct token_hint, escaped, and wanted */
 
 const char *refusal_message(enum token_result result, const char *wanted,
                             char dst[REFUSAL_MESSAGE_MAX])
@@ -48,17 +45,11 @@ static const char *fields_text(const struct auth_verdict *verdict, char dst[FIEL
 void refusal_log(const struct client *client, struct log_every *every, const char *what,
                  const char *code, const struct auth_verdict *verdict)
 {
-    uint64_t times = log_due(every, REFUSAL_LOG_MS);
-    char address[ADDRESS_TEXT_MAX], fields[FIELDS_MAX];
+    char text[128], fields[FIELDS_MAX];
+    uint64_t times;
 
-    if (times == 0 && log_get_level() < LOG_LEVEL_DEBUG)
+    if (!notice_due(every, &times))
         return;
-    address_text(&client->address, address);
-    fields_text(verdict, fields);
-    if (times > 0)
-        log_info("%s: reason=%s address=%s transport=%s%s times=%llu", what, code, address,
-                 socket_transport(client->socket), fields, (unsigned long long)times);
-    else
-        log_debug("%s: reason=%s address=%s transport=%s%s", what, code, address,
-                  socket_transport(client->socket), fields);
+    (void)snprintf(text, sizeof(text), "%s: reason=%s", what, code);
+    notice_log(client, times, text, fields_text(verdict, fields));
 }
