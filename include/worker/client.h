@@ -45,7 +45,7 @@ struct client { /* socket_data() of every session */
     struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
     char *uid;                  /* of the last good token, or NULL */
-    int64_t expires_ms;         /* ... and its token_user.expires_ms */
+    int64_t expires_ms;         /* token_user.expires_ms of the last good token */
     uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
     uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
     struct address address;     /* of the connection that it came on */

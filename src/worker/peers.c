@@ -19,7 +19,7 @@ struct peers {
     struct worker_stats *stats;
     int fds[START_LANES]; /* where to write to the worker in that lane; -1: unknown */
     uint32_t first, n;    /* lanes of the successors */
-    uint32_t next;        /* ... whose turn it is, counted on for ever */
+    uint32_t next;        /* handoffs to successors so far: whose turn it is */
     uint8_t *bytes;       /* that came with a connection */
     struct event *connection_event;
     struct event *lane_event; /* more of fds comes from the master */

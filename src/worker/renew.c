@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 #define EVENT         SLICE("\"authenticate\"")
-#define EACH_S        6  /* a client may renew once in so many seconds ... */
-#define BURST         10 /* ... after so many at once */
+#define BURST         10 /* renewals of a client at once, at most */
+#define EACH_S        6  /* after those, it may renew once in so many seconds */
 #define ACK_MAX_BYTES 320
 
 #define SECONDS_TEXT_MAX 32

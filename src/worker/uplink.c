@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define OUT_MIN_BYTES 4096 /* as much as any message to the master */
-_Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "... and this is the longest");
+_Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "the longest message");
 
 struct uplink {
     struct link *link;

@@ -36,8 +36,8 @@
 #endif
 
 #define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
-#define TURN_BYTES     (1 << 20)  /* read at most so much from the master ... */
-#define TURN_MS        5          /* ... and so long, before clients get their turn */
+#define TURN_BYTES     (1 << 20)  /* from the master are read in one turn of the loop, at most */
+#define TURN_MS        5          /* are given to broadcasts in one turn of the loop, about */
 #define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
 /* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
 #define LEAVE_MIN_MS 50
@@ -45,13 +45,13 @@
 #define DELIVER_LOG_MS 60000
 
 struct worker {
-    struct conf conf;      /* what is in force; borrows from what we were forked with, and ... */
-    struct conf *settings; /* ... from the last MSG_SETTINGS; NULL before the first */
+    struct conf conf;      /* what is in force; borrows from what we were forked with, and from */
+    struct conf *settings; /* the last MSG_SETTINGS; NULL before the first */
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
-    struct link *link;     /* to the master: what comes from it */
-    struct uplink *uplink; /* ... and what is said to it */
+    struct link *link;     /* the pipes to the master and from it; read here */
+    struct uplink *uplink; /* what is said to the master, over the link */
     struct rooms rooms;
     struct clients *clients;
     struct renewals *renewals;
