@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/token.h"
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "master/relay.h"
@@ -24,7 +25,20 @@
 
 #define DEADLINE_MS 30000
 
-enum { GOOD, EXITS, OTHER_VERSION, UNREADY_ADMIT, UNKNOWN_TYPE, DEAF, CLOSES, STAYS, MUTE };
+enum {
+    GOOD,
+    EXITS,
+    OTHER_VERSION,
+    UNREADY_ADMIT,
+    UNKNOWN_TYPE,
+    NO_UID,
+    LONG_UID,
+    LONGEST_UID,
+    DEAF,
+    CLOSES,
+    STAYS,
+    MUTE
+};
 
 static struct event_base *base;
 static struct relay *relay;
@@ -204,7 +218,7 @@ static int worker(const struct conf *conf, const struct worker_start *start)
 {
     static const int not_for_us[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGPIPE};
     int ignored = 1, death = 0;
-    char uid[16];
+    char uid[TOKEN_UID_MAX + 2] = "";
 
     (void)conf;
     for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++) {
@@ -227,7 +241,10 @@ static int worker(const struct conf *conf, const struct worker_start *start)
         worker_send(start->up_fd, (enum msg_type)99, 0, NULL);
     if (behaviour != UNREADY_ADMIT)
         worker_send(start->up_fd, MSG_READY, 0, NULL);
-    snprintf(uid, sizeof(uid), "u%d", (int)start->lane);
+    if (behaviour == LONG_UID || behaviour == LONGEST_UID)
+        memset(uid, 'u', behaviour == LONG_UID ? TOKEN_UID_MAX + 1 : TOKEN_UID_MAX);
+    else if (behaviour != NO_UID)
+        snprintf(uid, sizeof(uid), "u%d", (int)start->lane);
     worker_send(start->up_fd, MSG_ADMIT, 7, uid);
     if (behaviour == CLOSES)
         close(start->up_fd);
@@ -537,6 +554,15 @@ static void test_bad(int how, const char *name, const char *log)
     unlink(file);
 }
 
+static void test_longest_uid(void)
+{
+    begin(1, LONGEST_UID);
+    ok(said_times("admitted", 1), "a user id of 255 bytes is let in");
+    is_int(count(said, "fork"), 1, "by the worker that asked");
+    behaviour = GOOD;
+    end();
+}
+
 static void test_full(void)
 {
     static char message[1 << 16];
@@ -766,6 +792,9 @@ int main(void)
     test_bad(OTHER_VERSION, "another version", "bad message type=64 (worker_hello)");
     test_bad(UNREADY_ADMIT, "an admission before it is ready", "bad message type=66 (admit)");
     test_bad(UNKNOWN_TYPE, "an unknown message", "bad message type=99 (unknown)");
+    test_bad(NO_UID, "an admission of nobody", "bad message type=66 (admit)");
+    test_bad(LONG_UID, "a user id of 256 bytes", "bad message type=66 (admit)");
+    test_longest_uid();
     test_bad(CLOSES, "a closed pipe", "it closed its pipe and stayed");
     test_full();
     test_cannot_fork();
