@@ -86,7 +86,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 $(addprefix $(BUILD)/test/unit/,test_link test_msg test_once test_overlap): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(BUILD)/test/unit/test_chunk: UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
-$(BUILD)/test/unit/test_exchange: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
+$(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
 $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms

@@ -207,6 +207,7 @@ PEER_FN ssize_t hear_some(size_t max)
 PEER_FN const char *hear(void)
 {
     nheard = 0;
+    heard[0] = '\0';
     for (int quiet = 0; quiet < 3; quiet++) {
         turns(2);
         if (hear_some(sizeof(heard)) > 0)

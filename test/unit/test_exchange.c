@@ -1,537 +1,575 @@
-/* Requests that come before the answer to an earlier one has left: served in turn, kept
- * within bounds, and nobody loses anything without being told. */
-#include "engine/engine.h"
+/* The requests of a connection, with an application that is made up: what it is asked, in
+ * which order, and what becomes of the connection. */
+#include "http/http.h"
+#include "peer.h"
 
-#include "base/clock.h"
-#include "eio/polling.h"
-#include "loopback.h"
-#include "tap.h"
-
-#include <errno.h>
-#include <event2/event.h>
 #include <signal.h>
-#include <unistd.h>
 
-#define WAIT_MS     10000
-#define SMALL_BYTES 4096   /* of the kernel's, for a client that does not read */
-#define BIG_BYTES   900000 /* of one answer: more than the kernel takes */
-#define POSTS       12
-#define POST_BYTES  90000
+static struct http *http;
+static struct conn *conn;
+static char log_text[4096]; /* what the application was asked */
+static int app; /* http_app's arg */
+static enum { ANSWER, WAIT, BODY, HAND_OVER, LEAVE, CHECK } does;
+static size_t body_max;
+static int handoff_result, nhanded, handed_len;
+static uint32_t handed_to;
+static char left[4096];
 
-static struct event_base *base;
-static struct engine *engine;
-static struct socket *last;
-static int port, closes;
-static int nomem; /* so many more of malloc() and pages_alloc() fail (Makefile: --wrap) */
-static enum close_reason last_why;
-static void *last_closed;
+static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-void *__real_pages_alloc(size_t size);
-void *__wrap_pages_alloc(size_t size);
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-
-void *__wrap_malloc(size_t size)
+static void note(const char *fmt, ...)
 {
-    if (nomem == 0)
-        return __real_malloc(size);
-    nomem--;
-    return NULL;
+    size_t at = strlen(log_text);
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(log_text + at, sizeof(log_text) - at, fmt, args);
+    va_end(args);
 }
 
-void *__wrap_pages_alloc(size_t size)
+/* --- another speaker --- */
+
+static const struct conn_ops *next_speaker = &speaker;
+
+/* --- the application --- */
+
+static void reply(struct conn *to)
 {
-    if (nomem == 0)
-        return __real_pages_alloc(size);
-    nomem--;
-    return NULL;
+    struct buf *data = &exchange_of(to)->data;
+
+    answer(to, 200, "text/plain", (struct slice){(char *)data->data, data->len});
 }
 
-static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+static void on_request(struct conn *of, const struct http_request *req, size_t head_len)
 {
-    (void)req;
-    (void)peer;
-    (void)arg;
-    return socket;
+    struct buf in = {0};
+
+    note("%.*s%.*s ", (int)req->method.len, req->method.ptr, (int)req->path.len, req->path.ptr);
+    switch (does) {
+    case ANSWER:
+        answer(of, 200, "text/plain", req->path);
+        break;
+    case WAIT:
+        exchange_wait(of);
+        break;
+    case BODY:
+        if (exchange_check_body(of, req, body_max) == 0 && exchange_body(of, req))
+            reply(of);
+        break;
+    case HAND_OVER:
+        exchange_hand_over(of, 5);
+        break;
+    case LEAVE:
+        exchange_leave(of, &in);
+        of->ops = next_speaker;
+        of->streams = 1;
+        snprintf(left, sizeof(left), "%.*s", (int)(in.len - head_len), in.data + head_len);
+        buf_free(&in);
+        break;
+    case CHECK:
+        break;
+    }
 }
 
-static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
+static void on_body(struct conn *of, int status)
 {
-    (void)packet;
-    (void)arg;
-    last = socket;
-    socket_accept(socket);
+    note("body%d ", status);
+    if (status == 0)
+        reply(of);
 }
 
-static void on_left(struct socket *socket, enum close_reason why, void *arg)
+static void on_ready(struct conn *of)
 {
-    (void)socket;
-    (void)why;
-    (void)arg;
+    note("ready ");
+    if (does == ANSWER)
+        answer(of, 200, NULL, SLICE("now"));
 }
 
-static void on_closed(struct socket *socket, enum close_reason why, void *arg)
+static void on_lost(struct conn *of, enum close_reason why)
 {
-    (void)arg;
-    closes++;
-    last_closed = socket;
-    last_why = why;
+    note("lost%d%s ", (int)why, of->leaving != 0 ? "!" : "");
 }
 
-static const struct sio_app app = {
-    .opened = on_opened,
-    .connect = on_connect,
-    .left = on_left,
-    .closed = on_closed,
+static void on_error(struct conn *of, enum http_fault fault)
+{
+    note("error%d ", (int)fault);
+    answer(of, fault == HTTP_FORBIDDEN ? 403 : 400, NULL, SLICE("words"));
+}
+
+static const struct http_app http_app = {
+    .request = on_request,
+    .body = on_body,
+    .ready = on_ready,
+    .lost = on_lost,
+    .error = on_error,
 };
 
-static void engine_up(void)
+static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
 {
-    const struct engine_options options = {
-        .path = "/n/",
-        .nsp = "/axr",
-        .ping_interval_ms = 60000,
-        .ping_timeout_ms = 60000,
-        .connect_timeout_ms = 60000,
-        .upgrade_timeout_ms = 60000,
-        .polling = 1,
-        .websocket = 1,
-        .max_payload = 1000000,
-        .http = {16384, 100},
-        .connections_max = 1000,
-        .send_buffer = 2 << 20,
-        .send_timeout_ms = 60000,
-    };
-    static int fd = -1;
-
-    if (fd >= 0)
-        close(fd);
-    fd = loopback_listen(SOCK_NONBLOCK, &port);
-    engine = engine_new(base, &options, &app, NULL);
-    engine_listen(engine, fd);
-    closes = 0;
-}
-
-static void engine_down(void)
-{
-    engine_free(&engine);
-}
-
-/* --- a client --- */
-
-static void turns(int n)
-{
-    while (n-- > 0)
-        event_base_loop(base, EVLOOP_NONBLOCK);
-}
-
-static void until(const int *cond)
-{
-    for (uint64_t end = clock_ms() + WAIT_MS; !*cond && clock_ms() < end;)
-        turns(1);
-}
-
-static int dial(void)
-{
-    return loopback_dial(port);
-}
-
-/* One that lets little come before it reads. */
-static int dial_small(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), bytes = SMALL_BYTES;
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    return loopback_connect(fd, port);
-}
-
-/* As much of it as goes while the engine runs.  Returns how much that was. */
-static size_t put(int fd, const char *bytes, size_t len)
-{
-    size_t done = 0;
-
-    for (int idle = 0; done < len && idle < 100; idle++) {
-        ssize_t n = send(fd, bytes + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0) {
-            done += (size_t)n;
-            idle = 0;
-        } else if (errno != EAGAIN) {
-            break;
-        }
-        turns(1);
-    }
-    return done;
-}
-
-static void request(int fd, const char *method, const char *query, const char *body, size_t sent)
-{
-    char head[512];
-    int n = snprintf(head, sizeof(head), "%s /n/?%s HTTP/1.1\r\nHost: h\r\n", method, query);
-
-    if (strcmp(method, "POST") == 0)
-        n += snprintf(head + n, sizeof(head) - (size_t)n, "Content-Length: %zu\r\n", strlen(body));
-    n += snprintf(head + n, sizeof(head) - (size_t)n, "\r\n");
-    put(fd, head, (size_t)n);
-    if (put(fd, body, sent) != sent)
-        ok(0, "%zu bytes of a body", sent);
-}
-
-/* Reads until needle has come; returns whether it has. */
-static int heard(int fd, const char *needle)
-{
-    static char got[2 * BIG_BYTES];
-    uint64_t end = clock_ms() + WAIT_MS;
-    size_t n = 0, len = strlen(needle);
-
-    while (n < sizeof(got) && clock_ms() < end) {
-        ssize_t r = recv(fd, got + n, 1, MSG_DONTWAIT);
-        if (r < 0 && errno == EAGAIN) {
-            turns(1);
-            continue;
-        }
-        if (r <= 0)
-            return 0;
-        if (++n >= len && memcmp(got + n - len, needle, len) == 0)
-            return 1;
-    }
+    (void)fd;
+    (void)bytes;
+    is_int(arg == &app, 1, "whose processes they are");
+    if (handoff_result != 0)
+        return handoff_result;
+    nhanded++;
+    handed_to = process;
+    handed_len = (int)len;
     return 0;
 }
 
-/* A new polling session that has read what waited; its query goes to query, and it to
- * `last`. */
-static void poll_open(char query[128])
+static void up(void)
 {
-    char sid[EIO_SID_LEN + 1];
-    int fd = dial();
-    size_t n;
+    static char *origins[] = {(char *)(uintptr_t) "https://app.example", NULL};
+    static const struct http_options options = {.path = "/n/",
+                                                .limits = {1024, 10},
+                                                .idle_timeout_ms = 30000,
+                                                .origins = origins,
+                                                .credentials = 1,
+                                                .client_file = {"file", 4},
+                                                .name = "axr",
+                                                .version = "1",
+                                                .handoff = on_handoff,
+                                                .handoff_arg = &app};
 
-    last = NULL;
-    request(fd, "GET", "EIO=4&transport=polling", "", 0);
-    ok(heard(fd, "0{\"sid\":\""), "open");
-    for (n = 0; n < EIO_SID_LEN;) {
-        ssize_t r = recv(fd, sid + n, EIO_SID_LEN - n, MSG_DONTWAIT);
-        n += r > 0 ? (size_t)r : 0;
-        turns(1);
+    net_up(NULL, NULL);
+    http = http_new(net, &options);
+    http_serves(http, &http_app, NULL);
+    conn = conn_up(0);
+    does = ANSWER;
+    body_max = 100;
+    log_text[0] = '\0';
+    handoff_result = nhanded = 0;
+}
+
+static void down(void)
+{
+    peer_close();
+    net_kill_all(net, CLOSE_SHUTDOWN);
+    http_free(&http);
+    net_free(&net);
+}
+
+static void ask(const char *text)
+{
+    say(text, strlen(text));
+}
+
+/* How many answers have come since the last hear(). */
+static int answers(void)
+{
+    int n = 0;
+
+    hear();
+    for (const char *at = heard; (at = strstr(at, "HTTP/1.1 ")) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* --- one after the other --- */
+
+static void test_requests(void)
+{
+    up();
+    ask("GET /n/a HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_int(answers(), 1, "a request, an answer");
+    ok(strstr(heard, "200 OK") != NULL && strstr(heard, "Content-Length: 4\r\n") != NULL, "with its length");
+    ok(strstr(heard, "Connection:") == NULL, "HTTP/1.1 goes on, unsaid");
+    ok(conn->input == NULL, "an idle connection has no exchange");
+    ok(conn->due_ms > clock_ms() + 25000 && conn->due_ms <= clock_ms() + 30000, "and idleTimeout");
+    ask("GET /n/b HTTP/1.1\r\nHost: h\r\n\r\nGET /n/c HTTP/1.1\r\nHost: h\r\n\r\nGET /n/");
+    is_int(answers(), 2, "two at once, two answers");
+    is_str(log_text, "GET/n/a GET/n/b GET/n/c ", "in order");
+    ok(conn->due_ms <= clock_ms() + HEAD_MS, "half a head: its rest is due");
+    ask("d HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_int(answers(), 1, "the rest of it");
+    is_int((long)http->stats.requests, 4, "all are counted");
+    down();
+}
+
+static void test_keep(void)
+{
+    static const struct {
+        const char *head, *says;
+        int ends;
+    } rows[] = {
+        {"GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 0},
+        {"GET /n/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "Connection: close\r\n", 1},
+        {"GET /n/ HTTP/1.0\r\nHost: h\r\n\r\n", "Connection: close\r\n", 1},
+        {"GET /n/ HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive\r\n", 0},
+        {"GET /n/ HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "Connection: close\r\n", 1},
+        {"GET /n/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+         "Connection: close\r\n", 1},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        up();
+        ask(rows[i].head);
+        is_int(answers(), 1, "an answer");
+        ok(rows[i].says == NULL ? strstr(heard, "Connection:") == NULL
+                                : strstr(heard, rows[i].says) != NULL,
+           "row %zu: what it says", i);
+        is_int(is_closed(), rows[i].ends, "and does");
+        down();
     }
-    snprintf(query, 128, "EIO=4&transport=polling&sid=%.*s", EIO_SID_LEN, sid);
-    request(fd, "POST", query, "40/axr,", 7);
-    ok(heard(fd, "\r\n\r\nok"), "asked");
-    request(fd, "GET", query, "", 0);
-    ok(heard(fd, "40/axr,"), "connected");
-    close(fd);
-    turns(3);
 }
 
-static int websocket(const char *query)
+/* A body that nobody reads is no request, and nothing behind it is one. */
+static void test_smuggling(void)
 {
-    const char *sid = strstr(query, "sid=");
-    char head[512];
-    int fd = dial();
-    int n = snprintf(head, sizeof(head),
-                     "GET /n/?EIO=4&transport=websocket&%s HTTP/1.1\r\nHost: h\r\n"
-                     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                     sid);
+    static const char inner[] = "GET /n/inner HTTP/1.1\r\nHost: h\r\n\r\n";
+    static const char *const firsts[] = {"GET /n/", "GET /status", "OPTIONS /n/", "GET /n/socket.io.js",
+                                         "GET /elsewhere", "POST /n/socket.io.js", "DELETE /status"};
+    char text[1024];
 
-    put(fd, head, (size_t)n);
-    ok(heard(fd, "HTTP/1.1 101 ") && heard(fd, "\r\n\r\n"), "a WebSocket");
-    return fd;
-}
-
-static void put_text(int fd, const char *text)
-{
-    char frame[128];
-    size_t n = strlen(text);
-
-    memset(frame, 0, 6);
-    frame[0] = (char)0x81;
-    frame[1] = (char)(0x80 | n);
-    memcpy(frame + 6, text, n);
-    put(fd, frame, 6 + n);
-}
-
-/* "40/xxx..., ", which is answered with as much. */
-static const char *big_packet(void)
-{
-    static char text[BIG_BYTES + 1];
-
-    memset(text, 'x', BIG_BYTES);
-    memcpy(text, "40/", 3);
-    text[BIG_BYTES - 1] = ',';
-    return text;
-}
-
-static void ask_big(const char *query)
-{
-    int fd = dial();
-
-    request(fd, "POST", query, big_packet(), BIG_BYTES);
-    ok(heard(fd, "\r\n\r\nok"), "asked for much");
-    close(fd);
-    turns(3);
-}
-
-static void fan(struct socket *socket, const char *json)
-{
-    struct fanout one;
-
-    fanout_begin(&engine->sio, &one, slice_str(json), NULL, 0, 0);
-    fanout_send(&one, socket);
-    fanout_end(&one);
-}
-
-static struct conn *answering(void)
-{
-    struct conn *conn = engine->net->conns;
-
-    while (conn != NULL && (conn->leaving == 0 || !conn->blocked))
-        conn = conn->next;
-    return conn;
-}
-
-/* --- the tests --- */
-
-/* The connection's GET is being answered, it has sent part of a POST of the same
- * session, and then a WebSocket takes the session over. */
-static void test_upgrade_amid(void)
-{
-    char query[128];
-    int get, ws;
-
-    poll_open(query);
-    ask_big(query);
-    get = dial_small();
-    request(get, "GET", query, "", 0);
-    turns(10);
-    ok(answering() != NULL, "an answer is leaving");
-    request(get, "POST", query,
-            "3\x1e"
-            "3\x1e"
-            "3",
-            3);
-    turns(10);
-    ok(answering() != NULL && answering()->state == CONN_OPEN, "what comes behind it waits");
-    ws = websocket(query);
-    put_text(ws, "2probe");
-    ok(heard(ws, "3probe"), "probed");
-    put_text(ws, "5");
-    turns(10);
-    fan(last, "[\"m\",1");
-    ok(heard(ws, "42/axr,[\"m\",1]"), "upgraded");
-    is_int(closes, 0, "and nobody lost anything");
-    ok(heard(get, "x,"), "the answer leaves");
-    put(get,
-        "\x1e"
-        "3",
-        2);
-    ok(heard(get, "HTTP/1.1 400 "), "then the request behind it gets its own");
-    close(get);
-    close(ws);
-    until(&closes);
-}
-
-/* The first has lost something when the connection is reset, the second has not. */
-static void test_two_sessions(void)
-{
-    struct socket *first, *second;
-    char one[128], two[128];
-    int get, again;
-
-    poll_open(one);
-    first = last;
-    poll_open(two);
-    second = last;
-    ask_big(one);
-    get = dial_small();
-    request(get, "GET", one, "", 0);
-    request(get, "GET", two, "", 0);
-    turns(10);
-    fan(second, "[\"m\",2");
-    turns(10);
-    closes = 0;
-    close(get); /* with unread bytes: a reset */
-    until(&closes);
-    is_int(closes, 1, "one of the two is closed");
-    ok(last_closed == first && last_why == CLOSE_CLIENT, "the one that lost an answer");
-    again = dial();
-    request(again, "GET", two, "", 0);
-    ok(heard(again, "42/axr,[\"m\",2]"), "the other one has all");
-    close(again);
-}
-
-/* Bodies behind a GET that waits for long: more than is kept is left to the kernel. */
-static void test_held(void)
-{
-    static char bodies[POSTS * (POST_BYTES + 256)];
-    char query[128];
-    size_t len = 0, sent, held;
-    int fd, whole = 1;
-
-    closes = 0;
-    poll_open(query);
-    fd = dial();
-    request(fd, "GET", query, "", 0);
-    turns(10);
-    for (int i = 0; i < POSTS; i++) {
-        len += (size_t)snprintf(bodies + len, 256,
-                                "POST /n/?%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n",
-                                query, POST_BYTES);
-        memset(bodies + len, 'x', POST_BYTES);
-        memcpy(bodies + len, "4\x32/axr,[\"", 9);
-        memcpy(bodies + len + POST_BYTES - 2, "\"]", 2);
-        len += POST_BYTES;
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+        for (int late = 0; late < 2; late++) {
+            up();
+            snprintf(text, sizeof(text),
+                     "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\nContent-Length: %zu\r\n\r\n",
+                     firsts[i], sizeof(inner) - 1);
+            if (!late)
+                strcat(text, inner);
+            ask(text);
+            is_int(answers(), 1, firsts[i]);
+            ok(strstr(heard, "Connection: close\r\n") != NULL, "says that it is the last");
+            if (late)
+                send(peer_fd, inner, sizeof(inner) - 1, MSG_NOSIGNAL);
+            is_int(answers(), 0, "one answer");
+            ok(is_closed(), "and the end");
+            ok(strstr(log_text, "inner") == NULL, "the body is not asked for");
+            down();
+        }
     }
-    sent = put(fd, bodies, len);
-    held = engine->net->conns != NULL ? exchange_of(engine->net->conns)->in.len : 0;
-    ok(held > 0 && held <= 16384 + 2 * INPUT_BYTES, "what is kept has a limit: %zu", held);
-    fan(last, "[\"m\",1");
-    ok(heard(fd, "42/axr,[\"m\",1]"), "the GET is answered");
-    put(fd, bodies + sent, len - sent);
-    for (int i = 0; i < POSTS; i++)
-        whole &= heard(fd, "\r\n\r\nok");
-    ok(whole, "and so are %d POSTs behind it", POSTS);
-    is_int(closes, 0, "nobody was disconnected");
-    close(fd);
-    turns(3);
 }
 
-/* All that was asked for before the client's FIN is answered. */
-static void test_half_closed(void)
-{
-    char query[128];
-    int fd;
+/* --- bodies --- */
 
-    poll_open(query);
-    ask_big(query);
-    fd = dial_small();
-    request(fd, "GET", query, "", 0);
-    request(fd, "POST", query, "42/axr,[1]", 10);
-    request(fd, "POST", query, "42/axr,[2]", 10);
-    shutdown(fd, SHUT_WR);
-    turns(10);
-    ok(heard(fd, "x,"), "the answer leaves");
-    ok(heard(fd, "\r\n\r\nok") && heard(fd, "\r\n\r\nok"), "and those behind it");
-    ok(!heard(fd, "HTTP"), "then the connection ends");
-    close(fd);
+static void test_bodies(void)
+{
+    up();
+    does = BODY;
+    ask("POST /n/ HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe");
+    is_int(exchange_of(conn)->phase, EXCHANGE_BODY, "a part of a body");
+    ok(conn->due_ms <= clock_ms() + HEAD_MS, "its rest is due");
+    ask("lloGET");
+    is_int(answers(), 1, "the rest");
+    ok(strstr(heard, "\r\n\r\nhello") != NULL, "is all there");
+    is_str(log_text, "POST/n/ body0 ", "the application is told of its end");
+    ask(" /n/ HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx");
+    ok(strstr(hear(), "\r\n\r\nx") != NULL, "the request behind it");
+    ask("POST /n/ HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    ok(strstr(hear(), "100 Continue") != NULL, "it is asked for");
+    ask("ab");
+    ok(strstr(hear(), "\r\n\r\nab") != NULL, "and comes");
+    down();
 }
 
-/* The clock of a request's head runs when the answer before it has left. */
-static void test_deadlines(void)
+static void test_body_limits(void)
 {
-    char query[128];
-    struct conn *conn;
-    int fd;
+    static const struct {
+        const char *head;
+        int status;
+        const char *log;
+    } rows[] = {
+        {"Content-Length: 100\r\n\r\n", 0, "POST/n/ "},
+        {"Content-Length: 101\r\n\r\n", 413, "POST/n/ "},
+        {"Transfer-Encoding: chunked\r\n\r\nffff\r\n", 413, "POST/n/ body413 "},
+        {"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "POST/n/ body400 "},
+        {"Transfer-Encoding: gzip\r\n\r\n", 400, "POST/n/ "},
+        {"Expect: tea\r\nContent-Length: 1\r\n\r\n", 417, "POST/n/ "},
+    };
+    char text[512], want[32];
 
-    poll_open(query);
-    ask_big(query);
-    fd = dial_small();
-    request(fd, "GET", query, "", 0);
-    put(fd, "GET /n/", 7);
-    turns(10);
-    if ((conn = answering()) != NULL) {
-        conn->due_ms = clock_ms();
-        conn_timeout(&conn->timer, conn->due_ms, engine);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        up();
+        does = BODY;
+        snprintf(text, sizeof(text), "POST /n/ HTTP/1.1\r\nHost: h\r\n%s", rows[i].head);
+        ask(text);
+        hear();
+        snprintf(want, sizeof(want), "HTTP/1.1 %d ", rows[i].status);
+        ok(rows[i].status == 0 ? nheard == 0 : strncmp(heard, want, strlen(want)) == 0,
+           "row %zu: %d", i, rows[i].status);
+        is_int(is_closed(), rows[i].status != 0, "and the end, or not");
+        if (rows[i].status == 0)
+            peer_close();
+        turns(3);
+        ok(strncmp(log_text, rows[i].log, strlen(rows[i].log)) == 0, "what the application hears");
+        is_int(strstr(log_text, "body") != NULL, strstr(rows[i].log, "body") != NULL, "and no more");
+        down();
     }
-    ok(heard(fd, "x,"), "an answer that leaves slowly is not cut short for a head");
-    turns(10);
-    conn = engine->net->conns;
-    ok(conn != NULL && conn->due_ms > clock_ms() && conn->due_ms <= clock_ms() + HEAD_MS,
-       "which then has its time");
-    put(fd, "x HTTP/1.1\r\nHost: h\r\n\r\n", 23);
-    ok(heard(fd, "HTTP/1.1 400 "), "and is answered");
-    close(fd);
+}
+
+/* --- waiting --- */
+
+static void test_wait(void)
+{
+    up();
+    does = WAIT;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_int(answers(), 0, "it waits");
+    is_int((long)conn->due_ms, 0, "for as long as it takes");
+    ask("GET /n/behind HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_str(log_text, "GET/n/ ", "what comes behind it waits, too");
+    does = ANSWER;
+    conn_dirty(conn);
+    is_int(answers(), 2, "both are answered");
+    is_str(log_text, "GET/n/ ready GET/n/behind ", "in order");
+    down();
+}
+
+/* More than a head and a read behind one that waits stays with the kernel. */
+static void test_bound(void)
+{
+    up();
+    does = WAIT;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    for (int i = 0; i < 100 && !conn->deaf; i++)
+        ask(letters('x', 10000));
+    ok(conn->deaf, "it is not read from any more");
+    ok(exchange_of(conn)->in.len <= 1024 + 2 * INPUT_BYTES, "after a head and two reads at most");
+    down();
+}
+
+static void test_ended(void)
+{
+    up();
+    does = WAIT;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    shutdown(peer_fd, SHUT_WR);
     turns(3);
+    is_str(log_text, "GET/n/ ready lost0 ", "there may be something for it; there was not");
+    down();
+    up();
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    shutdown(peer_fd, SHUT_WR);
+    is_int(answers(), 1, "what was asked for is answered");
+    ok(is_closed(), "then it is over");
+    down();
 }
 
-/* A GET waits and there is no memory for its noop: the session ends, for lack of it. */
-static void test_no_memory(void)
-{
-    char query[128];
-    int get, ws;
+/* --- deadlines --- */
 
-    poll_open(query);
-    get = dial();
-    request(get, "GET", query, "", 0);
-    turns(10);
-    ws = websocket(query);
-    turns(10);
-    closes = 0;
-    chunklog_clear(&engine->eio->logs[ENC_POLL4]);
-    chunks_clear(&engine->net->chunks);
-    nomem = 1;
-    put_text(ws, "5");
-    until(&closes);
-    is_int(nomem, 0, "there was none");
-    is_int(closes, 1, "the session has ended");
-    is_int(last_why, CLOSE_NO_MEMORY, "for lack of memory");
-    ok(heard(get, "Session ID unknown"), "which the GET hears");
-    close(get);
-    close(ws);
-    turns(3);
+static void due(void)
+{
+    conn->due_ms = clock_ms() - 1;
+    conn_timeout(&conn->timer, clock_ms(), net);
 }
 
-/* There is no memory for an answer's head: what the answer was for has been lost. */
-static void test_no_answer(void)
+static void test_timeouts(void)
 {
-    char query[128];
-    int get;
-
-    poll_open(query);
-    get = dial();
-    request(get, "GET", query, "", 0);
-    turns(10);
-    closes = 0;
-    fan(last, "[\"m\",1");
-    chunklog_clear(&engine->net->private_log);
-    chunks_clear(&engine->net->chunks);
-    nomem = 1;
-    until(&closes);
-    is_int(nomem, 0, "there was none");
-    ok(closes == 1 && last_why == CLOSE_NO_MEMORY, "the session has ended for it");
-    ok(!heard(get, "HTTP"), "and so has the connection");
-    close(get);
+    up();
+    due();
+    is_str(log_text, "lost0 ", "who says nothing goes without a word");
+    down();
+    up();
+    ask("GET /n/ HT");
+    due();
+    is_int(answers(), 1, "who says half a head");
+    ok(strncmp(heard, "HTTP/1.1 408 ", 13) == 0, "is told");
+    is_str(log_text, "", "the application is not");
+    down();
+    up();
+    does = BODY;
+    ask("POST /n/ HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhe");
+    due();
+    ok(strncmp(hear(), "HTTP/1.1 408 ", 13) == 0, "half a body");
+    is_str(log_text, "POST/n/ body408 ", "is the application's, too");
+    down();
 }
 
-/* Its last word is late: the GET that came for it goes with the session. */
-static void test_forgotten(void)
-{
-    struct session *session;
-    char query[128], text[256];
-    size_t there;
-    int get = dial(), len;
+/* --- other processes --- */
 
-    poll_open(query);
-    session = &last->session;
-    socket_disconnect(last, CLOSE_REPLACED);
-    turns(10);
-    len = snprintf(text, sizeof(text), "GET /n/?%s HTTP/1.1\r\nHost: h\r\n\r\n", query);
-    if (send(get, text, (size_t)len, MSG_NOSIGNAL) != len)
-        perror("send");
-    for (int i = 0; i < 100 && session->polling->get == NULL; i++)
-        event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-    ok(session->polling->get != NULL && session->polling->out.bytes > 0, "a GET for the last word");
-    there = engine_sessions(engine);
-    session_timeout(&session->timer, session->heartbeat_due_ms, engine->eio);
-    is_int((long)engine_sessions(engine), (long)there - 1, "too late: the session has gone");
-    ok(!heard(get, "HTTP"), "and the connection with it");
-    close(get);
+static void test_hand_over(void)
+{
+    up();
+    does = HAND_OVER;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nmore");
+    is_int(nhanded, 1, "handed over");
+    is_int((long)handed_to, 5, "to whom it is for");
+    is_int(handed_len, (int)strlen("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nmore"), "with all that was read");
+    is_int(conn->state, CONN_DEAD, "it is not ours any more");
+    is_int((long)http->stats.handoffs_sent, 1, "counted");
+    down();
+    up();
+    does = HAND_OVER;
+    handoff_result = 1;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_int(exchange_of(conn)->phase, EXCHANGE_HANDOFF, "no room: it waits");
+    due();
+    is_int(exchange_of(conn)->phase, EXCHANGE_HANDOFF, "and is tried again");
+    exchange_of(conn)->handoff_end_ms = clock_ms();
+    due();
+    ok(strncmp(hear(), "HTTP/1.1 503 ", 13) == 0, "for a second");
+    is_int((long)http->stats.handoffs_failed, 1, "counted");
+    down();
+    up();
+    does = HAND_OVER;
+    handoff_result = -1;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    is_int(answers(), 1, "there is no such process");
+    is_str(log_text, "GET/n/ error1 ", "the application says so");
+    ok(is_closed(), "and it ends");
+    down();
+}
+
+/* Those without a request go to the successor; others stay. */
+static void test_pass_on(void)
+{
+    up();
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear();
+    http_pass_on(http);
+    is_int(nhanded, 1, "an idle one");
+    ok(handed_to == HTTP_SUCCESSOR && handed_len == 0, "to the successor");
+    down();
+    up();
+    does = WAIT;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    http_pass_on(http);
+    is_int(nhanded, 0, "one whose answer waits stays");
+    down();
+    up();
+    conn_put(conn, "x", 1);
+    http_pass_on(http);
+    is_int(nhanded, 0, "and one to whom something is leaving");
+    down();
+}
+
+static void test_adopt(void)
+{
+    static const char text[] = "GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n";
+    int pair[2];
+
+    up();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
+        abort();
+    peer_close();
+    peer_fd = pair[1];
+    is_int(http_adopt(http, pair[0], text, sizeof(text) - 1, 0), 0, "one that comes from another");
+    is_int(answers(), 1, "is answered");
+    is_int((long)http->stats.requests, 0, "its request was counted there");
+    is_int((long)http->stats.handoffs_received, 1, "its coming is here");
+    ask(text);
+    is_int(answers(), 1, "the next one");
+    is_int((long)http->stats.requests, 1, "is ours");
+    down();
+}
+
+/* --- another protocol --- */
+
+static void test_leave(void)
+{
+    up();
+    does = LEAVE;
+    ninput = 0;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nbehind");
+    is_str(left, "behind", "what was read behind the head goes along");
+    ok(conn->input == NULL && !conn->asks_sent && !conn->asks_flush, "HTTP asks nothing more");
+    ask("new");
+    is_str(input_text, "new", "and hears nothing more");
+    down();
+    ok(strstr(log_text, "lost") == NULL, "not of its end, either");
+}
+
+/* --- what http answers itself --- */
+
+static void test_own(void)
+{
+    static const struct {
+        const char *request;
+        int status;
+        const char *log;
+    } rows[] = {
+        {"GET /n/socket.io.js", 200, ""},   {"HEAD /n/socket.io.js", 200, ""},
+        {"POST /n/socket.io.js", 405, ""},  {"GET /status", 200, ""},
+        {"HEAD /status", 200, ""},          {"DELETE /status", 405, ""},
+        {"GET /elsewhere", 404, ""},        {"OPTIONS /n/", 204, ""},
+        {"OPTIONS /status", 204, ""},       {"GET /n/x", 200, "GET/n/x "},
+    };
+    char text[256], want[32];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        up();
+        snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\n\r\n",
+                 rows[i].request);
+        ask(text);
+        hear();
+        snprintf(want, sizeof(want), "HTTP/1.1 %d ", rows[i].status);
+        ok(strncmp(heard, want, strlen(want)) == 0, "%s: %d", rows[i].request, rows[i].status);
+        ok(strstr(heard, "Access-Control-Allow-Origin: https://app.example\r\n") != NULL, "with CORS");
+        ok(rows[i].status != 405 || strstr(heard, "Allow: GET, HEAD\r\n") != NULL, "405 says what is");
+        is_str(log_text, rows[i].log, "the application is asked for the rest");
+        if (strncmp(rows[i].request, "HEAD", 4) == 0)
+            is_str(strstr(heard, "\r\n\r\n"), "\r\n\r\n", "no body to HEAD");
+        down();
+    }
+    up();
+    ask("OPTIONS /n/ HTTP/1.1\r\nHost: h\r\nOrigin: https://evil.example\r\n\r\n");
+    is_str(log_text, "error0 ", "a page that may not: in the application's words");
+    down();
+}
+
+/* An Origin that exactly fits the answer's lines, and one that does not. */
+static void test_long_origin(void)
+{
+    static char origin[1024];
+    static char *any[] = {(char *)(uintptr_t) "*", NULL};
+    struct http_options options;
+    char text[2048];
+
+    for (int over = 0; over < 2; over++) {
+        size_t len = sizeof(((struct exchange *)0)->cors) - 128 + (size_t)over;
+        up();
+        options = http->options;
+        options.limits.head_bytes = 4096;
+        options.origins = any;
+        http_configure(http, &options);
+        memset(origin, 'o', len);
+        memcpy(origin, "https://", 8);
+        origin[len] = '\0';
+        snprintf(text, sizeof(text), "GET /n/ HTTP/1.1\r\nHost: h\r\nOrigin: %s\r\n\r\n", origin);
+        ask(text);
+        hear();
+        ok(strncmp(heard, "HTTP/1.1 200 ", 13) == 0, "answered");
+        snprintf(text, sizeof(text), "Access-Control-Allow-Origin: %s\r\n", origin);
+        is_int(strstr(heard, text) != NULL, !over, over ? "one that no browser has" : "the longest");
+        is_int(strstr(heard, "Access-Control-Allow-Origin") != NULL, !over, "whole or not at all");
+        ok(strstr(heard, "\r\n\r\n/n/") != NULL, "and nothing else is hurt");
+        down();
+    }
+}
+
+static void test_no_http(void)
+{
+    up();
+    ask("\x16\x03\x01\r\n\r\n");
+    ok(strncmp(hear(), "HTTP/1.1 400 ", 13) == 0, "what is no HTTP");
+    ok(is_closed(), "ends");
+    is_str(log_text, "", "and the application is not asked");
+    is_int((long)http->stats.http_errors[http_error_kind(400)], 1, "counted");
+    down();
 }
 
 int main(void)
 {
-    signal(SIGPIPE, SIG_IGN);
-    base = event_base_new();
-    engine_up();
-    test_upgrade_amid();
-    test_two_sessions();
-    test_held();
-    test_half_closed();
-    test_deadlines();
-    test_no_memory();
-    test_no_answer();
-    test_forgotten();
-    engine_down();
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_LEVEL_ERROR);
+    test_requests();
+    test_keep();
+    test_smuggling();
+    test_bodies();
+    test_body_limits();
+    test_wait();
+    test_bound();
+    test_ended();
+    test_timeouts();
+    test_hand_over();
+    test_pass_on();
+    test_adopt();
+    test_leave();
+    test_own();
+    test_long_origin();
+    test_no_http();
     event_base_free(base);
     return tap_done();
 }
