@@ -8,7 +8,7 @@
 static struct http *http;
 static struct conn *conn;
 static char log_text[4096]; /* what the application was asked */
-static int app; /* http_app's arg */
+static int app;             /* http_app's arg */
 static enum { ANSWER, WAIT, BODY, HAND_OVER, LEAVE, CHECK } does;
 static size_t body_max;
 static int handoff_result, nhanded, handed_len;
@@ -172,7 +172,8 @@ static void test_requests(void)
     up();
     ask("GET /n/a HTTP/1.1\r\nHost: h\r\n\r\n");
     is_int(answers(), 1, "a request, an answer");
-    ok(strstr(heard, "200 OK") != NULL && strstr(heard, "Content-Length: 4\r\n") != NULL, "with its length");
+    ok(strstr(heard, "200 OK") != NULL && strstr(heard, "Content-Length: 4\r\n") != NULL,
+       "with its length");
     ok(strstr(heard, "Connection:") == NULL, "HTTP/1.1 goes on, unsaid");
     ok(conn->input == NULL, "an idle connection has no exchange");
     ok(conn->due_ms > clock_ms() + 25000 && conn->due_ms <= clock_ms() + 30000, "and idleTimeout");
@@ -195,7 +196,8 @@ static void test_keep(void)
         {"GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n", NULL, 0},
         {"GET /n/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "Connection: close\r\n", 1},
         {"GET /n/ HTTP/1.0\r\nHost: h\r\n\r\n", "Connection: close\r\n", 1},
-        {"GET /n/ HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n", "Connection: keep-alive\r\n", 0},
+        {"GET /n/ HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n",
+         "Connection: keep-alive\r\n", 0},
         {"GET /n/ HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", "Connection: close\r\n", 1},
         {"GET /n/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
          "Connection: close\r\n", 1},
@@ -217,15 +219,17 @@ static void test_keep(void)
 static void test_smuggling(void)
 {
     static const char inner[] = "GET /n/inner HTTP/1.1\r\nHost: h\r\n\r\n";
-    static const char *const firsts[] = {"GET /n/", "GET /status", "OPTIONS /n/", "GET /n/socket.io.js",
-                                         "GET /elsewhere", "POST /n/socket.io.js", "DELETE /status"};
+    static const char *const firsts[] = {
+        "GET /n/",        "GET /status",          "OPTIONS /n/",   "GET /n/socket.io.js",
+        "GET /elsewhere", "POST /n/socket.io.js", "DELETE /status"};
     char text[1024];
 
     for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
         for (int late = 0; late < 2; late++) {
             up();
             snprintf(text, sizeof(text),
-                     "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\nContent-Length: %zu\r\n\r\n",
+                     "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\nContent-Length: "
+                     "%zu\r\n\r\n",
                      firsts[i], sizeof(inner) - 1);
             if (!late)
                 strcat(text, inner);
@@ -294,7 +298,8 @@ static void test_body_limits(void)
             peer_close();
         turns(3);
         ok(strncmp(log_text, rows[i].log, strlen(rows[i].log)) == 0, "what the application hears");
-        is_int(strstr(log_text, "body") != NULL, strstr(rows[i].log, "body") != NULL, "and no more");
+        is_int(strstr(log_text, "body") != NULL, strstr(rows[i].log, "body") != NULL,
+               "and no more");
         down();
     }
 }
@@ -386,7 +391,8 @@ static void test_hand_over(void)
     ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nmore");
     is_int(nhanded, 1, "handed over");
     is_int((long)handed_to, 5, "to whom it is for");
-    is_int(handed_len, (int)strlen("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nmore"), "with all that was read");
+    is_int(handed_len, (int)strlen("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\nmore"),
+           "with all that was read");
     is_int(conn->state, CONN_DEAD, "it is not ours any more");
     is_int((long)http->stats.handoffs_sent, 1, "counted");
     down();
@@ -480,24 +486,26 @@ static void test_own(void)
         int status;
         const char *log;
     } rows[] = {
-        {"GET /n/socket.io.js", 200, ""},   {"HEAD /n/socket.io.js", 200, ""},
-        {"POST /n/socket.io.js", 405, ""},  {"GET /status", 200, ""},
-        {"HEAD /status", 200, ""},          {"DELETE /status", 405, ""},
-        {"GET /elsewhere", 404, ""},        {"OPTIONS /n/", 204, ""},
-        {"OPTIONS /status", 204, ""},       {"GET /n/x", 200, "GET/n/x "},
+        {"GET /n/socket.io.js", 200, ""},  {"HEAD /n/socket.io.js", 200, ""},
+        {"POST /n/socket.io.js", 405, ""}, {"GET /status", 200, ""},
+        {"HEAD /status", 200, ""},         {"DELETE /status", 405, ""},
+        {"GET /elsewhere", 404, ""},       {"OPTIONS /n/", 204, ""},
+        {"OPTIONS /status", 204, ""},      {"GET /n/x", 200, "GET/n/x "},
     };
     char text[256], want[32];
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         up();
-        snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\n\r\n",
-                 rows[i].request);
+        snprintf(text, sizeof(text),
+                 "%s HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\n\r\n", rows[i].request);
         ask(text);
         hear();
         snprintf(want, sizeof(want), "HTTP/1.1 %d ", rows[i].status);
         ok(strncmp(heard, want, strlen(want)) == 0, "%s: %d", rows[i].request, rows[i].status);
-        ok(strstr(heard, "Access-Control-Allow-Origin: https://app.example\r\n") != NULL, "with CORS");
-        ok(rows[i].status != 405 || strstr(heard, "Allow: GET, HEAD\r\n") != NULL, "405 says what is");
+        ok(strstr(heard, "Access-Control-Allow-Origin: https://app.example\r\n") != NULL,
+           "with CORS");
+        ok(rows[i].status != 405 || strstr(heard, "Allow: GET, HEAD\r\n") != NULL,
+           "405 says what is");
         is_str(log_text, rows[i].log, "the application is asked for the rest");
         if (strncmp(rows[i].request, "HEAD", 4) == 0)
             is_str(strstr(heard, "\r\n\r\n"), "\r\n\r\n", "no body to HEAD");
@@ -532,7 +540,8 @@ static void test_long_origin(void)
         hear();
         ok(strncmp(heard, "HTTP/1.1 200 ", 13) == 0, "answered");
         snprintf(text, sizeof(text), "Access-Control-Allow-Origin: %s\r\n", origin);
-        is_int(strstr(heard, text) != NULL, !over, over ? "one that no browser has" : "the longest");
+        is_int(strstr(heard, text) != NULL, !over,
+               over ? "one that no browser has" : "the longest");
         is_int(strstr(heard, "Access-Control-Allow-Origin") != NULL, !over, "whole or not at all");
         ok(strstr(heard, "\r\n\r\n/n/") != NULL, "and nothing else is hurt");
         down();

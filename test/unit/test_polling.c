@@ -168,9 +168,10 @@ static void get(const char *query)
 static void post(const char *type, const char *body, size_t len)
 {
     static char text[100000];
-    int n = snprintf(text, sizeof(text),
-                     "POST /? HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
-                     type, len);
+    int n =
+        snprintf(text, sizeof(text),
+                 "POST /? HTTP/1.1\r\nHost: h\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                 type, len);
 
     conn_up(0);
     memcpy(text + n, body, len);
@@ -206,7 +207,10 @@ static void test_get(void)
     ok(session->polling->get != NULL, "and the session knows");
     put("4one");
     put("4two");
-    is_str(answered(), "200 4one\x1e" "4two", "what comes in one turn, in one answer");
+    is_str(answered(),
+           "200 4one\x1e"
+           "4two",
+           "what comes in one turn, in one answer");
     ok(strstr(heard, "text/plain; charset=UTF-8") != NULL, "as text");
     ok(strstr(heard, "Cache-Control: no-store") != NULL, "that nobody keeps");
     ok(session->polling->get == NULL, "no GET is there any more");
@@ -251,7 +255,10 @@ static void test_kinds(void)
     polling_put(session, "4a", 2);
     polling_put_message(session, 1, (struct slice){"\1\2", 2});
     get("");
-    is_str(answered(), "200 4a\x1e" "bAQI=", "EIO4: both at once");
+    is_str(answered(),
+           "200 4a\x1e"
+           "bAQI=",
+           "EIO4: both at once");
     down();
 }
 
@@ -322,7 +329,10 @@ static void test_stall(void)
     is_int(polling_timeout(session, 65000), -1, "now");
     is_int(fault_why, CLOSE_SEND_TIMEOUT, "it did not come");
     get("");
-    is_str(answered(), "200 4a\x1e" "4b", "it comes");
+    is_str(answered(),
+           "200 4a\x1e"
+           "4b",
+           "it comes");
     is_int((long)polling_due(session), 0, "nothing is due");
     put("4c");
     ok(session->polling->waiting_since_ms > since, "waits again: counted anew");
@@ -334,7 +344,10 @@ static void test_stall(void)
 static void test_post(void)
 {
     up(EIO4);
-    post("text/plain", "4a\x1e" "4b", 5);
+    post("text/plain",
+         "4a\x1e"
+         "4b",
+         5);
     is_str(answered(), "200 ok", "a payload");
     is_str(packets, "4:a 4:b ", "its packets");
     ok(session->polling->post == NULL, "and it is over");

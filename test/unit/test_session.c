@@ -229,7 +229,8 @@ static void test_ping4(void)
     is_str(frames(), "", "not yet");
     timeout(due);
     is_str(frames(), "2 ", "a ping");
-    is_int((long)(session->heartbeat_due_ms - due), TIMEOUT, "then pingTimeout, from when it was due");
+    is_int((long)(session->heartbeat_due_ms - due), TIMEOUT,
+           "then pingTimeout, from when it was due");
     timeout(due + TIMEOUT - 1);
     is_int(nclosed, 0, "not yet");
     session_input(session, 0, SLICE("3"));
@@ -258,7 +259,8 @@ static void test_late_ping(void)
     ws_up(EIO4, 0);
     due = session->heartbeat_due_ms;
     timeout(due + TIMEOUT / 4 + 1);
-    is_int((long)(session->heartbeat_due_ms - due), TIMEOUT + TIMEOUT / 4 + 1, "late by much: from now");
+    is_int((long)(session->heartbeat_due_ms - due), TIMEOUT + TIMEOUT / 4 + 1,
+           "late by much: from now");
     down();
 }
 
@@ -377,10 +379,14 @@ static void test_encoding(void)
         int websocket, base64;
         enum encoding text, binary;
     } rows[] = {
-        {EIO4, 1, 0, ENC_WS4, ENC_WS4},          {EIO4, 1, 1, ENC_WS4, ENC_WS4_BASE64},
-        {EIO3, 1, 0, ENC_WS4, ENC_WS3},          {EIO3, 1, 1, ENC_WS4, ENC_WS3_BASE64},
-        {EIO4, 0, 0, ENC_POLL4, ENC_POLL4},      {EIO4, 0, 1, ENC_POLL4, ENC_POLL4},
-        {EIO3, 0, 0, ENC_POLL3_TEXT, ENC_POLL3_BINARY}, {EIO3, 0, 1, ENC_POLL3_TEXT, ENC_POLL3_TEXT},
+        {EIO4, 1, 0, ENC_WS4, ENC_WS4},
+        {EIO4, 1, 1, ENC_WS4, ENC_WS4_BASE64},
+        {EIO3, 1, 0, ENC_WS4, ENC_WS3},
+        {EIO3, 1, 1, ENC_WS4, ENC_WS3_BASE64},
+        {EIO4, 0, 0, ENC_POLL4, ENC_POLL4},
+        {EIO4, 0, 1, ENC_POLL4, ENC_POLL4},
+        {EIO3, 0, 0, ENC_POLL3_TEXT, ENC_POLL3_BINARY},
+        {EIO3, 0, 1, ENC_POLL3_TEXT, ENC_POLL3_TEXT},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
