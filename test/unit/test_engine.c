@@ -2541,6 +2541,8 @@ int main(void)
     test_bursts();
     test_half_closed("HTTP/1.1 200");
     test_polling_ends();
+    engine_down();
+    engine_up("/axr"); /* nobody else's end is to be taken for this one's */
     test_refused_polling();
     engine_down();
     test_idle();
