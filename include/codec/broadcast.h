@@ -4,28 +4,15 @@
 #define CODEC_BROADCAST_H
 
 #include "base/buf.h"
-#include "base/slice.h"
+#include "base/slices.h"
+#include "codec/once.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define BROADCAST_ATTACHMENTS_MAX 255 /* of an encoding; limits:attachments is lower */
 
 enum broadcast_flags {
     BROADCAST_VOLATILE = 1 << 0, /* not for clients that have output waiting */
-};
-
-/* Growing list of borrowed byte strings; reused from message to message. */
-struct slices {
-    struct slice *at;
-    size_t n, cap;
-};
-
-/* Which names are in a list of them: see once.h. */
-struct once {
-    uint32_t *slots; /* indices in the list, plus 1 */
-    size_t nslots, cap;
-    uint8_t key[16];
 };
 
 /* All slices borrow from the payload that was decoded: valid until that goes
@@ -39,12 +26,6 @@ struct broadcast {
     struct slices attachments; /* in the order of their placeholders' num */
     struct once once;          /* while rooms or except are read */
 };
-
-/* Appends; 0, or -1 without memory. */
-int slices_put(struct slices *list, struct slice item);
-
-/* Frees its memory; it is empty and valid again. */
-void slices_clear(struct slices *list);
 
 /* Empties it, keeping the memory. */
 void broadcast_reset(struct broadcast *bc);

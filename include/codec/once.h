@@ -6,8 +6,17 @@
 #ifndef CODEC_ONCE_H
 #define CODEC_ONCE_H
 
-#include "base/slice.h"
-#include "codec/broadcast.h"
+#include "base/slices.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Which names are in a list of them; zero is one that knows of none. */
+struct once {
+    uint32_t *slots; /* indices in the list, plus 1 */
+    size_t nslots, cap;
+    uint8_t key[16];
+};
 
 /* Empties list, keeping its memory: from now on, once is about this one. */
 void once_begin(struct once *once, struct slices *list);

@@ -12,7 +12,7 @@
 #define IPC_MSG_H
 
 #include "base/buf.h"
-#include "base/slice.h"
+#include "base/slices.h"
 #include "codec/broadcast.h"
 
 #include <stddef.h>
