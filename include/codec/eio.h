@@ -37,6 +37,14 @@ struct eio_packet {
 int eio_decode(struct eio_packet *packet, enum eio_version version, int binary,
                struct slice payload, struct buf *scratch);
 
+/* The text for a binary message where no binary may go: "b" and its base64; version 3
+ * has the type after the "b". */
+size_t eio_base64_len(enum eio_version version, size_t len);
+/* Writes exactly so many bytes to dst; returns the end of them. */
+uint8_t *eio_base64_write(uint8_t *dst, enum eio_version version, const void *bytes, size_t len);
+/* The same, appended.  Returns 0, or -1 without memory (out->failed). */
+int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes);
+
 /* What the server announces in the open packet, in Engine.IO's key order. */
 struct eio_open {
     const char *sid;
@@ -45,9 +53,5 @@ struct eio_open {
     size_t max_payload; /* bytes */
 };
 int eio_put_open(struct buf *out, const struct eio_open *open);
-
-/* Appends a binary message as a text packet, for a client that takes no binary.  Returns
- * 0, or -1 with failed set. */
-int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes);
 
 #endif

@@ -58,8 +58,6 @@ size_t payload_packet_len(enum payload_form form, int binary, size_t len);
 /* Writes exactly payload_packet_len() bytes to dst; returns the end of them. */
 uint8_t *payload_packet_write(uint8_t *dst, enum payload_form form, int binary, const void *bytes,
                               size_t len);
-/* The same, appended.  Returns 0, or -1 without memory (out->failed). */
-int payload_put_packet(struct buf *out, enum payload_form form, int binary, struct slice bytes);
 
 /* Appends ___eio[<j>]("<payload as a JavaScript string>"); .  j: the value of the
  * query parameter, of which only the digits are used.  payload is valid UTF-8

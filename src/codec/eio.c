@@ -82,6 +82,31 @@ int eio_decode(struct eio_packet *packet, enum eio_version version, int binary,
     return set_packet(packet, (enum eio_type)(payload.ptr[0] - '0'), 0, skip(payload, 1));
 }
 
+size_t eio_base64_len(enum eio_version version, size_t len)
+{
+    return (version == EIO3 ? 2 : 1) + BASE64_LEN(len);
+}
+
+uint8_t *eio_base64_write(uint8_t *dst, enum eio_version version, const void *bytes, size_t len)
+{
+    *dst++ = 'b';
+    if (version == EIO3)
+        *dst++ = '0' + EIO_MESSAGE;
+    return dst + base64_encode((char *)dst, bytes, len);
+}
+
+int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes)
+{
+    size_t len = eio_base64_len(version, bytes.len);
+    uint8_t *dst = buf_reserve(out, len);
+
+    if (dst == NULL)
+        return -1;
+    (void)eio_base64_write(dst, version, bytes.ptr, bytes.len);
+    out->len += len;
+    return 0;
+}
+
 int eio_put_open(struct buf *out, const struct eio_open *open)
 {
     return buf_printf(out,
@@ -90,15 +115,4 @@ int eio_put_open(struct buf *out, const struct eio_open *open)
                       open->sid, open->upgrade_websocket ? "\"websocket\"" : "",
                       (unsigned)open->ping_interval_ms, (unsigned)open->ping_timeout_ms,
                       open->max_payload);
-}
-
-int eio_put_base64(struct buf *out, enum eio_version version, struct slice bytes)
-{
-    uint8_t *dst;
-
-    buf_puts(out, version == EIO3 ? "b4" : "b");
-    if ((dst = buf_reserve(out, BASE64_LEN(bytes.len))) == NULL)
-        return -1;
-    out->len += base64_encode((char *)dst, bytes.ptr, bytes.len);
-    return 0;
 }

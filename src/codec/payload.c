@@ -1,11 +1,8 @@
 #include "codec/payload.h"
 
-#include "base/base64.h"
 #include "base/utf8.h"
 #include "codec/http.h"
 #include "codec/json.h"
-
-#include <assert.h>
 
 #define SEPARATOR   0x1e /* version 4 */
 #define LENGTH_END  0xff /* version 3, binary form */
@@ -200,9 +197,9 @@ static size_t inner_len(enum payload_form form, int binary, size_t len)
         return len;
     switch (form) {
     case PAYLOAD4:
-        return 1 + BASE64_LEN(len);
+        return eio_base64_len(EIO4, len);
     case PAYLOAD3_TEXT:
-        return 2 + BASE64_LEN(len);
+        return eio_base64_len(EIO3, len);
     case PAYLOAD3_BINARY:
         break;
     }
@@ -233,15 +230,13 @@ uint8_t *payload_packet_write(uint8_t *dst, enum payload_form form, int binary, 
     case PAYLOAD4:
         *dst++ = SEPARATOR;
         if (binary)
-            *dst++ = 'b';
+            return eio_base64_write(dst, EIO4, bytes, len);
         break;
     case PAYLOAD3_TEXT:
         dst = put_digits(dst, inner, '0');
         *dst++ = ':';
-        if (binary) {
-            *dst++ = 'b';
-            *dst++ = '0' + EIO_MESSAGE;
-        }
+        if (binary)
+            return eio_base64_write(dst, EIO3, bytes, len);
         break;
     case PAYLOAD3_BINARY:
         *dst++ = binary ? KIND_BINARY : KIND_TEXT;
@@ -251,24 +246,9 @@ uint8_t *payload_packet_write(uint8_t *dst, enum payload_form form, int binary, 
             *dst++ = EIO_MESSAGE;
         break;
     }
-    if (binary && form != PAYLOAD3_BINARY)
-        return dst + base64_encode((char *)dst, bytes, len);
     if (len > 0)
         memcpy(dst, bytes, len);
     return dst + len;
-}
-
-int payload_put_packet(struct buf *out, enum payload_form form, int binary, struct slice bytes)
-{
-    size_t len = payload_packet_len(form, binary, bytes.len);
-    uint8_t *dst = buf_reserve(out, len), *end;
-
-    if (dst == NULL)
-        return -1;
-    end = payload_packet_write(dst, form, binary, bytes.ptr, bytes.len);
-    assert((size_t)(end - dst) == len);
-    out->len = (size_t)(end - out->data);
-    return 0;
 }
 
 /* --- JSONP ------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #include "codec/payload.h"
 
 #include "base/utf8.h"
+#include "payload_put.h"
 
 #include <stdlib.h>
 
@@ -24,7 +25,7 @@ static void put_packet(struct buf *out, enum payload_form form, const struct eio
     struct buf ascii = {0};
 
     if (packet->binary) {
-        must(payload_put_packet(out, form, 1, packet->data) == 0);
+        payload_put(out, form, 1, packet->data);
         return;
     }
     must(utf8_valid(text.ptr, text.len));
@@ -33,7 +34,7 @@ static void put_packet(struct buf *out, enum payload_form form, const struct eio
         must(ascii.data[i] < 0x80);
     if (form == PAYLOAD3_TEXT)
         text = (struct slice){(char *)ascii.data, ascii.len};
-    must(payload_put_packet(out, form, 0, text) == 0);
+    payload_put(out, form, 0, text);
     buf_free(&ascii);
 }
 

@@ -105,6 +105,40 @@ static void test_prefixes(void)
     ok(accepted > 0 && accepted < tried, "prefixes: %u of %u are packets", accepted, tried);
 }
 
+/* Binary as text, at every length of padding, in exactly the room that was announced;
+ * what is appended is the same, and it is read back. */
+static void test_base64(void)
+{
+    static const char *const want[][2] = {
+        {"b4", "b"}, {"b4AQ==", "bAQ=="}, {"b4AQI=", "bAQI="}, {"b4AQL/", "bAQL/"}};
+    static const char bytes[] = "\x01\x02\xff";
+
+    for (size_t n = 0; n < 4; n++) {
+        for (int v = EIO3; v <= EIO4; v++) {
+            size_t len = eio_base64_len((enum eio_version)v, n);
+            uint8_t *dst = tap_guard(NULL, len);
+            struct eio_packet packet;
+            struct buf out = {0};
+
+            ok(eio_base64_write(dst, (enum eio_version)v, bytes, n) == dst + len,
+               "version %d, %zu bytes: ends where it was said", v, n);
+            is_mem(dst, len, want[n][v - EIO3], strlen(want[n][v - EIO3]), "the text");
+            buf_puts(&out, ">");
+            is_int(eio_put_base64(&out, (enum eio_version)v, (struct slice){bytes, n}), 0, "put");
+            is_mem(out.data + 1, out.len - 1, dst, len, "the same, appended");
+            ok(decode(&packet, (enum eio_version)v, 0, (char *)dst, len) == 0 && packet.binary &&
+                   packet.type == EIO_MESSAGE && packet.data.len == n &&
+                   (n == 0 || memcmp(packet.data.ptr, bytes, n) == 0),
+               "and read back");
+            (void)buf_reserve(&out, SIZE_MAX);
+            is_int(eio_put_base64(&out, (enum eio_version)v, (struct slice){bytes, n}), -1,
+                   "not without memory");
+            buf_free(&out);
+            tap_guard_free(dst, len);
+        }
+    }
+}
+
 static void test_open(void)
 {
     struct eio_open open = {"L0kbi2DXo25Qiq6vAAAA", 1, 25000, 20000, 1000000};
@@ -129,6 +163,7 @@ int main(void)
 {
     test_decode();
     test_prefixes();
+    test_base64();
     test_open();
     is_str(eio_error_message(EIO_UNKNOWN_TRANSPORT), "Transport unknown", "message of code 0");
     is_str(eio_error_message(EIO_UNKNOWN_SID), "Session ID unknown", "message of code 1");

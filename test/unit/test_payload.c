@@ -1,6 +1,7 @@
 #include "codec/payload.h"
 
 #include "hex.h"
+#include "payload_put.h"
 #include "tap.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -231,12 +232,12 @@ static void test_prefixes(void)
 
 static void put_recorded(struct buf *out, enum payload_form form, struct slice bin)
 {
-    payload_put_packet(out, form, 0, SLICE(T1));
-    payload_put_packet(out, form, 0, bin);
-    payload_put_packet(out, form, 1, SLICE("\x01\x02\x03"));
-    payload_put_packet(out, form, 0, SLICE(TWO));
-    payload_put_packet(out, form, 1, SLICE("\xff"));
-    payload_put_packet(out, form, 1, SLICE(""));
+    payload_put(out, form, 0, SLICE(T1));
+    payload_put(out, form, 0, bin);
+    payload_put(out, form, 1, SLICE("\x01\x02\x03"));
+    payload_put(out, form, 0, SLICE(TWO));
+    payload_put(out, form, 1, SLICE("\xff"));
+    payload_put(out, form, 1, SLICE(""));
 }
 
 static void test_recorded(void)
@@ -276,15 +277,15 @@ static void test_long(void)
     struct buf out = {0};
 
     memset(sevens, 7, sizeof(sevens));
-    payload_put_packet(&out, PAYLOAD3_BINARY, 1, message);
+    payload_put(&out, PAYLOAD3_BINARY, 1, message);
     is_mem(out.data, 9, "\x01\x01\x02\x03\x05\xff\x04\x07\x07", 9, "1235 in octets");
     is_int(out.len, 1287 - 46, "length in octets"); /* of 1287, the text packet has 46 */
     buf_reset(&out);
-    payload_put_packet(&out, PAYLOAD3_TEXT, 1, message);
+    payload_put(&out, PAYLOAD3_TEXT, 1, message);
     is_mem(out.data, 11, "1650:b4BwcH", 11, "1650 in base64");
     is_int(out.len, 1700 - 45, "length in base64");
     buf_reset(&out);
-    payload_put_packet(&out, PAYLOAD4, 1, message);
+    payload_put(&out, PAYLOAD4, 1, message);
     is_mem(out.data, 6,
            "\x1e"
            "bBwcH",
