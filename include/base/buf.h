@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct iovec;
+
 struct buf {
     uint8_t *data;
     size_t len; /* bytes used */
@@ -25,6 +27,10 @@ int buf_put(struct buf *buf, const void *bytes, size_t n);
 int buf_putc(struct buf *buf, uint8_t byte);
 int buf_puts(struct buf *buf, const char *str);
 int buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Appends the bytes of n pieces.  Returns how many they are, also without memory (failed
+ * is set then). */
+size_t buf_put_iov(struct buf *buf, const struct iovec *iov, int n);
 
 /* Drops the first n bytes (n <= len). */
 void buf_consume(struct buf *buf, size_t n);

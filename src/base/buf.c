@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #define CAP_MIN_BYTES 64
 #define LEN_MAX_BYTES (SIZE_MAX / 4) /* doubling a capacity cannot overflow */
@@ -74,6 +75,17 @@ int buf_printf(struct buf *buf, const char *fmt, ...)
     va_end(args);
     buf->len += (size_t)n;
     return 0;
+}
+
+size_t buf_put_iov(struct buf *buf, const struct iovec *iov, int n)
+{
+    size_t len = 0;
+
+    for (int i = 0; i < n; i++) {
+        buf_put(buf, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    return len;
 }
 
 void buf_consume(struct buf *buf, size_t n)

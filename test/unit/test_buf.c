@@ -1,6 +1,8 @@
 #include "base/buf.h"
 #include "tap.h"
 
+#include <sys/uio.h>
+
 static void test_put(void)
 {
     struct buf buf = {0};
@@ -65,10 +67,29 @@ static void test_failure(void)
     is_int(buf.failed, 0, "free clears failed");
 }
 
+/* What lies in several pieces; how much that was is known without memory, too. */
+static void test_iov(void)
+{
+    struct iovec pieces[] = {{(char[]){"abc"}, 3}, {NULL, 0}, {(char[]){"defg"}, 4}};
+    struct buf buf = {0};
+
+    buf_puts(&buf, "-");
+    is_int(buf_put_iov(&buf, pieces, 3), 7, "three pieces, one of them empty");
+    is_mem(buf.data, buf.len, "-abcdefg", 8, "one after the other");
+    is_int(buf_put_iov(&buf, pieces, 0), 0, "none");
+    is_int(buf_put_iov(&buf, pieces, 1), 3, "the first alone");
+    is_mem(buf.data, buf.len, "-abcdefgabc", 11, "is appended");
+    (void)buf_reserve(&buf, SIZE_MAX);
+    is_int(buf_put_iov(&buf, pieces, 3), 7, "their length, also when it has failed");
+    is_int(buf.len, 11, "but nothing is put");
+    buf_free(&buf);
+}
+
 int main(void)
 {
     test_put();
     test_growth();
     test_failure();
+    test_iov();
     return tap_done();
 }
