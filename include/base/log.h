@@ -4,13 +4,14 @@
  * with time, level, process, pid and message.  Syslog gets it without the time, and so
  * does systemd's journal where stderr leads there; that also gets the level as a "<4>"
  * in front, which it takes off.
- * log_warn, log_error and fatal add strerror(errno); the x forms do not.  All
- * keep errno.  No newline at the end of fmt.  A line is at most 4096 bytes (a
- * longer one is cut and ends in "...") and is always one line: control bytes and
- * what is not UTF-8 are shown as \xNN.  Nothing blocks, nothing is allocated: a
- * line that a full pipe, socket or disk does not take is lost, counted, and the next
- * line that can be written comes after one that says how many were.
- * (syslog(3) is the exception: it may wait for the system's logger.)
+ * log_warn and log_error add strerror(errno); the x forms do not.  All keep errno.  No
+ * newline at the end of fmt.  A line is at most 4096 bytes (a longer one is cut and ends
+ * in "...") and is always one line: control bytes and what is not UTF-8 are shown as \xNN.
+ * It costs one system call.  Nothing is allocated, and nothing waits for who reads the log:
+ * a line that a full pipe, socket or disk does not take is lost, counted, and the next
+ * line that can be written comes after one that says how many were.  (syslog(3) may wait
+ * for the system's logger; a terminal that is somebody else's, and a pipe that is on
+ * kernels before 6.5, are asked for room first.)
  * Bytes that came from outside go through log_escape() first; payloads and
  * tokens are never logged. */
 #ifndef BASE_LOG_H
@@ -72,7 +73,6 @@ void log_error(const char *fmt, ...) LOG_PRINTF(1, 2);
 void log_errorx(const char *fmt, ...) LOG_PRINTF(1, 2);
 
 /* Log at error level, then exit(1). */
-_Noreturn void fatal(const char *fmt, ...) LOG_PRINTF(1, 2);
 _Noreturn void fatalx(const char *fmt, ...) LOG_PRINTF(1, 2);
 
 /* Writes len bytes as printable ASCII into dst (always terminated): \xNN for

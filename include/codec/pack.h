@@ -13,7 +13,6 @@ int pack_str(struct buf *out, const char *bytes, size_t len);
 int pack_array(struct buf *out, uint32_t elements);
 int pack_map(struct buf *out, uint32_t pairs);
 int pack_bool(struct buf *out, int value);
-int pack_nil(struct buf *out);
 
 /* The shortest integer form, or 64-bit floating point for what is no integer or
  * has more than 64 bits. */

@@ -409,12 +409,6 @@ void log_errorx(const char *fmt, ...)
     LOG_CALL(LOG_LEVEL_ERROR, 0);
 }
 
-void fatal(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_ERROR, errno);
-    exit(1);
-}
-
 void fatalx(const char *fmt, ...)
 {
     LOG_CALL(LOG_LEVEL_ERROR, 0);

@@ -53,7 +53,7 @@ int pack_bool(struct buf *out, int value)
     return buf_putc(out, value ? 0xc3 : 0xc2);
 }
 
-int pack_nil(struct buf *out)
+static int pack_nil(struct buf *out)
 {
     return buf_putc(out, 0xc0);
 }
