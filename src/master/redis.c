@@ -4,14 +4,15 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "master/redis_connect.h"
-#include "master/redis_state.h"
+#include "master/redis_fault.h"
+#include "master/subscription.h"
 #include "master/timer.h"
+#include "master/topics.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@
 #include <unistd.h>
 
 #define ATTEMPT_MS      3000 /* to connect and be subscribed */
+#define PING_MS         3000 /* from a sign of life to the next PING */
 #define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
-#define SAY_AGAIN_MS    60000
 #define BACKOFF_MIN_MS  50
 #define BACKOFF_MAX_MS  1000
 #define READ_BYTES      16384
@@ -28,21 +29,35 @@
 #define STREAM_US       1000                 /* messages that follow so soon are a stream */
 #define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
 
+enum redis_state { WAITING, CONNECTING, HANDSHAKE, SUBSCRIBED };
+
+struct redis {
+    struct event_base *base;
+    struct conf_redis server; /* its own */
+    char where[256];          /* ... for the log */
+    const struct redis_ops *ops;
+    void *arg;
+
+    enum redis_state state;
+    struct redis_connect *connect;
+    struct bufferevent *bev; /* writes, and owns the socket */
+    struct event *input;     /* ... which is read here */
+    struct event *timer;     /* the attempt's deadline, or the next one's time */
+    struct event *pulse;     /* while subscribed: the next PING, or silence */
+
+    struct subscription subscription;
+    int paused;               /* redis_pause() */
+    struct redis_fault fault; /* acted on at the end of the event */
+
+    uint32_t backoff_ms;
+    uint64_t heard_ms, subscribed_ms;
+    uint64_t read_us; /* when the bytes at hand were read */
+    uint64_t lost_ms; /* since when the subscription is missing; 0: it never was there */
+    int pinged;       /* a PING is out and nothing came since */
+    struct redis_stats stats;
+};
+
 /* --- failing ------------------------------------------------------------------ */
-
-int redis_found(struct redis *redis, enum redis_failure failure, const char *fmt, ...)
-{
-    va_list args;
-
-    if (redis->failed)
-        return -1;
-    va_start(args, fmt);
-    vsnprintf(redis->why, sizeof(redis->why), fmt, args);
-    va_end(args);
-    redis->failed = 1;
-    redis->failure = failure;
-    return -1;
-}
 
 static void disconnect(struct redis *redis)
 {
@@ -53,27 +68,10 @@ static void disconnect(struct redis *redis)
     if (redis->bev != NULL)
         bufferevent_free(redis->bev);
     redis->bev = NULL;
-    replies_end(redis);
+    subscription_end(&redis->subscription);
     redis->paused = 0;
     event_del(redis->pulse);
     event_del(redis->timer);
-}
-
-/* Each kind of failure once, and every minute what it is then. */
-static void failure_log(struct redis *redis, uint64_t now)
-{
-    unsigned bit = 1U << redis->failure;
-
-    if (redis->state != SUBSCRIBED && redis->logged & bit && now - redis->said_ms < SAY_AGAIN_MS) {
-        log_debug("redis: another attempt has failed: %s", redis->why);
-        return;
-    }
-    if (redis->state == SUBSCRIBED)
-        log_warnx("redis lost: %s; retrying", redis->why);
-    else
-        log_warnx("redis not reachable at %s: %s; retrying", redis->where, redis->why);
-    redis->logged |= bit;
-    redis->said_ms = now;
 }
 
 static void backoff_next(struct redis *redis, uint64_t now)
@@ -91,41 +89,128 @@ static void backoff_next(struct redis *redis, uint64_t now)
 }
 
 /* What it was to publish is not. */
-static void unsaid(struct redis *redis)
+static void not_published(struct redis *redis)
 {
-    log_debug("redis: not published: %s", redis->why);
+    log_debug("redis: not published: %s", redis->fault.why);
     disconnect(redis);
     redis->state = WAITING;
     redis->ops->state(0, redis->arg);
 }
 
-/* Acts on what redis_found() has noted. */
+/* Acts on the fault that was noted. */
 static void fail(struct redis *redis)
 {
     uint64_t now = clock_ms();
 
-    redis->failed = 0;
-    if (redis->say.len > 0) {
-        unsaid(redis);
+    redis->fault.is_found = 0;
+    if (subscription_is_publish(&redis->subscription)) {
+        not_published(redis);
         return;
     }
-    failure_log(redis, now);
+    redis_fault_log(&redis->fault, redis->state == SUBSCRIBED ? NULL : redis->where, now);
     disconnect(redis);
     if (redis->state == SUBSCRIBED) {
         redis->stats.gaps++;
         /* What a silent redis published since it was last heard may be lost too. */
-        redis->lost_ms = redis->failure == FAIL_SILENT ? redis->heard_ms : now;
+        redis->lost_ms = redis->fault.kind == REDIS_FAULT_SILENT ? redis->heard_ms : now;
     }
     backoff_next(redis, now);
     redis->state = WAITING;
-    if (redis->failure == FAIL_TOO_LARGE)
+    if (redis->fault.kind == REDIS_FAULT_TOO_LARGE)
         redis->ops->too_large(redis->arg);
     redis->ops->state(0, redis->arg);
 }
 
+/* --- what it is made for ------------------------------------------------------ */
+
+static void gap_end(struct redis *redis, uint64_t ms)
+{
+    redis->stats.gap_ms += ms;
+    log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
+              (unsigned long long)ms);
+}
+
+/* All topics that are needed are confirmed. */
+static void subscribed(struct redis *redis)
+{
+    uint64_t now = clock_ms();
+
+    redis->state = SUBSCRIBED;
+    redis->subscribed_ms = now;
+    redis_fault_over(&redis->fault);
+    redis->pinged = 0;
+    event_del(redis->timer);
+    timer_set(redis->pulse, PING_MS);
+    if (redis->lost_ms > 0) {
+        gap_end(redis, now - redis->lost_ms);
+    } else {
+        struct slice pattern = topics_at(subscription_topics(&redis->subscription), TOPIC_PATTERN);
+        char text[256];
+        log_info("redis subscribed at %s: pattern=%s", redis->where,
+                 log_escape(text, sizeof(text), pattern.ptr, pattern.len));
+    }
+    redis->ops->state(1, redis->arg);
+}
+
+/* What it was to publish is. */
+static void published(struct redis *redis)
+{
+    redis->state = WAITING;
+    event_del(redis->timer);
+    redis->ops->state(1, redis->arg);
+}
+
+static void on_message(struct slice channel, struct slice payload, void *arg)
+{
+    struct redis *redis = arg;
+
+    redis->stats.messages++;
+    redis->ops->message(channel, payload, redis->arg);
+}
+
+static void on_ready(void *arg)
+{
+    struct redis *redis = arg;
+
+    if (subscription_is_publish(&redis->subscription))
+        published(redis);
+    else
+        subscribed(redis);
+}
+
+static void on_synced(void *arg)
+{
+    struct redis *redis = arg;
+
+    redis->ops->synced(redis->arg);
+}
+
+/* Any whole reply is a sign of life: a pong may be behind a lot.  Mere bytes are
+ * not, for what looks like the start of a huge reply would swallow them for long. */
+static void on_heard(void *arg)
+{
+    struct redis *redis = arg;
+
+    redis->heard_ms = clock_ms();
+    if (redis->pinged) {
+        redis->pinged = 0;
+        timer_set(redis->pulse, PING_MS);
+    }
+}
+
+static void on_odd(void *arg)
+{
+    struct redis *redis = arg;
+
+    redis->stats.odd++;
+}
+
+static const struct subscription_ops subscription_ops = {on_message, on_ready, on_synced, on_heard,
+                                                         on_odd};
+
 /* --- reading ------------------------------------------------------------------ */
 
-/* Returns 1 if there may be more, 0 if not, -1 where a failure was found. */
+/* Returns 1 if there may be more, 0 if not, -1 where a fault was noted. */
 static int read_once(struct redis *redis)
 {
     char bytes[READ_BYTES];
@@ -134,10 +219,11 @@ static int read_once(struct redis *redis)
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (n < 0)
-        return redis_found(redis, FAIL_CLOSED, "connection broken: %s", strerror(errno));
+        return redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
+                                strerror(errno));
     if (n == 0)
-        return redis_found(redis, FAIL_CLOSED, "it closed the connection");
-    if (replies_feed(redis, bytes, (size_t)n) < 0)
+        return redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "it closed the connection");
+    if (subscription_read(&redis->subscription, bytes, (size_t)n) < 0)
         return -1;
     return n == sizeof(bytes) && !redis->paused;
 }
@@ -174,46 +260,12 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     (void)what;
     redis->read_us = clock_us();
     (void)read_once(redis);
-    (void)redis_found(redis, FAIL_CLOSED, "connection broken: %s", strerror(error));
+    (void)redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
+                           strerror(error));
     fail(redis);
 }
 
 /* --- connecting --------------------------------------------------------------- */
-
-static void gap_end(struct redis *redis, uint64_t ms)
-{
-    redis->stats.gap_ms += ms;
-    log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
-              (unsigned long long)ms);
-}
-
-void redis_ready(struct redis *redis)
-{
-    uint64_t now = clock_ms();
-
-    redis->state = SUBSCRIBED;
-    redis->subscribed_ms = now;
-    redis->logged = 0;
-    redis->pinged = 0;
-    event_del(redis->timer);
-    timer_set(redis->pulse, PING_MS);
-    if (redis->lost_ms > 0) {
-        gap_end(redis, now - redis->lost_ms);
-    } else {
-        char text[256];
-        const struct buf *pattern = &redis->topics[TOPIC_PATTERN];
-        log_info("redis subscribed at %s: pattern=%s", redis->where,
-                 log_escape(text, sizeof(text), pattern->data, pattern->len));
-    }
-    redis->ops->state(1, redis->arg);
-}
-
-void redis_said(struct redis *redis)
-{
-    redis->state = WAITING;
-    event_del(redis->timer);
-    redis->ops->state(1, redis->arg);
-}
 
 static int handshake(struct redis *redis, int fd)
 {
@@ -222,14 +274,12 @@ static int handshake(struct redis *redis, int fd)
     if (redis->bev == NULL)
         close(fd);
     redis->input = event_new(redis->base, fd, EV_READ | EV_PERSIST, on_input, redis);
-    if (redis->bev == NULL || redis->input == NULL || replies_begin(redis) < 0)
-        return redis_found(redis, FAIL_MEMORY, "out of memory");
-    if (subscribe_auth(redis, fd) < 0)
-        return -1;
+    if (redis->bev == NULL || redis->input == NULL || event_add(redis->input, NULL) < 0 ||
+        bufferevent_enable(redis->bev, EV_WRITE) < 0)
+        return redis_fault_note(&redis->fault, REDIS_FAULT_MEMORY, "out of memory");
     bufferevent_setcb(redis->bev, NULL, NULL, on_event, redis);
-    if (event_add(redis->input, NULL) < 0 || bufferevent_enable(redis->bev, EV_WRITE) < 0 ||
-        subscribe_put(redis) < 0)
-        return redis_found(redis, FAIL_MEMORY, "out of memory");
+    if (subscription_begin(&redis->subscription, redis->bev, fd) < 0)
+        return -1;
     if (redis->ops->asking != NULL)
         redis->ops->asking(redis->arg);
     return 0;
@@ -238,7 +288,8 @@ static int handshake(struct redis *redis, int fd)
 static void on_connected(int fd, const char *why, void *arg)
 {
     struct redis *redis = arg;
-    int rc = fd < 0 ? redis_found(redis, FAIL_CONNECT, "%s", why) : handshake(redis, fd);
+    int rc = fd < 0 ? redis_fault_note(&redis->fault, REDIS_FAULT_CONNECT, "%s", why)
+                    : handshake(redis, fd);
 
     redis_connect_free(&redis->connect);
     if (rc < 0)
@@ -257,7 +308,8 @@ static void attempt(struct redis *redis)
     redis->connect =
         redis_connect_new(redis->base, conf->path, conf->host, conf->port, &connect_ops, redis);
     if (redis->connect == NULL) {
-        (void)redis_found(redis, FAIL_MEMORY, "cannot start: %s", strerror(errno));
+        (void)redis_fault_note(&redis->fault, REDIS_FAULT_MEMORY, "cannot start: %s",
+                               strerror(errno));
         fail(redis);
     }
 }
@@ -273,10 +325,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         return;
     }
     if (redis->state == CONNECTING)
-        (void)redis_found(redis, FAIL_DEADLINE, "not connected within %d ms: %s", ATTEMPT_MS,
-                          redis_connect_why(redis->connect));
+        (void)redis_fault_note(&redis->fault, REDIS_FAULT_DEADLINE,
+                               "not connected within %d ms: %s", ATTEMPT_MS,
+                               redis_connect_why(redis->connect));
     else
-        (void)redis_found(redis, FAIL_DEADLINE, "not subscribed within %d ms", ATTEMPT_MS);
+        (void)redis_fault_note(&redis->fault, REDIS_FAULT_DEADLINE, "not subscribed within %d ms",
+                               ATTEMPT_MS);
     fail(redis);
 }
 
@@ -288,8 +342,8 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (redis->pinged) {
-        (void)redis_found(redis, FAIL_SILENT, "no answer for %llu ms",
-                          (unsigned long long)(clock_ms() - redis->heard_ms));
+        (void)redis_fault_note(&redis->fault, REDIS_FAULT_SILENT, "no answer for %llu ms",
+                               (unsigned long long)(clock_ms() - redis->heard_ms));
         fail(redis);
         return;
     }
@@ -339,14 +393,15 @@ static void server_free(struct redis *redis)
 
 void redis_limits(struct redis *redis, const struct conf *conf)
 {
-    redis->reply_max = 16 * conf->message_bytes;
-    if (redis->reply_max < REPLY_MIN_BYTES)
-        redis->reply_max = REPLY_MIN_BYTES;
+    size_t most = 16 * conf->message_bytes;
+
+    subscription_limit(&redis->subscription, most > REPLY_MIN_BYTES ? most : REPLY_MIN_BYTES);
 }
 
 void redis_pause(struct redis *redis)
 {
     redis->paused = 1;
+    subscription_pause(&redis->subscription, 1);
     if (redis->input != NULL)
         (void)event_del(redis->input);
 }
@@ -354,11 +409,12 @@ void redis_pause(struct redis *redis)
 void redis_resume(struct redis *redis)
 {
     redis->paused = 0;
+    subscription_pause(&redis->subscription, 0);
     if (redis->input == NULL)
         return;
     /* Fails for want of memory only: then it is silent, and soon found to be. */
     (void)event_add(redis->input, NULL);
-    if (replies_take(redis) < 0)
+    if (subscription_take(&redis->subscription) < 0)
         fail(redis);
 }
 
@@ -387,7 +443,6 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
     redis->ops = ops;
     redis->arg = arg;
     redis->backoff_ms = BACKOFF_MIN_MS;
-    redis_limits(redis, conf);
     if (conf->redis.path != NULL)
         snprintf(redis->where, sizeof(redis->where), "unix:%s", conf->redis.path);
     else
@@ -397,11 +452,13 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
     redis->timer = event_new(base, -1, 0, on_timer, redis);
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
     if (redis->timer == NULL || redis->pulse == NULL ||
-        subscribe_init(redis, conf->key, conf->nsp) < 0 ||
+        subscription_init(&redis->subscription, conf, &redis->server, &redis->fault,
+                          &subscription_ops, redis) < 0 ||
         server_copy(&redis->server, &conf->redis) < 0) {
         redis_free(&redis);
         return NULL;
     }
+    redis_limits(redis, conf);
     timer_set(redis->timer, 0); /* state is WAITING: the first attempt */
     return redis;
 }
@@ -411,7 +468,7 @@ struct redis *redis_publish(struct event_base *base, const struct conf *conf, st
 {
     struct redis *redis = redis_new(base, conf, ops, arg);
 
-    if (redis != NULL && subscribe_say(redis, channel, payload) < 0)
+    if (redis != NULL && subscription_publish(&redis->subscription, channel, payload) < 0)
         redis_free(&redis);
     return redis;
 }
@@ -429,7 +486,7 @@ void redis_free(struct redis **redisp)
         event_free(redis->timer);
     if (redis->pulse != NULL)
         event_free(redis->pulse);
-    subscribe_clear(redis);
+    subscription_clear(&redis->subscription);
     server_free(redis);
     free(redis);
 }
@@ -441,23 +498,17 @@ int redis_subscribed(const struct redis *redis)
 
 int redis_sync(struct redis *redis)
 {
-    return redis->state == SUBSCRIBED ? subscribe_sync(redis) : -1;
+    return redis->state == SUBSCRIBED ? subscription_sync(&redis->subscription) : -1;
 }
 
 unsigned redis_withheld(const struct redis *redis)
 {
-    return ~redis->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+    return topics_withheld(subscription_topics(&redis->subscription));
 }
 
 unsigned redis_topic_bit(const struct redis *redis, struct slice channel)
 {
-    struct slice nsp = subscribe_topic(redis, TOPIC_NSP), start = {channel.ptr, nsp.len};
-
-    if (slice_eq(channel, subscribe_topic(redis, TOPIC_EMITTER)) ||
-        (channel.len >= nsp.len && slice_eq(start, nsp) &&
-         (channel.len == nsp.len || channel.ptr[nsp.len] == '#')))
-        return 0;
-    return 1U << (slice_eq(channel, subscribe_topic(redis, TOPIC_BARE)) ? TOPIC_BARE : TOPIC_OLD);
+    return topics_bit(subscription_topics(&redis->subscription), channel);
 }
 
 uint64_t redis_read_us(const struct redis *redis)

@@ -1,0 +1,43 @@
+/* redis_replies - the bytes that redis sends on a connection of ours -> what they say. */
+#ifndef MASTER_REDIS_REPLIES_H
+#define MASTER_REDIS_REPLIES_H
+
+#include "base/slice.h"
+#include "master/redis_fault.h"
+
+#include <stddef.h>
+
+enum redis_reply_kind {
+    REPLY_MESSAGE,      /* on the channel name; text: its payload */
+    REPLY_SUBSCRIBED,   /* to the channel name */
+    REPLY_PSUBSCRIBED,  /* to the pattern name */
+    REPLY_UNSUBSCRIBED, /* from anything */
+    REPLY_OK,
+    REPLY_PONG,
+    REPLY_SYNC, /* the answer to redis_commands_sync() */
+    REPLY_NUMBER,
+    REPLY_ERROR, /* text: what it says */
+    REPLY_ODD    /* text: what it is, for the log */
+};
+
+struct redis_reply {
+    enum redis_reply_kind kind;
+    struct slice name, text; /* with a NUL behind, which does not count */
+    void *parsed;            /* they are of it */
+};
+
+struct redis_replies;
+
+/* For a new connection.  fault is borrowed.  NULL without memory. */
+struct redis_replies *redis_replies_new(struct redis_fault *fault);
+void redis_replies_free(struct redis_replies **replies);
+
+/* Bytes from redis.  Returns 0, or -1 where it noted a fault. */
+int redis_replies_feed(struct redis_replies *replies, const char *bytes, size_t len);
+
+/* The next that is whole: 1, and it is the caller's; 0: none is; -1 where it noted a fault:
+ * what comes is not the protocol, or a reply of more than max bytes. */
+int redis_replies_next(struct redis_replies *replies, size_t max, struct redis_reply *reply);
+void redis_reply_clear(struct redis_reply *reply);
+
+#endif

@@ -1,0 +1,86 @@
+/* subscription - the dialogue with redis, on one connection after another: what it is asked
+ * for, and what its answers mean.  Or, in place of a subscription, one message to publish. */
+#ifndef MASTER_SUBSCRIPTION_H
+#define MASTER_SUBSCRIPTION_H
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "conf.h"
+#include "master/redis_fault.h"
+#include "master/topics.h"
+
+#include <stddef.h>
+
+struct bufferevent;
+struct redis_replies;
+
+struct subscription_ops {
+    /* One published message; both are valid for the call. */
+    void (*message)(struct slice channel, struct slice payload, void *arg);
+    /* All topics that are needed are confirmed; or the message is published. */
+    void (*ready)(void *arg);
+    /* The answer to the last subscription_sync(). */
+    void (*synced)(void *arg);
+    /* A whole reply has come, whatever it is; then, if it means nothing here, odd. */
+    void (*heard)(void *arg);
+    void (*odd)(void *arg);
+};
+
+struct subscription { /* fields are private */
+    const struct conf_redis *server;
+    struct redis_fault *fault;
+    const struct subscription_ops *ops;
+    void *arg;
+    struct topics topics;
+    struct buf publish;            /* the command; empty: it subscribes */
+    struct bufferevent *bev;       /* of the connection, or NULL */
+    struct redis_replies *replies; /* likewise */
+    size_t reply_max;
+    int is_ready;    /* on this connection */
+    int is_paused;   /* what has been read is not looked at */
+    int is_withheld; /* it was logged that redis does not allow all of the topics */
+    int oks;         /* +OK still to come: of AUTH and SELECT */
+    unsigned syncs;  /* pongs still to come */
+    struct log_every odd_log;
+};
+
+/* Of conf only key and nsp, which are not kept; the others are borrowed.  Returns 0, or -1
+ * without memory; subscription_clear() undoes either. */
+int subscription_init(struct subscription *subscription, const struct conf *conf,
+                      const struct conf_redis *server, struct redis_fault *fault,
+                      const struct subscription_ops *ops, void *arg);
+void subscription_clear(struct subscription *subscription);
+
+/* It publishes that message (copied).  Returns 0, or -1 without memory. */
+int subscription_publish(struct subscription *subscription, struct slice channel,
+                         struct slice payload);
+int subscription_is_publish(const struct subscription *subscription);
+
+/* What it subscribes to, and what of that redis has confirmed. */
+const struct topics *subscription_topics(const struct subscription *subscription);
+
+/* A longer reply is a fault. */
+void subscription_limit(struct subscription *subscription, size_t bytes);
+
+/* Asks for all that it wants, on a connection that has come about: fd is bev's.  Returns 0,
+ * or -1 where a fault was noted. */
+int subscription_begin(struct subscription *subscription, struct bufferevent *bev, int fd);
+
+/* The connection is over. */
+void subscription_end(struct subscription *subscription);
+
+/* Bytes from redis: acts on each reply that is whole, until it is paused.  Returns 0, or -1
+ * where a fault was noted. */
+int subscription_read(struct subscription *subscription, const char *bytes, size_t len);
+
+/* What has been read waits (1), or no more (0): subscription_take() acts on it then, as
+ * subscription_read() does. */
+void subscription_pause(struct subscription *subscription, int on);
+int subscription_take(struct subscription *subscription);
+
+/* Asks for a sign that everything published up to now has been handed over.  Returns 0, or
+ * -1 without memory. */
+int subscription_sync(struct subscription *subscription);
+
+#endif

@@ -1,0 +1,90 @@
+#include "master/topics.h"
+
+#include <string.h>
+
+#define NEEDED_MASK ((1U << TOPICS_NEEDED) - 1)
+
+/* What the pattern would take for a wild card is escaped, and no more than that: the
+ * patterns of an ACL have to be spelled the same. */
+static void glob_escape(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("*?[\\", *text) != NULL)
+            (void)buf_putc(out, '\\');
+        (void)buf_putc(out, (uint8_t)*text);
+    }
+}
+
+/* redis sends a message once for each subscription that matches its channel: no
+ * channel may match two of these. */
+int topics_init(struct topics *topics, const char *key, const char *nsp)
+{
+    struct buf *pattern = &topics->at[TOPIC_PATTERN], *old = &topics->at[TOPIC_OLD];
+    int failed = 0;
+
+    glob_escape(pattern, key);
+    (void)buf_putc(pattern, '#');
+    glob_escape(pattern, nsp);
+    (void)buf_puts(pattern, "#*");
+    (void)buf_printf(&topics->at[TOPIC_EMITTER], "%s#emitter", key);
+    (void)buf_printf(&topics->at[TOPIC_NSP], "%s#%s", key, nsp);
+    glob_escape(old, key);
+    (void)buf_puts(old, "#[^/]*");
+    if (strcmp(nsp, "/") == 0) {
+        (void)buf_putc(old, '#');
+        (void)buf_printf(&topics->at[TOPIC_BARE], "%s#", key);
+    } else {
+        glob_escape(old, nsp);
+        (void)buf_puts(old, "#*");
+    }
+    for (int i = 0; i < TOPICS; i++)
+        failed |= topics->at[i].failed;
+    return failed ? -1 : 0;
+}
+
+void topics_clear(struct topics *topics)
+{
+    for (int i = 0; i < TOPICS; i++)
+        buf_free(&topics->at[i]);
+}
+
+struct slice topics_at(const struct topics *topics, enum topic topic)
+{
+    return (struct slice){(const char *)topics->at[topic].data, topics->at[topic].len};
+}
+
+int topics_is_pattern(enum topic topic)
+{
+    return topic == TOPIC_PATTERN || topic == TOPIC_OLD;
+}
+
+void topics_forget(struct topics *topics)
+{
+    topics->confirmed = 0;
+}
+
+int topics_confirm(struct topics *topics, struct slice name, int is_pattern)
+{
+    for (int i = 0; i < TOPICS; i++) {
+        if (name.len > 0 && slice_eq(name, topics_at(topics, (enum topic)i)) &&
+            topics_is_pattern((enum topic)i) == is_pattern)
+            topics->confirmed |= 1U << i;
+    }
+    return (topics->confirmed & NEEDED_MASK) == NEEDED_MASK;
+}
+
+unsigned topics_withheld(const struct topics *topics)
+{
+    return ~topics->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+}
+
+unsigned topics_bit(const struct topics *topics, struct slice channel)
+{
+    struct slice nsp = topics_at(topics, TOPIC_NSP), start = {channel.ptr, nsp.len};
+
+    if (slice_eq(channel, topics_at(topics, TOPIC_EMITTER)) ||
+        (channel.len >= nsp.len && slice_eq(start, nsp) &&
+         (channel.len == nsp.len || channel.ptr[nsp.len] == '#')))
+        return 0;
+    return 1U << (slice_eq(channel, topics_at(topics, TOPIC_BARE)) ? TOPIC_BARE : TOPIC_OLD);
+}

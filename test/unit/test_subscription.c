@@ -1,0 +1,246 @@
+/* The dialogue with a redis that says what the test wants. */
+#include "master/subscription.h"
+
+#include "tap.h"
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#define BULK(n, text) "$" #n "\r\n" text "\r\n"
+
+#define CONFIRMED                                                                                  \
+    "*3\r\n" BULK(10, "psubscribe")                                                                \
+        BULK(8, "k#/axr#*") ":1\r\n"                                                               \
+                            "*3\r\n" BULK(9, "subscribe")                                          \
+                                BULK(9, "k#emitter") ":2\r\n"                                      \
+                                                     "*3\r\n" BULK(9, "subscribe")                 \
+                                                         BULK(6, "k#/axr") ":3\r\n"
+#define MESSAGE "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") BULK(1, "x")
+#define PONG    "*2\r\n" BULK(4, "pong") BULK(4, "sync")
+
+static struct event_base *base;
+static struct bufferevent *bev;
+static int server; /* the other end */
+static struct subscription subscription;
+static struct redis_fault fault;
+static struct conf_redis conf_redis;
+static int messages, ready, synced, heard, odd;
+static int pause_at; /* that message pauses */
+
+static void on_message(struct slice channel, struct slice payload, void *arg)
+{
+    (void)channel, (void)payload, (void)arg;
+    if (++messages == pause_at)
+        subscription_pause(&subscription, 1);
+}
+
+static void on_ready(void *arg)
+{
+    (void)arg;
+    ready++;
+}
+
+static void on_synced(void *arg)
+{
+    (void)arg;
+    synced++;
+}
+
+static void on_heard(void *arg)
+{
+    (void)arg;
+    heard++;
+}
+
+static void on_odd(void *arg)
+{
+    (void)arg;
+    odd++;
+}
+
+static const struct subscription_ops ops = {on_message, on_ready, on_synced, on_heard, on_odd};
+
+static void connection_begin(void)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) < 0)
+        abort();
+    bev = bufferevent_socket_new(base, ends[0], BEV_OPT_CLOSE_ON_FREE);
+    server = ends[1];
+    if (bev == NULL || bufferevent_enable(bev, EV_WRITE) < 0 ||
+        subscription_begin(&subscription, bev, ends[0]) < 0)
+        abort();
+}
+
+static void connection_end(void)
+{
+    subscription_end(&subscription);
+    bufferevent_free(bev);
+    close(server);
+}
+
+static void prepare(void)
+{
+    static char key[] = "k", nsp[] = "/axr";
+    const struct conf conf = {.key = key, .nsp = nsp};
+
+    memset(&fault, 0, sizeof(fault));
+    messages = ready = synced = heard = odd = pause_at = 0;
+    if (subscription_init(&subscription, &conf, &conf_redis, &fault, &ops, NULL) < 0)
+        abort();
+}
+
+static void begin(void)
+{
+    prepare();
+    connection_begin();
+}
+
+static void end(void)
+{
+    connection_end();
+    subscription_clear(&subscription);
+}
+
+/* redis says so. */
+static int says(const char *text)
+{
+    return subscription_read(&subscription, text, strlen(text));
+}
+
+/* What redis has been told up to now. */
+static const char *told(void)
+{
+    static char text[4096];
+    ssize_t n;
+
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    n = read(server, text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+static void test_subscribes(void)
+{
+    begin();
+    ok(strncmp(told(), "*2\r\n" BULK(10, "PSUBSCRIBE"), 20) == 0, "it asks for its topics");
+    ok(says("*3\r\n" BULK(10, "psubscribe") BULK(8, "k#/axr#*") ":1\r\n") == 0 && ready == 0,
+       "one is confirmed");
+    ok(says(CONFIRMED) == 0 && ready == 1, "ready with the last that is needed");
+    says(CONFIRMED);
+    is_int(ready, 1, "once");
+    ok(says(MESSAGE MESSAGE) == 0 && messages == 2, "messages come");
+    is_int(heard, 9, "each reply is a sign of life");
+    is_int(odd, 0, "and none is odd");
+    connection_end();
+    connection_begin();
+    ok(says("*3\r\n" BULK(9, "subscribe") BULK(6, "k#/axr") ":3\r\n") == 0 && ready == 1,
+       "on another connection it begins anew");
+    end();
+}
+
+/* What is to be confirmed before: AUTH and SELECT. */
+static void test_oks(void)
+{
+    conf_redis = (struct conf_redis){.password = (char[]){"sesame"}, .database = 3};
+    begin();
+    ok(says("+OK\r\n" CONFIRMED) == 0 && ready == 0, "one +OK of two");
+    ok(says("+OK\r\n") == 0 && ready == 0, "the other one");
+    ok(says(CONFIRMED) == 0 && ready == 1, "then it is ready");
+    is_int(odd, 0, "nothing is odd in that");
+    ok(says("+OK\r\n") == 0 && odd == 1, "one more is");
+    end();
+    conf_redis = (struct conf_redis){0};
+}
+
+static void test_faults(void)
+{
+    begin();
+    is_int(says("-NOAUTH no\r\n"), -1, "an error before it is ready is a fault");
+    ok(fault.is_found && fault.kind == REDIS_FAULT_PASSWORD, "of its kind");
+    is_str(fault.why, "it answered: NOAUTH no", "as redis says it");
+    end();
+    begin();
+    says(CONFIRMED);
+    ok(says("-NOPERM no\r\n") == 0 && odd == 0, "afterwards what is withheld is none");
+    ok(says("-ERR no\r\n") == 0 && odd == 1, "and another one is odd");
+    is_int(says("*3\r\n" BULK(11, "unsubscribe") BULK(6, "k#/axr") ":0\r\n"), -1,
+           "the end of the subscription is a fault");
+    ok(fault.kind == REDIS_FAULT_PROTOCOL, "of its kind");
+    end();
+    begin();
+    ok(says(":1\r\n") == 0 && odd == 1, "a number is odd");
+    is_int(says("*1\r\n*0\r\n"), -1, "what is not the protocol is a fault");
+    end();
+    begin();
+    subscription_limit(&subscription, 100);
+    is_int(says("$1000\r\n"), 0, "a long reply");
+    for (int i = 0; i < 9; i++)
+        (void)says("xxxxxxxxxx");
+    ok(!fault.is_found && says("xxxx") == -1, "is one beyond its limit");
+    ok(fault.kind == REDIS_FAULT_TOO_LARGE, "of its kind");
+    end();
+}
+
+static void test_sync(void)
+{
+    begin();
+    says(CONFIRMED);
+    (void)told();
+    ok(subscription_sync(&subscription) == 0 && subscription_sync(&subscription) == 0, "two");
+    is_str(told(),
+           "*2\r\n" BULK(4, "PING") BULK(4, "sync") "*2\r\n" BULK(4, "PING") BULK(4, "sync"),
+           "are asked for");
+    ok(says(PONG) == 0 && synced == 0, "the first is answered");
+    ok(says("+PONG\r\n*2\r\n" BULK(4, "pong") BULK(0, "")) == 0 && synced == 0, "others are none");
+    ok(says(PONG) == 0 && synced == 1, "the last is told");
+    ok(says(PONG) == 0 && synced == 1, "and one that nobody asked for is not");
+    (void)subscription_sync(&subscription);
+    connection_end();
+    connection_begin();
+    ok(says(CONFIRMED PONG) == 0 && synced == 1, "nor one on another connection");
+    end();
+}
+
+static void test_pause(void)
+{
+    begin();
+    says(CONFIRMED);
+    pause_at = 2;
+    ok(says(MESSAGE MESSAGE MESSAGE MESSAGE) == 0 && messages == 2, "it pauses at once");
+    subscription_pause(&subscription, 0);
+    ok(subscription_take(&subscription) == 0 && messages == 4, "then all comes");
+    end();
+}
+
+static void test_publishes(void)
+{
+    prepare();
+    ok(!subscription_is_publish(&subscription), "it subscribes");
+    is_int(subscription_publish(&subscription, SLICE("k#/axr"), SLICE("x")), 0, "no, it publishes");
+    ok(subscription_is_publish(&subscription), "as it says");
+    connection_begin();
+    is_str(told(), "*3\r\n" BULK(7, "PUBLISH") BULK(6, "k#/axr") BULK(1, "x"), "and nothing else");
+    ok(says(":0\r\n") == 0 && ready == 1, "ready when redis has taken it");
+    ok(says(":0\r\n") == 0 && ready == 1 && odd == 1, "once");
+    end();
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_LEVEL_ERROR);
+    base = event_base_new();
+    test_subscribes();
+    test_oks();
+    test_faults();
+    test_sync();
+    test_pause();
+    test_publishes();
+    event_base_free(base);
+    return tap_done();
+}
