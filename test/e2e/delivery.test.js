@@ -1,13 +1,13 @@
 'use strict';
-/* Who gets what: rooms, except, volatile; each message once, in order, whole;
- * and nothing missed by a client that was told it is connected. */
+/* Who gets what, over both transports: rooms, except, volatile; each message once, in
+ * order, whole; and nothing missed by a client that was told it is connected. */
 const assert = require('assert');
 const { test, shared, mode } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
-const { joined } = require('./lib/raw');
+const { WAYS, isRaw, say } = require('./lib/ways');
 const { heardArgs } = require('./lib/hear');
-const { scrape } = require('./lib/metrics');
+const { arrived, scrape } = require('./lib/metrics');
 const { within, deadline } = require('./lib/time');
 
 const world = shared(async (s) => {
@@ -17,91 +17,92 @@ const world = shared(async (s) => {
     return { redis, daemon };
 });
 
-/* Clients by name: "a4" is user a over EIO4. */
-async function crowd(t, daemon, names) {
+const KINDS = Object.values(WAYS);
+/* A client that goes with the test, or before. */
+async function enter(t, daemon, uid, way) {
+    const client = await way.joined(daemon.addr, daemon.token(uid));
+    t.after(() => client.destroy());
+    return client;
+}
+/* count clients, of each kind in turn. */
+const mixed = (t, daemon, count, uidOf) =>
+    Promise.all(Array.from({ length: count }, (_, i) => enter(t, daemon, uidOf(i), KINDS[i % KINDS.length])));
+
+/* Clients by name: "a4" is user a over EIO4 and WebSocket, "a4p" over polling. */
+const nameOf = (uid, { eio, transport }) => `${uid}${eio}${transport === 'polling' ? 'p' : ''}`;
+const namesOf = (users) => [...users].flatMap((uid) => KINDS.map((way) => nameOf(uid, way)));
+async function crowd(t, daemon, users) {
     const clients = {};
-    for (const name of names) {
-        const uid = name.slice(0, -1);
-        clients[name] = await joined(daemon.addr, daemon.token(uid), { eio: Number(name.slice(-1)) });
-        t.after(() => clients[name].destroy());
-    }
+    await Promise.all([...users].flatMap((uid) => KINDS.map(async (way) => {
+        clients[nameOf(uid, way)] = await enter(t, daemon, uid, way);
+    })));
     return clients;
 }
 
-const NAMES = ['a4', 'b4', 'c4', 'a3', 'b3', 'c3'];
-
-/* publish sends one event; only the named clients must get it, once each. */
+/* publish sends one event; only those of these users, or with these names, must get it,
+ * once each. */
 async function expectOnly(t, publish, expected) {
     const { redis, daemon } = await world();
-    const clients = await crowd(t, daemon, NAMES);
+    const clients = await crowd(t, daemon, 'abc');
     publish(redis.emitter(), clients);
+    const names = Object.keys(clients);
     const all = await heardArgs(redis, Object.values(clients));
-    const got = NAMES.filter((_, index) => all[index].length);
-    assert.deepStrictEqual(got, expected);
+    const got = names.filter((_, index) => all[index].length);
+    assert.deepStrictEqual(got.sort(), (Array.isArray(expected) ? expected : namesOf(expected)).sort());
     for (const one of all) assert.deepStrictEqual(one, one.length ? ['hello'] : []);
 }
+const others = (uid, name) => namesOf(uid).filter((one) => one !== name);
 
 const ROOMS = {
-    'no room: everyone': [(io) => io.emit('msg', 'hello'), NAMES],
-    'allusers: everyone': [(io) => io.to('allusers').emit('msg', 'hello'), NAMES],
-    'one room': [(io) => io.to('b').emit('msg', 'hello'), ['b4', 'b3']],
-    'several rooms': [(io) => io.to('b').to('c').emit('msg', 'hello'), ['b4', 'c4', 'b3', 'c3']],
-    'the union of rooms, each client once': [
-        (io) => io.to('b').to('allusers').to('nobody').emit('msg', 'hello'), NAMES,
-    ],
-    'a room without members': [(io) => io.to('nobody').emit('msg', 'hello'), []],
-    'except a room': [(io) => io.except('b').emit('msg', 'hello'), ['a4', 'c4', 'a3', 'c3']],
-    'a room except another': [(io) => io.to('a').except('allusers').emit('msg', 'hello'), []],
-    'rooms except one of them': [
-        (io) => io.to(['a', 'b']).except('b').emit('msg', 'hello'), ['a4', 'a3'],
-    ],
-    'by socket id, EIO4': [(io, all) => io.to(all.c4.sid).emit('msg', 'hello'), ['c4']],
-    'by socket id, EIO3': [(io, all) => io.to(all.c3.sid).emit('msg', 'hello'), ['c3']],
+    'no room: everyone': [(io) => io.emit('msg', 'hello'), 'abc'],
+    'allusers: everyone': [(io) => io.to('allusers').emit('msg', 'hello'), 'abc'],
+    'one room': [(io) => io.to('b').emit('msg', 'hello'), 'b'],
+    'several rooms': [(io) => io.to('b').to('c').emit('msg', 'hello'), 'bc'],
+    'the union of rooms, each client once': [(io) => io.to('b').to('allusers').to('nobody').emit('msg', 'hello'), 'abc'],
+    'a room without members': [(io) => io.to('nobody').emit('msg', 'hello'), ''],
+    'except a room': [(io) => io.except('b').emit('msg', 'hello'), 'ac'],
+    'a room except another': [(io) => io.to('a').except('allusers').emit('msg', 'hello'), ''],
+    'rooms except one of them': [(io) => io.to(['a', 'b']).except('b').emit('msg', 'hello'), 'a'],
     'by socket ids and a room, each client once': [
-        (io, all) => io.to(all.a4.sid).to(all.a3.sid).to('a').emit('msg', 'hello'), ['a4', 'a3'],
-    ],
-    'except a socket id': [
-        (io, all) => io.to('a').except(all.a4.sid).emit('msg', 'hello'), ['a3'],
-    ],
-    'except the socket id of an EIO3 client': [
-        (io, all) => io.to('a').except(all.a3.sid).emit('msg', 'hello'), ['a4'],
+        (io, all) => io.to(all.a4.id).to(all.a3.id).to(all.a4p.id).to('a').emit('msg', 'hello'), 'a',
     ],
 };
+for (const [what, way] of Object.entries(WAYS)) {
+    const [c, a] = ['c', 'a'].map((uid) => nameOf(uid, way));
+    ROOMS[`by socket id, ${what}`] = [(io, all) => io.to(all[c].id).emit('msg', 'hello'), [c]];
+    ROOMS[`except a socket id, ${what}`] = [(io, all) => io.to('a').except(all[a].id).emit('msg', 'hello'), others('a', a)];
+}
 for (const [what, [publish, expected]] of Object.entries(ROOMS))
     test(what, (t) => expectOnly(t, publish, expected));
 
 /* Which worker a client is on, as its Socket.IO id has it. */
 function homeOf(client) {
-    const raw = Buffer.from(client.sid.split('#').pop(), 'base64url');
+    const raw = Buffer.from(client.id.split('#').pop(), 'base64url');
     return raw.subarray(client.eio === 4 ? 4 : 16).subarray(0, 3).toString('hex');
 }
-for (const eio of [4, 3]) {
-    test(`a user with the name of a client's id, EIO${eio}, on another worker: both hear it`, async (t) => {
+for (const [what, way] of Object.entries(WAYS)) {
+    test(`a user with the name of a client's id, ${what}, on another worker: both hear it`, async (t) => {
         const { redis, daemon } = await world();
-        const open = async (uid) => {
-            const client = await joined(daemon.addr, daemon.token(uid), { eio });
-            t.after(() => client.destroy());
-            return client;
-        };
-        const victim = await open('victim');
-        let namesake = await open(victim.sid);
+        const victim = await enter(t, daemon, 'victim', way);
+        let namesake = await enter(t, daemon, victim.id, way);
         for (let i = 0; homeOf(namesake) === homeOf(victim) && i < 100; i++) {
-            namesake.destroy();
-            await open('filler');
-            namesake = await open(victim.sid);
+            if (isRaw(namesake)) namesake.destroy();
+            else await namesake.send('1');
+            await enter(t, daemon, 'filler', way);
+            namesake = await enter(t, daemon, victim.id, way);
         }
         assert.notStrictEqual(homeOf(namesake), homeOf(victim));
-        redis.emitter().to(victim.sid).emit('msg', 'to the id');
-        redis.emitter().to('victim').except(victim.sid).emit('msg', 'not to the id');
-        redis.emitter().to('victim').to(victim.sid).emit('msg', 'to both');
-        redis.emitter().except(victim.sid).emit('msg', 'to others');
+        redis.emitter().to(victim.id).emit('msg', 'to the id');
+        redis.emitter().to('victim').except(victim.id).emit('msg', 'not to the id');
+        redis.emitter().to('victim').to(victim.id).emit('msg', 'to both');
+        redis.emitter().except(victim.id).emit('msg', 'to others');
         assert.deepStrictEqual(await heardArgs(redis, [victim, namesake]), Array(2).fill(['to the id', 'to both']));
     });
 }
 
 test('another namespace: nobody', async (t) => {
     const { redis, daemon } = await world();
-    const clients = Object.values(await crowd(t, daemon, NAMES));
+    const clients = Object.values(await crowd(t, daemon, 'ab'));
     for (const nsp of ['/', '/axr2', '/ax']) redis.emitter(nsp).emit('msg', 'wrong');
     for (const one of await heardArgs(redis, clients)) assert.deepStrictEqual(one, []);
 });
@@ -109,54 +110,52 @@ test('another namespace: nobody', async (t) => {
 test('a user id with glob characters and spaces is a room like any other', async (t) => {
     const { redis, daemon } = await world();
     const uids = ['a*[b]?\\', 'a#b', 'hé€😀', ' '];
-    const clients = [];
-    for (const uid of uids) clients.push(await joined(daemon.addr, daemon.token(uid)));
-    t.after(() => clients.forEach((client) => client.destroy()));
+    const clients = await mixed(t, daemon, 4 * uids.length, (i) => uids[i >> 2]);
     for (const uid of uids) redis.emitter().to(uid).emit('msg', uid);
     const all = await heardArgs(redis, clients);
-    assert.deepStrictEqual(all, uids.map((uid) => [uid]));
+    assert.deepStrictEqual(all, uids.flatMap((uid) => Array(4).fill([uid])));
 });
 
-test('who left a room by disconnecting is not in it', async (t) => {
-    const { redis, daemon } = await world();
-    const { a4, b4 } = await crowd(t, daemon, ['a4', 'b4']);
-    a4.sendText('41/axr,');
-    await a4.join('/axr', { token: daemon.token('other') });
-    redis.emitter().to('a').emit('msg', 'for a');
-    redis.emitter().to('other').emit('msg', 'for other');
-    assert.deepStrictEqual(await heardArgs(redis, [a4, b4]), [['for other'], []]);
-});
-
-test('volatile is dropped for a client with output waiting, and only for it', async (t) => {
-    const { redis, daemon } = await world();
-    for (const eio of [4, 3]) {
-        const stalled = await joined(daemon.addr, daemon.token('s'), { eio });
-        const reader = await joined(daemon.addr, daemon.token('r'), { eio });
-        t.after(() => stalled.destroy());
-        t.after(() => reader.destroy());
-        stalled.socket.pause();
+for (const [what, way] of Object.entries(WAYS)) {
+    test(`${what}: who left a room by disconnecting is not in it`, async (t) => {
+        const { redis, daemon } = await world();
+        const [leaver, other] = [await enter(t, daemon, 'a', way), await enter(t, daemon, 'b', way)];
+        await say(leaver, '41/axr,');
+        await leaver.join('/axr', isRaw(leaver) ? { token: daemon.token('other') } : daemon.token('other'));
+        redis.emitter().to('a').emit('msg', 'for a');
+        redis.emitter().to('other').emit('msg', 'for other');
+        assert.deepStrictEqual(await heardArgs(redis, [leaver, other]), [['for other'], []]);
+    });
+    test(`${what}: volatile is dropped for a client with output waiting, and only for it`, async (t) => {
+        const { redis, daemon } = await world();
+        const [stalled, reader] = [await enter(t, daemon, 's', way), await enter(t, daemon, 'r', way)];
+        if (isRaw(stalled)) stalled.socket.pause();
         const io = redis.emitter();
-        const big = 'x'.repeat(1 << 20);
         /* Until what the kernel's buffers of a connection hold is not all. */
+        const big = 'x'.repeat(isRaw(stalled) ? 1 << 20 : 1000);
         let count = 0;
         for (let waiting = 0; waiting < 2 * big.length; ) {
             io.to('s').emit('msg', count++, big);
             await heardArgs(redis, [reader]);
             waiting = (await scrape(daemon)).get('output_queue_bytes');
         }
+        let first = null; /* of one that polls: its GET is there */
+        if (!isRaw(reader)) await arrived(daemon, () => (first = reader.event()));
         io.volatile.emit('msg', 'volatile');
         io.emit('msg', 'after');
-        const ofReader = await heardArgs(redis, [reader]);
-        assert.deepStrictEqual(ofReader, [['volatile', 'after']]);
-        stalled.socket.resume();
+        const heard = first ? [(await first).args[1]] : [];
+        heard.push(...(await heardArgs(redis, [reader]))[0]);
+        assert.deepStrictEqual(heard, ['volatile', 'after']);
+        if (isRaw(stalled)) stalled.socket.resume();
         const [ofStalled] = await heardArgs(redis, [stalled], { ms: within(10000) });
-        const numbers = [...Array(count).keys()];
         const notMarkers = ofStalled.filter((one) => !/^marker/.test(one));
-        assert.deepStrictEqual(notMarkers, [...numbers, 'after']);
+        assert.deepStrictEqual(notMarkers, [...Array(count).keys(), 'after']);
+        if (isRaw(stalled)) first = null;
+        else await arrived(daemon, () => (first = stalled.event()));
         io.volatile.emit('msg', 'volatile again');
-        assert.deepStrictEqual(await heardArgs(redis, [stalled]), [['volatile again']]);
-    }
-});
+        assert.deepStrictEqual(first ? [[(await first).args[1]]] : await heardArgs(redis, [stalled]), [['volatile again']]);
+    });
+}
 
 /* Attachments that tell which message they belong to. */
 function attachments(seq) {
@@ -165,16 +164,14 @@ function attachments(seq) {
 
 test('header and attachments are contiguous for every client under load', async (t) => {
     const { redis, daemon } = await world();
-    const clients = [];
-    for (let i = 0; i < 24; i++) clients.push(await joined(daemon.addr, daemon.token(`u${i % 5}`), { eio: 3 + (i % 2) }));
-    t.after(() => clients.forEach((client) => client.destroy()));
+    const clients = await mixed(t, daemon, 24, (i) => `u${i % 5}`);
     const io = redis.emitter();
     const count = 400;
     for (let seq = 0; seq < count; seq++) {
         if (seq % 3 === 0) io.emit('text', seq);
         else io.emit('bin', seq, ...attachments(seq));
         io.to(`u${seq % 5}`).emit('own', seq);
-        if (seq % 10 === 0) for (const client of clients) client.sendText('42/axr,["noise"]');
+        if (seq % 10 === 0) await Promise.all(clients.map((client) => say(client, '42/axr,["noise"]')));
         if (seq % 50 === 49) await redis.flush();
     }
     const all = await Promise.all(clients.map((client) => inOrder(client, count)));
@@ -197,9 +194,9 @@ async function inOrder(client, count) {
         }
         assert.strictEqual(number, seq);
         if (name === 'bin') {
-            const tag = client.eio === 3 ? '04' : '';
-            const expected = attachments(seq).map((bytes) => ({ bin: tag + bytes.toString('hex') }));
-            assert.deepStrictEqual(event.frames.slice(1), expected);
+            const tag = isRaw(client) && client.eio === 3 ? '04' : '';
+            const bins = event.bins || event.frames.slice(1).map(({ bin }) => bin);
+            assert.deepStrictEqual(bins, attachments(seq).map((bytes) => tag + bytes.toString('hex')));
         }
         seq++;
     }
@@ -209,12 +206,12 @@ async function inOrder(client, count) {
 /* Clients that come, hear something or not, and go one way or the other. */
 async function churn(daemon, isOver) {
     for (let i = 0; !isOver(); i++) {
-        const client = await joined(daemon.addr, daemon.token('churn'), { eio: 3 + (i % 2) });
-        if (i % 3 === 1) {
+        const client = await KINDS[i % 4].joined(daemon.addr, daemon.token('churn'));
+        if (i % 3 === 1 && isRaw(client)) {
             client.send(8, Buffer.from([3, 232]));
             await client.end();
-        } else if (i % 3 === 2) {
-            client.sendText('41/axr,');
+        } else if (i % 3 > 0) {
+            await say(client, i % 3 === 1 ? '1' : '41/axr,');
         }
         client.destroy();
     }
@@ -222,9 +219,7 @@ async function churn(daemon, isOver) {
 
 test('each message once and in order, while other clients come and go', async (t) => {
     const { redis, daemon } = await world();
-    const steady = [];
-    for (let i = 0; i < 24; i++) steady.push(await joined(daemon.addr, daemon.token('s'), { eio: 3 + (i % 2) }));
-    t.after(() => steady.forEach((client) => client.destroy()));
+    const steady = await mixed(t, daemon, 24, () => 's');
     const count = mode === 'long' ? 20000 : 2000;
     let over = false;
     const others = [0, 1, 2, 3].map(() => churn(daemon, () => over));
@@ -245,7 +240,7 @@ test('each message once and in order, while other clients come and go', async (t
  * the first one that was published after it heard that it is connected. */
 async function latecomer(daemon, redis, published, index) {
     const uid = `late${index}`;
-    const client = await joined(daemon.addr, daemon.token(uid), { eio: 3 + (index % 2) });
+    const client = await KINDS[index % 4].joined(daemon.addr, daemon.token(uid));
     const next = published() + 1;
     redis.emitter().to(uid).emit('own', index);
     let own = 0;

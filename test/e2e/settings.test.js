@@ -11,7 +11,7 @@ const { test, shared, keep } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
 const { Raw, exchange, joined } = require('./lib/raw');
-const { Http, Polling, PATH, once, polled } = require('./lib/http');
+const { Http, PATH, once, polled } = require('./lib/http');
 const { reload, relive, renew } = require('./lib/reload');
 const { settled } = require('./lib/metrics');
 const { heard, heardArgs } = require('./lib/hear');
@@ -117,7 +117,7 @@ const LIVE = {
         return () => closes(client);
     }, 'closed'],
     'socket.io:upgradeTimeout': [{ 'socket.io': { upgradeTimeout: 500 * SLOW } }, async (t, daemon) => {
-        const { sid } = await Polling.open(daemon.addr);
+        const { sid } = await polled(daemon.addr, good(daemon));
         const raw = keep(t, new Raw(daemon.addr, { query: { sid } }));
         await raw.upgraded;
         raw.sendText('2probe');
@@ -224,11 +224,13 @@ test('socket.io:redis:username and password: the next connection has them', asyn
     const client = await member(t, daemon);
     const who = async () => String(await redis.client.sendCommand(['CLIENT', 'LIST', 'TYPE', 'pubsub'])).match(/ user=\w+/g);
     assert.deepStrictEqual(await who(), [' user=pusher']);
-    for (const over of [{ username: undefined, password: PASSWORD }, { username: 'pusher', password: `${PASSWORD}2` }]) {
+    const users = [{ username: undefined, password: PASSWORD }, { username: 'pusher', password: `${PASSWORD}2` }];
+    for (const over of [...users, { password: `${PASSWORD}3` }]) {
         const from = daemon.log.length;
+        if (over.password === `${PASSWORD}3`) await redis.client.sendCommand(['ACL', 'SETUSER', 'pusher', `>${over.password}`]);
         await reload(daemon, { 'socket.io': { redis: over } });
         await daemon.logged(/the new connection has taken the place/, within(3000), from);
-        const user = ` user=${over.username || 'default'}`;
+        const user = ` user=${daemon.config['socket.io'].redis.username || 'default'}`;
         await until(async () => String(await who()) === user, within(2000), `only${user}`);
         redis.emitter().emit('msg', user);
         assert.deepStrictEqual(await heardArgs(redis, [client]), [[user]]);

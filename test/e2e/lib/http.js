@@ -243,6 +243,7 @@ class Polling {
         await this.send(this.eio === 4 ? `40${nsp},${JSON.stringify({ token })}` : `40${nsp}?token=${token},`);
         const text = await this.text();
         if (!text.startsWith(`40${nsp},`)) throw new Error(`not let in: ${text}`);
+        this.id = this.eio === 4 ? JSON.parse(text.slice(`40${nsp},`.length)).sid : `${nsp}#${this.sid}`; /* of Socket.IO */
         return this;
     }
     destroy() {

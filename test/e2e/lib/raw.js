@@ -294,7 +294,7 @@ class Raw {
 /* A client that is in the namespace. */
 async function joined(where, token, options = {}) {
     const client = await Raw.open(where, options);
-    client.sid = await client.join(options.nsp, { token, ...options.auth });
+    client.sid = client.id = await client.join(options.nsp, { token, ...options.auth });
     return client;
 }
 
