@@ -1,11 +1,14 @@
 'use strict';
 /* Clients are spread over the workers, whatever the kernel does: one by one and in
- * a rush, after a worker has been replaced, and while one does not run. */
+ * a rush, after a worker has been replaced, and while one does not run; those that poll,
+ * which have no connection between their requests, like those over WebSocket. */
 const assert = require('assert');
 const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
+const { polled } = require('./lib/http');
+const { scrape, settled } = require('./lib/metrics');
 const { isRunning } = require('./lib/proc');
 const { within, until } = require('./lib/time');
 
@@ -91,3 +94,40 @@ test('a worker that does not run keeps nobody waiting', async (t) => {
     assert.deepStrictEqual(more.filter((client) => slotOf(client) === 0), []);
     process.kill(stopped, 'SIGCONT');
 });
+
+/* --- those that poll --- */
+
+/* count sessions that poll, and have no connection: so many handshakes at a time. */
+async function poll(t, daemon, count, atATime) {
+    const clients = [];
+    let begun = 0;
+    const one = async () => {
+        while (begun++ < count) clients.push(await polled(daemon.addr, daemon.token('u')));
+    };
+    await Promise.all(Array.from({ length: atATime }, one));
+    await settled(daemon, (now) => now.get('connections') === 0, 'no connection');
+    return clients;
+}
+for (const atATime of [1, 40])
+    test(`sessions that poll are spread evenly, ${atATime} at a time`, async (t) => {
+        const daemon = await start(t);
+        const clients = await poll(t, daemon, 120, atATime);
+        while (!isEven(clients) && clients.length < 240) clients.push(...(await poll(t, daemon, 5, 1)));
+        assert(isEven(clients), `sessions of each worker: ${spread(clients)}`);
+    });
+/* Both kinds, for a worker whose sessions have ended is the one for the next. */
+for (const [what, come] of Object.entries({ WebSocket: connect, polling: poll }))
+    test(`newcomers over ${what} go where the fewest sessions poll: those between two GETs count, and those that have ended do not`, async (t) => {
+        const daemon = await start(t);
+        const clients = await poll(t, daemon, 120, 20);
+        const kept = clients.filter((client) => slotOf(client) !== 0);
+        await Promise.all(clients.filter((client) => slotOf(client) === 0).map((client) => client.send('1')));
+        await settled(daemon, (now) => now.get('clients') === kept.length && now.get('connections') === 0, 'the others have gone');
+        const all = [...kept];
+        const [missing] = spread(clients);
+        const share = () => spread(all)[0] / ((all.length - spread(all)[0]) / (WORKERS - 1));
+        /* A machine that is busy gives the others some of them. */
+        while (share() < 0.6 && all.length < kept.length + 2 * missing) all.push(...(await come(t, daemon, 6, 1)));
+        assert(share() >= 0.6, `clients of each worker: ${spread(kept)}, then ${spread(all)}`);
+        assert.strictEqual((await scrape(daemon)).get('clients'), all.length);
+    });
