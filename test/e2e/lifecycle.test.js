@@ -8,6 +8,7 @@ const { test, shared } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, READY, LINE } = require('./lib/daemon');
 const { Raw, joined, sentAway } = require('./lib/raw');
+const { polled } = require('./lib/http');
 const { heard, heardArgs } = require('./lib/hear');
 const { settled } = require('./lib/metrics');
 const { VERSIONS, connect } = require('./lib/clients');
@@ -313,16 +314,17 @@ test('TERM with a client that does not close or read: exit by the deadline', asy
     const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: 500 } });
     const deaf = await joined(daemon.addr, daemon.token('u'), { echo: false });
     const stalled = await joined(daemon.addr, daemon.token('s'));
+    const away = await polled(daemon.addr, daemon.token('s')); /* and does not come for it */
     const headless = net.connect(daemon.addr);
     headless.on('error', () => {}).write('GET /notif');
-    t.after(() => [deaf, stalled, headless].forEach((one) => one.destroy()));
+    t.after(() => [deaf, stalled, away, headless].forEach((one) => one.destroy()));
     stalled.socket.pause();
     for (let i = 0; i < 8; i++) redis.emitter().to('s').emit('msg', 'x'.repeat(100000));
     await heard(redis, [deaf]);
     daemon.signal('SIGTERM');
     assert.deepStrictEqual(await daemon.process.ended(within(1500)), { code: 0, signal: null });
 });
-test('clients of every generation come back to the next process', async (t) => {
+test('clients of every generation, over either transport, come back to the next process', async (t) => {
     const redis = await redisServer();
     const port = await freePort();
     const config = { port };
@@ -330,9 +332,11 @@ test('clients of every generation come back to the next process', async (t) => {
     const options = { reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 100, randomizationFactor: 0 };
     const clients = [];
     for (const version of VERSIONS) {
-        const client = await connect(version, first.addr, { token: first.token('u'), options });
-        t.after(() => client.close());
-        clients.push(client);
+        for (const transports of [['websocket'], ['polling']]) {
+            const client = await connect(version, first.addr, { token: first.token('u'), options: { ...options, transports } });
+            t.after(() => client.close());
+            clients.push(client);
+        }
     }
     await first.stop();
     for (const client of clients) await client.noted('disconnect');
