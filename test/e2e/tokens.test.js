@@ -349,7 +349,7 @@ test('schemes of Authorization, in any case; another scheme is no token', async 
 });
 test('tokens of 16 KB to 20 MB are refused, and nothing crashes', async () => {
     const daemon = await world.secret();
-    for (const size of mode === 'quick' ? [16384, 1 << 20] : [16384, 65536, 900000, 1 << 20, 20 << 20]) {
+    for (const size of mode === 'long' ? [16384, 65536, 900000, 1 << 20, 20 << 20] : [16384, 1 << 20]) {
         const token = sign(user({ x: 'y'.repeat(size) }), SECRET);
         const client = await Raw.open(daemon.addr);
         client.sendText(client.connectPacket('/axr', { token }));
