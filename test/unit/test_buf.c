@@ -47,6 +47,19 @@ static void test_growth(void)
     buf_free(&buf);
 }
 
+/* vsnprintf() writes a terminator, for which there has to be room, too. */
+static void test_exact(void)
+{
+    struct buf buf = {0};
+
+    buf_putc(&buf, 'x');
+    while (buf.len + 4 < buf.cap)
+        buf_putc(&buf, 'x');
+    is_int(buf_printf(&buf, "%s", "last"), 0, "printf of exactly what is left");
+    ok(buf.cap > buf.len, "the terminator has its place");
+    buf_free(&buf);
+}
+
 static void test_failure(void)
 {
     struct buf buf = {0};
@@ -89,6 +102,7 @@ int main(void)
 {
     test_put();
     test_growth();
+    test_exact();
     test_failure();
     test_iov();
     return tap_done();

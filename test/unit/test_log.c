@@ -293,6 +293,24 @@ static void test_lost(void)
     is_int(log_lost(), 2, "the count stays");
 }
 
+/* What the parent has lost is the parent's to tell. */
+static void test_child(void)
+{
+    int status = -1;
+    pid_t pid;
+
+    contents();
+    pid = fork();
+    if (pid == 0) {
+        log_name("child");
+        log_info("a child's first");
+        _exit(log_lost() == 0 ? 0 : 1);
+    }
+    waitpid(pid, &status, 0);
+    is_int(status, 0, "a child has lost nothing");
+    ok(matches(contents(), "^[^\n]* info child[^\n]*: a child's first\n$"), "and tells of nothing");
+}
+
 /* Nobody reads: log_info() must return all the same. */
 static void test_full_pipe(void)
 {
@@ -326,7 +344,7 @@ static void test_full_pipe(void)
     close(saved);
     close(ends[1]);
     is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "back to the file");
-    contents();
+    test_child();
     log_info("told");
     ok(matches(contents(), "count=1\n.*: told\n$"), "also in the next target");
 }

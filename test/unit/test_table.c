@@ -69,6 +69,13 @@ static int visit_remove(struct table_node *node, void *arg)
     return 0;
 }
 
+static int visit_nothing(struct table_node *node, void *arg)
+{
+    (void)node;
+    (void)arg;
+    return 0;
+}
+
 static int visit_stop(struct table_node *node, void *arg)
 {
     (void)node;
@@ -136,6 +143,31 @@ static void test_remove_in_each(void)
     table_clear(&table);
 }
 
+static int visit_within(struct table_node *node, void *arg)
+{
+    struct removal *removal = arg;
+
+    visit_remove(node, arg);
+    return removal->keep % 100 == 0 ? table_each(removal->table, visit_nothing, NULL) : 0;
+}
+
+/* The inner walk ends with most of the table gone, and the outer one goes on. */
+static void test_each_in_each(void)
+{
+    struct table table;
+    struct removal removal = {.table = &table, .keep = 10};
+    int wrong = 0;
+
+    table_init(&table);
+    fill(&table);
+    is_int(table_each(&table, visit_within, &removal), 0, "each within each");
+    for (int i = 0; i < MANY; i++)
+        wrong += entries[i].seen != 1;
+    is_int(wrong, 0, "the outer one visits each once");
+    ok(table.count == 10 && table.nbuckets <= 128, "memory given back after both");
+    table_clear(&table);
+}
+
 /* The key is the table's own: names that share a bucket here do not elsewhere. */
 static void test_keys(void)
 {
@@ -162,6 +194,7 @@ int main(void)
     test_few();
     test_many();
     test_remove_in_each();
+    test_each_in_each();
     test_keys();
     free(entries);
     return tap_done();
