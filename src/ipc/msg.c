@@ -10,7 +10,8 @@
 
 const char *msg_name(unsigned type)
 {
-    switch (type) {
+    /* Without a default, so that the compiler names a type that is left out. */
+    switch ((enum msg_type)type) {
     case MSG_HELLO:
         return "hello";
     case MSG_BROADCAST:
@@ -39,9 +40,8 @@ const char *msg_name(unsigned type)
         return "left";
     case MSG_COUNTERS:
         return "counters";
-    default:
-        return "unknown";
     }
+    return "unknown";
 }
 
 /* --- writing ---------------------------------------------------------------- */

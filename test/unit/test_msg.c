@@ -1,7 +1,11 @@
 #include "ipc/msg.h"
+
+#include "base/siphash.h"
 #include "msg_fields.h"
 #include "nomem.h"
 #include "tap.h"
+
+#include <unistd.h>
 
 #define MAX_BYTES 100000
 
@@ -245,10 +249,42 @@ static void test_broadcast(void)
     buf_free(&bc.json);
 }
 
+/* The version that the two ends tell each other is that of these fields. */
+static void test_version(void)
+{
+    static const struct {
+        uint32_t version;
+        uint64_t fields;
+    } last = {2, UINT64_C(0x480d4fefb14bb700)};
+    static const uint8_t key[16];
+    struct buf text = {0};
+    uint64_t fields;
+
+    for (size_t i = 0; i < sizeof(msg_fields) / sizeof(msg_fields[0]); i++)
+        buf_printf(&text, "%u %s\n", msg_fields[i].type, msg_fields[i].fields);
+    fields = siphash(key, text.data, text.len);
+    ok(MSG_VERSION == last.version && fields == last.fields,
+       "the fields are those of version %u; else: another MSG_VERSION, and 0x%llx here",
+       (unsigned)MSG_VERSION, (unsigned long long)fields);
+    buf_free(&text);
+}
+
+/* The fuzz target begins with one of each type. */
+static void test_seed(const struct msg_fields *fields)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "test/fuzz/corpus/msg/%s", fields->name);
+    ok(access(path, R_OK) == 0, "%s is there", path);
+}
+
 int main(void)
 {
-    for (size_t i = 0; i < sizeof(msg_fields) / sizeof(msg_fields[0]); i++)
+    for (size_t i = 0; i < sizeof(msg_fields) / sizeof(msg_fields[0]); i++) {
         test_type(&msg_fields[i]);
+        test_seed(&msg_fields[i]);
+    }
+    test_version();
     for (unsigned type = 0, named = 0; type <= 256; type++) {
         named += strcmp(msg_name(type), "unknown") != 0;
         if (type == 256)
