@@ -67,6 +67,17 @@ static void test_feeding(void)
     tap_guard_free(guarded, n);
 }
 
+/* What follows a CR decides, though it comes later. */
+static void test_cut_behind_cr(void)
+{
+    static const char head[] = "GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n";
+    size_t cut = sizeof("GET / HTTP/1.1\r\nHost: a\r\nX: b\r") - 1, scanned = 0;
+
+    is_int(http_parse(&req, head, cut, &limits, &scanned), 0, "a CR may begin the end of a line");
+    is_int(http_parse(&req, head, sizeof(head) - 1, &limits, &scanned), -400,
+           "and is a bare one, when more has come");
+}
+
 #define HOST "Host: a\r\n"
 
 static void test_status(void)
@@ -353,6 +364,7 @@ static void test_mount(void)
 int main(void)
 {
     test_feeding();
+    test_cut_behind_cr();
     test_status();
     test_limits();
     test_target();

@@ -272,6 +272,7 @@ static void test_bad_sets(void)
 
 static void test_bad_keys(void)
 {
+    static const char *const secrets[] = {"d", "p", "q", "dp", "dq", "qi", "oth"};
     struct buf text = {0};
     char pem[4096];
     size_t len = write_public(pem, sizeof(pem), p256);
@@ -305,7 +306,13 @@ static void test_bad_keys(void)
     is_bad_key(jwk(rsa, ",\"alg\":\"ES256\""), "its \"alg\" is none that");
     is_bad_key(jwk(rsa, ",\"alg\":\"HS256\""), "its \"alg\" is none that");
     is_bad_key(jwk(p384, ",\"alg\":\"ES256\""), "its \"alg\" is none that");
-    is_bad_key(jwk(rsa, ",\"d\":\"AA\""), "it is a private key (it has \"d\")");
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        char member[32], said[64];
+
+        snprintf(member, sizeof(member), ",\"%s\":[]", secrets[i]);
+        snprintf(said, sizeof(said), "it is a private key (it has \"%s\")", secrets[i]);
+        is_bad_key(jwk(rsa, member), said);
+    }
     is_bad_key(jwk(rsa, ",\"qi\":\"AA\",\"use\":\"enc\""), "it is a private key (it has \"qi\")");
     is_bad_key(jwk(p256, ",\"d\":null"), "it is a private key");
     is_bad_key("{\"kty\":\"RSA\",\"n\":\"AQAB\"}", "its \"e\" is missing");

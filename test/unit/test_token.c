@@ -46,7 +46,7 @@ static enum token_result verify(const struct token_policy *by)
     static struct token_user untouched;
     enum token_result result;
 
-    trial = (struct token_trial){.tries = TOKEN_TRIES_MAX};
+    trial = (struct token_trial){TOKEN_TRIES_MAX, "that of the token before"};
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
     result = token_verify(by, (char *)guarded, token.len, NOW_MS, &trial, &user);
@@ -629,6 +629,19 @@ static void test_wanted(void)
         ok(verify(&by) != TOKEN_OK, "refused: %s", cases[i].payload);
         is_str(trial.wanted, cases[i].wanted, "what is wanted");
     }
+    make_hs256(HS256, "{\"aud\":\"one\",\"iss\":\"one\",\"sub\":\"s\"}");
+    ok(verify(&by) == TOKEN_OK && trial.wanted == NULL, "nothing, of a good one");
+}
+
+static void test_exact(void)
+{
+    struct token_policy by = policy;
+
+    make_hs256(HS256, "{\"sub\":\"s\"}");
+    by.token_bytes = token.len;
+    is_result(&by, TOKEN_OK, "a token of exactly as many bytes as it may have");
+    by.token_bytes--;
+    is_result(&by, TOKEN_TOO_LARGE, "and of one more");
 }
 
 /* Whatever it says, signed or not. */
@@ -838,6 +851,7 @@ int main(void)
     test_headers();
     test_types();
     test_wanted();
+    test_exact();
     test_peek();
     test_order();
     test_form();
