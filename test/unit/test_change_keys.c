@@ -109,6 +109,41 @@ static void test_others(void)
     buf_free(&out);
 }
 
+/* What the manual says of each class: axr-notifyd(8), RELOAD. */
+static void test_classes(void)
+{
+    static const struct {
+        unsigned class;
+        const char *keys;
+    } classes[] = {
+        {CHANGE_WORKERS, "workers, sandbox, path, socket.io:pingInterval, socket.io:pingTimeout, "
+                         "socket.io:maxHttpBufferSize, socket.io:allowEIO3, socket.io:clientFile"},
+        {CHANGE_RESTART, "socket.io:namespace, socket.io:key, pidFile, user, group"},
+    };
+    struct conf one = {0}, other = {0};
+
+    for (size_t i = 0; i < conf_nkeys; i++)
+        set_member(&other, &conf_keys[i]);
+    for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+        struct buf out = {0};
+        change_diff(&one, &other, classes[i].class, &out);
+        buf_putc(&out, '\0');
+        is_str((char *)out.data, classes[i].keys, "the keys of a class that have members");
+        buf_free(&out);
+    }
+}
+
+static void test_client_file(void)
+{
+    struct conf one = {.client_file = text, .client_text = text, .client_len = 4}, other = one;
+    struct buf out = {0};
+
+    is_int(change_diff(&one, &other, ALL, &out), 0, "the same client file");
+    other.client_file = NULL;
+    is_int(change_diff(&one, &other, ALL, &out), 1, "another file with the same text");
+    buf_free(&out);
+}
+
 static int is_among_others(const char *path)
 {
     for (size_t i = 0; i < OTHERS; i++)
@@ -127,5 +162,7 @@ int main(void)
             ok(is_among_others(key->path), "%s has a line in this test", key->path);
     }
     test_others();
+    test_classes();
+    test_client_file();
     return tap_done();
 }

@@ -228,6 +228,11 @@ static void test_broadcast(void)
     is_mem(got.json.ptr, got.json.len, "[\"msg\",1", 8, "its JSON");
     ok(got.attachments.n == 1 && slice_eq(got.attachments.at[0], SLICE("\0\1")), "attachment");
     buf_reset(&out);
+    bc.attachments.n = 255;
+    is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "the most attachments");
+    msg_decode(&msg, out.data, out.len, MAX_BYTES);
+    is_int(msg_get_broadcast(&msg, &got), 0, "are taken");
+    buf_reset(&out);
     bc.attachments.n = 256;
     is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "too many attachments");
     msg_decode(&msg, out.data, out.len, MAX_BYTES);

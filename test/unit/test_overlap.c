@@ -102,6 +102,9 @@ static void test_again(void)
     left = 2;
     is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 0, "another comes");
     is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("d")), 0, "then all are new");
+    left = 2;
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("z")), 0, "another comes first");
+    is_int(overlap_again(&overlap, &left, SLICE("c"), SLICE("c")), 0, "what was to come is new");
     overlap_clear(&overlap);
 }
 
@@ -241,12 +244,34 @@ static void test_late(void)
     ok(wrong == 0 && unknown == 0, "a replica, always late: %d wrong, %d unknown", wrong, unknown);
 }
 
+/* Behind as many on each: they are the same from the first on. */
+static void test_marker(void)
+{
+    overlap_begin(&overlap);
+    for (int i = 0; i < 5; i++)
+        put_old('a');
+    for (int i = 0; i < 2; i++)
+        put_new('a');
+    overlap_marker(&overlap, 1, 1);
+    ok(overlap_find(&overlap, &found) == 0 && found.least == 0 && found.most == 0,
+       "a marker at the same place in both: %zu to %zu", found.least, found.most);
+    overlap_begin(&overlap);
+    for (int i = 0; i < 5; i++)
+        put_old('a');
+    for (int i = 0; i < 2; i++)
+        put_new('a');
+    overlap_marker(&overlap, 3, 1);
+    ok(overlap_find(&overlap, &found) == 0 && found.least == 2 && found.most == 2,
+       "and two later in the old one: %zu to %zu", found.least, found.most);
+}
+
 int main(void)
 {
     test_letters();
     test_others();
     test_again();
     test_bounds();
+    test_marker();
     test_world(0, 5, 2000, 3, "each is another");
     test_world(1, 1, 500, 100, "all the same");
     test_world(1, 3, 500, 400, "all the same, and many");
