@@ -137,9 +137,15 @@ static void test_dead(void)
     stats_ask(stats, &wait);
     tell(0, asked_id, 2, 1);
     stats_gone(stats, 2);
+    for (int i = 0; i < 3; i++)
+        turn();
+    is_int(done, 1, "with the last that is awaited the round is over, in no time");
     reaches(1);
     gone_when_asked = 0;
     stats_ask(stats, &wait);
+    for (int i = 0; i < 3; i++)
+        turn();
+    is_int(done, 2, "also if it dies of the question");
     reaches(2);
     gone_when_asked = -1;
     stats_ask(stats, &wait); /* nobody is left */
