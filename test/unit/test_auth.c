@@ -195,7 +195,15 @@ static void test_values(void)
         "token_missing", "empty values are none");
 
     memset(large, 'a', sizeof(large) - 1);
-    large[sizeof(large) - 1] = '\0';
+    memcpy(large, "%61", 3); /* which is one */
+    large[TOKEN_MAX + 2] = '\0';
+    judged(judge(fill("&token=$", large, ""), HOST, EIO4, "0/axr,", NULL), "token_malformed",
+           "exactly the limit");
+    large[TOKEN_MAX + 2] = 'a';
+    large[TOKEN_MAX + 3] = '\0';
+    judged(judge(fill("&token=$", large, ""), HOST, EIO4, "0/axr,", NULL), "token_too_large",
+           "and one more");
+    memset(large, 'a', sizeof(large) - 1);
     judged(judge(fill("&token=$", large, ""), HOST, EIO4, "0/axr,", NULL), "token_too_large",
            "a query above the limit");
     judged(judge("", fill(HOST "Authorization: JWT $\r\n", large, ""), EIO4, "0/axr,", NULL),

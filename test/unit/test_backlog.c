@@ -49,6 +49,12 @@ static void test_bound(void)
     is_int(n, BACKLOG_MAX_BYTES / size - 1, "as many as there is room for");
     ok(backlog.bytes <= BACKLOG_MAX_BYTES, "and no more");
     is_int(put("c", "small", 0), 0, "a small one still fits");
+    n = (int)(BACKLOG_MAX_BYTES - backlog.bytes - sizeof(struct backlog_message) - 1);
+    is_int(backlog_put(&backlog, SLICE("c"), (struct slice){large, (size_t)n + 1}, 0), -1,
+           "one byte more than there is room for does not");
+    is_int(backlog_put(&backlog, SLICE("c"), (struct slice){large, (size_t)n}, 0), 0,
+           "what fills it to the last byte does");
+    is_int(backlog.bytes, BACKLOG_MAX_BYTES, "and it is full");
     backlog_clear(&backlog);
     free(large);
 }

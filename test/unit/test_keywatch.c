@@ -205,6 +205,16 @@ static void test_reads(void)
     is_int(opened(), 1, "is read");
     is_look(-1, "a", "and stays bad");
     is_int(opened(), 0, "unread");
+    scratch_text("jwks", SET(KEY("a")));
+    (void)opened();
+    is_look(0, "a", "one that has just been written");
+    is_int(opened(), 1, "is read");
+    is_look(0, "a", "and may be written to in the same moment");
+    is_int(opened(), 1, "so it is read again");
+    scratch_text("jwks", "{\"keys\":[");
+    set_time("jwks", 1);
+    is_look(-1, "a", "a bad one again");
+    (void)opened();
     set_time("jwks", (int)(time(NULL) - 1000000000) + 86400);
     is_look(-1, "a", "a time to come");
     is_int(opened(), 1, "is a change");

@@ -310,6 +310,22 @@ static void test_queue_full(void)
     end_free(b);
 }
 
+/* To the last byte, and one more. */
+static void test_queue_exact(void)
+{
+    static const struct link_options tight = {1 << 20, 100000, 256 << 10};
+    static uint8_t bytes[100001];
+    int ends[2];
+    struct end *a;
+
+    pipe_new(ends);
+    a = end_new(-1, ends[1], &tight);
+    is_int(link_send(a->link, bytes, 100000), 0, "exactly what the queue holds is taken");
+    is_int(link_queued(a->link), 100000, "and waits");
+    end_free(a);
+    close(ends[0]);
+}
+
 /* More than a queue in one turn is no reason to refuse while the pipe takes it. */
 static void test_queue_flushes_when_full(void)
 {
@@ -629,6 +645,7 @@ int main(void)
     test_big();
     test_mixed();
     test_queue_full();
+    test_queue_exact();
     test_queue_flushes_when_full();
     test_one_turn();
     test_turn_bytes();

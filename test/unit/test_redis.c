@@ -675,6 +675,70 @@ static void test_too_large(void)
     fake_stop();
 }
 
+/* The bound is for one reply, not for all of them. */
+static void test_stream(void)
+{
+    static char large[1 << 20];
+    struct redis *redis;
+    int heard_all = 1;
+
+    FAKE(CONFIRMED);
+    redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed");
+    memset(large, 'x', sizeof(large) - 1);
+    for (int i = 0; i < 66 && heard_all; i++) {
+        fake_say("*3\r\n" BULK(7, "message") BULK(6, "k#/axr") "$1048575\r\n");
+        fake_say(large);
+        fake_say("\r\n");
+        heard_all = run_until(has_messages) >= 0 && heard.text.len > sizeof(large);
+        buf_reset(&heard.text);
+    }
+    ok(heard_all && fake.clients == 1, "66 MiB in many messages come over one connection");
+    redis_end(&redis);
+    fake_stop();
+}
+
+static int subscribed_or_again(void)
+{
+    return heard.subscribed || fake.clients >= 2;
+}
+
+/* What is confirmed counts if it is confirmed as what was asked for. */
+static void test_other_kind(void)
+{
+    struct redis *redis;
+
+    FAKE("*3\r\n" BULK(9, "subscribe")
+             BULK(8, "k#/axr#*") ":1\r\n"
+                                 "*3\r\n" BULK(9, "subscribe")
+                                     BULK(9, "k#emitter") ":2\r\n"
+                                                          "*3\r\n" BULK(9, "subscribe")
+                                                              BULK(6, "k#/axr") ":3\r\n");
+    redis = redis_begin(conf_fake());
+    ok(run_until(subscribed_or_again) >= 0 && !heard.subscribed,
+       "a pattern confirmed as a channel is none");
+    redis_end(&redis);
+    fake_stop();
+}
+
+/* A sign that is asked for comes when all that was asked for before it has come. */
+static void test_signs(void)
+{
+    struct redis *redis;
+
+    FAKE(CONFIRMED);
+    redis = redis_begin(conf_fake());
+    ok(run_until(is_subscribed) >= 0, "subscribed");
+    is_int(redis_sync(redis) + redis_sync(redis), 0, "asked for a sign, twice");
+    fake_say("*2\r\n" BULK(4, "pong") BULK(4, "sync") MESSAGE);
+    ok(run_until(has_messages) >= 0, "one answer has come");
+    is_int(heard.synced, 0, "and is none yet");
+    fake_say("*2\r\n" BULK(4, "pong") BULK(4, "sync"));
+    ok(run_until(is_synced) >= 0, "the second is");
+    redis_end(&redis);
+    fake_stop();
+}
+
 static void test_unreachable(void)
 {
     struct conf *conf;
@@ -989,6 +1053,9 @@ int main(void)
     test_silent();
     test_swallowed();
     test_too_large();
+    test_stream();
+    test_other_kind();
+    test_signs();
     test_unreachable();
     test_names();
     if (system("command -v redis-server >/dev/null") == 0) {
