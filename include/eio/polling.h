@@ -5,6 +5,8 @@
 
 #include "eio/session.h"
 
+#define FAREWELL_MS 10000 /* a session that is over waits for a GET to say so */
+
 /* What a session needs while its transport is polling. */
 struct polling {
     struct outq out;

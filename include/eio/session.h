@@ -119,8 +119,8 @@ struct eio {
     uint32_t nslots, free_slot;
     size_t nsessions;
     size_t stranger_message_max; /* bytes of the longest message from a stranger */
-    uint64_t retire_end_ms;      /* others take what is new, and all have heard of their end
-                                    by then; 0: not so */
+    uint64_t migrate_end_ms;     /* others take what is new, and all have heard of their end
+                                   by then; 0: not so */
 
     struct chunklog logs[ENCODINGS]; /* broadcasts, a log for each encoding */
     struct buf scratch;              /* for one packet being put together */
@@ -200,8 +200,7 @@ void session_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 /* Does what is due, though the wheel has not come by.  That may be the end. */
 void session_settle(struct session *session);
 
-/* Sends a whole Engine.IO packet as text; scratch is eio->scratch.  Returns 0 or -1. */
-int session_put(struct session *session, const void *text, size_t len);
+/* Sends eio->scratch, a whole Engine.IO packet, as text.  Returns 0 or -1. */
 int session_put_scratch(struct session *session);
 /* Queues a run of the session's encoding.  Returns 0 or -1. */
 int session_push(struct session *session, const struct run *run);

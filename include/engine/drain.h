@@ -23,10 +23,10 @@ void drain_clear(struct drain *drain);
 
 /* Closes all over within_ms, then calls done, which may free all of it. */
 void drain_start(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg);
-/* The same where others take new clients, see engine_retire(). */
-void drain_retire(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg);
-/* The time of drain_retire() is over. */
-void drain_retire_now(struct drain *drain);
+/* The same where others take new clients, see engine_migrate(). */
+void drain_migrate(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg);
+/* The time of drain_migrate() is over. */
+void drain_migrate_now(struct drain *drain);
 /* Connections have gone: maybe the last one. */
 void drain_conn_gone(struct drain *drain);
 

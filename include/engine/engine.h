@@ -76,7 +76,6 @@ int engine_listen(struct engine *engine, int fd);
 void engine_stop_listening(struct engine *engine);
 
 size_t engine_connections(const struct engine *engine);
-size_t engine_sessions(const struct engine *engine);
 /* Bytes of the blocks in which output is or was, whoever waits for it. */
 size_t engine_output_memory(const struct engine *engine);
 struct engine_stats engine_stats(const struct engine *engine);
@@ -85,11 +84,6 @@ struct engine_stats engine_stats(const struct engine *engine);
 int engine_is_full(const struct engine *engine);
 /* 1 if all places of strangers are taken: whoever comes takes that of another. */
 int engine_strangers_full(const struct engine *engine);
-
-/* Writes out what has been queued, now, for a slice of the clients; the loop goes
- * on with the rest.  It comes by itself on the loop's next turn: to be called
- * where that would be late, as after a batch of broadcasts. */
-void engine_flush(struct engine *engine);
 
 /* Closes every session after what was sent to it, WebSockets without a close frame and
  * those that poll with a close packet, spread over within_ms (evenly, but at most 100 ms
@@ -103,10 +97,10 @@ void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *
  * closed: one that reads slowly is closed last, and one that polls has until the end
  * to come for it.  done() is called when nobody is left, which may take all of
  * within_ms and, where connections cannot be handed on, longer. */
-void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
+void engine_migrate(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg);
 
-/* The time of engine_retire() is over, and engine_free() is next: whoever is left is
+/* The time of engine_migrate() is over, and engine_free() is next: whoever is left is
  * closed, or handed on, now. */
-void engine_retire_now(struct engine *engine);
+void engine_migrate_now(struct engine *engine);
 
 #endif

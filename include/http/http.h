@@ -137,8 +137,6 @@ void http_configure(struct http *http, const struct http_options *options);
  * or -1 without memory (fd stays the caller's). */
 int http_adopt(struct http *http, int fd, const void *bytes, size_t len, int orphan);
 
-/* 1 if the client wants its connection kept after the answer. */
-int http_keeps(const struct http_request *req);
 /* Looks at what the head says of the body, which may have max bytes.  Returns 0, or -1: it
  * has been refused. */
 int exchange_check_body(struct conn *conn, const struct http_request *req, size_t max);

@@ -1,7 +1,7 @@
 /* wheel - deadlines of many clients for the price of two pointers each.
  *
  * A hashed timer wheel over one libevent timer that is armed only for the next
- * slot in use.  Deadlines are met within WHEEL_TICK_MS after their time, never
+ * bucket in use.  Deadlines are met within WHEEL_TICK_MS after their time, never
  * before. */
 #ifndef NET_WHEEL_H
 #define NET_WHEEL_H

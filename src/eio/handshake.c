@@ -250,7 +250,7 @@ static void on_request(struct conn *conn, const struct http_request *req, size_t
     result = verify(conn, &target, &error);
     if (result < 0)
         refuse(conn, &target, error);
-    else if (result == 0 && target.session == NULL && eio->retire_end_ms != 0)
+    else if (result == 0 && target.session == NULL && eio->migrate_end_ms != 0)
         exchange_hand_over(conn, HTTP_SUCCESSOR); /* here it would be closed soon */
     else if (result == 0 && target.session == NULL && net_clients_full(eio->net))
         refuse_full(conn);

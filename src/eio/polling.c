@@ -15,8 +15,6 @@
 #define SCRIPT_TYPE "text/javascript; charset=UTF-8"
 #define NO_STORE    "Cache-Control: no-store\r\n"
 
-#define FAREWELL_MS 10000 /* a session that is over waits for a GET to say so */
-
 /* What a request says of itself, and whose body it is. */
 struct request {
     uint64_t session; /* a POST's: the handle */
@@ -535,8 +533,8 @@ int polling_part(struct session *session, enum close_reason why)
     if (polling->out.bytes == 0)
         part(session);
     session->heartbeat_due_ms = clock_ms() + FAREWELL_MS;
-    if (session->eio->retire_end_ms != 0)
-        session->heartbeat_due_ms = session->eio->retire_end_ms;
+    if (session->eio->migrate_end_ms != 0)
+        session->heartbeat_due_ms = session->eio->migrate_end_ms;
     session->app_due_ms = 0;
     ops(session)->due(session);
     return 0;

@@ -131,6 +131,13 @@ void session_rearm(struct session *session)
     wheel_set(session->eio->wheel, &session->timer, due);
 }
 
+static int put(struct session *session, const void *text, size_t len)
+{
+    if (session->ws != NULL)
+        return websocket_put(session->ws, WS_TEXT, text, len);
+    return polling_put(session, text, len);
+}
+
 /* EIO3: the client pings, EIO4: the server does. */
 static void heartbeat_start(struct session *session)
 {
@@ -156,7 +163,7 @@ static int heartbeat_beat(struct session *session, uint64_t now_ms)
     if (now_ms - session->heartbeat_due_ms > timeout_ms / 4)
         session->heartbeat_due_ms = now_ms;
     session->heartbeat_due_ms += timeout_ms;
-    session_put(session, "2", 1);
+    put(session, "2", 1);
     return 0;
 }
 
@@ -206,13 +213,6 @@ void session_settle(struct session *session)
 
 /* --- packets out --- */
 
-int session_put(struct session *session, const void *text, size_t len)
-{
-    if (session->ws != NULL)
-        return websocket_put(session->ws, WS_TEXT, text, len);
-    return polling_put(session, text, len);
-}
-
 /* Something is not there for want of memory. */
 static int close_soon(struct session *session)
 {
@@ -225,8 +225,7 @@ int session_put_scratch(struct session *session)
 {
     const struct buf *scratch = &session->eio->scratch;
 
-    return scratch->failed ? close_soon(session)
-                           : session_put(session, scratch->data, scratch->len);
+    return scratch->failed ? close_soon(session) : put(session, scratch->data, scratch->len);
 }
 
 int session_push(struct session *session, const struct run *run)

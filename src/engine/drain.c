@@ -7,8 +7,6 @@
 
 #include <event2/event.h>
 
-#define WORD_MS 10000 /* for the last that poll to come for their last word */
-
 /* Closes of a drain come at most this far apart, so that a few clients do not
  * make a shutdown last for all of its time. */
 #define DRAIN_STEP_MS     100
@@ -34,7 +32,7 @@ static int takes(const struct drain *drain, const struct session *session, uint6
 {
     if (session == NULL || session->over)
         return 0;
-    if (drain->eio->retire_end_ms == 0 || now_ms >= drain->end_ms)
+    if (drain->eio->migrate_end_ms == 0 || now_ms >= drain->end_ms)
         return 1;
     if (socket_of(session)->connect_due_ms != 0)
         return 0;
@@ -48,11 +46,11 @@ static int is_done(const struct drain *drain, uint64_t now_ms)
     struct eio *eio = drain->eio;
     int is_empty = eio->nsessions == 0;
 
-    if (eio->retire_end_ms == 0 && (is_empty || now_ms >= drain->end_ms))
+    if (eio->migrate_end_ms == 0 && (is_empty || now_ms >= drain->end_ms))
         kill_http(eio->net);
-    if (eio->retire_end_ms != 0 && (is_empty || now_ms >= eio->retire_end_ms))
+    if (eio->migrate_end_ms != 0 && (is_empty || now_ms >= eio->migrate_end_ms))
         http_pass_on(eio->http);
-    return eio->net->nconns == 0 && (eio->retire_end_ms == 0 || eio->nsessions == 0);
+    return eio->net->nconns == 0 && (eio->migrate_end_ms == 0 || eio->nsessions == 0);
 }
 
 /* Closes due sessions.  Round and round: connections that were there may bring new ones,
@@ -90,7 +88,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     close_some(drain, due, now);
     if (is_done(drain, now)) {
         drain->running = drain->eio->net->draining = 0;
-        drain->eio->retire_end_ms = 0;
+        drain->eio->migrate_end_ms = 0;
         drain->done(drain->arg);
         return;
     }
@@ -113,24 +111,24 @@ static void begin(struct drain *drain, uint32_t spread_ms, void (*done)(void *ar
 
 void drain_start(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
-    drain->eio->retire_end_ms = 0;
+    drain->eio->migrate_end_ms = 0;
     /* The last to be told still has its second to answer. */
     begin(drain, within_ms > 2 * LINGER_MS ? within_ms - LINGER_MS : within_ms / 2, done, arg);
 }
 
-void drain_retire(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg)
+void drain_migrate(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
     /* The last to be told still has some time to poll, and whoever is left then is
      * handed on before our caller's patience ends. */
-    uint32_t word_ms = within_ms / 3 < WORD_MS ? within_ms / 3 : WORD_MS;
+    uint32_t word_ms = within_ms / 3 < FAREWELL_MS ? within_ms / 3 : FAREWELL_MS;
     uint32_t last_ms = within_ms / 10 < LINGER_MS ? within_ms / 10 : LINGER_MS;
 
     accept_backlog(drain->eio->net);
-    drain->eio->retire_end_ms = clock_ms() + within_ms - last_ms;
+    drain->eio->migrate_end_ms = clock_ms() + within_ms - last_ms;
     begin(drain, within_ms - word_ms, done, arg);
 }
 
-void drain_retire_now(struct drain *drain)
+void drain_migrate_now(struct drain *drain)
 {
     eio_close_all(drain->eio, CLOSE_SHUTDOWN);
     net_flush_all(drain->eio->net);

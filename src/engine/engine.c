@@ -147,11 +147,6 @@ size_t engine_connections(const struct engine *engine)
     return engine->net->nconns;
 }
 
-size_t engine_sessions(const struct engine *engine)
-{
-    return engine->eio->nsessions;
-}
-
 size_t engine_output_memory(const struct engine *engine)
 {
     return engine->net->chunks.bytes + engine->net->chunks.spare_bytes;
@@ -173,11 +168,6 @@ int engine_strangers_full(const struct engine *engine)
     return net_strangers_full(engine->net);
 }
 
-void engine_flush(struct engine *engine)
-{
-    net_flush(engine->net);
-}
-
 /* --- the end --- */
 
 void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
@@ -185,12 +175,12 @@ void engine_drain(struct engine *engine, uint32_t within_ms, void (*done)(void *
     drain_start(&engine->drain, within_ms, done, arg);
 }
 
-void engine_retire(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
+void engine_migrate(struct engine *engine, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
-    drain_retire(&engine->drain, within_ms, done, arg);
+    drain_migrate(&engine->drain, within_ms, done, arg);
 }
 
-void engine_retire_now(struct engine *engine)
+void engine_migrate_now(struct engine *engine)
 {
-    drain_retire_now(&engine->drain);
+    drain_migrate_now(&engine->drain);
 }

@@ -16,7 +16,8 @@ static void exchange_free(struct exchange *exchange)
 
 /* --- from a head to its answer --- */
 
-int http_keeps(const struct http_request *req)
+/* 1 if the client wants its connection kept after the answer. */
+static int keeps(const struct http_request *req)
 {
     return !http_has_token(req, "Connection", "close") &&
            (req->minor >= 1 || http_has_token(req, "Connection", "keep-alive"));
@@ -27,7 +28,7 @@ static void read_head(struct conn *conn, const struct http_request *req)
     struct exchange *exchange = exchange_of(conn);
 
     exchange->head_only = slice_eq(req->method, SLICE("HEAD"));
-    exchange->keep = (uint8_t)http_keeps(req);
+    exchange->keep = (uint8_t)keeps(req);
     exchange->says_keep = req->minor == 0;
     /* A body that nobody reads would be taken for the next request. */
     if (body_begin(&exchange->body, req, 0) < 0 || !exchange->body.done)
@@ -77,7 +78,7 @@ int exchange_body(struct conn *conn, const struct http_request *req)
     struct exchange *exchange = exchange_of(conn);
 
     /* read_head() saw a body and took it for one that nobody reads. */
-    exchange->keep = (uint8_t)http_keeps(req);
+    exchange->keep = (uint8_t)keeps(req);
     exchange->phase = EXCHANGE_BODY;
     conn_deadline(conn, HEAD_MS);
     buf_reset(&exchange->data);

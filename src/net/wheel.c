@@ -6,7 +6,7 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
-#define SLOTS 4096 /* of WHEEL_TICK_MS each: 32 s a turn; later entries wait another turn */
+#define BUCKETS 4096 /* of WHEEL_TICK_MS each: 32 s a turn; later entries wait another turn */
 
 struct wheel {
     struct event timer;
@@ -16,8 +16,8 @@ struct wheel {
     uint64_t armed_tick; /* the timer runs out then; 0: it is not running */
     int running;         /* wheel_turn is on the stack: it arms when it ends */
     struct wheel_entry *firing;
-    struct wheel_entry *slots[SLOTS];
-    uint64_t used[SLOTS / 64]; /* bit per slot: it may hold entries */
+    struct wheel_entry *buckets[BUCKETS];
+    uint64_t used[BUCKETS / 64]; /* bit per bucket: it may hold entries */
 };
 
 static void entry_link(struct wheel_entry **head, struct wheel_entry *entry)
@@ -38,18 +38,18 @@ static void entry_unlink(struct wheel_entry *entry)
     entry->next = NULL;
 }
 
-/* First tick after wheel->tick whose slot is in use, or 0 if there is none. */
+/* First tick after wheel->tick whose bucket is in use, or 0 if there is none. */
 static uint64_t wheel_next(const struct wheel *wheel)
 {
     uint64_t tick = wheel->tick + 1;
 
-    for (unsigned done = 0; done < SLOTS + 64;) {
-        unsigned slot = tick % SLOTS;
-        uint64_t bits = wheel->used[slot / 64] >> (slot % 64);
+    for (unsigned done = 0; done < BUCKETS + 64;) {
+        unsigned bucket = tick % BUCKETS;
+        uint64_t bits = wheel->used[bucket / 64] >> (bucket % 64);
         if (bits != 0)
             return tick + (unsigned)__builtin_ctzll(bits);
-        done += 64 - slot % 64;
-        tick += 64 - slot % 64;
+        done += 64 - bucket % 64;
+        tick += 64 - bucket % 64;
     }
     return 0;
 }
@@ -64,17 +64,17 @@ static void wheel_arm(struct wheel *wheel, uint64_t tick)
     evtimer_add(&wheel->timer, &tv);
 }
 
-static void wheel_turn_slot(struct wheel *wheel, uint64_t tick, uint64_t now)
+static void wheel_turn_bucket(struct wheel *wheel, uint64_t tick, uint64_t now)
 {
-    unsigned slot = tick % SLOTS;
+    unsigned bucket = tick % BUCKETS;
 
     /* fire() may unset any entry, those still waiting here included, so take
      * them from a head that stays put. */
-    wheel->firing = wheel->slots[slot];
+    wheel->firing = wheel->buckets[bucket];
     if (wheel->firing != NULL)
         wheel->firing->prev = &wheel->firing;
-    wheel->slots[slot] = NULL;
-    wheel->used[slot / 64] &= ~((uint64_t)1 << slot % 64);
+    wheel->buckets[bucket] = NULL;
+    wheel->used[bucket / 64] &= ~((uint64_t)1 << bucket % 64);
     while (wheel->firing != NULL) {
         struct wheel_entry *entry = wheel->firing;
         entry_unlink(entry);
@@ -94,11 +94,11 @@ static void wheel_turn(evutil_socket_t fd, short what, void *arg)
     (void)what;
     wheel->running = 1;
     wheel->armed_tick = 0;
-    if (last > wheel->tick + SLOTS)
-        wheel->tick = last - SLOTS;
+    if (last > wheel->tick + BUCKETS)
+        wheel->tick = last - BUCKETS;
     while (wheel->tick < last) {
         wheel->tick++;
-        wheel_turn_slot(wheel, wheel->tick, now);
+        wheel_turn_bucket(wheel, wheel->tick, now);
     }
     wheel->running = 0;
     if ((next = wheel_next(wheel)) != 0)
@@ -131,28 +131,28 @@ void wheel_free(struct wheel **wheel)
 void wheel_set(struct wheel *wheel, struct wheel_entry *entry, uint64_t due_ms)
 {
     uint64_t tick = (due_ms + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS;
-    unsigned slot;
+    unsigned bucket;
 
     if (entry->prev != NULL)
         entry_unlink(entry);
-    /* The timer is off only while every slot is empty: time may be skipped. */
+    /* The timer is off only while every bucket is empty: time may be skipped. */
     if (wheel->armed_tick == 0 && !wheel->running)
         wheel->tick = clock_ms() / WHEEL_TICK_MS;
     if (tick <= wheel->tick)
         tick = wheel->tick + 1;
     entry->due_ms = due_ms;
-    slot = tick % SLOTS;
-    entry_link(&wheel->slots[slot], entry);
-    wheel->used[slot / 64] |= (uint64_t)1 << slot % 64;
-    /* An entry due after more than a turn has its slot come by before that. */
-    tick = wheel->tick + 1 + (slot + SLOTS - (wheel->tick + 1) % SLOTS) % SLOTS;
+    bucket = tick % BUCKETS;
+    entry_link(&wheel->buckets[bucket], entry);
+    wheel->used[bucket / 64] |= (uint64_t)1 << bucket % 64;
+    /* An entry due after more than a turn has its bucket come by before that. */
+    tick = wheel->tick + 1 + (bucket + BUCKETS - (wheel->tick + 1) % BUCKETS) % BUCKETS;
     if (!wheel->running && (wheel->armed_tick == 0 || tick < wheel->armed_tick))
         wheel_arm(wheel, tick);
 }
 
 void wheel_unset(struct wheel *wheel, struct wheel_entry *entry)
 {
-    (void)wheel; /* the slot's bit stays: its next turn finds nothing and clears it */
+    (void)wheel; /* the bucket's bit stays: its next turn finds nothing and clears it */
     if (entry->prev != NULL)
         entry_unlink(entry);
 }

@@ -169,7 +169,7 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     log_debug("leaving: connections=%zu", engine_connections(worker->engine));
     if (peers_have_successors(worker->peers))
-        engine_retire_now(worker->engine);
+        engine_migrate_now(worker->engine);
     stop(worker);
 }
 
@@ -188,7 +188,7 @@ static void close_listeners(struct worker *worker)
 static void leave(struct worker *worker, int status, uint32_t within_ms)
 {
     void (*drain)(struct engine *, uint32_t, void (*)(void *), void *) =
-        peers_have_successors(worker->peers) ? engine_retire : engine_drain;
+        peers_have_successors(worker->peers) ? engine_migrate : engine_drain;
     uint64_t at_ms = clock_ms() + within_ms;
     struct timeval wait;
 

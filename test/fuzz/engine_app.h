@@ -274,7 +274,7 @@ static void op_app(struct peer *peer, unsigned what)
         check_names(socket_of(player->session));
         break;
     case 7:
-        engine_flush(engine);
+        net_flush(engine->net);
         break;
     case 8:
         session_known(player->session);

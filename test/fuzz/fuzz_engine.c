@@ -445,10 +445,10 @@ static void wind_down(unsigned how)
     if (how % 64 / 16 == 1 || !hands_off)
         engine_drain(engine, 3000, on_drained, NULL);
     else
-        engine_retire(engine, 3000, on_drained, NULL);
+        engine_migrate(engine, 3000, on_drained, NULL);
     if (how % 64 / 16 == 3 && hands_off) {
         pass_ms(500);
-        engine_retire_now(engine);
+        engine_migrate_now(engine);
         turn();
         return;
     }

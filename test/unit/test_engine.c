@@ -308,7 +308,7 @@ static void engine_down(void)
     for (int i = 0; i < 4; i++)
         sessions += engine->eio->stats.sessions[i / 2][i % 2];
     is_int(engine->net->stats.queued_bytes, queued, "what waits was counted");
-    is_int(sessions, engine_sessions(engine), "and so were the sessions");
+    is_int(sessions, engine->eio->nsessions, "and so were the sessions");
     engine_free(&engine);
 }
 
@@ -550,7 +550,7 @@ static void test_eio4(void)
     pump(&closes);
     is_int(last_why, CLOSE_CLIENT, "closed by the client");
     is_int(lefts, 2, "left again");
-    is_int((int)engine_sessions(engine), 0, "no session is left");
+    is_int((int)engine->eio->nsessions, 0, "no session is left");
 }
 
 static void test_timeouts(void)
@@ -777,7 +777,7 @@ static void test_own_first(void)
     fanout_end(&fan);
     session_send(&fanned[FANNED - 1]->session, SLICE("2/axr,[\"n\"]"));
     session_send(&own->session, SLICE("2/axr,[\"n\"]"));
-    engine_flush(engine);
+    net_flush(engine->net);
     is_int(recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK), 1, "who gets an answer has it");
     is_str(event_frame(fd), "T:42/axr,[\"n\"]", "an answer");
     is_str(event_frame(fds[FANNED - 1]), "T:42/axr,[\"m\",1]", "in order for the last of them too");
@@ -798,7 +798,7 @@ static void test_counts(void)
     uint64_t seen = 0;
     int fd;
 
-    while (engine_sessions(engine) > 0) /* those of the tests before */
+    while (engine->eio->nsessions > 0) /* those of the tests before */
         event_base_loop(base, EVLOOP_ONCE);
     before = snapshot();
     fd = client4();
@@ -893,7 +893,7 @@ static void test_stalled(void)
         is_int(fanout_send(&fan, last), 1, "queued");
         fanout_end(&fan);
     }
-    engine_flush(engine);
+    net_flush(engine->net);
     fanout_begin(&engine->sio, &fan, (struct slice){json, sizeof(json)}, NULL, 0, 1);
     is_int(fanout_send(&fan, last), 0, "volatile is dropped while output waits");
     fanout_end(&fan);
@@ -1468,7 +1468,7 @@ static void test_bursts(void)
 
 /* A connection whose answers are not read is about to end.  Nothing that it sends
  * is used any more: it may be a WebSocket that has no session. */
-static void test_doomed(void)
+static void test_closing(void)
 {
     static const char more[] = "GET /notifications/?transport=x HTTP/1.1\r\nHost: h\r\n\r\n";
     static const unsigned char frames[] = {0x81, 0x81, 0, 0, 0, 0, 'x',
@@ -1595,7 +1595,7 @@ static void test_overflow_counted(void)
     ok(queued > 0, "what fitted is kept for a last GET");
     last->session.heartbeat_due_ms = clock_ms(); /* which would be its time, 10 s later */
     session_rearm(&last->session);
-    while (engine_sessions(engine) > 0)
+    while (engine->eio->nsessions > 0)
         event_base_loop(base, EVLOOP_ONCE);
     is_int(engine->net->stats.queued_bytes, 0, "which does not come");
     is_int(engine->net->stats.discarded_bytes[CLOSE_SEND_BUFFER] -
@@ -1715,14 +1715,14 @@ static void test_late_session(void)
 /* --- several processes --- */
 
 /* A connection that another has accepted; returns the client's end. */
-static int adopt(const char *query, const char *rest, int stray)
+static int adopt(const char *query, const char *rest, int orphan)
 {
     char request[512];
     int fds[2], len = snprintf(request, sizeof(request),
                                "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n%s", query, rest);
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0 ||
-        engine_adopt(engine, fds[1], request, (size_t)len, stray) < 0)
+        engine_adopt(engine, fds[1], request, (size_t)len, orphan) < 0)
         ok(0, "adopted");
     return fds[0];
 }
@@ -1763,7 +1763,7 @@ static void test_lanes(void)
     close(adopt(other, "\r\n", 0));
     ok(handed == 1 && handed_to == 300, "a session of process 300");
     fd = adopt(other, "\r\n", 1);
-    ok(heard(fd, "HTTP/1.1 400") && handed == 1, "a stray is handed to no other");
+    ok(heard(fd, "HTTP/1.1 400") && handed == 1, "an orphan is handed to no other");
     close(fd);
     poll_open(4, "", "200 0{\"sid\":\"");
     is_str(http("POST", poll_query, "40/axr,{}"), "200 ok", "one of process 44 is served");
@@ -1780,7 +1780,7 @@ static void test_lanes(void)
     process = 1;
 }
 
-static void test_retire(void)
+static void test_migrate(void)
 {
     int ws, late, idle, half, fd;
 
@@ -1797,12 +1797,12 @@ static void test_retire(void)
     http("GET", poll_query, "");
     fan("[\"m\",1", 0);
     ws = client4();
-    engine_retire(engine, 1500, on_drained, NULL);
+    engine_migrate(engine, 1500, on_drained, NULL);
     put(late, "GET /notifications/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n", 65);
     is_str(last_frame(ws), "EOF", "a client is sent away");
     close(ws);
     is_int(handed, 1, "a handshake is handed on");
-    ok(handed_to == HTTP_SUCCESSOR && handed_len == 65, "to an heir, as it came");
+    ok(handed_to == HTTP_SUCCESSOR && handed_len == 65, "to a successor, as it came");
     fd = adopt(poll_query, "Connection: close\r\n\r\n", 0);
     ok(heard(fd, "42/axr,[\"m\",1]"), "one that polls hears everything");
     close(fd);
@@ -1823,10 +1823,10 @@ static void test_retire(void)
     engine_up("/axr");
     poll_open(4, "", "200 0{\"sid\":\"");
     http("POST", poll_query, "40/axr,{}");
-    engine_retire(engine, 300, on_drained, NULL);
+    engine_migrate(engine, 300, on_drained, NULL);
     handoff_result = 1;
     late = adopt("EIO=4&transport=polling", "\r\n", 0);
-    ok(heard(late, "HTTP/1.1 503"), "an heir that takes nothing for a second");
+    ok(heard(late, "HTTP/1.1 503"), "a successor that takes nothing for a second");
     close(late);
     handoff_result = -1;
     late = adopt("EIO=4&transport=polling", "\r\n", 0);
@@ -1846,8 +1846,8 @@ static void test_retire(void)
     http("GET", poll_query, "");
     fd = adopt(poll_query, "\r\n", 0);
     idle = adopt("", "", 0);
-    engine_retire(engine, 60000, on_drained, NULL);
-    engine_retire_now(engine);
+    engine_migrate(engine, 60000, on_drained, NULL);
+    engine_migrate_now(engine);
     is_int(handed, 2, "its time is over: what can be is handed on");
     engine_free(&engine);
     is_str(last_frame(ws), "EOF", "clients are sent away");
@@ -1862,7 +1862,7 @@ static void test_retire(void)
 }
 
 /* It has not read what waits for it: it is closed when it has, or at the end. */
-static void test_retire_slow(void)
+static void test_migrate_blocked(void)
 {
     static char big[60000];
     int slow, fd, n = 0, last_number = -1, wrong = 0;
@@ -1883,7 +1883,7 @@ static void test_retire_slow(void)
     }
     fd = client4();
     closes = 0;
-    engine_retire(engine, 20000, on_drained, NULL);
+    engine_migrate(engine, 20000, on_drained, NULL);
     is_str(last_frame(fd), "EOF", "one that reads is closed");
     is_int(closes, 1, "one that does not, waits");
     close(fd);
@@ -1903,7 +1903,7 @@ static void test_retire_slow(void)
 
 /* Nor is one closed whose output stands behind that of others, for it seemed not to
  * read: what the kernel does not take at once would have a second. */
-static void test_retire_lagging(void)
+static void test_migrate_slow(void)
 {
     int fd;
 
@@ -1911,7 +1911,7 @@ static void test_retire_lagging(void)
     engine_up("/axr");
     fd = client4();
     closes = 0;
-    engine_retire(engine, 20000, on_drained, NULL);
+    engine_migrate(engine, 20000, on_drained, NULL);
     last->session.ws->slow = 1;
     fan("[1", 0);
     event_base_loop(base, EVLOOP_NONBLOCK);
@@ -2564,7 +2564,7 @@ int main(void)
     test_script_large();
     send_buffer = 4096;
     engine_up("/axr");
-    test_doomed();
+    test_closing();
     test_overflow();
     engine_down();
     engine_up("/axr");
@@ -2575,9 +2575,9 @@ int main(void)
     test_full();
     test_late_session();
     test_lanes();
-    test_retire();
-    test_retire_slow();
-    test_retire_lagging();
+    test_migrate();
+    test_migrate_blocked();
+    test_migrate_slow();
     test_answer_lost();
     test_answer_slow();
     test_configure();

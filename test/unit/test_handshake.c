@@ -420,7 +420,7 @@ static void test_elsewhere(void)
     is_int(nhanded, 0, "is not handed over");
     down();
     up();
-    eio->retire_end_ms = clock_ms() + 1000;
+    eio->migrate_end_ms = clock_ms() + 1000;
     ask("GET", "EIO=4&transport=polling", "");
     ok(nhanded == 1 && handed_to == HTTP_SUCCESSOR, "with a successor, new ones are its");
     is_int(nopened, 0, "none is opened here");

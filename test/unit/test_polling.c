@@ -506,7 +506,7 @@ static void test_last_word(void)
     is_int((long)net->stats.discarded_bytes[CLOSE_PING_TIMEOUT], 6, "what waited is counted");
     down();
     up(EIO4);
-    eio.retire_end_ms = 12345;
+    eio.migrate_end_ms = 12345;
     session->over = 1;
     polling_part(session, CLOSE_SHUTDOWN);
     is_int((long)session->heartbeat_due_ms, 12345, "with a successor: until the end of that");

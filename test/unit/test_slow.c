@@ -231,7 +231,7 @@ static int test_much_since(struct client *stalled, struct client *reader, int nu
     conn->window = info.tcpi_snd_wnd;
     for (int i = 0; i < IN_FLIGHT; i++)
         fan(stalled, reader, number++);
-    engine_flush(engine);
+    net_flush(engine->net);
     ok(!conn->slow, "who has read 2.4 GB since the last look is not taken for one that does not");
     return number;
 }
@@ -245,7 +245,7 @@ static int test_turn(struct client *one, struct client *other, int number)
         one->socket->session.ws->slow = other->socket->session.ws->slow = 1;
         fan(one, other, number++);
         engine->net->now_us = clock_us() - LATE_US;
-        engine_flush(engine);
+        net_flush(engine->net);
         served = engine->net->dirty[DIRTY_SLOW].first == NULL;
         for (uint64_t end_ms = clock_ms() + WAIT_MS;
              (one->next < number || other->next < number) && clock_ms() < end_ms;) {
@@ -283,34 +283,34 @@ static void down(struct client *one, struct client *other, int listener)
 static void test_tcp(void)
 {
     static struct client stalled, reader;
-    struct conn *lagging, *reading;
+    struct conn *behind, *reading;
     int listener, number = 0;
 
     listener = up(AF_INET);
     join(&stalled, listener, STALLED_RCVBUF);
     join(&reader, listener, READER_RCVBUF);
-    lagging = stalled.socket->session.ws;
+    behind = stalled.socket->session.ws;
     reading = reader.socket->session.ws;
     number = test_much_since(&stalled, &reader, number);
-    while (number < ENOUGH && !lagging->slow && !lagging->blocked)
+    while (number < ENOUGH && !behind->slow && !behind->blocked)
         number = round_of(&stalled, &reader, number);
-    ok(lagging->slow, "who does not read is found out");
-    ok(!lagging->blocked, "while the kernel still takes what is sent to it");
+    ok(behind->slow, "who does not read is found out");
+    ok(!behind->blocked, "while the kernel still takes what is sent to it");
     ok(!reading->slow, "who reads is not taken for it");
 
     fan(&stalled, &reader, number++);
     ok(engine->net->dirty[DIRTY_FANOUT].first == reading, "who reads goes first");
-    ok(engine->net->dirty[DIRTY_SLOW].first == lagging, "who does not waits apart");
+    ok(engine->net->dirty[DIRTY_SLOW].first == behind, "who does not waits apart");
     is_int(fan_volatile(&stalled), 0, "with what is not volatile");
-    while (number < ENOUGH && !lagging->blocked)
+    while (number < ENOUGH && !behind->blocked)
         number = round_of(&stalled, &reader, number);
-    ok(lagging->blocked, "in the end the kernel is full");
+    ok(behind->blocked, "in the end the kernel is full");
     ok(info_of(&stalled).tcpi_notsent_bytes < NOTSENT_LOWAT_BYTES + IN_FLIGHT * 4200,
        "and not much more than 16 KB are unsent");
     is_int(reader.next, number, "who reads has heard all");
 
     catch_up(&stalled, number);
-    ok(!lagging->blocked && !lagging->slow, "and is one of the others again");
+    ok(!behind->blocked && !behind->slow, "and is one of the others again");
     test_turn(&stalled, &reader, number);
     down(&stalled, &reader, listener);
 }
@@ -319,20 +319,20 @@ static void test_tcp(void)
 static void test_unix(void)
 {
     static struct client stalled, reader;
-    const struct conn *lagging;
+    const struct conn *behind;
     int listener = up(AF_UNIX), number = 0;
 
     join(&stalled, listener, STALLED_RCVBUF);
     join(&reader, listener, READER_RCVBUF);
-    lagging = stalled.socket->session.ws;
-    while (number < ENOUGH && !lagging->blocked)
+    behind = stalled.socket->session.ws;
+    while (number < ENOUGH && !behind->blocked)
         number = round_of(&stalled, &reader, number);
-    ok(lagging->blocked, "a Unix socket is full");
+    ok(behind->blocked, "a Unix socket is full");
     for (int i = 0; i < IN_FLIGHT; i++)
         number = round_of(&stalled, &reader, number);
     is_int(reader.next, number, "who reads has heard all");
     catch_up(&stalled, number);
-    ok(!lagging->blocked && !lagging->slow, "and is one of the others again");
+    ok(!behind->blocked && !behind->slow, "and is one of the others again");
     down(&stalled, &reader, listener);
 }
 

@@ -405,7 +405,7 @@ static void test_one_connection(void)
     strcpy(first, poll_open(other));
     for (int i = 0; i < 1000; i++)
         strcpy(query, poll_open(fd));
-    is_int(engine_sessions(engine), 65, "sessions over one connection are bounded");
+    is_int(engine->eio->nsessions, 65, "sessions over one connection are bounded");
     is_int(gone(STRANGER_POLLING), 1000 - 64, "the oldest goes for each");
     ask(other, "POST", first, "40/axr,{}");
     ok(hear(other, "ok") != NULL && (last->nsp == NSP_JOINED), "another's stays");
@@ -415,7 +415,7 @@ static void test_one_connection(void)
     is_int(gone(STRANGER_POLLING), 1000 - 64, "which counts no more when it is a user's");
     close(fd);
     turns(3);
-    is_int(engine_sessions(engine), 66, "they outlive their connection");
+    is_int(engine->eio->nsessions, 66, "they outlive their connection");
     counted(64, "and stay strangers");
     engine_free(&engine);
 }

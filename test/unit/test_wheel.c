@@ -72,13 +72,13 @@ int main(void)
     is_int(early, 0, "none too early");
     is_int(late, 0, "none a second late");
 
-    /* Beyond one turn of the wheel: the slot comes by early and must wait. */
+    /* Beyond one turn of the wheel: the bucket comes by early and must wait. */
     wheel_set(wheel, &items[0].entry, clock_ms() + 4096ULL * WHEEL_TICK_MS + 8);
     items[1].due_ms = clock_ms() + 60;
     wheel_set(wheel, &items[1].entry, items[1].due_ms);
     left = 1;
     event_base_dispatch(base);
-    is_int(items[0].times, 1, "an entry beyond a turn does not fire with its slot");
+    is_int(items[0].times, 1, "an entry beyond a turn does not fire with its bucket");
     is_int(items[1].times, 2, "the other does");
     wheel_unset(wheel, &items[0].entry);
     wheel_free(&wheel);
