@@ -158,6 +158,15 @@ static void open_session(struct conn *conn, const struct target *target)
     }
 }
 
+/* There are small clients (of microcontrollers, mostly) that read the head of an answer
+ * with whatever comes in the same read, and then drop that: with the open packet in it they
+ * are never open.  Sent ahead, the head mostly comes in a read of its own.  Those that offer
+ * extensions have been seen to go on with the rest: browsers, and all that Node has. */
+static int may_drop(const struct http_request *req)
+{
+    return http_header(req, "Sec-WebSocket-Extensions") == NULL;
+}
+
 /* From here on the connection speaks WebSocket. */
 static void upgrade_conn(struct conn *conn, const struct target *target)
 {
@@ -176,9 +185,8 @@ static void upgrade_conn(struct conn *conn, const struct target *target)
     if (target->session != NULL) {
         upgrade_begin(conn, target->session, wants_base64(target->req));
     } else {
-        /* Ahead of the open packet: who begins to listen for messages only when
-         * the connection is open would miss one that comes with the same read. */
-        conn_flush(conn);
+        if (may_drop(target->req))
+            conn_flush(conn);
         if (websocket_is_open(conn))
             open_session(conn, target);
     }

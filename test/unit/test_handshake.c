@@ -275,6 +275,28 @@ static void test_open_websocket(void)
     down();
 }
 
+/* Who offers extensions is known to go on with what comes with the head. */
+static void test_writes(void)
+{
+    static const char *const revisions[] = {"EIO=4&transport=websocket",
+                                            "EIO=3&transport=websocket"};
+
+    for (int i = 0; i < 2; i++) {
+        up();
+        ask("GET", revisions[i],
+            WS "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
+        ok(strstr(heard, "0{\"sid\":\"") != NULL, "upgraded and opened");
+        ok(strstr(heard, "Extensions") == NULL, "with no extension");
+        is_int((long)net->stats.writes, 1, "in one write");
+        down();
+        up();
+        ask("GET", revisions[i], WS);
+        ok(strstr(heard, "0{\"sid\":\"") != NULL, "who offers none, too");
+        is_int((long)net->stats.writes, 2, "but in two");
+        down();
+    }
+}
+
 static void test_upgrade_refused(void)
 {
     up();
@@ -456,6 +478,7 @@ int main(void)
     test_transports_off();
     test_open_polling();
     test_open_websocket();
+    test_writes();
     test_upgrade_refused();
     test_session();
     test_over();
