@@ -84,13 +84,15 @@ static void client_send(struct crowd *crowd, struct client *client, const char *
     client_write(crowd, client, frame, head + 4 + len);
 }
 
+/* With the offer that browsers and Node's clients make; what is negotiated is nothing. */
 static void client_upgrade(struct crowd *crowd, struct client *client)
 {
     char request[1024];
     int n = snprintf(request, sizeof(request),
                      "GET %s?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                     "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+                     "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+                     "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
                      crowd->path, ntohs(crowd->server.sin_port));
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - crowd->clients)};
 
