@@ -11,6 +11,7 @@
 #include "net/close.h"
 #include "net/compact.h"
 #include "net/conn.h"
+#include "net/gather.h"
 #include "net/wheel.h"
 
 #include <event2/event_struct.h>
@@ -105,6 +106,7 @@ struct net {
     uint64_t now_us; /* when output was last looked at: net_clock() */
     struct dirty dirty[DIRTIES];
     int fanning;              /* what is queued now is a fan-out's */
+    struct gather gather;     /* the pauses between its rounds */
     struct event flush_timer; /* zero timeout: the rest of the dirty clients, the dead */
     struct net_stats stats;
 

@@ -37,5 +37,10 @@ void conn_dirty(struct conn *conn)
     conn->dirty_next = NULL;
     *dirty->tail = conn;
     dirty->tail = &conn->dirty_next;
+    if (dirty == &net->dirty[DIRTY_FANOUT]) {
+        net->gather.listed++;
+        if (net->gather.rests)
+            return;
+    }
     net_flush_later(net);
 }

@@ -21,13 +21,17 @@ static struct conn *take_dirty(struct dirty *dirty)
 
 static void flush_slice(struct net *net, struct dirty *dirty)
 {
-    for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE; n++) {
+    int over = 0;
+
+    for (int n = 0; dirty->first != NULL && n < FLUSH_SLICE && !over; n++) {
         int behind = dirty->first->dirty == DIRTIER;
         struct conn *conn = take_dirty(dirty);
         if (dirty->first != NULL) /* while this one is written to */
             conn_fetch(dirty->first);
         if (n % CLOCK_SLICE == 0)
             net_clock(net);
+        if (dirty == &net->dirty[DIRTY_FANOUT])
+            over = gather_taken(net);
         if (conn->state == CONN_DEAD)
             continue;
         if (behind && !conn->closing && slow_blocks(conn))
@@ -83,23 +87,35 @@ static int is_dirty(const struct net *net)
     return 0;
 }
 
+/* ... and does not wait for the end of a rest. */
+static int is_due(const struct net *net)
+{
+    for (int i = 0; i < DIRTIES; i++)
+        if (net->dirty[i].first != NULL && (i != DIRTY_FANOUT || !net->gather.rests))
+            return 1;
+    return 0;
+}
+
 void net_flush(struct net *net)
 {
     int more;
 
     flush_slice(net, &net->dirty[DIRTY_OWN]);
-    flush_slice(net, &net->dirty[DIRTY_FANOUT]);
+    if (!net->gather.rests)
+        flush_slice(net, &net->dirty[DIRTY_FANOUT]);
     slow_slice(net);
     closing_slice(net);
     more = compact_slice(&net->compact);
-    if (more || is_dirty(net))
+    if (more || is_due(net))
         net_flush_later(net);
 }
 
 void net_flush_all(struct net *net)
 {
-    while (is_dirty(net))
+    while (is_dirty(net)) {
+        gather_over(net);
         net_flush(net);
+    }
 }
 
 /* The lists as a whole may not be empty for long. */

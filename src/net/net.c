@@ -55,6 +55,7 @@ struct net *net_new(struct event_base *base, const struct net_options *options,
     for (int i = 0; i < DIRTIES; i++)
         net->dirty[i].tail = &net->dirty[i].first;
     evtimer_assign(&net->flush_timer, base, on_flush, net);
+    gather_init(net);
     strangers_init(net);
     accept_init(net);
     net->private_log.chunks = &net->chunks;
@@ -102,6 +103,7 @@ void net_free(struct net **netp)
     accept_clear(net);
     net_kill_all(net, CLOSE_SHUTDOWN);
     event_del(&net->flush_timer);
+    gather_clear(net);
     wheel_free(&net->wheel);
     chunklog_clear(&net->private_log);
     chunks_clear(&net->chunks);

@@ -18,6 +18,7 @@ void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
         .serial = ++sio->fanout_serial,
     };
     sio->eio->net->fanning = 1;
+    sio->eio->net->gather.fanouts++;
 }
 
 void fanout_received(struct fanout *fanout, uint64_t at_us)
