@@ -2,10 +2,12 @@
 
 #include "master/names.h"
 
+#include "loopback.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -146,6 +148,15 @@ static void test_unix(void)
     memset(longpath, 'x', sizeof(longpath) - 1);
     longpath[sizeof(longpath) - 1] = '\0';
     is_int(open_one(&first, NULL, 0, longpath), -1, "a path that is too long");
+    memset(longpath + strlen(dir), 'x', sizeof(longpath) - 1 - strlen(dir));
+    memcpy(longpath, dir, strlen(dir));
+    longpath[strlen(dir)] = '/';
+    longpath[108] = '\0';
+    is_int(open_one(&first, NULL, 0, longpath), -1, "as is one of 108 bytes");
+    longpath[107] = '\0';
+    is_int(open_one(&first, NULL, 0, longpath), 0, "one of 107 is not");
+    listen_close(&first, 1);
+    is_int(access(longpath, F_OK), -1, "and can be removed");
 }
 
 static void test_several(void)
@@ -219,6 +230,125 @@ static void on_names(const char *why, void *arg)
     (void)arg;
 }
 
+/* --- a reload that is refused --- */
+
+static int open_fds(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* A port that nobody has. */
+static int free_port(void)
+{
+    int port, fd = loopback_listen(SOCK_CLOEXEC, &port);
+
+    close(fd);
+    return port;
+}
+
+/* 1 if anybody else can listen there. */
+static int is_free(const char *host, int port)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, rc;
+
+    inet_pton(AF_INET, host, &addr.sin_addr);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    rc = bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+    if (rc == 0)
+        rc = listen(fd, 1);
+    close(fd);
+    return rc == 0;
+}
+
+/* A client comes in by each of them. */
+static int all_accept(const struct listeners *listeners)
+{
+    int good = 1;
+
+    for (size_t i = 0; i < listeners->n; i++) {
+        struct sockaddr_storage addr;
+        socklen_t len = sizeof(addr);
+        int fd;
+        getsockname(listeners->fds[i], (struct sockaddr *)&addr, &len);
+        good &= can_connect((struct sockaddr *)&addr, len);
+        fd = accept4(listeners->fds[i], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        good &= fd >= 0;
+        close(fd);
+    }
+    return good;
+}
+
+/* What cannot be bound is the last: all before it is given back, and what is in force goes
+ * on as it was. */
+static void test_refused(void)
+{
+    static const struct names_ops ops = {on_names};
+    struct event_base *base = event_base_new();
+    struct names *known = names_new(base, &ops, NULL);
+    struct listeners old = {0}, fresh = {0};
+    char other[80];
+    int busy_port, busy = loopback_listen(SOCK_CLOEXEC, &busy_port), fds;
+    int ports[] = {free_port(), free_port(), free_port()};
+
+    snprintf(other, sizeof(other), "%s/other", dir);
+    names_put(known, "site.test", "127.0.0.1\n127.0.0.2\n");
+    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}};
+    struct conf_listen after[] = {
+        {(char[]){"127.0.0.1"}, ports[0], NULL}, {NULL, ports[1], NULL},           {NULL, 0, other},
+        {(char[]){"site.test"}, ports[2], NULL}, {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path},
+        {(char[]){"127.0.0.1"}, busy_port, NULL}};
+    struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 7};
+    buf_reset(&error);
+    is_int(listen_open(&old, &was, NULL, &error), 0, "what is in force");
+    fds = open_fds();
+    is_int(listen_reopen(&fresh, &conf, known, &old, &was, &error), -1, "a port is in use");
+    ok(fresh.n == 0 && fresh.at == NULL && fresh.fds == NULL, "nothing is left of the others");
+    is_int(open_fds(), fds, "no descriptor");
+    ok(is_free("127.0.0.1", ports[0]), "an address is free");
+    ok(is_free("127.0.0.1", ports[1]) && is_free("0.0.0.0", ports[1]), "so are all addresses");
+    ok(is_free("127.0.0.1", ports[2]) && is_free("127.0.0.2", ports[2]), "and those of a name");
+    is_int(access(other, F_OK), -1, "there is no socket file");
+    is_int(access(path, F_OK), 0, "but the one of before");
+    ok(all_accept(&old), "clients come in as before");
+    close(busy);
+    is_int(listen_reopen(&fresh, &conf, known, &old, &was, &error), 0, "the port is free now");
+    is_int((long)fresh.n, 8, "all are bound");
+    ok(all_accept(&fresh), "and clients come in");
+    listen_leave(&fresh, &old);
+    ok(all_accept(&old), "given up after all: clients come in as before");
+    is_int(open_fds(), fds - 1, "no descriptor is left");
+    ok(is_free("127.0.0.1", ports[0]) && is_free("127.0.0.2", ports[2]), "nor a port");
+    listen_close(&old, 1);
+    names_free(&known);
+    event_base_free(base);
+}
+
+/* The same of the first set: who starts and cannot leaves all as it was. */
+static void test_not_started(void)
+{
+    struct listeners all = {0};
+    int busy_port, busy = loopback_listen(SOCK_CLOEXEC, &busy_port), fds = open_fds();
+    int ports[] = {free_port(), free_port()};
+    struct conf_listen some[] = {{(char[]){"127.0.0.1"}, ports[0], NULL},
+                                 {NULL, 0, path},
+                                 {NULL, ports[1], NULL},
+                                 {(char[]){"127.0.0.1"}, busy_port, NULL}};
+    struct conf conf = {.listen = some, .nlisten = 4};
+
+    buf_reset(&error);
+    is_int(listen_open(&all, &conf, NULL, &error), -1, "the last cannot be bound");
+    ok(all.n == 0 && all.at == NULL && all.fds == NULL, "nothing is left of the others");
+    is_int(open_fds(), fds, "no descriptor");
+    ok(is_free("127.0.0.1", ports[0]) && is_free("0.0.0.0", ports[1]), "no port");
+    is_int(access(path, F_OK), -1, "no socket file");
+    close(busy);
+}
+
 /* What a host name is has been found out before; nobody is asked in here. */
 static void test_names(void)
 {
@@ -268,6 +398,8 @@ int main(void)
     test_several();
     test_reopen();
     test_names();
+    test_refused();
+    test_not_started();
     buf_free(&error);
     buf_free(&names);
     rmdir(dir);
