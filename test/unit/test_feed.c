@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include "log_file.h"
+#include "redis_server.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -19,13 +21,12 @@
 #define BATCH       1000           /* commands on their way */
 
 static struct event_base *base;
-static char dir[64], log_file[96];
+static char dir[64];
 
 /* --- servers ------------------------------------------------------------------ */
 
 struct server {
-    pid_t pid;
-    char path[96];
+    struct redis_server redis;
     redisContext *context; /* of whoever publishes */
 };
 
@@ -33,37 +34,15 @@ static struct server one, other;
 
 static void server_start(struct server *server, const char *name)
 {
-    const char *argv[] = {"redis-server", "--port", "0", "--unixsocket", server->path, "--save", "",
-                          "--dir",        dir,      NULL};
-    uint64_t end;
-
-    snprintf(server->path, sizeof(server->path), "%s/%s.sock", dir, name);
-    server->pid = fork();
-    if (server->pid == 0) {
-        char *copy[16] = {0};
-        if (freopen("/dev/null", "w", stdout) == NULL)
-            _exit(126);
-        for (size_t i = 0; argv[i] != NULL; i++)
-            copy[i] = strdup(argv[i]);
-        execvp(copy[0], copy);
-        _exit(127);
-    }
-    end = clock_ms() + DEADLINE_MS;
-    do {
-        if (server->context != NULL)
-            redisFree(server->context);
-        server->context = redisConnectUnix(server->path);
-        usleep(10000);
-    } while (server->context != NULL && server->context->err && clock_ms() < end);
+    redis_server_start(&server->redis, dir, name, NULL);
+    server->context = redis_server_connect(&server->redis);
 }
 
 static void server_stop(struct server *server)
 {
     redisFree(server->context);
     server->context = NULL;
-    kill(server->pid, SIGKILL);
-    waitpid(server->pid, NULL, 0);
-    unlink(server->path);
+    redis_server_stop(&server->redis);
 }
 
 static long long command(const struct server *server, const char *text)
@@ -163,33 +142,6 @@ static int on_behind(void *arg)
 
 static const struct feed_ops ops = {on_message, on_too_large, on_state, on_synced, on_behind};
 
-/* --- the log ------------------------------------------------------------------ */
-
-static void log_begin(void)
-{
-    unlink(log_file);
-    if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0)
-        exit(1);
-}
-
-/* How often the log says text. */
-static int logged(const char *text)
-{
-    static char all[65536];
-    FILE *file = fopen(log_file, "r");
-    size_t len;
-    int n = 0;
-
-    if (file == NULL)
-        return -1;
-    len = fread(all, 1, sizeof(all) - 1, file);
-    fclose(file);
-    all[len] = '\0';
-    for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
-        n++;
-    return n;
-}
-
 /* --- the feed ----------------------------------------------------------------- */
 
 static struct feed *feed;
@@ -202,7 +154,7 @@ static void conf_set(struct conf *conf, const struct server *server, int databas
 
     *conf = (struct conf){.key = key, .nsp = nsp, .message_bytes = 4194304};
     conf->redis.host = host;
-    conf->redis.path = (char *)(uintptr_t)server->path;
+    conf->redis.path = (char *)(uintptr_t)server->redis.path;
     conf->redis.database = database;
 }
 
@@ -551,7 +503,7 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
-    if (system("command -v redis-server >/dev/null") != 0) {
+    if (!redis_server_is_there()) {
         ok(1, "real redis # SKIP no redis-server");
         return tap_done();
     }
@@ -580,8 +532,7 @@ int main(void)
     server_stop(&one);
     server_stop(&other);
     event_base_free(base);
-    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
-    unlink(log_file);
+    log_end();
     rmdir(dir);
     return tap_done();
 }

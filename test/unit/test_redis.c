@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include "log_file.h"
+#include "redis_server.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
@@ -25,22 +27,37 @@ uint64_t __real_clock_ms(void);
 uint64_t __wrap_clock_ms(void);
 
 static uint64_t ahead_ms; /* by which the clock has jumped */
+static uint64_t still_ms; /* what it shows while it stands still; 0: it goes */
 
 uint64_t __wrap_clock_ms(void)
 {
-    return __real_clock_ms() + ahead_ms;
+    return still_ms > 0 ? still_ms : __real_clock_ms() + ahead_ms;
+}
+
+int __real_event_add(struct event *event, const struct timeval *tv);
+int __wrap_event_add(struct event *event, const struct timeval *tv);
+
+static long last_wait_ms; /* of the timer that was set last */
+
+int __wrap_event_add(struct event *event, const struct timeval *tv)
+{
+    if (tv != NULL)
+        last_wait_ms = tv->tv_sec * 1000 + tv->tv_usec / 1000;
+    return __real_event_add(event, tv);
 }
 
 #define DEADLINE_MS 90000 /* valgrind reads 70 MB in half of it, on a busy machine */
 
 static struct event_base *base;
-static char dir[64], log_file[96];
+static char dir[64];
 
 /* --- what the subscription tells ------------------------------------------------ */
 
 static struct {
     struct buf text; /* "channel=payload " for each message */
     int subscribed, state_calls, too_large, synced;
+    long waits[16]; /* after each failure */
+    int nwaits;
 } heard;
 
 static void on_message(struct slice channel, struct slice payload, void *arg)
@@ -63,6 +80,8 @@ static void on_state(int subscribed, void *arg)
     (void)arg;
     heard.subscribed = subscribed;
     heard.state_calls++;
+    if (!subscribed && heard.nwaits < 16)
+        heard.waits[heard.nwaits++] = last_wait_ms;
 }
 
 static void on_synced(void *arg)
@@ -114,15 +133,15 @@ static int has_given_up(void)
 static long run_until(int (*done)(void))
 {
     const struct timeval tick = {0, 20000};
-    uint64_t start = clock_ms();
+    uint64_t start = __real_clock_ms();
 
     while (!done()) {
-        if (clock_ms() - start > DEADLINE_MS)
+        if (__real_clock_ms() - start > DEADLINE_MS)
             return -1;
         event_base_loopexit(base, &tick);
         event_base_loop(base, EVLOOP_ONCE);
     }
-    return (long)(clock_ms() - start);
+    return (long)(__real_clock_ms() - start);
 }
 
 static int never(void)
@@ -132,10 +151,10 @@ static int never(void)
 
 static void run_for(unsigned ms)
 {
-    uint64_t end = clock_ms() + ms;
+    uint64_t end = __real_clock_ms() + ms;
     const struct timeval tick = {0, 10000};
 
-    while (clock_ms() < end && !never()) {
+    while (__real_clock_ms() < end && !never()) {
         event_base_loopexit(base, &tick);
         event_base_loop(base, EVLOOP_ONCE);
     }
@@ -145,33 +164,7 @@ static void heard_reset(void)
 {
     buf_reset(&heard.text);
     heard.subscribed = heard.state_calls = heard.too_large = heard.synced = 0;
-}
-
-/* --- the log --------------------------------------------------------------------- */
-
-static void log_begin(void)
-{
-    unlink(log_file);
-    if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0)
-        exit(1);
-}
-
-/* How often the log says text. */
-static int logged(const char *text)
-{
-    static char all[65536];
-    FILE *file = fopen(log_file, "r");
-    size_t len;
-    int n = 0;
-
-    if (file == NULL)
-        return -1;
-    len = fread(all, 1, sizeof(all) - 1, file);
-    fclose(file);
-    all[len] = '\0';
-    for (const char *at = all; (at = strstr(at, text)) != NULL; at++)
-        n++;
-    return n;
+    heard.nwaits = 0;
 }
 
 /* --- a fake redis ---------------------------------------------------------------- */
@@ -191,11 +184,13 @@ static struct {
     int port;
     struct bufferevent *client; /* the last one */
     int clients;
+    size_t from[16];    /* where in asked each of the first of them begins */
     struct buf asked;   /* by all of them */
     const char *answer; /* to whoever has asked something, once */
     size_t answer_len;
     int bytewise;      /* one byte a turn */
     int close_at_once; /* after the answer, before reading */
+    int breaks;        /* it closes behind each answer */
     int answered;      /* this client has its answer */
     size_t flood;      /* bytes of nothing after the answer */
     struct event *drip;
@@ -213,12 +208,21 @@ static void fake_drip(evutil_socket_t fd, short what, void *arg)
     event_add(fake.drip, &soon);
 }
 
+static void fake_break(struct bufferevent *bev, void *arg)
+{
+    (void)arg;
+    fake.client = NULL;
+    bufferevent_free(bev);
+}
+
 static void fake_answer(struct bufferevent *bev)
 {
     const struct timeval soon = {0, 0};
     static char nothing[1 << 20];
 
     fake.answered = 1;
+    if (fake.breaks)
+        bufferevent_setcb(bev, NULL, fake_break, NULL, NULL);
     if (fake.bytewise) {
         fake.dripped = 0;
         event_add(fake.drip, &soon);
@@ -257,6 +261,8 @@ static void fake_accept(struct evconnlistener *listener, evutil_socket_t fd, str
     int one = 1;
 
     (void)listener, (void)addr, (void)len, (void)arg;
+    if (fake.clients < 16)
+        fake.from[fake.clients] = fake.asked.len;
     fake.clients++;
     if (fake.close_at_once) {
         ok(send(fd, fake.answer, fake.answer_len, MSG_NOSIGNAL) > 0, "fake: last words sent");
@@ -622,6 +628,154 @@ static void test_closed(void)
     fake_stop();
 }
 
+/* --- the same again --------------------------------------------------------------- */
+
+static size_t awaited; /* bytes that are to be asked */
+
+static int has_asked(void)
+{
+    return fake.asked.len >= awaited;
+}
+
+static int has_waited(void)
+{
+    return heard.nwaits >= 10;
+}
+
+/* Client i (from 0) has asked for want, and for nothing else. */
+static void is_asked(int i, const struct buf *want, const char *name)
+{
+    awaited = fake.from[i] + want->len;
+    ok(run_until(has_asked) >= 0, "%s: all is asked", name);
+    run_for(20);
+    is_mem(fake.asked.data + fake.from[i], fake.asked.len - fake.from[i], want->data, want->len,
+           name);
+}
+
+/* Loses the subscription twice, and looks at what is asked each time. */
+static void check_again(struct conf *conf, const char *name)
+{
+    struct redis *redis = redis_begin(conf);
+    struct buf first = {0};
+
+    ok(run_until(is_subscribed) >= 0, "%s: subscribed", name);
+    run_for(50);
+    buf_put(&first, fake.asked.data, fake.asked.len);
+    ok(first.len > 60, "%s: %zu bytes were asked", name, first.len);
+    for (int i = 1; i < 3; i++) {
+        bufferevent_free(fake.client);
+        fake.client = NULL;
+        ok(run_until(is_not_subscribed) >= 0, "lost");
+        is_int(run_until(is_subscribed) >= 0, 1, "and there again");
+        is_asked(i, &first, "byte for byte what was asked at first");
+    }
+    redis_end(&redis);
+    buf_free(&first);
+}
+
+/* What is subscribed after a loss is byte for byte what was at first. */
+static void test_asked_again(void)
+{
+    static char password[] = "sesame", user[] = "me", key[] = "k*?", nsp[] = "/a[x]", root[] = "/";
+    struct conf *conf;
+
+    FAKE(CONFIRMED);
+    check_again(conf_fake(), "by default");
+    fake_stop();
+    FAKE("+OK\r\n+OK\r\n" CONFIRMED);
+    conf = conf_fake();
+    conf->redis.username = user;
+    conf->redis.password = password;
+    conf->redis.database = 3;
+    check_again(conf, "with a user, a password and a database");
+    fake_stop();
+    FAKE("*3\r\n" BULK(10, "psubscribe") BULK(
+        14, "k\\*\\?#/a\\[x]#*") ":1\r\n"
+                                 "*3\r\n" BULK(9, "subscribe")
+                                     BULK(11, "k*?#emitter") ":2\r\n"
+                                                             "*3\r\n" BULK(9, "subscribe")
+                                                                 BULK(9, "k*?#/a[x]") ":3\r\n");
+    conf = conf_fake();
+    conf->key = key;
+    conf->nsp = nsp;
+    check_again(conf, "with glob characters");
+    fake_stop();
+    FAKE("*3\r\n" BULK(10, "psubscribe")
+             BULK(5, "k#/#*") ":1\r\n"
+                              "*3\r\n" BULK(9, "subscribe")
+                                  BULK(9, "k#emitter") ":2\r\n"
+                                                       "*3\r\n" BULK(9, "subscribe")
+                                                           BULK(3, "k#/") ":3\r\n");
+    conf = conf_fake();
+    conf->nsp = root;
+    check_again(conf, "for the root namespace");
+    fake_stop();
+}
+
+/* --- how long it waits ------------------------------------------------------------- */
+
+/* Waits from half of each up to it: most, and twice as long each time, up to 1 s. */
+static void check_waits(int n, long most)
+{
+    for (int i = 0; i < n; i++) {
+        ok(heard.waits[i] >= most / 2 && heard.waits[i] <= most, "wait %d: %ld of %ld ms", i + 1,
+           heard.waits[i], most);
+        most = most * 2 < 1000 ? most * 2 : 1000;
+    }
+}
+
+/* One that confirms and then breaks off is no better than one that refuses. */
+static void test_breaks_off(void)
+{
+    struct redis *redis;
+
+    FAKE(CONFIRMED);
+    fake.breaks = 1;
+    still_ms = clock_ms();
+    redis = redis_begin(conf_fake());
+    ok(run_until(has_waited) >= 0, "confirmed and broken off, again and again");
+    check_waits(10, 50);
+    ok(redis_stats(redis)->gaps >= 10, "each time it was subscribed");
+    still_ms = 0;
+    redis_end(&redis);
+    fake_stop();
+}
+
+/* Loses the subscription after so long; most: that it waits then. */
+static void check_was_there(uint64_t ms, long most)
+{
+    still_ms += ms;
+    heard.nwaits = 0;
+    bufferevent_free(fake.client);
+    fake.client = NULL;
+    ok(run_until(is_not_subscribed) >= 0 && run_until(is_subscribed) >= 0,
+       "lost after %d ms, and there again", (int)ms);
+    is_int(heard.nwaits, 1, "at the first attempt");
+    check_waits(1, most);
+}
+
+/* One that was there for more than a second is. */
+static void test_was_there(void)
+{
+    struct redis *redis;
+
+    FAKE("-LOADING soon\r\n");
+    still_ms = clock_ms();
+    redis = redis_begin(conf_fake());
+    while (heard.nwaits < 3 && run_until(has_failed) >= 0)
+        run_for(1);
+    check_waits(3, 50);
+    fake.answer = CONFIRMED;
+    fake.answer_len = sizeof(CONFIRMED) - 1;
+    ok(run_until(is_subscribed) >= 0, "subscribed at last");
+    check_was_there(1000, 400);
+    check_was_there(1001, 50);
+    check_was_there(1000, 100);
+    still_ms = 0;
+    redis_end(&redis);
+    fake_stop();
+}
+
 static void test_silent(void)
 {
     struct redis *redis;
@@ -819,50 +973,22 @@ static void test_names(void)
 
 /* --- a real redis ----------------------------------------------------------------- */
 
-static pid_t server;
-static char server_socket[96];
+static struct redis_server server;
 
 static void server_start(const char *const *more)
 {
-    const char *argv[24] = {"redis-server",
-                            "--port",
-                            "0",
-                            "--unixsocket",
-                            server_socket,
-                            "--save",
-                            "",
-                            "--dir",
-                            dir,
-                            "--appendonly",
-                            "no",
-                            "--unixsocketperm",
-                            "700"};
-    size_t argc = 13;
-
-    while (more != NULL && *more != NULL)
-        argv[argc++] = *more++;
-    server = fork();
-    if (server == 0) {
-        char *copy[24] = {0};
-        if (freopen("/dev/null", "w", stdout) == NULL)
-            _exit(126);
-        for (size_t i = 0; i < argc; i++)
-            copy[i] = strdup(argv[i]);
-        execvp(copy[0], copy);
-        _exit(127);
-    }
+    redis_server_start(&server, dir, "redis", more);
 }
 
 static void server_stop(void)
 {
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
+    redis_server_stop(&server);
 }
 
 static long publish(const char *user, const char *password, const char *channel, const char *text)
 {
     long got = -1;
-    redisContext *context = redisConnectUnix(server_socket);
+    redisContext *context = redisConnectUnix(server.path);
 
     if (context != NULL && !context->err) {
         redisReply *reply;
@@ -883,7 +1009,7 @@ static struct conf *conf_real(void)
 {
     struct conf *conf = conf_fake();
 
-    conf->redis.path = server_socket;
+    conf->redis.path = server.path;
     return conf;
 }
 
@@ -1039,7 +1165,6 @@ int main(void)
     if (mkdtemp(dir) == NULL)
         return 1;
     snprintf(log_file, sizeof(log_file), "%s/log", dir);
-    snprintf(server_socket, sizeof(server_socket), "%s/redis.sock", dir);
     base = event_base_new();
     test_handshake();
     test_bytewise();
@@ -1050,6 +1175,9 @@ int main(void)
     test_refusals();
     test_changing_reasons();
     test_closed();
+    test_asked_again();
+    test_breaks_off();
+    test_was_there();
     test_silent();
     test_swallowed();
     test_too_large();
@@ -1058,7 +1186,7 @@ int main(void)
     test_signs();
     test_unreachable();
     test_names();
-    if (system("command -v redis-server >/dev/null") == 0) {
+    if (redis_server_is_there()) {
         test_real();
         test_real_acl();
         test_real_channels();
@@ -1068,9 +1196,7 @@ int main(void)
     }
     event_base_free(base);
     buf_free(&heard.text);
-    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
-    unlink(log_file);
-    unlink(server_socket);
+    log_end();
     rmdir(dir);
     return tap_done();
 }
