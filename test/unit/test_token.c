@@ -2,6 +2,7 @@
 
 #include "jwt_sign.h"
 #include "tap.h"
+#include "token_vectors.h"
 
 #include <cjson/cJSON.h>
 #include <openssl/rsa.h>
@@ -71,46 +72,27 @@ static void is_user(const struct token_policy *by, const char *uid, const char *
 
 /* --- vectors ------------------------------------------------------------------ */
 
-static char *read_file(const char *path)
-{
-    static char text[65536];
-    FILE *file = fopen(path, "r");
-    size_t len;
-
-    if (file == NULL)
-        return NULL;
-    len = fread(text, 1, sizeof(text) - 1, file);
-    text[len] = '\0';
-    fclose(file);
-    return text;
-}
-
-static const char *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
 static void test_vectors(void)
 {
-    cJSON *root = cJSON_Parse(read_file("test/vectors/tokens.json")), *row;
+    cJSON *root = token_vectors(), *row;
     struct token_policy by = policy;
     int n = 0;
 
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(root, "tokens"))
     {
-        const char *audiences[] = {member(row, "audience"), NULL};
-        const char *issuers[] = {member(row, "issuer"), NULL};
-        const char *text = member(row, "token"), *uid = member(row, "uid");
+        const char *audiences[] = {token_member(row, "audience"), NULL};
+        const char *issuers[] = {token_member(row, "issuer"), NULL};
+        const char *text = token_member(row, "token"), *uid = token_member(row, "uid");
         enum token_result result;
 
-        struct token_keys *keys = secret_keys(member(row, "secret"));
+        struct token_keys *keys = secret_keys(token_member(row, "secret"));
 
         by.keys = keys;
         by.audiences = audiences;
         by.issuers = issuers;
         trial = (struct token_trial){.tries = TOKEN_TRIES_MAX};
         result = token_verify(&by, text, strlen(text), 1795386700000, &trial, &user);
-        is_str(token_result_code(result), member(row, "expect"), member(row, "name"));
+        is_str(token_result_code(result), token_member(row, "expect"), token_member(row, "name"));
         if (uid != NULL)
             is_str(user.uid, uid, "its user");
         token_keys_free(&keys);

@@ -6,6 +6,7 @@
 #include "jwt_make.h"
 #include "jwt_sign.h"
 #include "tap.h"
+#include "token_vectors.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -76,39 +77,20 @@ static int decodes(const char *text, const void *key, size_t len)
 
 /* --- whole tokens ------------------------------------------------------------- */
 
-static char *read_file(const char *path)
-{
-    static char text[65536];
-    FILE *file = fopen(path, "r");
-    size_t len;
-
-    if (file == NULL)
-        return NULL;
-    len = fread(text, 1, sizeof(text) - 1, file);
-    text[len] = '\0';
-    fclose(file);
-    return text;
-}
-
-static const char *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
 static void test_vectors(void)
 {
-    cJSON *root = cJSON_Parse(read_file("test/vectors/tokens.json")), *row;
+    cJSON *root = token_vectors(), *row;
     int accepted = 0;
 
     cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(root, "tokens"))
     {
-        const char *text = member(row, "token"), *secret = member(row, "secret");
+        const char *text = token_member(row, "token"), *secret = token_member(row, "secret");
         struct token_keys *keys = token_keys_new();
 
         token_keys_add_secret(keys, (struct slice){0}, secret, strlen(secret), 0);
         policy.keys = keys;
         if (judge(text, 1795386700) == TOKEN_OK) {
-            ok(decodes(text, secret, strlen(secret)), "vector %s", member(row, "name"));
+            ok(decodes(text, secret, strlen(secret)), "vector %s", token_member(row, "name"));
             accepted++;
         }
         token_keys_free(&keys);
