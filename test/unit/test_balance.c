@@ -39,6 +39,25 @@ static void test_room(void)
     ok(balance == NULL, "freed");
 }
 
+/* The mean is 6,400: a sixty-fourth and four more than that a worker may have. */
+static void test_margin(void)
+{
+    struct balance *balance = make(4);
+
+    is_int(balance_room(balance, 0, 16), 4, "four where nobody has anybody");
+    is_int(balance_room(balance, 0, 4), 4, "as many as it may");
+    is_int(balance_room(balance, 0, 3), 3, "but no more than it asks for");
+    for (uint32_t over = 100; over < 106; over++) {
+        uint32_t room = over < 104 ? 104 - over : 0;
+        balance_set(balance, 0, 6400 + over);
+        balance_set(balance, 1, 6400 - over);
+        balance_set(balance, 2, 6400);
+        balance_set(balance, 3, 6400);
+        is_int(balance_room(balance, 0, 16), room, "room up to 6,504 of 6,400");
+    }
+    balance_free(&balance);
+}
+
 /* Whatever the counts are, somebody takes the next connection. */
 static void test_somebody(void)
 {
@@ -134,6 +153,7 @@ static void test_shared(void)
 int main(void)
 {
     test_room();
+    test_margin();
     test_somebody();
     test_spread();
     test_absent();

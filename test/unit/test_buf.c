@@ -60,6 +60,24 @@ static void test_exact(void)
     buf_free(&buf);
 }
 
+/* What has just room does not grow. */
+static void test_full(void)
+{
+    struct buf buf = {0};
+    uint8_t bytes[64] = {0};
+    const uint8_t *data;
+
+    ok(buf_reserve(&buf, 1) != NULL && buf.cap == 64, "64 bytes at first");
+    is_int(buf_put(&buf, bytes, 63), 0, "63 of them");
+    data = buf.data;
+    is_int(buf_putc(&buf, 0), 0, "and the last");
+    ok(buf.cap == 64 && buf.data == data && buf_reserve(&buf, 0) == data + 64,
+       "are where they were");
+    is_int(buf_putc(&buf, 0), 0, "one more");
+    is_int(buf.cap, 128, "takes twice as many");
+    buf_free(&buf);
+}
+
 static void test_failure(void)
 {
     struct buf buf = {0};
@@ -103,6 +121,7 @@ int main(void)
     test_put();
     test_growth();
     test_exact();
+    test_full();
     test_failure();
     test_iov();
     return tap_done();

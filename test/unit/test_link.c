@@ -310,18 +310,27 @@ static void test_queue_full(void)
     end_free(b);
 }
 
-/* To the last byte, and one more. */
-static void test_queue_exact(void)
+/* To the last byte: nobody reads, so what is sent need be no message. */
+static void test_queue_filled(void)
 {
     static const struct link_options tight = {1 << 20, 100000, 256 << 10};
     static uint8_t bytes[100001];
-    int ends[2];
+    int ends[2], n = 0;
     struct end *a;
+    size_t rest;
 
     pipe_new(ends);
     a = end_new(-1, ends[1], &tight);
-    is_int(link_send(a->link, bytes, 100000), 0, "exactly what the queue holds is taken");
-    is_int(link_queued(a->link), 100000, "and waits");
+    is_int(link_send(a->link, bytes, 100001), -1, "more than the queue holds");
+    is_int(link_send(a->link, bytes, 100000), 0, "is a byte more than this");
+    while (link_send(a->link, bytes, 1000) == 0 && n < 5000)
+        n++;
+    rest = 100000 - link_queued(a->link);
+    ok(n < 5000 && rest < 1000, "the pipe is full, and %zu bytes are left in the queue", rest);
+    is_int(link_send(a->link, bytes, rest + 1), -1, "one more is refused");
+    is_int(link_send(a->link, bytes, rest), 0, "they are not");
+    is_int(link_queued(a->link), 100000, "and fill it");
+    is_int(link_send(a->link, bytes, 1), -1, "then not one is taken");
     end_free(a);
     close(ends[0]);
 }
@@ -645,7 +654,7 @@ int main(void)
     test_big();
     test_mixed();
     test_queue_full();
-    test_queue_exact();
+    test_queue_filled();
     test_queue_flushes_when_full();
     test_one_turn();
     test_turn_bytes();

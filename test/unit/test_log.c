@@ -70,6 +70,9 @@ static void test_text(void)
     ok(matches(contents(),
                ": a\\\\x0ab\\\\x0d\\\\x1b\\[0m\\\\x7f\\\\xff\\\\xc2\\\\x85\xc3\xa4 \\\\\n$"),
        "one line, whatever is in it");
+    log_info("\x1f ~\x7f\xc2\x80\xc2\x9f\xc2\xa0");
+    ok(matches(contents(), ": \\\\x1f ~\\\\x7f\\\\xc2\\\\x80\\\\xc2\\\\x9f\xc2\xa0\n$"),
+       "the first and the last of the control characters, and their neighbours");
     log_name("a name that is far longer than the thirty-one bytes there are");
     log_info("x");
     ok(matches(contents(), " a name that is far longer than \\["), "a long name is cut");
@@ -507,10 +510,13 @@ static void test_escape(void)
     check_escape("plain", 5, 1, "");
     check_escape("", 0, 1, "");
     check_escape("a\0\n\x1b\\\xc3\xa4~", 8, 64, "a\\x00\\x0a\\x1b\\x5c\\xc3\\xa4~");
+    check_escape("\x1f !~\x7f\x80", 6, 64, "\\x1f !~\\x7f\\x80");
     check_escape("ab\n", 3, 7, "ab\\x0a");
     check_escape("ab\n", 3, 6, "ab...");
     check_escape("a\n\n", 3, 9, "a\\x0a...");
     check_escape("a\n\n", 3, 8, "a...");
+    is_str(log_word((char[64]){""}, 64, "\x1f !\"~\x7f", 6), "\\x1f\\x20!\\x22~\\x7f",
+           "a word likewise");
     is_str(log_escape(NULL, 0, "x", 1), "", "no room at all");
     is_str(log_escape((char[64]){""}, 64, "a \"b\"", 5), "a \"b\"", "what is plain");
     is_str(log_word((char[64]){""}, 64, "a b=\"c\"\\\n!~", 11), "a\\x20b=\\x22c\\x22\\x5c\\x0a!~",

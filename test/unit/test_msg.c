@@ -232,6 +232,7 @@ static void test_broadcast(void)
     is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "the most attachments");
     msg_decode(&msg, out.data, out.len, MAX_BYTES);
     is_int(msg_get_broadcast(&msg, &got), 0, "are taken");
+    is_int((long)got.attachments.n, 255, "and all there");
     buf_reset(&out);
     bc.attachments.n = 256;
     is_int(msg_put_broadcast(&out, 7, 8, 9, &bc), 0, "too many attachments");
