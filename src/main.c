@@ -132,7 +132,7 @@ int main(int argc, char **argv)
     int status = EXIT_USAGE;
 
     if (stdfds_open() < 0)
-        return EXIT_CONFIG; /* and nowhere to say so */
+        return EXIT_CONFIG; /* there is no descriptor to say so on */
     if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                         &options, &errors) < 0) {
         check_complain(&errors, LOG_LEVEL_ERROR);

@@ -4,6 +4,7 @@
 #include "base/stdfds.h"
 #include "base/utf8.h"
 #include "codec/emit.h"
+#include "codec/hiredis_count.h"
 #include "codec/json.h"
 #include "conf.h"
 #include "conf/args.h"
@@ -310,15 +311,9 @@ static redisContext *redis_open(const struct conf_redis *conf)
     return NULL;
 }
 
-#if HIREDIS_MAJOR < 1
-typedef int count_t;
-#else
-typedef size_t count_t;
-#endif
-
 /* No answer to us is an array, and what claims to be a large one would take all the
  * memory that there is. */
-static void *no_array(const redisReadTask *task, count_t elements)
+static void *no_array(const redisReadTask *task, hiredis_count elements)
 {
     (void)task;
     (void)elements;

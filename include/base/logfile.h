@@ -7,10 +7,12 @@
  * ELOOP.  Returns the descriptor, or -1 with errno. */
 int logfile_open(const char *file, int *made);
 
-/* 0 if logfile_open() could, and it is made if it is not there; else -1 with errno. */
+/* Opens it as logfile_open() does, so that it is made if it is not there, and closes it.
+ * Returns 0, or -1 with errno. */
 int logfile_try(const char *file);
 
-/* The same, but nothing is made: for a file that is not there, could it be? */
+/* The same, but nothing is made: of a file that is not there it says whether it could be
+ * made. */
 int logfile_check(const char *file);
 
 #endif

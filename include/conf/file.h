@@ -9,14 +9,14 @@ struct file {
     char *text; /* terminated; may hold NULs before that */
     size_t len;
     int regular; /* no device, no fifo */
-    int shared;  /* ... and everybody may read it */
+    int shared;  /* a regular file that everybody may read */
 };
 
 /* What may be read. */
 enum file_kind {
     FILE_REGULAR, /* and /dev/null; nothing else is opened, and nothing waited for */
     FILE_ANY,     /* what comes through a fifo (a shell's <(...)) is waited for, up to 3 s */
-    FILE_AT_ONCE, /* any, but what is there now: others wait for who reads */
+    FILE_AT_ONCE, /* any, but nothing is waited for: who reads has others to serve */
 };
 
 /* Reads at most max bytes of the file called name.  Returns 0, or -1 with errno

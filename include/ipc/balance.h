@@ -34,18 +34,19 @@ void balance_set(struct balance *balance, unsigned worker, uint32_t clients);
 /* The worker has accepted so many connections more. */
 void balance_accepted(struct balance *balance, unsigned worker, uint32_t n);
 
-/* How many connections the worker may take now, at most max; 0: leave them to others. */
+/* How many connections the worker may take now, at most max; 0: none, others have fewer
+ * clients. */
 unsigned balance_room(const struct balance *balance, unsigned worker, unsigned max);
 
-/* Connections that all others have ever accepted; it wraps.  While it grows they
- * do what they are left to do. */
+/* Connections that all others have ever accepted; it wraps.  While it grows the others
+ * accept, and this worker may leave connections to them. */
 uint32_t balance_others(const struct balance *balance, unsigned worker);
 
-/* The worker does not look for connections for a moment, though it counts
- * among those that accept. */
+/* 1: the worker does not watch the listening sockets for a moment, though it counts
+ * among those that accept; 0: it watches them again. */
 void balance_rests(struct balance *balance, unsigned worker, int on);
 
-/* How many others accept and do not rest. */
+/* How many others accept and watch the listening sockets. */
 unsigned balance_awake(const struct balance *balance, unsigned worker);
 
 #endif

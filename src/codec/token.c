@@ -389,7 +389,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
     return result;
 }
 
-/* --- for whoever looks for a fault ------------------------------------------- */
+/* --- what a refused token says, for the log ---------------------------------- */
 
 static void keep(char *dst, size_t cap, const char *text)
 {

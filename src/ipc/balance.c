@@ -9,7 +9,7 @@
 /* Above the mean by less than this a worker still accepts.  Less would make the
  * workers take turns at every connection; the spread wanted is 1.10 to the mean. */
 #define MARGIN         4  /* clients */
-#define MARGIN_DIVISOR 64 /* ... and this part of the mean */
+#define MARGIN_DIVISOR 64 /* and the mean divided by this besides */
 
 struct line {
     _Alignas(CACHE_LINE) _Atomic uint32_t clients;

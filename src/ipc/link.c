@@ -27,7 +27,7 @@ struct link {
     int read_fd, write_fd;     /* -1: none */
     struct event *read_event;  /* NULL without a read_fd */
     struct event *write_event; /* added after EAGAIN only; NULL without a write_fd */
-    struct event *soon;        /* what must not be done right now: see soon_ready() */
+    struct event *soon;        /* runs soon_ready() after the events that are active now */
     struct event *fed;         /* pending while starved: reading goes on then */
 
     struct buf in;   /* what has been read */
@@ -44,7 +44,7 @@ struct link {
     uint64_t progress_ms; /* when out last went from empty or lost bytes to the pipe */
 
     const char *why; /* the link has failed; NULL while it works */
-    int peer_closed; /* ... because the other end has closed it */
+    int peer_closed; /* why is that the other end has closed its pipes */
     int reported;    /* closed() has been called */
 };
 
@@ -88,14 +88,15 @@ static void report(struct link *link)
 
 /* --- reading ---------------------------------------------------------------- */
 
-/* 1 while nothing stands against reading. */
+/* 1 if messages are read: the link works, its owner wants them, there is memory. */
 static int is_reading(const struct link *link)
 {
     return link->why == NULL && link->reading && !link->starved;
 }
 
-/* No memory for what comes.  That passes: the other end waits, whose queue has a
- * limit, which is better than all that would be lost with this process. */
+/* No memory for what comes.  Reading is tried again a little later; until then messages
+ * wait in the pipe and in the other end's queue, which has a limit.  To give the link up
+ * would end this process, or the worker at the other end, with all its clients. */
 static void starve(struct link *link)
 {
     static const struct timeval pause = {0, STARVED_MS * 1000L};

@@ -1,5 +1,6 @@
 #include "master/redis_replies.h"
 
+#include "codec/hiredis_count.h"
 #include "master/redis_commands.h"
 
 #include <hiredis/hiredis.h>
@@ -7,12 +8,6 @@
 #include <string.h>
 
 #define ELEMENTS_MAX 64 /* of an array; a message has 4 */
-
-#if HIREDIS_MAJOR < 1
-typedef int count_t;
-#else
-typedef size_t count_t;
-#endif
 
 struct redis_replies {
     struct redis_fault *fault;
@@ -128,7 +123,7 @@ void redis_reply_clear(struct redis_reply *reply)
 
 /* "*2147483647" would make hiredis allocate 16 GB and then look through it, and what
  * nests takes nineteen times its bytes.  No message does either. */
-static void *create_array(const redisReadTask *task, count_t elements)
+static void *create_array(const redisReadTask *task, hiredis_count elements)
 {
     struct redis_replies *replies = task->privdata;
 
