@@ -151,7 +151,7 @@ static void op_fan(struct peer *peer, unsigned how)
     (void)peer;
     if (how % 4 == 3)
         how &= ~3U;
-    if (nplayers == 0)
+    if (nplayers == 0 || without_sio)
         return;
     if (who == 255 && nshared < FANS_MAX) {
         nshared++;
