@@ -94,6 +94,8 @@ $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms,--wrap=event_add
 $(BUILD)/test/unit/test_log_ways: UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,write send pwritev2 poll getpid clock_gettime open)
 $(BUILD)/test/unit/test_rand: UNIT_LD = -Wl,--wrap=RAND_bytes
+# Where what is freed is looked at.
+$(BUILD)/test/unit/test_secrets: UNIT_LD = -Wl,--wrap=free,--wrap=realloc
 # Where a file brings nothing for now.
 $(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 

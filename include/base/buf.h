@@ -2,7 +2,10 @@
  *
  * Zero-initialised is empty and valid.  When memory runs out the buffer keeps
  * what it has, sets failed and ignores further puts, so an encoder checks once,
- * at its end. */
+ * at its end.
+ *
+ * Where secret is set, nothing that was in it stays behind in memory that was given
+ * back, or is there to be used again. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -16,6 +19,7 @@ struct buf {
     size_t len; /* bytes used */
     size_t cap; /* bytes allocated */
     int failed; /* a put did not fit; cleared by buf_reset and buf_free */
+    int secret; /* set by its owner, before what is secret comes; cleared by buf_free */
 };
 
 /* Makes room for n more bytes.  Returns where they go, or NULL (failed is set).

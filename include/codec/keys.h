@@ -49,7 +49,10 @@ struct token_keys;
 /* An empty set, or NULL without memory. */
 struct token_keys *token_keys_new(void);
 
-/* Overwrites the secrets, frees and sets *keys to NULL; *keys may be NULL. */
+/* Overwrites the secrets; the set, which may be NULL, is empty then. */
+void token_keys_clear(struct token_keys *keys);
+
+/* The same, frees and sets *keys to NULL; *keys may be NULL. */
 void token_keys_free(struct token_keys **keys);
 
 enum key_result {

@@ -26,7 +26,7 @@ int change_diff(const struct conf *now, const struct conf *wanted, unsigned clas
 int change_keep(const struct conf *now, struct conf *wanted);
 
 /* Appends a MSG_SETTINGS with every setting of class LIVE.  Returns 0, or -1 without
- * memory (out is as it was). */
+ * memory (out is as it was).  out is secret from then on: there are keys in it. */
 int change_put(struct buf *out, const struct conf *conf);
 
 /* Takes one apart: a configuration in which nothing but those settings is filled in,

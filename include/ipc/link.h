@@ -64,6 +64,10 @@ int link_flush(struct link *link);
  * messages. */
 int link_peer_closed(const struct link *link);
 
+/* Overwrites what waits, if there are keys in it: for a child that has no use for the
+ * link, and does nothing else with it. */
+void link_wipe(struct link *link);
+
 /* Another limit for what may wait; what waits already stays. */
 void link_queue_max(struct link *link, size_t bytes);
 

@@ -53,6 +53,9 @@ enum msg_kick { MSG_KICK_REPLACED }; /* by a newer connection of the same user *
 /* "broadcast", "admit", ...; "unknown" for a number that is none. */
 const char *msg_name(unsigned type);
 
+/* 1 if what begins with these len bytes is, or becomes, a message with keys in it. */
+int msg_is_secret(const void *data, size_t len);
+
 /* Starts a message at the end of out; returns a mark for msg_end. */
 size_t msg_begin(struct buf *out, enum msg_type type);
 void msg_put_u8(struct buf *out, uint8_t value);

@@ -10,6 +10,12 @@
  * (SIGPIPE ignored) and an empty mask.  errno is set where it returns -1. */
 pid_t child_fork(void);
 
+/* What overwrites the secrets of this process, and its argument; NULL: nothing. */
+void child_set_wipe(void (*wipe)(void *arg), void *arg);
+
+/* In a child that has no use for any secret: calls it. */
+void child_wipe(void);
+
 /* In a child of parent: SIGCONT when parent dies, so that it hears of that even where it
  * has been stopped.  Lost with a change of user.  Returns 0, or -1 if parent has died
  * already, and no signal will come. */

@@ -69,6 +69,9 @@ int generation_tell_lanes(struct generation *generation);
 /* One message (copied) to all that live. */
 void generation_send(struct generation *generation, const struct buf *message);
 
+/* proc_wipe() of each. */
+void generation_wipe(const struct generation *generation);
+
 /* proc_watch() of each. */
 void generation_watch(struct generation *generation, uint64_t now_ms);
 

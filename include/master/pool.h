@@ -38,8 +38,9 @@ struct pool_ops { /* none may call pool_free */
     /* After pool_drain: the last one has gone. */
     void (*empty)(void *arg);
     /* In a child, before it becomes a worker: its other descriptors are closed
-     * already.  Must not touch the event base but to take signal events out. */
-    void (*child)(void *arg);
+     * already.  conf is its configuration.  Must not touch the event base but to take
+     * signal events out. */
+    void (*child)(const struct conf *conf, void *arg);
 };
 
 struct pool_options { /* everything is borrowed */
@@ -99,6 +100,9 @@ void pool_hurry(struct pool *pool);
 /* Workers of the generation that serves are forked with these from now on; the limit
  * of what may wait for a worker follows conf->message_bytes.  Nothing is sent. */
 void pool_configure(struct pool *pool, const struct conf *conf, const struct listeners *listeners);
+
+/* In a child: overwrites what waits for workers, if there are keys in it. */
+void pool_wipe(const struct pool *pool);
 
 /* Reaps children; for SIGCHLD. */
 void pool_reap(struct pool *pool);

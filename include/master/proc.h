@@ -38,7 +38,7 @@ struct proc_common {
     struct link_options link;
     int (*worker)(const struct conf *, const struct worker_start *);
     /* In a child, before it becomes a worker: its other descriptors are closed already. */
-    void (*child)(void *arg);
+    void (*child)(const struct conf *conf, void *arg);
     void *arg;
 
     struct buf message;                  /* reused */
@@ -120,6 +120,9 @@ int proc_serves(struct proc *proc, uint64_t now_ms);
 
 /* 1 while half of what may wait for it does, and it takes of that. */
 int proc_is_behind(const struct proc *proc, uint64_t now_ms);
+
+/* In a child: overwrites what waits for it, if there are keys in it. */
+void proc_wipe(const struct proc *proc);
 
 /* Bytes that wait for it, in the link and in the pipe. */
 uint64_t proc_queued(const struct proc *proc);

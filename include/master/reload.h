@@ -25,8 +25,8 @@ int reload_watch(struct master *m);
 void reload_ready(struct master *m);
 void reload_replaced(struct master *m, int ok);
 
-/* In a child: overwrites secrets that a worker has no use for. */
-void reload_wipe(struct master *m);
+/* In a child: overwrites secrets that a worker with that configuration has no use for. */
+void reload_wipe(struct master *m, const struct conf *own);
 
 /* Frees what is under way. */
 void reload_clear(struct master *m);

@@ -26,7 +26,7 @@ struct spawn {
     struct worker_start start; /* but for the descriptors above */
     const struct conf *conf;
     /* In the child: when its other descriptors are closed, and then what it is, for good. */
-    void (*child)(void *arg);
+    void (*child)(const struct conf *conf, void *arg);
     void *arg;
     int (*worker)(const struct conf *, const struct worker_start *);
 };

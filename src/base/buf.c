@@ -10,6 +10,22 @@
 #define CAP_MIN_BYTES 64
 #define LEN_MAX_BYTES (SIZE_MAX / 4) /* doubling a capacity cannot overflow */
 
+/* As realloc(), which may leave what it has moved. */
+static uint8_t *resized(const struct buf *buf, size_t cap)
+{
+    uint8_t *data;
+
+    if (!buf->secret || buf->data == NULL)
+        return realloc(buf->data, cap);
+    data = malloc(cap);
+    if (data == NULL)
+        return NULL;
+    memcpy(data, buf->data, buf->len);
+    explicit_bzero(buf->data, buf->cap);
+    free(buf->data);
+    return data;
+}
+
 uint8_t *buf_reserve(struct buf *buf, size_t n)
 {
     size_t cap = buf->cap ? buf->cap : CAP_MIN_BYTES;
@@ -23,7 +39,7 @@ uint8_t *buf_reserve(struct buf *buf, size_t n)
         goto fail;
     while (cap < buf->len + n)
         cap *= 2;
-    data = realloc(buf->data, cap);
+    data = resized(buf, cap);
     if (data == NULL)
         goto fail;
     buf->data = data;
@@ -95,16 +111,22 @@ void buf_consume(struct buf *buf, size_t n)
         return;
     buf->len -= n;
     memmove(buf->data, buf->data + n, buf->len);
+    if (buf->secret)
+        explicit_bzero(buf->data + buf->len, n);
 }
 
 void buf_reset(struct buf *buf)
 {
+    if (buf->secret && buf->data != NULL)
+        explicit_bzero(buf->data, buf->cap);
     buf->len = 0;
     buf->failed = 0;
 }
 
 void buf_free(struct buf *buf)
 {
+    if (buf->secret && buf->data != NULL)
+        explicit_bzero(buf->data, buf->cap);
     free(buf->data);
     memset(buf, 0, sizeof(*buf));
 }

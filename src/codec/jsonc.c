@@ -175,11 +175,19 @@ static int check_key(struct lexer *lex, const struct jsonc *object, const char *
     return 0;
 }
 
+/* A value may be a secret, and a key one that has lost its place. */
+static void wipe(char *text, size_t len)
+{
+    if (text != NULL)
+        explicit_bzero(text, len);
+    free(text);
+}
+
 /* KEY : VALUE.  Returns the value with its key, or NULL. */
 static struct jsonc *read_member(struct lexer *lex, const struct jsonc *object)
 {
     unsigned key_line = lex->line;
-    size_t at = lex->pos, len;
+    size_t at = lex->pos, len = 0;
     struct jsonc *node = NULL;
     char *key;
 
@@ -204,7 +212,7 @@ static struct jsonc *read_member(struct lexer *lex, const struct jsonc *object)
     node->key_line = key_line;
     return node;
 fail:
-    free(key);
+    wipe(key, len);
     return NULL;
 }
 
@@ -292,10 +300,8 @@ void jsonc_free(struct jsonc **node)
         n->first = child->next;
         jsonc_free(&child);
     }
-    if (n->text != NULL)
-        explicit_bzero(n->text, n->len);
-    free(n->text);
-    free(n->key);
+    wipe(n->text, n->len);
+    wipe(n->key, n->key != NULL ? strlen(n->key) : 0);
     free(n);
 }
 

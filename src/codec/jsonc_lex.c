@@ -220,17 +220,9 @@ static int read_plain(struct lexer *lex, struct buf *out)
     return 0;
 }
 
-/* Overwrites what was read of a value that may be a secret. */
-static void wipe(struct buf *buf)
-{
-    if (buf->data != NULL)
-        explicit_bzero(buf->data, buf->cap);
-    buf_free(buf);
-}
-
 char *lex_string(struct lexer *lex, size_t *len)
 {
-    struct buf out = {0};
+    struct buf out = {.secret = 1}; /* a value may be one */
     char *str = NULL;
 
     lex->pos++;
@@ -250,7 +242,7 @@ char *lex_string(struct lexer *lex, size_t *len)
     str[out.len] = '\0';
     *len = out.len;
 out:
-    wipe(&out);
+    buf_free(&out);
     return str;
 }
 

@@ -73,6 +73,13 @@ static int get_text(const struct jwk *jwk, const char *name, const char **text)
     return TAKEN;
 }
 
+static void free_bytes(uint8_t *bytes, size_t len)
+{
+    if (bytes != NULL)
+        explicit_bzero(bytes, len);
+    free(bytes);
+}
+
 /* The bytes that a member has as base64url.  Allocated, *len of them; NULL (said)
  * if there is none, or it is not that, or empty. */
 static uint8_t *get_bytes(const struct jwk *jwk, const char *name, size_t *len)
@@ -93,19 +100,12 @@ static uint8_t *get_bytes(const struct jwk *jwk, const char *name, size_t *len)
     }
     n = base64url_decode(bytes, value->text, value->len);
     if (n <= 0) {
-        free(bytes);
+        free_bytes(bytes, value->len);
         (void)say(jwk, BAD, "its \"%s\" is not base64url", name);
         return NULL;
     }
     *len = (size_t)n;
     return bytes;
-}
-
-static void free_bytes(uint8_t *bytes, size_t len)
-{
-    if (bytes != NULL)
-        explicit_bzero(bytes, len);
-    free(bytes);
 }
 
 /* --- the kinds of keys ------------------------------------------------------- */

@@ -106,12 +106,19 @@ static void key_clear(struct token_key *key)
     memset(key, 0, sizeof(*key));
 }
 
+void token_keys_clear(struct token_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    for (size_t i = 0; i < keys->n; i++)
+        key_clear(&keys->at[i]);
+    keys->n = 0;
+    keys->algs = 0;
+}
+
 void token_keys_free(struct token_keys **keys)
 {
-    if (*keys == NULL)
-        return;
-    for (size_t i = 0; i < (*keys)->n; i++)
-        key_clear(&(*keys)->at[i]);
+    token_keys_clear(*keys);
     free(*keys);
     *keys = NULL;
 }

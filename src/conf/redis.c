@@ -38,6 +38,8 @@ static char *decode(const char *text, size_t len)
     long n = out != NULL ? http_unescape(out, (struct slice){text, len}, 0) : -1;
 
     if (n < 0 || memchr(out, '\0', (size_t)n) != NULL) {
+        if (out != NULL)
+            explicit_bzero(out, len);
         free(out);
         return NULL;
     }

@@ -241,13 +241,11 @@ static void texts_put(struct buf *out, const char *const *texts)
 
 static void keys_put(struct buf *out, const struct token_keys *keys)
 {
-    struct buf bytes = {0};
+    struct buf bytes = {.secret = 1};
 
     if (keys != NULL && token_keys_encode(keys, &bytes) < 0)
         out->failed = 1;
     text_put(out, (const char *)bytes.data, bytes.len);
-    if (bytes.data != NULL)
-        explicit_bzero(bytes.data, bytes.len);
     buf_free(&bytes);
 }
 
@@ -275,8 +273,10 @@ static void field_put(struct buf *out, const struct field *field, const struct c
 
 int change_put(struct buf *out, const struct conf *conf)
 {
-    size_t mark = msg_begin(out, MSG_SETTINGS);
+    size_t mark;
 
+    out->secret = 1;
+    mark = msg_begin(out, MSG_SETTINGS);
     for (const struct field *field = fields; field < END; field++)
         if (field->class == CHANGE_LIVE)
             field_put(out, field, conf);

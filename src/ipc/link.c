@@ -131,6 +131,8 @@ static void deliver(struct link *link)
         link->delivering = 1;
         result = link->ops.message(link, &msg, link->arg);
         link->delivering = 0;
+        if (result == 0 && msg_is_secret(link->in.data + link->in_start - n, (size_t)n))
+            explicit_bzero(link->in.data + link->in_start - n, (size_t)n);
         if (result < 0)
             fail(link, "malformed message");
         if (result > 0) {
@@ -138,6 +140,13 @@ static void deliver(struct link *link)
             starve(link);
         }
     }
+}
+
+/* Of what is left from the last read only the beginning of one message can be secret:
+ * those that were whole have been handed over. */
+static void mark_in(struct link *link)
+{
+    link->in.secret = msg_is_secret(link->in.data + link->in_start, link->in.len - link->in_start);
 }
 
 /* How much to ask the pipe for: the rest of the message that has begun, if that
@@ -164,6 +173,7 @@ static size_t read_once(struct link *link)
 
     /* What is left is less than a chunk, for more is only asked for where it
      * belongs to one message: moving it costs little. */
+    mark_in(link);
     buf_consume(&link->in, link->in_start);
     link->in_start = 0;
     to = buf_reserve(&link->in, wanted);
@@ -210,6 +220,9 @@ static void shrink_in(struct link *link)
 
     if (link->in.cap <= KEEP_BYTES || bytes_wanted(link) > READ_CHUNK_BYTES ||
         held > KEEP_BYTES - READ_CHUNK_BYTES)
+        return;
+    mark_in(link);
+    if (link->in.secret) /* realloc() may leave it */
         return;
     buf_consume(&link->in, link->in_start);
     link->in_start = 0;
@@ -294,6 +307,7 @@ uint64_t link_stalled_since(const struct link *link)
 static void emptied(struct link *link)
 {
     buf_reset(&link->out);
+    link->out.secret = 0;
     if (link->out.cap > KEEP_BYTES)
         shrink(&link->out);
     link->out_start = 0;
@@ -386,6 +400,8 @@ int link_send(struct link *link, const void *messages, size_t len)
         if (link->why != NULL || link_queued(link) + len > link->options.queue_max)
             return -1;
     }
+    if (msg_is_secret(messages, len))
+        link->out.secret = 1;
     compact_out(link, len);
     if (queue_put(link, messages, len) < 0)
         return -1;
@@ -394,6 +410,12 @@ int link_send(struct link *link, const void *messages, size_t len)
     if (!link->blocked)
         event_active(link->soon, EV_TIMEOUT, 0);
     return 0;
+}
+
+void link_wipe(struct link *link)
+{
+    if (link->out.secret && link->out.data != NULL)
+        explicit_bzero(link->out.data, link->out.cap);
 }
 
 /* --- coming and going ------------------------------------------------------- */
@@ -490,6 +512,7 @@ void link_free(struct link **link_ptr)
         return;
     assert(!link->delivering);
     events_free(link);
+    mark_in(link);
     if (link->read_fd >= 0)
         close(link->read_fd);
     if (link->write_fd >= 0 && link->write_fd != link->read_fd)

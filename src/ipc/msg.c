@@ -44,6 +44,11 @@ const char *msg_name(unsigned type)
     return "unknown";
 }
 
+int msg_is_secret(const void *data, size_t len)
+{
+    return len > LENGTH_BYTES && ((const uint8_t *)data)[LENGTH_BYTES] == MSG_SETTINGS;
+}
+
 /* --- writing ---------------------------------------------------------------- */
 
 size_t msg_begin(struct buf *out, enum msg_type type)

@@ -41,6 +41,21 @@ pid_t child_fork(void)
     return pid;
 }
 
+static void (*wipe_secrets)(void *arg);
+static void *wipe_arg;
+
+void child_set_wipe(void (*wipe)(void *arg), void *arg)
+{
+    wipe_secrets = wipe;
+    wipe_arg = arg;
+}
+
+void child_wipe(void)
+{
+    if (wipe_secrets != NULL)
+        wipe_secrets(wipe_arg);
+}
+
 int child_outlive(pid_t parent)
 {
     if (prctl(PR_SET_PDEATHSIG, SIGCONT) < 0)

@@ -238,6 +238,12 @@ void generation_send(struct generation *generation, const struct buf *message)
         proc_send(generation->procs[i], message->data, message->len);
 }
 
+void generation_wipe(const struct generation *generation)
+{
+    for (unsigned i = 0; i < generation->nprocs; i++)
+        proc_wipe(generation->procs[i]);
+}
+
 void generation_watch(struct generation *generation, uint64_t now_ms)
 {
     for (unsigned i = 0; i < generation->nprocs; i++)

@@ -5,6 +5,7 @@
 #include "codec/jwt.h"
 #include "ipc/msg.h"
 #include "master/admin.h"
+#include "master/child.h"
 #include "master/daemon.h"
 #include "master/feed.h"
 #include "master/listen.h"
@@ -245,20 +246,28 @@ static void words_wipe(char **words, size_t n)
         explicit_bzero(words[i], strlen(words[i]));
 }
 
-/* What a worker has no use for goes: the password of redis, and the words that any
- * of the configuration came from.  This is the child's copy. */
-static void secrets_wipe(struct master *m)
+/* What a worker has no use for goes: the password of redis, keys that are not its
+ * own, and the words that any of the configuration came from.  This is the child's copy. */
+static void secrets_wipe(struct master *m, const struct conf *own)
 {
     size_t n = 0;
 
-    reload_wipe(m);
+    reload_wipe(m, own);
+    if (m->pool != NULL)
+        pool_wipe(m->pool);
     while (m->args.environ != NULL && m->args.environ[n] != NULL)
         n++;
     words_wipe(m->args.environ, n);
     words_wipe(m->args.options, m->args.noptions);
 }
 
-static void on_pool_child(void *arg)
+/* One that looks up a name has no use for anything. */
+static void on_child_wipe(void *arg)
+{
+    secrets_wipe(arg, NULL);
+}
+
+static void on_pool_child(const struct conf *conf, void *arg)
 {
     struct master *m = arg;
 
@@ -268,7 +277,7 @@ static void on_pool_child(void *arg)
     /* Its connection to syslog was closed with the other sockets. */
     if (m->conf->log_target == LOG_TO_SYSLOG)
         (void)log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format);
-    secrets_wipe(m);
+    secrets_wipe(m, conf);
 }
 
 static const struct pool_ops pool_ops = {on_pool_ready, on_pool_replaced, on_pool_left,
@@ -412,6 +421,7 @@ static int parts_start(struct master *m)
 {
     struct pool_options options;
 
+    child_set_wipe(on_child_wipe, m);
     m->relay = relay_new(m->conf, &relay_ops, m);
     m->stats = stats_new(m->base, &stats_ops, m);
     if (m->relay == NULL || m->stats == NULL)

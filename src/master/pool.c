@@ -284,6 +284,13 @@ static struct proc *proc_find(struct pool *pool, pid_t pid)
     return proc;
 }
 
+void pool_wipe(const struct pool *pool)
+{
+    for (size_t half = 0; half < 2; half++)
+        if (pool->at[half] != NULL)
+            generation_wipe(pool->at[half]);
+}
+
 /* Children that are no workers (a name being looked up) are reaped here too. */
 void pool_reap(struct pool *pool)
 {

@@ -358,6 +358,12 @@ int proc_is_behind(const struct proc *proc, uint64_t now)
            now - link_stalled_since(link) < MOVING_MS;
 }
 
+void proc_wipe(const struct proc *proc)
+{
+    if (proc->link != NULL)
+        link_wipe(proc->link);
+}
+
 uint64_t proc_queued(const struct proc *proc)
 {
     int unread = 0;

@@ -177,8 +177,6 @@ int reload_push(struct pool *pool, const struct conf *conf)
 
     if (rc == 0)
         pool_send_all(pool, &message);
-    if (message.data != NULL)
-        explicit_bzero(message.data, message.len); /* there are keys in it */
     buf_free(&message);
     return rc;
 }
@@ -383,6 +381,26 @@ static int names_ask(struct master *m, const struct conf *wanted)
     return names_add(m->names, wanted->admin_host);
 }
 
+/* ... and what comes of it when it need not be waited for. */
+static void ask(struct master *m)
+{
+    int rc = names_ask(m, m->asking);
+    struct conf *wanted;
+
+    if (rc == 0 && names_waiting(m->names) > 0) {
+        log_info("reload waits: host names are looked up");
+        return;
+    }
+    if (rc < 0)
+        log_error("configuration: host names cannot be looked up");
+    wanted = m->asking;
+    m->asking = NULL;
+    if (rc < 0)
+        give_up(m, &wanted);
+    else
+        proceed(m, wanted);
+}
+
 /* Another configuration has come before the names of the last one. */
 static void asking_end(struct master *m)
 {
@@ -403,14 +421,9 @@ static void apply(struct master *m)
         refuse(m, &wanted);
     } else if (waits(m, wanted)) {
         conf_free(&wanted);
-    } else if (names_ask(m, wanted) < 0) {
-        log_error("configuration: host names cannot be looked up");
-        give_up(m, &wanted);
-    } else if (names_waiting(m->names) > 0) {
-        log_info("reload waits: host names are looked up");
-        m->asking = wanted;
     } else {
-        proceed(m, wanted);
+        m->asking = wanted; /* before there are children: reload_wipe() */
+        ask(m);
     }
 }
 
@@ -427,17 +440,22 @@ void reload(struct master *m)
 
 /* --- the end ------------------------------------------------------------------ */
 
-static void password_wipe(struct conf *conf)
+static void conf_wipe(struct conf *conf, const struct conf *own)
 {
-    if (conf != NULL && conf->redis.password != NULL)
+    if (conf == NULL)
+        return;
+    if (conf->redis.password != NULL)
         explicit_bzero(conf->redis.password, strlen(conf->redis.password));
+    token_keys_clear(conf->given_keys); /* for the master, to read the JWKS file again */
+    if (conf != own)
+        token_keys_clear(conf->keys);
 }
 
-void reload_wipe(struct master *m)
+void reload_wipe(struct master *m, const struct conf *own)
 {
-    password_wipe(m->conf);
-    password_wipe(m->wanted);
-    password_wipe(m->asking);
+    conf_wipe(m->conf, own);
+    conf_wipe(m->wanted, own);
+    conf_wipe(m->asking, own);
     if (m->feed != NULL)
         feed_wipe(m->feed);
 }

@@ -64,6 +64,7 @@ _Noreturn static void child_run(const char *host, unsigned seconds, int fd)
     signal(SIGIO, SIG_DFL);
     alarm(seconds);
     child_close_fds(&fd, 1);
+    child_wipe();
     end_with_reader(fd);
     error = getaddrinfo(host, NULL, &hints, &found);
     if (error != 0)

@@ -73,7 +73,7 @@ _Noreturn static void child_run(const struct spawn *spawn, const struct worker_s
     others_close(start);
     (void)snprintf(name, sizeof(name), "worker %u", start_number(start->lane));
     log_name(name);
-    spawn->child(spawn->arg);
+    spawn->child(spawn->conf, spawn->arg);
     for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++)
         signal(not_for_us[i], SIG_IGN);
     exit(spawn->worker(spawn->conf, start));

@@ -46,7 +46,8 @@
 
 struct worker {
     struct conf conf;      /* what is in force; borrows from what we were forked with, and from */
-    struct conf *settings; /* the last MSG_SETTINGS; NULL before the first */
+    struct conf *settings; /* the last MSG_SETTINGS; NULL before the first, which ends the keys
+                              that we were forked with */
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
@@ -376,6 +377,8 @@ static int on_settings(struct worker *worker, struct msg *msg)
     if (settings == NULL)
         return -1; /* without memory, too: a successor is forked with them */
     change_apply(&worker->conf, settings);
+    if (old == NULL)
+        token_keys_clear(worker->conf.keys);
     worker->settings = settings;
     options = options_of(&worker->conf, worker->start);
     engine_configure(worker->engine, &options);

@@ -267,8 +267,9 @@ static void on_empty(void *arg)
     empty++;
 }
 
-static void on_child(void *arg)
+static void on_child(const struct conf *conf, void *arg)
 {
+    (void)conf;
     (void)arg;
 }
 

@@ -1,0 +1,274 @@
+'use strict';
+/* A secret is in the processes that need it, and nowhere else: the keys of tokens in the
+ * master and in its workers, the password of redis in the master.  The text that it came
+ * in, and one that is not in force any more, is in none. */
+const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
+const { test } = require('./lib/suite');
+const { Redis } = require('./lib/redis');
+const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
+const { Inside } = require('./lib/inside');
+const { copies, long, pieces } = require('./lib/memory');
+const { tempDir } = require('./lib/proc');
+const { within, until } = require('./lib/time');
+
+/* The sanitizers keep what was freed. */
+const isSanitized = fs.readFileSync(NOTIFYD).includes('__asan_init');
+const canLook = process.getuid() === 0 && !isSanitized;
+function testOf(what, fn) {
+    test(what, (t) => (canLook ? fn(t) : t.skip('needs root, and a build without sanitizers')));
+}
+
+/* Written so in a JSON text, it is another text. */
+const escaped = (text) => [...text].map((c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+const escapedPieces = (text) => pieces(escaped(text));
+
+/* A redis that takes each of these passwords. */
+async function redisWith(t, ...passwords) {
+    const redis = await Redis.start(t, { args: ['--requirepass', passwords[0]], auth: { password: passwords[0] } });
+    for (const password of passwords) await redis.client.sendCommand(['ACL', 'SETUSER', 'default', `>${password}`]);
+    return redis;
+}
+
+/* { name: [of the master, of each worker] } for { name: pieces } */
+function whoHas(daemon, texts, workers = daemon.workers()) {
+    const all = [daemon.pid, ...workers].map((pid) => copies(pid, texts));
+    return Object.fromEntries(Object.keys(texts).map((name) => [name, all.map((counts) => counts[name])]));
+}
+const allOf = (secrets) => Object.fromEntries(Object.entries(secrets).map(([name, text]) => [name, pieces(text)]));
+const none = (counts) => counts.every((count) => count === 0);
+
+function isKey(counts, name) {
+    assert.ok(counts.every((count) => count > 0), `${name}: master and workers have it: ${counts}`);
+    assert.strictEqual(new Set(counts.slice(1)).size, 1, `${name}: each worker has it as often: ${counts}`);
+}
+function isOfMaster([master, ...workers], name) {
+    assert.ok(master > 0, `${name}: the master has it`);
+    assert.ok(none(workers), `${name}: no worker has it: ${workers}`);
+}
+const isGone = (counts, name) => assert.ok(none(counts), `${name}: nobody has it: ${counts}`);
+/* What a process has to do for that it does at once, but not before a line of the log. */
+const soonGone = (daemon, texts) =>
+    until(() => Object.values(whoHas(daemon, texts)).every(none), within(2000), 'nobody has it').catch((error) => {
+        throw new Error(`${error.message}: ${JSON.stringify(whoHas(daemon, texts))}`);
+    });
+
+/* A reload that reaches the workers that there are. */
+async function reload(daemon, config) {
+    const from = daemon.log.length;
+    if (config) daemon.write(config);
+    daemon.signal('SIGHUP');
+    await daemon.logged(/configuration reloaded/, within(2000), from);
+    const taken = daemon.workers().length;
+    await until(() => daemon.log.slice(from).split('settings taken').length > taken, within(2000), 'settings taken');
+}
+
+/* --- where they come from --- */
+
+/* Secrets of every kind in the file, or named by it. */
+class World {
+    constructor(t) {
+        this.dir = tempDir(t);
+        this.secrets = { secret: long(), keyed: long(), inFile: long(), inKeyFile: long(), inJwks: long(300) };
+        this.password = long();
+        this.change(this.secrets);
+    }
+    file(name, text) {
+        const full = path.join(this.dir, name);
+        if (text !== undefined) {
+            fs.writeFileSync(`${full}.new`, text, { mode: 0o600 });
+            fs.renameSync(`${full}.new`, full);
+        }
+        return full;
+    }
+    jwksOf(secret) {
+        return JSON.stringify({ keys: [{ kty: 'oct', kid: 'jwks', alg: 'HS256', k: Buffer.from(secret).toString('base64url') }] });
+    }
+    change(secrets) {
+        Object.assign(this.secrets, secrets);
+        this.file('secret', `${this.secrets.inFile}\n`);
+        this.file('key', this.secrets.inKeyFile);
+        this.file('jwks', this.jwksOf(this.secrets.inJwks));
+    }
+    /* As text, with what is secret escaped. */
+    text(port) {
+        const config = {
+            workers: 2, port: 0, host: '127.0.0.1', shutdownTimeout: 300, admin: { port: 0 }, log: { level: 'debug' },
+            'socket.io': { redis: { host: '127.0.0.1', port, password: '@password' } },
+            auth: {
+                secret: '@secret', secretFile: this.file('secret'), jwksFile: this.file('jwks'),
+                keys: [{ kid: 'text', secret: '@keyed' }, { kid: 'file', secretFile: this.file('key') }],
+            },
+        };
+        const { secret, keyed } = this.secrets;
+        const all = { ...{ secret, keyed }, password: this.password };
+        return JSON.stringify(config).replace(/@(password|secret|keyed)/g, (whole, name) => escaped(all[name]));
+    }
+    /* The texts that they came in. */
+    sources() {
+        const { secret, keyed, inJwks } = this.secrets;
+        return {
+            'the file: secret': escapedPieces(secret), 'the file: keys': escapedPieces(keyed),
+            'the file: password': escapedPieces(this.password),
+            'the JWKS': pieces(Buffer.from(inJwks).toString('base64url')),
+        };
+    }
+}
+
+testOf('the file, and files that it names: keys are in all processes, the password in the master, their texts nowhere', async (t) => {
+    const world = new World(t);
+    const redis = await redisWith(t, world.password);
+    const daemon = await Daemon.start(t, { text: world.text(redis.port) });
+    assert.strictEqual(daemon.redisState, 'subscribed');
+    const texts = { ...allOf(world.secrets), password: pieces(world.password) };
+    const atFirst = whoHas(daemon, texts);
+    for (const name of Object.keys(world.secrets)) isKey(atFirst[name], name);
+    isOfMaster(atFirst.password, 'password');
+    for (const [name, counts] of Object.entries(whoHas(daemon, world.sources()))) isGone(counts, name);
+    for (let i = 0; i < 3; i++) {
+        await reload(daemon);
+        await until(() => JSON.stringify(whoHas(daemon, texts)) === JSON.stringify(atFirst), within(2000), 'as many copies as at first')
+            .catch(() => assert.deepStrictEqual(whoHas(daemon, texts), atFirst, 'a reload of the same leaves no copy'));
+    }
+    for (const [name, counts] of Object.entries(whoHas(daemon, world.sources()))) isGone(counts, name);
+});
+testOf('each of them changes with a reload: the old one is nowhere', async (t) => {
+    const world = new World(t);
+    const password = long();
+    const redis = await redisWith(t, world.password, password);
+    const daemon = await Daemon.start(t, { text: world.text(redis.port) });
+    const old = { ...allOf(world.secrets), password: pieces(world.password), ...world.sources() };
+    for (const name of Object.keys(world.secrets)) {
+        world.change({ [name]: long(name === 'inJwks' ? 300 : 600) });
+        await reload(daemon, world.text(redis.port));
+        await soonGone(daemon, { [name]: old[name] });
+        isKey(whoHas(daemon, { [name]: pieces(world.secrets[name]) })[name], name);
+    }
+    world.password = password;
+    await reload(daemon, world.text(redis.port));
+    await soonGone(daemon, old); /* with the old connection */
+    isOfMaster(whoHas(daemon, { password: pieces(password) }).password, 'password');
+    for (const [name, counts] of Object.entries(whoHas(daemon, world.sources()))) isGone(counts, name);
+});
+testOf('a JWKS file that changes by itself: the old key is nowhere', async (t) => {
+    const world = new World(t);
+    const redis = await redisWith(t, world.password);
+    const daemon = await Daemon.start(t, { text: world.text(redis.port) });
+    const old = { key: pieces(world.secrets.inJwks), ...world.sources() };
+    world.change({ inJwks: long(300) });
+    await soonGone(daemon, { key: old.key });
+    await until(() => !none(whoHas(daemon, { key: pieces(world.secrets.inJwks) }).key.slice(1)), within(2000), 'the new one');
+    isKey(whoHas(daemon, { key: pieces(world.secrets.inJwks) }).key, 'the new key');
+    for (const [name, counts] of Object.entries(whoHas(daemon, { ...old, ...world.sources() }))) isGone(counts, name);
+});
+
+/* What the master keeps of these is what it reads again. */
+const SOURCES = {
+    environment: ({ secret, password }) => ({ env: { AXR_NOTIFYD__AUTH__SECRET: secret, AXR_NOTIFYD__SOCKET_IO__REDIS__PASSWORD: password } }),
+    'environment, as JSON': ({ secret, password }) => ({
+        env: { AXR_NOTIFYD__AUTH: `{"secret":"${escaped(secret)}"}`, AXR_NOTIFYD__SOCKET_IO__REDIS: `{"password":"${escaped(password)}"}` },
+    }),
+    'command line': ({ secret, password }) => ({ args: [`--auth:secret=${secret}`, '--socket.io:redis:password', password] }),
+    'command line, as a URL': ({ secret, password }, port) => ({ args: ['--auth:secret', secret, `--socket.io:redis:url=redis://:${password}@127.0.0.1:${port}`] }),
+    'a file of its own': ({ secret, password }, port, dir) => {
+        const [secretFile, passwordFile] = ['secret', 'password'].map((name) => path.join(dir, name));
+        fs.writeFileSync(secretFile, secret, { mode: 0o600 });
+        fs.writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+        return { config: { auth: { secretFile }, 'socket.io': { redis: { passwordFile } } } };
+    },
+};
+for (const [where, make] of Object.entries(SOURCES)) {
+    testOf(`${where}: a worker has the key as often as one from the file, and the password not at all`, async (t) => {
+        const secrets = { secret: long(), password: long() };
+        const inFile = long();
+        const redis = await redisWith(t, secrets.password);
+        const { config = {}, ...rest } = make(secrets, redis.port, tempDir(t));
+        const daemon = await Daemon.start(t, { redis, ...rest, config: merge({ auth: { secret: undefined, keys: [{ kid: 'k', secret: inFile }] } }, config) });
+        assert.strictEqual(daemon.redisState, 'subscribed');
+        for (let i = 0; i < 2; i++) {
+            const held = whoHas(daemon, { ...allOf({ ...secrets, inFile }), json: escapedPieces(secrets.secret) });
+            isKey(held.secret, 'secret');
+            isOfMaster(held.password, 'password');
+            assert.deepStrictEqual(held.secret.slice(1), held.inFile.slice(1), 'no text beside the key');
+            assert.ok(none(held.json.slice(1)), `no worker has the text: ${held.json}`);
+            await reload(daemon);
+        }
+    });
+}
+
+/* --- while a reload waits --- */
+
+/* Two secrets of each kind: the first is in force, the others are to come. */
+async function waiting(t, config = {}) {
+    const inside = new Inside(t);
+    const secrets = [long(), long(), long()];
+    const passwords = [long(), long(), long()];
+    const redis = await redisWith(t, ...passwords);
+    const nth = (n, more = {}) => merge({ auth: { secret: secrets[n] }, 'socket.io': { redis: { password: passwords[n] } } }, more);
+    const daemon = await Daemon.start(t, { redis, config: nth(0, config), env: inside.env });
+    const texts = {};
+    for (const n of [0, 1, 2]) Object.assign(texts, { [`secret ${n}`]: pieces(secrets[n]), [`password ${n}`]: pieces(passwords[n]) });
+    daemon.deaths = true;
+    const write = (n, more) => daemon.write(merge(daemon.config, nth(n, more)));
+    return { inside, daemon, texts, write };
+}
+const heldBy = (pid, texts) => Object.entries(copies(pid, texts)).filter(([, count]) => count).map(([name]) => name);
+
+/* The worker that takes the place of one that is killed. */
+async function successor(daemon) {
+    const before = daemon.workers();
+    process.kill(before[0], 'SIGKILL');
+    return until(() => daemon.workers().find((pid) => !before.includes(pid)), within(3000), 'another worker');
+}
+const wiped = (pid, texts) => until(() => !heldBy(pid, texts).some((name) => name.startsWith('password')), within(2000), `no password in ${pid}`);
+
+testOf('while host names are looked up: who looks has no secret, a new worker only its own key; then the old one is nowhere', async (t) => {
+    const { inside, daemon, texts, write } = await waiting(t, { port: undefined, host: undefined, listen: ['127.0.0.1:0'] });
+    const workers = daemon.workers();
+    write(1, { listen: ['127.0.0.1:0', 'slow.test:0'] });
+    daemon.signal('SIGHUP');
+    await daemon.logged(/reload waits: host names are looked up/);
+    const looks = daemon.workers().find((pid) => !workers.includes(pid));
+    await until(() => !heldBy(looks, texts).length, within(2000), 'no secret in who looks')
+        .catch(() => assert.deepStrictEqual(heldBy(looks, texts), []));
+    const other = await successor(daemon);
+    await daemon.logged(/ worker 1 ready: .*fork=2/);
+    assert.deepStrictEqual(heldBy(other, texts), ['secret 0']);
+    const from = daemon.log.length;
+    inside.answer('slow.test', '127.0.0.1');
+    await daemon.logged(/configuration reloaded/, within(3000), from);
+    const { 'secret 0': secret, 'password 0': password } = texts;
+    await soonGone(daemon, { secret, password });
+    for (const pid of daemon.workers()) assert.deepStrictEqual(heldBy(pid, texts), ['secret 1']);
+    assert.deepStrictEqual(heldBy(daemon.pid, texts), ['secret 1', 'password 1']);
+});
+testOf('while workers start: each has the key of its generation; what is to come after is in no process', async (t) => {
+    const { inside, daemon, texts, write } = await waiting(t);
+    const first = daemon.workers();
+    inside.hang();
+    write(1, { workers: 3 });
+    daemon.signal('SIGHUP');
+    await daemon.logged(/generation 2 starts/);
+    const added = () => daemon.workers().filter((pid) => !first.includes(pid));
+    await until(() => added().length === 3, within(2000), 'three new workers');
+    const starting = added();
+    for (const pid of starting) {
+        await wiped(pid, texts);
+        await until(() => !heldBy(pid, texts).includes('secret 0'), within(2000), 'the old key in no new worker');
+        assert.deepStrictEqual(heldBy(pid, texts), ['secret 1']);
+    }
+    const other = await successor(daemon);
+    await wiped(other, texts);
+    assert.deepStrictEqual(heldBy(other, texts), ['secret 0'], 'one of the old generation');
+    write(2, { workers: 3 });
+    daemon.signal('SIGHUP');
+    await daemon.logged(/reload waits: workers are starting/);
+    assert.deepStrictEqual(heldBy(daemon.pid, texts), ['secret 0', 'password 0', 'secret 1', 'password 1']);
+    inside.resume();
+    await daemon.logged(/configuration reloaded[^]*configuration reloaded/, within(5000));
+    const old = Object.fromEntries(Object.entries(texts).filter(([name]) => !name.endsWith('2')));
+    await soonGone(daemon, old); /* with the last of the old workers */
+    for (const pid of daemon.workers()) assert.deepStrictEqual(heldBy(pid, texts), ['secret 2']);
+    assert.deepStrictEqual(heldBy(daemon.pid, texts), ['secret 2', 'password 2']);
+});
