@@ -1,0 +1,288 @@
+/* Socket.IO on a WebSocket, with an application that is made up: joining and leaving, ids,
+ * deadlines, attachments, fan-outs. */
+#include "sio/socket.h"
+
+#include "eio/websocket.h"
+#include "peer.h"
+#include "sio/fanout.h"
+
+#include <signal.h>
+
+#define PAYLOAD 1000
+
+static struct http *http;
+static struct eio *eio;
+static struct sio sio;
+static struct socket *socket_;
+static int nconnects, nleft, nclosed, npackets;
+static enum close_reason left_why, closed_why;
+static struct slice first_attachment;
+
+static void *on_opened(struct socket *of, const struct http_request *req,
+                       const struct sockaddr *peer, void *arg)
+{
+    (void)req;
+    (void)peer;
+    (void)arg;
+    socket_ = of;
+    return &sio;
+}
+
+static void on_connect(struct socket *of, const struct sio_packet *packet, void *arg)
+{
+    (void)of;
+    (void)packet;
+    (void)arg;
+    nconnects++;
+}
+
+static void on_left(struct socket *of, enum close_reason why, void *arg)
+{
+    (void)of;
+    (void)arg;
+    nleft++;
+    left_why = why;
+}
+
+static void on_packet(struct socket *of, const struct sio_packet *packet,
+                      const struct slice *attachments, void *arg)
+{
+    (void)of;
+    (void)packet;
+    (void)arg;
+    npackets++;
+    first_attachment = attachments != NULL ? attachments[0] : (struct slice){NULL, 0};
+}
+
+static void on_closed(struct socket *of, enum close_reason why, void *arg)
+{
+    (void)of;
+    (void)arg;
+    nclosed++;
+    closed_why = why;
+    socket_ = NULL;
+}
+
+static const struct sio_app app = {
+    .opened = on_opened,
+    .connect = on_connect,
+    .left = on_left,
+    .packet = on_packet,
+    .closed = on_closed,
+};
+
+/* A WebSocket that has had its open packet. */
+static void up(void)
+{
+    static const struct http_options http_options = {.path = "/", .limits = {4096, 30}};
+    static const struct eio_options options = {
+        .websocket = 1, .ping_interval_ms = 25000, .ping_timeout_ms = 20000, .max_payload = 100000};
+    static const struct sio_options sio_options = {
+        .nsp = "/axr", .connect_timeout_ms = 45000, .max_payload = PAYLOAD};
+    struct conn *conn;
+    struct buf in = {0};
+    struct session *session;
+
+    net_up(NULL, NULL);
+    http = http_new(net, &http_options);
+    eio = eio_new(http, &options, &sio_eio_app, &sio);
+    if (sio_init(&sio, eio, &sio_options, &app, NULL) < 0)
+        abort();
+    nconnects = nleft = nclosed = npackets = 0;
+    conn = conn_up(0);
+    conn->input = calloc(1, sizeof(struct exchange));
+    exchange_leave(conn, &in);
+    websocket_begin(conn);
+    session = session_new(eio, conn, EIO4, 0);
+    stranger_carry(conn, session);
+    session_start(session, NULL, NULL);
+    hear();
+}
+
+static void down(void)
+{
+    peer_close();
+    net_kill_all(net, CLOSE_SHUTDOWN);
+    eio_free(&eio);
+    sio_clear(&sio);
+    http_free(&http);
+    net_free(&net);
+}
+
+/* A frame of that opcode, masked with zeros. */
+static void frame(int opcode, const void *bytes, size_t len)
+{
+    char text[PAYLOAD + 64] = {(char)(0x80 | opcode), (char)(0x80 | (len < 126 ? len : 126))};
+    size_t head = 6;
+
+    if (len >= 126) {
+        text[2] = (char)(len >> 8);
+        text[3] = (char)len;
+        head = 8;
+    }
+    memcpy(text + head, bytes, len);
+    say(text, head + len);
+}
+
+static void tell(const char *packet)
+{
+    frame(1, packet, strlen(packet));
+}
+
+static int has(const char *text)
+{
+    hear();
+    return memmem(heard, nheard, text, strlen(text)) != NULL;
+}
+
+static void join(void)
+{
+    tell("40/axr,");
+    socket_accept(socket_);
+    hear();
+}
+
+/* --- ------------------------------------------------------------------------------ */
+
+static void test_ids(void)
+{
+    char first[SIO_SID_MAX], second[SIO_SID_MAX];
+    size_t first_len, second_len;
+
+    up();
+    tell("40/axr,");
+    is_int(nconnects, 1, "it asks for the namespace");
+    first_len = socket_sid(socket_, first);
+    ok(socket_by_sid(&sio, (struct slice){first, first_len}) == NULL, "no room before it is in");
+    socket_accept(socket_);
+    first_len = socket_sid(socket_, first);
+    ok(has("40/axr,{\"sid\":\""), "it is let in");
+    ok(memmem(heard, nheard, first, first_len) != NULL, "with its id");
+    ok(socket_by_sid(&sio, (struct slice){first, first_len}) == socket_, "which is a room");
+    tell("41/axr,");
+    is_int(nleft, 1, "it leaves");
+    is_int(left_why, CLOSE_LEFT, "by itself");
+    ok(socket_by_sid(&sio, (struct slice){first, first_len}) == NULL, "its id is no room any more");
+    join();
+    second_len = socket_sid(socket_, second);
+    ok(first_len == second_len && memcmp(first, second, first_len) != 0,
+       "let in again it has another id");
+    ok(socket_by_sid(&sio, (struct slice){second, second_len}) == socket_, "which is a room");
+    ok(socket_by_sid(&sio, (struct slice){first, first_len}) == NULL, "and the old one is none");
+    down();
+}
+
+/* What was set for a namespace that was left ends nobody. */
+static void test_deadlines(void)
+{
+    up();
+    ok(socket_->connect_due_ms != 0, "it has a while to ask");
+    join();
+    is_int((long)socket_->connect_due_ms, 0, "which is over when it is in");
+    socket_expire(socket_, clock_ms() + 5000);
+    is_int((long)(socket_->session.app_due_ms - socket_->expire_due_ms), 0, "a deadline");
+    tell("41/axr,");
+    is_int((long)socket_->expire_due_ms, 0, "goes with the namespace");
+    is_int((long)socket_->session.app_due_ms, 0, "and nothing is due");
+    join();
+    socket_expire(socket_, clock_ms() - 1);
+    session_settle(&socket_->session);
+    turns(3);
+    is_int(nclosed, 1, "in again: a new one ends it");
+    is_int(closed_why, CLOSE_EXPIRED, "for that");
+    is_int(left_why, CLOSE_EXPIRED, "which is said of both");
+    down();
+    up();
+    join();
+    socket_expire(socket_, clock_ms() + 5000);
+    tell("41/axr,");
+    tell("40/axr,");
+    socket_->expire_due_ms = clock_ms() + 6000; /* of whatever was before */
+    socket_accept(socket_);
+    is_int((long)socket_->expire_due_ms, 0, "no deadline from before holds");
+    down();
+}
+
+/* A packet with its attachments may have so many bytes, all together. */
+static void test_attachments(void)
+{
+    static const char text[] = "451-/axr,[\"e\",{\"_placeholder\":true,\"num\":0}]";
+    size_t room = PAYLOAD - (sizeof(text) - 1) + 1; /* without the message's digit */
+    static char bytes[PAYLOAD + 1];
+
+    for (int over = 0; over < 2; over++) {
+        up();
+        join();
+        tell(text);
+        is_int(npackets, 0, "it waits for its attachment");
+        frame(2, bytes, room + (size_t)over);
+        is_int(npackets, !over, over ? "one byte too many" : "exactly as many as may be");
+        is_int((long)first_attachment.len, over ? (long)first_attachment.len : (long)room,
+               "is all there");
+        is_int(nclosed, over, over ? "ends it" : "and it goes on");
+        if (over)
+            is_int(closed_why, CLOSE_TOO_BIG, "for that");
+        down();
+    }
+}
+
+static void test_refusals(void)
+{
+    int asked;
+
+    up();
+    for (int i = 0; i < 20; i++) {
+        tell("40/axr,");
+        if (nconnects > i)
+            socket_refuse(socket_, "no", "token_missing");
+    }
+    asked = nconnects;
+    is_int(asked, 10, "who is refused is judged ten times, and no more");
+    is_int(nleft + nclosed, 0, "and may leave by himself");
+    ok(has("44/axr,{\"message\":\"no\",\"data\":{\"code\":\"token_missing\"}}"), "told why");
+    ok(socket_->expire_due_ms != 0 && socket_->session.stranger, "within a while, as a stranger");
+    down();
+}
+
+static void test_fanout(void)
+{
+    struct fanout fanout;
+
+    up();
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",1"), NULL, 0, 0);
+    is_int(fanout_send(&fanout, socket_), 0, "who is not in gets nothing");
+    fanout_end(&fanout);
+    join();
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",2"), NULL, 0, 0);
+    fanout_received(&fanout, clock_us() - 50000000);
+    is_int(fanout_send(&fanout, socket_), 1, "who is, once");
+    is_int(fanout_send(&fanout, socket_), 0, "in however many rooms");
+    fanout_end(&fanout);
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",3"), NULL, 0, 0);
+    fanout_received(&fanout, clock_us());
+    fanout_except(&fanout, socket_);
+    is_int(fanout_send(&fanout, socket_), 0, "not who is excepted");
+    fanout_end(&fanout);
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",4"), NULL, 0, 0);
+    fanout_received(&fanout, clock_us());
+    is_int(fanout_send(&fanout, socket_), 1, "but the next one");
+    fanout_end(&fanout);
+    ok(has("42/axr,[\"e\",2]") && memmem(heard, nheard, "42/axr,[\"e\",4]", 14) != NULL,
+       "both come");
+    ok(net->stats.latency.sum_us >= 50000000, "latency is that of the older: %llu us",
+       (unsigned long long)net->stats.latency.sum_us);
+    is_int((long)sio.stats.deliveries, 2, "counted");
+    down();
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    test_ids();
+    test_deadlines();
+    test_attachments();
+    test_refusals();
+    test_fanout();
+    event_base_free(base);
+    return tap_done();
+}
