@@ -1,7 +1,7 @@
 /* uplink - what the worker says to the master: each message of ipc/msg.h that goes up.
  *
- * A message that cannot be queued ends it: nothing more is sent, and whoever owns the
- * link hears of it on the loop's next turn, so that who sends is never left in the
+ * A message that cannot be queued ends it: nothing more is sent or read, and whoever owns
+ * the link hears of it on the loop's next turn, so that who sends is never left in the
  * middle of the worker's end. */
 #ifndef WORKER_UPLINK_H
 #define WORKER_UPLINK_H

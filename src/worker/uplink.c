@@ -79,6 +79,7 @@ static void send_out(struct uplink *uplink, int result)
         return;
     log_errorx("cannot tell the master: queued=%zu; leaving", link_queued(uplink->link));
     uplink->shut = 1;
+    link_read_enable(uplink->link, 0); /* what comes could not be answered */
     event_active(uplink->failed_event, EV_TIMEOUT, 0);
 }
 

@@ -5,10 +5,10 @@
 #include "conf.h"
 #include "engine/engine.h"
 #include "ipc/change.h"
-#include "ipc/link.h"
 #include "ipc/start.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
+#include "worker/downlink.h"
 #include "worker/options.h"
 #include "worker/peers.h"
 #include "worker/renew.h"
@@ -35,10 +35,7 @@
 #define LEAKS_CHECKED 0
 #endif
 
-#define UP_MAX_BYTES   (16 << 20) /* to a master that does not read; about 250,000 messages */
-#define TURN_BYTES     (1 << 20)  /* from the master are read in one turn of the loop, at most */
-#define TURN_MS        5          /* are given to broadcasts in one turn of the loop, about */
-#define QUICK_LEAVE_MS 500        /* without a master: everybody told, and gone within 1 s */
+#define QUICK_LEAVE_MS 500 /* without a master: everybody told, and gone within 1 s */
 /* Leaving takes a few turns of the loop, and whoever is closed hears of it. */
 #define LEAVE_MIN_MS 50
 
@@ -51,8 +48,8 @@ struct worker {
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
-    struct link *link;     /* the pipes to the master and from it; read here */
-    struct uplink *uplink; /* what is said to the master, over the link */
+    struct downlink *downlink; /* what the master says */
+    struct uplink *uplink;     /* what is said to it */
     struct rooms rooms;
     struct clients *clients;
     struct renewals *renewals;
@@ -60,14 +57,11 @@ struct worker {
     struct report *report;
     struct worker_stats stats;
 
-    struct event *leave_timer;      /* when it is over, drained or not */
-    struct event *resume_timer;     /* reading again from the link, after a turn for others */
-    uint64_t leave_at_ms;           /* 0: not leaving */
-    uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
-    int greeted;                    /* MSG_HELLO has come */
-    int listening;                  /* start->listen_fds are open */
-    int status;                     /* to exit with */
-    struct msg_broadcast broadcast; /* reused */
+    struct event *leave_timer; /* when it is over, drained or not */
+    uint64_t leave_at_ms;      /* 0: not leaving */
+    int greeted;               /* MSG_HELLO has come */
+    int listening;             /* start->listen_fds are open */
+    int status;                /* to exit with */
     struct log_every not_delivered;
 };
 
@@ -132,7 +126,7 @@ static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, v
     return peers_handoff(worker->peers, process, fd, bytes, len);
 }
 
-static const struct sio_app app = {
+static const struct sio_app from_engine = {
     .opened = on_opened,
     .guarded = on_guarded,
     .connect = on_connect,
@@ -212,7 +206,7 @@ static void give_link_up(struct worker *worker, int status)
 {
     uplink_shut(worker->uplink);
     peers_set_successors(worker->peers, 0, 0);
-    link_read_enable(worker->link, 0);
+    downlink_shut(worker->downlink);
     leave(worker, status, QUICK_LEAVE_MS);
 }
 
@@ -223,19 +217,10 @@ static void on_uplink_failed(void *arg)
 
 /* --- from the master --- */
 
-static int on_hello(struct worker *worker, struct msg *msg)
+static int on_hello(void *arg)
 {
-    uint32_t version = msg_get_u32(msg);
+    struct worker *worker = arg;
 
-    if (version != MSG_VERSION) {
-        log_errorx("the master speaks version %u, this is %u", version, MSG_VERSION);
-        return -1;
-    }
-    msg_get_u32(msg); /* lane */
-    msg_get_u32(msg); /* generation */
-    msg_get_u64(msg); /* epoch */
-    if (msg_close(msg) < 0)
-        return -1;
     for (size_t i = 0; i < worker->start->nlisten; i++) {
         if (engine_listen(worker->engine, worker->start->listen_fds[i]) < 0) {
             log_errorx("no memory to listen");
@@ -251,114 +236,46 @@ static int on_hello(struct worker *worker, struct msg *msg)
     return 0;
 }
 
-/* A burst of broadcasts to many clients may take long to queue.  Between its
- * parts the loop gets its turn: what is queued begins to leave, and heartbeats
- * and new clients are served; what goes on waiting, waits in the pipe. */
-static int on_broadcast(struct worker *worker, struct msg *msg)
+static void on_broadcast(const struct msg_broadcast *bc, void *arg)
 {
-    static const struct timeval next_turn = {0, 0};
-    int result = msg_get_broadcast(msg, &worker->broadcast);
+    struct worker *worker = arg;
 
-    if (result != 0)
-        return result;
-    if (worker->turn_ms == 0)
-        worker->turn_ms = clock_ms();
     worker->stats.broadcasts++;
-    if (deliver_broadcast(worker->engine, &worker->rooms, &worker->broadcast) < 0 &&
+    if (deliver_broadcast(worker->engine, &worker->rooms, bc) < 0 &&
         log_due(&worker->not_delivered, DELIVER_LOG_MS) > 0)
         log_errorx("no memory to frame a notification: its receivers here do not get it");
-    if (clock_ms() - worker->turn_ms >= TURN_MS) {
-        link_read_enable(worker->link, 0);
-        evtimer_add(worker->resume_timer, &next_turn);
-    }
-    return 0;
 }
 
-static void on_batch_end(struct link *link, void *arg)
+static int on_admitted(uint64_t client, unsigned verdict, void *arg)
 {
     struct worker *worker = arg;
 
-    (void)link;
-    worker->turn_ms = 0;
+    return client_admitted(worker->clients, client, verdict);
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *arg)
+static void on_kick(uint64_t client, struct slice uid, void *arg)
 {
     struct worker *worker = arg;
 
-    (void)fd;
-    (void)what;
-    if (!uplink_is_shut(worker->uplink))
-        link_read_enable(worker->link, 1);
+    client_kick(worker->clients, client, uid);
 }
 
-static int on_admitted(struct worker *worker, struct msg *msg)
+static void on_count(uint32_t id, void *arg)
 {
-    uint64_t handle = msg_get_u64(msg);
-    unsigned verdict = msg_get_u8(msg);
+    struct worker *worker = arg;
 
-    msg_get_u64(msg); /* epoch and seq: what comes later flows from here */
-    msg_get_u64(msg);
-    if (msg_close(msg) < 0 || verdict > MSG_ADMIT_NO_MEMORY)
-        return -1;
-    return client_admitted(worker->clients, handle, verdict);
-}
-
-static int on_kick(struct worker *worker, struct msg *msg)
-{
-    uint64_t handle = msg_get_u64(msg);
-    struct slice uid = msg_get_bytes(msg);
-    unsigned reason = msg_get_u8(msg);
-
-    if (msg_close(msg) < 0 || reason > MSG_KICK_REPLACED)
-        return -1;
-    client_kick(worker->clients, handle, uid);
-    return 0;
-}
-
-static int on_log_level(struct msg *msg)
-{
-    unsigned level = msg_get_u8(msg);
-
-    if (msg_close(msg) < 0 || level > LOG_LEVEL_DEBUG)
-        return -1;
-    log_set_level((enum log_level)level);
-    return 0;
-}
-
-static int on_log_reopen(struct msg *msg)
-{
-    if (msg_close(msg) < 0)
-        return -1;
-    if (log_reopen() < 0)
-        log_warn("cannot open the log again");
-    return 0;
-}
-
-static int on_count(struct worker *worker, struct msg *msg)
-{
-    uint32_t id = msg_get_u32(msg);
-
-    if (msg_close(msg) < 0 || id == 0)
-        return -1;
     report_send(worker->report, id);
-    return 0;
 }
 
-static int on_drain(struct worker *worker, struct msg *msg)
+static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
 {
-    uint32_t within_ms = msg_get_u32(msg), first = msg_get_u32(msg), n = msg_get_u32(msg);
+    struct worker *worker = arg;
 
-    if (msg_close(msg) < 0 || n > START_LANES || first > START_LANES - n)
-        return -1;
     log_debug("draining: within_ms=%u connections=%zu", within_ms,
               engine_connections(worker->engine));
     peers_set_successors(worker->peers, first, n);
     leave(worker, 0, within_ms);
-    return 0;
 }
-
-/* --- settings --- */
 
 /* Where it cannot be written to, the old log goes on. */
 static void log_configure(const struct conf *conf)
@@ -369,13 +286,12 @@ static void log_configure(const struct conf *conf)
         log_warn("cannot open %s: the log stays where it is", conf->log_file);
 }
 
-static int on_settings(struct worker *worker, struct msg *msg)
+static void on_settings(struct conf *settings, void *arg)
 {
-    struct conf *settings = change_get(msg), *old = worker->settings;
+    struct worker *worker = arg;
+    struct conf *old = worker->settings;
     struct engine_options options;
 
-    if (settings == NULL)
-        return -1; /* without memory, too: a successor is forked with them */
     change_apply(&worker->conf, settings);
     if (old == NULL)
         token_keys_clear(worker->conf.keys);
@@ -385,70 +301,34 @@ static int on_settings(struct worker *worker, struct msg *msg)
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
     log_debug("settings taken");
-    return 0;
 }
 
-/* Returns 0, -1 if it is no good, or 1 if it is to come again, for want of memory. */
-static int dispatch(struct worker *worker, struct msg *msg)
+static void on_bad(void *arg)
 {
-    if (worker->greeted != (msg->type != MSG_HELLO))
-        return -1; /* first, and once */
-    /* Without a default, so that the compiler names a type that is left out. */
-    switch ((enum msg_type)msg->type) {
-    case MSG_HELLO:
-        return on_hello(worker, msg);
-    case MSG_BROADCAST:
-        return on_broadcast(worker, msg);
-    case MSG_ADMITTED:
-        return on_admitted(worker, msg);
-    case MSG_LOG_LEVEL:
-        return on_log_level(msg);
-    case MSG_LOG_REOPEN:
-        return on_log_reopen(msg);
-    case MSG_DRAIN:
-        return on_drain(worker, msg);
-    case MSG_SETTINGS:
-        return on_settings(worker, msg);
-    case MSG_COUNT:
-        return on_count(worker, msg);
-    case MSG_KICK:
-        return on_kick(worker, msg);
-    case MSG_WORKER_HELLO: /* these are a worker's own */
-    case MSG_READY:
-    case MSG_ADMIT:
-    case MSG_LEFT:
-    case MSG_COUNTERS:
-        break;
-    }
-    return -1;
+    give_link_up(arg, 1);
 }
 
-static int on_message(struct link *link, struct msg *msg, void *arg)
-{
-    struct worker *worker = arg;
-    unsigned type = msg->type;
-    int result;
-
-    (void)link;
-    if (uplink_is_shut(worker->uplink))
-        return 0;
-    if ((result = dispatch(worker, msg)) >= 0)
-        return result;
-    log_errorx("bad message from the master: type=%u (%s); leaving", type, msg_name(type));
-    give_link_up(worker, 1);
-    return -1;
-}
-
-/* EOF means that the master has died: it drains its workers before it leaves. */
-static void on_link_closed(struct link *link, const char *why, void *arg)
+/* The master has died: it drains its workers before it leaves. */
+static void on_closed_link(const char *why, void *arg)
 {
     struct worker *worker = arg;
 
-    (void)link;
     if (!uplink_is_shut(worker->uplink))
         log_errorx("the link to the master is gone: %s; leaving", why);
     give_link_up(worker, 0);
 }
+
+static const struct downlink_ops from_master = {
+    .hello = on_hello,
+    .broadcast = on_broadcast,
+    .admitted = on_admitted,
+    .kick = on_kick,
+    .drain = on_drain,
+    .settings = on_settings,
+    .count = on_count,
+    .bad = on_bad,
+    .closed = on_closed_link,
+};
 
 /* --- life --- */
 
@@ -462,14 +342,15 @@ static void enclose(const struct conf *conf)
         log_warn("no sandbox: this kernel cannot filter system calls");
 }
 
-/* What the clients are served with, once there is an engine.  Returns 0, or -1 without
- * memory. */
+/* What the clients are served with, once there are an engine and the link.  Returns 0, or
+ * -1 without memory. */
 static int open_parts(struct worker *worker)
 {
     const struct conf *conf = &worker->conf;
     const struct report_sources sources = {conf, worker->engine, &worker->rooms, &worker->stats};
 
-    worker->uplink = uplink_new(worker->base, worker->link, on_uplink_failed, worker);
+    worker->uplink =
+        uplink_new(worker->base, downlink_link(worker->downlink), on_uplink_failed, worker);
     worker->peers = peers_new(worker->base, worker->start, worker->engine, &worker->stats);
     if (worker->uplink == NULL || worker->peers == NULL)
         return -1;
@@ -485,11 +366,7 @@ static int open_parts(struct worker *worker)
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
 static int worker_open(struct worker *worker)
 {
-    static const struct link_ops ops = {
-        .message = on_message, .batch_end = on_batch_end, .closed = on_link_closed};
     const struct worker_start *start = worker->start;
-    struct link_options options = {
-        .message_max = START_MESSAGE_CAP, .queue_max = UP_MAX_BYTES, .turn_bytes = TURN_BYTES};
     struct engine_options own = options_of(&worker->conf, worker->start);
 
     own.handoff = on_handoff;
@@ -497,12 +374,12 @@ static int worker_open(struct worker *worker)
     if (worker->base == NULL)
         goto fail;
     worker->leave_timer = evtimer_new(worker->base, on_leave_timer, worker);
-    worker->resume_timer = evtimer_new(worker->base, on_resume, worker);
-    worker->engine = engine_new(worker->base, &own, &app, worker);
-    if (worker->leave_timer == NULL || worker->resume_timer == NULL || worker->engine == NULL)
+    worker->engine = engine_new(worker->base, &own, &from_engine, worker);
+    if (worker->leave_timer == NULL || worker->engine == NULL)
         goto fail;
-    worker->link = link_new(worker->base, start->down_fd, start->up_fd, &options, &ops, worker);
-    if (worker->link == NULL || open_parts(worker) < 0)
+    worker->downlink =
+        downlink_new(worker->base, start->down_fd, start->up_fd, &from_master, worker);
+    if (worker->downlink == NULL || open_parts(worker) < 0)
         goto fail;
     uplink_hello(worker->uplink);
     return 0;
@@ -525,15 +402,11 @@ static void worker_close(struct worker *worker)
     rooms_clear(&worker->rooms);
     peers_free(&worker->peers);
     uplink_free(&worker->uplink);
-    if (worker->link != NULL)
-        link_free(&worker->link);
+    downlink_free(&worker->downlink);
     if (worker->leave_timer != NULL)
         event_free(worker->leave_timer);
-    if (worker->resume_timer != NULL)
-        event_free(worker->resume_timer);
     if (worker->base != NULL)
         event_base_free(worker->base);
-    msg_broadcast_clear(&worker->broadcast);
     conf_free(&worker->settings);
 }
 

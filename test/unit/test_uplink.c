@@ -11,7 +11,7 @@
 
 struct link {
     struct buf sent;
-    int full, flushes;
+    int full, flushes, deaf;
 };
 
 static struct link out;
@@ -24,6 +24,11 @@ int link_send(struct link *link, const void *messages, size_t len)
 size_t link_queued(const struct link *link)
 {
     return link->full ? 4711 : 0;
+}
+
+void link_read_enable(struct link *link, int on)
+{
+    link->deaf = !on;
 }
 
 int link_flush(struct link *link)
@@ -109,6 +114,7 @@ static void test_messages(void)
     uplink_flush(up);
     is_int(out.flushes, 1, "or when told");
     is_int(uplink_is_shut(up), 0, "it goes on");
+    is_int(out.deaf, 0, "and so does what comes");
     is_int(failures, 0, "nothing failed");
     uplink_free(&up);
     ok(up == NULL, "freed");
@@ -122,6 +128,7 @@ static void test_failed(void)
     uplink_admit(up, 1, SLICE("ann"));
     is_int(uplink_is_shut(up), 1, "a message that is not taken shuts it");
     is_int(failures, 0, "whoever sent it goes on in peace");
+    is_int(out.deaf, 1, "nothing more is read");
     is_int(logged("cannot tell the master: queued=4711; leaving"), 1, "logged");
     out.full = 0;
     uplink_left(up, 2, SLICE("bob"));

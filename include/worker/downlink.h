@@ -1,0 +1,45 @@
+/* downlink - what the master says to the worker: each message of ipc/msg.h that goes down,
+ * taken apart and checked.  It has the link; uplink.h writes to it. */
+#ifndef WORKER_DOWNLINK_H
+#define WORKER_DOWNLINK_H
+
+#include "base/slice.h"
+#include "ipc/msg.h"
+
+#include <stdint.h>
+
+struct conf;
+struct downlink;
+struct event_base;
+struct link;
+
+/* The first is hello, once.  Where an int is returned: 0, or -1 if it cannot be done, which
+ * is the same as a bad message. */
+struct downlink_ops {
+    int (*hello)(void *arg);
+    void (*broadcast)(const struct msg_broadcast *bc, void *arg);
+    int (*admitted)(uint64_t client, unsigned verdict, void *arg);
+    void (*kick)(uint64_t client, struct slice uid, void *arg);
+    void (*drain)(uint32_t within_ms, uint32_t first, uint32_t n, void *arg);
+    /* settings is the callee's, to be freed with conf_free(). */
+    void (*settings)(struct conf *settings, void *arg);
+    void (*count)(uint32_t id, void *arg);
+    /* A bad message has come, which is logged; or the link is over, why says it for the log:
+     * the master has died.  Each may come after the other. */
+    void (*bad)(void *arg);
+    void (*closed)(const char *why, void *arg);
+};
+
+/* Takes both descriptors; reading is on.  ops and arg are borrowed.  NULL without memory
+ * (the descriptors stay the caller's). */
+struct downlink *downlink_new(struct event_base *base, int down_fd, int up_fd,
+                              const struct downlink_ops *ops, void *arg);
+void downlink_free(struct downlink **downlink);
+
+/* No message counts any more, from the next one on. */
+void downlink_shut(struct downlink *downlink);
+
+/* As long as the downlink. */
+struct link *downlink_link(const struct downlink *downlink);
+
+#endif

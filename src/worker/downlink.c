@@ -1,0 +1,266 @@
+#include "worker/downlink.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "ipc/change.h"
+#include "ipc/link.h"
+#include "ipc/start.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+#define UP_MAX_BYTES (16 << 20) /* to a master that does not read; about 250,000 messages */
+#define TURN_BYTES   (1 << 20)  /* are read in one turn of the loop, at most */
+#define TURN_MS      5          /* are given to broadcasts in one turn of the loop, about */
+
+struct downlink {
+    struct link *link;
+    const struct downlink_ops *ops;
+    void *arg;
+    struct event *resume_timer;     /* reading goes on, after a turn for others */
+    uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
+    struct msg_broadcast broadcast; /* reused */
+    int greeted;                    /* MSG_HELLO has come */
+    int shut;
+};
+
+/* --- one message ---
+ *
+ * Each returns 0, -1 if it is no good, or 1 if it is to come again, for want of memory. */
+
+static int on_hello(struct downlink *downlink, struct msg *msg)
+{
+    uint32_t version = msg_get_u32(msg);
+
+    if (version != MSG_VERSION) {
+        log_errorx("the master speaks version %u, this is %u", version, MSG_VERSION);
+        return -1;
+    }
+    msg_get_u32(msg); /* lane */
+    msg_get_u32(msg); /* generation */
+    msg_get_u64(msg); /* epoch */
+    if (msg_close(msg) < 0)
+        return -1;
+    downlink->greeted = 1;
+    return downlink->ops->hello(downlink->arg);
+}
+
+/* A burst of broadcasts to many clients may take long to queue.  Between its
+ * parts the loop gets its turn: what is queued begins to leave, and heartbeats
+ * and new clients are served; what goes on waiting, waits in the pipe. */
+static int on_broadcast(struct downlink *downlink, struct msg *msg)
+{
+    static const struct timeval next_turn = {0, 0};
+    int result = msg_get_broadcast(msg, &downlink->broadcast);
+
+    if (result != 0)
+        return result;
+    if (downlink->turn_ms == 0)
+        downlink->turn_ms = clock_ms();
+    downlink->ops->broadcast(&downlink->broadcast, downlink->arg);
+    if (clock_ms() - downlink->turn_ms >= TURN_MS) {
+        link_read_enable(downlink->link, 0);
+        evtimer_add(downlink->resume_timer, &next_turn);
+    }
+    return 0;
+}
+
+static int on_admitted(struct downlink *downlink, struct msg *msg)
+{
+    uint64_t client = msg_get_u64(msg);
+    unsigned verdict = msg_get_u8(msg);
+
+    msg_get_u64(msg); /* epoch and seq: what comes later flows from here */
+    msg_get_u64(msg);
+    if (msg_close(msg) < 0 || verdict > MSG_ADMIT_NO_MEMORY)
+        return -1;
+    return downlink->ops->admitted(client, verdict, downlink->arg);
+}
+
+static int on_kick(struct downlink *downlink, struct msg *msg)
+{
+    uint64_t client = msg_get_u64(msg);
+    struct slice uid = msg_get_bytes(msg);
+    unsigned reason = msg_get_u8(msg);
+
+    if (msg_close(msg) < 0 || reason > MSG_KICK_REPLACED)
+        return -1;
+    downlink->ops->kick(client, uid, downlink->arg);
+    return 0;
+}
+
+static int on_log_level(struct msg *msg)
+{
+    unsigned level = msg_get_u8(msg);
+
+    if (msg_close(msg) < 0 || level > LOG_LEVEL_DEBUG)
+        return -1;
+    log_set_level((enum log_level)level);
+    return 0;
+}
+
+static int on_log_reopen(struct msg *msg)
+{
+    if (msg_close(msg) < 0)
+        return -1;
+    if (log_reopen() < 0)
+        log_warn("cannot open the log again");
+    return 0;
+}
+
+static int on_count(struct downlink *downlink, struct msg *msg)
+{
+    uint32_t id = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0 || id == 0)
+        return -1;
+    downlink->ops->count(id, downlink->arg);
+    return 0;
+}
+
+static int on_drain(struct downlink *downlink, struct msg *msg)
+{
+    uint32_t within_ms = msg_get_u32(msg), first = msg_get_u32(msg), n = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0 || n > START_LANES || first > START_LANES - n)
+        return -1;
+    downlink->ops->drain(within_ms, first, n, downlink->arg);
+    return 0;
+}
+
+/* Without memory for them, too, the worker leaves: a successor is forked with them. */
+static int on_settings(struct downlink *downlink, struct msg *msg)
+{
+    struct conf *settings = change_get(msg);
+
+    if (settings == NULL)
+        return -1;
+    downlink->ops->settings(settings, downlink->arg);
+    return 0;
+}
+
+static int dispatch(struct downlink *downlink, struct msg *msg)
+{
+    if (downlink->greeted != (msg->type != MSG_HELLO))
+        return -1; /* first, and once */
+    /* Without a default, so that the compiler names a type that is left out. */
+    switch ((enum msg_type)msg->type) {
+    case MSG_HELLO:
+        return on_hello(downlink, msg);
+    case MSG_BROADCAST:
+        return on_broadcast(downlink, msg);
+    case MSG_ADMITTED:
+        return on_admitted(downlink, msg);
+    case MSG_LOG_LEVEL:
+        return on_log_level(msg);
+    case MSG_LOG_REOPEN:
+        return on_log_reopen(msg);
+    case MSG_DRAIN:
+        return on_drain(downlink, msg);
+    case MSG_SETTINGS:
+        return on_settings(downlink, msg);
+    case MSG_COUNT:
+        return on_count(downlink, msg);
+    case MSG_KICK:
+        return on_kick(downlink, msg);
+    case MSG_WORKER_HELLO: /* these are a worker's own */
+    case MSG_READY:
+    case MSG_ADMIT:
+    case MSG_LEFT:
+    case MSG_COUNTERS:
+        break;
+    }
+    return -1;
+}
+
+/* --- the link --- */
+
+static int on_message(struct link *link, struct msg *msg, void *arg)
+{
+    struct downlink *downlink = arg;
+    unsigned type = msg->type;
+    int result;
+
+    (void)link;
+    if (downlink->shut)
+        return 0;
+    if ((result = dispatch(downlink, msg)) >= 0)
+        return result;
+    log_errorx("bad message from the master: type=%u (%s); leaving", type, msg_name(type));
+    downlink->ops->bad(downlink->arg);
+    return -1;
+}
+
+static void on_batch_end(struct link *link, void *arg)
+{
+    struct downlink *downlink = arg;
+
+    (void)link;
+    downlink->turn_ms = 0;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+    struct downlink *downlink = arg;
+
+    (void)fd;
+    (void)what;
+    if (!downlink->shut)
+        link_read_enable(downlink->link, 1);
+}
+
+static void on_closed(struct link *link, const char *why, void *arg)
+{
+    struct downlink *downlink = arg;
+
+    (void)link;
+    downlink->ops->closed(why, downlink->arg);
+}
+
+void downlink_shut(struct downlink *downlink)
+{
+    downlink->shut = 1;
+    link_read_enable(downlink->link, 0);
+}
+
+struct link *downlink_link(const struct downlink *downlink)
+{
+    return downlink->link;
+}
+
+/* --- coming and going --- */
+
+struct downlink *downlink_new(struct event_base *base, int down_fd, int up_fd,
+                              const struct downlink_ops *ops, void *arg)
+{
+    static const struct link_ops link_ops = {
+        .message = on_message, .batch_end = on_batch_end, .closed = on_closed};
+    static const struct link_options options = {
+        .message_max = START_MESSAGE_CAP, .queue_max = UP_MAX_BYTES, .turn_bytes = TURN_BYTES};
+    struct downlink *downlink = calloc(1, sizeof(*downlink));
+
+    if (downlink == NULL)
+        return NULL;
+    downlink->ops = ops;
+    downlink->arg = arg;
+    downlink->resume_timer = evtimer_new(base, on_resume, downlink);
+    if (downlink->resume_timer != NULL)
+        downlink->link = link_new(base, down_fd, up_fd, &options, &link_ops, downlink);
+    if (downlink->link == NULL)
+        downlink_free(&downlink);
+    return downlink;
+}
+
+void downlink_free(struct downlink **downlink_ptr)
+{
+    struct downlink *downlink = *downlink_ptr;
+
+    *downlink_ptr = NULL;
+    if (downlink == NULL)
+        return;
+    if (downlink->link != NULL)
+        link_free(&downlink->link);
+    if (downlink->resume_timer != NULL)
+        event_free(downlink->resume_timer);
+    msg_broadcast_clear(&downlink->broadcast);
+    free(downlink);
+}

@@ -1,0 +1,450 @@
+/* What the master says, message by message, over a link that is made up here: what becomes
+ * of each, and what is a bad one. */
+#include "base/clock.h"
+#include "ipc/change.h"
+#include "ipc/link.h"
+#include "ipc/start.h"
+#include "logged.h"
+#include "nomem.h"
+#include "tap.h"
+#include "worker/downlink.h"
+
+#include <event2/event.h>
+#include <stdarg.h>
+
+/* --- time, link, settings --- */
+
+static uint64_t now_ms = 1000;
+
+uint64_t clock_ms(void)
+{
+    return now_ms;
+}
+
+uint64_t clock_us(void)
+{
+    return now_ms * 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return 0;
+}
+
+struct link {
+    struct link_ops ops;
+    struct link_options options;
+    void *arg;
+    int reading, freed;
+};
+
+static struct link the_link;
+static int link_fails;
+
+struct link *link_new(struct event_base *base, int read_fd, int write_fd,
+                      const struct link_options *options, const struct link_ops *ops, void *arg)
+{
+    (void)base;
+    if (link_fails || read_fd != 3 || write_fd != 4)
+        return NULL;
+    the_link = (struct link){.ops = *ops, .options = *options, .arg = arg, .reading = 1};
+    return &the_link;
+}
+
+void link_free(struct link **link)
+{
+    (*link)->freed = 1;
+    *link = NULL;
+}
+
+void link_read_enable(struct link *link, int on)
+{
+    link->reading = on;
+}
+
+static struct conf *settings_sent; /* NULL: they are no good */
+
+struct conf *change_get(struct msg *msg)
+{
+    (void)msg;
+    return settings_sent;
+}
+
+/* --- what the worker hears --- */
+
+static char heard[1024];
+static int refuses;           /* the worker cannot do it */
+static uint64_t broadcast_ms; /* that one takes */
+
+__attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
+{
+    size_t len = strlen(heard);
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(heard + len, sizeof(heard) - len, fmt, args);
+    va_end(args);
+}
+
+static int on_hello(void *arg)
+{
+    note("hello:%d ", arg == &heard);
+    return refuses ? -1 : 0;
+}
+
+static void on_broadcast(const struct msg_broadcast *bc, void *arg)
+{
+    (void)arg;
+    now_ms += broadcast_ms;
+    note("broadcast:%llu:%u:%zu:%zu:%.*s:%zu ", (unsigned long long)bc->received_us, bc->flags,
+         bc->rooms.n, bc->except.n, (int)bc->json.len, bc->json.ptr, bc->attachments.n);
+}
+
+static int on_admitted(uint64_t client, unsigned verdict, void *arg)
+{
+    (void)arg;
+    note("admitted:%llu:%u ", (unsigned long long)client, verdict);
+    return refuses ? -1 : 0;
+}
+
+static void on_kick(uint64_t client, struct slice uid, void *arg)
+{
+    (void)arg;
+    note("kick:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+}
+
+static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
+{
+    (void)arg;
+    note("drain:%u:%u:%u ", within_ms, first, n);
+}
+
+static void on_settings(struct conf *settings, void *arg)
+{
+    (void)arg;
+    note("settings:%d ", settings == settings_sent);
+}
+
+static void on_count(uint32_t id, void *arg)
+{
+    (void)arg;
+    note("count:%u ", id);
+}
+
+static void on_bad(void *arg)
+{
+    (void)arg;
+    note("bad ");
+}
+
+static void on_closed(const char *why, void *arg)
+{
+    (void)arg;
+    note("closed:%s ", why);
+}
+
+static const struct downlink_ops ops = {on_hello,    on_broadcast, on_admitted, on_kick,  on_drain,
+                                        on_settings, on_count,     on_bad,      on_closed};
+
+/* --- what the master says --- */
+
+static struct event_base *base;
+static struct downlink *down;
+static struct buf out;
+
+/* Fields as msg.h has them: 1, 4, 8: integers; b: bytes; l: a list of that many empty names. */
+static void put(unsigned type, const char *fields, va_list args)
+{
+    struct slices list = {0};
+    size_t mark = msg_begin(&out, (enum msg_type)type);
+    const char *text;
+
+    for (; *fields != '\0'; fields++) {
+        if (*fields == '1') {
+            msg_put_u8(&out, (uint8_t)va_arg(args, unsigned));
+        } else if (*fields == '4') {
+            msg_put_u32(&out, va_arg(args, uint32_t));
+        } else if (*fields == '8') {
+            msg_put_u64(&out, va_arg(args, uint64_t));
+        } else if (*fields == 'b') {
+            text = va_arg(args, const char *);
+            msg_put_bytes(&out, text, strlen(text));
+        } else {
+            list.n = 0;
+            for (int n = va_arg(args, int); n > 0; n--)
+                slices_put(&list, (struct slice){"", 0});
+            msg_put_list(&out, &list);
+        }
+    }
+    msg_end(&out, mark);
+    free(list.at);
+}
+
+/* What becomes of the message in out. */
+static int given(void)
+{
+    struct msg msg;
+
+    heard[0] = '\0';
+    if (msg_decode(&msg, out.data, out.len, 65536) != (long)out.len)
+        return -2;
+    return the_link.ops.message(&the_link, &msg, the_link.arg);
+}
+
+static void build(unsigned type, const char *fields, ...)
+{
+    va_list args;
+
+    va_start(args, fields);
+    put(type, fields, args);
+    va_end(args);
+}
+
+static int say(unsigned type, const char *fields, ...)
+{
+    va_list args;
+
+    buf_reset(&out);
+    va_start(args, fields);
+    put(type, fields, args);
+    va_end(args);
+    return given();
+}
+
+/* It is taken, and that is heard of it. */
+#define TAKEN(want, name, ...)                                                                     \
+    do {                                                                                           \
+        is_int(say(__VA_ARGS__), 0, name);                                                         \
+        is_str(heard, want, "the worker hears of it");                                             \
+    } while (0)
+
+/* It is bad. */
+#define BAD(name, ...)                                                                             \
+    do {                                                                                           \
+        is_int(say(__VA_ARGS__), -1, name);                                                        \
+        is_str(heard, "bad ", "and nothing else is heard");                                        \
+    } while (0)
+
+static void begin(void)
+{
+    refuses = 0;
+    broadcast_ms = 0;
+    down = downlink_new(base, 3, 4, &ops, &heard);
+}
+
+static void greet(void)
+{
+    begin();
+    if (say(MSG_HELLO, "4448", (uint32_t)MSG_VERSION, 0U, 1U, UINT64_C(1)) != 0)
+        abort();
+}
+
+static void end(void)
+{
+    downlink_free(&down);
+    is_int(the_link.freed, 1, "the link goes with it");
+}
+
+/* --- tests --- */
+
+static void test_hello(void)
+{
+    static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED, MSG_LOG_LEVEL, MSG_LOG_REOPEN,
+                                      MSG_DRAIN,     MSG_SETTINGS, MSG_COUNT,     MSG_KICK};
+
+    begin();
+    ok(downlink_link(down) == &the_link, "it has the link");
+    is_int(the_link.options.message_max == START_MESSAGE_CAP, 1, "which takes what may come");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        BAD("before hello", others[i], "");
+    is_int(logged("bad message from the master: type=9 (kick); leaving"), 1, "named in the log");
+    BAD("another version", MSG_HELLO, "4448", (uint32_t)MSG_VERSION + 1, 0U, 1U, UINT64_C(1));
+    is_int(logged("the master speaks version"), 1, "logged");
+    BAD("a short one", MSG_HELLO, "444", (uint32_t)MSG_VERSION, 0U, 1U);
+    BAD("a long one", MSG_HELLO, "44481", (uint32_t)MSG_VERSION, 0U, 1U, UINT64_C(1), 0U);
+    TAKEN("hello:1 ", "hello", MSG_HELLO, "4448", (uint32_t)MSG_VERSION, 0U, 1U, UINT64_C(1));
+    BAD("twice", MSG_HELLO, "4448", (uint32_t)MSG_VERSION, 0U, 1U, UINT64_C(1));
+    end();
+
+    begin();
+    refuses = 1;
+    is_int(say(MSG_HELLO, "4448", (uint32_t)MSG_VERSION, 0U, 1U, UINT64_C(1)), -1,
+           "a worker that cannot begin");
+    is_str(heard, "hello:1 bad ", "is one that leaves");
+    end();
+}
+
+static void test_messages(void)
+{
+    greet();
+    TAKEN("broadcast:5:1:2:1:[1:3 ", "a broadcast", MSG_BROADCAST, "8884llbl", UINT64_C(1),
+          UINT64_C(2), UINT64_C(5), 1U, 2, 1, "[1", 3);
+    BAD("one without attachments", MSG_BROADCAST, "8884llb", UINT64_C(1), UINT64_C(2), UINT64_C(5),
+        1U, 2, 1, "[1");
+
+    TAKEN("admitted:7:0 ", "let in", MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_OK,
+          UINT64_C(1), UINT64_C(2));
+    TAKEN("admitted:7:2 ", "the last verdict", MSG_ADMITTED, "8188", UINT64_C(7),
+          (unsigned)MSG_ADMIT_NO_MEMORY, UINT64_C(1), UINT64_C(2));
+    BAD("and one more", MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_NO_MEMORY + 1,
+        UINT64_C(1), UINT64_C(2));
+    refuses = 1;
+    is_int(say(MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_OK, UINT64_C(1), UINT64_C(2)),
+           -1, "an answer that nobody waits for");
+    is_str(heard, "admitted:7:0 bad ", "is a bad one");
+    refuses = 0;
+
+    TAKEN("kick:7:ann ", "a kick", MSG_KICK, "8b1", UINT64_C(7), "ann",
+          (unsigned)MSG_KICK_REPLACED);
+    BAD("for no reason", MSG_KICK, "8b1", UINT64_C(7), "ann", (unsigned)MSG_KICK_REPLACED + 1);
+
+    TAKEN("count:9 ", "count", MSG_COUNT, "4", 9U);
+    BAD("for nobody", MSG_COUNT, "4", 0U);
+
+    TAKEN("drain:100:0:0 ", "drain", MSG_DRAIN, "444", 100U, 0U, 0U);
+    TAKEN("drain:0:0:512 ", "with all lanes to follow", MSG_DRAIN, "444", 0U, 0U,
+          (uint32_t)START_LANES);
+    TAKEN("drain:0:511:1 ", "or the last", MSG_DRAIN, "444", 0U, (uint32_t)START_LANES - 1, 1U);
+    BAD("one behind it", MSG_DRAIN, "444", 0U, (uint32_t)START_LANES, 1U);
+    BAD("one too many", MSG_DRAIN, "444", 0U, 1U, (uint32_t)START_LANES);
+    BAD("far too many", MSG_DRAIN, "444", 0U, 0U, UINT32_MAX);
+
+    settings_sent = (struct conf *)&out;
+    TAKEN("settings:1 ", "settings", MSG_SETTINGS, "");
+    settings_sent = NULL;
+    BAD("that are no good", MSG_SETTINGS, "");
+    BAD("an unknown type", 99, "");
+    BAD("one that goes up", MSG_READY, "");
+    end();
+}
+
+/* Each with a byte more, and with one less. */
+static void test_lengths(void)
+{
+    static const struct {
+        unsigned type;
+        const char *fields;
+    } rows[] = {
+        {MSG_ADMITTED, "8188"}, {MSG_KICK, "8b1"},    {MSG_COUNT, "4"},
+        {MSG_DRAIN, "444"},     {MSG_LOG_LEVEL, "1"}, {MSG_LOG_REOPEN, ""},
+    };
+
+    greet();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char fields[16];
+        size_t n = strlen(rows[i].fields);
+
+        /* zeros: a number, or no bytes */
+        snprintf(fields, sizeof(fields), "%s1", rows[i].fields);
+        if (rows[i].type == MSG_KICK)
+            BAD(msg_name(rows[i].type), rows[i].type, fields, UINT64_C(0), "", 0U, 0U);
+        else
+            BAD(msg_name(rows[i].type), rows[i].type, fields, UINT64_C(1), UINT64_C(0), UINT64_C(0),
+                UINT64_C(0), UINT64_C(0));
+        if (n == 0)
+            continue;
+        fields[n - 1] = '\0';
+        if (rows[i].type == MSG_KICK)
+            BAD("less", rows[i].type, fields, UINT64_C(0), "");
+        else
+            BAD("less", rows[i].type, fields, UINT64_C(1), UINT64_C(0), UINT64_C(0), UINT64_C(0));
+    }
+    end();
+}
+
+static void test_log(void)
+{
+    greet();
+    TAKEN("", "errors only", MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_ERROR);
+    is_int(log_get_level(), LOG_LEVEL_ERROR, "is the level");
+    BAD("one more than debug", MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG + 1);
+    TAKEN("", "debug", MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG);
+    is_int(log_get_level(), LOG_LEVEL_DEBUG, "is the level");
+    logged_end();
+    TAKEN("", "the file again", MSG_LOG_REOPEN, "");
+    log_debug("written");
+    is_int(logged("written"), 1, "which has gone");
+    end();
+}
+
+static int broadcast(void)
+{
+    return say(MSG_BROADCAST, "8884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 0, 0, "[", 0);
+}
+
+/* The loop gets its turn in a burst. */
+static void test_turns(void)
+{
+    greet();
+    broadcast_ms = 2;
+    broadcast();
+    broadcast();
+    is_int(the_link.reading, 1, "four milliseconds are a turn's");
+    broadcast_ms = 1;
+    broadcast();
+    is_int(the_link.reading, 0, "five end it");
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(the_link.reading, 1, "it goes on after a turn of the loop");
+    the_link.ops.batch_end(&the_link, the_link.arg);
+    broadcast_ms = 4;
+    broadcast();
+    is_int(the_link.reading, 1, "which begins anew");
+    the_link.ops.batch_end(&the_link, the_link.arg);
+    now_ms += 1000;
+    broadcast();
+    is_int(the_link.reading, 1, "time between batches is not counted");
+    broadcast();
+    is_int(the_link.reading, 0, "eight");
+    downlink_shut(down);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(the_link.reading, 0, "shut: it does not go on");
+    end();
+}
+
+static void test_end(void)
+{
+    greet();
+    heard[0] = '\0';
+    the_link.ops.closed(&the_link, "closed by peer", the_link.arg);
+    is_str(heard, "closed:closed by peer ", "the master has died");
+    downlink_shut(down);
+    is_int(the_link.reading, 0, "shut: nothing is read");
+    TAKEN("", "nor heard", MSG_COUNT, "4", 9U);
+    TAKEN("", "not even what is bad", 99, "");
+    end();
+}
+
+static void test_no_memory(void)
+{
+    greet();
+    buf_reset(&out);
+    build(MSG_BROADCAST, "8884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 100, 0, "[", 0);
+    nomem = 1;
+    is_int(given(), 1, "no memory for a broadcast: it is to come again");
+    is_str(heard, "", "nobody hears of it yet");
+    is_int(given(), 0, "then it is taken");
+    is_str(heard, "broadcast:5:0:100:0:[:0 ", "whole");
+    end();
+    link_fails = 1;
+    ok(downlink_new(base, 3, 4, &ops, &heard) == NULL, "no memory for the link");
+    link_fails = 0;
+    downlink_free(&down);
+    ok(down == NULL, "freed");
+}
+
+int main(void)
+{
+    logged_begin(LOG_LEVEL_DEBUG);
+    base = event_base_new();
+    test_hello();
+    test_messages();
+    test_lengths();
+    test_log();
+    test_turns();
+    test_end();
+    test_no_memory();
+    event_base_free(base);
+    buf_free(&out);
+    logged_end();
+    return tap_done();
+}
