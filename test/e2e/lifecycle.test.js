@@ -247,16 +247,22 @@ test('a pid file that a killed daemon left is no hindrance', async (t) => {
 /* --- TERM --- */
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
-    test(`${signal}: each client gets FIN, no close frame and no DISCONNECT, spread over shutdownTimeout; exit 0`, async (t) => {
+    test(`${signal}: each client gets FIN, no close frame and no DISCONNECT, or a close packet with its GET, spread over shutdownTimeout; exit 0`, async (t) => {
         const redis = await redisServer();
         const span = 3000; /* 1 s of it is for the last to answer */
         const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: span } });
         const clients = [];
         for (let i = 0; i < 40; i++) clients.push(await joined(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1) }));
+        const polls = [];
+        for (let i = 0; i < 10; i++) polls.push(await polled(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1), keep: true }));
         const idle = await Raw.open(daemon.addr); /* asked for nothing yet */
         const began = Date.now();
         daemon.signal(signal);
-        const times = await Promise.all([...clients, idle].map((client) => sentAway(client).then(() => Date.now() - began)));
+        const told = polls.map((client) => client.text().then((text) => assert.strictEqual(text, '1')));
+        const ends = [...[...clients, idle].map((client) => sentAway(client)), ...told];
+        const times = await Promise.all(ends.map((end) => end.then(() => Date.now() - began)));
+        const ofPolls = times.slice(-polls.length);
+        assert.ok(Math.max(...ofPolls) - Math.min(...ofPolls) > span / 12, `those that poll all within ${ofPolls} ms`);
         for (const client of clients) assert.deepStrictEqual(client.frames, []);
         times.sort((a, b) => a - b);
         const last = times[times.length - 1];

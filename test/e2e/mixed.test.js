@@ -6,7 +6,7 @@ const net = require('net');
 const { test, mode } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
-const { joined } = require('./lib/raw');
+const { WAYS, isRaw } = require('./lib/ways');
 const { VERSIONS, Recorder } = require('./lib/emitters');
 const { CALLS, arrivesOf } = require('./lib/calls');
 const { Random } = require('./lib/values');
@@ -90,8 +90,9 @@ async function publishAll(redis, messages) {
 }
 
 /* The arguments, attachments put in their places. */
-function argsOf({ args, frames }, eio) {
-    const bins = frames.slice(1).map(({ bin }) => Buffer.from(bin, 'hex').subarray(eio === 3 ? 1 : 0));
+function argsOf({ args, frames, bins: hex }, eio) {
+    const bins = hex ? hex.map((bin) => Buffer.from(bin, 'hex'))
+        : frames.slice(1).map(({ bin }) => Buffer.from(bin, 'hex').subarray(eio === 3 ? 1 : 0));
     const fill = (value) => {
         if (!value || typeof value !== 'object') return value;
         if (Array.isArray(value)) return value.map(fill);
@@ -106,7 +107,7 @@ async function readAll(client, messages) {
     for (const [index, { what, args, users }] of messages.entries()) {
         if (!users || !users.includes(client.user)) continue;
         const event = await client.event(within(20000));
-        assert.deepStrictEqual(argsOf(event, client.eio), args, `SEED=${SEED}, ${what}, message ${index} to EIO${client.eio} user ${client.user}`);
+        assert.deepStrictEqual(argsOf(event, client.eio), args, `SEED=${SEED}, ${what}, message ${index} to EIO${client.eio} over ${isRaw(client) ? 'WebSocket' : 'polling'}, user ${client.user}`);
         if (index % 1000 === 999) await new Promise(setImmediate); /* others read too */
     }
 }
@@ -116,8 +117,9 @@ test(`every emitter at once, ${RATE} messages a second for ${SECONDS} s, SEED=${
     const limits = { sendBuffer: 256 << 20, sendTimeout: 60000 };
     const daemon = await Daemon.start(t, { redis, config: { limits, log: { level: 'info' } } });
     const clients = [];
-    for (const [user, eio] of [['a', 4], ['b', 3]]) {
-        const client = await joined(daemon.addr, daemon.token(user), { eio });
+    for (const [i, way] of Object.values(WAYS).entries()) {
+        const user = USERS[i >> 1];
+        const client = await way.joined(daemon.addr, daemon.token(user));
         t.after(() => client.destroy());
         clients.push(Object.assign(client, { user }));
     }

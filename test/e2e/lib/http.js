@@ -230,20 +230,21 @@ class Polling {
         if (typeof packet !== 'string') throw new Error(`not text: ${packet.bin.toString('hex')}`);
         return packet;
     }
-    /* A Socket.IO event with its attachments: { nsp, args, bins }. */
+    /* A Socket.IO event with its attachments: { nsp, args, bins, text }. */
     async event(ms) {
         const text = await this.text(ms);
         const match = /^4(?:2|5(\d+)-)(?:(\/[^,]*),)?(\[.*)$/su.exec(text);
         if (!match) throw new Error(`not an event: ${text}`);
         const bins = [];
         for (let left = Number(match[1] || 0); left; left--) bins.push((await this.take(ms)).bin.toString('hex'));
-        return { nsp: match[2] || '/', args: JSON.parse(match[3]), bins };
+        return { nsp: match[2] || '/', args: JSON.parse(match[3]), bins, text };
     }
     async join(nsp, token) {
-        await this.send(this.eio === 4 ? `40${nsp},${JSON.stringify({ token })}` : `40${nsp}?token=${token},`);
+        const head = nsp === '/' ? '40' : `40${nsp},`;
+        await this.send(this.eio === 4 ? head + JSON.stringify({ token }) : `40${nsp}?token=${token},`);
         const text = await this.text();
-        if (!text.startsWith(`40${nsp},`)) throw new Error(`not let in: ${text}`);
-        this.id = this.eio === 4 ? JSON.parse(text.slice(`40${nsp},`.length)).sid : `${nsp}#${this.sid}`; /* of Socket.IO */
+        if (!text.startsWith(head)) throw new Error(`not let in: ${text}`);
+        this.id = this.eio === 4 ? JSON.parse(text.slice(head.length)).sid : `${nsp}#${this.sid}`; /* of Socket.IO */
         return this;
     }
     destroy() {
