@@ -75,6 +75,10 @@ void log_errorx(const char *fmt, ...) LOG_PRINTF(1, 2);
 /* Log at error level, then exit(1). */
 _Noreturn void fatalx(const char *fmt, ...) LOG_PRINTF(1, 2);
 
+/* Logs each line of text with one of the functions above, behind prefix.  text has what is
+ * escaped already. */
+void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char *text, size_t len);
+
 /* Writes len bytes as printable ASCII into dst (always terminated): \xNN for
  * controls, non-ASCII and the backslash; cut with "..." where cap is too
  * small.  Returns dst. */

@@ -37,6 +37,10 @@ int conf_args_split(struct conf_args *args, int argc, char **argv, char **envp,
                     const struct args_option *own, size_t nown, args_visit *visit, void *arg,
                     struct buf *errors);
 
+/* In a child: overwrites what conf_args_split() has copied, but for the names of the file
+ * and the directory. */
+void conf_args_wipe(struct conf_args *args);
+
 /* Frees and overwrites what conf_args_split() has copied. */
 void conf_args_clear(struct conf_args *args);
 

@@ -10,29 +10,68 @@
 #ifndef MASTER_RELOAD_H
 #define MASTER_RELOAD_H
 
-struct conf;
-struct master;
+#include "conf.h"
+#include "master/admin.h"
+#include "master/listen.h"
+
+#include <stdint.h>
+
+struct event_base;
+struct feed;
 struct pool;
+struct relay;
+struct reload;
+struct stats;
+
+/* What a reload acts on: the master sets it up, part by part; what is not there yet is
+ * NULL. */
+struct running {
+    struct event_base *base;
+    const struct conf_args *args; /* to be read again */
+    int detached;                 /* what goes to stderr goes to syslog */
+    struct relay *relay;
+    struct stats *stats;
+    struct pool *pool;
+    struct feed *feed;
+    const struct admin_ops *admin_ops;
+    void *admin_arg;
+
+    /* What it changes. */
+    struct conf *conf; /* what is in force */
+    struct listeners listeners;
+    struct admin *admin;
+};
+
+struct reload_stats {
+    uint64_t good, failed;
+};
+
+/* running is borrowed.  NULL without memory. */
+struct reload *reload_new(struct running *running);
+
+/* What is under way is given up. */
+void reload_free(struct reload **reload);
 
 /* For HUP. */
-void reload(struct master *m);
+void reload_begin(struct reload *reload);
+
+/* The daemon is ready: from now on its service manager hears of reloads. */
+void reload_announced(struct reload *reload);
+
+/* The daemon stops: there are no reloads any more, and nothing more is bound. */
+void reload_stop(struct reload *reload);
 
 /* Begins to watch the JWKS file of the configuration, if it has one.  Returns 0, or -1
  * without memory. */
-int reload_watch(struct master *m);
+int reload_watch(struct reload *reload);
 
 /* The pool says: a generation serves that did not before; pool_ops.replaced, .left. */
-void reload_ready(struct master *m);
-void reload_replaced(struct master *m, int ok);
+void reload_ready(struct reload *reload);
+void reload_replaced(struct reload *reload, int ok);
 
 /* In a child: overwrites secrets that a worker with that configuration has no use for. */
-void reload_wipe(struct master *m, const struct conf *own);
+void reload_wipe(struct reload *reload, const struct conf *own);
 
-/* Frees what is under way. */
-void reload_clear(struct master *m);
-
-/* Sends all workers that live the settings of conf that they take at once.  Returns 0,
- * or -1 without memory. */
-int reload_push(struct pool *pool, const struct conf *conf);
+const struct reload_stats *reload_stats(const struct reload *reload);
 
 #endif

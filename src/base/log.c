@@ -409,6 +409,18 @@ void log_errorx(const char *fmt, ...)
     LOG_CALL(LOG_LEVEL_ERROR, 0);
 }
 
+void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char *text, size_t len)
+{
+    while (len > 0) {
+        const char *newline = memchr(text, '\n', len);
+        size_t n = newline != NULL ? (size_t)(newline - text) : len;
+        log("%s%.*s", prefix, (int)n, text);
+        n += newline != NULL;
+        text += n;
+        len -= n;
+    }
+}
+
 void fatalx(const char *fmt, ...)
 {
     LOG_CALL(LOG_LEVEL_ERROR, 0);

@@ -195,19 +195,22 @@ int conf_args_split(struct conf_args *args, int argc, char **argv, char **envp,
     return split_words(&split);
 }
 
-static void wipe(char *text)
+void conf_args_wipe(struct conf_args *args)
 {
-    explicit_bzero(text, strlen(text));
-    free(text);
+    for (size_t i = 0; i < args->noptions; i++)
+        explicit_bzero(args->options[i], strlen(args->options[i]));
+    for (size_t i = 0; args->environ != NULL && args->environ[i] != NULL; i++)
+        explicit_bzero(args->environ[i], strlen(args->environ[i]));
 }
 
 void conf_args_clear(struct conf_args *args)
 {
+    conf_args_wipe(args);
     for (size_t i = 0; i < args->noptions; i++)
-        wipe(args->options[i]);
+        free(args->options[i]);
     free(args->options);
     for (size_t i = 0; args->environ != NULL && args->environ[i] != NULL; i++)
-        wipe(args->environ[i]);
+        free(args->environ[i]);
     free(args->environ);
     drop(args->file);
     drop(args->dir);

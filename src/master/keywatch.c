@@ -49,19 +49,9 @@ static const char *look_at(const char *name, struct look *look)
     return NULL;
 }
 
-static void log_lines(const struct buf *lines, int bad)
+static void warn_lines(const struct buf *lines)
 {
-    const char *at = (const char *)lines->data, *end = at + lines->len;
-
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        int len = (int)((newline != NULL ? newline : end) - at);
-        if (bad)
-            log_errorx("the keys stay as they are: %.*s", len, at);
-        else
-            log_warnx("%.*s", len, at);
-        at += len + 1;
-    }
+    log_lines(log_warnx, "", (const char *)lines->data, lines->len);
 }
 
 /* Logs why, and what else was found, unless that is what was logged last. */
@@ -79,8 +69,8 @@ static void tell(struct keywatch *watch, const struct buf *why, const struct buf
     watch->told = all;
     if (same)
         return;
-    log_lines(beside, 0);
-    log_lines(why, 1);
+    warn_lines(beside);
+    log_lines(log_errorx, "the keys stay as they are: ", (const char *)why->data, why->len);
 }
 
 static int reread(struct keywatch *watch)
@@ -92,7 +82,7 @@ static int reread(struct keywatch *watch)
         tell(watch, &errors, &warnings);
     } else {
         if (changed || watch->told.len > 0)
-            log_lines(&warnings, 0);
+            warn_lines(&warnings);
         if (changed)
             log_info("keys read again from %s: there are %zu now", watch->conf->jwks_file,
                      token_keys_count(watch->conf->keys));

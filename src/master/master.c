@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "codec/jwt.h"
+#include "conf/args.h"
 #include "ipc/msg.h"
 #include "master/admin.h"
 #include "master/child.h"
@@ -14,7 +15,7 @@
 #include "master/privileges.h"
 #include "master/relay.h"
 #include "master/reload.h"
-#include "master/state.h"
+#include "master/start.h"
 #include "master/stats.h"
 #include "master/systemd.h"
 #include "master/timer.h"
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
@@ -32,13 +34,39 @@
 #define STOP_MS       5000  /* what a stop may take beside shutdownTimeout */
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
-static const int signals[MASTER_SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+#define SIGNALS 5
+
+struct master {
+    struct conf_args args;
+    int (*worker)(const struct conf *, const struct worker_start *);
+    struct start start;
+    struct privileges privileges;
+    struct pidfile pidfile;
+    struct running running;
+    struct reload *reload;
+    struct listeners admin_listeners; /* until running.admin has them */
+
+    struct event *signals[SIGNALS];
+    struct event *redis_wait, *start_wait;
+    struct event *relay_wake; /* pending while an admission waits */
+    struct systemd systemd;
+
+    int64_t started_ms;       /* of the wall clock, for whoever asks */
+    uint64_t started_mono_ms; /* the same on the other */
+
+    int workers_ready, redis_tried, announced;
+    int stops; /* how often it was told to stop */
+    int draining;
+    int status;
+};
+
+static const int signals[SIGNALS] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 /* --- the ready line ----------------------------------------------------------- */
 
 static const char *redis_state(const struct master *m)
 {
-    return feed_subscribed(m->feed) ? "subscribed" : "not reachable, retrying";
+    return feed_subscribed(m->running.feed) ? "subscribed" : "not reachable, retrying";
 }
 
 static void announce(struct master *m)
@@ -50,13 +78,14 @@ static void announce(struct master *m)
     if (m->announced || !m->workers_ready || !m->redis_tried || m->stops)
         return;
     m->announced = 1;
+    reload_announced(m->reload);
     event_del(m->redis_wait);
     event_del(m->start_wait);
-    listen_names(&m->listeners, &names);
-    log_info("axr-notifyd ready: %d workers, listening on %.*s, redis %s", m->conf->workers,
+    listen_names(&m->running.listeners, &names);
+    log_info("axr-notifyd ready: %d workers, listening on %.*s, redis %s", m->running.conf->workers,
              (int)names.len, (const char *)names.data, redis_state(m));
     buf_free(&names);
-    daemon_ready(&m->status_fd);
+    daemon_ready(&m->start.status_fd);
     systemd_status("serving, redis %s", redis_state(m));
     systemd_ready();
 }
@@ -89,7 +118,8 @@ static void on_start_wait(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)buf_printf(&error, "not all workers are ready after %d s; see the log", START_MS / 1000);
-    (void)start_failed(m, &error);
+    (void)start_failed(&m->start, &error);
+    m->status = 1;
     stop(m, "the start has failed");
 }
 
@@ -100,14 +130,14 @@ static void on_redis_message(struct slice channel, struct slice payload, uint64_
 {
     struct master *m = arg;
 
-    relay_message(m->relay, channel, payload, received_us);
+    relay_message(m->running.relay, channel, payload, received_us);
 }
 
 static void on_redis_too_large(void *arg)
 {
     struct master *m = arg;
 
-    relay_drop(m->relay, EMIT_TOO_LARGE, (struct slice){0});
+    relay_drop(m->running.relay, EMIT_TOO_LARGE, (struct slice){0});
 }
 
 static void on_redis_state(int subscribed, void *arg)
@@ -135,7 +165,7 @@ static int on_redis_behind(void *arg)
 {
     const struct master *m = arg;
 
-    return pool_is_behind(m->pool);
+    return pool_is_behind(m->running.pool);
 }
 
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
@@ -145,14 +175,14 @@ static void on_relay_send(unsigned lane, const void *message, size_t len, void *
 {
     struct master *m = arg;
 
-    pool_send(m->pool, lane, message, len);
+    pool_send(m->running.pool, lane, message, len);
 }
 
 static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
     struct master *m = arg;
 
-    pool_answer(m->pool, lane, client, verdict);
+    pool_answer(m->running.pool, lane, client, verdict);
 }
 
 static int on_relay_wake(unsigned ms, void *arg)
@@ -170,7 +200,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    relay_wake(m->relay, clock_ms());
+    relay_wake(m->running.relay, clock_ms());
 }
 
 static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
@@ -181,7 +211,7 @@ static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
 
     msg_put_u32(&message, id);
     if (msg_end(&message, mark) == 0)
-        pool_send(m->pool, lane, message.data, message.len);
+        pool_send(m->running.pool, lane, message.data, message.len);
     buf_free(&message);
 }
 
@@ -190,29 +220,30 @@ static const struct stats_ops stats_ops = {on_stats_ask};
 static void on_admin_status(struct status *status, void *arg)
 {
     struct master *m = arg;
+    const struct reload_stats *reloads = reload_stats(m->reload);
 
     status->started_ms = m->started_ms;
     status->uptime_ms = clock_ms() - m->started_mono_ms;
     status->stopping = m->stops > 0;
-    status->redis_subscribed = feed_subscribed(m->feed);
-    status->redis = feed_stats(m->feed);
-    status->relay = *relay_stats(m->relay);
-    status->users = relay_users(m->relay);
+    status->redis_subscribed = feed_subscribed(m->running.feed);
+    status->redis = feed_stats(m->running.feed);
+    status->relay = *relay_stats(m->running.relay);
+    status->users = relay_users(m->running.relay);
     status->log_lost = log_lost();
-    status->reloads = m->reloads;
-    status->reloads_failed = m->reloads_failed;
-    status->generation = 1 + m->reloads;
-    status->numbers = pool_status(m->pool, status->workers, &status->nworkers);
+    status->reloads = reloads->good;
+    status->reloads_failed = reloads->failed;
+    status->generation = 1 + reloads->good;
+    status->numbers = pool_status(m->running.pool, status->workers, &status->nworkers);
 }
 
 static size_t on_admin_connections(struct slice uid, void *arg)
 {
     struct master *m = arg;
 
-    return relay_user_connections(m->relay, uid);
+    return relay_user_connections(m->running.relay, uid);
 }
 
-const struct admin_ops master_admin_ops = {on_admin_status, on_admin_connections};
+static const struct admin_ops admin_ops = {on_admin_status, on_admin_connections};
 
 static void on_pool_ready(void *arg)
 {
@@ -220,45 +251,38 @@ static void on_pool_ready(void *arg)
 
     m->workers_ready = 1;
     announce(m);
-    reload_ready(m);
+    reload_ready(m->reload);
 }
 
 static void on_pool_replaced(int ok, void *arg)
 {
-    reload_replaced(arg, ok);
+    struct master *m = arg;
+
+    reload_replaced(m->reload, ok);
 }
 
 static void on_pool_left(void *arg)
 {
-    reload_ready(arg);
+    struct master *m = arg;
+
+    reload_ready(m->reload);
 }
 
 static void on_pool_empty(void *arg)
 {
     struct master *m = arg;
 
-    event_base_loopbreak(m->base);
-}
-
-static void words_wipe(char **words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        explicit_bzero(words[i], strlen(words[i]));
+    event_base_loopbreak(m->running.base);
 }
 
 /* What a worker has no use for goes: the password of redis, keys that are not its
  * own, and the words that any of the configuration came from.  This is the child's copy. */
 static void secrets_wipe(struct master *m, const struct conf *own)
 {
-    size_t n = 0;
-
-    reload_wipe(m, own);
-    if (m->pool != NULL)
-        pool_wipe(m->pool);
-    while (m->args.environ != NULL && m->args.environ[n] != NULL)
-        n++;
-    words_wipe(m->args.environ, n);
-    words_wipe(m->args.options, m->args.noptions);
+    reload_wipe(m->reload, own);
+    if (m->running.pool != NULL)
+        pool_wipe(m->running.pool);
+    conf_args_wipe(&m->args);
 }
 
 /* One that looks up a name has no use for anything. */
@@ -272,11 +296,11 @@ static void on_pool_child(const struct conf *conf, void *arg)
     struct master *m = arg;
 
     /* Else the worker's own base would find these in its way. */
-    for (int i = 0; i < MASTER_SIGNALS; i++)
+    for (int i = 0; i < SIGNALS; i++)
         event_del(m->signals[i]);
     /* Its connection to syslog was closed with the other sockets. */
-    if (m->conf->log_target == LOG_TO_SYSLOG)
-        (void)log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format);
+    if (m->running.conf->log_target == LOG_TO_SYSLOG)
+        (void)log_open(LOG_TO_SYSLOG, NULL, m->running.conf->log_format);
     secrets_wipe(m, conf);
 }
 
@@ -292,7 +316,7 @@ static void drain(struct master *m)
         return;
     m->draining = 1;
     event_del(m->redis_wait);
-    pool_drain(m->pool, m->conf->shutdown_timeout_ms);
+    pool_drain(m->running.pool, m->running.conf->shutdown_timeout_ms);
 }
 
 /* The first asks, the second hurries, the third kills. */
@@ -301,31 +325,18 @@ static void stop(struct master *m, const char *why)
     m->stops++;
     if (m->stops == 1) {
         log_info("stopping: %s, clients are closed within %u ms", why,
-                 (unsigned)m->conf->shutdown_timeout_ms);
-        systemd_stopping(m->conf->shutdown_timeout_ms + STOP_MS);
-        listen_close(&m->listeners, 1);
-        listen_close(&m->wanted_listeners, 1);
-        if (feed_sync(m->feed) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
+                 (unsigned)m->running.conf->shutdown_timeout_ms);
+        systemd_stopping(m->running.conf->shutdown_timeout_ms + STOP_MS);
+        listen_close(&m->running.listeners, 1);
+        reload_stop(m->reload);
+        if (feed_sync(m->running.feed) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
     } else if (m->stops == 2) {
         log_info("stopping now: %s again", why);
         m->draining = 1;
-        pool_drain(m->pool, 0);
+        pool_drain(m->running.pool, 0);
     } else {
-        pool_kill(m->pool);
-    }
-}
-
-/* Logs each line of text. */
-void master_log_lines(const struct buf *text, void (*log)(const char *, ...), const char *prefix)
-{
-    const char *at = (const char *)text->data, *end = at + text->len;
-
-    while (at != NULL && at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop_at = newline != NULL ? newline : end;
-        log("%s%.*s", prefix, (int)(stop_at - at), at);
-        at = stop_at + 1;
+        pool_kill(m->running.pool);
     }
 }
 
@@ -338,7 +349,7 @@ static void reopen(struct master *m)
         log_warn("cannot open the log file again: the old one stays in use");
     mark = msg_begin(&message, MSG_LOG_REOPEN);
     if (msg_end(&message, mark) == 0)
-        pool_send_all(m->pool, &message);
+        pool_send_all(m->running.pool, &message);
     buf_free(&message);
     log_info("log opened again");
 }
@@ -350,7 +361,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
     (void)what;
     switch (sig) {
     case SIGCHLD:
-        pool_reap(m->pool);
+        pool_reap(m->running.pool);
         break;
     case SIGTERM:
         stop(m, "SIGTERM");
@@ -359,7 +370,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
         stop(m, "SIGINT");
         break;
     case SIGHUP:
-        reload(m);
+        reload_begin(m->reload);
         break;
     case SIGUSR1:
         reopen(m);
@@ -381,81 +392,99 @@ static void on_libevent_log(int severity, const char *text)
  * while his terminal is there. */
 static int foreground_start(struct master *m)
 {
-    const struct conf *conf = m->conf;
+    const struct conf *conf = m->running.conf;
     struct buf error = {0};
 
     if (conf->pid_file != NULL && pidfile_check(conf->pid_file, &error) < 0)
-        return start_failed(m, &error);
+        return start_failed(&m->start, &error);
     if (privileges_find(&m->privileges, conf, &error) < 0)
-        return start_failed(m, &error);
-    if (listen_open(&m->listeners, conf, NULL, &error) < 0)
-        return start_failed(m, &error);
+        return start_failed(&m->start, &error);
+    if (listen_open(&m->running.listeners, conf, NULL, &error) < 0)
+        return start_failed(&m->start, &error);
     if (conf->admin_host != NULL &&
         admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, NULL, &error) < 0)
-        return start_failed(m, &error);
+        return start_failed(&m->start, &error);
     return 0;
 }
 
 static int events_start(struct master *m)
 {
     event_set_log_callback(on_libevent_log);
-    m->base = event_base_new();
-    if (m->base == NULL)
+    m->running.base = event_base_new();
+    if (m->running.base == NULL)
         return -1;
-    m->redis_wait = event_new(m->base, -1, 0, on_redis_wait, m);
-    m->start_wait = event_new(m->base, -1, 0, on_start_wait, m);
-    m->relay_wake = event_new(m->base, -1, 0, on_wake, m);
+    m->redis_wait = event_new(m->running.base, -1, 0, on_redis_wait, m);
+    m->start_wait = event_new(m->running.base, -1, 0, on_start_wait, m);
+    m->relay_wake = event_new(m->running.base, -1, 0, on_wake, m);
     if (m->redis_wait == NULL || m->start_wait == NULL || m->relay_wake == NULL ||
         timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
-        (m->status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
+        (m->start.status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
         return -1;
-    for (int i = 0; i < MASTER_SIGNALS; i++) {
-        m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
+    for (int i = 0; i < SIGNALS; i++) {
+        m->signals[i] = evsignal_new(m->running.base, signals[i], on_signal, m);
         if (m->signals[i] == NULL || event_add(m->signals[i], NULL) < 0)
             return -1;
     }
     return 0;
 }
 
+/* So that whoever asks knows for how long it runs. */
+static void clocks_note(struct master *m)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    m->started_mono_ms = clock_ms();
+}
+
+static int admin_start(struct master *m)
+{
+    struct running *running = &m->running;
+
+    if (m->admin_listeners.n == 0)
+        return 0;
+    running->admin = admin_new(running->base, &m->admin_listeners, running->stats, &admin_ops, m);
+    return running->admin != NULL ? 0 : -1;
+}
+
 static int parts_start(struct master *m)
 {
+    struct running *running = &m->running;
     struct pool_options options;
 
     child_set_wipe(on_child_wipe, m);
-    m->relay = relay_new(m->conf, &relay_ops, m);
-    m->stats = stats_new(m->base, &stats_ops, m);
-    if (m->relay == NULL || m->stats == NULL)
+    m->reload = reload_new(running);
+    running->relay = relay_new(running->conf, &relay_ops, m);
+    running->stats = stats_new(running->base, &stats_ops, m);
+    if (m->reload == NULL || running->relay == NULL || running->stats == NULL)
         return -1;
-    options = (struct pool_options){m->base, m->conf, &m->listeners, m->relay, m->stats, m->worker};
+    options = (struct pool_options){running->base,  running->conf,  &running->listeners,
+                                    running->relay, running->stats, m->worker};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
-    m->pool = pool_new(&options, &pool_ops, m);
-    if (m->pool == NULL)
+    running->pool = pool_new(&options, &pool_ops, m);
+    if (running->pool == NULL)
         return -1;
-    pool_start(m->pool);
-    m->feed = feed_new(m->base, m->conf, &feed_ops, m);
-    if (m->feed == NULL)
-        return -1;
-    if (m->admin_listeners.n == 0)
-        return 0;
-    m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
-    return m->admin != NULL ? 0 : -1;
+    pool_start(running->pool);
+    running->feed = feed_new(running->base, running->conf, &feed_ops, m);
+    return running->feed != NULL ? admin_start(m) : -1;
 }
 
 static int background_start(struct master *m)
 {
-    const char *pid_file = m->conf->pid_file;
+    const struct conf *conf = m->running.conf;
     struct buf error = {0};
 
-    start_clocks(m);
-    if (pid_file != NULL && pidfile_write(&m->pidfile, pid_file, &error) < 0)
-        return start_failed(m, &error);
-    if (start_privileges(m, &error) < 0)
-        return start_failed(m, &error);
-    start_limits_log(m);
+    clocks_note(m);
+    if (conf->pid_file != NULL && pidfile_write(&m->pidfile, conf->pid_file, &error) < 0)
+        return start_failed(&m->start, &error);
+    if (start_privileges(&m->start, &m->privileges, &error) < 0)
+        return start_failed(&m->start, &error);
+    start_limits_log(conf);
     errno = ENOMEM;
-    if (events_start(m) < 0 || systemd_start(&m->systemd, m->base) < 0 || parts_start(m) < 0 ||
-        reload_watch(m) < 0)
-        return start_failed_errno(m, "cannot start");
+    if (events_start(m) < 0 || systemd_start(&m->systemd, m->running.base) < 0 ||
+        parts_start(m) < 0 || reload_watch(m->reload) < 0)
+        return start_failed_errno(&m->start, "cannot start");
     return 0;
 }
 
@@ -463,8 +492,8 @@ static int background_start(struct master *m)
 
 static void totals_log(const struct master *m)
 {
-    const struct relay_stats *relay = relay_stats(m->relay);
-    const struct redis_stats redis = feed_stats(m->feed);
+    const struct relay_stats *relay = relay_stats(m->running.relay);
+    const struct redis_stats redis = feed_stats(m->running.feed);
 
     log_info("stopped: relayed=%llu nobody=%llu dropped=%llu redis_gaps=%llu log_lost=%llu",
              (unsigned long long)relay->relayed, (unsigned long long)relay->nobody,
@@ -479,7 +508,7 @@ static void signals_block(void)
     sigset_t set;
 
     sigemptyset(&set);
-    for (int i = 0; i < MASTER_SIGNALS; i++)
+    for (int i = 0; i < SIGNALS; i++)
         sigaddset(&set, signals[i]);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
@@ -487,13 +516,13 @@ static void signals_block(void)
 static void clear(struct master *m)
 {
     signals_block();
-    admin_free(&m->admin);
-    pool_free(&m->pool);
-    reload_clear(m);
-    stats_free(&m->stats);
-    feed_free(&m->feed);
-    relay_free(&m->relay);
-    for (int i = 0; i < MASTER_SIGNALS; i++)
+    admin_free(&m->running.admin);
+    pool_free(&m->running.pool);
+    reload_free(&m->reload);
+    stats_free(&m->running.stats);
+    feed_free(&m->running.feed);
+    relay_free(&m->running.relay);
+    for (int i = 0; i < SIGNALS; i++)
         if (m->signals[i] != NULL)
             event_free(m->signals[i]);
     if (m->redis_wait != NULL)
@@ -503,10 +532,10 @@ static void clear(struct master *m)
     if (m->relay_wake != NULL)
         event_free(m->relay_wake);
     systemd_clear(&m->systemd);
-    if (m->base != NULL)
-        event_base_free(m->base);
+    if (m->running.base != NULL)
+        event_base_free(m->running.base);
     event_set_log_callback(NULL);
-    listen_close(&m->listeners, 1);
+    listen_close(&m->running.listeners, 1);
     listen_close(&m->admin_listeners, 1);
     pidfile_remove(&m->pidfile);
 }
@@ -514,8 +543,8 @@ static void clear(struct master *m)
 static int serve(struct master *m)
 {
     if (background_start(m) < 0)
-        return m->status;
-    if (event_base_dispatch(m->base) < 0) {
+        return 1;
+    if (event_base_dispatch(m->running.base) < 0) {
         log_errorx("the event loop has failed");
         m->status = 1;
     }
@@ -523,23 +552,35 @@ static int serve(struct master *m)
     return m->status;
 }
 
+/* Returns the exit status; with detach, in the process that was called, that of the start. */
+static int run(struct master *m, int detach)
+{
+    int status = 1, rc;
+
+    if (start_log(&m->start) < 0 || foreground_start(m) < 0)
+        return 1;
+    rc = detach ? start_detach(&m->start, &m->running.listeners, &m->admin_listeners, &status) : 0;
+    if (rc != 0)
+        return status;
+    m->running.detached = detach;
+    return serve(m);
+}
+
 int master_run(struct conf *conf, const struct conf_args *args, int detach,
                int (*worker)(const struct conf *, const struct worker_start *))
 {
-    struct master m = {
-        .conf = conf, .args = *args, .worker = worker, .pidfile = {.fd = -1}, .status_fd = -1};
+    struct master m = {.args = *args, .worker = worker, .pidfile = {.fd = -1}};
     char *file = args->file != NULL ? daemon_path(args->file) : NULL; /* for HUP, after chdir */
-    int status = 1;
+    int status;
 
     m.args.file = file;
+    m.start = (struct start){.conf = conf, .args = &m.args, .status_fd = -1};
+    m.running =
+        (struct running){.conf = conf, .args = &m.args, .admin_ops = &admin_ops, .admin_arg = &m};
     signal(SIGPIPE, SIG_IGN);
-    if (start_log(&m) == 0 && foreground_start(&m) == 0) {
-        int rc = detach ? start_detach(&m, &status) : 0;
-        if (rc == 0)
-            status = serve(&m);
-    }
+    status = run(&m, detach);
     clear(&m);
-    conf_free(&m.conf);
+    conf_free(&m.running.conf);
     free(file);
     return status;
 }

@@ -7,42 +7,58 @@
 #include "master/keywatch.h"
 #include "master/names.h"
 #include "master/pool.h"
+#include "master/privileges.h"
 #include "master/relay.h"
-#include "master/state.h"
+#include "master/start.h"
+#include "master/systemd.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define CHANGE_ANY (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS)
 
+struct reload {
+    struct running *running;
+    struct conf *asking;               /* whose host names are being looked up, or NULL */
+    struct names *names;               /* of asking or wanted, or NULL */
+    struct conf *wanted;               /* of the generation that starts, or NULL */
+    struct listeners wanted_listeners; /* likewise */
+    struct listeners admin_listeners;  /* of asking or wanted, until admin has them */
+    struct keywatch *keywatch;         /* of the JWKS file that is in force, or NULL */
+    int again;                         /* another was asked for meanwhile */
+    int is_announced, is_stopped;
+    struct reload_stats stats;
+};
+
 /* --- checking ----------------------------------------------------------------- */
 
-static void refuse(struct master *m, struct conf **wanted)
+static void refuse(struct reload *reload, struct conf **wanted)
 {
     conf_free(wanted);
-    m->reloads_failed++;
+    reload->stats.failed++;
     log_errorx("configuration not reloaded: the old one stays in force");
 }
 
 /* What was made for it goes as well; another may be what a generation starts with. */
-static void give_up(struct master *m, struct conf **wanted)
+static void give_up(struct reload *reload, struct conf **wanted)
 {
-    listen_close(&m->admin_listeners, 1);
-    names_free(&m->names);
-    refuse(m, wanted);
+    listen_close(&reload->admin_listeners, 1);
+    names_free(&reload->names);
+    refuse(reload, wanted);
 }
 
 /* NULL, with the reasons logged. */
-static struct conf *load(struct master *m)
+static struct conf *load(struct reload *reload)
 {
     struct buf errors = {0}, warnings = {0};
-    struct conf *wanted = conf_load(&m->args, CONF_FOR_RELOAD, &errors, &warnings);
+    struct conf *wanted = conf_load(reload->running->args, CONF_FOR_RELOAD, &errors, &warnings);
 
-    master_log_lines(&warnings, log_warnx, "configuration: ");
-    master_log_lines(&errors, log_errorx, "configuration: ");
-    if (wanted != NULL && m->detached && wanted->log_target == LOG_TO_STDERR)
+    log_lines(log_warnx, "configuration: ", (const char *)warnings.data, warnings.len);
+    log_lines(log_errorx, "configuration: ", (const char *)errors.data, errors.len);
+    if (wanted != NULL && reload->running->detached && wanted->log_target == LOG_TO_STDERR)
         wanted->log_target = LOG_TO_SYSLOG;
     buf_free(&errors);
     buf_free(&warnings);
@@ -107,31 +123,33 @@ static int same_admin(const struct conf *a, const struct conf *b)
 
 /* Binds what is to come.  The port that is ours now is not free before it is given up:
  * then only the address is tried, with another port. */
-static int admin_check(struct master *m, const struct conf *wanted)
+static int admin_check(struct reload *reload, const struct conf *wanted)
 {
     struct buf error = {0};
     int ours, port, rc;
 
-    if (wanted->admin_host == NULL || same_admin(m->conf, wanted))
+    if (wanted->admin_host == NULL || same_admin(reload->running->conf, wanted))
         return 0;
-    ours = m->admin != NULL && wanted->admin_port == m->conf->admin_port;
+    ours =
+        reload->running->admin != NULL && wanted->admin_port == reload->running->conf->admin_port;
     port = ours ? 0 : wanted->admin_port;
-    rc = admin_open(&m->admin_listeners, wanted->admin_host, port, m->names, &error);
+    rc = admin_open(&reload->admin_listeners, wanted->admin_host, port, reload->names, &error);
     if (rc < 0)
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
     else if (ours && wanted->admin_port != 0)
-        listen_close(&m->admin_listeners, 1);
+        listen_close(&reload->admin_listeners, 1);
     buf_free(&error);
     return rc;
 }
 
-static int admin_bind(struct master *m, const struct conf *conf)
+static int admin_bind(struct reload *reload, const struct conf *conf)
 {
     struct buf error = {0};
     int rc = 0;
 
-    if (m->admin_listeners.n == 0)
-        rc = admin_open(&m->admin_listeners, conf->admin_host, conf->admin_port, m->names, &error);
+    if (reload->admin_listeners.n == 0)
+        rc = admin_open(&reload->admin_listeners, conf->admin_host, conf->admin_port, reload->names,
+                        &error);
     if (rc < 0)
         log_errorx("%.*s", (int)error.len, (const char *)error.data);
     buf_free(&error);
@@ -139,38 +157,40 @@ static int admin_bind(struct master *m, const struct conf *conf)
 }
 
 /* Where it serves now, for admin_bind() to come back to without asking anybody. */
-static void admin_remember(struct master *m, const struct conf *was)
+static void admin_remember(struct reload *reload, const struct conf *was)
 {
     struct buf bound = {0};
 
-    if (m->admin == NULL)
+    if (reload->running->admin == NULL)
         return;
-    admin_addresses(m->admin, &bound);
+    admin_addresses(reload->running->admin, &bound);
     if (buf_putc(&bound, '\0') == 0)
-        (void)names_put(m->names, was->admin_host, (const char *)bound.data);
+        (void)names_put(reload->names, was->admin_host, (const char *)bound.data);
     buf_free(&bound);
 }
 
-static void admin_configure(struct master *m, const struct conf *was)
+static void admin_configure(struct reload *reload, const struct conf *was)
 {
-    const struct conf *conf = m->conf;
+    const struct conf *conf = reload->running->conf;
 
     if (same_admin(was, conf))
         return;
-    admin_remember(m, was);
-    admin_free(&m->admin);
+    admin_remember(reload, was);
+    admin_free(&reload->running->admin);
     if (conf->admin_host == NULL)
         return;
-    if (admin_bind(m, conf) < 0 && (was->admin_host == NULL || admin_bind(m, was) < 0))
+    if (admin_bind(reload, conf) < 0 && (was->admin_host == NULL || admin_bind(reload, was) < 0))
         return;
-    m->admin = admin_new(m->base, &m->admin_listeners, m->stats, &master_admin_ops, m);
-    if (m->admin == NULL)
+    reload->running->admin =
+        admin_new(reload->running->base, &reload->admin_listeners, reload->running->stats,
+                  reload->running->admin_ops, reload->running->admin_arg);
+    if (reload->running->admin == NULL)
         log_errorx("admin: out of memory");
 }
 
 /* --- in force ----------------------------------------------------------------- */
 
-int reload_push(struct pool *pool, const struct conf *conf)
+static int push(struct pool *pool, const struct conf *conf)
 {
     struct buf message = {0};
     int rc = change_put(&message, conf);
@@ -203,50 +223,50 @@ static void log_configure(const struct conf *conf)
 
 static void on_keys(void *arg)
 {
-    struct master *m = arg;
+    struct reload *reload = arg;
 
-    if (reload_push(m->pool, m->conf) < 0)
+    if (push(reload->running->pool, reload->running->conf) < 0)
         log_errorx("out of memory: the workers do not get the new keys");
 }
 
-int reload_watch(struct master *m)
+int reload_watch(struct reload *reload)
 {
-    keywatch_free(&m->keywatch);
-    if (m->conf->jwks_file == NULL)
+    keywatch_free(&reload->keywatch);
+    if (reload->running->conf->jwks_file == NULL)
         return 0;
-    m->keywatch = keywatch_new(m->base, m->conf, on_keys, m);
-    return m->keywatch != NULL ? 0 : -1;
+    reload->keywatch = keywatch_new(reload->running->base, reload->running->conf, on_keys, reload);
+    return reload->keywatch != NULL ? 0 : -1;
 }
 
-static void listeners_log(const struct master *m)
+static void listeners_log(const struct reload *reload)
 {
     struct buf names = {0};
 
-    listen_names(&m->listeners, &names);
+    listen_names(&reload->running->listeners, &names);
     log_info("listening on %.*s", (int)names.len, (const char *)names.data);
     buf_free(&names);
 }
 
 /* All of wanted (taken) is in force: nothing of this can fail for a reason that its
  * author could mend. */
-static void commit(struct master *m, struct conf *wanted)
+static void commit(struct reload *reload, struct conf *wanted)
 {
-    struct conf *was = m->conf;
+    struct conf *was = reload->running->conf;
     struct buf keys = {0};
     int n = change_diff(was, wanted, CHANGE_ANY, &keys);
 
-    m->conf = wanted;
-    if (reload_watch(m) < 0)
+    reload->running->conf = wanted;
+    if (reload_watch(reload) < 0)
         log_errorx("out of memory: the JWKS file is not watched");
-    else if (m->keywatch != NULL)
-        (void)keywatch_look(m->keywatch); /* it may have changed while workers started */
-    relay_configure(m->relay, wanted);
-    pool_configure(m->pool, wanted, &m->listeners);
+    else if (reload->keywatch != NULL)
+        (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
+    relay_configure(reload->running->relay, wanted);
+    pool_configure(reload->running->pool, wanted, &reload->running->listeners);
     log_configure(wanted);
-    feed_configure(m->feed, was, wanted);
-    admin_configure(m, was);
-    m->reloads++;
-    if (reload_push(m->pool, wanted) < 0)
+    feed_configure(reload->running->feed, was, wanted);
+    admin_configure(reload, was);
+    reload->stats.good++;
+    if (push(reload->running->pool, wanted) < 0)
         log_errorx("out of memory: the workers do not get the new settings");
     if (was->sandbox)
         start_warn_sandbox(wanted);
@@ -254,191 +274,194 @@ static void commit(struct master *m, struct conf *wanted)
              n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);
     conf_free(&was);
-    names_free(&m->names);
+    names_free(&reload->names);
 }
 
 /* The service manager hears of the end once nothing is under way or waits. */
-static void over(const struct master *m)
+static void over(const struct reload *reload)
 {
-    if (m->announced && m->wanted == NULL && m->asking == NULL && !m->again && !m->stops)
+    if (reload->is_announced && reload->wanted == NULL && reload->asking == NULL &&
+        !reload->again && !reload->is_stopped)
         systemd_ready();
 }
 
 /* --- new workers -------------------------------------------------------------- */
 
-static void replace(struct master *m, struct conf *wanted)
+static void replace(struct reload *reload, struct conf *wanted)
 {
     struct buf error = {0};
 
-    if (listen_reopen(&m->wanted_listeners, wanted, m->names, &m->listeners, m->conf, &error) < 0) {
+    if (listen_reopen(&reload->wanted_listeners, wanted, reload->names, &reload->running->listeners,
+                      reload->running->conf, &error) < 0) {
         log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
         buf_free(&error);
-        give_up(m, &wanted);
+        give_up(reload, &wanted);
         return;
     }
-    m->wanted = wanted;
-    if (pool_replace(m->pool, wanted, &m->wanted_listeners) < 0) {
+    reload->wanted = wanted;
+    if (pool_replace(reload->running->pool, wanted, &reload->wanted_listeners) < 0) {
         log_error("new workers cannot be started");
-        listen_leave(&m->wanted_listeners, &m->listeners);
-        give_up(m, &m->wanted);
+        listen_leave(&reload->wanted_listeners, &reload->running->listeners);
+        give_up(reload, &reload->wanted);
     }
 }
 
-void reload_replaced(struct master *m, int ok)
+void reload_replaced(struct reload *reload, int ok)
 {
-    struct conf *wanted = m->wanted;
+    struct conf *wanted = reload->wanted;
     struct listeners old;
 
-    m->wanted = NULL;
+    reload->wanted = NULL;
     if (!ok) {
-        listen_leave(&m->wanted_listeners, &m->listeners);
-        give_up(m, &wanted);
-        over(m);
+        listen_leave(&reload->wanted_listeners, &reload->running->listeners);
+        give_up(reload, &wanted);
+        over(reload);
         return;
     }
-    old = m->listeners;
-    m->listeners = m->wanted_listeners;
-    m->wanted_listeners = (struct listeners){0};
-    listen_leave(&old, &m->listeners);
-    commit(m, wanted);
-    listeners_log(m);
-    over(m);
-    reload_ready(m);
+    old = reload->running->listeners;
+    reload->running->listeners = reload->wanted_listeners;
+    reload->wanted_listeners = (struct listeners){0};
+    listen_leave(&old, &reload->running->listeners);
+    commit(reload, wanted);
+    listeners_log(reload);
+    over(reload);
+    reload_ready(reload);
 }
 
-void reload_ready(struct master *m)
+void reload_ready(struct reload *reload)
 {
-    if (m->again && !m->stops)
-        reload(m);
+    if (reload->again && !reload->is_stopped)
+        reload_begin(reload);
 }
 
 /* --- from the file into force ------------------------------------------------- */
 
-static int needs_workers(const struct master *m, const struct conf *wanted)
+static int needs_workers(const struct reload *reload, const struct conf *wanted)
 {
     struct buf keys = {0};
-    int n = change_diff(m->conf, wanted, CHANGE_WORKERS, &keys);
+    int n = change_diff(reload->running->conf, wanted, CHANGE_WORKERS, &keys);
 
     buf_free(&keys);
     return n > 0;
 }
 
 /* 1 if it has to be read again later. */
-static int waits(struct master *m, const struct conf *wanted)
+static int waits(struct reload *reload, const struct conf *wanted)
 {
-    if (pool_is_starting(m->pool)) {
+    if (pool_is_starting(reload->running->pool)) {
         log_info("reload waits: workers are starting");
-    } else if (needs_workers(m, wanted) && !pool_has_room(m->pool)) {
+    } else if (needs_workers(reload, wanted) && !pool_has_room(reload->running->pool)) {
         log_info("reload waits: two generations of workers live");
-        pool_hurry(m->pool);
+        pool_hurry(reload->running->pool);
     } else {
         return 0;
     }
-    m->again = 1;
+    reload->again = 1;
     return 1;
 }
 
 /* All names in it (taken) are known. */
-static void proceed(struct master *m, struct conf *wanted)
+static void proceed(struct reload *reload, struct conf *wanted)
 {
-    if (admin_check(m, wanted) < 0)
-        give_up(m, &wanted);
-    else if (needs_workers(m, wanted))
-        replace(m, wanted);
+    if (admin_check(reload, wanted) < 0)
+        give_up(reload, &wanted);
+    else if (needs_workers(reload, wanted))
+        replace(reload, wanted);
     else
-        commit(m, wanted);
+        commit(reload, wanted);
 }
 
 static void on_names(const char *why, void *arg)
 {
-    struct master *m = arg;
-    struct conf *wanted = m->asking;
+    struct reload *reload = arg;
+    struct conf *wanted = reload->asking;
 
-    m->asking = NULL;
-    if (m->stops) {
+    reload->asking = NULL;
+    if (reload->is_stopped) {
         conf_free(&wanted);
         return;
     }
     if (why != NULL) {
         log_errorx("configuration: %s", why);
-        give_up(m, &wanted);
+        give_up(reload, &wanted);
     } else {
-        proceed(m, wanted);
+        proceed(reload, wanted);
     }
-    over(m);
+    over(reload);
 }
 
 static const struct names_ops names_ops = {on_names};
 
 /* Begins to look up what will be bound.  Returns 0, or -1 with errno. */
-static int names_ask(struct master *m, const struct conf *wanted)
+static int names_ask(struct reload *reload, const struct conf *wanted)
 {
-    m->names = names_new(m->base, &names_ops, m);
-    if (m->names == NULL || listen_ask(m->names, wanted, m->conf) < 0)
+    reload->names = names_new(reload->running->base, &names_ops, reload);
+    if (reload->names == NULL || listen_ask(reload->names, wanted, reload->running->conf) < 0)
         return -1;
-    if (wanted->admin_host == NULL || same_admin(m->conf, wanted))
+    if (wanted->admin_host == NULL || same_admin(reload->running->conf, wanted))
         return 0;
-    return names_add(m->names, wanted->admin_host);
+    return names_add(reload->names, wanted->admin_host);
 }
 
 /* ... and what comes of it when it need not be waited for. */
-static void ask(struct master *m)
+static void ask(struct reload *reload)
 {
-    int rc = names_ask(m, m->asking);
+    int rc = names_ask(reload, reload->asking);
     struct conf *wanted;
 
-    if (rc == 0 && names_waiting(m->names) > 0) {
+    if (rc == 0 && names_waiting(reload->names) > 0) {
         log_info("reload waits: host names are looked up");
         return;
     }
     if (rc < 0)
         log_error("configuration: host names cannot be looked up");
-    wanted = m->asking;
-    m->asking = NULL;
+    wanted = reload->asking;
+    reload->asking = NULL;
     if (rc < 0)
-        give_up(m, &wanted);
+        give_up(reload, &wanted);
     else
-        proceed(m, wanted);
+        proceed(reload, wanted);
 }
 
 /* Another configuration has come before the names of the last one. */
-static void asking_end(struct master *m)
+static void asking_end(struct reload *reload)
 {
-    if (m->asking == NULL)
+    if (reload->asking == NULL)
         return;
     log_info("the reload that waits for host names is given up for another");
-    conf_free(&m->asking);
-    names_free(&m->names);
+    conf_free(&reload->asking);
+    names_free(&reload->names);
 }
 
-static void apply(struct master *m)
+static void apply(struct reload *reload)
 {
     struct conf *wanted;
 
-    asking_end(m);
-    wanted = load(m);
-    if (wanted == NULL || target_check(wanted) < 0 || restart_check(m->conf, wanted) < 0) {
-        refuse(m, &wanted);
-    } else if (waits(m, wanted)) {
+    asking_end(reload);
+    wanted = load(reload);
+    if (wanted == NULL || target_check(wanted) < 0 ||
+        restart_check(reload->running->conf, wanted) < 0) {
+        refuse(reload, &wanted);
+    } else if (waits(reload, wanted)) {
         conf_free(&wanted);
     } else {
-        m->asking = wanted; /* before there are children: reload_wipe() */
-        ask(m);
+        reload->asking = wanted; /* before there are children: reload_wipe() */
+        ask(reload);
     }
 }
 
-void reload(struct master *m)
+void reload_begin(struct reload *reload)
 {
-    if (m->stops)
+    if (reload->is_stopped)
         return;
-    if (m->announced)
+    if (reload->is_announced)
         systemd_reloading();
-    m->again = 0; /* it is read now */
-    apply(m);
-    over(m);
+    reload->again = 0; /* it is read now */
+    apply(reload);
+    over(reload);
 }
 
-/* --- the end ------------------------------------------------------------------ */
+/* --- for the master ----------------------------------------------------------- */
 
 static void conf_wipe(struct conf *conf, const struct conf *own)
 {
@@ -451,20 +474,54 @@ static void conf_wipe(struct conf *conf, const struct conf *own)
         token_keys_clear(conf->keys);
 }
 
-void reload_wipe(struct master *m, const struct conf *own)
+void reload_wipe(struct reload *reload, const struct conf *own)
 {
-    conf_wipe(m->conf, own);
-    conf_wipe(m->wanted, own);
-    conf_wipe(m->asking, own);
-    if (m->feed != NULL)
-        feed_wipe(m->feed);
+    conf_wipe(reload->running->conf, own);
+    conf_wipe(reload->wanted, own);
+    conf_wipe(reload->asking, own);
+    if (reload->running->feed != NULL)
+        feed_wipe(reload->running->feed);
 }
 
-void reload_clear(struct master *m)
+const struct reload_stats *reload_stats(const struct reload *reload)
 {
-    keywatch_free(&m->keywatch);
-    conf_free(&m->wanted);
-    conf_free(&m->asking);
-    names_free(&m->names);
-    listen_leave(&m->wanted_listeners, &m->listeners);
+    return &reload->stats;
+}
+
+/* --- coming and going --------------------------------------------------------- */
+
+struct reload *reload_new(struct running *running)
+{
+    struct reload *reload = calloc(1, sizeof(*reload));
+
+    if (reload != NULL)
+        reload->running = running;
+    return reload;
+}
+
+void reload_announced(struct reload *reload)
+{
+    reload->is_announced = 1;
+}
+
+void reload_stop(struct reload *reload)
+{
+    reload->is_stopped = 1;
+    listen_close(&reload->wanted_listeners, 1);
+}
+
+void reload_free(struct reload **reloadp)
+{
+    struct reload *reload = *reloadp;
+
+    if (reload == NULL)
+        return;
+    *reloadp = NULL;
+    keywatch_free(&reload->keywatch);
+    conf_free(&reload->wanted);
+    conf_free(&reload->asking);
+    names_free(&reload->names);
+    listen_leave(&reload->wanted_listeners, &reload->running->listeners);
+    listen_close(&reload->admin_listeners, 1);
+    free(reload);
 }

@@ -1,6 +1,5 @@
-#include "master/state.h"
+#include "master/start.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "master/child.h"
@@ -11,64 +10,62 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 /* --- what goes wrong ---------------------------------------------------------- */
 
-int start_failed(struct master *m, struct buf *error)
+int start_failed(struct start *start, struct buf *error)
 {
     const char *text;
 
     (void)buf_putc(error, '\0');
     text = error->failed ? "out of memory" : (const char *)error->data;
     log_errorx("%s", text);
-    if (m->status_fd >= 0)
-        daemon_failed(&m->status_fd, text);
-    else if (m->conf->log_target != LOG_TO_STDERR)
+    if (start->status_fd >= 0)
+        daemon_failed(&start->status_fd, text);
+    else if (start->conf->log_target != LOG_TO_STDERR)
         (void)fprintf(stderr, "%saxr-notifyd: %s\n", log_mark(LOG_LEVEL_ERROR), text);
     buf_free(error);
-    m->status = 1;
     return -1;
 }
 
-int start_failed_errno(struct master *m, const char *what)
+int start_failed_errno(struct start *start, const char *what)
 {
     struct buf error = {0};
 
     (void)buf_printf(&error, "%s: %s", what, strerror(errno));
-    return start_failed(m, &error);
+    return start_failed(start, &error);
 }
 
 /* --- the log ------------------------------------------------------------------ */
 
-int start_log(struct master *m)
+int start_log(struct start *start)
 {
-    log_set_level(m->conf->log_level);
+    log_set_level(start->conf->log_level);
     log_name("master");
-    if (log_open(m->conf->log_target, m->conf->log_file, m->conf->log_format) == 0)
+    if (log_open(start->conf->log_target, start->conf->log_file, start->conf->log_format) == 0)
         return 0;
-    m->conf->log_target = LOG_TO_STDERR;
-    return start_failed_errno(m, m->conf->log_file != NULL ? m->conf->log_file : "log");
+    start->conf->log_target = LOG_TO_STDERR;
+    return start_failed_errno(start, start->conf->log_file != NULL ? start->conf->log_file : "log");
 }
 
 /* --- the user ----------------------------------------------------------------- */
 
 /* What was opened as root has to be opened again as the user that we have become:
  * the time to hear that it cannot is now. */
-static void rehearse(const struct master *m)
+static void rehearse(const struct start *start, const struct privileges *privileges)
 {
     struct buf errors = {0}, warnings = {0};
     struct conf *again;
 
-    if (!m->privileges.change)
+    if (!privileges->change)
         return;
     if (log_reopen() < 0)
         log_warn("the log file %s cannot be opened again by the user that this runs as now",
-                 m->conf->log_file);
-    again = conf_load(&m->args, CONF_FOR_DAEMON, &errors, &warnings);
+                 start->conf->log_file);
+    again = conf_load(start->args, CONF_FOR_DAEMON, &errors, &warnings);
     if (again == NULL) {
         log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
-        master_log_lines(&errors, log_warnx, "configuration: ");
+        log_lines(log_warnx, "configuration: ", (const char *)errors.data, errors.len);
     }
     conf_free(&again);
     buf_free(&errors);
@@ -81,20 +78,19 @@ void start_warn_sandbox(const struct conf *conf)
         log_warnx("sandbox: false: the workers may make any system call");
 }
 
-int start_privileges(const struct master *m, struct buf *error)
+int start_privileges(const struct start *start, const struct privileges *privileges,
+                     struct buf *error)
 {
-    const struct privileges *privileges = &m->privileges;
-
     if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
-        log_warn("cannot give the log file %s to uid %ld", m->conf->log_file,
+        log_warn("cannot give the log file %s to uid %ld", start->conf->log_file,
                  (long)privileges->uid);
     if (privileges_drop(privileges, error) < 0)
         return -1;
     privileges_harden();
     if (privileges->uid == 0)
         log_warnx("running as root: set user");
-    start_warn_sandbox(m->conf);
-    rehearse(m);
+    start_warn_sandbox(start->conf);
+    rehearse(start, privileges);
     return 0;
 }
 
@@ -102,57 +98,49 @@ int start_privileges(const struct master *m, struct buf *error)
 
 /* A descriptor that whoever called us left open (a pipe that somebody reads to its
  * end) must not live as long as the daemon. */
-static void strangers_close(const struct master *m)
+static void others_close(const struct start *start, const struct listeners *listeners,
+                         const struct listeners *admin)
 {
     size_t n = 0;
-    int *keep = xcalloc(m->listeners.n + m->admin_listeners.n + 1, sizeof(*keep));
+    int *keep = xcalloc(listeners->n + admin->n + 1, sizeof(*keep));
 
-    for (size_t i = 0; i < m->listeners.n; i++)
-        keep[n++] = m->listeners.fds[i];
-    for (size_t i = 0; i < m->admin_listeners.n; i++)
-        keep[n++] = m->admin_listeners.fds[i];
-    keep[n++] = m->status_fd;
+    for (size_t i = 0; i < listeners->n; i++)
+        keep[n++] = listeners->fds[i];
+    for (size_t i = 0; i < admin->n; i++)
+        keep[n++] = admin->fds[i];
+    keep[n++] = start->status_fd;
     child_close_fds(keep, n);
     free(keep);
 }
 
-int start_detach(struct master *m, int *status)
+int start_detach(struct start *start, struct listeners *listeners, struct listeners *admin,
+                 int *status)
 {
-    int rc = daemon_detach(&m->status_fd, status);
+    struct conf *conf = start->conf;
+    int rc = daemon_detach(&start->status_fd, status);
 
     if (rc < 0) {
         *status = 1;
-        return start_failed_errno(m, "cannot detach");
+        return start_failed_errno(start, "cannot detach");
     }
     if (rc > 0) { /* the sockets live on in the daemon */
-        listen_close(&m->listeners, 0);
-        listen_close(&m->admin_listeners, 0);
+        listen_close(listeners, 0);
+        listen_close(admin, 0);
         return rc;
     }
-    strangers_close(m);
-    m->detached = 1;
-    if (m->conf->log_target != LOG_TO_FILE &&
-        log_open(LOG_TO_SYSLOG, NULL, m->conf->log_format) == 0)
-        m->conf->log_target = LOG_TO_SYSLOG;
+    others_close(start, listeners, admin);
+    if (conf->log_target != LOG_TO_FILE && log_open(LOG_TO_SYSLOG, NULL, conf->log_format) == 0)
+        conf->log_target = LOG_TO_SYSLOG;
     return rc;
 }
 
 /* --- what is noted ------------------------------------------------------------ */
 
-void start_limits_log(const struct master *m)
+void start_limits_log(const struct conf *conf)
 {
     struct rlimit limit = {0};
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     log_info("limits: connections=%zu strangers=%zu per worker, open files=%llu",
-             m->conf->connections_max, m->conf->strangers_max, (unsigned long long)limit.rlim_cur);
-}
-
-void start_clocks(struct master *m)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    m->started_mono_ms = clock_ms();
+             conf->connections_max, conf->strangers_max, (unsigned long long)limit.rlim_cur);
 }
