@@ -5,6 +5,7 @@
 #include "master/backlog.h"
 #include "master/marker.h"
 #include "master/overlap.h"
+#include "master/throttle.h"
 #include "master/timer.h"
 
 #include <event2/event.h>
@@ -13,10 +14,6 @@
 
 #define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
 #define AGAIN_MS   100            /* where memory was out */
-
-#define ASK_BYTES    (64UL * 1024) /* are handed on before it is asked who is behind */
-#define REST_TICK_MS 10            /* ... and so often while somebody is */
-#define REST_MAX_MS  100           /* at a time: redis must not seem to be silent */
 
 /* Streams are compared for so long at least, or so often, ... */
 #define APART_MS      250 /* before it is taken for certain that they have nothing in common */
@@ -51,9 +48,7 @@ struct feed {
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
-    size_t given;         /* bytes handed on since it was asked who is behind */
-    uint64_t rest_ms;     /* nothing is handed on since then; 0: it is */
-    struct event *resume; /* ... and it is asked again */
+    struct throttle throttle; /* what is handed on */
 
     unsigned alone;         /* topics that only one of both hears: these are not compared */
     int is_asked;           /* what comes over both is compared */
@@ -77,20 +72,11 @@ struct feed {
 
 static const struct redis_ops next_ops;
 
-/* A queue that overflows costs all clients behind it more than it costs them that redis
- * is read later. */
 static void hand(struct feed *feed, struct slice channel, struct slice payload, uint64_t us)
 {
     feed->ops->message(channel, payload, us, feed->arg);
-    feed->given += channel.len + payload.len;
-    if (feed->given < ASK_BYTES)
-        return;
-    feed->given = 0;
-    if (feed->rest_ms > 0 || !feed->ops->behind(feed->arg))
-        return;
-    feed->rest_ms = clock_ms();
-    redis_pause(feed->now);
-    (void)timer_set(feed->resume, REST_TICK_MS);
+    if (throttle_handed(&feed->throttle, channel.len + payload.len))
+        redis_pause(feed->now);
 }
 
 /* Hands on the first that waits. */
@@ -109,7 +95,7 @@ static void hand_on(struct feed *feed, size_t most)
     for (size_t given = 0; held->first != NULL && given < most; backlog_drop(held)) {
         given += held->first->channel.len + held->first->payload.len;
         hand_first(feed);
-        if (feed->rest_ms > 0 && most != SIZE_MAX)
+        if (throttle_rests(&feed->throttle) && most != SIZE_MAX)
             most = 0;
     }
 }
@@ -416,34 +402,36 @@ static const struct redis_ops now_ops = {on_message, on_too_large, on_state, on_
 
 static void give(struct feed *feed, size_t most)
 {
-    if (feed->rest_ms == 0 || most == SIZE_MAX)
+    if (!throttle_rests(&feed->throttle) || most == SIZE_MAX)
         hand_on(feed, most);
     if (feed->held.first == NULL)
         feed->step = NONE;
-    else if (feed->rest_ms == 0)
+    else if (!throttle_rests(&feed->throttle))
         (void)timer_set(feed->timer, 0);
-    if (feed->held.first != NULL || feed->rest_ms > 0)
+    if (feed->held.first != NULL || throttle_rests(&feed->throttle))
         redis_pause(feed->now);
     else
         redis_resume(feed->now);
 }
 
-static void on_resume(evutil_socket_t fd, short what, void *arg)
+static int on_behind(void *arg)
 {
     struct feed *feed = arg;
 
-    (void)fd;
-    (void)what;
-    if (feed->ops->behind(feed->arg) && clock_ms() - feed->rest_ms < REST_MAX_MS) {
-        (void)timer_set(feed->resume, REST_TICK_MS);
-        return;
-    }
-    feed->rest_ms = 0;
+    return feed->ops->behind(feed->arg);
+}
+
+static void on_resume(void *arg)
+{
+    struct feed *feed = arg;
+
     if (feed->step == GIVE)
         give(feed, GIVE_BYTES);
     else
         redis_resume(feed->now);
 }
+
+static const struct throttle_ops throttle_ops = {on_behind, on_resume};
 
 static void swap(struct feed *feed)
 {
@@ -588,8 +576,7 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     feed->arg = arg;
     backlog_init(&feed->held);
     feed->timer = event_new(base, -1, 0, on_timer, feed);
-    feed->resume = event_new(base, -1, 0, on_resume, feed);
-    if (feed->timer != NULL && feed->resume != NULL &&
+    if (throttle_init(&feed->throttle, base, &throttle_ops, feed) == 0 && feed->timer != NULL &&
         timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
         feed->now = redis_new(base, conf, &now_ops, feed);
     if (feed->now == NULL)
@@ -610,7 +597,6 @@ void feed_free(struct feed **feedp)
     overlap_clear(&feed->past);
     if (feed->timer != NULL)
         event_free(feed->timer);
-    if (feed->resume != NULL)
-        event_free(feed->resume);
+    throttle_clear(&feed->throttle);
     free(feed);
 }
