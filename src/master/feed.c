@@ -3,8 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "master/backlog.h"
-#include "master/marker.h"
-#include "master/overlap.h"
+#include "master/compare.h"
 #include "master/throttle.h"
 #include "master/timer.h"
 
@@ -15,13 +14,7 @@
 #define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
 #define AGAIN_MS   100            /* where memory was out */
 
-/* Streams are compared for so long at least, or so often, ... */
-#define APART_MS      250 /* before it is taken for certain that they have nothing in common */
-#define APART_TICK_MS 10  /* ... looking at them so often */
-#define MARK_MS       250 /* before a marker is published */
-#define MARK_ROUNDS   4
-#define DOUBT_MS      2000 /* before equal messages are given up; both */
-#define DOUBT_ROUNDS  8
+#define LATER_MS 10 /* until what has nothing in common yet is looked at again */
 
 #define LEFT_MS 500 /* so late may be what has come over the old one already */
 
@@ -50,25 +43,19 @@ struct feed {
 
     struct throttle throttle; /* what is handed on */
 
-    unsigned alone;         /* topics that only one of both hears: these are not compared */
+    unsigned unshared;      /* topics that only one of both hears: these are not compared */
     int is_asked;           /* what comes over both is compared */
-    struct overlap overlap; /* ... here */
-    struct backlog held;    /* ... and waits, where it is the new one */
-    uint64_t since_ms;      /* when it was looked at first; 0: not yet */
-    unsigned rounds;        /* how often it was */
-    struct marker marker;
-    size_t marked_old, marked_new; /* behind how many it has come, or NOWHERE */
-    int apart;                     /* known in SWAP: nothing comes over both, or ... */
-    size_t d;                      /* ... what overlap.h calls so */
+    struct compare compare; /* ... here */
+    struct backlog waiting; /* ... and waits, where it is the new one */
+    int apart;              /* known in SWAP: nothing comes over both, or ... */
+    size_t d;               /* ... what overlap.h calls so */
 
-    unsigned past_alone;
+    unsigned past_unshared;
     struct overlap past;    /* of the connection in force and the one before */
     size_t left;            /* messages of that which are still to come over this one */
     uint64_t left_until_ms; /* 0: while it has not answered */
     uint64_t gaps;          /* how often messages could not be told apart */
 };
-
-#define NOWHERE SIZE_MAX
 
 static const struct redis_ops next_ops;
 
@@ -82,7 +69,7 @@ static void hand(struct feed *feed, struct slice channel, struct slice payload, 
 /* Hands on the first that waits. */
 static void hand_first(struct feed *feed)
 {
-    const struct backlog_message *message = feed->held.first;
+    const struct backlog_message *message = feed->waiting.first;
 
     hand(feed, message->channel, message->payload, message->received_us);
 }
@@ -90,10 +77,10 @@ static void hand_first(struct feed *feed)
 /* Hands on what waits, up to so many bytes; SIZE_MAX: all, whoever is behind. */
 static void hand_on(struct feed *feed, size_t most)
 {
-    struct backlog *held = &feed->held;
+    struct backlog *waiting = &feed->waiting;
 
-    for (size_t given = 0; held->first != NULL && given < most; backlog_drop(held)) {
-        given += held->first->channel.len + held->first->payload.len;
+    for (size_t given = 0; waiting->first != NULL && given < most; backlog_drop(waiting)) {
+        given += waiting->first->channel.len + waiting->first->payload.len;
         hand_first(feed);
         if (throttle_rests(&feed->throttle) && most != SIZE_MAX)
             most = 0;
@@ -101,27 +88,18 @@ static void hand_on(struct feed *feed, size_t most)
 }
 
 /* 1 if it comes over one of both connections only. */
-static int is_alone(const struct feed *feed, unsigned alone, struct slice channel)
+static int is_unshared(const struct feed *feed, unsigned unshared, struct slice channel)
 {
-    return alone != 0 && (redis_topic_bit(feed->now, channel) & alone) != 0;
+    return unshared != 0 && (redis_topic_bit(feed->now, channel) & unshared) != 0;
 }
 
 /* --- the new connection ------------------------------------------------------- */
 
-static void compare_begin(struct feed *feed)
-{
-    backlog_clear(&feed->held);
-    marker_clear(&feed->marker);
-    feed->marked_old = feed->marked_new = NOWHERE;
-    feed->since_ms = 0;
-    feed->rounds = 0;
-}
-
 static void forget(struct feed *feed)
 {
-    compare_begin(feed);
+    backlog_clear(&feed->waiting);
+    compare_clear(&feed->compare);
     feed->is_asked = 0;
-    overlap_clear(&feed->overlap);
 }
 
 static void next_end(struct feed *feed)
@@ -167,12 +145,6 @@ static void next_later(struct feed *feed)
         next_begin(feed);
 }
 
-static void marked(struct feed *feed)
-{
-    if (feed->marked_old != NOWHERE && feed->marked_new != NOWHERE)
-        overlap_marker(&feed->overlap, feed->marked_old, feed->marked_new);
-}
-
 /* --- where it goes on --------------------------------------------------------- */
 
 static void ask_old(struct feed *feed)
@@ -205,47 +177,35 @@ static void doubt(struct feed *feed, size_t n)
               n);
 }
 
-/* Both have answered.  Where nothing has come over both a replica may be late, or there
- * may be nothing. */
+/* Both have answered. */
 static void judge(struct feed *feed)
 {
-    const struct overlap *overlap = &feed->overlap;
     struct overlap_found found;
-    uint64_t now = clock_ms();
-    int is_known, in_common;
 
-    if (feed->since_ms == 0)
-        feed->since_ms = now;
-    feed->rounds++;
-    if (overlap_find(overlap, &found) < 0) {
+    switch (compare_judge(&feed->compare, feed->base, feed->conf, clock_ms(), &found)) {
+    case COMPARE_AGAIN:
         ask_old(feed);
-        return;
-    }
-    is_known = found.least == found.most;
-    in_common = overlap->new.n > 0 && found.least < overlap->old.n;
-    if (is_known && (in_common || now - feed->since_ms >= APART_MS)) {
-        decided(feed, &found);
-    } else if (now - feed->since_ms >= DOUBT_MS && feed->rounds >= DOUBT_ROUNDS) {
+        break;
+    case COMPARE_LATER:
+        feed->step = OLD;
+        (void)timer_set(feed->timer, LATER_MS);
+        break;
+    case COMPARE_DOUBT:
         doubt(feed, found.most - found.least);
         decided(feed, &found);
-    } else if (is_known) {
-        feed->step = OLD;
-        (void)timer_set(feed->timer, APART_TICK_MS);
-    } else {
-        if (!marker_is_set(&feed->marker) &&
-            (feed->rounds >= MARK_ROUNDS || now - feed->since_ms >= MARK_MS))
-            marker_publish(&feed->marker, feed->base, feed->conf);
-        ask_old(feed);
+        break;
+    case COMPARE_KNOWN:
+        decided(feed, &found);
+        break;
     }
 }
 
-/* The old one is lost: what can be known is known. */
+/* The old one is lost. */
 static void decide(struct feed *feed)
 {
     struct overlap_found found;
 
-    if (overlap_find(&feed->overlap, &found) < 0)
-        found = (struct overlap_found){.apart = 1};
+    compare_decide(&feed->compare, &found);
     decided(feed, &found);
 }
 
@@ -255,14 +215,11 @@ static void on_next_message(struct slice channel, struct slice payload, void *ar
 
     if (!feed->is_asked || feed->step == DROP)
         return;
-    if (marker_is(&feed->marker, channel)) {
-        feed->marked_new = feed->overlap.new.n;
-        marked(feed);
+    if (compare_mark_new(&feed->compare, channel))
         return;
-    }
-    if (backlog_put(&feed->held, channel, payload, redis_read_us(feed->next)) < 0 ||
-        (!is_alone(feed, feed->alone, channel) &&
-         overlap_new(&feed->overlap, channel, payload) < 0))
+    if (backlog_put(&feed->waiting, channel, payload, redis_read_us(feed->next)) < 0 ||
+        (!is_unshared(feed, feed->unshared, channel) &&
+         overlap_new(&feed->compare.overlap, channel, payload) < 0))
         next_drop(feed);
 }
 
@@ -293,18 +250,18 @@ static void on_next_state(int subscribed, void *arg)
 static void on_next_synced(void *arg)
 {
     struct feed *feed = arg;
-    unsigned alone;
+    unsigned unshared;
 
     if (feed->step != NEW)
         return;
     /* Where an ACL allows one of them more than the other, the streams differ by that. */
-    alone = redis_withheld(feed->now) ^ redis_withheld(feed->next);
-    if (alone != feed->alone) {
-        feed->alone = alone;
+    unshared = redis_withheld(feed->now) ^ redis_withheld(feed->next);
+    if (unshared != feed->unshared) {
+        feed->unshared = unshared;
         next_again(feed);
         return;
     }
-    overlap_new_mark(&feed->overlap);
+    overlap_new_mark(&feed->compare.overlap);
     judge(feed);
 }
 
@@ -312,8 +269,8 @@ static void on_next_asking(void *arg)
 {
     struct feed *feed = arg;
 
-    compare_begin(feed);
-    overlap_begin(&feed->overlap);
+    backlog_clear(&feed->waiting);
+    compare_begin(&feed->compare);
     feed->is_asked = 1;
 }
 
@@ -327,7 +284,7 @@ static int is_again(struct feed *feed, struct slice channel, struct slice payloa
 {
     int again;
 
-    if (feed->left == 0 || is_alone(feed, feed->past_alone, channel))
+    if (feed->left == 0 || is_unshared(feed, feed->past_unshared, channel))
         return 0;
     if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
         feed->left = 0;
@@ -342,18 +299,15 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
     struct feed *feed = arg;
     uint64_t us = redis_read_us(feed->now);
 
-    if (marker_is(&feed->marker, channel)) {
-        feed->marked_old = feed->overlap.old.n;
-        marked(feed);
+    if (compare_mark_old(&feed->compare, channel))
         return;
-    }
-    if (feed->is_asked && !is_alone(feed, feed->alone, channel) &&
-        overlap_old(&feed->overlap, channel, payload) < 0)
+    if (feed->is_asked && !is_unshared(feed, feed->unshared, channel) &&
+        overlap_old(&feed->compare.overlap, channel, payload) < 0)
         next_drop(feed);
     if (is_again(feed, channel, payload))
         return;
     /* Made again while what came over it before still waits: behind that. */
-    if (feed->step == GIVE && backlog_put(&feed->held, channel, payload, us) == 0)
+    if (feed->step == GIVE && backlog_put(&feed->waiting, channel, payload, us) == 0)
         return;
     if (feed->step == GIVE)
         hand_on(feed, SIZE_MAX);
@@ -387,7 +341,7 @@ static void on_synced(void *arg)
     if (feed->left > 0 && feed->left_until_ms == 0)
         feed->left_until_ms = clock_ms() + LEFT_MS;
     if (feed->step == OLD) {
-        overlap_old_mark(&feed->overlap);
+        overlap_old_mark(&feed->compare.overlap);
         ask_new(feed);
     } else if (feed->step == LATER) {
         next_begin(feed);
@@ -404,11 +358,11 @@ static void give(struct feed *feed, size_t most)
 {
     if (!throttle_rests(&feed->throttle) || most == SIZE_MAX)
         hand_on(feed, most);
-    if (feed->held.first == NULL)
+    if (feed->waiting.first == NULL)
         feed->step = NONE;
     else if (!throttle_rests(&feed->throttle))
         (void)timer_set(feed->timer, 0);
-    if (feed->held.first != NULL || throttle_rests(&feed->throttle))
+    if (feed->waiting.first != NULL || throttle_rests(&feed->throttle))
         redis_pause(feed->now);
     else
         redis_resume(feed->now);
@@ -436,20 +390,20 @@ static const struct throttle_ops throttle_ops = {on_behind, on_resume};
 static void swap(struct feed *feed)
 {
     struct redis *old = feed->now;
-    size_t come = feed->overlap.new.n;
-    size_t common = feed->apart ? 0 : overlap_common(&feed->overlap, feed->d);
+    size_t come = feed->compare.overlap.new.n;
+    size_t common = feed->apart ? 0 : overlap_common(&feed->compare.overlap, feed->d);
 
-    for (size_t i = 0; i < common && feed->held.first != NULL; backlog_drop(&feed->held)) {
-        if (is_alone(feed, feed->alone, feed->held.first->channel))
+    for (size_t i = 0; i < common && feed->waiting.first != NULL; backlog_drop(&feed->waiting)) {
+        if (is_unshared(feed, feed->unshared, feed->waiting.first->channel))
             hand_first(feed);
         else
             i++;
     }
-    marker_end(&feed->marker);
+    marker_end(&feed->compare.marker);
     overlap_clear(&feed->past);
-    feed->past = feed->overlap;
-    feed->past_alone = feed->alone;
-    feed->overlap = (struct overlap){0};
+    feed->past = feed->compare.overlap;
+    feed->past_unshared = feed->unshared;
+    feed->compare.overlap = (struct overlap){0};
     feed->is_asked = 0;
     feed->left = common > come ? common - come : 0;
     feed->left_until_ms = 0;
@@ -530,7 +484,7 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
     if (same_redis(&was->redis, &conf->redis))
         return;
     settle(feed);
-    feed->alone = 0;
+    feed->unshared = 0;
     next_begin(feed);
 }
 
@@ -546,8 +500,8 @@ void feed_wipe(struct feed *feed)
     redis_wipe(feed->now);
     if (feed->next != NULL)
         redis_wipe(feed->next);
-    if (feed->marker.redis != NULL)
-        redis_wipe(feed->marker.redis);
+    if (feed->compare.marker.redis != NULL)
+        redis_wipe(feed->compare.marker.redis);
 }
 
 int feed_subscribed(const struct feed *feed)
@@ -574,7 +528,7 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     feed->conf = conf;
     feed->ops = ops;
     feed->arg = arg;
-    backlog_init(&feed->held);
+    backlog_init(&feed->waiting);
     feed->timer = event_new(base, -1, 0, on_timer, feed);
     if (throttle_init(&feed->throttle, base, &throttle_ops, feed) == 0 && feed->timer != NULL &&
         timer_set(feed->timer, 0) == 0) /* from now on its memory is there */

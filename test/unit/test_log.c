@@ -525,6 +525,22 @@ static void test_escape(void)
     is_str(log_word((char[4]){""}, 4, " ", 1), "...", "or are cut");
 }
 
+static void test_lines(void)
+{
+    log_open(LOG_TO_FILE, path, LOG_TEXT);
+    log_info("first"); /* and how many were lost before */
+    (void)contents();
+    log_lines(log_warnx, "conf: ", "one\n\nthree 100%s\nlast", 23);
+    ok(matches(contents(), "^" DATE " warn [^ ]+ conf: one\n" DATE " warn [^ ]+ conf: \n" DATE
+                           " warn [^ ]+ conf: three 100%s\n" DATE " warn [^ ]+ conf: last\n$"),
+       "a line of the log for each line, as it is");
+    log_lines(log_warnx, "conf: ", "one\n", 4);
+    ok(matches(contents(), "^[^\n]* conf: one\n$"), "none behind the last newline");
+    log_lines(log_warnx, "conf: ", NULL, 0);
+    is_str(contents(), "", "none for nothing");
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+}
+
 static void test_due(void)
 {
     struct log_every every = {0};
@@ -563,6 +579,7 @@ int main(void)
     test_fifo();
     test_fatal();
     test_escape();
+    test_lines();
     test_due();
     is_int(log_open(LOG_TO_SYSLOG, NULL, LOG_TEXT), 0, "syslog opens");
     is_int(log_reopen(), 0, "nothing to reopen there");
