@@ -29,6 +29,12 @@ static inline int slice_eq_nocase(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* The same of texts that are terminated; NULL is the same as NULL only. */
+static inline int text_eq(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* Takes prefix, in any case, off the front of text.  Returns 1, or 0 if it is not there. */
 static inline int slice_skip_nocase(struct slice *text, struct slice prefix)
 {

@@ -1,5 +1,4 @@
-/* status - what the master knows of itself, for whoever asks; and how it is said:
- * as JSON, or in Prometheus' text form. */
+/* status - what the master knows of itself, for whoever asks; and how it is said as JSON. */
 #ifndef MASTER_STATUS_H
 #define MASTER_STATUS_H
 
@@ -47,8 +46,5 @@ int status_put_health(const struct status *status, struct buf *out);
 
 /* {"uid","connected","connections"}; uid is UTF-8. */
 void status_put_user(struct slice uid, size_t connections, struct buf *out);
-
-/* Everything, as text/plain; version=0.0.4. */
-void status_put_metrics(const struct status *status, struct buf *out);
 
 #endif

@@ -1,4 +1,5 @@
 #include "ipc/change.h"
+#include "base/slice.h"
 #include "codec/http.h"
 
 #include <limits.h>
@@ -123,11 +124,6 @@ static uint64_t number(const struct conf *conf, const struct field *field)
 
 /* --- the same? --- */
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static int same_texts(const char *const *a, const char *const *b)
 {
     if (a == NULL || b == NULL)
@@ -152,8 +148,8 @@ static int same_listen(const struct conf *a, const struct conf *b)
     for (size_t i = 0; i < a->nlisten; i++) {
         const struct conf_listen *one = &a->listen[i], *other = &b->listen[i];
 
-        if (one->port != other->port || !same_text(one->host, other->host) ||
-            !same_text(one->unix_path, other->unix_path))
+        if (one->port != other->port || !text_eq(one->host, other->host) ||
+            !text_eq(one->unix_path, other->unix_path))
             return 0;
     }
     return 1;
@@ -170,7 +166,7 @@ static int same(const struct field *field, const struct conf *a, const struct co
     case SIZE:
         return number(a, field) == number(b, field);
     case STRING:
-        return same_text(*(const char *const *)one, *(const char *const *)other);
+        return text_eq(*(const char *const *)one, *(const char *const *)other);
     case STRINGS:
         return same_texts(*(const char *const *const *)one, *(const char *const *const *)other);
     case KEYS:
@@ -178,7 +174,7 @@ static int same(const struct field *field, const struct conf *a, const struct co
     case LISTEN:
         return same_listen(a, b);
     case FILE_TEXT:
-        return same_text(a->client_file, b->client_file) &&
+        return text_eq(a->client_file, b->client_file) &&
                same_bytes(a->client_text, a->client_len, b->client_text, b->client_len);
     }
     return 0;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "codec/http.h"
+#include "master/metrics.h"
 #include "master/stats.h"
 #include "master/timer.h"
 
@@ -202,7 +203,7 @@ static void serve(struct caller *caller, const struct http_request *req)
     else if (slice_eq(path, SLICE("/status")))
         answer_counted(caller, JSON, status_put);
     else if (slice_eq(path, SLICE("/metrics")))
-        answer_counted(caller, TEXT, status_put_metrics);
+        answer_counted(caller, TEXT, metrics_put);
     else if (slice_eq(path, SLICE("/health")))
         ask_workers(caller, on_health);
     else if (slice_eq(path, SLICE("/health/live")))

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "master/backlog.h"
 #include "master/compare.h"
 #include "master/throttle.h"
@@ -463,15 +464,10 @@ static void settle(struct feed *feed)
         give(feed, SIZE_MAX);
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
 {
-    return same_text(a->host, b->host) && a->port == b->port && same_text(a->path, b->path) &&
-           same_text(a->username, b->username) && same_text(a->password, b->password) &&
+    return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
+           text_eq(a->username, b->username) && text_eq(a->password, b->password) &&
            a->database == b->database;
 }
 

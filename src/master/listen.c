@@ -1,6 +1,7 @@
 #include "master/listen.h"
 
 #include "base/log.h"
+#include "base/slice.h"
 #include "master/daemon.h"
 #include "master/names.h"
 
@@ -291,11 +292,6 @@ int listen_open(struct listeners *listeners, const struct conf *conf, const stru
     return 0;
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* Copies the sockets of entry number old of from, as those of number i. */
 static int share_entry(struct listeners *listeners, size_t i, const struct listeners *from,
                        size_t old, struct buf *error)
@@ -328,8 +324,8 @@ static int share_entry(struct listeners *listeners, size_t i, const struct liste
 
 static int same_entry(const struct conf_listen *one, const struct conf_listen *other)
 {
-    return one->port == other->port && same_text(one->host, other->host) &&
-           same_text(one->unix_path, other->unix_path);
+    return one->port == other->port && text_eq(one->host, other->host) &&
+           text_eq(one->unix_path, other->unix_path);
 }
 
 /* Which entry of was is that of number i: what is there twice (port 0) is found in its
@@ -451,7 +447,7 @@ void listen_close(struct listeners *listeners, int remove)
 static int has_path(const struct listeners *listeners, const char *path)
 {
     for (size_t i = 0; i < listeners->n; i++)
-        if (same_text(listeners->at[i].unix_path, path))
+        if (text_eq(listeners->at[i].unix_path, path))
             return 1;
     return 0;
 }

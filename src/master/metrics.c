@@ -1,5 +1,5 @@
-/* metrics - the status in Prometheus' text form (prometheus/docs,
- * content/docs/instrumenting/exposition_formats.md). */
+#include "master/metrics.h"
+
 #include "master/stats.h"
 #include "master/status.h"
 
@@ -286,7 +286,7 @@ static void put_process(struct buf *out, const struct status *status)
     put_files(out);
 }
 
-void status_put_metrics(const struct status *status, struct buf *out)
+void metrics_put(const struct status *status, struct buf *out)
 {
     put_master(out, status);
     put_workers(out, status);

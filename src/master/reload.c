@@ -1,6 +1,7 @@
 #include "master/reload.h"
 
 #include "base/logfile.h"
+#include "base/slice.h"
 #include "ipc/change.h"
 #include "master/admin.h"
 #include "master/feed.h"
@@ -65,11 +66,6 @@ static struct conf *load(struct reload *reload)
     return wanted;
 }
 
-static int same_text(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 /* Can the log be written there? */
 static int target_check(const struct conf *wanted)
 {
@@ -88,7 +84,7 @@ static int user_check(const struct conf *now, const struct conf *wanted)
     struct buf error = {0};
     int rc;
 
-    if (same_text(now->user, wanted->user) && same_text(now->group, wanted->group))
+    if (text_eq(now->user, wanted->user) && text_eq(now->group, wanted->group))
         return 0;
     rc = privileges_known(wanted, &error);
     if (rc < 0)
@@ -118,7 +114,7 @@ static int restart_check(const struct conf *now, struct conf *wanted)
 
 static int same_admin(const struct conf *a, const struct conf *b)
 {
-    return a->admin_port == b->admin_port && same_text(a->admin_host, b->admin_host);
+    return a->admin_port == b->admin_port && text_eq(a->admin_host, b->admin_host);
 }
 
 /* Binds what is to come.  The port that is ours now is not free before it is given up:
