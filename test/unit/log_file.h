@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static char log_file[128]; /* set by the test */
+static char log_file[128]; /* set by the test, or by log_begin_at() */
 
 /* Begins it anew. */
 static inline void log_begin(void)
@@ -17,6 +17,14 @@ static inline void log_begin(void)
     unlink(log_file);
     if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0)
         exit(1);
+}
+
+/* The same in a file of its own, at that level. */
+static inline void log_begin_at(enum log_level level)
+{
+    (void)snprintf(log_file, sizeof(log_file), "/tmp/axr-test-%ld.log", (long)getpid());
+    log_set_level(level);
+    log_begin();
 }
 
 /* Takes it away. */

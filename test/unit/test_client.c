@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "conf.h"
 #include "ipc/msg.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/auth.h"
 #include "worker/client.h"
@@ -719,7 +719,7 @@ static void test_logged(void)
     is_int(logged(" client disconnected: user=ann\\x20x address=127.0.0.1:4321 "
                   "transport=websocket reason=\"client left\" duration=1.6s\n"),
            1, "who goes, why, and after how long");
-    logged_forget();
+    log_begin();
 
     for (int i = 0; i < 3; i++)
         client_unserved(clients, one.client, SLICE("/a b"));
@@ -744,9 +744,9 @@ static void test_logged(void)
     is_int(logged("session without a good token closed, for others came: address=127.0.0.1:4321"),
            1, "who has no token, and gave way");
     opened(&one);
-    logged_forget();
+    log_begin();
     end();
-    is_int(logged(""), 0, "others are not told of");
+    is_int(logged("\n"), 0, "others are not told of");
 }
 
 static void test_odd_exp(void)
@@ -766,7 +766,7 @@ static void test_odd_exp(void)
            "what is too far for both is another thing");
     token.exp_form = NUMERIC_DATE_FINE;
     end();
-    logged_forget();
+    log_begin();
 }
 
 /* --- no memory --- */
@@ -813,7 +813,7 @@ static void test_no_memory(void)
 
 int main(void)
 {
-    logged_begin(LOG_LEVEL_WARN);
+    log_begin_at(LOG_LEVEL_WARN);
     test_in_and_out();
     test_refused();
     test_joining();
@@ -827,6 +827,6 @@ int main(void)
     test_no_memory();
     test_logged();
     test_odd_exp();
-    logged_end();
+    log_end();
     return tap_done();
 }

@@ -4,7 +4,7 @@
 #include "ipc/change.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
-#include "logged.h"
+#include "log_file.h"
 #include "nomem.h"
 #include "tap.h"
 #include "worker/downlink.h"
@@ -360,7 +360,7 @@ static void test_log(void)
     BAD("one more than debug", MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG + 1);
     TAKEN("", "debug", MSG_LOG_LEVEL, "1", (unsigned)LOG_LEVEL_DEBUG);
     is_int(log_get_level(), LOG_LEVEL_DEBUG, "is the level");
-    logged_end();
+    unlink(log_file);
     TAKEN("", "the file again", MSG_LOG_REOPEN, "");
     log_debug("written");
     is_int(logged("written"), 1, "which has gone");
@@ -434,7 +434,7 @@ static void test_no_memory(void)
 
 int main(void)
 {
-    logged_begin(LOG_LEVEL_DEBUG);
+    log_begin_at(LOG_LEVEL_DEBUG);
     base = event_base_new();
     test_hello();
     test_messages();
@@ -445,6 +445,6 @@ int main(void)
     test_no_memory();
     event_base_free(base);
     buf_free(&out);
-    logged_end();
+    log_end();
     return tap_done();
 }

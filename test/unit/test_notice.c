@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/client.h"
 #include "worker/notice.h"
@@ -48,23 +48,23 @@ int main(void)
 
     inet_pton(AF_INET, "192.0.2.7", &peer.sin_addr);
     address_set(&client.address, (struct sockaddr *)&peer);
-    logged_begin(LOG_LEVEL_INFO);
+    log_begin_at(LOG_LEVEL_INFO);
     notice();
     is_int(logged(" info "), 1, "at info");
     is_int(logged(": it is odd: address=192.0.2.7:80 transport=polling more=1 times=1\n"), 1,
            "what, who and how often");
     now_ms += 59999;
     notice();
-    is_int(logged(""), 1, "one line a minute");
+    is_int(logged("\n"), 1, "one line a minute");
     is_int(notice_due(&other, &times), 1, "for each cause");
     now_ms += 1;
     notice();
     is_int(logged(" more=1 times=2\n"), 1, "then the next, with what was not said");
-    logged_forget();
+    log_begin();
     log_set_level(LOG_LEVEL_DEBUG);
     notice();
     is_int(logged(" debug "), 1, "at debug");
     is_int(logged(": it is odd: address=192.0.2.7:80 transport=polling more=1\n"), 1, "each");
-    logged_end();
+    log_end();
     return tap_done();
 }

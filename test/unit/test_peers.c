@@ -3,7 +3,7 @@
 #include "engine/engine.h"
 #include "ipc/handoff.h"
 #include "ipc/start.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/peers.h"
 #include "worker/stats.h"
@@ -79,7 +79,7 @@ static void end(void)
     close(master_read);
     if (master_write >= 0)
         close(master_write);
-    logged_forget();
+    log_begin();
 }
 
 /* The master tells of lanes from first on. */
@@ -275,13 +275,13 @@ static void test_master_gone(void)
     handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, "GET", 3);
     turn();
     is_int(adopted, 1, "connections do");
-    is_int(logged(""), 0, "the link tells of it, not this");
+    is_int(logged("\n"), 0, "the link tells of it, not this");
     end();
 }
 
 int main(void)
 {
-    logged_begin(LOG_LEVEL_WARN);
+    log_begin_at(LOG_LEVEL_WARN);
     base = event_base_new();
     test_alone();
     test_to();
@@ -289,6 +289,6 @@ int main(void)
     test_from();
     test_master_gone();
     event_base_free(base);
-    logged_end();
+    log_end();
     return tap_done();
 }

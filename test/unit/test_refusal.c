@@ -1,5 +1,5 @@
 #include "engine/engine.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/client.h"
 #include "worker/refusal.h"
@@ -40,24 +40,24 @@ static void test_line(void)
 {
     log_set_level(LOG_LEVEL_INFO);
     refused(NULL);
-    is_int(logged(" info "), logged(""), "at info");
+    is_int(logged(" info "), logged("\n"), "at info");
     is_int(logged(": client refused: reason=token_x address=192.0.2.7:80 transport=websocket "
                   "times=1\n"),
            1, "no token to speak of");
     refused(NULL);
-    is_int(logged(""), 1, "one line a minute");
+    is_int(logged("\n"), 1, "one line a minute");
     memset(&every, 0, sizeof(every));
-    logged_forget();
+    log_begin();
     verdict.wanted = "exp has to be a number";
     refused(&verdict);
     is_int(logged("transport=websocket wanted=\"exp has to be a number\" times=1\n"), 1,
            "what was wanted");
-    logged_forget();
+    log_begin();
     log_set_level(LOG_LEVEL_DEBUG);
     refused(&verdict);
     is_int(logged("transport=websocket wanted=\"exp has to be a number\"\n"), 1,
            "at debug each has one");
-    logged_forget();
+    log_begin();
 }
 
 /* What nobody has signed. */
@@ -77,7 +77,7 @@ static void test_hint(void)
     strcpy(hint.iss, "me");
     refused(&verdict);
     is_int(logged("websocket kid=k\\x201 iss=me unverified_uid=u\\x0a2\n"), 1, "all three");
-    logged_forget();
+    log_begin();
 
     memset(hint.kid, '\n', sizeof(hint.kid) - 1);
     memset(hint.iss, '\n', sizeof(hint.iss) - 1);
@@ -87,7 +87,7 @@ static void test_hint(void)
     is_int(logged(" wanted=\"w\" kid=\\x0a"), 1, "the longest has its place");
     is_int(logged("\\x0a iss=\\x0a"), 1, "in a line");
     is_int(logged("\\x0a unverified_uid=\\x0a"), 1, "to its end");
-    is_int(logged(""), 1, "and one line it is");
+    is_int(logged("\n"), 1, "and one line it is");
 }
 
 int main(void)
@@ -96,10 +96,10 @@ int main(void)
 
     inet_pton(AF_INET, "192.0.2.7", &peer.sin_addr);
     address_set(&client.address, (struct sockaddr *)&peer);
-    logged_begin(LOG_LEVEL_INFO);
+    log_begin_at(LOG_LEVEL_INFO);
     test_message();
     test_line();
     test_hint();
-    logged_end();
+    log_end();
     return tap_done();
 }

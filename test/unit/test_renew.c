@@ -2,7 +2,7 @@
  * tokens, the client's session and what becomes of its expiry are made up here. */
 #include "base/clock.h"
 #include "conf.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/auth.h"
 #include "worker/client.h"
@@ -271,7 +271,7 @@ static void test_memory(void)
 
 int main(void)
 {
-    logged_begin(LOG_LEVEL_INFO);
+    log_begin_at(LOG_LEVEL_INFO);
     renewals = renewals_new(&conf, NULL, &stats);
     test_event();
     test_ends();
@@ -280,6 +280,6 @@ int main(void)
     test_burst();
     test_memory();
     renewals_free(&renewals);
-    logged_end();
+    log_end();
     return tap_done();
 }

@@ -2,7 +2,7 @@
 #include "ipc/counters.h"
 #include "ipc/link.h"
 #include "ipc/msg.h"
-#include "logged.h"
+#include "log_file.h"
 #include "tap.h"
 #include "worker/uplink.h"
 
@@ -152,7 +152,7 @@ static void test_failed(void)
 static void test_shut(void)
 {
     begin();
-    logged_forget();
+    log_begin();
     uplink_shut(up);
     out.full = 1;
     uplink_admit(up, 1, SLICE("ann"));
@@ -161,20 +161,20 @@ static void test_shut(void)
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int((long)out.sent.len, 0, "shut: nothing is said");
     is_int(failures, 0, "and nothing fails");
-    is_int(logged(""), 0, "in silence");
+    is_int(logged("\n"), 0, "in silence");
     uplink_free(&up);
     uplink_free(&up);
 }
 
 int main(void)
 {
-    logged_begin(LOG_LEVEL_DEBUG);
+    log_begin_at(LOG_LEVEL_DEBUG);
     base = event_base_new();
     test_messages();
     test_failed();
     test_shut();
     event_base_free(base);
     buf_free(&out.sent);
-    logged_end();
+    log_end();
     return tap_done();
 }
