@@ -2,6 +2,7 @@
  * linked with --wrap (Makefile). */
 #include "master/redis_connect.h"
 
+#include "base/buf.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
@@ -174,6 +175,60 @@ static void test_why(void)
            "one that is too long");
 }
 
+/* Eight different errors are told, and no more; and the last, which is. */
+static void test_many_errors(void)
+{
+    static const int errors[] = {EPERM, ENOENT, ESRCH,   EINTR, EIO,
+                                 ENXIO, E2BIG,  ENOEXEC, EBADF, ECHILD};
+    const char *many[11] = {NULL};
+    char texts[10][32];
+
+    for (int n = 8; n <= 10; n++) {
+        struct buf want = {0};
+        for (int i = 0; i < n; i++) {
+            (void)snprintf(texts[i], sizeof(texts[i]), "10.0.0.%d", errors[i]);
+            many[i] = texts[i];
+        }
+        many[n] = NULL;
+        addresses = many;
+        connect_to(NULL, "many", 1);
+        buf_printf(&want, "connect to 10.0.0.%d, the last of %d: %s", errors[n - 1], n,
+                   strerror(errors[n - 1]));
+        for (int i = 0; i < 8 && i < n - 1; i++)
+            buf_printf(&want, "%s%s", i == 0 ? "; before: " : ", ", strerror(errors[i]));
+        if (want.len >= REDIS_CONNECT_WHY_MAX)
+            want.len = REDIS_CONNECT_WHY_MAX - 1;
+        is_mem(said, strlen(said), want.data, want.len, "as many as there is room for");
+        buf_free(&want);
+    }
+}
+
+/* A path of 107 bytes, which is the longest, and one more. */
+static void test_long_path(void)
+{
+    char dir[] = "/tmp/test_redis_connect.XXXXXX";
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    char path[109];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (mkdtemp(dir) == NULL)
+        abort();
+    memset(path, 'x', sizeof(path));
+    memcpy(path, dir, strlen(dir));
+    path[strlen(dir)] = '/';
+    path[107] = '\0';
+    memcpy(addr.sun_path, path, 108);
+    if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(fd, 4) < 0)
+        abort();
+    is_str(connect_to(path, NULL, 0), "connected", "a path of 107 bytes");
+    unlink(path);
+    path[107] = 'x';
+    path[108] = '\0';
+    is_str(connect_to(path, NULL, 0), words("connect: ", ENAMETOOLONG, NULL, 0), "one of 108");
+    close(fd);
+    rmdir(dir);
+}
+
 static void test_on_its_way(void)
 {
     addresses = (const char *const[]){"10.0.0.111", "10.0.1.0", NULL};
@@ -207,6 +262,8 @@ int main(void)
     base = event_base_new();
     fd = hole_open();
     test_why();
+    test_many_errors();
+    test_long_path();
     test_on_its_way();
     test_connected();
     close(fd);
