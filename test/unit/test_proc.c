@@ -27,6 +27,7 @@ static struct proc *proc;
 static int told[2];         /* [1]: what the worker is to do, a byte each */
 static uint64_t told_count; /* what it has counted, as it was told */
 static int ready, gone;     /* how often */
+static int admitted;        /* clients */
 static int gone_status;
 static char gone_how[160];
 static char dir[] = "/tmp/test_proc.XXXXXX";
@@ -66,6 +67,16 @@ static void worker_does(const struct worker_start *start, char what, struct buf 
     case 'c': /* says what it counts */
         counters.at[COUNTER_CONNECTS] = ++told_count;
         (void)counters_put(out, 0, &counters);
+        worker_send(start, out);
+        break;
+    case 'n': /* asks for a client without a name */
+    case 'm': /* for one of 255 bytes */
+    case 'l': /* and of 256 */
+        memset(bytes, 'u', 256);
+        mark = msg_begin(out, MSG_ADMIT);
+        msg_put_u64(out, 7);
+        msg_put_bytes(out, bytes, what == 'n' ? 0 : what == 'm' ? 255 : 256);
+        msg_end(out, mark);
         worker_send(start, out);
         break;
     default:
@@ -124,7 +135,8 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
 
 static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
 {
-    (void)lane, (void)client, (void)verdict, (void)arg;
+    (void)lane, (void)arg;
+    admitted += client == 7 && verdict == MSG_ADMIT_OK;
 }
 
 static int on_wake(unsigned ms, void *arg)
@@ -214,7 +226,7 @@ static void begin(void)
     if (log_open(LOG_TO_FILE, log_file, LOG_TEXT) < 0 || pipe2(told, O_CLOEXEC) < 0)
         abort();
     conf = (struct conf){.workers = 1, .nsp = nsp, .key = key, .message_bytes = 1 << 20};
-    ready = gone = 0;
+    ready = gone = admitted = 0;
     told_count = 0;
     listeners = (struct listeners){.fds = told, .n = 1};
     terms = (struct proc_terms){.conf = &conf, .listeners = &listeners, .generation = 1};
@@ -278,6 +290,25 @@ static void test_life(void)
 }
 
 /* A worker that is slow to read and says something now and then is not stuck. */
+/* The last name that a worker may ask for, and the first that is none. */
+static void test_names(void)
+{
+    static const char *const wrong[] = {"n", "l"};
+
+    for (int i = 0; i < 2; i++) {
+        begin();
+        tell("hr");
+        ok(reaches(&ready, 1), "a worker");
+        tell("m");
+        ok(reaches(&admitted, 1), "asks for a user of 255 bytes, and gets an answer");
+        tell(wrong[i]);
+        ok(reaches(&gone, 1), "for one of %s", i == 0 ? "0" : "256");
+        is_int(lines_with("killed: bad message type=66 (admit)"), 1, "it is killed");
+        is_int(admitted, 1, "and gets none");
+        end();
+    }
+}
+
 static void test_silence(void)
 {
     uint64_t now;
@@ -414,6 +445,7 @@ int main(void)
     sigchld = evsignal_new(base, SIGCHLD, on_sigchld, NULL);
     event_add(sigchld, NULL);
     test_life();
+    test_names();
     test_silence();
     test_not_ready();
     test_idle();
