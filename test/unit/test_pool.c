@@ -220,14 +220,13 @@ static int worker(const struct conf *conf, const struct worker_start *start)
     int ignored = 1, death = 0;
     char uid[TOKEN_UID_MAX + 2] = "";
 
-    (void)conf;
     for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++) {
         struct sigaction now;
         sigaction(not_for_us[i], NULL, &now);
         ignored &= now.sa_handler == SIG_IGN;
     }
-    worker_says("fork %d strangers=%d ignores=%d pid=%ld\n", (int)start->lane,
-                worker_strangers(start), ignored, (long)getpid());
+    worker_says("fork %d strangers=%d ignores=%d conf=%u pid=%ld\n", (int)start->lane,
+                worker_strangers(start), ignored, conf->drain_timeout_ms, (long)getpid());
     if (behaviour == EXITS)
         return 3;
     if (behaviour == MUTE) {
@@ -600,6 +599,56 @@ static void test_full(void)
     unlink(file);
 }
 
+/* 40 MiB, which nobody reads. */
+static void send_much(unsigned lane)
+{
+    static char message[1 << 16];
+    uint32_t length = htole32(sizeof(message) - 4);
+
+    memcpy(message, &length, sizeof(length));
+    message[4] = (char)MSG_LOG_REOPEN;
+    for (int i = 0; i < 640; i++) {
+        pool_send(pool, lane, message, sizeof(message));
+        if (i % 50 == 0)
+            turn();
+    }
+}
+
+/* Another configuration is in force for those that live, and for those that come. */
+static void test_configure(void)
+{
+    struct conf *large, *small;
+    char file[80];
+
+    snprintf(file, sizeof(file), "%s/log", dir);
+    unlink(file);
+    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
+        exit(1);
+    begin(1, DEAF);
+    ok(reaches(&ready, 1), "a worker that reads nothing");
+    large = conf_make(1);
+    large->message_bytes = 16 << 20;
+    large->drain_timeout_ms = 77;
+    pool_configure(pool, large, &none);
+    send_much(0);
+    is_int(count(file, "its queue is full"), 0, "larger messages: more may wait for it");
+    kill_last();
+    ok(said_times("fork 0", 2), "it is replaced");
+    is_int(count(said, "conf=77"), 1, "by one with that configuration");
+    send_much(0);
+    is_int(count(file, "its queue is full"), 0, "for which as much may wait");
+    send_much(0);
+    is_int(count(file, "its queue is full"), 1, "but not more than 64 MiB");
+    ok(said_times("fork 0", 3), "another takes its place");
+    small = conf_make(1);
+    pool_configure(pool, small, &none);
+    send_much(0);
+    is_int(count(file, "its queue is full"), 2, "smaller ones: less may wait");
+    end();
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    unlink(file);
+}
+
 /* Descriptors run out: one line for all of them. */
 static void test_cannot_fork(void)
 {
@@ -798,6 +847,7 @@ int main(void)
     test_longest_uid();
     test_bad(CLOSES, "a closed pipe", "it closed its pipe and stayed");
     test_full();
+    test_configure();
     test_cannot_fork();
     test_replace();
     test_abandon();

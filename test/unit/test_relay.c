@@ -429,6 +429,60 @@ static void test_hold_reload(void)
     relay_free(&sent.relay); /* with one that waits */
 }
 
+/* [uid, {type: 2, data: ["x", <2 attachments>], nsp: "/axr"}, {}] */
+static void publish_two(void)
+{
+    sent.n = 0;
+    relay_message(sent.relay, SLICE("k#/axr#"),
+                  SLICE("\x93\xa1u\x83\xa4type\x02\xa4"
+                        "data\x93\xa1x\xc4\x01\x01\xc4\x01\x02\xa3nsp\xa4/axr\x80"),
+                  4711);
+}
+
+/* Another configuration, in memory of its own, takes the place of the first. */
+static void test_reload_limits(void)
+{
+    struct conf first = *conf_make(), second = *conf_make(), third = *conf_make();
+    char *big = calloc(1, 200016);
+
+    memcpy(big, "[\"msg\",\"", 8);
+    memset(big + 8, 'x', 200000);
+    memcpy(big + 200008, "\"]", 3);
+    first.attachments = 1;
+    first.connections_per_user = 1;
+    second.message_bytes = 1 << 19;
+    second.attachments = 2;
+    second.connections_per_user = 2;
+    third.attachments = 0;
+    third.connections_per_user = 2;
+    third.replace_connections = 1;
+    begin(&first);
+    publish_two();
+    publish(NULL, big);
+    is_int((long)relay_seq(sent.relay), 0, "too many attachments, and too large");
+    is_int(admit(0, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is in");
+    is_int(admit(0, 2, SLICE("ann")), HELD, "once");
+    relay_configure(sent.relay, &second);
+    memset(&first, 0xff, sizeof(first)); /* nobody looks at it any more */
+    publish_two();
+    is_int((long)relay_seq(sent.relay), 1, "as many attachments as there may be");
+    publish(NULL, big);
+    is_int((long)relay_seq(sent.relay), 2, "and as many bytes");
+    relay_wake(sent.relay, clock_ms());
+    is_str(answers(), "0:1 ok, 0:2 ok", "ann is in twice");
+    is_int(admit(1, 3, SLICE("ann")), HELD, "and not three times");
+    relay_configure(sent.relay, &third);
+    memset(&second, 0xff, sizeof(second));
+    relay_wake(sent.relay, clock_ms());
+    is_str(answers(), "1:3 ok", "but in place of another");
+    is_str(sent.kicks, "0:1 ann", "who is told");
+    publish_two();
+    publish(NULL, big);
+    is_int((long)relay_seq(sent.relay), 2, "and the limits are low again");
+    relay_free(&sent.relay);
+    free(big);
+}
+
 static void test_hold_is_bounded(void)
 {
     char uid[16];
@@ -591,6 +645,7 @@ int main(void)
     test_hold_times_out();
     test_hold_dying();
     test_hold_reload();
+    test_reload_limits();
     test_hold_is_bounded();
     test_drops();
     test_shown();
