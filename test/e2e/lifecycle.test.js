@@ -250,7 +250,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     test(`${signal}: each client gets FIN, no close frame and no DISCONNECT, or a close packet with its GET, spread over shutdownTimeout; exit 0`, async (t) => {
         const redis = await redisServer();
         const span = 3000; /* 1 s of it is for the last to answer */
-        const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: span } });
+        const daemon = await Daemon.start(t, { redis, config: { workers: 1, shutdownTimeout: span } });
         const clients = [];
         for (let i = 0; i < 40; i++) clients.push(await joined(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1) }));
         const polls = [];
