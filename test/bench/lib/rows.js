@@ -85,7 +85,7 @@ async function connect(world, n) {
     });
     return [{
         what: `connect with token, ${n.clients} clients: CPU per connect, to the bare loop's`,
-        goal: 2.5, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
+        goal: 1.5, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
         bars: { title: 'CPU per connect, with token', unit: 'us' },
     }];
 }
