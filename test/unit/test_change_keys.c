@@ -126,6 +126,7 @@ static void test_classes(void)
         set_member(&other, &conf_keys[i]);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
         struct buf out = {0};
+
         change_diff(&one, &other, classes[i].class, &out);
         buf_putc(&out, '\0');
         is_str((char *)out.data, classes[i].keys, "the keys of a class that have members");
@@ -156,6 +157,7 @@ int main(void)
 {
     for (size_t i = 0; i < conf_nkeys; i++) {
         const struct key *key = &conf_keys[i];
+
         if (key->field != FIELD_NONE)
             test_member(key);
         else if (key->type != KEY_SECTION && key->type != KEY_IGNORED)

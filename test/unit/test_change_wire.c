@@ -169,6 +169,7 @@ static uint32_t others(const struct conf *a, const struct conf *b)
     uint32_t bits = 0;
 
     _Static_assert(COUNT(same) == COUNT(rows), "a comparison for each row");
+
     for (uint32_t i = 0; i < COUNT(same); i++)
         bits |= (uint32_t)!same[i] << i;
     return bits;
@@ -248,6 +249,7 @@ static void test_whole(void)
     buf_putc(&keys, '\0');
     for (const char *at = (char *)keys.data; *at != '\0';) {
         size_t len = strcspn(at, ",");
+
         ok(is_row(at, len), "%.*s has a row", (int)len, at);
         at += len + strspn(at + len, ", ");
     }

@@ -59,7 +59,7 @@ static void is_refused(const char *path, const char *value, const char *why, con
     struct conf *conf = load(path, value);
 
     if (!ok(conf == NULL && has(&errors, why), "%s: %s", path, name))
-        printf("#   got  %s\n#   want %s\n", conf ? "a configuration" : text(&errors), why);
+        printf("#   got  %s\n#   want %s\n", conf != NULL ? "a configuration" : text(&errors), why);
     conf_free(&conf);
 }
 
@@ -556,11 +556,12 @@ static size_t with_files(rlim_t files, const char *path, const char *value)
         abort();
     if (pid == 0) {
         struct conf *conf = setrlimit(RLIMIT_NOFILE, &limit) == 0
-                                ? load(path ? path : "workers", path ? value : "1")
+                                ? load(path != NULL ? path : "workers", path != NULL ? value : "1")
                                 : NULL;
+
         if (conf != NULL)
-            got = path ? (size_t)has(&warnings, "the hard limit of open files")
-                       : conf->connections_max;
+            got = path != NULL ? (size_t)has(&warnings, "the hard limit of open files")
+                               : conf->connections_max;
         _exit(conf != NULL && write(fds[1], &got, sizeof(got)) == sizeof(got) ? 0 : 1);
     }
     close(fds[1]);

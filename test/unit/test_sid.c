@@ -27,6 +27,7 @@ static void test_homes(void)
     for (size_t i = 0; i < sizeof(homes) / sizeof(homes[0]); i++) {
         for (int sio = 0; sio < 2; sio++) {
             struct sid_home got = {0};
+
             is_int(home_of(sio, homes[i], &got), 0, sio ? "a Socket.IO id" : "a session id");
             ok(got.process == homes[i].process && got.generation == homes[i].generation &&
                    got.index == homes[i].index,
