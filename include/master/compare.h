@@ -22,7 +22,7 @@ struct event_base;
 #define COMPARE_DOUBT_MS     2000 /* before equal messages are given up; and */
 #define COMPARE_DOUBT_ROUNDS 8
 
-struct compare { /* zero is one that has not begun; all but overlap is private */
+struct compare { /* zero is one that has not begun; the marks are private */
     struct overlap overlap;
     struct marker marker;
     int is_marked_old, is_marked_new; /* it has come over that one ... */

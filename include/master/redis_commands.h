@@ -16,11 +16,11 @@ struct bufferevent;
  * how many +OK are to come, or -1 where it noted a fault. */
 int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_fault *fault);
 
-/* These return -1 without memory, else 0 ... */
-
-/* ... or how many +OK are to come. */
+/* Where it is not the first database: SELECT.  Returns how many +OK are to come, or -1
+ * without memory. */
 int redis_commands_select(struct bufferevent *bev, int database);
 
+/* The others return 0, or -1 without memory. */
 int redis_commands_subscribe(struct bufferevent *bev, const struct topics *topics);
 
 /* PING, to which the answer is a pong with REDIS_SYNC. */

@@ -39,7 +39,7 @@ struct caller {
     int head_only;
     int eof;                                                   /* it says nothing more */
     void (*put)(const struct status *status, struct buf *out); /* ASKING: the answer's body */
-    const char *type;                                          /* ... and what it is */
+    const char *type;                                          /* ASKING: the type of that body */
     struct stats_wait wait;
 };
 

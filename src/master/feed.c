@@ -13,11 +13,9 @@
 #include <string.h>
 
 #define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
-#define AGAIN_MS   100            /* where memory was out */
-
-#define LATER_MS 10 /* until what has nothing in common yet is looked at again */
-
-#define LEFT_MS 500 /* so late may be what has come over the old one already */
+#define AGAIN_MS   100            /* until what failed for want of memory is tried again */
+#define LATER_MS   10             /* until streams with nothing in common are looked at again */
+#define LEFT_MS    500            /* what has come over the old connection may be so late */
 
 /* What becomes of the new connection; from OLD to SWAP it is subscribed, and what comes
  * over it waits. */
@@ -42,24 +40,29 @@ struct feed {
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
-    struct throttle throttle; /* what is handed on */
+    struct throttle throttle; /* redis is not read while a worker is behind */
 
-    unsigned unshared;      /* topics that only one of both hears: these are not compared */
-    int is_asked;           /* what comes over both is compared */
-    struct compare compare; /* ... here */
-    struct backlog waiting; /* ... and waits, where it is the new one */
-    int apart;              /* known in SWAP: nothing comes over both, or ... */
-    size_t d;               /* ... what overlap.h calls so */
+    /* Of now and next. */
+    unsigned unshared;      /* bits of the topics that one of them hears and the other does not:
+                             * what comes by these is not compared */
+    int is_asked;           /* next is asked for: what comes over both is compared */
+    struct compare compare; /* what has come over both */
+    struct backlog waiting; /* messages of next, until it is their turn */
+    int apart;              /* known in SWAP: nothing has come over both */
+    size_t d;               /* known in SWAP, unless they are apart: see overlap.h */
 
-    unsigned past_unshared;
-    struct overlap past;    /* of the connection in force and the one before */
-    size_t left;            /* messages of that which are still to come over this one */
-    uint64_t left_until_ms; /* 0: while it has not answered */
-    uint64_t gaps;          /* how often messages could not be told apart */
+    /* Of now and the connection before it. */
+    unsigned past_unshared; /* what unshared was */
+    struct overlap past;    /* what came over both */
+    size_t left;            /* messages of it that are still to come over now as well */
+    uint64_t left_until_ms; /* they come no more then; 0: now has not answered yet */
+
+    uint64_t gaps; /* how often messages could not be told apart */
 };
 
 static const struct redis_ops next_ops;
 
+/* Hands one message on. */
 static void hand(struct feed *feed, struct slice channel, struct slice payload, uint64_t us)
 {
     feed->ops->message(channel, payload, us, feed->arg);

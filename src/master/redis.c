@@ -34,14 +34,14 @@ enum redis_state { WAITING, CONNECTING, HANDSHAKE, SUBSCRIBED };
 struct redis {
     struct event_base *base;
     struct conf_redis server; /* its own */
-    char where[256];          /* ... for the log */
+    char where[256];          /* the same for the log */
     const struct redis_ops *ops;
     void *arg;
 
     enum redis_state state;
     struct redis_connect *connect;
     struct bufferevent *bev; /* writes, and owns the socket */
-    struct event *input;     /* ... which is read here */
+    struct event *input;     /* reads the socket */
     struct event *timer;     /* the attempt's deadline, or the next one's time */
     struct event *pulse;     /* while subscribed: the next PING, or silence */
 

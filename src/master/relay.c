@@ -20,8 +20,8 @@ struct relay {
     const struct relay_ops *ops;
     void *arg;
     struct route *route;
-    struct pending pending; /* while somebody is in it, relay_wake is to come */
-    int look_again;         /* ... at once */
+    struct pending pending; /* while somebody is in it, relay_wake() is to come */
+    int look_again;         /* relay_wake() was asked for at once */
     struct slice key, nsp;
     struct emit_limits limits;
     size_t message_max; /* on the pipe */
@@ -148,7 +148,7 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
 /* --- what is relayed, at debug ------------------------------------------------- */
 
 #define SHOWN_MAX      64  /* characters of a name */
-#define SHOWN_LIST_MAX 512 /* ... and of a list of them */
+#define SHOWN_LIST_MAX 512 /* characters of a list of names */
 
 /* "msg": of the array's first element, which is a string or a number. */
 static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)

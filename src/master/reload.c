@@ -399,7 +399,7 @@ static int names_ask(struct reload *reload, const struct conf *wanted)
     return names_add(reload->names, wanted->admin_host);
 }
 
-/* ... and what comes of it when it need not be waited for. */
+/* Begins to look up the names of reload->asking; where all are known, goes on at once. */
 static void ask(struct reload *reload)
 {
     int rc = names_ask(reload, reload->asking);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define NONE     0xffff /* as a lane: nobody is here */
-#define CROWD    0xfffe /* ... of struct user: see at.crowd */
+#define CROWD    0xfffe /* as the lane of a struct user: it has a crowd, at.crowd */
 #define NOWHERE  UINT32_MAX
 #define SCAN_MAX 8 /* a crowd of so many is searched from end to end */
 
