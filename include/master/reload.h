@@ -11,36 +11,11 @@
 #define MASTER_RELOAD_H
 
 #include "conf.h"
-#include "master/admin.h"
-#include "master/listen.h"
 
 #include <stdint.h>
 
-struct event_base;
-struct feed;
-struct pool;
-struct relay;
 struct reload;
-struct stats;
-
-/* What a reload acts on: the master sets it up, part by part; what is not there yet is
- * NULL. */
-struct running {
-    struct event_base *base;
-    const struct conf_args *args; /* to be read again */
-    int detached;                 /* what goes to stderr goes to syslog */
-    struct relay *relay;
-    struct stats *stats;
-    struct pool *pool;
-    struct feed *feed;
-    const struct admin_ops *admin_ops;
-    void *admin_arg;
-
-    /* What it changes. */
-    struct conf *conf; /* what is in force */
-    struct listeners listeners;
-    struct admin *admin;
-};
+struct running;
 
 struct reload_stats {
     uint64_t good, failed;

@@ -10,13 +10,15 @@
 #include "master/daemon.h"
 #include "master/feed.h"
 #include "master/listen.h"
+#include "master/parts.h"
 #include "master/pidfile.h"
 #include "master/pool.h"
 #include "master/privileges.h"
 #include "master/relay.h"
 #include "master/reload.h"
+#include "master/running.h"
 #include "master/start.h"
-#include "master/stats.h"
+#include "master/status.h"
 #include "master/systemd.h"
 #include "master/timer.h"
 
@@ -43,12 +45,12 @@ struct master {
     struct privileges privileges;
     struct pidfile pidfile;
     struct running running;
+    struct parts *parts; /* relay and stats of running */
     struct reload *reload;
     struct listeners admin_listeners; /* until running.admin has them */
 
     struct event *signals[SIGNALS];
     struct event *redis_wait, *start_wait;
-    struct event *relay_wake; /* pending while an admission waits */
     struct systemd systemd;
 
     int64_t started_ms;       /* of the wall clock, for whoever asks */
@@ -170,52 +172,6 @@ static int on_redis_behind(void *arg)
 
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
                                          on_redis_synced, on_redis_behind};
-
-static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
-{
-    struct master *m = arg;
-
-    pool_send(m->running.pool, lane, message, len);
-}
-
-static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
-{
-    struct master *m = arg;
-
-    pool_answer(m->running.pool, lane, client, verdict);
-}
-
-static int on_relay_wake(unsigned ms, void *arg)
-{
-    struct master *m = arg;
-
-    return timer_set(m->relay_wake, ms);
-}
-
-static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake};
-
-static void on_wake(evutil_socket_t fd, short what, void *arg)
-{
-    struct master *m = arg;
-
-    (void)fd;
-    (void)what;
-    relay_wake(m->running.relay, clock_ms());
-}
-
-static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
-{
-    struct master *m = arg;
-    struct buf message = {0};
-    size_t mark = msg_begin(&message, MSG_COUNT);
-
-    msg_put_u32(&message, id);
-    if (msg_end(&message, mark) == 0)
-        pool_send(m->running.pool, lane, message.data, message.len);
-    buf_free(&message);
-}
-
-static const struct stats_ops stats_ops = {on_stats_ask};
 
 static void on_admin_status(struct status *status, void *arg)
 {
@@ -415,8 +371,7 @@ static int events_start(struct master *m)
         return -1;
     m->redis_wait = event_new(m->running.base, -1, 0, on_redis_wait, m);
     m->start_wait = event_new(m->running.base, -1, 0, on_start_wait, m);
-    m->relay_wake = event_new(m->running.base, -1, 0, on_wake, m);
-    if (m->redis_wait == NULL || m->start_wait == NULL || m->relay_wake == NULL ||
+    if (m->redis_wait == NULL || m->start_wait == NULL ||
         timer_set(m->redis_wait, REDIS_WAIT_MS) < 0 ||
         (m->start.status_fd >= 0 && timer_set(m->start_wait, START_MS) < 0))
         return -1;
@@ -455,9 +410,8 @@ static int parts_start(struct master *m)
 
     child_set_wipe(on_child_wipe, m);
     m->reload = reload_new(running);
-    running->relay = relay_new(running->conf, &relay_ops, m);
-    running->stats = stats_new(running->base, &stats_ops, m);
-    if (m->reload == NULL || running->relay == NULL || running->stats == NULL)
+    m->parts = parts_new(running);
+    if (m->reload == NULL || m->parts == NULL)
         return -1;
     options = (struct pool_options){running->base,  running->conf,  &running->listeners,
                                     running->relay, running->stats, m->worker};
@@ -519,9 +473,8 @@ static void clear(struct master *m)
     admin_free(&m->running.admin);
     pool_free(&m->running.pool);
     reload_free(&m->reload);
-    stats_free(&m->running.stats);
     feed_free(&m->running.feed);
-    relay_free(&m->running.relay);
+    parts_free(&m->parts);
     for (int i = 0; i < SIGNALS; i++)
         if (m->signals[i] != NULL)
             event_free(m->signals[i]);
@@ -529,8 +482,6 @@ static void clear(struct master *m)
         event_free(m->redis_wait);
     if (m->start_wait != NULL)
         event_free(m->start_wait);
-    if (m->relay_wake != NULL)
-        event_free(m->relay_wake);
     systemd_clear(&m->systemd);
     if (m->running.base != NULL)
         event_base_free(m->running.base);

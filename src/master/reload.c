@@ -10,6 +10,7 @@
 #include "master/pool.h"
 #include "master/privileges.h"
 #include "master/relay.h"
+#include "master/running.h"
 #include "master/start.h"
 #include "master/systemd.h"
 

@@ -1,0 +1,34 @@
+/* running - the parts of the master, while it runs: it sets them up one by one, and a reload
+ * acts on them.  What is not there yet is NULL. */
+#ifndef MASTER_RUNNING_H
+#define MASTER_RUNNING_H
+
+#include "conf.h"
+#include "master/listen.h"
+
+struct admin;
+struct admin_ops;
+struct event_base;
+struct feed;
+struct pool;
+struct relay;
+struct stats;
+
+struct running {
+    struct event_base *base;
+    const struct conf_args *args; /* to be read again */
+    int detached;                 /* what goes to stderr goes to syslog */
+    struct relay *relay;
+    struct stats *stats;
+    struct pool *pool;
+    struct feed *feed;
+    const struct admin_ops *admin_ops;
+    void *admin_arg;
+
+    /* What it changes. */
+    struct conf *conf; /* what is in force */
+    struct listeners listeners;
+    struct admin *admin;
+};
+
+#endif

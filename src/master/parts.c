@@ -1,0 +1,92 @@
+#include "master/parts.h"
+
+#include "base/clock.h"
+#include "ipc/msg.h"
+#include "master/pool.h"
+#include "master/relay.h"
+#include "master/running.h"
+#include "master/stats.h"
+#include "master/timer.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+struct parts {
+    struct running *running;
+    struct event *wake; /* pending while an admission waits */
+};
+
+static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
+{
+    struct parts *parts = arg;
+
+    pool_send(parts->running->pool, lane, message, len);
+}
+
+static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+{
+    struct parts *parts = arg;
+
+    pool_answer(parts->running->pool, lane, client, verdict);
+}
+
+static int on_relay_wake(unsigned ms, void *arg)
+{
+    struct parts *parts = arg;
+
+    return timer_set(parts->wake, ms);
+}
+
+static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake};
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct parts *parts = arg;
+
+    (void)fd;
+    (void)what;
+    relay_wake(parts->running->relay, clock_ms());
+}
+
+static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
+{
+    struct parts *parts = arg;
+    struct buf message = {0};
+    size_t mark = msg_begin(&message, MSG_COUNT);
+
+    msg_put_u32(&message, id);
+    if (msg_end(&message, mark) == 0)
+        pool_send(parts->running->pool, lane, message.data, message.len);
+    buf_free(&message);
+}
+
+static const struct stats_ops stats_ops = {on_stats_ask};
+
+struct parts *parts_new(struct running *running)
+{
+    struct parts *parts = calloc(1, sizeof(*parts));
+
+    if (parts == NULL)
+        return NULL;
+    parts->running = running;
+    parts->wake = event_new(running->base, -1, 0, on_wake, parts);
+    running->relay = relay_new(running->conf, &relay_ops, parts);
+    running->stats = stats_new(running->base, &stats_ops, parts);
+    if (parts->wake == NULL || running->relay == NULL || running->stats == NULL)
+        parts_free(&parts);
+    return parts;
+}
+
+void parts_free(struct parts **partsp)
+{
+    struct parts *parts = *partsp;
+
+    if (parts == NULL)
+        return;
+    *partsp = NULL;
+    stats_free(&parts->running->stats);
+    relay_free(&parts->running->relay);
+    if (parts->wake != NULL)
+        event_free(parts->wake);
+    free(parts);
+}
