@@ -6,6 +6,7 @@
 
 #define REST_MIN_US 1000 /* the loop's timers know no less */
 #define REST_MAX_US 10000
+#define ENOUGH      4 /* fan-outs in a round: the next round's writes are worth their while */
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)
 {
@@ -27,15 +28,14 @@ void gather_clear(struct net *net)
     event_del(&net->gather.timer);
 }
 
-/* The fewer have come in a round, the longer it takes until waiting for more is worth
- * its while: about until there is one more, and where many come, not at all. */
+/* Until about one more has come, if they go on as they did in the round. */
 static void rest(struct net *net)
 {
     struct gather *gather = &net->gather;
     uint64_t us = (net->now_us - gather->began_us) / (gather->fanouts > 0 ? gather->fanouts : 1);
     struct timeval wait;
 
-    if (us < REST_MIN_US)
+    if (us < REST_MIN_US || gather->fanouts >= ENOUGH)
         return;
     if (us > REST_MAX_US)
         us = REST_MAX_US;

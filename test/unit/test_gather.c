@@ -125,33 +125,37 @@ static void test_dense(void)
     down();
 }
 
-/* It is about as long as the round was for each that came, and never long. */
-static void test_how_long(void)
+/* Two dense rounds, of which the second took us and brought so many. */
+static void rest_of(uint32_t us, uint32_t fanouts)
 {
-    up();
     fan_out();
     dense_round(1);
     fan_out();
     net_flush(net);
     fan_out();
-    net->gather.began_us -= 10000000;
+    net->gather.fanouts = fanouts;
+    net->gather.began_us -= us;
     net_flush(net);
     net_flush(net);
+    ok(!is_empty(), "more is waiting");
+}
+
+static void test_how_long(void)
+{
+    up();
+    rest_of(10000000, 1);
     ok(net->gather.rests, "after a round of 10 s");
     usleep(REST_US);
     turns(1);
     ok(!net->gather.rests, "not much longer than 10 ms");
     down();
     up();
-    fan_out();
-    dense_round(1);
-    fan_out();
-    net_flush(net);
-    fan_out();
-    net->gather.fanouts = UINT32_MAX;
-    net_flush(net);
-    net_flush(net);
-    ok(!is_empty() && !net->gather.rests, "where very many have come there is none");
+    rest_of(10000000, 3);
+    ok(net->gather.rests, "where three have come, too");
+    down();
+    up();
+    rest_of(10000000, 4);
+    ok(!net->gather.rests, "where four have come there is none");
     down();
 }
 
