@@ -207,6 +207,8 @@ int session_push(struct session *session, const struct run *run);
 /* Queues a message: text, or binary.  Returns 0 or -1. */
 int session_send(struct session *session, struct slice text);
 int session_send_binary(struct session *session, struct slice bytes);
+/* The latter on ws, which is the session's or about to be. */
+int session_put_binary(struct session *session, struct conn *ws, struct slice bytes);
 
 enum eio_version session_version(const struct session *session);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */

@@ -6,6 +6,7 @@
 #ifndef NET_CHUNK_H
 #define NET_CHUNK_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stddef.h>
@@ -98,6 +99,10 @@ int outq_iov(const struct outq *queue, struct iovec *iov, int max);
 
 /* n bytes were written; n <= bytes.  Memory of an emptied queue is given back. */
 void outq_consume(struct outq *queue, size_t n);
+
+/* Takes all that is in it, and appends it to out, whose failed tells if not all is
+ * there. */
+void outq_drain(struct outq *queue, struct buf *out);
 
 /* Moves runs from the front of src to the end of dst while they are of the
  * first one's kind.  Returns the bytes moved, or -1 without memory (a part may

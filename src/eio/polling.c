@@ -83,14 +83,8 @@ static void answer_script(struct conn *conn, struct outq *out)
     struct slice index = slice_str(request_of(conn)->callback);
     size_t skip =
         ((const struct session *)conn->owner)->version == EIO4; /* the separator before the first */
-    struct iovec iov[64];
 
-    while (out->bytes > 0) {
-        size_t len = 0;
-        for (int i = 0, n = outq_iov(out, iov, 64); i < n; len += iov[i++].iov_len)
-            buf_put(&text, iov[i].iov_base, iov[i].iov_len);
-        outq_consume(out, len);
-    }
+    outq_drain(out, &text);
     if (text.len > skip)
         payload_put_jsonp(&script, index,
                           (struct slice){(char *)text.data + skip, text.len - skip});

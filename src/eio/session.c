@@ -245,23 +245,28 @@ int session_send(struct session *session, struct slice text)
     return session_put_scratch(session);
 }
 
-int session_send_binary(struct session *session, struct slice bytes)
+int session_put_binary(struct session *session, struct conn *ws, struct slice bytes)
 {
     struct buf *scratch = &session->eio->scratch;
 
-    if (session->polling != NULL)
-        return polling_put_message(session, 1, bytes);
     buf_reset(scratch);
     if (session->base64) {
         eio_put_base64(scratch, (enum eio_version)session->version, bytes);
-        return session_put_scratch(session);
+    } else {
+        if (session->version == EIO3)
+            buf_putc(scratch, EIO_MESSAGE);
+        buf_put(scratch, bytes.ptr, bytes.len);
     }
-    if (session->version == EIO3)
-        buf_putc(scratch, EIO_MESSAGE);
-    buf_put(scratch, bytes.ptr, bytes.len);
     if (scratch->failed)
-        return close_soon(session);
-    return websocket_put(session->ws, WS_BINARY, scratch->data, scratch->len);
+        return conn_close_soon(ws, CLOSE_NO_MEMORY);
+    return websocket_put(ws, session->base64 ? WS_TEXT : WS_BINARY, scratch->data, scratch->len);
+}
+
+int session_send_binary(struct session *session, struct slice bytes)
+{
+    if (session->polling != NULL)
+        return polling_put_message(session, 1, bytes);
+    return session_put_binary(session, session->ws, bytes);
 }
 
 int session_start(struct session *session, const struct http_request *req,

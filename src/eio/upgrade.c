@@ -20,34 +20,22 @@ void upgrade_begin(struct conn *conn, struct session *session, int base64)
 }
 
 /* Puts one packet of a payload as a WebSocket message. */
-static void put_packet(struct session *session, struct conn *conn, const struct eio_packet *packet,
-                       struct buf *scratch)
+static void put_packet(struct session *session, struct conn *conn, const struct eio_packet *packet)
 {
-    if (!packet->binary) { /* the type digit stands before the data */
+    if (packet->binary)
+        session_put_binary(session, conn, packet->data);
+    else /* the type digit stands before the data */
         websocket_put(conn, WS_TEXT, packet->data.ptr - 1, packet->data.len + 1);
-        return;
-    }
-    buf_reset(scratch);
-    if (session->base64) {
-        eio_put_base64(scratch, (enum eio_version)session->version, packet->data);
-        websocket_put(conn, WS_TEXT, scratch->data, scratch->len);
-        return;
-    }
-    if (session->version == EIO3)
-        buf_putc(scratch, EIO_MESSAGE);
-    buf_put(scratch, packet->data.ptr, packet->data.len);
-    websocket_put(conn, WS_BINARY, scratch->data, scratch->len);
 }
 
 /* What waited was written for polling.  It is read back and framed anew: dear,
  * but it happens once a session, and there is rarely anything. */
 static int move_output(struct session *session, struct conn *conn)
 {
-    struct buf text = {0}, decoded = {0}, scratch = {0};
+    struct buf text = {0}, decoded = {0};
     struct outq out = {.bytes = 0};
     struct eio_packet packet;
     struct payload it;
-    struct iovec iov[64];
     int result = 0;
 
     while (result == 0 && session->polling->out.bytes > 0) {
@@ -57,13 +45,7 @@ static int move_output(struct session *session, struct conn *conn)
         if (outq_move(&out, &session->polling->out) < 0)
             result = -1;
         session->eio->net->stats.queued_bytes -= before - session->polling->out.bytes;
-        while (out.bytes > 0) {
-            int n = outq_iov(&out, iov, 64);
-            size_t len = 0;
-            for (int i = 0; i < n; i++, len += iov[i - 1].iov_len)
-                buf_put(&text, iov[i].iov_base, iov[i].iov_len);
-            outq_consume(&out, len);
-        }
+        outq_drain(&out, &text);
         if (result < 0 || text.failed ||
             payload_begin(&it, (enum eio_version)session->version, kind == ENC_POLL3_BINARY,
                           (struct slice){(char *)text.data + (kind == ENC_POLL4),
@@ -73,12 +55,11 @@ static int move_output(struct session *session, struct conn *conn)
         }
         while ((result = payload_next(&it, &packet, &decoded)) == 1)
             if (packet.binary || packet.type != EIO_NOOP)
-                put_packet(session, conn, &packet, &scratch);
+                put_packet(session, conn, &packet);
     }
     outq_clear(&out);
     buf_free(&text);
     buf_free(&decoded);
-    buf_free(&scratch);
     return result;
 }
 

@@ -8,6 +8,7 @@
 
 #define RUN_COST    64   /* bytes that a run takes in a block of its own, beside its own */
 #define THIN_BYTES  4096 /* smaller blocks are never thin */
+#define DRAIN_RUNS  64   /* taken at a time */
 #define MORE_MIN    4    /* runs behind the first that there is room for, if for any */
 #define SPARE_BYTES (PAGES_WATCHED ? 0 : 4 * (CHUNK_BYTES + sizeof(struct chunk)))
 
@@ -353,6 +354,14 @@ void outq_consume(struct outq *queue, size_t n)
         queue->more = NULL;
         queue->more_head = queue->more_cap = 0;
     }
+}
+
+void outq_drain(struct outq *queue, struct buf *out)
+{
+    struct iovec iov[DRAIN_RUNS];
+
+    while (queue->bytes > 0)
+        outq_consume(queue, buf_put_iov(out, iov, outq_iov(queue, iov, DRAIN_RUNS)));
 }
 
 long outq_move(struct outq *dst, struct outq *src)

@@ -468,9 +468,34 @@ static void test_thin_model(void)
     chunks_clear(&chunks);
 }
 
+/* More runs than are taken at a time. */
+static void test_drain(void)
+{
+    struct chunklog logs[2] = {{0}};
+    struct outq queue = {.bytes = 0};
+    struct buf out = {0};
+    struct run run;
+    char want[2 * 300];
+
+    for (size_t i = 0; i < sizeof(want); i++) {
+        want[i] = (char)('a' + i % 26);
+        chunklog_put(&logs[i % 2], &want[i], 1, &run);
+        outq_push(&queue, &run);
+    }
+    buf_puts(&out, "before");
+    outq_drain(&queue, &out);
+    is_int((long)queue.bytes, 0, "nothing is left in the queue");
+    is_mem(out.data, 6, "before", 6, "it comes behind what is there");
+    is_mem(out.data + 6, out.len - 6, want, sizeof(want), "all of it, in order");
+    buf_free(&out);
+    chunklog_clear(&logs[0]);
+    chunklog_clear(&logs[1]);
+}
+
 int main(void)
 {
     test_joining();
+    test_drain();
     test_held();
     test_reuse();
     test_model();
