@@ -164,6 +164,23 @@ test('replace: of many that come at once to several workers as many stay as may'
     assert.ok(!/a client left that was not in/.test(daemon.log), 'each that was let in has left once');
 });
 
+test('replace: of many that poll, and come at once to several workers, as many stay as may', async (t) => {
+    const redis = await quiet();
+    const daemon = await start(t, replace(3));
+    const clients = await Promise.all(Array.from({ length: 16 }, (_, i) => polled(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1), keep: true })));
+    t.after(() => clients.forEach((client) => client.destroy()));
+    await settled(daemon, (now) => now.get('clients') === 3, 'three that stay');
+    redis.emitter().to('u').emit('who is there');
+    const first = await Promise.all(clients.map((client) => client.text()));
+    assert.strictEqual(first.filter((text) => /^42\/axr,\["who is there"/.test(text)).length, 3);
+    for (const [i, text] of first.entries()) {
+        if (text !== '41/axr,') continue;
+        assert.strictEqual(await clients[i].text(), '1');
+    }
+    assert.strictEqual(first.filter((text) => text === '41/axr,').length, clients.length - 3);
+    assert.ok(!/a client left that was not in/.test(daemon.log), 'each that was let in has left once');
+});
+
 test('replace: workers that are killed, clients that vanish: the count stays right', async (t) => {
     const redis = await quiet();
     const daemon = await start(t, replace(3));
@@ -346,8 +363,9 @@ test('the clock jumps an hour, a year: nobody is disconnected, new tokens follow
     const HOUR = 3600;
     const clients = [];
     for (let i = 0; i < 8; i++) {
-        const how = { eio: 3 + (i & 1) };
-        clients.push(await joined(daemon.addr, token('u', i & 2 ? now() + HOUR / 2 : undefined), how));
+        const how = { eio: 3 + (i & 1), keep: true };
+        const come = i & 4 ? polled : joined;
+        clients.push(await come(daemon.addr, token('u', i & 2 ? now() + HOUR / 2 : undefined), how));
     }
     const brief = await joined(daemon.addr, token('u', now() + 4 * SLOW));
     const end = Date.now() + 4000 * SLOW;
