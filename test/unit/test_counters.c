@@ -5,6 +5,7 @@
 #include "tap.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 
 static void fill(struct counters *counters, uint64_t from)
 {
@@ -108,14 +109,19 @@ static void test_table(void)
     is_int(next, COUNTERS, "every value has a family");
 }
 
+static const struct counter_family *disconnects(void)
+{
+    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
+        if (counter_families[f].first == COUNTER_DISCONNECTS)
+            return &counter_families[f];
+    abort();
+}
+
 /* The words for reasons are those of the log, with an underscore or fewer words. */
 static void test_reasons(void)
 {
-    const struct counter_family *closed = NULL;
+    const struct counter_family *closed = disconnects();
 
-    for (unsigned f = 0; f < COUNTER_FAMILY_COUNT; f++)
-        if (counter_families[f].first == COUNTER_CLOSED)
-            closed = &counter_families[f];
     for (unsigned i = 0; i < CLOSE_REASONS; i++) {
         char label[64], *end;
 
@@ -125,6 +131,33 @@ static void test_reasons(void)
             *end = ' ';
         ok(strstr(close_reason_name((enum close_reason)i), label) != NULL, "%s is %s", label,
            close_reason_name((enum close_reason)i));
+    }
+}
+
+/* Those of clients that have never been in are in no line of the log. */
+static int is_logged(enum close_reason why)
+{
+    return why != CLOSE_CONNECT_TIMEOUT && why != CLOSE_REFUSED && why != CLOSE_EVICTED;
+}
+
+/* axr-notifyd(8) has them as labels, and as words of the log. */
+static void test_manual(void)
+{
+    static char page[1 << 20];
+    FILE *file = fopen("man/axr-notifyd.8", "r"); /* tests run in the top directory */
+    size_t len = file != NULL ? fread(page, 1, sizeof(page) - 1, file) : 0;
+
+    page[len] = '\0';
+    if (file != NULL)
+        fclose(file);
+    for (unsigned i = 0; i < CLOSE_REASONS; i++) {
+        char label[64], words[64];
+
+        snprintf(label, sizeof(label), "%s", disconnects()->label(i) + strlen("reason=\""));
+        label[strlen(label) - 1] = '\0';
+        ok(strstr(page, label) != NULL, "the manual knows the reason %s", label);
+        snprintf(words, sizeof(words), ".Dq %s", close_reason_name((enum close_reason)i));
+        ok(!is_logged((enum close_reason)i) || strstr(page, words) != NULL, "as %s", words);
     }
 }
 
@@ -150,6 +183,7 @@ int main(void)
     test_sums();
     test_table();
     test_reasons();
+    test_manual();
     test_latency();
     return tap_done();
 }
