@@ -5,7 +5,8 @@
 # make conformance  the server that the public protocol suites are run against
 # make bench        what scripts/bench measures with, in build/bench
 # make fuzz         libFuzzer targets in build/fuzz (clang)
-# make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone
+# make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone,
+#                   a test and a place in src/README.md for each file
 # make layers       is each layer of src/ built on those below it alone?  From the object files
 # make compile_commands.json   for clangd and clang-tidy
 # make help         this list
@@ -176,6 +177,8 @@ if_wanted     = @found=$$($(1) --version 2>&1 | sed -nE 's/.*(version|Cppcheck) 
 lint: headers
 	scripts/tested --self-test
 	scripts/tested
+	scripts/mapped --self-test
+	scripts/mapped
 	$(call if_wanted,$(CLANG_FORMAT),$(LLVM_VERSION),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 	$(call if_wanted,$(CLANG_TIDY),$(LLVM_VERSION),printf '%s\n' $(SRCS) | \
 	    xargs -P $$(nproc) -I{} $(CLANG_TIDY) --quiet {} -- $(AXR_CFLAGS))
