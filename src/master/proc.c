@@ -173,18 +173,31 @@ static int on_counters(struct proc *proc, struct msg *msg)
 
 static int dispatch(struct proc *proc, struct msg *msg)
 {
-    if (msg->type == MSG_WORKER_HELLO)
+    int is_up = proc->state == UP;
+
+    /* Without a default, so that the compiler names a type that is left out. */
+    switch ((enum msg_type)msg->type) {
+    case MSG_WORKER_HELLO:
         return on_hello(proc, msg);
-    if (msg->type == MSG_READY)
+    case MSG_READY:
         return on_ready(proc, msg);
-    if (proc->state != UP)
-        return -1;
-    if (msg->type == MSG_ADMIT)
-        return on_admit(proc, msg);
-    if (msg->type == MSG_LEFT)
-        return on_left(proc, msg);
-    if (msg->type == MSG_COUNTERS)
-        return on_counters(proc, msg);
+    case MSG_ADMIT:
+        return is_up ? on_admit(proc, msg) : -1;
+    case MSG_LEFT:
+        return is_up ? on_left(proc, msg) : -1;
+    case MSG_COUNTERS:
+        return is_up ? on_counters(proc, msg) : -1;
+    case MSG_HELLO: /* these are the master's own */
+    case MSG_BROADCAST:
+    case MSG_ADMITTED:
+    case MSG_LOG_LEVEL:
+    case MSG_LOG_REOPEN:
+    case MSG_DRAIN:
+    case MSG_SETTINGS:
+    case MSG_COUNT:
+    case MSG_KICK:
+        break;
+    }
     return -1;
 }
 
