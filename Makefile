@@ -6,7 +6,7 @@
 # make bench        what scripts/bench measures with, in build/bench
 # make fuzz         libFuzzer targets in build/fuzz (clang)
 # make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone,
-#                   a test and a place in src/README.md for each file
+#                   layers, a test and a place in src/README.md for each file
 # make layers       is each layer of src/ built on those below it alone?  From the object files
 # make compile_commands.json   for clangd and clang-tidy
 # make help         this list
@@ -174,7 +174,7 @@ CLANG_TIDY    = $(or $(shell command -v clang-tidy-$(LLVM_VERSION)),clang-tidy)
 if_wanted     = @found=$$($(1) --version 2>&1 | sed -nE 's/.*(version|Cppcheck) ([0-9.]+).*/\2/p'); \
 	case $$found in $(2) | $(2).*) echo $(1) && $(3) ;; \
 	*) echo "lint: left out: $(notdir $(1)) $(2) is wanted, found $${found:-none}" ;; esac
-lint: headers
+lint: headers layers
 	scripts/tested --self-test
 	scripts/tested
 	scripts/mapped --self-test
