@@ -10,7 +10,7 @@ const { Daemon, NOTIFYD, READY, LINE } = require('./lib/daemon');
 const { Raw, joined, sentAway } = require('./lib/raw');
 const { polled } = require('./lib/http');
 const { heard, heardArgs } = require('./lib/hear');
-const { settled } = require('./lib/metrics');
+const { scrape, settled } = require('./lib/metrics');
 const { VERSIONS, connect } = require('./lib/clients');
 const { run, isRunning, tempDir } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
@@ -423,6 +423,19 @@ test('USR1: the log is opened again, by the master and the workers', async (t) =
     assert.deepStrictEqual(await daemon.process.ended(within(2000)), { code: 0, signal: null });
     assert.match(daemon.log, / master\[/);
     assert.strictEqual(fs.statSync(`${target}.1`).size, old);
+});
+test('a log that nobody reads holds nobody up, and says later how many lines it has lost', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, log: { level: 'debug' } } });
+    await comeAndGo(daemon);
+    daemon.process.reader.pause();
+    const crowd = () => Promise.all(Array.from({ length: 50 }, () => comeAndGo(daemon)));
+    const lost = async () => (await scrape(daemon)).get('log_lines_lost_total');
+    await until(() => crowd().then(lost), within(20000), 'lines of the worker that are lost');
+    await serves(t, redis, daemon);
+    daemon.process.reader.resume();
+    await until(() => comeAndGo(daemon).then(() => / warn worker 1\[\d+\]: log lines lost: count=\d+$/m.test(daemon.log)),
+        within(2000), 'the line that says so');
 });
 test('signals that mean nothing here change nothing', async (t) => {
     const redis = await redisServer();

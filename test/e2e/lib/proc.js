@@ -51,6 +51,7 @@ class Process {
         fs.closeSync(writer);
         this.pid = this.child.pid;
         alive.add(this.child);
+        this.reader = reader; /* who pauses it lets the log fill up */
         reader.setEncoding('utf8').on('data', (text) => this.grow(text));
         this.drained = new Promise((resolve) => reader.on('close', resolve).on('error', resolve));
         this.exited = new Promise((resolve) => {
