@@ -54,53 +54,66 @@ const comes = (t, daemon, way, uid, exp) => way.open(daemon.addr, { query: { tok
         return client;
     });
 
-test('an expiry that was renewed counts for who leaves and asks again: nearer', async (t) => {
-    const { daemon } = await world();
-    await each(all, async (way, uid) => {
-        const { client, exp } = await expiring(async (near) => {
-            const one = await comes(t, daemon, way, uid, now() + 1000);
-            await renew(one, token(uid, near));
-            await leave(one);
-            await joinAgain(one);
-            return { client: one, exp: near };
+/* Each takes its time, so that they go on at once; and returns those that are to stay. */
+const EXPIRIES = {
+    'an expiry that was renewed counts for who leaves and asks again: nearer': async (t) => {
+        const { daemon } = await world();
+        await each(all, async (way, uid) => {
+            const { client, exp } = await expiring(async (near) => {
+                const one = await comes(t, daemon, way, uid, now() + 1000);
+                await renew(one, token(uid, near));
+                await leave(one);
+                await joinAgain(one);
+                return { client: one, exp: near };
+            });
+            await expires(client, exp);
         });
-        await expires(client, exp);
-    });
-});
-test('an expiry that was renewed counts for who leaves and asks again: farther', async (t) => {
-    const { redis, daemon } = await world();
-    const clients = [];
-    const last = [];
-    await each(all, async (way, uid) => {
-        const { client, exp } = await expiring(async (near) => {
-            const one = await comes(t, daemon, way, uid, near);
-            await renew(one, token(uid, now() + 1000));
-            await leave(one);
-            return { client: one, exp: near };
+        return [];
+    },
+    'an expiry that was renewed counts for who leaves and asks again: farther': async (t) => {
+        const { daemon } = await world();
+        const clients = [];
+        const last = [];
+        await each(all, async (way, uid) => {
+            const { client, exp } = await expiring(async (near) => {
+                const one = await comes(t, daemon, way, uid, near);
+                await renew(one, token(uid, now() + 1000));
+                await leave(one);
+                return { client: one, exp: near };
+            });
+            clients.push(client);
+            last.push(exp);
+            await elapse((exp - now() + 1) * 1000); /* the first token is over now */
+            await joinAgain(client);
         });
-        clients.push(client);
-        last.push(exp);
-        await elapse((exp - now() + 1) * 1000); /* the first token is over now */
-        await joinAgain(client);
-    });
-    assert.ok(Math.max(...last) < now());
-    assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []));
-});
-test('who has left is not ended by the expiry of the token it came with, nor is it when it has come again with another', async (t) => {
-    const { redis, daemon } = await world();
-    const clients = [];
-    await each(all.flatMap((one) => [[...one, false], [...one, true]]), async (way, uid, again) => {
-        const { client, exp } = await expiring(async (near) => {
-            const one = keep(t, await way.joined(daemon.addr, token(uid, near)));
-            clients.push(one);
-            await leave(one);
-            return { client: one, exp: near };
+        assert.ok(Math.max(...last) < now());
+        return clients;
+    },
+    'who has left is not ended by the expiry of the token it came with, nor is it when it has come again with another': async (t) => {
+        const { daemon } = await world();
+        const clients = [];
+        await each(all.flatMap((one) => [[...one, false], [...one, true]]), async (way, uid, again) => {
+            const { client, exp } = await expiring(async (near) => {
+                const one = keep(t, await way.joined(daemon.addr, token(uid, near)));
+                clients.push(one);
+                await leave(one);
+                return { client: one, exp: near };
+            });
+            if (again) await joinAgain(client, token(uid));
+            await elapse((exp - now() + 1) * 1000);
+            if (!again) await joinAgain(client, token(uid));
+            assert.deepStrictEqual(isRaw(client) ? client.frames : client.packets, []);
         });
-        if (again) await joinAgain(client, token(uid));
-        await elapse((exp - now() + 1) * 1000);
-        if (!again) await joinAgain(client, token(uid));
-        assert.deepStrictEqual(isRaw(client) ? client.frames : client.packets, []);
-    });
+        return clients;
+    },
+};
+test('the expiry that counts: a renewed one, nearer or farther, for who leaves and asks again; none for who has left', async (t) => {
+    const { redis } = await world();
+    const stay = await Promise.all(Object.entries(EXPIRIES).map(([what, fn]) => fn(t).catch((error) => {
+        error.message = `${what}: ${error.message}`;
+        throw error;
+    })));
+    const clients = stay.flat();
     assert.deepStrictEqual(await heardArgs(redis, clients), clients.map(() => []));
 });
 
