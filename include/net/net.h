@@ -66,7 +66,7 @@ struct stranger_ops {
     /* 1 if conn, which is a stranger's by itself, turns out to serve a user. */
     int (*spares)(struct conn *conn, void *arg);
     /* A connection of that session, for its address; NULL: there is none now. */
-    const struct conn *(*carrier)(const struct stranger *stranger, void *arg);
+    const struct conn *(*carrier)(struct stranger *stranger, void *arg);
     /* Ends that session at once, without a word, and all its connections. */
     void (*evict)(struct stranger *stranger, void *arg);
 };

@@ -104,9 +104,9 @@ struct sio {
     uint8_t sid_key[16];   /* makes Socket.IO ids of session ids */
 };
 
-static inline struct socket *socket_of(const struct session *session)
+static inline struct socket *socket_of(struct session *session)
 {
-    return (struct socket *)(void *)((char *)(uintptr_t)session - offsetof(struct socket, session));
+    return (struct socket *)(void *)((char *)session - offsetof(struct socket, session));
 }
 
 static inline struct sio *sio_of(const struct socket *socket)

@@ -26,9 +26,9 @@ static const struct polling_ops polling_ops = {
 
 /* --- what net asks, when a stranger has to go --- */
 
-static struct session *session_of(const struct stranger *stranger)
+static struct session *session_of(struct stranger *stranger)
 {
-    return (struct session *)(void *)((char *)(uintptr_t)stranger - offsetof(struct session, age));
+    return (struct session *)(void *)((char *)stranger - offsetof(struct session, age));
 }
 
 /* An answer may still be leaving on it to a session that has become a user's. */
@@ -43,7 +43,7 @@ static int on_spares(struct conn *conn, void *arg)
     return 1;
 }
 
-static const struct conn *on_carrier(const struct stranger *stranger, void *arg)
+static const struct conn *on_carrier(struct stranger *stranger, void *arg)
 {
     const struct session *session = session_of(stranger);
     const struct polling *polling = session->polling;

@@ -28,7 +28,7 @@ static void kill_http(struct net *net)
 /* 1 if it is to be closed now.  Where others take new clients there is time: one that
  * is still coming in, has not read what waits for it, or is about to say something, is
  * left for the end. */
-static int takes(const struct drain *drain, const struct session *session, uint64_t now_ms)
+static int takes(const struct drain *drain, struct session *session, uint64_t now_ms)
 {
     if (session == NULL || session->over)
         return 0;

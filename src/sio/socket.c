@@ -460,6 +460,7 @@ static struct session *on_make(void *arg)
     struct socket *socket = calloc(1, sizeof(*socket));
 
     (void)arg;
+    /* cppcheck-suppress memleak; on_release() frees it */
     return socket != NULL ? &socket->session : NULL;
 }
 

@@ -128,7 +128,7 @@ static void check_strangers(void)
         opened += conn->nopened;
     }
     for (uint32_t i = 0; i < engine->eio->nslots; i++) {
-        const struct session *session = engine->eio->slots[i].session;
+        struct session *session = engine->eio->slots[i].session;
         if (session == NULL)
             continue;
         must(without_sio || socket_of(session)->nsp != NSP_JOINED || !session->stranger);

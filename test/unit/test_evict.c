@@ -17,7 +17,7 @@ static int on_spares(struct conn *conn, void *arg)
     return 0;
 }
 
-static const struct conn *on_carrier(const struct stranger *stranger, void *arg)
+static const struct conn *on_carrier(struct stranger *stranger, void *arg)
 {
     (void)stranger;
     (void)arg;
