@@ -68,11 +68,14 @@ void *__wrap_realloc(void *ptr, size_t size)
 /* The end, and pieces before it: where memory grows, what was there is a beginning. */
 static void watch(const char *text, size_t len)
 {
-    for (size_t end = len; end >= APART; end -= APART) {
+    size_t end = len;
+
+    do {
         if (nneedles == sizeof(needles) / sizeof(needles[0]))
             abort();
         memcpy(needles[nneedles++], text + end - PIECE_LEN, PIECE_LEN);
-    }
+        end = end > APART ? end - APART : 0;
+    } while (end >= APART);
 }
 
 static void unwatch(const char *name)
@@ -426,6 +429,19 @@ static void test_link(void)
 /* --- tokens --- */
 
 /* A token of this secret, or of another. */
+/* With its bytes the token could be made again. */
+static void watch_signature(struct slice text)
+{
+    const char *dot = memrchr(text.ptr, '.', text.len);
+    size_t len = text.len - (size_t)(dot + 1 - text.ptr);
+    uint8_t bytes[64];
+    long n = base64url_decode(bytes, dot + 1, len);
+
+    if (n < PIECE_LEN)
+        abort();
+    watch((char *)bytes, (size_t)n);
+}
+
 static struct slice token_make(const char *payload, int forged)
 {
     token.secret = 1;
@@ -433,6 +449,7 @@ static struct slice token_make(const char *payload, int forged)
     sign_hmac(EVP_sha256(), secret, SECRET_LEN - (size_t)forged);
     nneedles = 1;
     watch((char *)token.data, token.len);
+    watch_signature((struct slice){(char *)token.data, token.len});
     return (struct slice){(char *)token.data, token.len};
 }
 
