@@ -97,6 +97,8 @@ $(BUILD)/test/unit/test_log_ways: UNIT_LD = \
 $(BUILD)/test/unit/test_rand: UNIT_LD = -Wl,--wrap=RAND_bytes
 # Where what is freed is looked at.
 $(BUILD)/test/unit/test_secrets: UNIT_LD = -Wl,--wrap=free,--wrap=realloc
+# Where the kernel tells of a client what the test wants.
+$(BUILD)/test/unit/test_slow_info: UNIT_LD = -Wl,--wrap=getsockopt
 # Where a file brings nothing for now.
 $(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 
