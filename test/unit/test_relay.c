@@ -21,7 +21,7 @@ static struct {
     char json[64];
     unsigned kill;   /* this worker turns out to be dead when it is sent to */
     char kicks[128]; /* "0:7 ann, 2:8 ann": who was told to leave */
-    uint64_t asked;  /* who was asked for last, and its answer or HELD */
+    uint64_t asked;  /* who was asked for last, and its answer or WAITS */
     int verdict;
     char answers[4096]; /* "1:9 ok, 2:6 limit": those that came since begin() */
     int wakes;          /* how often one was asked for, and the last */
@@ -90,14 +90,14 @@ static int on_wake(unsigned ms, void *arg)
 
 static const struct relay_ops ops = {on_send, on_answer, on_wake};
 
-#define HELD (-1)
+#define WAITS (-1)
 #define FAR  (clock_ms() + 3600000) /* by then nobody waits any more */
 
-/* The verdict, or HELD. */
+/* The verdict, or WAITS. */
 static int admit(unsigned lane, uint64_t client, struct slice uid)
 {
     sent.asked = client;
-    sent.verdict = HELD;
+    sent.verdict = WAITS;
     relay_admit(sent.relay, lane, client, uid);
     return sent.verdict;
 }
@@ -223,7 +223,7 @@ static void test_user_limit(void)
     begin(conf);
     is_int(admit(0, 4, SLICE("ann")), MSG_ADMIT_OK, "first");
     is_int(admit(1, 5, SLICE("ann")), MSG_ADMIT_OK, "second, elsewhere");
-    is_int(admit(2, 6, SLICE("ann")), HELD, "third: not at once");
+    is_int(admit(2, 6, SLICE("ann")), WAITS, "third: not at once");
     relay_wake(sent.relay, FAR);
     is_str(answers(), "0:4 ok, 1:5 ok, 2:6 limit", "but then it is refused");
     is_int(admit(2, 7, SLICE("bob")), MSG_ADMIT_OK, "another user is let in");
@@ -291,7 +291,7 @@ static void test_replace_many(void)
     is_str(sent.kicks, "1:1 ann, 2:2 ann, 0:3 ann", "as many leave as there are too many");
     is_int(ann(), 3, "three stay");
     conf->replace_connections = 0;
-    is_int(admit(0, 7, SLICE("ann")), HELD, "the other policy");
+    is_int(admit(0, 7, SLICE("ann")), WAITS, "the other policy");
     relay_wake(sent.relay, FAR);
     is_int(sent.verdict, MSG_ADMIT_USER_LIMIT, "refuses from then on");
     relay_free(&sent.relay);
@@ -329,14 +329,14 @@ static struct conf *begin_full(void)
     return conf;
 }
 
-static void test_hold(void)
+static void test_waiting(void)
 {
     begin_full();
-    is_int(admit(1, 2, SLICE("ann")), HELD, "ann comes again before she has left");
+    is_int(admit(1, 2, SLICE("ann")), WAITS, "ann comes again before she has left");
     is_int(sent.wakes, 1, "it is looked after");
     is_int((long)sent.wake_ms, PENDING_MS, "when its time is up");
     is_int(admit(1, 3, SLICE("bob")), MSG_ADMIT_OK, "who has a place does not wait");
-    is_int(admit(2, 4, SLICE("ann")), HELD, "ann waits twice");
+    is_int(admit(2, 4, SLICE("ann")), WAITS, "ann waits twice");
     is_int(sent.wakes, 1, "one timer for all");
     answers();
     relay_left(sent.relay, 1, 3, SLICE("bob"));
@@ -358,7 +358,7 @@ static void test_hold(void)
     relay_free(&sent.relay);
 }
 
-static void test_hold_times_out(void)
+static void test_waiting_times_out(void)
 {
     begin_full();
     admit(1, 2, SLICE("ann"));
@@ -376,7 +376,7 @@ static void test_hold_times_out(void)
     relay_free(&sent.relay);
 }
 
-static void test_hold_dying(void)
+static void test_waiting_dying(void)
 {
     begin_full();
     admit(1, 2, SLICE("ann"));
@@ -401,7 +401,7 @@ static void test_hold_dying(void)
     relay_free(&sent.relay);
 }
 
-static void test_hold_reload(void)
+static void test_waiting_reload(void)
 {
     struct conf *conf = begin_full();
 
@@ -410,7 +410,7 @@ static void test_hold_reload(void)
     conf->connections_per_user = 2;
     relay_configure(sent.relay, conf);
     is_int((long)sent.wake_ms, 0, "another limit: those who wait are looked at");
-    is_int(admit(0, 4, SLICE("ann")), HELD, "one more does not get ahead of them");
+    is_int(admit(0, 4, SLICE("ann")), WAITS, "one more does not get ahead of them");
     is_str(answers(), "1:2 ok", "it is the first one's place");
     conf->connections_per_user = 1;
     conf->replace_connections = 1;
@@ -461,7 +461,7 @@ static void test_reload_limits(void)
     publish(NULL, big);
     is_int((long)relay_seq(sent.relay), 0, "too many attachments, and too large");
     is_int(admit(0, 1, SLICE("ann")), MSG_ADMIT_OK, "ann is in");
-    is_int(admit(0, 2, SLICE("ann")), HELD, "once");
+    is_int(admit(0, 2, SLICE("ann")), WAITS, "once");
     relay_configure(sent.relay, &second);
     memset(&first, 0xff, sizeof(first)); /* nobody looks at it any more */
     publish_two();
@@ -470,7 +470,7 @@ static void test_reload_limits(void)
     is_int((long)relay_seq(sent.relay), 2, "and as many bytes");
     relay_wake(sent.relay, clock_ms());
     is_str(answers(), "0:1 ok, 0:2 ok", "ann is in twice");
-    is_int(admit(1, 3, SLICE("ann")), HELD, "and not three times");
+    is_int(admit(1, 3, SLICE("ann")), WAITS, "and not three times");
     relay_configure(sent.relay, &third);
     memset(&second, 0xff, sizeof(second));
     relay_wake(sent.relay, clock_ms());
@@ -483,31 +483,31 @@ static void test_reload_limits(void)
     free(big);
 }
 
-static void test_hold_is_bounded(void)
+static void test_waiting_is_bounded(void)
 {
     char uid[16];
-    int held, refused = 0;
+    int waiting, refused = 0;
 
     begin_full();
     for (uint64_t client = 2; client < 2 + 1 + PENDING_SPARE; client++)
         admit(1, client, SLICE("ann"));
     is_str(answers(), "", "some of a user's may wait");
     is_int(admit(1, 99, SLICE("ann")), MSG_ADMIT_USER_LIMIT, "more may not");
-    held = 1 + PENDING_SPARE;
+    waiting = 1 + PENDING_SPARE;
     for (unsigned i = 0; i < PENDING_MAX; i++) {
         int n = snprintf(uid, sizeof(uid), "user %u", i);
         int verdict;
         admit(0, 100 + i, (struct slice){uid, (size_t)n});
         verdict = admit(1, 10000 + i, (struct slice){uid, (size_t)n});
-        held += verdict == HELD;
+        waiting += verdict == WAITS;
         refused += verdict == MSG_ADMIT_USER_LIMIT;
     }
-    is_int(held, PENDING_MAX, "of all users so many may wait");
+    is_int(waiting, PENDING_MAX, "of all users so many may wait");
     is_int(refused, 1 + PENDING_SPARE, "then the refusal is at once");
     relay_wake(sent.relay, FAR);
     is_int((long)relay_stats(sent.relay)->admissions[MSG_ADMIT_USER_LIMIT],
            PENDING_MAX + refused + 1, "all are answered");
-    is_int(admit(1, 9999, SLICE("ann")), HELD, "and there is room to wait again");
+    is_int(admit(1, 9999, SLICE("ann")), WAITS, "and there is room to wait again");
     relay_free(&sent.relay);
 }
 
@@ -641,12 +641,12 @@ int main(void)
     test_replace();
     test_replace_many();
     test_replace_dying();
-    test_hold();
-    test_hold_times_out();
-    test_hold_dying();
-    test_hold_reload();
+    test_waiting();
+    test_waiting_times_out();
+    test_waiting_dying();
+    test_waiting_reload();
     test_reload_limits();
-    test_hold_is_bounded();
+    test_waiting_is_bounded();
     test_drops();
     test_shown();
     test_size();
