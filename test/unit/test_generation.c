@@ -90,10 +90,9 @@ static void on_empty(struct generation *which, void *arg)
 
 static const struct generation_ops ops = {on_ready, on_failed, on_empty};
 
-static void on_child(const struct conf *conf, void *arg)
+static void on_child(const struct conf *own, void *arg)
 {
-    (void)conf;
-    (void)arg;
+    (void)own, (void)arg;
 }
 
 static int on_serves(unsigned lane, void *arg)

@@ -114,10 +114,9 @@ static void on_gone(struct proc *which, int status, uint64_t lived_ms, const cha
 
 static const struct proc_ops ops = {on_ready, on_gone};
 
-static void on_child(const struct conf *conf, void *arg)
+static void on_child(const struct conf *own, void *arg)
 {
-    (void)conf;
-    (void)arg;
+    (void)own, (void)arg;
 }
 
 static int on_serves(unsigned lane, void *arg)
