@@ -25,6 +25,7 @@ static struct {
 } calls;
 static int no_reopen; /* stderr is somebody else's: it cannot be opened anew */
 static int no_nowait; /* the kernel does not know how to write without waiting */
+static int signals;   /* so many more writes are interrupted */
 
 ssize_t __real_write(int fd, const void *bytes, size_t len);
 ssize_t __real_send(int fd, const void *bytes, size_t len, int flags);
@@ -45,6 +46,11 @@ int __wrap_open(const char *name, int flags, ...);
 ssize_t __wrap_write(int fd, const void *bytes, size_t len)
 {
     calls.written++;
+    if (signals > 0) {
+        signals--;
+        errno = EINTR;
+        return -1;
+    }
     return __real_write(fd, bytes, len);
 }
 
@@ -144,8 +150,10 @@ static void check_full(const char *what, int fd)
     uint64_t lost = log_lost();
 
     alarm(60); /* who waits now waits for ever */
-    for (int i = 0; i < 100000 && log_lost() - lost < LINES; i++)
+    for (int i = 0; i < 100000 && log_lost() - lost < LINES; i++) {
+        errno = EINTR; /* of something before: no reason to try again */
         log_info("line=%d %0100d", i, 0);
+    }
     alarm(0);
     ok(log_lost() - lost == LINES, "%s: when it is full lines are lost", what);
     is_int(fcntl(fd, F_GETFL) & O_NONBLOCK, 0, "what is shared blocks as before");
@@ -157,6 +165,10 @@ static void test_files(void)
 
     is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), 0, "open a file");
     check_calls("a file", 0);
+    signals = 3;
+    count_from_here();
+    log_info("interrupted");
+    ok(calls.written == 4 && log_lost() == 0, "what a signal interrupts is written again");
     is_int(log_open(LOG_TO_FILE, path, LOG_JSON), 0, "open as JSON");
     check_calls("JSON", 0);
     saved = stderr_becomes(file);

@@ -105,6 +105,11 @@ static void test_batch(void)
     rand_bytes(bytes, sizeof(bytes));
     ok(is_zero(drawn.last, sizeof(bytes)), "also when it is only a part");
     ok(!is_zero(drawn.last + sizeof(bytes), 1024 - sizeof(bytes)), "the rest is there");
+    rand_bytes((uint8_t[1024]){0}, 1024);
+    calls = drawn.calls;
+    rand_bytes((uint8_t[512]){0}, 512);
+    rand_bytes((uint8_t[512]){0}, 512);
+    is_int(drawn.calls - calls, 1, "a batch is given to its last byte");
 }
 
 /* What the parent will give, a child does not have. */
