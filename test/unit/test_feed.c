@@ -386,6 +386,98 @@ static void test_lost(int step, const char *what)
     end();
 }
 
+/* A configuration that differs by what set() does: is there another connection? */
+static void check_setting(void (*set)(struct conf_redis *redis), int wanted, const char *name)
+{
+    const struct conf *was = &confs[at];
+    unsigned long long attempts = feed_stats(feed).attempts;
+
+    at = !at;
+    confs[at] = *was;
+    set(&confs[at].redis);
+    log_begin();
+    feed_configure(feed, was, &confs[at]);
+    if (wanted)
+        ok(wait_for(is_swapped), "%s: another connection", name);
+    for (int i = 0; i < 50; i++)
+        turn();
+    is_int(feed_stats(feed).attempts, attempts + (unsigned)wanted, "and no more than that");
+    publish(&one, (int)npublished);
+    is_whole(name);
+}
+
+static char other_path[160]; /* of the same server */
+
+static void set_host(struct conf_redis *redis)
+{
+    static char host[] = "127.0.0.1"; /* where there is a path, it is not looked at */
+    redis->host = host;
+}
+
+static void set_port(struct conf_redis *redis)
+{
+    redis->port = 7;
+}
+
+static void set_path(struct conf_redis *redis)
+{
+    redis->path = other_path;
+}
+
+static void set_database(struct conf_redis *redis)
+{
+    redis->database = 5;
+}
+
+static void set_ann(struct conf_redis *redis)
+{
+    static char user[] = "ann", password[] = "first";
+    redis->username = user;
+    redis->password = password;
+}
+
+static void set_password(struct conf_redis *redis)
+{
+    static char password[] = "second";
+    redis->password = password;
+}
+
+static void set_user(struct conf_redis *redis)
+{
+    static char user[] = "bob";
+    redis->username = user;
+}
+
+static void set_nothing(struct conf_redis *redis)
+{
+    static char user[] = "bob", password[] = "second", host[] = "127.0.0.1";
+    redis->username = user;
+    redis->password = password;
+    redis->host = host;
+}
+
+/* Each setting of redis for itself leads to a connection of its own, and equal ones to
+ * none. */
+static void test_each_setting(void)
+{
+    (void)snprintf(other_path, sizeof(other_path), "%s/link.sock", dir);
+    if (symlink(one.redis.path, other_path) < 0)
+        abort();
+    command(&one, "ACL SETUSER ann on >first >second allchannels +@all");
+    command(&one, "ACL SETUSER bob on >second allchannels +@all");
+    begin(&one);
+    check_setting(set_host, 1, "another host");
+    check_setting(set_port, 1, "another port");
+    check_setting(set_path, 1, "another path");
+    check_setting(set_database, 1, "another database");
+    check_setting(set_ann, 1, "a user and a password");
+    check_setting(set_password, 1, "another password");
+    check_setting(set_user, 1, "another user");
+    check_setting(set_nothing, 0, "equal texts in other memory");
+    end();
+    unlink(other_path);
+}
+
 static void test_refused(void)
 {
     static char user[] = "nobody", password[] = "wrong";
@@ -525,6 +617,7 @@ int main(void)
     test_other();
     test_lost(1, "and one is lost");
     test_lost(0, "and one is lost, of equal messages");
+    test_each_setting();
     test_refused();
     test_doubt();
     test_rights();
