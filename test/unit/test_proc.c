@@ -3,6 +3,7 @@
 #include "master/proc.h"
 
 #include "base/clock.h"
+#include "ipc/balance.h"
 #include "ipc/counters.h"
 #include "master/lanes.h"
 #include "master/relay.h"
@@ -416,9 +417,47 @@ static void test_again(void)
     is_int(lines_with("late; replaced at once"), 1, "one that has lived does not");
     proc_again(proc, 1, "early");
     is_int(lines_with("early; forked again in 100 ms"), 1, "and it begins anew");
+    proc_again(proc, 0, "late");
     ok(proc_stays_gone(proc), "it may be told to stay gone");
+    turn();
+    turn();
     is_int(common.forks[0], 1, "and is");
     end();
+}
+
+static int open_fds(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 2000; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Of one that has died nothing is left here, and nobody counts on it. */
+static void test_nothing_left(void)
+{
+    struct balance *balance = balance_new(2);
+    int before;
+
+    if (balance == NULL)
+        abort();
+    begin();
+    terms.balance = balance;
+    tell("hr3");
+    ok(reaches(&gone, 1), "one dies");
+    before = open_fds();
+    proc_again(proc, 0, gone_how);
+    tell("hr");
+    ok(mutters(), "the next one lives");
+    balance_accepts(balance, 0, 1); /* as it says itself */
+    is_int(balance_awake(balance, 1), 1, "and accepts");
+    tell("3");
+    ok(reaches(&gone, 2), "it dies, too");
+    is_int(open_fds(), before, "no descriptor of it stays");
+    is_int(balance_awake(balance, 1), 0, "nor is it one that accepts");
+    end();
+    balance_free(&balance);
 }
 
 static void test_lanes(void)
@@ -450,6 +489,7 @@ int main(void)
     test_idle();
     test_queue();
     test_again();
+    test_nothing_left();
     test_lanes();
     unlink(log_file);
     rmdir(dir);
