@@ -22,8 +22,9 @@ struct subscription_ops {
     void (*ready)(void *arg);
     /* The answer to the last subscription_sync(). */
     void (*synced)(void *arg);
-    /* A whole reply has come, whatever it is; then, if it means nothing here, odd. */
+    /* Whole replies have come, whatever they are: once for what was read at a time. */
     void (*heard)(void *arg);
+    /* One of them means nothing here. */
     void (*odd)(void *arg);
 };
 

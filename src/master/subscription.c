@@ -120,10 +120,12 @@ static int on_reply(struct subscription *subscription, const struct redis_reply 
 int subscription_take(struct subscription *subscription)
 {
     struct redis_reply reply;
-    int rc;
+    int is_heard = 0, rc;
 
     while ((rc = redis_replies_next(subscription->replies, subscription->reply_max, &reply)) > 0) {
-        subscription->ops->heard(subscription->arg);
+        if (!is_heard)
+            subscription->ops->heard(subscription->arg);
+        is_heard = 1;
         rc = on_reply(subscription, &reply);
         redis_reply_clear(&reply);
         if (rc < 0 || subscription->is_paused)
