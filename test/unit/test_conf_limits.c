@@ -543,6 +543,8 @@ static void check_strangers(const char *connections, size_t want)
     conf_free(&conf);
 }
 
+#define NO_LIMIT (SIZE_MAX - 1) /* valgrind does not let it be set */
+
 /* In a process with so many files: what one worker may have (path NULL), or 1 if the value
  * is warned of. */
 static size_t with_files(rlim_t files, const char *path, const char *value)
@@ -555,14 +557,16 @@ static size_t with_files(rlim_t files, const char *path, const char *value)
     if (pipe(fds) < 0 || (pid = fork()) < 0)
         abort();
     if (pid == 0) {
-        struct conf *conf = setrlimit(RLIMIT_NOFILE, &limit) == 0
-                                ? load(path != NULL ? path : "workers", path != NULL ? value : "1")
-                                : NULL;
-
+        struct conf *conf = NULL;
+        got = setrlimit(RLIMIT_NOFILE, &limit) < 0 ? NO_LIMIT : 0;
+        if (got == 0)
+            conf = load(path ? path : "workers", path ? value : "1");
         if (conf != NULL)
-            got = path != NULL ? (size_t)has(&warnings, "the hard limit of open files")
-                               : conf->connections_max;
-        _exit(conf != NULL && write(fds[1], &got, sizeof(got)) == sizeof(got) ? 0 : 1);
+            got = path ? (size_t)has(&warnings, "the hard limit of open files")
+                       : conf->connections_max;
+        _exit((conf != NULL || got == NO_LIMIT) && write(fds[1], &got, sizeof(got)) == sizeof(got)
+                  ? 0
+                  : 1);
     }
     close(fds[1]);
     if (read(fds[0], &got, sizeof(got)) != sizeof(got))
@@ -579,6 +583,10 @@ static void test_machine(void)
     check_strangers("63", 16);
     check_strangers("67", 16);
     check_strangers("68", 17);
+    if (with_files(reserved, NULL, NULL) == NO_LIMIT) {
+        ok(1, "connections # SKIP no limit of files can be set");
+        return;
+    }
     is_int(with_files(reserved, NULL, NULL), 1, "connections: one where there is room for none");
     is_int(with_files(reserved + 1, NULL, NULL), 1, "one where there is for one");
     is_int(with_files(reserved + 2, NULL, NULL), 2, "two where there is for two");
