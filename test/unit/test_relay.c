@@ -91,7 +91,7 @@ static int on_wake(unsigned ms, void *arg)
 static const struct relay_ops ops = {on_send, on_answer, on_wake};
 
 #define WAITS (-1)
-#define FAR  (clock_ms() + 3600000) /* by then nobody waits any more */
+#define FAR   (clock_ms() + 3600000) /* by then nobody waits any more */
 
 /* The verdict, or WAITS. */
 static int admit(unsigned lane, uint64_t client, struct slice uid)
