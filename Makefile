@@ -144,11 +144,17 @@ $(BENCH_DIR)/rooms: $(BENCH_DIR)/rooms.o $(LIB)
 $(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms:
 	$(CC) $(CFLAGS) $(AXR_HARDEN_LD) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 
-check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE)
-	BUILD=$(BUILD) scripts/unit
+# Loaded before unit tests; empty where a sanitizer looks.
+LEAKS := $(BUILD)/test/leaks.so
+$(BUILD)/test/leaks.so: test/unit/leaks.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu11 -D_GNU_SOURCE -O2 -g $(AXR_WARN) -fPIC -shared -MMD -MP -o $@ $<
+
+check: all $(UNIT_BINS) $(REPLAY_BINS) $(CONFORMANCE) $(LEAKS)
+	BUILD=$(BUILD) LEAKS=$(LEAKS) scripts/unit
 
 asan:
-	$(MAKE) BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' \
+	$(MAKE) BUILD=build/asan LEAKS= CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all' \
 	    AXR_HARDEN= AXR_HARDEN_LD=-pie all bench check
 
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all

@@ -186,6 +186,10 @@ void peers_free(struct peers **peers_ptr)
         event_free(peers->connection_event);
     if (peers->lane_event != NULL)
         event_free(peers->lane_event);
+    for (size_t i = 0; i < START_LANES; i++) /* but those that start has are not ours */
+        if (peers->fds[i] >= 0 && (peers->start->nhandoff == 0 || i >= peers->start->nhandoff ||
+                                   peers->fds[i] != peers->start->handoff_fds[i]))
+            close(peers->fds[i]);
     free(peers->bytes);
     free(peers);
 }

@@ -21,7 +21,9 @@
 
 static struct event_base *base;
 static struct net *net;
-static int peer_fd = -1;    /* the client's end */
+static int peer_fd = -1; /* the client's end */
+static int peer_kept[8]; /* those of others, which stay until net_down() */
+static size_t peer_nkept;
 static char heard[1 << 20]; /* of it, as far as it was taken; 0-terminated */
 static size_t nheard;
 
@@ -35,6 +37,15 @@ PEER_FN void net_up(const struct net_ops *ops, void *arg)
     net = net_new(base, &peer_options, ops, arg);
     if (net == NULL)
         abort();
+}
+
+/* The next connection is another. */
+PEER_FN void peer_keep(void)
+{
+    if (peer_nkept == sizeof(peer_kept) / sizeof(peer_kept[0]))
+        abort();
+    peer_kept[peer_nkept++] = peer_fd;
+    peer_fd = -1;
 }
 
 /* A connection of net; sndbuf: of its socket, 0: the system's.  Its client's end is peer_fd. */
@@ -139,6 +150,8 @@ PEER_FN struct conn *speaker_up(int sndbuf, int streams)
 
 PEER_FN void peer_close(void)
 {
+    while (peer_nkept > 0)
+        close(peer_kept[--peer_nkept]);
     if (peer_fd >= 0)
         close(peer_fd);
     peer_fd = -1;

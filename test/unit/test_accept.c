@@ -94,5 +94,6 @@ int main(void)
     test_rest();
     test_no_descriptors();
     event_base_free(base);
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     return tap_done();
 }

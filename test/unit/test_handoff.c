@@ -2,8 +2,12 @@
 
 #include "tap.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -56,6 +60,94 @@ static void test_bad(void)
     int fds[HANDOFF_PEERS_MAX];
     is_int(handoff_receive_peers(reader, &first, fds, &n), -1, "and the other way round");
     is_int(handoff_receive(reader, &fd, got, &n), 0, "nothing is left");
+}
+
+/* --- descriptors of what is bad --- */
+
+static int open_fds(void)
+{
+    int n = 0;
+
+    for (int fd = 0; fd < 2000; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* What nothing here would send: len bytes with n descriptors. */
+static void send_raw(const void *data, size_t len, size_t n)
+{
+    static union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(253 * sizeof(int))];
+    } control;
+    struct iovec iov = {.iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    memcpy(&iov.iov_base, &data, sizeof(data));
+    if (n > 0) {
+        memset(&control, 0, sizeof(control));
+        msg.msg_control = control.room;
+        msg.msg_controllen = CMSG_SPACE(n * sizeof(int));
+        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(n * sizeof(int)),
+                                          .cmsg_level = SOL_SOCKET,
+                                          .cmsg_type = SCM_RIGHTS};
+    }
+    if (sendmsg(writer, &msg, 0) != (ssize_t)len)
+        abort();
+}
+
+/* Received in either way it is bad, and costs nothing. */
+static void bad_costs_nothing(const void *data, size_t len, size_t n, int error, const char *name)
+{
+    int before = open_fds(), fd = -1, fds[HANDOFF_PEERS_MAX];
+    unsigned first;
+    size_t bytes_n;
+
+    send_raw(data, len, n);
+    is_int(handoff_receive(reader, &fd, got, &bytes_n), -1, name);
+    is_int(errno, error, "... as a connection");
+    is_int(open_fds(), before, "... and no descriptor of it stays");
+    send_raw(data, len, n);
+    is_int(handoff_receive_peers(reader, &first, fds, &bytes_n), -1, name);
+    is_int(errno, error, "... as peers");
+    is_int(open_fds(), before, "... and no descriptor of it stays");
+}
+
+/* A message of peers whose number is n, with so many. */
+static void peers_cost_nothing(uint32_t claim, size_t n, const char *name)
+{
+    const uint32_t fields[2] = {htole32(5), htole32(claim)};
+
+    bad_costs_nothing(fields, sizeof(fields), n, EBADMSG, name);
+}
+
+static void test_descriptors(void)
+{
+    const uint8_t kinds[] = {0, HANDOFF_CONNECTION, HANDOFF_ORPHAN, 3, 255};
+    char name[64];
+
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        const size_t counts[] = {
+            0, 2, 3, HANDOFF_PEERS_MAX, HANDOFF_PEERS_MAX + 1, HANDOFF_PEERS_MAX + 2, 253};
+
+        memcpy(bytes, &kinds[i], 1);
+        for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]); j++) {
+            (void)snprintf(name, sizeof(name), "kind %u with %zu descriptors", kinds[i], counts[j]);
+            bad_costs_nothing(bytes, 20, counts[j], EBADMSG, name);
+        }
+    }
+    bad_costs_nothing("\0", 1, 1, EBADMSG, "kind 0 with one");
+    bad_costs_nothing("\3abc", 4, 1, EBADMSG, "kind 3 with one");
+    bytes[0] = HANDOFF_CONNECTION;
+    bad_costs_nothing(bytes, HANDOFF_MAX_BYTES + 2, 1, EBADMSG,
+                      "a byte more than there is room for");
+    bad_costs_nothing("", 0, 1, EPIPE, "nothing, with one");
+    bad_costs_nothing("", 0, 3, EPIPE, "nothing, with three");
+    peers_cost_nothing(1, 0, "peers without any");
+    peers_cost_nothing(2, 3, "one more than is said");
+    peers_cost_nothing(4, 3, "one less than is said");
+    peers_cost_nothing(HANDOFF_PEERS_MAX, HANDOFF_PEERS_MAX + 1, "one more than there is room for");
+    peers_cost_nothing(253, 253, "as many as the kernel takes");
 }
 
 static void test_ends(void)
@@ -121,6 +213,8 @@ int main(void)
     test_connection(HANDOFF_ORPHAN, 0, "one of which nothing was read");
     test_connection(HANDOFF_CONNECTION, HANDOFF_MAX_BYTES, "as much as there is room for");
     test_bad();
+    test_descriptors();
+    test_connection(HANDOFF_CONNECTION, 100, "a good one after all that");
     test_ends();
     test_full();
     test_gone();

@@ -351,7 +351,7 @@ static void test_session(void)
     ask("GET", query("EIO=4&transport=polling"), "");
     is_int((long)nheard, 0, "a GET waits");
     ok(session->polling->get != NULL, "the session knows");
-    peer_fd = -1;
+    peer_keep();
     ask("GET", query("EIO=4&transport=websocket"), WS);
     ok(strncmp(heard, "HTTP/1.1 101 ", 13) == 0, "a WebSocket for it");
     ok(session->polling->probe != NULL && session->ws == NULL, "which it does not have yet");

@@ -150,5 +150,7 @@ int main(void)
     test_requests();
     test_levels();
     unlink(file);
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    close(conn.fd);
     return tap_done();
 }

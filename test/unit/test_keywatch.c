@@ -173,17 +173,18 @@ static void test_told(void)
     (void)unlink(scratch_path("log"));
 }
 
+static int opens = -1; /* where the opening of files is told */
+
 /* How often jwks was opened since the last call. */
 static int opened(void)
 {
-    static int fd = -1;
     struct inotify_event events[64];
     ssize_t n;
 
-    if (fd < 0)
-        fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    n = read(fd, events, sizeof(events)); /* no names: each has the size of the struct */
-    (void)inotify_add_watch(fd, scratch_path("jwks"), IN_OPEN);
+    if (opens < 0)
+        opens = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    n = read(opens, events, sizeof(events)); /* no names: each has the size of the struct */
+    (void)inotify_add_watch(opens, scratch_path("jwks"), IN_OPEN);
     return n < 0 ? 0 : (int)(n / (ssize_t)sizeof(events[0]));
 }
 
@@ -305,6 +306,7 @@ int main(void)
     test_unread();
     test_links();
     test_timer();
+    close(opens);
     (void)rmdir(scratch);
     event_base_free(base);
     return tap_done();

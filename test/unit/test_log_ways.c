@@ -310,5 +310,6 @@ int main(void)
     test_not_ours();
     test_pid();
     unlink(path);
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     return tap_done();
 }

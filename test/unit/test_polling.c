@@ -375,7 +375,7 @@ static void test_malformed(void)
     down();
     up(EIO4);
     get("");
-    peer_fd = -1;
+    peer_keep();
     post("text/plain", "9", 1);
     is_int(nfaults, 1, "a GET that waits is told");
     is_int(ntold, 0, "first");
@@ -392,7 +392,7 @@ static void test_overlap(void)
 {
     up(EIO4);
     get("");
-    peer_fd = -1;
+    peer_keep();
     get("");
     is_str(answered(), "400 ", "a second GET");
     is_int(nfaults, 1, "is a fault");
@@ -402,7 +402,7 @@ static void test_overlap(void)
     conn_up(0);
     say("POST /? HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n4a", 49);
     ok(session->polling->post != NULL, "a POST that has come in part");
-    peer_fd = -1;
+    peer_keep();
     post("text/plain", "4b", 2);
     is_str(answered(), "400 ", "a second POST");
     is_int(nfaults, 1, "is a fault");
@@ -531,9 +531,12 @@ static void test_part_post(void)
 
 static struct conn *probe_up(void)
 {
-    struct conn *probe = conn_up(0);
     struct buf in = {0};
+    struct conn *probe;
 
+    if (peer_fd >= 0)
+        peer_keep();
+    probe = conn_up(0);
     probe->input = calloc(1, sizeof(struct exchange));
     exchange_leave(probe, &in);
     websocket_begin(probe);

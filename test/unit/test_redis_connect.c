@@ -28,6 +28,9 @@ static const char *const *addresses; /* of the name "many" */
 /* Takes no connection and refuses none: its queue is full. */
 static struct sockaddr_in hole = {.sin_family = AF_INET};
 
+#define PLUGS 4
+static int plugs[PLUGS]; /* connections that nobody accepts */
+
 static int hole_open(void)
 {
     socklen_t len = sizeof(hole);
@@ -38,9 +41,9 @@ static int hole_open(void)
     if (fd < 0 || bind(fd, (struct sockaddr *)&hole, len) < 0 || listen(fd, 0) < 0 ||
         getsockname(fd, (struct sockaddr *)&hole, &len) < 0)
         abort();
-    for (int i = 0; i < 4; i++) {
-        int plug = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)__real_connect(plug, (struct sockaddr *)&hole, len);
+    for (size_t i = 0; i < PLUGS; i++) {
+        plugs[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)__real_connect(plugs[i], (struct sockaddr *)&hole, len);
     }
     return fd;
 }
@@ -266,6 +269,8 @@ int main(void)
     test_long_path();
     test_on_its_way();
     test_connected();
+    for (size_t i = 0; i < PLUGS; i++)
+        close(plugs[i]);
     close(fd);
     event_base_free(base);
     return tap_done();

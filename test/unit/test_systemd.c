@@ -144,5 +144,6 @@ int main(void)
     is_int(watchdog("x", NULL), 0, "nor where there is none");
     is_int(watchdog("0", NULL), 0, "or it is switched off");
     rmdir(dir);
+    (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     return tap_done();
 }
