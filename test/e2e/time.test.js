@@ -134,6 +134,57 @@ test('EIO4: a ping that is late because the worker was not run counts from when 
     assert.doesNotMatch(daemon.log, /ping timeout/);
 });
 
+/* Plays a real client's part, who answers pings LATE ms after they came (EIO4, WebSocket) or
+ * at once, or pings by itself (EIO3): reads what comes into .events, until the test ends. */
+const LATE = PING.pingTimeout / 10;
+function play(t, client) {
+    const part = { events: [], over: false };
+    const take = async () => {
+        const { args } = await client.event(within(10000));
+        part.events.push(args);
+    };
+    const until = async (fn) => {
+        while (!part.over) await fn();
+    };
+    const failed = (error) => (part.error = part.error || error);
+    t.after(() => {
+        part.over = true;
+        client.destroy();
+    });
+    if (isRaw(client)) client.onFrame = (one) => {
+        if (client.eio === 4 && one.text === '2') setTimeout(() => client.sendText('3'), LATE);
+        return one.text === '2' || one.text === '3';
+    };
+    until(take).catch(failed);
+    if (client.eio === 3) until(() => say(client, '2').then(() => elapse(PING.pingInterval / 2))).catch(failed);
+    return part;
+}
+
+test('a worker that was not run for longer than a client has: nobody who answers is cut', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': PING } });
+    const parts = [];
+    await each(all, async (way) => {
+        for (let i = 0; i < 10; i++) parts.push(play(t, await way.joined(daemon.addr, daemon.token('u'))));
+    });
+    const has = (text) => until(() => parts.every(({ events, error }) => error || events.some(([, arg]) => arg === text)), within(3000), text);
+    redis.emitter().emit('msg', 'before');
+    await has('before');
+    const [pid] = daemon.workers();
+    process.kill(pid, 'SIGSTOP');
+    t.after(() => isRunning(pid) && process.kill(pid, 'SIGCONT'));
+    await elapse(PING.pingInterval + PING.pingTimeout + 500);
+    process.kill(pid, 'SIGCONT');
+    redis.emitter().emit('msg', 'after');
+    await has('after');
+    assert.deepStrictEqual(daemon.log.match(/client disconnected: .*/g) || [], []);
+    await elapse(PING.pingInterval + PING.pingTimeout); /* and the ping that was late is answered, too */
+    redis.emitter().emit('msg', 'later');
+    await has('later');
+    assert.deepStrictEqual(daemon.log.match(/client disconnected: .*/g) || [], []);
+    assert.deepStrictEqual(parts.filter(({ error }) => error).map(({ error }) => error.message), []);
+});
+
 /* --- clients that do not read --- */
 
 /* One that does not read is sent more all the time: this is no reason to wait longer. */
