@@ -141,6 +141,29 @@ for (const [what, way] of all)
         assert.deepStrictEqual(await heardArgs(redis, [client]), [[]]);
     });
 
+for (const [what, way] of polling)
+    test(`${what}: what comes behind a message above limits:sendBuffer may wait as behind any`, async (t) => {
+        const { redis, daemon } = await small();
+        const [client, witness] = await Promise.all(['u', 'u'].map((uid) => way.joined(daemon.addr, daemon.token(uid))));
+        [client, witness].forEach((one) => keep(t, one));
+        const publish = async (sizes) => {
+            const before = (await scrape(daemon)).get('deliveries_total');
+            for (const [i, size] of sizes.entries()) redis.emitter().to('u').emit('n', i, 'x'.repeat(size));
+            return settled(daemon, (now) => now.get('deliveries_total') + now.get('deliveries_dropped_total', 'reason="send_buffer"') >= before + 2 * sizes.length, 'all of them');
+        };
+        const sizes = [60000, ...Array(9).fill(2000)];
+        for (let round = 0; round < 2; round++) {
+            await publish(sizes);
+            for (const one of [client, witness])
+                for (const [i, size] of sizes.entries()) assert.deepStrictEqual((await one.event()).args, ['n', i, 'x'.repeat(size)]);
+        }
+        await publish([60000, 15000, 15000]); /* it is no more than that */
+        for (const one of [client, witness]) {
+            for (let i = 0; i < 2; i++) assert.strictEqual((await one.event()).args[1], i);
+            await ended(one);
+        }
+    });
+
 const STALLS = {
     sendTimeout: [{ sendTimeout: 700 * SLOW, sendBuffer: 64 << 20 }, 'send timeout'],
     sendBuffer: [{ sendTimeout: 60000, sendBuffer: 200000 }, 'send buffer full'],
