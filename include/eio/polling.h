@@ -10,6 +10,7 @@
 /* What a session needs while its transport is polling. */
 struct polling {
     struct outq out;
+    uint32_t exempt_bytes;     /* of out: its first message, which does not count */
     struct conn *get;          /* EXCHANGE_WAIT, or NULL */
     struct conn *post;         /* EXCHANGE_BODY, or NULL */
     struct conn *probe;        /* the WebSocket that may take over, or NULL */

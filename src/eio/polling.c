@@ -59,6 +59,7 @@ static void discard(struct session *session, enum close_reason why)
     stats->queued_bytes -= out->bytes;
     stats->discarded_bytes[why] += out->bytes;
     outq_clear(out);
+    session->polling->exempt_bytes = 0;
 }
 
 void polling_free(struct session *session, enum close_reason why)
@@ -148,6 +149,7 @@ void polling_flush(struct conn *conn)
     kind = run_kind(&polling->out.first);
     /* Of one kind only: what follows waits for the next GET. */
     moved = outq_move(&out, &polling->out);
+    polling->exempt_bytes = 0;
     session->eio->net->stats.queued_bytes -= before - polling->out.bytes;
     conn->stamp = polling->stamp;
     if (polling->out.bytes == 0)
@@ -226,8 +228,11 @@ int polling_push(struct session *session, const struct run *run)
     if (outq_held(&polling->out) + run->len > limit && polling->get != NULL)
         polling_flush(polling->get);
     if ((polling->out.bytes > 0 || session->stranger) &&
-        outq_held(&polling->out) + run->len > limit)
+        outq_held(&polling->out) - polling->exempt_bytes + run->len > limit)
         return polling_close_soon(session, CLOSE_SEND_BUFFER);
+    /* What comes first does not count, as over WebSocket. */
+    if (polling->out.bytes == 0)
+        polling->exempt_bytes = session->stranger ? 0 : run->len;
     if (queue(session, run) < 0)
         return polling_close_soon(session, CLOSE_NO_MEMORY);
     return wake(session);
