@@ -86,6 +86,7 @@ struct session {
     uint8_t version;         /* enum eio_version */
     uint8_t base64;          /* the client takes no binary */
     uint8_t ping_sent;       /* EIO4: waiting for the pong */
+    uint8_t overdue;         /* its heartbeat is, and it is looked for a last time */
     uint8_t over;            /* ended; waits for a GET to tell the client */
     uint8_t known;           /* to the app: opened, and not closed yet */
     uint8_t guarded;         /* session_guard() */

@@ -138,12 +138,14 @@ static int put(struct session *session, const void *text, size_t len)
     return polling_put(session, text, len);
 }
 
+#define LAST_LOOK_MS 100 /* for what came in time, and is read late */
+
 /* EIO3: the client pings, EIO4: the server does. */
 static void heartbeat_start(struct session *session)
 {
     const struct eio_options *options = &session->eio->options;
 
-    session->ping_sent = 0;
+    session->ping_sent = session->overdue = 0;
     session->heartbeat_due_ms = clock_ms() + options->ping_interval_ms;
     if (session->version == EIO3)
         session->heartbeat_due_ms += options->ping_timeout_ms;
@@ -155,6 +157,12 @@ static int heartbeat_beat(struct session *session, uint64_t now_ms)
     uint32_t timeout_ms = session->eio->options.ping_timeout_ms;
 
     if (session->version == EIO3 || session->ping_sent) {
+        /* It may have spoken while we were not run, and be still unread. */
+        if (!session->overdue) {
+            session->overdue = 1;
+            session->heartbeat_due_ms = now_ms + LAST_LOOK_MS;
+            return 0;
+        }
         session_close(session, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);
         return -1;
     }

@@ -2197,6 +2197,7 @@ static void test_polling_ends(void)
     http("POST", poll_query, "6:40/axr");
     http("GET", poll_query, "");
     last->session.heartbeat_due_ms = clock_ms();
+    last->session.overdue = 1; /* it has been looked for */
     session_rearm(&last->session);
     for (uint64_t end = clock_ms() + 100; clock_ms() < end;)
         ;
