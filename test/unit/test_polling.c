@@ -565,6 +565,7 @@ static void test_probe(void)
     up(EIO4);
     probe_up();
     session->polling->probed = 1;
+    peer_keep();
     get("");
     is_str(answered(), "200 6", "a GET beside it is answered at once");
     down();
