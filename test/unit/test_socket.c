@@ -2,6 +2,7 @@
  * deadlines, attachments, fan-outs. */
 #include "sio/socket.h"
 
+#include "eio/polling.h"
 #include "eio/websocket.h"
 #include "peer.h"
 #include "sio/fanout.h"
@@ -275,6 +276,32 @@ static void test_fanout(void)
     down();
 }
 
+/* Over polling: what waits for a GET that is not there is not added to by what is volatile. */
+static void test_volatile(void)
+{
+    struct session *session;
+    struct fanout fanout;
+
+    up();
+    session = session_new(eio, NULL, EIO4, 0);
+    session_start(session, NULL, NULL);
+    socket_->nsp = NSP_JOINED;
+    ok(session->polling->out.bytes > 0, "the open packet waits for a GET");
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",1"), NULL, 0, 1);
+    is_int(fanout_send(&fanout, socket_), 0, "nothing volatile waits beside it");
+    fanout_end(&fanout);
+    is_int((long)sio.stats.volatile_skipped, 1, "and is counted");
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",2"), NULL, 0, 0);
+    is_int(fanout_send(&fanout, socket_), 1, "anything else does");
+    fanout_end(&fanout);
+    outq_clear(&session->polling->out);
+    net->stats.queued_bytes = 0;
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",3"), NULL, 0, 1);
+    is_int(fanout_send(&fanout, socket_), 1, "where nothing waits it is the first to");
+    fanout_end(&fanout);
+    down();
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -283,6 +310,7 @@ int main(void)
     test_attachments();
     test_refusals();
     test_fanout();
+    test_volatile();
     event_base_free(base);
     return tap_done();
 }
