@@ -1,6 +1,5 @@
 #include "sio/fanout.h"
 
-#include "base/base64.h"
 #include "codec/json.h"
 #include "codec/payload.h"
 #include "codec/ws.h"
@@ -40,30 +39,34 @@ static uint8_t *put_bytes(uint8_t *dst, const void *bytes, size_t len)
 
 /* --- WebSocket --- */
 
-/* Payload length of an attachment's frame: raw (EIO4), after a type byte (EIO3),
- * or as base64 text after "b" or "b4". */
+static int is_base64(enum encoding encoding)
+{
+    return encoding == ENC_WS4_BASE64 || encoding == ENC_WS3_BASE64;
+}
+
+static enum eio_version version_of(enum encoding encoding)
+{
+    return encoding == ENC_WS3 || encoding == ENC_WS3_BASE64 ? EIO3 : EIO4;
+}
+
+/* Payload length of an attachment's frame: raw (EIO4), after a type byte (EIO3), or as
+ * text. */
 static size_t attachment_len(enum encoding encoding, size_t len)
 {
-    if (encoding == ENC_WS4)
-        return len;
-    if (encoding == ENC_WS3)
-        return 1 + len;
-    return (encoding == ENC_WS4_BASE64 ? 1 : 2) + BASE64_LEN(len);
+    if (is_base64(encoding))
+        return eio_base64_len(version_of(encoding), len);
+    return (version_of(encoding) == EIO3) + len;
 }
 
 static uint8_t *put_attachment(uint8_t *dst, enum encoding encoding, struct slice bytes)
 {
-    int text = encoding == ENC_WS4_BASE64 || encoding == ENC_WS3_BASE64;
+    int text = is_base64(encoding);
 
     dst = put_header(dst, text ? WS_TEXT : WS_BINARY, attachment_len(encoding, bytes.len));
-    if (encoding == ENC_WS3)
+    if (text)
+        return eio_base64_write(dst, version_of(encoding), bytes.ptr, bytes.len);
+    if (version_of(encoding) == EIO3)
         *dst++ = EIO_MESSAGE;
-    if (text)
-        *dst++ = 'b';
-    if (encoding == ENC_WS3_BASE64)
-        *dst++ = '4';
-    if (text)
-        return dst + base64_encode((char *)dst, bytes.ptr, bytes.len);
     return put_bytes(dst, bytes.ptr, bytes.len);
 }
 
