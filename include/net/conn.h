@@ -121,7 +121,8 @@ int conn_put(struct conn *conn, const void *bytes, size_t len);
 /* The same without a copy: they outlive the connection.  However many wait, they do
  * not count against send_buffer. */
 int conn_put_static(struct conn *conn, const void *bytes, size_t len);
-/* Moves all of queue to the output, as far as there is memory.  Returns 0 or -1. */
+/* Moves all of queue to the output, as far as there is memory, however much may wait.
+ * Returns 0 or -1. */
 int conn_put_queue(struct conn *conn, struct outq *queue);
 
 /* Ends it on the loop's next turn, not now: who pushes may be walking over a

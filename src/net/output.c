@@ -265,10 +265,12 @@ int conn_put_static(struct conn *conn, const void *bytes, size_t len)
 
 int conn_put_queue(struct conn *conn, struct outq *queue)
 {
+    if (conn->state == CONN_DEAD || conn->closing)
+        return -1;
     while (queue->bytes > 0) {
         uint32_t before = conn->out.bytes;
         long moved = outq_move(&conn->out, queue);
-        conn->net->stats.queued_bytes += conn->out.bytes - before;
+        queued(conn, conn->out.bytes - before);
         if (moved < 0)
             return conn_close_soon(conn, CLOSE_NO_MEMORY);
     }

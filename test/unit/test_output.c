@@ -37,6 +37,27 @@ static void test_order(void)
     net_down();
 }
 
+/* A queue needs nothing in front of it, and one that has gone takes none. */
+static void test_queue(void)
+{
+    struct conn *conn = speaker_up(0, 1);
+    struct outq queue = {.bytes = 0};
+    struct run run;
+
+    chunklog_put(&net->private_log, "queue", 5, &run);
+    outq_push(&queue, &run);
+    is_int(conn_put_queue(conn, &queue), 0, "a queue alone is moved");
+    is_str(hear(), "queue", "and leaves");
+    chunklog_put(&net->private_log, "queue", 5, &run);
+    outq_push(&queue, &run);
+    conn_kill(conn, CLOSE_CLIENT, 0);
+    is_int(conn_put_queue(conn, &queue), -1, "there is nobody for it any more");
+    is_int((long)queue.bytes, 5, "so it stays the caller's");
+    is_int((long)net->stats.queued_bytes, 0, "and nothing waits");
+    outq_clear(&queue);
+    net_down();
+}
+
 /* Exactly the limit may wait, and not one byte more. */
 static void test_limit(void)
 {
@@ -246,6 +267,7 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     test_order();
+    test_queue();
     test_limit();
     test_asks_the_kernel();
     test_static();
