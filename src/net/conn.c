@@ -114,6 +114,12 @@ void conn_linger(struct conn *conn)
         (void)conn_write(conn); /* nothing: the FIN follows it */
 }
 
+static void due(struct conn *conn)
+{
+    conn_deadline(conn, 0);
+    conn->ops->timeout(conn);
+}
+
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
 {
     struct conn *conn = (struct conn *)(void *)((char *)entry - offsetof(struct conn, timer));
@@ -124,7 +130,7 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
     else if (conn->due_ms == 0 || conn->due_ms > now_ms)
         conn_rearm(conn);
     else if (conn->state == CONN_OPEN)
-        conn->ops->timeout(conn);
+        due(conn);
     else
         conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
 }

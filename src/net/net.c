@@ -40,6 +40,14 @@ static void limit_strangers(struct net *net)
     net->stranger_send_buffer = bytes < most ? bytes : most;
 }
 
+/* Nobody is in one of the lists. */
+static void no_dirty(struct net *net)
+{
+    for (int i = 0; i < DIRTIES; i++)
+        net->dirty[i] = (struct dirty){NULL, &net->dirty[i].first};
+    net->gather.listed = net->gather.left = 0;
+}
+
 struct net *net_new(struct event_base *base, const struct net_options *options,
                     const struct net_ops *ops, void *arg)
 {
@@ -52,8 +60,7 @@ struct net *net_new(struct event_base *base, const struct net_options *options,
     net->ops = ops;
     net->arg = arg;
     limit_strangers(net);
-    for (int i = 0; i < DIRTIES; i++)
-        net->dirty[i].tail = &net->dirty[i].first;
+    no_dirty(net);
     evtimer_assign(&net->flush_timer, base, on_flush, net);
     gather_init(net);
     strangers_init(net);
@@ -88,6 +95,7 @@ void net_kill_all(struct net *net, enum close_reason why)
 
     while (net->conns != NULL)
         conn_kill(net->conns, why, 0);
+    no_dirty(net);
     while ((conn = net->dead) != NULL) {
         net->dead = conn->next;
         conn_free(conn);

@@ -180,6 +180,9 @@ static void test_timeout(void)
     is_int(ntimeouts, 0, "not yet");
     due(conn);
     is_int(ntimeouts, 1, "who speaks decides what a deadline means");
+    is_int((long)conn->due_ms, 0, "it is over");
+    conn_rearm(conn);
+    ok(conn->timer.prev == NULL, "and does not come again");
     conn_deadline(conn, 0);
     ok(conn->timer.prev == NULL, "none");
     net_down();
@@ -240,6 +243,28 @@ static void test_net_told(void)
     net_down();
 }
 
+/* Nobody refers to them any more: not those who had output to be tried either. */
+static void test_kill_all(void)
+{
+    struct conn *conn = speaker_up(0, 1);
+
+    net->fanning = 1;
+    conn_put(conn, "a", 1);
+    net->fanning = 0;
+    peer_close();
+    conn_put(conn_up(0), "b", 1);
+    net_kill_all(net, CLOSE_SHUTDOWN);
+    is_int(nfreed, 2, "all are freed");
+    ok(net->dirty[DIRTY_OWN].first == NULL && net->dirty[DIRTY_FANOUT].first == NULL,
+       "and in no list");
+    is_int((long)net->gather.listed, 0, "nor counted in one");
+    peer_close();
+    conn = conn_up(0);
+    conn_put(conn, "c", 1);
+    is_str(hear(), "c", "another may come");
+    net_down();
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -253,6 +278,7 @@ int main(void)
     test_timeout();
     test_abort();
     test_net_told();
+    test_kill_all();
     event_base_free(base);
     return tap_done();
 }
