@@ -247,7 +247,7 @@ void eio_refuse_upgrade(struct conn *conn, enum eio_error error);
 
 /* --- handshake.c --- */
 
-/* What http, net and a WebSocket ask of Engine.IO. */
+/* What HTTP and a WebSocket ask of Engine.IO. */
 extern const struct http_app handshake_http_app;
 extern const struct ws_ops handshake_ws_ops;
 

@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct websocket;
+
 struct ws_ops {
     /* A whole message. */
     void (*message)(struct conn *conn, int binary, struct slice payload);
-    /* It has been closed, and later: it is dead.  owner is to be told, and let go of. */
+    /* It has been closed, or it is dead; a closed one comes again when it is dead.
+     * conn->owner, if there still is one, is to be told, and let go of. */
     void (*gone)(struct conn *conn, enum close_reason why);
 };
 
@@ -29,8 +32,7 @@ void websocket_close(struct conn *conn, int code, enum close_reason why);
 /* 1 if it has been neither closed nor lost. */
 int websocket_is_open(const struct conn *conn);
 
-/* Frees the list that starts with *spare. */
-struct websocket;
+/* Frees the list that starts with *spare: what eio keeps for the next partial frames. */
 void websocket_free(struct websocket **spare);
 
 #endif

@@ -145,8 +145,8 @@ int exchange_check_body(struct conn *conn, const struct http_request *req, size_
 int exchange_body(struct conn *conn, const struct http_request *req);
 /* The answer waits: http_app.ready. */
 void exchange_wait(struct conn *conn);
-/* The connection speaks HTTP no more: what was read goes to *in, which is empty, and the
- * next speaker is to be set. */
+/* The connection speaks HTTP no more: what was read and not used is *in then, which the
+ * caller frees, and the next speaker is to be set. */
 void exchange_leave(struct conn *conn, struct buf *in);
 
 /* --- answer.c --- */
@@ -193,7 +193,7 @@ void hint_origin(struct conn *conn, const struct http_request *req);
 
 /* --- pages.c --- */
 
-/* The entity tag of the client file. */
+/* Makes the entity tag of the client file. */
 void pages_tag(struct http *http);
 /* Answers a request for <path>socket.io.js, or for /status.  Returns 0 if it is for
  * something else. */

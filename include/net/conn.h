@@ -156,16 +156,16 @@ struct conn *conn_new(struct net *net, int fd);
 /* Writes what the kernel takes; the end, if it is closing or broken. */
 void conn_flush(struct conn *conn);
 /* Sends what is queued, then FIN, then waits at most LINGER_MS for the other
- * side's.  It has no owner any more. */
+ * side's.  Nothing that comes is looked at.  The caller lets go of the owner. */
 void conn_linger(struct conn *conn);
 /* Ends it now; its owner is told why.  abort != 0: reset, so that the kernel
  * drops its share too. */
 void conn_kill(struct conn *conn, enum close_reason why, int abort);
 /* Where it comes from, for the log.  Returns dst. */
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
-/* For net.c alone: it is dead, and nobody refers to it. */
+/* For net_sweep() and net_kill_all(): it is dead, and nobody refers to it. */
 void conn_free(struct conn *conn);
-/* For net.c alone: its timer has run out; arg is the net. */
+/* What the wheel calls: its timer has run out; arg is the net. */
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg);
 
 #endif

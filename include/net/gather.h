@@ -7,8 +7,8 @@
  * sends the fan-outs may wait for those who read them, and these, kept busy with a little
  * from each of thousands, for a core.  So the next round begins after a rest, which is the
  * shorter the more the round has brought, and where it has brought enough there is none.  A
- * fan-out that comes when no round is under way never waits, nor do answers, which have a
- * list of their own. */
+ * fan-out that comes when no round is under way never waits, nor do answers to clients that
+ * are not in the list: those have one of their own. */
 #ifndef NET_GATHER_H
 #define NET_GATHER_H
 

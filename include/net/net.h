@@ -98,7 +98,7 @@ struct net {
     const struct net_ops *ops;
     void *arg;
     const struct conn_ops *speaker;          /* on a new connection */
-    void *upper;                             /* of the speaker: what it stands on net for */
+    void *upper;                             /* the speaker's own, for all connections */
     uint32_t first_ms;                       /* a new connection has so long to say something */
     const struct stranger_ops *stranger_ops; /* NULL: there are no sessions */
     void *stranger_arg;
@@ -163,7 +163,8 @@ void net_configure(struct net *net, const struct net_options *options);
 void net_clock(struct net *net);
 /* net_flush() is called on the loop's next turn. */
 void net_flush_later(struct net *net);
-/* Has conn_flush called in this turn or the next. */
+/* Has conn_flush called on one of the loop's next turns; what a fan-out has queued may wait
+ * for a rest first (gather.h). */
 void conn_dirty(struct conn *conn);
 
 /* --- flush.c --- */

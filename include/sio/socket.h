@@ -70,7 +70,7 @@ struct sio_app {
                    const struct slice *attachments, void *arg);
     int text_only; /* those with attachments are read and dropped */
     /* Everything is over; left() has come before where it was in or joining.
-     * The socket is freed after this returns. */
+     * The socket is not to be used after this returns. */
     void (*closed)(struct socket *socket, enum close_reason why, void *arg);
 };
 

@@ -6,10 +6,10 @@
 #include <wslay/wslay.h>
 
 /* Input is read by wslay's event context, lent to a connection only while one of its frames
- * or messages is partly read.  A context is 9.4 KB and an idle connection needs none
- * of it, so a spare one serves whoever reads now.  wslay does not
- * say whether it stands between two messages; it is counted here: the bytes it has taken
- * against those of the frames it has begun. */
+ * or messages is partly read.  A context is 9.4 KB and an idle connection needs none of it,
+ * so a spare one serves whoever reads now.  wslay does not say whether it stands between
+ * two messages; it is counted here: the bytes it has taken against those of the frames it
+ * has begun. */
 
 #define SPARES        4    /* contexts kept for the next partial frames */
 #define FRAGMENTS_MAX 63   /* frames of one message: wslay keeps 96 bytes for each */
@@ -146,7 +146,7 @@ static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_
     if (wslay_event_want_write(ctx))
         wslay_event_send(ctx);
     /* The session may have been closed by an earlier message of this batch; a
-     * doomed connection could not even be given its close frame. */
+     * connection that is closing could not even be given its close frame. */
     if (!websocket_is_open(ws->conn) || ws->conn->closing)
         return;
     eio_of(ws->conn)->ws_ops->message(ws->conn, msg->opcode == WSLAY_BINARY_FRAME, payload);
@@ -255,8 +255,8 @@ static int ws_step(struct websocket *ws)
 
 /* wslay judges a frame by its length only when the first byte of its payload is
  * there.  A client that claims gigabytes and then waits is told at once.
- * end is where the n bytes that have just been read end.  Returns 0, or -1 when it has been closed.
- */
+ * end is where the n bytes that have just been read end.  Returns 0, or -1 when it has
+ * been closed. */
 static int ws_check_header(struct websocket *ws, const uint8_t *end, size_t n)
 {
     uint64_t have = ws->taken - ws->begun, claim = 0;
