@@ -11,7 +11,6 @@
 struct drain {
     struct eio *eio;
     struct event timer;
-    int running;
     uint64_t end_ms; /* all sessions are closed by then */
     uint32_t index;  /* of the session to look at next */
     void (*done)(void *arg);

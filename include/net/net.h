@@ -188,6 +188,8 @@ int slow_blocks(struct conn *conn);
 /* --- strangers.c --- */
 
 void strangers_init(struct net *net);
+/* What a stranger may have of what a user may: a tenth, but min where there is as much. */
+size_t stranger_part(size_t of, size_t min);
 /* How conn counts may be different: its state, or whom it carries, is another. */
 void stranger_conn(struct conn *conn);
 /* A session of that kind, which is nobody's, comes or goes. */

@@ -6,9 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* The longest message from who has no good token yet. */
-#define STRANGER_PART      10 /* of max_payload */
-#define STRANGER_MIN_BYTES 100000
+#define STRANGER_MIN_BYTES 100000 /* of a message from who has no good token yet */
 
 /* --- what polling asks --- */
 
@@ -70,15 +68,6 @@ static const struct stranger_ops stranger_ops = {
 
 /* --- life --- */
 
-static size_t stranger_message_max(size_t most)
-{
-    size_t bytes = most / STRANGER_PART;
-
-    if (bytes < STRANGER_MIN_BYTES)
-        bytes = STRANGER_MIN_BYTES;
-    return bytes < most ? bytes : most;
-}
-
 struct eio *eio_new(struct http *http, const struct eio_options *options, const struct eio_app *app,
                     void *arg)
 {
@@ -94,7 +83,7 @@ struct eio *eio_new(struct http *http, const struct eio_options *options, const 
     eio->polling_ops = &polling_ops;
     eio->ws_ops = &handshake_ws_ops;
     eio->free_slot = UINT32_MAX;
-    eio->stranger_message_max = stranger_message_max(options->max_payload);
+    eio->stranger_message_max = stranger_part(options->max_payload, STRANGER_MIN_BYTES);
     for (int i = 0; i < ENCODINGS; i++) {
         eio->logs[i].kind = (uint8_t)i;
         eio->logs[i].chunks = &eio->net->chunks;

@@ -87,7 +87,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     }
     close_some(drain, due, now);
     if (is_done(drain, now)) {
-        drain->running = drain->eio->net->draining = 0;
+        drain->eio->net->draining = 0;
         drain->eio->migrate_end_ms = 0;
         drain->done(drain->arg);
         return;
@@ -101,7 +101,7 @@ static void begin(struct drain *drain, uint32_t spread_ms, void (*done)(void *ar
     static const struct timeval now = {0, 0};
 
     net_stop_listening(drain->eio->net);
-    drain->running = drain->eio->net->draining = 1;
+    drain->eio->net->draining = 1;
     drain->index = 0;
     drain->done = done;
     drain->arg = arg;
@@ -139,7 +139,7 @@ void drain_conn_gone(struct drain *drain)
 {
     static const struct timeval now = {0, 0};
 
-    if (drain->running && drain->eio->net->nconns == 0)
+    if (drain->eio->net->draining && drain->eio->net->nconns == 0)
         event_add(&drain->timer, &now);
 }
 

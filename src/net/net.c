@@ -3,9 +3,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-/* What may wait for a stranger. */
-#define STRANGER_PART      10 /* of send_buffer */
-#define STRANGER_MIN_BYTES 4096
+#define STRANGER_MIN_BYTES 4096 /* may wait for one */
 
 static void on_thin(void *arg)
 {
@@ -33,11 +31,7 @@ static void on_flush(evutil_socket_t fd, short what, void *arg)
 
 static void limit_strangers(struct net *net)
 {
-    size_t most = net->options.send_buffer, bytes = most / STRANGER_PART;
-
-    if (bytes < STRANGER_MIN_BYTES)
-        bytes = STRANGER_MIN_BYTES;
-    net->stranger_send_buffer = bytes < most ? bytes : most;
+    net->stranger_send_buffer = stranger_part(net->options.send_buffer, STRANGER_MIN_BYTES);
 }
 
 /* Nobody is in one of the lists. */

@@ -8,6 +8,8 @@
 #include "ipc/balance.h"
 #include "net/net.h"
 
+#define PART 10
+
 static void list_add(struct stranger_list *list, struct stranger *stranger)
 {
     stranger->newer = &list->ends;
@@ -32,7 +34,14 @@ void strangers_init(struct net *net)
     }
 }
 
-/* --- how many there are, and may be --- */
+/* --- how many there are, and may be, and what of --- */
+
+size_t stranger_part(size_t of, size_t min)
+{
+    size_t part = of / PART > min ? of / PART : min;
+
+    return part < of ? part : of;
+}
 
 size_t net_places_max(const struct net *net)
 {
