@@ -81,10 +81,11 @@ static void test_no_descriptors(void)
     is_int((long)net->stats.accept_failures, 1, "it fails once, and waits");
     is_int(net->accepting, 0, "without listening");
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+    clients[1] = loopback_dial(port); /* valgrind takes the first one, and closes it */
     for (uint64_t end_ms = clock_ms() + PEER_WAIT_MS; net->nconns == 0 && clock_ms() < end_ms;)
         turns(1);
-    is_int((long)net->nconns, 1, "with a descriptor the client comes in");
-    end(1);
+    ok(net->nconns > 0, "with descriptors clients come in");
+    end(2);
 }
 
 int main(void)
