@@ -195,6 +195,7 @@ static void test_values(void)
         "token_missing", "empty values are none");
 
     memset(large, 'a', sizeof(large) - 1);
+    large[sizeof(large) - 1] = '\0';
     memcpy(large, "%61", 3); /* which is one */
     large[TOKEN_MAX + 2] = '\0';
     judged(judge(fill("&token=$", large, ""), HOST, EIO4, "0/axr,", NULL), "token_malformed",
