@@ -421,7 +421,7 @@ static int take_packets(const struct eio *eio, const struct request *request, st
 {
     struct payload it;
     struct eio_packet packet;
-    struct buf scratch = {0};
+    struct buf scratch = {.secret = 1};
     struct session *session = NULL;
     int result = payload_begin(&it, (enum eio_version)request->version, request->octets, body);
 
@@ -442,7 +442,7 @@ void polling_posted(struct conn *conn)
     const struct request *request = request_of(conn);
     struct buf *data = &exchange_of(conn)->data;
     struct slice body = {(char *)data->data, data->len};
-    struct buf unwrapped = {0};
+    struct buf unwrapped = {.secret = 1}; /* a CONNECT may bring a token */
     struct session *session;
     int result = 0;
 

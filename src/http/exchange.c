@@ -211,9 +211,11 @@ static void exchange_pump(struct conn *conn)
 /* Returns 0, or -1 without memory. */
 static int put_input(struct conn *conn, const void *bytes, size_t len)
 {
-    if (conn->input == NULL)
-        conn->input = calloc(1, sizeof(struct exchange));
-    return conn->input != NULL ? buf_put(&exchange_of(conn)->in, bytes, len) : -1;
+    struct exchange *exchange = conn->input;
+
+    if (exchange == NULL && (exchange = conn->input = calloc(1, sizeof(*exchange))) != NULL)
+        exchange->in.secret = exchange->data.secret = 1; /* there may be a token in them */
+    return exchange != NULL ? buf_put(&exchange_of(conn)->in, bytes, len) : -1;
 }
 
 static void on_input(struct conn *conn, const uint8_t *bytes, size_t len)

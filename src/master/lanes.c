@@ -78,6 +78,7 @@ static void orphan_pass_on(struct lanes *lanes, int fd, size_t len)
     /* Where nobody takes it, its client sees it closed. */
     if (host < START_LANES)
         (void)handoff_send(lanes->writers[host], HANDOFF_ORPHAN, fd, lanes->orphan, len);
+    explicit_bzero(lanes->orphan, len); /* there may be a token in it */
     close(fd);
 }
 

@@ -51,8 +51,10 @@ static void on_connection(evutil_socket_t read_fd, short what, void *arg)
         if (result == 0)
             return;
         if (result > 0 &&
-            engine_adopt(peers->engine, fd, peers->bytes, len, result == HANDOFF_ORPHAN) == 0)
+            engine_adopt(peers->engine, fd, peers->bytes, len, result == HANDOFF_ORPHAN) == 0) {
+            explicit_bzero(peers->bytes, len); /* there may be a token in it */
             continue;
+        }
         if (result > 0)
             close(fd);
         peers->stats->handoffs_lost++;

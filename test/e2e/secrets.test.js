@@ -10,6 +10,9 @@ const { Redis } = require('./lib/redis');
 const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
 const { Inside } = require('./lib/inside');
 const { copies, long, pieces } = require('./lib/memory');
+const { Polling, polled } = require('./lib/http');
+const { sign } = require('./lib/jwt');
+const { Raw } = require('./lib/raw');
 const { tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
 
@@ -272,3 +275,58 @@ testOf('while workers start: each has the key of its generation; what is to come
     for (const pid of daemon.workers()) assert.deepStrictEqual(heldBy(pid, texts), ['secret 2']);
     assert.deepStrictEqual(heldBy(daemon.pid, texts), ['secret 2', 'password 2']);
 });
+
+/* --- tokens --- */
+
+const PLACES = {
+    query: (token) => ({ query: { token } }),
+    header: (token) => ({ headers: { Authorization: `Bearer ${token}` } }),
+    cookie: (token) => ({ headers: { Cookie: `jwt=${token}`, Origin: 'http://localhost' } }),
+};
+
+/* Tokens of three times as many bytes as a buffer has at first. */
+async function issuer(t) {
+    const redis = await Redis.start(t);
+    const secret = long();
+    const daemon = await Daemon.start(t, { redis, config: { auth: { secret } } });
+    let n = 0;
+    const issue = (good) => sign({ uid: `u${n++}`, more: long(3000) }, good ? secret : long());
+    return { daemon, issue };
+}
+const nobodyHas = (daemon, token) => soonGone(daemon, { token: pieces(token) });
+
+for (const eio of [4, 3]) {
+    for (const [place, make] of Object.entries(PLACES)) {
+        testOf(`revision ${eio}: a token in the ${place} of the handshake is nowhere once it has been judged`, async (t) => {
+            const { daemon, issue } = await issuer(t);
+            for (const good of [true, false]) {
+                const first = issue(good);
+                const client = await Raw.open(daemon.addr, { eio, ...make(first) });
+                t.after(() => client.destroy());
+                const judged = await client.join('/axr').then(() => true, () => false);
+                assert.strictEqual(judged, good);
+                if (!good) client.destroy(); /* else it may ask again, for five seconds */
+                await nobodyHas(daemon, first);
+                for (let i = 0; i < 3; i++) { /* some meet a worker that hands them over */
+                    const token = issue(good);
+                    const session = await Polling.open(daemon.addr, { eio, ...make(token) });
+                    await session.send('40/axr,');
+                    assert.match(await session.text(), good ? /^40/ : /^44/);
+                    if (!good) await session.send('1');
+                    await nobodyHas(daemon, token);
+                }
+            }
+        });
+    }
+    testOf(`revision ${eio}: a token in a CONNECT packet that is posted, likewise`, async (t) => {
+        const { daemon, issue } = await issuer(t);
+        for (let i = 0; i < 4; i++) {
+            const token = issue(true);
+            await polled(daemon.addr, token, { eio });
+            await nobodyHas(daemon, token);
+            const forged = issue(false);
+            await assert.rejects(polled(daemon.addr, forged, { eio }), /not let in/);
+            await nobodyHas(daemon, forged);
+        }
+    });
+}
