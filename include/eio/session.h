@@ -49,8 +49,8 @@ struct eio_app {
      * over: nothing refers to it. */
     struct session *(*make)(void *arg);
     void (*release)(struct session *session, void *arg);
-    /* The handshake is complete; its request is here for the last time.  Returns 0, or -1
-     * without memory: the session ends without closed(). */
+    /* The handshake is complete; its request is here for the last time.  Returns 0 (it may
+     * have closed the session), or -1 without memory: the session ends without closed(). */
     int (*opened)(struct session *session, const struct http_request *req,
                   const struct sockaddr *peer, void *arg);
     /* req is for a session of which session_guard() was said: whether it may be one of its
@@ -168,6 +168,8 @@ int handle_add(struct eio *eio, struct session *session);
 void handle_remove(struct session *session);
 /* Names it for as long as eio lives, and is found again, or not. */
 uint64_t session_handle(const struct session *session);
+/* 1 if its session has not been freed. */
+int handle_is_used(const struct eio *eio, uint64_t handle);
 /* Those that are over are not found. */
 struct session *session_find(const struct eio *eio, uint64_t handle);
 
@@ -181,7 +183,8 @@ struct session *session_by_sid(const struct eio *eio, struct slice sid);
 
 /* ws: NULL for polling. */
 struct session *session_new(struct eio *eio, struct conn *ws, enum eio_version version, int base64);
-/* The open packet, and the application's.  Returns 0, or -1 if it has been closed. */
+/* The open packet, and the application's part.  Returns 0, or -1 if it has been closed, and
+ * over polling freed. */
 int session_start(struct session *session, const struct http_request *req,
                   const struct sockaddr *peer);
 /* Tells the application of the end, and frees; nothing refers to it any more. */

@@ -53,13 +53,20 @@ uint64_t session_handle(const struct session *session)
     return (uint64_t)session->serial << 32 | session->index;
 }
 
-struct session *session_find(const struct eio *eio, uint64_t handle)
+int handle_is_used(const struct eio *eio, uint64_t handle)
 {
     uint32_t index = (uint32_t)handle, serial = (uint32_t)(handle >> 32);
+
+    return index < eio->nslots && eio->slots[index].serial == serial &&
+           eio->slots[index].session != NULL;
+}
+
+struct session *session_find(const struct eio *eio, uint64_t handle)
+{
     struct session *session;
 
-    if (index >= eio->nslots || eio->slots[index].serial != serial)
+    if (!handle_is_used(eio, handle))
         return NULL;
-    session = eio->slots[index].session;
-    return session != NULL && !session->over ? session : NULL;
+    session = eio->slots[(uint32_t)handle].session;
+    return session->over ? NULL : session;
 }

@@ -282,6 +282,7 @@ int session_start(struct session *session, const struct http_request *req,
 {
     struct eio *eio = session->eio;
     const struct eio_options *options = &eio->options;
+    uint64_t handle = session_handle(session);
     char sid[EIO_SID_LEN + 1];
     int upgrade = session->ws == NULL && options->websocket;
     struct eio_open open = {sid, upgrade, options->ping_interval_ms, options->ping_timeout_ms,
@@ -295,7 +296,7 @@ int session_start(struct session *session, const struct http_request *req,
     session_put_scratch(session);
     session->known = 1;
     if (eio->app->opened(session, req, peer, eio->arg) == 0)
-        return 0;
+        return handle_is_used(eio, handle) ? 0 : -1;
     session->known = 0;
     eio->stats.closed[CLOSE_NO_MEMORY]++;
     if (session->ws != NULL)

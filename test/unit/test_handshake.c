@@ -17,6 +17,8 @@ static struct eio *eio;
 static struct session *session;
 static int nopened, nclosed, guard_result, nguarded, refuse, nhanded, can_hand;
 static uint32_t handed_to;
+static int closes; /* opened() closes it, for closes_why */
+static enum close_reason closes_why;
 static char opened_query[256], input[1024];
 
 static struct session *on_make(void *arg)
@@ -41,6 +43,8 @@ static int on_opened(struct session *of, const struct http_request *req,
     session = of;
     nopened++;
     snprintf(opened_query, sizeof(opened_query), "%.*s", (int)req->query.len, req->query.ptr);
+    if (closes)
+        session_close(of, WS_CLOSE_NONE, closes_why);
     return refuse ? -1 : 0;
 }
 
@@ -384,6 +388,7 @@ static void test_settled(void)
 {
     with_session();
     session->ping_sent = 1;
+    session->overdue = 1; /* it has been looked for */
     session->heartbeat_due_ms = 1;
     session->timer.due_ms = 1;
     ask("GET", query("EIO=4&transport=polling"), "");
@@ -470,6 +475,33 @@ static void test_full(void)
     peer_options.connections_max = 100;
 }
 
+/* The application closes what it has just been told of. */
+static void test_closed_at_once(void)
+{
+    closes = 1;
+    closes_why = CLOSE_CLIENT;
+    up();
+    ask("GET", "EIO=4&transport=polling", "");
+    is_str(answered(), "503 Service Unavailable", "without a word there is nothing to hear");
+    is_int(nopened, 1, "it was opened");
+    is_int(nclosed, 1, "and closed");
+    is_int((long)eio->nsessions, 0, "and is gone");
+    down();
+    up();
+    ask("GET", "EIO=4&transport=websocket", WS);
+    is_int(nclosed, 1, "a WebSocket, too");
+    is_int((long)eio->nsessions, 0, "is gone");
+    ok(is_closed(), "and its connection");
+    down();
+    closes_why = CLOSE_REFUSED;
+    up();
+    ask("GET", "EIO=4&transport=polling", "");
+    ok(strncmp(answered(), "200 0{", 6) == 0, "else the open packet is heard");
+    is_int(session->over, 1, "of one that is over");
+    down();
+    closes = 0;
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -486,6 +518,7 @@ int main(void)
     test_guarded();
     test_elsewhere();
     test_full();
+    test_closed_at_once();
     event_base_free(base);
     return tap_done();
 }
