@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#define LAST_LOOK_MS 100 /* for what came in time, and is read late */
+
 /* --- life --- */
 
 static enum eio_transport transport_of(const struct session *session)
@@ -137,8 +139,6 @@ static int put(struct session *session, const void *text, size_t len)
         return websocket_put(session->ws, WS_TEXT, text, len);
     return polling_put(session, text, len);
 }
-
-#define LAST_LOOK_MS 100 /* for what came in time, and is read late */
 
 /* EIO3: the client pings, EIO4: the server does. */
 static void heartbeat_start(struct session *session)

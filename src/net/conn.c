@@ -187,9 +187,9 @@ static void conn_read(struct conn *conn)
         conn_kill(conn, CLOSE_CLIENT, 0);
     else if (conn->state == CONN_OPEN)
         conn->ops->input(conn, input, (size_t)n);
+    /* CONN_LINGER: it is read so that closing does not reset what we sent. */
     if (n > 0)
         explicit_bzero(input, (size_t)n); /* there may be a token in it */
-    /* CONN_LINGER: it is read so that closing does not reset what we sent. */
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *arg)

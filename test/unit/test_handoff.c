@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 static int reader, writer;
-static uint8_t bytes[HANDOFF_MAX_BYTES + 1], got[HANDOFF_MAX_BYTES];
+static uint8_t bytes[HANDOFF_MAX_BYTES + 2], got[HANDOFF_MAX_BYTES];
 
 static int same_file(int a, int b)
 {
@@ -45,7 +45,8 @@ static void test_bad(void)
     int fd;
     size_t n;
 
-    is_int(handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, sizeof(bytes)), -1, "too long");
+    is_int(handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, HANDOFF_MAX_BYTES + 1), -1,
+           "too long");
     is_int(errno, EMSGSIZE, "is not sent");
     send(writer, "\001x", 2, 0);
     is_int(handoff_receive(reader, &fd, got, &n), -1, "without a descriptor");
