@@ -185,6 +185,7 @@ if_wanted     = @found=$$($(1) --version 2>&1 | sed -nE 's/.*(version|Cppcheck) 
 lint: headers layers
 	scripts/tested --self-test
 	scripts/tested
+	test/mutation/run --list >/dev/null
 	scripts/mapped --self-test
 	scripts/mapped
 	$(call if_wanted,$(CLANG_FORMAT),$(LLVM_VERSION),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))

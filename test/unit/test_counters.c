@@ -129,6 +129,8 @@ static void test_reasons(void)
         label[strlen(label) - 1] = '\0';
         while ((end = strchr(label, '_')) != NULL)
             *end = ' ';
+        if (!ok(close_reason_name((enum close_reason)i) != NULL, "reason %u has a name", i))
+            continue;
         ok(strstr(close_reason_name((enum close_reason)i), label) != NULL, "%s is %s", label,
            close_reason_name((enum close_reason)i));
     }
@@ -140,22 +142,38 @@ static int is_logged(enum close_reason why)
     return why != CLOSE_CONNECT_TIMEOUT && why != CLOSE_REFUSED && why != CLOSE_EVICTED;
 }
 
+/* 1 if the label is a word of a list in the manual: "label ,", or "label ." at its end. */
+static int is_listed(const char *page, const char *label)
+{
+    size_t len = strlen(label);
+
+    for (const char *at = page; (at = strstr(at, label)) != NULL; at++)
+        if (at > page && at[-1] == ' ' && at[len] == ' ' &&
+            (at[len + 1] == ',' || at[len + 1] == '.'))
+            return 1;
+    return 0;
+}
+
 /* axr-notifyd(8) has them as labels, and as words of the log. */
 static void test_manual(void)
 {
     static char page[1 << 20];
     FILE *file = fopen("man/axr-notifyd.8", "r"); /* tests run in the top directory */
     size_t len = file != NULL ? fread(page, 1, sizeof(page) - 1, file) : 0;
+    const char *metrics;
 
     page[len] = '\0';
     if (file != NULL)
         fclose(file);
+    metrics = strstr(page, ".It Cm sessions , sessions_opened_total");
     for (unsigned i = 0; i < CLOSE_REASONS; i++) {
         char label[64], words[64];
 
         snprintf(label, sizeof(label), "%s", disconnects()->label(i) + strlen("reason=\""));
         label[strlen(label) - 1] = '\0';
-        ok(strstr(page, label) != NULL, "the manual knows the reason %s", label);
+        ok(metrics != NULL && is_listed(metrics, label), "the manual knows the reason %s", label);
+        if (close_reason_name((enum close_reason)i) == NULL)
+            continue;
         snprintf(words, sizeof(words), ".Dq %s", close_reason_name((enum close_reason)i));
         ok(!is_logged((enum close_reason)i) || strstr(page, words) != NULL, "as %s", words);
     }
