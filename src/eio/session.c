@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-#define LAST_LOOK_MS 100 /* for what came in time, and is read late */
+#define LATE_MS      20  /* a heartbeat that is looked at so late: we were not run */
+#define LAST_LOOK_MS 100 /* then, for what came in time, and is not read yet */
 
 /* --- life --- */
 
@@ -151,16 +152,26 @@ static void heartbeat_start(struct session *session)
         session->heartbeat_due_ms += options->ping_timeout_ms;
 }
 
+/* Its answer may have come while we were not run, and be still unread.  Of a WebSocket what
+ * the loop has found with this deadline is read first; one that polls comes with its answer
+ * itself, and who comes too late finds no session, as with Engine.IO. */
+static uint32_t last_look_ms(const struct session *session, uint64_t now_ms)
+{
+    if (now_ms - session->heartbeat_due_ms > LATE_MS)
+        return LAST_LOOK_MS;
+    return session->ws != NULL ? WHEEL_TICK_MS : 0;
+}
+
 /* Returns 0, or -1 when the session has been closed. */
 static int heartbeat_beat(struct session *session, uint64_t now_ms)
 {
     uint32_t timeout_ms = session->eio->options.ping_timeout_ms;
 
     if (session->version == EIO3 || session->ping_sent) {
-        /* It may have spoken while we were not run, and be still unread. */
-        if (!session->overdue) {
+        uint32_t look_ms = last_look_ms(session, now_ms);
+        if (!session->overdue && look_ms > 0) {
             session->overdue = 1;
-            session->heartbeat_due_ms = now_ms + LAST_LOOK_MS;
+            session->heartbeat_due_ms = now_ms + look_ms;
             return 0;
         }
         session_close(session, WS_CLOSE_NONE, CLOSE_PING_TIMEOUT);

@@ -272,6 +272,26 @@ static void test_late_ping(void)
     down();
 }
 
+/* Who polls is not looked for again, unless we were not run. */
+static void test_overdue_polling(void)
+{
+    for (int late = 0; late < 2; late++) {
+        uint64_t due;
+        up();
+        polling_up(EIO4);
+        timeout(session->heartbeat_due_ms);
+        due = session->heartbeat_due_ms;
+        timeout(due + 20 + (uint64_t)late);
+        is_int(nclosed, !late, late ? "late: it may be there" : "its time is over");
+        if (late) {
+            is_int((long)(session->heartbeat_due_ms - due), 121, "for a tenth of a second");
+            timeout(session->heartbeat_due_ms);
+            is_int(nclosed, 1, "and no longer");
+        }
+        down();
+    }
+}
+
 /* A pong that nobody asked for counts for nothing. */
 static void test_unasked_pong(void)
 {
@@ -515,6 +535,7 @@ int main(void)
     test_refused();
     test_ping4();
     test_late_ping();
+    test_overdue_polling();
     test_unasked_pong();
     test_ping3();
     test_due();
