@@ -530,7 +530,7 @@ static void test_lines(void)
     log_open(LOG_TO_FILE, path, LOG_TEXT);
     log_info("first"); /* and how many were lost before */
     (void)contents();
-    log_lines(log_warnx, "conf: ", "one\n\nthree 100%s\nlast", 23);
+    log_lines(log_warnx, "conf: ", "one\n\nthree 100%s\nlast", 21);
     ok(matches(contents(), "^" DATE " warn [^ ]+ conf: one\n" DATE " warn [^ ]+ conf: \n" DATE
                            " warn [^ ]+ conf: three 100%s\n" DATE " warn [^ ]+ conf: last\n$"),
        "a line of the log for each line, as it is");
