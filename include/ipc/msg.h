@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION 2
+#define MSG_VERSION 3
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
@@ -37,13 +37,55 @@ enum msg_type {
     MSG_COUNT = 8,  /* id u32, not 0: MSG_COUNTERS with that id, please */
     MSG_KICK = 9,   /* client u64, uid bytes, reason u8 (enum msg_kick): disconnect this
                        client, if it is in as this user; MSG_LEFT comes as for any other */
+    MSG_JOIN,       /* id u32, select u8 (enum msg_select), rooms list, except list, names
+                       list: those of rooms but for those of except join the rooms names;
+                       MSG_ACTED comes for it */
+    MSG_LEAVE,      /* the same: they leave them */
+    MSG_DISCONNECT, /* id u32, select u8, rooms list, except list, close u8: they leave the
+                       namespace; 1: and are closed.  MSG_ACTED comes for it */
+    MSG_FETCH,      /* id u32, what u8 (enum msg_what), select u8, rooms list, except list:
+                       MSG_FETCHED with that id, please */
+    MSG_EMIT,       /* id u32, timeout u32 (ms), then the fields of MSG_BROADCAST: the same,
+                       and each client is to acknowledge it within that time.  MSG_REACHED comes
+                       at once, a MSG_ACK for each of these */
+    MSG_NOTED,      /* id u32: the answer to a MSG_ROOMS that wants one */
     /* worker -> master */
     MSG_WORKER_HELLO = 64, /* version u32 */
     MSG_READY,             /* nothing: accepting from now on */
-    MSG_ADMIT,             /* client u64, uid bytes: may this client in? */
+    MSG_ADMIT,             /* client u64, uid bytes, rooms list: may this client in?  rooms: of
+                              its token, in which it is from then on */
     MSG_LEFT,              /* client u64, uid bytes: an admitted client has gone */
     MSG_COUNTERS = 68,     /* id u32 (that of MSG_COUNT; 0: unasked), values bytes: u64 each, those
                               of ipc/counters.h */
+    MSG_ROOMS,   /* id u32 (not 0: MSG_NOTED, please), client u64, joined list, left list: a
+                    client that is in has joined and left rooms, for a request or a new token;
+                    everybody's room and its user's are among them where that concerns these.
+                    Those it is in when it leaves are not told */
+    MSG_ACTED,   /* id u32, clients u32: MSG_JOIN, MSG_LEAVE or MSG_DISCONNECT of that id is
+                    done, so many clients were meant; each MSG_ROOMS of it came before */
+    MSG_FETCHED, /* id u32, last u8, n u32, records bytes: n more of what MSG_FETCH asked for
+                    (enum msg_what); last 1: it is over */
+    MSG_REACHED, /* id u32, clients u32: MSG_EMIT of that id went to so many */
+    MSG_ACK,     /* id u32, json bytes, attachments list: one of these has acknowledged it.
+                    json: the first argument, with a placeholder for each attachment, or
+                    nothing where there is none */
+};
+
+/* Who is meant by rooms and except: those in one of the rooms (none: all that are in) and
+ * in none of except.  A room may be the Socket.IO id of a client. */
+enum msg_select {
+    MSG_SELECT_ROOMS,
+    MSG_SELECT_IDS /* rooms are ids only, not names of rooms */
+};
+
+/* What is asked for, and what its records are, one behind the other. */
+enum msg_what {
+    MSG_WHAT_IDS,     /* id bytes: the Socket.IO ids of those who are meant */
+    MSG_WHAT_ROOMS,   /* id u8, name bytes: all rooms, whoever is meant; id 1: a Socket.IO id */
+    MSG_WHAT_SOCKETS, /* head bytes, handshake bytes, tail bytes: of each who is meant.  Text of
+                         one JSON object, as fetchSockets() has it: head up to the value of
+                         "handshake", that value, the rest */
+    MSG_WHATS
 };
 
 enum msg_verdict { MSG_ADMIT_OK, MSG_ADMIT_USER_LIMIT, MSG_ADMIT_NO_MEMORY };

@@ -55,4 +55,8 @@ static inline size_t start_message_max(const struct conf *conf)
  * the limit may change while the worker lives. */
 #define START_MESSAGE_CAP (2 * (size_t)CONF_MESSAGE_BYTES_MAX + 65536)
 
+/* Longest message from a worker: a MSG_ACK; what may be split is, at START_UP_PART. */
+#define START_UP_MAX  (4UL * 1024 * 1024)
+#define START_UP_PART (64UL * 1024)
+
 #endif

@@ -30,6 +30,18 @@ const char *msg_name(unsigned type)
         return "count";
     case MSG_KICK:
         return "kick";
+    case MSG_JOIN:
+        return "join";
+    case MSG_LEAVE:
+        return "leave";
+    case MSG_DISCONNECT:
+        return "disconnect";
+    case MSG_FETCH:
+        return "fetch";
+    case MSG_EMIT:
+        return "emit";
+    case MSG_NOTED:
+        return "noted";
     case MSG_WORKER_HELLO:
         return "worker_hello";
     case MSG_READY:
@@ -40,6 +52,16 @@ const char *msg_name(unsigned type)
         return "left";
     case MSG_COUNTERS:
         return "counters";
+    case MSG_ROOMS:
+        return "rooms";
+    case MSG_ACTED:
+        return "acted";
+    case MSG_FETCHED:
+        return "fetched";
+    case MSG_REACHED:
+        return "reached";
+    case MSG_ACK:
+        return "ack";
     }
     return "unknown";
 }

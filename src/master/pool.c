@@ -16,7 +16,6 @@
 
 #define WATCH_MS        1000
 #define HURRY_MS        2000                 /* for a generation that makes room for another */
-#define UP_MESSAGE_MAX  4096                 /* from a worker: an id and a uid */
 #define QUEUE_MIN_BYTES (32UL * 1024 * 1024) /* for a worker, before it is given up */
 #define TURN_BYTES      (256UL * 1024)
 
@@ -371,7 +370,7 @@ static void common_set(struct pool *pool, const struct pool_options *options)
     common->child = pool->ops->child;
     common->arg = pool->arg;
     common->lanes = lanes_new(options->base, &lanes_ops, pool);
-    common->link = (struct link_options){.message_max = UP_MESSAGE_MAX, .turn_bytes = TURN_BYTES};
+    common->link = (struct link_options){.message_max = START_UP_MAX, .turn_bytes = TURN_BYTES};
     limits_set(pool, options->conf);
 }
 

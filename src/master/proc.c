@@ -142,8 +142,9 @@ static int on_admit(struct proc *proc, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
+    uint32_t rooms = msg_get_u32(msg);
 
-    if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
+    if (msg_close(msg) < 0 || rooms > 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
         return -1;
     relay_admit(proc->common->relay, proc->lane, client, uid);
     return 0;
@@ -187,6 +188,12 @@ static int dispatch(struct proc *proc, struct msg *msg)
         return is_up ? on_left(proc, msg) : -1;
     case MSG_COUNTERS:
         return is_up ? on_counters(proc, msg) : -1;
+    case MSG_ROOMS:
+    case MSG_ACTED:
+    case MSG_FETCHED:
+    case MSG_REACHED:
+    case MSG_ACK:
+        break;
     case MSG_HELLO: /* these are the master's own */
     case MSG_BROADCAST:
     case MSG_ADMITTED:
@@ -196,6 +203,12 @@ static int dispatch(struct proc *proc, struct msg *msg)
     case MSG_SETTINGS:
     case MSG_COUNT:
     case MSG_KICK:
+    case MSG_JOIN:
+    case MSG_LEAVE:
+    case MSG_DISCONNECT:
+    case MSG_FETCH:
+    case MSG_EMIT:
+    case MSG_NOTED:
         break;
     }
     return -1;

@@ -162,11 +162,23 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
         return on_count(downlink, msg);
     case MSG_KICK:
         return on_kick(downlink, msg);
+    case MSG_JOIN:
+    case MSG_LEAVE:
+    case MSG_DISCONNECT:
+    case MSG_FETCH:
+    case MSG_EMIT:
+    case MSG_NOTED:
+        break;
     case MSG_WORKER_HELLO: /* these are a worker's own */
     case MSG_READY:
     case MSG_ADMIT:
     case MSG_LEFT:
     case MSG_COUNTERS:
+    case MSG_ROOMS:
+    case MSG_ACTED:
+    case MSG_FETCHED:
+    case MSG_REACHED:
+    case MSG_ACK:
         break;
     }
     return -1;

@@ -107,24 +107,24 @@ void uplink_ready(struct uplink *uplink)
     end(uplink, begin(uplink, MSG_READY));
 }
 
-static void send_client(struct uplink *uplink, enum msg_type type, uint64_t client,
-                        struct slice uid)
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
 {
-    size_t mark = begin(uplink, type);
+    static const struct slices no_rooms = {0};
+    size_t mark = begin(uplink, MSG_ADMIT);
 
     msg_put_u64(&uplink->out, client);
     msg_put_bytes(&uplink->out, uid.ptr, uid.len);
+    msg_put_list(&uplink->out, &no_rooms);
     end(uplink, mark);
-}
-
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
-{
-    send_client(uplink, MSG_ADMIT, client, uid);
 }
 
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
 {
-    send_client(uplink, MSG_LEFT, client, uid);
+    size_t mark = begin(uplink, MSG_LEFT);
+
+    msg_put_u64(&uplink->out, client);
+    msg_put_bytes(&uplink->out, uid.ptr, uid.len);
+    end(uplink, mark);
 }
 
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)

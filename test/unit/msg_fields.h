@@ -23,11 +23,22 @@ static const struct msg_fields msg_fields[] = {
     {MSG_SETTINGS, "settings", "81b1l4"}, /* one of each kind; test_change has them all */
     {MSG_COUNT, "count", "4"},
     {MSG_KICK, "kick", "8b1"},
+    {MSG_JOIN, "join", "41lll"},
+    {MSG_LEAVE, "leave", "41lll"},
+    {MSG_DISCONNECT, "disconnect", "41ll1"},
+    {MSG_FETCH, "fetch", "411ll"},
+    {MSG_EMIT, "emit", "448884llbl"},
+    {MSG_NOTED, "noted", "4"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},
     {MSG_READY, "ready", ""},
-    {MSG_ADMIT, "admit", "8b"},
+    {MSG_ADMIT, "admit", "8bl"},
     {MSG_LEFT, "left", "8b"},
     {MSG_COUNTERS, "counters", "4b"},
+    {MSG_ROOMS, "rooms", "48ll"},
+    {MSG_ACTED, "acted", "44"},
+    {MSG_FETCHED, "fetched", "414b"},
+    {MSG_REACHED, "reached", "44"},
+    {MSG_ACK, "ack", "4bl"},
 };
 /* clang-format on */
 

@@ -72,6 +72,8 @@ static void worker_send(int fd, enum msg_type type, uint32_t number, const char 
         msg_put_u64(&out, number);
         msg_put_bytes(&out, uid, strlen(uid));
     }
+    if (type == MSG_ADMIT)
+        msg_put_u32(&out, 0); /* rooms */
     if (msg_end(&out, mark) < 0 || write(fd, out.data, out.len) != (ssize_t)out.len)
         _exit(9);
     buf_free(&out);

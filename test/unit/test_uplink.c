@@ -72,6 +72,8 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
     struct msg msg = sent(type);
 
     ok(msg_get_u64(&msg) == client && slice_eq(msg_get_bytes(&msg), uid), "of that client");
+    if (type == MSG_ADMIT)
+        is_int(msg_get_u32(&msg), 0, "without rooms");
     is_int(msg_close(&msg), 0, "and no more");
     buf_reset(&out.sent);
 }

@@ -177,6 +177,8 @@ static struct heard hear_any(int within_ms)
         heard.client = msg_get_u64(&msg);
         uid = msg_get_bytes(&msg);
         snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
+        if (msg.type == MSG_ADMIT)
+            is_int(msg_get_u32(&msg), 0, "no rooms");
     } else if (msg.type == MSG_COUNTERS) {
         is_int(counters_get(&msg, &id, &counted), 0, "counters");
         heard.client = id;
