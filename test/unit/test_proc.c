@@ -77,6 +77,7 @@ static void worker_does(const struct worker_start *start, char what, struct buf 
         mark = msg_begin(out, MSG_ADMIT);
         msg_put_u64(out, 7);
         msg_put_bytes(out, bytes, what == 'n' ? 0 : what == 'm' ? 255 : 256);
+        msg_put_u32(out, 0); /* rooms */
         msg_end(out, mark);
         worker_send(start, out);
         break;
