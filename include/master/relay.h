@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 struct relay;
+struct route;
 
 struct relay_ops {
     /* One whole message for the pipe to the worker in that lane (ipc/start.h); may call
@@ -75,6 +76,9 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid);
 
 /* Users that are connected. */
 size_t relay_users(const struct relay *relay);
+
+/* Which workers hold a room, for requests that are relayed in one order with messages. */
+struct route *relay_route(struct relay *relay);
 
 /* The run of this master, random, and the number of the last message relayed. */
 uint64_t relay_epoch(const struct relay *relay);

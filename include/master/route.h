@@ -52,8 +52,30 @@ size_t route_rooms(const struct route *route);
 /* The worker in that lane serves clients from now on: what goes to everybody goes to it too. */
 void route_up(struct route *route, unsigned lane);
 
-/* It has gone: everything it held is forgotten. */
+/* It has gone: everything it held or was expected to hold is forgotten. */
 void route_down(struct route *route, unsigned lane);
+
+/* --- further rooms -------------------------------------------------------------- */
+
+/* That client, which route_join has let in, has joined or left room (copied); seq: of the
+ * stream, at that time.  Everybody's room and its user's own are not kept here, but that
+ * it has left one of them is.  route_leave takes it out of all.  Returns 0; 1 if there
+ * can be no such client (nothing changed); -1 without memory: then its worker counts as
+ * one that holds every room, until it has no client any more or has gone. */
+int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
+                    uint64_t seq);
+void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
+
+/* A MSG_JOIN of that id, which is not in use, is about to be sent to targets: until each of
+ * them has answered (route_settle) or gone, all of names (copied) count as held there.
+ * Returns 0, or -1 without memory: then these workers count as those that hold every room,
+ * as above. */
+int route_expect(struct route *route, uint32_t id, const struct slices *names,
+                 const struct route_targets *targets);
+
+/* MSG_ACTED has come for it from that lane, and what it reports before it; any other id
+ * or lane means nothing. */
+void route_settle(struct route *route, uint32_t id, unsigned lane);
 
 /* The workers a message to these rooms concerns: all that are up for no rooms and
  * for ROUTE_EVERYBODY; for a room that may be the id of a socket (those are not in the

@@ -378,6 +378,11 @@ size_t relay_users(const struct relay *relay)
     return route_rooms(relay->route);
 }
 
+struct route *relay_route(struct relay *relay)
+{
+    return relay->route;
+}
+
 uint64_t relay_epoch(const struct relay *relay)
 {
     return relay->epoch;

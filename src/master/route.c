@@ -184,6 +184,34 @@ void route_down(struct route *route, unsigned lane)
     table_each(&route->rooms, visit_leave, &(struct leaver){route, lane});
 }
 
+/* --- further rooms -------------------------------------------------------------- */
+
+int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
+                    uint64_t seq)
+{
+    (void)route, (void)lane, (void)client, (void)room, (void)seq;
+    return 0;
+}
+
+void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room)
+{
+    (void)route, (void)lane, (void)client, (void)room;
+}
+
+int route_expect(struct route *route, uint32_t id, const struct slices *names,
+                 const struct route_targets *targets)
+{
+    (void)route, (void)id, (void)names, (void)targets;
+    return 0;
+}
+
+void route_settle(struct route *route, uint32_t id, unsigned lane)
+{
+    (void)route, (void)id, (void)lane;
+}
+
+/* --- where a message goes ------------------------------------------------------- */
+
 /* A socket's id is a room of its own that is in no table: 20 characters, or (EIO3)
  * "<nsp>#<engine sid>", where the default namespace may be left out.  It names its
  * lane.  A user may have the same for a name, and then both are meant: what stands in
