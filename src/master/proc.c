@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "ipc/balance.h"
-#include "ipc/counters.h"
+#include "master/hear.h"
 #include "master/lanes.h"
 #include "master/relay.h"
 #include "master/spawn.h"
@@ -46,7 +46,7 @@ struct proc {
     int down_fd;       /* the link's, to ask how much lies in the pipe */
     int peers_fd;      /* where it hears of new lanes; -1: DEAD */
     struct lanes_known known;
-    int hello;     /* it has told its version */
+    struct hear hear;
     int was_ready; /* it has been UP once */
     int heard;     /* it has said something since it was last looked at */
     uint64_t forked_ms;
@@ -110,108 +110,19 @@ static void on_closed(struct link *link, const char *why, void *arg)
 
 /* --- messages from a worker --------------------------------------------------- */
 
-static int on_hello(struct proc *proc, struct msg *msg)
-{
-    uint32_t version = msg_get_u32(msg);
-
-    if (msg_close(msg) < 0 || proc->hello || version != MSG_VERSION)
-        return -1;
-    proc->hello = 1;
-    return 0;
-}
-
-static int on_ready(struct proc *proc, struct msg *msg)
+static void become_up(struct proc *proc)
 {
     struct proc_common *common = proc->common;
 
-    if (msg_close(msg) < 0 || !proc->hello || proc->state != STARTING)
-        return -1;
     proc->state = UP;
     relay_worker_up(common->relay, proc->lane);
     stats_up(common->stats, proc->lane);
     log_info("worker %u ready: pid=%ld fork=%u generation=%u", proc->number, (long)proc->pid,
              common->forks[proc->lane], proc->terms->generation);
     if (proc->was_ready)
-        return 0;
+        return;
     proc->was_ready = 1;
     proc->ops->ready(proc, proc->arg);
-    return 0;
-}
-
-static int on_admit(struct proc *proc, struct msg *msg)
-{
-    uint64_t client = msg_get_u64(msg);
-    struct slice uid = msg_get_bytes(msg);
-    uint32_t rooms = msg_get_u32(msg);
-
-    if (msg_close(msg) < 0 || rooms > 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
-        return -1;
-    relay_admit(proc->common->relay, proc->lane, client, uid);
-    return 0;
-}
-
-static int on_left(struct proc *proc, struct msg *msg)
-{
-    uint64_t client = msg_get_u64(msg);
-    struct slice uid = msg_get_bytes(msg);
-
-    if (msg_close(msg) < 0)
-        return -1;
-    relay_left(proc->common->relay, proc->lane, client, uid);
-    return 0;
-}
-
-static int on_counters(struct proc *proc, struct msg *msg)
-{
-    struct counters counters;
-    uint32_t id;
-
-    if (counters_get(msg, &id, &counters) < 0)
-        return -1;
-    stats_told(proc->common->stats, proc->lane, id, &counters);
-    return 0;
-}
-
-static int dispatch(struct proc *proc, struct msg *msg)
-{
-    int is_up = proc->state == UP;
-
-    /* Without a default, so that the compiler names a type that is left out. */
-    switch ((enum msg_type)msg->type) {
-    case MSG_WORKER_HELLO:
-        return on_hello(proc, msg);
-    case MSG_READY:
-        return on_ready(proc, msg);
-    case MSG_ADMIT:
-        return is_up ? on_admit(proc, msg) : -1;
-    case MSG_LEFT:
-        return is_up ? on_left(proc, msg) : -1;
-    case MSG_COUNTERS:
-        return is_up ? on_counters(proc, msg) : -1;
-    case MSG_ROOMS:
-    case MSG_ACTED:
-    case MSG_FETCHED:
-    case MSG_REACHED:
-    case MSG_ACK:
-        break;
-    case MSG_HELLO: /* these are the master's own */
-    case MSG_BROADCAST:
-    case MSG_ADMITTED:
-    case MSG_LOG_LEVEL:
-    case MSG_LOG_REOPEN:
-    case MSG_DRAIN:
-    case MSG_SETTINGS:
-    case MSG_COUNT:
-    case MSG_KICK:
-    case MSG_JOIN:
-    case MSG_LEAVE:
-    case MSG_DISCONNECT:
-    case MSG_FETCH:
-    case MSG_EMIT:
-    case MSG_NOTED:
-        break;
-    }
-    return -1;
 }
 
 static int on_message(struct link *link, struct msg *msg, void *arg)
@@ -223,10 +134,17 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     if (!lives(proc))
         return 0;
     proc->heard = 1;
-    if (dispatch(proc, msg) < 0) {
+    switch (hear_message(&proc->hear, msg)) {
+    case HEARD_GOOD:
+        break;
+    case HEARD_READY:
+        become_up(proc);
+        break;
+    case HEARD_BAD:
         (void)snprintf(why, sizeof(why), "bad message type=%u (%s)", msg->type,
                        msg_name(msg->type));
         proc_kill(proc, why);
+        break;
     }
     return 0;
 }
@@ -488,7 +406,9 @@ void proc_start(struct proc *proc)
     }
     lanes_taken(proc->common->lanes, proc->lane);
     proc->state = STARTING;
-    proc->hello = proc->heard = 0;
+    proc->heard = 0;
+    proc->hear = (struct hear){
+        .relay = proc->common->relay, .stats = proc->common->stats, .lane = proc->lane};
     proc->forked_ms = proc->sent_ms = proc->taken_ms = proc->alive_ms = clock_ms();
     proc->sent = proc->taken = 0;
     hello(proc);

@@ -1,0 +1,100 @@
+#include "master/hear.h"
+
+#include "codec/token.h"
+#include "ipc/counters.h"
+#include "master/relay.h"
+#include "master/stats.h"
+
+static enum heard on_hello(struct hear *hear, struct msg *msg)
+{
+    uint32_t version = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0 || hear->has_hello || version != MSG_VERSION)
+        return HEARD_BAD;
+    hear->has_hello = 1;
+    return HEARD_GOOD;
+}
+
+static enum heard on_ready(struct hear *hear, const struct msg *msg)
+{
+    if (msg_close(msg) < 0 || !hear->has_hello || hear->is_up)
+        return HEARD_BAD;
+    hear->is_up = 1;
+    return HEARD_READY;
+}
+
+static enum heard on_admit(const struct hear *hear, struct msg *msg)
+{
+    uint64_t client = msg_get_u64(msg);
+    struct slice uid = msg_get_bytes(msg);
+    uint32_t rooms = msg_get_u32(msg);
+
+    if (msg_close(msg) < 0 || rooms > 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
+        return HEARD_BAD;
+    relay_admit(hear->relay, hear->lane, client, uid);
+    return HEARD_GOOD;
+}
+
+static enum heard on_left(const struct hear *hear, struct msg *msg)
+{
+    uint64_t client = msg_get_u64(msg);
+    struct slice uid = msg_get_bytes(msg);
+
+    if (msg_close(msg) < 0)
+        return HEARD_BAD;
+    relay_left(hear->relay, hear->lane, client, uid);
+    return HEARD_GOOD;
+}
+
+static enum heard on_counters(const struct hear *hear, struct msg *msg)
+{
+    struct counters counters;
+    uint32_t id;
+
+    if (counters_get(msg, &id, &counters) < 0)
+        return HEARD_BAD;
+    stats_told(hear->stats, hear->lane, id, &counters);
+    return HEARD_GOOD;
+}
+
+enum heard hear_message(struct hear *hear, struct msg *msg)
+{
+    int is_up = hear->is_up;
+
+    /* Without a default, so that the compiler names a type that is left out. */
+    switch ((enum msg_type)msg->type) {
+    case MSG_WORKER_HELLO:
+        return on_hello(hear, msg);
+    case MSG_READY:
+        return on_ready(hear, msg);
+    case MSG_ADMIT:
+        return is_up ? on_admit(hear, msg) : HEARD_BAD;
+    case MSG_LEFT:
+        return is_up ? on_left(hear, msg) : HEARD_BAD;
+    case MSG_COUNTERS:
+        return is_up ? on_counters(hear, msg) : HEARD_BAD;
+    case MSG_ROOMS:
+    case MSG_ACTED:
+    case MSG_FETCHED:
+    case MSG_REACHED:
+    case MSG_ACK:
+        break;
+    case MSG_HELLO: /* these are the master's own */
+    case MSG_BROADCAST:
+    case MSG_ADMITTED:
+    case MSG_LOG_LEVEL:
+    case MSG_LOG_REOPEN:
+    case MSG_DRAIN:
+    case MSG_SETTINGS:
+    case MSG_COUNT:
+    case MSG_KICK:
+    case MSG_JOIN:
+    case MSG_LEAVE:
+    case MSG_DISCONNECT:
+    case MSG_FETCH:
+    case MSG_EMIT:
+    case MSG_NOTED:
+        break;
+    }
+    return HEARD_BAD;
+}
