@@ -48,7 +48,8 @@ int sio_put_connect_error(struct buf *out, enum eio_version version, struct slic
 int sio_put_disconnect(struct buf *out, struct slice nsp);
 /* 43; json: an array. */
 int sio_put_ack(struct buf *out, struct slice nsp, uint64_t id, struct slice json);
-/* "42/axr," or "45N-/axr,": what goes before the JSON array of an event. */
-int sio_put_event_head(struct buf *out, struct slice nsp, size_t attachments);
+/* "42/axr," or "45N-/axr,": what goes before the JSON array of an event.  id: with which
+ * it is to be acknowledged, "42/axr,17"; NULL: it is not. */
+int sio_put_event_head(struct buf *out, struct slice nsp, size_t attachments, const uint64_t *id);
 
 #endif

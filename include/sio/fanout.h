@@ -20,6 +20,8 @@ struct fanout {
     uint32_t stamp;  /* fanout_received(); 0: unknown */
     uint8_t made;    /* bit per encoding */
     uint8_t failed;
+    uint8_t is_acked; /* fanout_ack() */
+    uint64_t ack_id;
     struct run runs[ENCODINGS];
 };
 
@@ -28,6 +30,11 @@ void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
 /* When it was received, on the clock of clock_us(): for net_stats.latency.
  * Right after fanout_begin; 0, or not called: it is not measured. */
 void fanout_received(struct fanout *fanout, uint64_t at_us);
+/* Its clients are to acknowledge it, all with this id.  Right after fanout_begin. */
+void fanout_ack(struct fanout *fanout, uint64_t id);
+/* 1 if the socket is in, and neither excepted nor served by this fan-out yet: whether
+ * fanout_send() can queue it or not, it is one of those who are meant. */
+int fanout_concerns(const struct fanout *fanout, const struct socket *socket);
 /* The socket gets nothing of this fan-out. */
 void fanout_except(struct fanout *fanout, struct socket *socket);
 /* Queues it for the socket, once however often it is called.  Returns 1 if queued.

@@ -10,6 +10,7 @@
 #include "codec/sid.h"
 #include "codec/sio.h"
 #include "eio/session.h"
+#include "sio/inbound.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +19,6 @@
 /* An EIO3 client's Socket.IO id is "<nsp>#<engine sid>". */
 #define SIO_SID_MAX (256 + 1 + EIO_SID_LEN)
 
-struct inbound;
 struct sio;
 struct socket;
 
@@ -37,6 +37,7 @@ struct sio_stats {
     uint64_t deliveries;             /* a fan-out queued for a socket */
     uint64_t volatile_skipped;       /* ... not queued: volatile, and output was waiting */
     uint64_t dropped[CLOSE_REASONS]; /* ... not queued: why its session ends */
+    uint64_t inbound_given_up;       /* packets that were collected, for want of room: inbound.h */
 };
 
 struct sio_app {
@@ -65,10 +66,14 @@ struct sio_app {
     void (*joined)(struct socket *socket, const struct sio_packet *packet, void *arg);
     /* EVENT, BINARY_EVENT, ACK... from a client that is in packet->nsp, whole:
      * with its packet->attachments attachments, all together at most max_payload
-     * bytes.  NULL: read and dropped. */
+     * bytes.  NULL: all are read and dropped. */
     void (*packet)(struct socket *socket, const struct sio_packet *packet,
                    const struct slice *attachments, void *arg);
-    int text_only; /* those with attachments are read and dropped */
+    /* It has attachments, which are still to come: 1 if they are to be collected for
+     * packet(); 0: it is read and dropped.  One that is collected is dropped, too, when
+     * the client leaves packet->nsp meanwhile or there is no room (inbound.h).  NULL: all
+     * are collected. */
+    int (*wants)(struct socket *socket, const struct sio_packet *packet, void *arg);
     /* Everything is over; left() has come before where it was in or joining.
      * The socket is not to be used after this returns. */
     void (*closed)(struct socket *socket, enum close_reason why, void *arg);
@@ -91,6 +96,7 @@ struct socket {
     struct inbound *inbound; /* a packet whose attachments are still to come, or NULL */
     uint64_t connect_due_ms; /* 0: has been in, or is */
     uint64_t expire_due_ms;  /* 0: never */
+    uint64_t in_since;       /* sio->fanout_serial when it was let in */
 };
 
 struct sio {
@@ -101,7 +107,8 @@ struct sio {
     struct sio_stats stats;
     uint64_t fanout_serial;
     struct buf event_head; /* "42/axr," */
-    uint8_t sid_key[16];   /* makes Socket.IO ids of session ids */
+    struct inbounds inbounds;
+    uint8_t sid_key[16]; /* makes Socket.IO ids of session ids */
 };
 
 static inline struct socket *socket_of(struct session *session)
@@ -131,6 +138,8 @@ struct socket *socket_find(const struct sio *sio, uint64_t handle);
 /* By its Socket.IO id, which is a room of its own; NULL if there is none here. */
 struct socket *socket_by_sid(const struct sio *sio, struct slice sid);
 size_t socket_sid(const struct socket *socket, char dst[SIO_SID_MAX]);
+/* 1 if it is in, and was when the fan-out of that serial began, without a break. */
+int socket_was_in(const struct socket *socket, uint64_t serial);
 enum eio_version socket_version(const struct socket *socket);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
 const char *socket_transport(const struct socket *socket);

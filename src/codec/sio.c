@@ -214,12 +214,14 @@ int sio_put_ack(struct buf *out, struct slice nsp, uint64_t id, struct slice jso
     return done(out);
 }
 
-int sio_put_event_head(struct buf *out, struct slice nsp, size_t attachments)
+int sio_put_event_head(struct buf *out, struct slice nsp, size_t attachments, const uint64_t *id)
 {
     if (attachments == 0)
         buf_puts(out, "42");
     else
         buf_printf(out, "45%zu-", attachments);
     put_nsp(out, nsp);
+    if (id != NULL)
+        buf_printf(out, "%" PRIu64, *id);
     return done(out);
 }

@@ -25,6 +25,17 @@ void fanout_received(struct fanout *fanout, uint64_t at_us)
     fanout->stamp = at_us == 0 ? 0 : stamp_of(at_us);
 }
 
+void fanout_ack(struct fanout *fanout, uint64_t id)
+{
+    fanout->is_acked = 1;
+    fanout->ack_id = id;
+}
+
+int fanout_concerns(const struct fanout *fanout, const struct socket *socket)
+{
+    return socket->fanout_serial != fanout->serial && socket->nsp == NSP_JOINED;
+}
+
 static uint8_t *put_header(uint8_t *dst, enum ws_opcode opcode, size_t len)
 {
     return dst + ws_header_encode(dst, opcode, len);
@@ -70,16 +81,18 @@ static uint8_t *put_attachment(uint8_t *dst, enum encoding encoding, struct slic
     return put_bytes(dst, bytes.ptr, bytes.len);
 }
 
-/* The packet's head is the same for every event without attachments. */
+/* The packet's head is the same for every event without attachments that nobody
+ * acknowledges. */
 static const struct buf *event_head(const struct fanout *fanout)
 {
     struct sio *sio = fanout->sio;
     struct buf *scratch = &sio->eio->scratch;
 
-    if (fanout->nattachments == 0)
+    if (fanout->nattachments == 0 && !fanout->is_acked)
         return &sio->event_head;
     buf_reset(scratch);
-    sio_put_event_head(scratch, slice_str(sio->options.nsp), fanout->nattachments);
+    sio_put_event_head(scratch, slice_str(sio->options.nsp), fanout->nattachments,
+                       fanout->is_acked ? &fanout->ack_id : NULL);
     return scratch;
 }
 

@@ -15,13 +15,6 @@
  * what costs. */
 #define REFUSALS_MAX 10
 
-/* A packet whose attachments are still to come. */
-struct inbound {
-    struct buf bytes; /* its text, then the attachments */
-    size_t ends[1 + SIO_ATTACHMENTS_MAX];
-    unsigned parts; /* that are there */
-};
-
 static struct buf *scratch_of(const struct socket *socket)
 {
     return &socket->session.eio->scratch;
@@ -154,6 +147,7 @@ void socket_accept(struct socket *socket)
 
     socket->nsp = NSP_JOINED;
     socket->joins++;
+    socket->in_since = sio_of(socket)->fanout_serial;
     socket->refusals = 0;
     sio_of(socket)->stats.connects++;
     socket->connect_due_ms = socket->expire_due_ms = 0;
@@ -252,55 +246,44 @@ static void on_disconnect(struct socket *socket, const struct sio_packet *packet
 
 /* --- everything else --- */
 
-static void inbound_free(struct inbound **inbound)
-{
-    if (*inbound != NULL)
-        buf_free(&(*inbound)->bytes);
-    free(*inbound);
-    *inbound = NULL;
-}
-
 /* One more part of a packet that is collected.  Returns 0, or -1 when the socket
  * has been closed. */
 static int collect(struct socket *socket, struct slice part)
 {
     struct inbound *inbound = socket->inbound;
 
-    if (part.len > sio_of(socket)->options.max_payload - inbound->bytes.len) {
+    if (part.len > sio_of(socket)->options.max_payload - inbound_bytes(inbound)) {
         session_close(&socket->session, WS_CLOSE_TOO_BIG, CLOSE_TOO_BIG);
         return -1;
     }
-    if (buf_put(&inbound->bytes, part.ptr, part.len) < 0) {
+    if (inbound_put(inbound, part) < 0) {
         session_close(&socket->session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
         return -1;
     }
-    inbound->ends[inbound->parts++] = inbound->bytes.len;
     return 0;
 }
 
 static void begin(struct socket *socket, struct slice text)
 {
-    if ((socket->inbound = calloc(1, sizeof(*socket->inbound))) == NULL)
+    if (inbound_begin(&sio_of(socket)->inbounds, &socket->inbound) < 0)
         session_close(&socket->session, WS_CLOSE_NONE, CLOSE_NO_MEMORY);
     else
         (void)collect(socket, text);
 }
 
-/* All is there.  The application may end the socket. */
+/* All is there.  It may have been put out of the namespace meanwhile.  The application may
+ * end the socket. */
 static void deliver(struct socket *socket)
 {
     const struct sio *sio = sio_of(socket);
-    struct inbound *inbound = socket->inbound;
-    const char *bytes = (const char *)inbound->bytes.data;
-    struct slice parts[1 + SIO_ATTACHMENTS_MAX] = {{NULL, 0}};
+    struct inbound *inbound = inbound_take(&socket->inbound);
+    struct slice parts[INBOUND_PARTS];
     struct sio_packet packet;
-    size_t from = 0;
 
-    socket->inbound = NULL;
-    for (unsigned i = 0; i < inbound->parts; from = inbound->ends[i++])
-        parts[i] = (struct slice){bytes + from, inbound->ends[i] - from};
+    inbound_parts(inbound, parts);
     /* Once more, for its slices now lie here. */
-    if (sio_decode(&packet, socket_version(socket), parts[0]) == 0)
+    if (sio_decode(&packet, socket_version(socket), parts[0]) == 0 &&
+        state_in(socket, packet.nsp) == NSP_JOINED)
         sio->app->packet(socket, &packet, parts + 1, sio->arg);
     inbound_free(&inbound);
 }
@@ -318,12 +301,11 @@ static void on_other(struct socket *socket, const struct sio_packet *packet, str
         return;
     }
     socket->attachments = (uint8_t)packet->attachments;
-    if (state != NSP_JOINED || sio->app->packet == NULL ||
-        (packet->attachments > 0 && sio->app->text_only))
+    if (state != NSP_JOINED || sio->app->packet == NULL)
         return;
     if (packet->attachments == 0)
         sio->app->packet(socket, packet, NULL, sio->arg);
-    else
+    else if (sio->app->wants == NULL || sio->app->wants(socket, packet, sio->arg))
         begin(socket, text);
 }
 
@@ -424,6 +406,11 @@ struct socket *socket_find(const struct sio *sio, uint64_t handle)
     struct session *session = session_find(sio->eio, handle);
 
     return session != NULL ? socket_of(session) : NULL;
+}
+
+int socket_was_in(const struct socket *socket, uint64_t serial)
+{
+    return socket->nsp == NSP_JOINED && socket->in_since < serial;
 }
 
 /* --- what the session is asked --- */
@@ -546,8 +533,9 @@ int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options
              const struct sio_app *app, void *arg)
 {
     *sio = (struct sio){.eio = eio, .options = *options, .app = app, .arg = arg};
+    inbounds_init(&sio->inbounds, &sio->stats.inbound_given_up);
     rand_bytes(sio->sid_key, sizeof(sio->sid_key));
-    return sio_put_event_head(&sio->event_head, slice_str(options->nsp), 0);
+    return sio_put_event_head(&sio->event_head, slice_str(options->nsp), 0, NULL);
 }
 
 void sio_clear(struct sio *sio)

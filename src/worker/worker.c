@@ -112,6 +112,14 @@ static void on_packet(struct socket *socket, const struct sio_packet *packet,
     renew_packet(worker->renewals, socket_data(socket), packet);
 }
 
+static int on_wants(struct socket *socket, const struct sio_packet *packet, void *arg)
+{
+    (void)socket;
+    (void)packet;
+    (void)arg;
+    return 0;
+}
+
 static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 {
     struct worker *worker = arg;
@@ -133,7 +141,7 @@ static const struct sio_app from_engine = {
     .unserved = on_unserved,
     .left = on_left,
     .packet = on_packet,
-    .text_only = 1,
+    .wants = on_wants,
     .closed = on_closed,
 };
 

@@ -109,6 +109,14 @@ static void on_packet(struct socket *socket, const struct sio_packet *packet,
         socket_disconnect(socket, bytes % 2 ? CLOSE_EXPIRED : CLOSE_REPLACED);
 }
 
+static int on_wants(struct socket *socket, const struct sio_packet *packet, void *arg)
+{
+    player_of(socket);
+    (void)arg;
+    must(packet->attachments > 0);
+    return packet->type == SIO_BINARY_ACK && packet->id % 2 == 1;
+}
+
 static void over(struct player *player, enum close_reason why)
 {
     must(why < CLOSE_REASONS && !player->asks && !player->joined);
@@ -152,7 +160,7 @@ static const struct sio_app apps[] = {
      .connect = on_connect,
      .left = on_left,
      .packet = on_packet,
-     .text_only = 1,
+     .wants = on_wants,
      .closed = on_closed},
 };
 

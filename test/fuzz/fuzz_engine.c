@@ -128,6 +128,8 @@ static void fan(unsigned who, unsigned n, unsigned how, uint32_t to)
     fanout_begin(&engine->sio, &one, (struct slice){json, (size_t)len + pad + 1}, bins, how & 3,
                  (how & 16) != 0);
     fanout_received(&one, clock_us() - late_us);
+    if (how & 32)
+        fanout_ack(&one, n);
     if (how & 2 && to & 1 && nplayers > 0 && who == SHARED && players[0].session != NULL)
         fanout_except(&one, socket_of(players[0].session));
     for (unsigned i = 0; i < nplayers; i++) {

@@ -194,13 +194,20 @@ static const struct eio_app echo = {
     .closed = on_echo_closed,
     .mixes = 1,
 };
-/* The same, but for attachments. */
-static const struct sio_app text_app = {
+/* The same, but of what has attachments it wants acknowledgements with an id above 7. */
+static int on_wants(struct socket *socket, const struct sio_packet *packet, void *arg)
+{
+    (void)socket;
+    (void)arg;
+    return packet->type == SIO_BINARY_ACK && packet->has_id && packet->id > 7;
+}
+
+static const struct sio_app wanting_app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
     .packet = on_packet,
-    .text_only = 1,
+    .wants = on_wants,
     .closed = on_closed,
 };
 static const struct sio_app *used = &app;
@@ -724,6 +731,25 @@ static void test_fan(void)
     is_str(frame(fd64), "T:452-/axr,[\"b\",0,1]", "base64 header");
     is_str(frame(fd64), "T:b4AQI=", "base64 attachment");
     is_str(frame(fd64), "T:b4", "base64 empty attachment");
+    fanout_begin(&engine->sio, &fan, SLICE("[\"m\",2"), NULL, 0, 0);
+    fanout_ack(&fan, 0);
+    fanout_send(&fan, s4);
+    fanout_send(&fan, s3);
+    fanout_end(&fan);
+    fanout_begin(&engine->sio, &fan, SLICE("[\"b\",0"), bins, 1, 0);
+    fanout_ack(&fan, 281474976710655);
+    fanout_send(&fan, s4);
+    fanout_send(&fan, s3);
+    fanout_send(&fan, last);
+    fanout_end(&fan);
+    is_str(frame(fd4), "T:42/axr,0[\"m\",2]", "EIO4 text to be acknowledged");
+    is_str(frame(fd3), "T:42/axr,0[\"m\",2]", "EIO3 text");
+    is_str(frame(fd4), "T:451-/axr,281474976710655[\"b\",0]", "EIO4 header");
+    is_str(frame(fd4), "B:0102", "EIO4 attachment");
+    is_str(frame(fd3), "T:451-/axr,281474976710655[\"b\",0]", "EIO3 header");
+    is_str(frame(fd3), "B:040102", "EIO3 attachment");
+    is_str(frame(fd64), "T:451-/axr,281474976710655[\"b\",0]", "base64 header");
+    is_str(frame(fd64), "T:b4AQI=", "base64 attachment");
     for (int i = 0; i < 2; i++) {
         struct socket *s = i == 0 ? s4 : s3;
         struct slice name = {sid, socket_sid(s, sid)};
@@ -1121,12 +1147,16 @@ static void poll_open(int eio, const char *more, const char *want)
     snprintf(poll_query, sizeof(poll_query), "%s&sid=%s", query, sid);
 }
 
+static const uint64_t *fan_id; /* NULL: it is not to be acknowledged */
+
 static void fan(const char *json, size_t nbins)
 {
     struct slice bin = {"\x01\x02", 2};
     struct fanout one;
 
     fanout_begin(&engine->sio, &one, slice_str(json), &bin, nbins, 0);
+    if (fan_id != NULL)
+        fanout_ack(&one, *fan_id);
     fanout_send(&one, last);
     fanout_end(&one);
 }
@@ -1178,6 +1208,43 @@ static void test_polling(void)
     ok(strncmp(http("GET", "EIO=3&transport=polling&j=2x", ""),
                "200 ___eio[2](\"127:0{\\\"sid\\\":", 29) == 0,
        "JSONP");
+}
+
+/* As it is with acknowledgements, which come by POST. */
+static void test_polling_acks(void)
+{
+    static const uint64_t id = 17;
+
+    fan_id = &id;
+    poll_open(4, "", "200 0{\"sid\":\"");
+    http("POST", poll_query, "40/axr,{}");
+    http("GET", poll_query, "");
+    fan("[\"m\",1", 0);
+    fan("[\"b\",0", 1);
+    is_str(http("GET", poll_query, ""),
+           "200 42/axr,17[\"m\",1]\x1e"
+           "451-/axr,17[\"b\",0]\x1e"
+           "bAQI=",
+           "EIO4 payload");
+    packets = 0;
+    is_str(http("POST", poll_query,
+                "43/axr,17[\"yes\"]\x1e"
+                "461-/axr,17[{\"_placeholder\":true,\"num\":0}]\x1e"
+                "bAQI="),
+           "200 ok", "acknowledged");
+    is_int(packets, 2, "twice");
+    is_str(heard_text, "6 /axr [{\"_placeholder\":true,\"num\":0}] 0102", "with an attachment");
+    poll_open(3, "", ":0{\"sid\":\"");
+    http("POST", poll_query, "6:40/axr");
+    http("GET", poll_query, "");
+    fan("[\"m\",1", 0);
+    is_str(http("GET", poll_query, ""), "200 16:42/axr,17[\"m\",1]", "EIO3 text");
+    fan("[\"b\",0", 1);
+    is_mem(http("GET", poll_query, ""), 25,
+           "200 \0\1\x8\xff"
+           "451-/axr,17[\"b\",0",
+           25, "EIO3 binary form");
+    fan_id = NULL;
 }
 
 static void test_polling_pair(void)
@@ -2344,7 +2411,7 @@ static void test_whole_packets(void)
     is_int(closes, 1, "a client may go in the middle of one");
 }
 
-static void test_text_only(void)
+static void test_wants(void)
 {
     int fd = client4();
 
@@ -2356,7 +2423,12 @@ static void test_text_only(void)
     put_text(fd, "42/axr,8[\"text\"]");
     pump(&packets);
     is_str(heard_text, "2 /axr [\"text\"]", "text is told");
-    is_int(packets, 1, "what has attachments is read and dropped");
+    is_int(packets, 1, "what has attachments that are not wanted is read and dropped");
+    packets = 0;
+    put_text(fd, "461-/axr,8[0]");
+    put_frame(fd, 0x82, "\3", 1);
+    pump(&packets);
+    is_str(heard_text, "6 /axr [0] 03", "what is wanted is told, whole");
     is_str(socket_transport(last), "websocket", "what carries it");
     socket_ack(last, 8, SLICE("[{\"ok\":true}]"));
     is_str(frame(fd), "T:43/axr,8[{\"ok\":true}]", "an acknowledgement");
@@ -2532,6 +2604,7 @@ int main(void)
     offer_polling = 1;
     engine_up("/axr");
     test_polling();
+    test_polling_acks();
     test_polling_pair();
     test_guarded();
     test_versions();
@@ -2554,9 +2627,9 @@ int main(void)
     test_open_namespaces();
     test_whole_packets();
     engine_down();
-    used = &text_app;
+    used = &wanting_app;
     engine_up("/axr");
-    test_text_only();
+    test_wants();
     engine_down();
     used = &app;
     open_nsps = NULL;

@@ -177,10 +177,15 @@ static void test_encode(void)
     is_put(&out, sio_put_connect_error(&out, EIO3, root, "no", NULL), "44\"no\"");
     is_put(&out, sio_put_disconnect(&out, axr), "41/axr,");
     is_put(&out, sio_put_disconnect(&out, root), "41");
-    is_put(&out, sio_put_event_head(&out, axr, 0), "42/axr,");
-    is_put(&out, sio_put_event_head(&out, root, 0), "42");
-    is_put(&out, sio_put_event_head(&out, axr, 12), "4512-/axr,");
-    is_put(&out, sio_put_event_head(&out, root, 1), "451-");
+    is_put(&out, sio_put_event_head(&out, axr, 0, NULL), "42/axr,");
+    is_put(&out, sio_put_event_head(&out, root, 0, NULL), "42");
+    is_put(&out, sio_put_event_head(&out, axr, 12, NULL), "4512-/axr,");
+    is_put(&out, sio_put_event_head(&out, root, 1, NULL), "451-");
+    is_put(&out, sio_put_event_head(&out, axr, 0, &(uint64_t){17}), "42/axr,17");
+    is_put(&out, sio_put_event_head(&out, root, 0, &(uint64_t){0}), "420");
+    is_put(&out, sio_put_event_head(&out, axr, 1, &(uint64_t){UINT64_MAX}),
+           "451-/axr,18446744073709551615");
+    is_put(&out, sio_put_event_head(&out, root, 2, &(uint64_t){3}), "452-3");
     buf_free(&out);
 }
 

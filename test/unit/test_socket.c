@@ -64,11 +64,23 @@ static void on_closed(struct socket *of, enum close_reason why, void *arg)
     socket_ = NULL;
 }
 
+static int wanted = 1, nwants;
+
+static int on_wants(struct socket *of, const struct sio_packet *packet, void *arg)
+{
+    (void)of;
+    (void)packet;
+    (void)arg;
+    nwants++;
+    return wanted;
+}
+
 static const struct sio_app app = {
     .opened = on_opened,
     .connect = on_connect,
     .left = on_left,
     .packet = on_packet,
+    .wants = on_wants,
     .closed = on_closed,
 };
 
@@ -89,7 +101,8 @@ static void up(void)
     eio = eio_new(http, &options, &sio_eio_app, &sio);
     if (sio_init(&sio, eio, &sio_options, &app, NULL) < 0)
         abort();
-    nconnects = nleft = nclosed = npackets = 0;
+    nconnects = nleft = nclosed = npackets = nwants = 0;
+    wanted = 1;
     conn = conn_up(0);
     conn->input = calloc(1, sizeof(struct exchange));
     exchange_leave(conn, &in);
@@ -227,6 +240,62 @@ static void test_attachments(void)
     }
 }
 
+/* What is collected when it leaves is for nobody. */
+static void test_left_midway(void)
+{
+    up();
+    join();
+    wanted = 1;
+    tell("461-/axr,9[{\"_placeholder\":true,\"num\":0}]");
+    is_int(nwants, 1, "it is asked whether it is wanted");
+    frame(2, "\1", 1);
+    is_int(npackets, 1, "wanted: told when it is there");
+    tell("461-/axr,9[{\"_placeholder\":true,\"num\":0}]");
+    socket_->nsp = NSP_LEFT; /* as one that was put out is */
+    frame(2, "\1", 1);
+    is_int(npackets, 1, "not when it is not in any more");
+    is_int(nclosed, 0, "which is no fault");
+    socket_->nsp = NSP_JOINED;
+    wanted = 0;
+    tell("462-/axr,9[]");
+    ok(socket_->inbound == NULL, "not wanted: nothing is kept");
+    frame(2, "\1", 1);
+    frame(2, "\1", 1);
+    is_int(npackets, 1, "nor told");
+    is_int(nwants, 3, "it was asked each time");
+    tell("42/axr,[\"e\"]");
+    is_int(npackets, 2, "text is told unasked");
+    is_int(nwants, 3, "of that nobody is asked");
+    wanted = 1;
+    tell("461-/axr,9[]");
+    sio.inbounds.bytes += INBOUND_MAX_BYTES; /* as if others had so much */
+    frame(2, "\1", 1);
+    sio.inbounds.bytes -= INBOUND_MAX_BYTES;
+    is_int(npackets, 3, "the one that has grown last is not given up");
+    down();
+}
+
+/* Whether it has been in since a fan-out. */
+static void test_was_in(void)
+{
+    struct fanout before, after;
+
+    up();
+    fanout_begin(&sio, &before, SLICE("[\"e\",1"), NULL, 0, 0);
+    fanout_end(&before);
+    ok(!socket_was_in(socket_, before.serial), "it is not in");
+    join();
+    ok(!socket_was_in(socket_, before.serial), "not since before it came");
+    fanout_begin(&sio, &after, SLICE("[\"e\",1"), NULL, 0, 0);
+    fanout_end(&after);
+    ok(socket_was_in(socket_, after.serial), "since it came");
+    tell("41/axr,");
+    ok(!socket_was_in(socket_, after.serial), "not when it has left");
+    join();
+    ok(!socket_was_in(socket_, after.serial), "nor when it is back");
+    down();
+}
+
 static void test_refusals(void)
 {
     int asked;
@@ -268,11 +337,22 @@ static void test_fanout(void)
     fanout_received(&fanout, clock_us());
     is_int(fanout_send(&fanout, socket_), 1, "but the next one");
     fanout_end(&fanout);
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",5"), NULL, 0, 0);
+    fanout_ack(&fanout, 17);
+    is_int(fanout_concerns(&fanout, socket_), 1, "it is meant");
+    is_int(fanout_send(&fanout, socket_), 1, "to acknowledge one");
+    is_int(fanout_concerns(&fanout, socket_), 0, "once");
+    fanout_end(&fanout);
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",6"), NULL, 0, 0);
+    fanout_except(&fanout, socket_);
+    is_int(fanout_concerns(&fanout, socket_), 0, "not if it is excepted");
+    fanout_end(&fanout);
     ok(has("42/axr,[\"e\",2]") && memmem(heard, nheard, "42/axr,[\"e\",4]", 14) != NULL,
        "both come");
+    ok(memmem(heard, nheard, "42/axr,17[\"e\",5]", 16) != NULL, "the last with its id");
     ok(net->stats.latency.sum_us >= 50000000, "latency is that of the older: %llu us",
        (unsigned long long)net->stats.latency.sum_us);
-    is_int((long)sio.stats.deliveries, 2, "counted");
+    is_int((long)sio.stats.deliveries, 3, "counted");
     down();
 }
 
@@ -308,6 +388,8 @@ int main(void)
     test_ids();
     test_deadlines();
     test_attachments();
+    test_left_midway();
+    test_was_in();
     test_refusals();
     test_fanout();
     test_volatile();
