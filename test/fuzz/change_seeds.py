@@ -38,7 +38,7 @@ def settings(**given):
         'clockTolerance': number(5),
         'origins': texts([b'https://a.example', b'*']), 'credentials': number(1),
         'connectTimeout': number(45000), 'upgradeTimeout': number(10000),
-        'connections': number(1000), 'strangers': number(250),
+        'connections': number(1000), 'strangers': number(250), 'roomsPerClient': number(1000),
         'headerBytes': number(16384), 'headers': number(100), 'tokenBytes': number(8192),
         'sendBuffer': number(1 << 20), 'sendTimeout': number(10000), 'idleTimeout': number(65000),
     }
@@ -55,8 +55,8 @@ def keys(name):
 
 zeros = {key: number(0) for key in (
     'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'connectTimeout',
-    'upgradeTimeout', 'connections', 'strangers', 'headerBytes', 'headers', 'tokenBytes',
-    'sendBuffer', 'sendTimeout', 'idleTimeout')}
+    'upgradeTimeout', 'connections', 'strangers', 'roomsPerClient', 'headerBytes', 'headers',
+    'tokenBytes', 'sendBuffer', 'sendTimeout', 'idleTimeout')}
 none = texts(None)
 
 SEEDS = {

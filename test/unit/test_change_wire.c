@@ -38,6 +38,7 @@ static struct conf base(void)
         .upgrade_timeout_ms = 10000,
         .connections_max = 1000,
         .strangers_max = 250,
+        .rooms_per_client = 1000,
         .head_bytes = 16384,
         .head_headers = 100,
         .send_buffer = 1048576,
@@ -84,6 +85,7 @@ NUMBERS(connect_timeout, connect_timeout_ms, 10, 45001, 86400000, UINT32_MAX)
 NUMBERS(upgrade_timeout, upgrade_timeout_ms, 10, 10001, 86400000, UINT32_MAX)
 NUMBERS(connections, connections_max, 1, 1001, 16000000, INT64_MAX)
 NUMBERS(strangers, strangers_max, 1, 251, 16000000, INT64_MAX)
+NUMBERS(rooms_per_client, rooms_per_client, 2, 1001, 1000000, UINT32_MAX)
 NUMBERS(head_bytes, head_bytes, 1024, 16385, 1 << 20, INT64_MAX)
 NUMBERS(headers, head_headers, 8, 101, 256)
 NUMBERS(token_bytes, token.token_bytes, 64, 8193, 65536)
@@ -112,6 +114,7 @@ static const struct {
     {"socket.io:upgradeTimeout", set_upgrade_timeout},
     {"limits:connections", set_connections},
     {"limits:strangers", set_strangers},
+    {"limits:roomsPerClient", set_rooms_per_client},
     {"limits:headerBytes", set_head_bytes},
     {"limits:headers", set_headers},
     {"limits:tokenBytes", set_token_bytes},
@@ -159,6 +162,7 @@ static uint32_t others(const struct conf *a, const struct conf *b)
         a->upgrade_timeout_ms == b->upgrade_timeout_ms,
         a->connections_max == b->connections_max,
         a->strangers_max == b->strangers_max,
+        a->rooms_per_client == b->rooms_per_client,
         a->head_bytes == b->head_bytes,
         a->head_headers == b->head_headers,
         a->token.token_bytes == b->token.token_bytes,

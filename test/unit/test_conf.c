@@ -172,6 +172,7 @@ static void test_defaults(void)
     ok(!conf->cors_credentials, "credentials");
     is_int(conf->connections_per_user, 0, "connectionsPerUser");
     is_int(conf->replace_connections, 0, "connectionsPerUserPolicy");
+    is_int(conf->rooms_per_client, 1000, "roomsPerClient");
     is_int(conf->head_bytes, 16384, "headerBytes");
     is_int(conf->head_headers, 100, "headers");
     is_int(conf->message_bytes, 4194304, "messageBytes");
@@ -276,6 +277,7 @@ static const struct sample {
     {"limits:connectionsPerUserPolicy",
      {"\"replace\"", "refuse", "replace", "refuse"},
      {0, "\"refuse\"", "\"replace\"", "\"refuse\""}},
+    {"limits:roomsPerClient", {"2", "3", "4", "5"}, {0}},
     {"limits:headerBytes", {"2000", "2001", "2002", "2003"}, {0}},
     {"limits:headers", {"20", "21", "22", "256"}, {0}},
     {"limits:tokenBytes", {"2000", "2001", "2002", "2003"}, {0}},

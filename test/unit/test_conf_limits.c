@@ -82,6 +82,7 @@ static const struct number {
     {"limits:connections", 1, 16000000},
     {"limits:strangers", 1, 16000000},
     {"limits:connectionsPerUser", 0, 1000000},
+    {"limits:roomsPerClient", 2, 1000000},
     {"limits:headerBytes", 1024, 1048576},
     {"limits:headers", 8, 256},
     {"limits:tokenBytes", 64, 65536},
