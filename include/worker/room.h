@@ -5,7 +5,13 @@
  * an array of its seats, each entry naming its counterpart's index.  Who leaves
  * finds its place in the room, and the room's last entry moves into the gap.  A
  * room exists while it has a member.  Names come from outside: the table's hash
- * is keyed. */
+ * is keyed.
+ *
+ * A room takes 48 bytes, its name, 8 of the table and what malloc adds (some 80 for a
+ * name of 16 bytes), the first entry included; each further membership 32, 16 on either
+ * side, and up to twice that while an array has grown.  Joining and leaving cost the same
+ * among a million rooms as among a thousand, but for the CPU's caches: 0.1 us for both
+ * together there, 0.6 us here. */
 #ifndef WORKER_ROOM_H
 #define WORKER_ROOM_H
 
@@ -15,7 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ROOM_EVERYBODY SLICE("allusers") /* every client is in it */
+#define ROOM_EVERYBODY SLICE("allusers") /* every client is in it at first */
+
+#define ROOM_NAME_MAX 1024 /* bytes of a name by which a client may be told to join */
 
 struct room;
 
@@ -54,12 +62,23 @@ size_t rooms_count(const struct rooms *rooms);
  * much as the fewer of its seats and the room's members. */
 int room_join(struct rooms *rooms, struct room_member *member, struct slice name);
 
+/* Takes member out of the room called name, which is freed with its last member.  name may
+ * be the room's own.  Returns 1 if it was in, else 0.  Costs as much as room_join(). */
+int room_leave(struct rooms *rooms, struct room_member *member, struct slice name);
+
 /* Leaves every room and frees what member holds; it is zero again.  A room is freed
  * with its last member. */
 void room_leave_all(struct rooms *rooms, struct room_member *member);
 
 /* NULL if nobody is in it. */
 const struct room *room_find(const struct rooms *rooms, struct slice name);
+
+/* Valid as long as the room. */
+struct slice room_name(const struct room *room);
+
+/* The room of a member's seat i, below member->n.  Whoever leaves it moves the last seat
+ * to i. */
+const struct room *room_at(const struct room_member *member, uint32_t i);
 
 /* The members, in no order: *n entries, at least one.  Valid until the next
  * join or leave. */

@@ -63,6 +63,17 @@ const struct room_entry *room_members(const struct room *room, size_t *n)
     return room->cap == 1 ? &room->at.one : room->at.many;
 }
 
+struct slice room_name(const struct room *room)
+{
+    return (struct slice){room->name, room->node.key_len};
+}
+
+const struct room *room_at(const struct room_member *member, uint32_t i)
+{
+    return i < ROOM_SEATS_INLINE ? member->inline_seats[i].room
+                                 : member->more[i - ROOM_SEATS_INLINE].room;
+}
+
 /* Returns a room with no member, which is in the table. */
 static struct room *room_new(struct rooms *rooms, struct slice name)
 {
@@ -187,21 +198,47 @@ int room_join(struct rooms *rooms, struct room_member *member, struct slice name
     return 1;
 }
 
-/* Empties the member's last seat: the room's last entry moves into the gap, and its
- * counterpart is told. */
-static void seat_leave(struct rooms *rooms, struct room_member *member)
+/* Gives memory back once three quarters are idle, or all of it. */
+static void member_shrink(struct room_member *member)
 {
-    struct room_seat *seat = seat_at(member, member->n - 1);
-    struct room *room = seat->room;
-    uint32_t at = seat->at;
-    struct room_entry *all = entries(room);
+    uint32_t used = member->n > ROOM_SEATS_INLINE ? member->n - ROOM_SEATS_INLINE : 0;
+    uint32_t cap = member->more_cap / 2;
+    struct room_seat *more;
 
-    assert(all[at].member == member && all[at].seat == member->n - 1);
+    if (used == 0) {
+        free(member->more);
+        member->more = NULL;
+        member->more_cap = 0;
+        return;
+    }
+    if (cap < ARRAY_MIN || used > member->more_cap / 4)
+        return;
+    more = realloc(member->more, cap * sizeof(*more));
+    if (more == NULL)
+        return;
+    member->more = more;
+    member->more_cap = cap;
+}
+
+/* Empties a seat: the room's last entry moves into the gap there, and the member's last
+ * seat into the one here; the counterpart of each is told. */
+static void seat_leave(struct rooms *rooms, struct room_member *member, uint32_t gap)
+{
+    struct room_seat *seat = seat_at(member, gap), *last = seat_at(member, member->n - 1);
+    struct room *room = seat->room;
+    struct room_entry *all = entries(room);
+    uint32_t at = seat->at;
+
+    assert(all[at].member == member && all[at].seat == gap);
     all[at] = all[room->n - 1];
     seat_at(all[at].member, all[at].seat)->at = at;
     room->n--;
+    if (seat != last) {
+        *seat = *last;
+        entries(seat->room)[seat->at].seat = gap;
+    }
+    *last = (struct room_seat){NULL, 0};
     member->n--;
-    *seat = (struct room_seat){NULL, 0};
 
     if (room->n == 0)
         room_drop(rooms, room);
@@ -209,10 +246,22 @@ static void seat_leave(struct rooms *rooms, struct room_member *member)
         room_shrink(room);
 }
 
+int room_leave(struct rooms *rooms, struct room_member *member, struct slice name)
+{
+    struct table_node *node = table_find(&rooms->table, name.ptr, name.len);
+    int64_t seat = node == NULL ? -1 : seat_in(room_of(node), member);
+
+    if (seat < 0)
+        return 0;
+    seat_leave(rooms, member, (uint32_t)seat);
+    member_shrink(member);
+    return 1;
+}
+
 void room_leave_all(struct rooms *rooms, struct room_member *member)
 {
     while (member->n > 0)
-        seat_leave(rooms, member);
+        seat_leave(rooms, member, member->n - 1);
     free(member->more);
     memset(member, 0, sizeof(*member));
 }

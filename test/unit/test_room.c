@@ -68,6 +68,50 @@ static void test_basics(void)
     rooms_clear(&rooms);
 }
 
+static void test_leave(void)
+{
+    static const char *const names[] = {"r0", "r1", "r2", "r3", "r4"};
+    struct room_member a = {0}, b = {0};
+    struct slice longest;
+    char name[ROOM_NAME_MAX];
+    struct rooms rooms;
+    int wrong = 0;
+
+    rooms_init(&rooms);
+    is_int(room_leave(&rooms, &a, SLICE("r0")), 0, "there is no such room");
+    for (int i = 0; i < 5; i++) {
+        room_join(&rooms, &a, slice_str(names[i]));
+        if (i != 3)
+            room_join(&rooms, &b, slice_str(names[i]));
+    }
+    is_int(room_leave(&rooms, &b, SLICE("r3")), 0, "that it is not in");
+    is_int(room_leave(&rooms, &a, SLICE("r1")), 1, "one in the middle");
+    is_int(room_leave(&rooms, &a, SLICE("r1")), 0, "once");
+    is_int(a.n, 4, "the others stay");
+    ok(!is_in(&rooms, &a, SLICE("r1")) && is_in(&rooms, &b, SLICE("r1")), "of that one only");
+    for (int i = 0; i < 5; i++)
+        wrong += is_in(&rooms, &a, slice_str(names[i])) != (i != 1);
+    is_int(wrong, 0, "each where it was");
+    is_int(room_leave(&rooms, &a, room_name(room_at(&a, 3))), 1,
+           "the last, by the room's own name");
+    is_int(room_leave(&rooms, &a, room_name(room_at(&a, 0))), 1, "and the first");
+    is_int(a.n, 2, "two are left");
+    ok(a.more == NULL, "and need no memory");
+    is_int(room_leave(&rooms, &a, SLICE("r2")) + room_leave(&rooms, &a, SLICE("r3")) +
+               room_leave(&rooms, &a, SLICE("r4")),
+           2, "which go too");
+    ok(a.n == 0 && room_find(&rooms, SLICE("r3")) == NULL, "with the room that nobody else is in");
+    room_leave_all(&rooms, &b);
+
+    memset(name, 'n', sizeof(name));
+    longest = (struct slice){name, sizeof(name)};
+    is_int(room_join(&rooms, &a, longest), 1, "the longest name");
+    ok(slice_eq(room_name(room_find(&rooms, longest)), longest), "is its name");
+    is_int(room_leave(&rooms, &a, longest), 1, "and it is left by it");
+    is_int(rooms_count(&rooms), 0, "no room left");
+    rooms_clear(&rooms);
+}
+
 static int hash_order(const void *a, const void *b)
 {
     const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b;
@@ -134,6 +178,49 @@ static size_t heap_bytes(void)
     struct mallinfo2 info = mallinfo2();
 
     return info.uordblks + info.hblkhd;
+}
+
+/* Further rooms, of as many members each: what one more of them takes. */
+static void test_memory_each(int nrooms, int nmembers, size_t room_max, size_t seat_max)
+{
+    struct room_member *member = calloc((size_t)nmembers, sizeof(*member));
+    struct rooms rooms;
+    size_t before, empty, full;
+    char name[40];
+    int wrong = 0;
+
+    rooms_init(&rooms);
+    before = heap_bytes();
+    for (int r = 0; r < nrooms; r++) {
+        int len = snprintf(name, sizeof(name), "guild:%010d", r);
+
+        wrong += room_join(&rooms, &member[0], (struct slice){name, (size_t)len}) != 1;
+    }
+    empty = heap_bytes();
+    for (int m = 1; m < nmembers; m++) {
+        for (int r = 0; r < nrooms; r++) {
+            int len = snprintf(name, sizeof(name), "guild:%010d", r);
+
+            wrong += room_join(&rooms, &member[m], (struct slice){name, (size_t)len}) != 1;
+        }
+    }
+    full = heap_bytes();
+    is_int(wrong, 0, "all join");
+    ok((empty - before) / (size_t)nrooms <= room_max, "%zu bytes a room with one member",
+       (empty - before) / (size_t)nrooms);
+    if (nmembers > 1)
+        ok((full - empty) / (size_t)nrooms / (size_t)(nmembers - 1) <= seat_max,
+           "%zu bytes for each further member",
+           (full - empty) / (size_t)nrooms / (size_t)(nmembers - 1));
+    for (int m = 0; m < nmembers; m++)
+        for (int r = 0; r < nrooms; r++) {
+            int len = snprintf(name, sizeof(name), "guild:%010d", r);
+
+            wrong += room_leave(&rooms, &member[m], (struct slice){name, (size_t)len}) != 1;
+        }
+    ok(wrong == 0 && rooms_count(&rooms) == 0, "and leave one after the other");
+    rooms_clear(&rooms);
+    free(member);
 }
 
 static void test_memory(void)
@@ -204,6 +291,8 @@ static int model_differs(const struct rooms *rooms)
         for (int r = 0; r < ROOMS; r++)
             want += model[m][r];
         wrong += model_member[m].n != want;
+        for (uint32_t i = 0; i < model_member[m].n; i++)
+            wrong += !is_in(rooms, &model_member[m], room_name(room_at(&model_member[m], i)));
     }
     return wrong + (rooms_count(rooms) != exist);
 }
@@ -219,11 +308,14 @@ static void test_model(unsigned seed)
     for (int step = 0; step < 40000; step++) {
         int m = rand() % MEMBERS, r = rand() % ROOMS;
         /* Grows for a while, then shrinks, so that arrays do both. */
-        int join = rand() % 1000 < (step / 5000 % 2 == 0 ? 990 : 800);
+        int what = rand() % 1000, leaves = step / 5000 % 2 == 0 ? 200 : 700;
 
-        if (join) {
+        if (what >= leaves) {
             wrong += room_join(&rooms, &model_member[m], model_name(r)) != !model[m][r];
             model[m][r] = 1;
+        } else if (what > leaves / 100) {
+            wrong += room_leave(&rooms, &model_member[m], model_name(r)) != model[m][r];
+            model[m][r] = 0;
         } else {
             room_leave_all(&rooms, &model_member[m]);
             memset(model[m], 0, sizeof(model[m]));
@@ -241,8 +333,11 @@ static void test_model(unsigned seed)
 int main(int argc, char **argv)
 {
     test_basics();
+    test_leave();
     test_collisions();
     test_memory();
+    test_memory_each(100000, 1, 150, 0);
+    test_memory_each(1000, 1000, 200, 80);
     test_model(argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 20240607);
     return tap_done();
 }
