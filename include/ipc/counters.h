@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-enum { COUNTERS_REASONS = 14 };  /* enum close_reason */
+enum { COUNTERS_REASONS = 15 };  /* enum close_reason */
 enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };

@@ -10,11 +10,12 @@ enum close_reason {
     CLOSE_SEND_BUFFER,  /* too much output waited */
     CLOSE_PROTOCOL,     /* it broke a protocol's rules */
     CLOSE_TOO_BIG,
-    CLOSE_REFUSED,  /* by the application */
-    CLOSE_EXPIRED,  /* its deadline (socket_expire) has come */
-    CLOSE_LEFT,     /* the client left the namespace; its connection may go on */
-    CLOSE_REPLACED, /* by a newer connection of the same user */
-    CLOSE_EVICTED,  /* it had no good token, and others without one came */
+    CLOSE_REFUSED,      /* by the application */
+    CLOSE_EXPIRED,      /* its deadline (socket_expire) has come */
+    CLOSE_LEFT,         /* the client left the namespace; its connection may go on */
+    CLOSE_REPLACED,     /* by a newer connection of the same user */
+    CLOSE_DISCONNECTED, /* by a backend's request */
+    CLOSE_EVICTED,      /* it had no good token, and others without one came */
     CLOSE_SHUTDOWN,
     CLOSE_NO_MEMORY,
     CLOSE_REASONS /* how many there are */

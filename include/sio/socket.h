@@ -55,8 +55,8 @@ struct sio_app {
     void (*connect)(struct socket *socket, const struct sio_packet *packet, void *arg);
     /* It took its CONNECT back or left: the socket is not in the namespace any
      * more (it may ask again).  Not called after socket_refuse.  Unless why is
-     * CLOSE_LEFT, closed() comes next, with the same: no deadline may be set for
-     * it here or in closed(). */
+     * CLOSE_LEFT, or it is called by socket_leave(), closed() comes next, with the
+     * same: no deadline may be set for it here or in closed(). */
     void (*left)(struct socket *socket, enum close_reason why, void *arg);
     /* The client asked for a namespace that there is none of, and has been told so.  May
      * be NULL. */
@@ -83,7 +83,7 @@ enum nsp_state { NSP_NONE, NSP_JOINING, NSP_JOINED, NSP_LEFT };
 
 /* What a fan-out touches of thousands is in front, the session's front included. */
 struct socket {
-    uint64_t fanout_serial; /* the last fan-out that reached (or must not reach) it */
+    uint64_t fanout_serial; /* the last mark: of a fan-out that reached (or must not reach) it */
     uint8_t nsp;            /* enum nsp_state of the configured namespace */
     uint8_t open_in;        /* bit per open namespace: it is in; bit 0 is "/" */
     uint8_t open_left;      /* ... it was in */
@@ -137,6 +137,19 @@ uint64_t socket_handle(const struct socket *socket);
 struct socket *socket_find(const struct sio *sio, uint64_t handle);
 /* By its Socket.IO id, which is a room of its own; NULL if there is none here. */
 struct socket *socket_by_sid(const struct sio *sio, struct slice sid);
+/* Those that are in the namespace, one after the other: *place is 0 at first.  NULL: that
+ * was the last.  While nobody comes or goes, each comes once. */
+struct socket *socket_next(const struct sio *sio, uint32_t *place);
+/* A mark that no socket has.  It is over with the next one, and with the next fan-out. */
+uint64_t socket_new_mark(struct sio *sio);
+/* Returns 1, or 0 where it has that mark already. */
+static inline int socket_mark(struct socket *socket, uint64_t mark)
+{
+    int is_new = socket->fanout_serial != mark;
+
+    socket->fanout_serial = mark;
+    return is_new;
+}
 size_t socket_sid(const struct socket *socket, char dst[SIO_SID_MAX]);
 /* 1 if it is in, and was when the fan-out of that serial began, without a break. */
 int socket_was_in(const struct socket *socket, uint64_t serial);
@@ -160,6 +173,11 @@ void socket_refuse(struct socket *socket, const char *message, const char *code)
 void socket_expire(struct socket *socket, uint64_t at_ms);
 /* DISCONNECT, then close. */
 void socket_disconnect(struct socket *socket, enum close_reason why);
+/* The same of one that is in, with a DISCONNECT for each open namespace that it is in. */
+void socket_disconnect_all(struct socket *socket, enum close_reason why);
+/* DISCONNECT of one that is in, and left(): its connection stays, as if it had left by
+ * itself. */
+void socket_leave(struct socket *socket, enum close_reason why);
 /* Queues the acknowledgement of the packet with that id, in the namespace.  json:
  * an array. */
 int socket_ack(struct socket *socket, uint64_t id, struct slice json);

@@ -22,8 +22,8 @@ static const char *label_REASON(unsigned i)
         "reason=\"client\"",       "reason=\"ping_timeout\"", "reason=\"connect_timeout\"",
         "reason=\"send_timeout\"", "reason=\"send_buffer\"",  "reason=\"protocol\"",
         "reason=\"too_big\"",      "reason=\"refused\"",      "reason=\"expired\"",
-        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"evicted\"",
-        "reason=\"shutdown\"",     "reason=\"no_memory\"",
+        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"disconnected\"",
+        "reason=\"evicted\"",      "reason=\"shutdown\"",     "reason=\"no_memory\"",
     };
 
     _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_REASONS, "one for each");

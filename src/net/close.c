@@ -14,6 +14,7 @@ const char *close_reason_name(enum close_reason why)
         [CLOSE_EXPIRED] = "token expired",
         [CLOSE_LEFT] = "client left",
         [CLOSE_REPLACED] = "replaced by a newer connection",
+        [CLOSE_DISCONNECTED] = "disconnected by request",
         [CLOSE_EVICTED] = "evicted for want of a token",
         [CLOSE_SHUTDOWN] = "shutdown",
         [CLOSE_NO_MEMORY] = "no memory",

@@ -168,13 +168,32 @@ int socket_ack(struct socket *socket, uint64_t id, struct slice json)
 
 /* --- leaving --- */
 
-static void put_disconnect(struct socket *socket)
+static void put_disconnect(struct socket *socket, struct slice nsp)
 {
     struct buf *scratch = scratch_of(socket);
 
     buf_reset(scratch);
-    sio_put_disconnect(scratch, slice_str(sio_of(socket)->options.nsp));
+    sio_put_disconnect(scratch, nsp);
     session_put_scratch(&socket->session);
+}
+
+static void put_disconnect_ours(struct socket *socket)
+{
+    put_disconnect(socket, slice_str(sio_of(socket)->options.nsp));
+}
+
+/* It is in no open namespace any more. */
+static void leave_open(struct socket *socket)
+{
+    const char *const *names = sio_of(socket)->options.open_nsps;
+
+    if (socket->open_in & 1)
+        put_disconnect(socket, SLICE("/"));
+    for (int i = 0; names != NULL && i < SIO_OPEN_NSPS && names[i] != NULL; i++)
+        if (socket->open_in & 2U << i)
+            put_disconnect(socket, slice_str(names[i]));
+    socket->open_left |= socket->open_in;
+    socket->open_in = 0;
 }
 
 /* Clients 1.x to 3.x that are closed at once are back at once: those that follow a
@@ -222,8 +241,27 @@ void socket_expire(struct socket *socket, uint64_t at_ms)
 
 void socket_disconnect(struct socket *socket, enum close_reason why)
 {
-    put_disconnect(socket);
+    put_disconnect_ours(socket);
     session_close(&socket->session, WS_CLOSE_NONE, why);
+}
+
+void socket_disconnect_all(struct socket *socket, enum close_reason why)
+{
+    leave_open(socket);
+    socket_disconnect(socket, why);
+}
+
+static void leave_ours(struct socket *socket, enum close_reason why)
+{
+    socket->nsp = NSP_LEFT;
+    sio_of(socket)->app->left(socket, why, sio_of(socket)->arg);
+}
+
+void socket_leave(struct socket *socket, enum close_reason why)
+{
+    put_disconnect_ours(socket);
+    socket_expire(socket, 0);
+    leave_ours(socket, why);
 }
 
 static void on_disconnect(struct socket *socket, const struct sio_packet *packet)
@@ -234,10 +272,8 @@ static void on_disconnect(struct socket *socket, const struct sio_packet *packet
     if (is_ours(socket, packet->nsp)) {
         if (socket->refusals == 0)
             socket_expire(socket, 0);
-        if (!was_in)
-            return;
-        socket->nsp = NSP_LEFT;
-        sio_of(socket)->app->left(socket, CLOSE_LEFT, sio_of(socket)->arg);
+        if (was_in)
+            leave_ours(socket, CLOSE_LEFT);
     } else {
         socket->open_in &= (uint8_t)~bit;
         socket->open_left |= bit;
@@ -411,6 +447,24 @@ struct socket *socket_find(const struct sio *sio, uint64_t handle)
 int socket_was_in(const struct socket *socket, uint64_t serial)
 {
     return socket->nsp == NSP_JOINED && socket->in_since < serial;
+}
+
+struct socket *socket_next(const struct sio *sio, uint32_t *place)
+{
+    const struct eio *eio = sio->eio;
+
+    while (*place < eio->nslots) {
+        struct session *session = eio->slots[(*place)++].session;
+
+        if (session != NULL && socket_of(session)->nsp == NSP_JOINED)
+            return socket_of(session);
+    }
+    return NULL;
+}
+
+uint64_t socket_new_mark(struct sio *sio)
+{
+    return ++sio->fanout_serial;
 }
 
 /* --- what the session is asked --- */

@@ -90,8 +90,9 @@ static void up(void)
     static const struct http_options http_options = {.path = "/", .limits = {4096, 30}};
     static const struct eio_options options = {
         .websocket = 1, .ping_interval_ms = 25000, .ping_timeout_ms = 20000, .max_payload = 100000};
+    static const char *const open_nsps[] = {"/one", "/two", NULL};
     static const struct sio_options sio_options = {
-        .nsp = "/axr", .connect_timeout_ms = 45000, .max_payload = PAYLOAD};
+        .nsp = "/axr", .open_nsps = open_nsps, .connect_timeout_ms = 45000, .max_payload = PAYLOAD};
     struct conn *conn;
     struct buf in = {0};
     struct session *session;
@@ -296,6 +297,65 @@ static void test_was_in(void)
     down();
 }
 
+/* Put out of the namespace: as if it had left by itself. */
+static void test_put_out(void)
+{
+    uint64_t mark;
+    uint32_t place = 0;
+
+    up();
+    ok(socket_next(&sio, &place) == NULL, "nobody is in");
+    join();
+    place = 0;
+    ok(socket_next(&sio, &place) == socket_ && socket_next(&sio, &place) == NULL, "one is");
+    mark = socket_new_mark(&sio);
+    is_int(socket_mark(socket_, mark), 1, "it gets a mark");
+    is_int(socket_mark(socket_, mark), 0, "once");
+    is_int(socket_mark(socket_, socket_new_mark(&sio)), 1, "and another");
+    socket_expire(socket_, clock_ms() + 5000);
+    tell("40/two,");
+    hear();
+    socket_leave(socket_, CLOSE_DISCONNECTED);
+    ok(has("41/axr,") && memmem(heard, nheard, "41/two,", 7) == NULL, "it is told");
+    is_int(left_why, CLOSE_DISCONNECTED, "and so is the application");
+    is_int(nclosed, 0, "it is still there");
+    is_int((long)socket_->session.app_due_ms, 0, "and nothing is due");
+    place = 0;
+    ok(socket_next(&sio, &place) == NULL, "but not in");
+    tell("42/axr,[\"e\"]");
+    is_int(npackets, 0, "what it says is for nobody");
+    join();
+    is_int(nconnects, 2, "it may ask again");
+    place = 0;
+    ok(socket_next(&sio, &place) == socket_, "and is in again");
+    down();
+}
+
+/* Disconnected: all that it is in hears of it. */
+static void test_disconnect_all(void)
+{
+    const uint8_t *two, *root, *ours;
+
+    up();
+    tell("40/two,");
+    tell("40");
+    join();
+    socket_disconnect_all(socket_, CLOSE_DISCONNECTED);
+    turns(3);
+    is_int(nclosed, 1, "it is closed");
+    is_int(closed_why == CLOSE_DISCONNECTED && left_why == CLOSE_DISCONNECTED, 1, "for that");
+    ok(has("41"), "after a word");
+    root = memmem(heard, nheard,
+                  "\x81\x02"
+                  "41",
+                  4);
+    two = memmem(heard, nheard, "41/two,", 7);
+    ours = memmem(heard, nheard, "41/axr,", 7);
+    ok(root != NULL && two > root && ours > two, "for each namespace, ours last");
+    ok(memmem(heard, nheard, "41/one,", 7) == NULL, "but for none that it is not in");
+    down();
+}
+
 static void test_refusals(void)
 {
     int asked;
@@ -390,6 +450,8 @@ int main(void)
     test_attachments();
     test_left_midway();
     test_was_in();
+    test_put_out();
+    test_disconnect_all();
     test_refusals();
     test_fanout();
     test_volatile();
