@@ -41,6 +41,8 @@ void fanout_except(struct fanout *fanout, struct socket *socket);
  * A socket that cannot take it ends on the loop's next turn, never in here:
  * the caller may be walking over a room. */
 int fanout_send(struct fanout *fanout, struct socket *socket);
+/* The same for each that is in the namespace. */
+void fanout_send_all(struct fanout *fanout);
 /* It will be sent to the socket soon: has the CPU fetch what that takes. */
 void fanout_soon(const struct socket *socket);
 void fanout_end(struct fanout *fanout);

@@ -67,7 +67,7 @@ int deliver_broadcast(struct engine *engine, const struct rooms *rooms,
             fanout_send(&fan, socket);
     }
     if (bc->rooms.n == 0)
-        send_room(&fan, room_find(rooms, ROOM_EVERYBODY));
+        fanout_send_all(&fan);
     fanout_end(&fan);
     return fan.failed ? -1 : 0;
 }

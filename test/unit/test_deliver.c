@@ -11,6 +11,7 @@
 
 struct made { /* a socket that is made up */
     struct socket socket;
+    int in; /* the namespace */
     int sent, excepted;
     const char *sid; /* its Socket.IO id, or NULL */
 };
@@ -61,6 +62,13 @@ int fanout_send(struct fanout *fanout, struct socket *socket)
         fanout->failed = 1;
     made_of(socket)->sent += !made_of(socket)->excepted;
     return 1;
+}
+
+void fanout_send_all(struct fanout *fanout)
+{
+    for (int i = 0; i < MANY; i++)
+        if (made[i].in)
+            fanout_send(fanout, &made[i].socket);
 }
 
 void fanout_soon(const struct socket *socket)
@@ -136,11 +144,11 @@ static void test_who(void)
     static const struct {
         const char *rooms, *except, *receivers;
     } rows[] = {
-        {"", "", "0123"},        {"ann", "", "01"},    {"allusers", "", "0123"},
-        {"bob,ann", "", "012"},  {"nobody", "", ""},   {"nobody,bob", "", "2"},
-        {"an", "", ""},          {"", "ann", "23"},    {"ann,bob", "ann", "2"},
-        {"ann", "nobody", "01"}, {"", "allusers", ""}, {"sid3", "", "3"},
-        {"sid3,ann", "", "013"}, {"sid3", "sid3", ""}, {"", "sid0,bob", "13"},
+        {"", "", "01234"},       {"ann", "", "01"},     {"allusers", "", "0123"},
+        {"bob,ann", "", "012"},  {"nobody", "", ""},    {"nobody,bob", "", "2"},
+        {"an", "", ""},          {"", "ann", "234"},    {"ann,bob", "ann", "2"},
+        {"ann", "nobody", "01"}, {"", "allusers", "4"}, {"sid3", "", "3"},
+        {"sid3,ann", "", "013"}, {"sid3", "sid3", ""},  {"", "sid0,bob", "134"},
         {"sid9", "", ""},
     };
 
@@ -196,7 +204,9 @@ int main(void)
     for (int i = 0; i < 4; i++) {
         join(i, "allusers");
         join(i, users[i]);
+        made[i].in = 1;
     }
+    made[4].in = 1; /* has left everybody's room, and its own */
     made[0].sid = "sid0";
     made[3].sid = "sid3";
     test_who();

@@ -416,6 +416,42 @@ static void test_fanout(void)
     down();
 }
 
+/* Everybody: those who are in, of all that are there. */
+static void test_everybody(void)
+{
+    enum { OTHERS = 200 };
+    struct socket *first, *others[OTHERS];
+    struct fanout fanout;
+    int in = 1, got = 0;
+
+    up();
+    first = socket_;
+    join();
+    for (int i = 0; i < OTHERS; i++) {
+        struct session *session = session_new(eio, NULL, EIO4, 0);
+        session_start(session, NULL, NULL);
+        others[i] = socket_;
+        others[i]->nsp = i % 3 == 0 ? NSP_JOINED : i % 3 == 1 ? NSP_JOINING : NSP_NONE;
+        in += i % 3 == 0;
+    }
+    for (int i = OTHERS / 2; i < OTHERS / 2 + 30; i++) { /* a gap */
+        in -= others[i]->nsp == NSP_JOINED;
+        session_end(&others[i]->session, CLOSE_CLIENT);
+        others[i] = NULL;
+    }
+    fanout_begin(&sio, &fanout, SLICE("[\"e\",1"), NULL, 0, 0);
+    fanout_except(&fanout, others[3]);
+    fanout_send_all(&fanout);
+    is_int((long)sio.stats.deliveries, in - 1, "to all that are in, but for the one");
+    fanout_send_all(&fanout);
+    is_int((long)sio.stats.deliveries, in - 1, "once");
+    fanout_end(&fanout);
+    for (int i = 0; i < OTHERS; i++)
+        got += others[i] != NULL && others[i]->fanout_serial == fanout.serial;
+    is_int(got + (first->fanout_serial == fanout.serial), in, "to nobody else");
+    down();
+}
+
 /* Over polling: what waits for a GET that is not there is not added to by what is volatile. */
 static void test_volatile(void)
 {
@@ -454,6 +490,7 @@ int main(void)
     test_disconnect_all();
     test_refusals();
     test_fanout();
+    test_everybody();
     test_volatile();
     event_base_free(base);
     return tap_done();
