@@ -15,12 +15,13 @@ enum broadcast_flags {
     BROADCAST_VOLATILE = 1 << 0, /* not for clients that have output waiting */
 };
 
-/* All slices borrow from the payload that was decoded: valid until that goes
- * or the next decode. */
+/* All slices borrow from the payload that was decoded, and from numbers: valid until that
+ * goes or the next decode. */
 struct broadcast {
     uint32_t flags;            /* enum broadcast_flags */
     struct slices rooms;       /* none: everybody; several: their union; each once */
     struct slices except;      /* rooms whose members do not get it, each once */
+    struct buf numbers[2];     /* names of those that are numbers (room_name.h): of rooms, except */
     struct buf json;           /* JSON array of event and arguments, without its
                                   closing bracket: ["msg",{"a":1} */
     struct slices attachments; /* in the order of their placeholders' num */

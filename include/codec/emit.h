@@ -44,12 +44,13 @@
  * undefined, 1, "ab" is also "x", <a2>, 97, 98.  Of random messages with many an
  * undefined, one in 3,000 was such.
  *
- * Rooms are strings.  What a Node server tells apart from any string (the number
- * 42, nil, the inner array of [["a","b"]], invalid UTF-8) is a room that nobody
- * is in: a message for nothing but such rooms is EMIT_NOBODY, never one for
- * everybody, and in except they exclude nobody.  Servers before 3.0 took 42 for
- * "42" and ["a"] for "a", but who sends a message does not say for which server.
- * One that is named several times counts once, as in a Set.
+ * Rooms are strings or numbers, and the number 42 is another room than "42"
+ * (room_name.h).  What else a Node server tells apart from any string (nil, NaN, the
+ * inner array of [["a","b"]], invalid UTF-8) is a room that nobody is in: a message
+ * for nothing but such rooms is EMIT_NOBODY, never one for everybody, and in except
+ * they exclude nobody.  Servers before 3.0 took 42 for "42" and ["a"] for "a", but
+ * who sends a message does not say for which server.  One that is named several
+ * times counts once, as in a Set.
  *
  * Values become what JSON.stringify makes of the values that Node's decoder
  * gives: notepack.io 3, and msgpack-js and msgpack-lite for what only they have.
@@ -128,6 +129,12 @@ struct emit_limits {
  * with EMIT_OK. */
 enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct slice payload,
                              struct slice key, struct slice nsp, const struct emit_limits *limits);
+
+/* Decodes the packet and the opts of a request for a broadcast with acknowledgements, each one
+ * whole value of (modern) msgpack.  A packet without nsp is for ours.  Where nobody can be meant
+ * rooms has ROOM_NAME_NOBODY.  There are no flags, for servers heed none here. */
+enum emit_result emit_decode_acked(struct broadcast *bc, struct slice packet, struct slice opts,
+                                   struct slice nsp, const struct emit_limits *limits);
 
 /* "malformed", "reserved_event", ...; never NULL. */
 const char *emit_result_name(enum emit_result result);

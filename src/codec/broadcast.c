@@ -14,6 +14,8 @@ void broadcast_clear(struct broadcast *bc)
     broadcast_reset(bc);
     slices_clear(&bc->rooms);
     slices_clear(&bc->except);
+    buf_free(&bc->numbers[0]);
+    buf_free(&bc->numbers[1]);
     buf_free(&bc->json);
     slices_clear(&bc->attachments);
     once_clear(&bc->once);

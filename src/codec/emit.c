@@ -4,6 +4,7 @@
 #include "codec/emit_json.h"
 #include "codec/msgpack.h"
 #include "codec/once.h"
+#include "codec/room_name.h"
 
 #include <math.h>
 
@@ -36,7 +37,8 @@ static int read_key(struct msgpack_reader *in, struct slice *key)
     return 0;
 }
 
-static int read_nsp(struct msgpack_reader *in, struct slice *nsp)
+/* missing: what undefined stands for. */
+static int read_nsp(struct msgpack_reader *in, struct slice *nsp, struct slice missing)
 {
     struct msgpack_item item;
 
@@ -45,7 +47,7 @@ static int read_nsp(struct msgpack_reader *in, struct slice *nsp)
     if (item.type == MSGPACK_STR)
         *nsp = msgpack_slice(&item);
     else if (item.type == MSGPACK_UNDEFINED)
-        *nsp = SLICE("/");
+        *nsp = missing;
     else
         return -1;
     return 0;
@@ -63,21 +65,21 @@ static int read_type(struct msgpack_reader *in)
 }
 
 /* data is only read over: nsp comes after it, and a packet for another
- * namespace should cost no more than that. */
-static int read_packet(struct msgpack_reader *in, struct envelope *envelope)
+ * namespace should cost no more than that.  nsp: that of a packet without one. */
+static int read_packet(struct msgpack_reader *in, struct envelope *envelope, struct slice nsp)
 {
     struct msgpack_item map;
     struct slice key;
     int rc;
 
-    *envelope = (struct envelope){.nsp = SLICE("/")};
+    *envelope = (struct envelope){.nsp = nsp};
     if (msgpack_next(in, &map) != 0 || map.type != MSGPACK_MAP)
         return -1;
     for (uint32_t i = 0; i < map.len; i++) {
         if (read_key(in, &key) != 0)
             return -1;
         if (slice_eq(key, SLICE("nsp"))) {
-            rc = read_nsp(in, &envelope->nsp);
+            rc = read_nsp(in, &envelope->nsp, nsp);
         } else if (slice_eq(key, SLICE("type"))) {
             rc = read_type(in);
         } else {
@@ -116,7 +118,7 @@ static int read_cluster_data(struct msgpack_reader *in, struct envelope *envelop
         else if (slice_eq(key, SLICE("opts")))
             opts = value;
     }
-    if (packet.at == NULL || opts.at == NULL || read_packet(&packet, envelope) != 0)
+    if (packet.at == NULL || opts.at == NULL || read_packet(&packet, envelope, SLICE("/")) != 0)
         return -1;
     envelope->opts = opts;
     return 0;
@@ -135,7 +137,7 @@ static enum emit_result read_cluster(struct msgpack_reader *in, uint32_t pairs,
         if (read_key(in, &key) != 0)
             return EMIT_MALFORMED;
         if (slice_eq(key, SLICE("nsp"))) {
-            rc = read_nsp(in, &nsp);
+            rc = read_nsp(in, &nsp, SLICE("/"));
         } else if (slice_eq(key, SLICE("type"))) {
             rc = msgpack_next(in, &type) != 0 || msgpack_leave(in, &type) != 0;
         } else {
@@ -169,7 +171,7 @@ static enum emit_result read_envelope(struct msgpack_reader *in, struct envelope
         return EMIT_MALFORMED;
     if (root.len == 3 && msgpack_skip(in, 1) != 0)
         return EMIT_MALFORMED;
-    if (read_packet(in, envelope) != 0)
+    if (read_packet(in, envelope, SLICE("/")) != 0)
         return EMIT_MALFORMED;
     envelope->opts = *in;
     return EMIT_OK;
@@ -177,28 +179,58 @@ static enum emit_result read_envelope(struct msgpack_reader *in, struct envelope
 
 /* ---- opts ---- */
 
-/* Takes what can be the name of a room into list, each once and up to one more than
- * EMIT_ROOMS_MAX; *others counts the rest. */
-static enum emit_result read_room(const struct msgpack_item *item, struct once *once,
-                                  struct slices *list, size_t *others)
+/* A list that is being read: rooms or except. */
+struct rooms {
+    struct once *once;
+    struct slices *list;
+    struct buf *numbers; /* names of its rooms that are numbers */
+    size_t others;       /* how many are no names of rooms */
+};
+
+/* A room that is no string.  Apart, for they are rare. */
+static __attribute__((noinline)) enum emit_result read_odd_room(const struct msgpack_item *item,
+                                                                struct rooms *rooms)
 {
-    if (list->n > EMIT_ROOMS_MAX)
-        return EMIT_OK;
-    if (item->type != MSGPACK_STR || !utf8_valid(item->bytes, item->len)) {
-        ++*others;
+    double value = NAN;
+
+    if (item->type == MSGPACK_UINT)
+        value = (double)item->u;
+    else if (item->type == MSGPACK_INT)
+        value = (double)item->i;
+    else if (item->type == MSGPACK_FLOAT)
+        value = item->f;
+    if (!isfinite(value)) {
+        rooms->others++;
         return EMIT_OK;
     }
-    return once_put(once, list, msgpack_slice(item)) < 0 ? EMIT_NO_MEMORY : EMIT_OK;
+    return room_name_put(rooms->once, rooms->list, rooms->numbers, EMIT_ROOMS_MAX + 1, value) < 0
+               ? EMIT_NO_MEMORY
+               : EMIT_OK;
 }
 
-static enum emit_result read_rooms(struct msgpack_reader *in, struct once *once,
-                                   struct slices *list, size_t *others)
+/* Takes what can be the name of a room into the list, each once and up to one more than
+ * EMIT_ROOMS_MAX. */
+static enum emit_result read_room(const struct msgpack_item *item, struct rooms *rooms)
+{
+    if (rooms->list->n > EMIT_ROOMS_MAX)
+        return EMIT_OK;
+    if (item->type != MSGPACK_STR)
+        return read_odd_room(item, rooms);
+    if (!utf8_valid(item->bytes, item->len)) {
+        rooms->others++;
+        return EMIT_OK;
+    }
+    return once_put(rooms->once, rooms->list, msgpack_slice(item)) < 0 ? EMIT_NO_MEMORY : EMIT_OK;
+}
+
+static enum emit_result read_rooms(struct msgpack_reader *in, struct rooms *rooms)
 {
     struct msgpack_item array, item;
     enum emit_result result = EMIT_OK;
 
-    once_begin(once, list);
-    *others = 0;
+    once_begin(rooms->once, rooms->list);
+    buf_reset(rooms->numbers);
+    rooms->others = 0;
     if (msgpack_next(in, &array) != 0)
         return EMIT_MALFORMED;
     if (array.type == MSGPACK_NIL || array.type == MSGPACK_UNDEFINED ||
@@ -209,7 +241,7 @@ static enum emit_result read_rooms(struct msgpack_reader *in, struct once *once,
     for (uint32_t i = 0; i < array.len && result == EMIT_OK; i++) {
         if (msgpack_next(in, &item) != 0 || msgpack_leave(in, &item) != 0)
             return EMIT_MALFORMED;
-        result = read_room(&item, once, list, others);
+        result = read_room(&item, rooms);
     }
     return result;
 }
@@ -258,26 +290,27 @@ static enum emit_result read_flags(struct msgpack_reader *in, uint32_t *flags)
 /* The rest of the payload.  *others is how many in rooms are no names of rooms. */
 static enum emit_result read_opts(struct msgpack_reader *in, struct broadcast *bc, size_t *others)
 {
+    struct rooms rooms = {&bc->once, &bc->rooms, &bc->numbers[0], 0};
+    struct rooms except = {&bc->once, &bc->except, &bc->numbers[1], 0};
     enum emit_result result = EMIT_OK;
     struct msgpack_item map;
     struct slice key;
-    size_t excepted;
 
-    *others = 0;
     if (msgpack_next(in, &map) != 0 || map.type != MSGPACK_MAP)
         return EMIT_MALFORMED;
     for (uint32_t i = 0; i < map.len && result == EMIT_OK; i++) {
         if (read_key(in, &key) != 0)
             return EMIT_MALFORMED;
         if (slice_eq(key, SLICE("rooms")))
-            result = read_rooms(in, &bc->once, &bc->rooms, others);
+            result = read_rooms(in, &rooms);
         else if (slice_eq(key, SLICE("except")))
-            result = read_rooms(in, &bc->once, &bc->except, &excepted);
+            result = read_rooms(in, &except);
         else if (slice_eq(key, SLICE("flags")))
             result = read_flags(in, &bc->flags);
         else
             result = msgpack_skip(in, 1) == 0 ? EMIT_OK : EMIT_MALFORMED;
     }
+    *others = rooms.others;
     return result == EMIT_OK && in->at != in->end ? EMIT_MALFORMED : result;
 }
 
@@ -305,10 +338,20 @@ static struct slice channel_room(struct slice channel, struct slice key, struct 
     return channel;
 }
 
+/* Whether a channel with that room in it is that of the room called name. */
+static int names_room(struct slice room, struct slice name)
+{
+    if (name.len > 0 && name.ptr[0] == ROOM_NAME_MARK) { /* a number */
+        name.ptr++;
+        name.len--;
+    }
+    return slice_eq(room, name);
+}
+
 static int among(const struct slices *rooms, struct slice room)
 {
     for (size_t i = 0; i < rooms->n; i++) {
-        if (slice_eq(rooms->at[i], room))
+        if (names_room(room, rooms->at[i]))
             return 1;
     }
     return 0;
@@ -329,9 +372,9 @@ static enum emit_result judge_rooms(const struct slices *rooms, size_t others,
     if (rooms->n + others < 2)
         return EMIT_OK;
     room = channel_room(source->channel, source->key, source->nsp);
-    if (room.ptr == NULL || slice_eq(room, rooms->at[0]))
+    if (room.ptr == NULL || names_room(room, rooms->at[0]))
         return EMIT_OK;
-    /* Where some are no strings, the channel may name one of those. */
+    /* Where some are no names, the channel may name one of those. */
     return others > 0 || among(rooms, room) ? EMIT_COPY : EMIT_OK;
 }
 
@@ -431,6 +474,31 @@ enum emit_result emit_decode(struct broadcast *bc, struct slice channel, struct 
     if (result == EMIT_MALFORMED)
         result = decode_as(&msgpack_modern, bc, &source, 0);
     return result;
+}
+
+enum emit_result emit_decode_acked(struct broadcast *bc, struct slice packet, struct slice opts,
+                                   struct slice nsp, const struct emit_limits *limits)
+{
+    struct msgpack_reader in = msgpack_read(packet, &msgpack_modern);
+    struct envelope envelope;
+    enum emit_result result;
+    size_t others;
+
+    broadcast_reset(bc);
+    if (read_packet(&in, &envelope, nsp) != 0)
+        return EMIT_MALFORMED;
+    envelope.opts = msgpack_read(opts, &msgpack_modern);
+    result = read_opts(&envelope.opts, bc, &others);
+    if (result != EMIT_OK)
+        return result;
+    if (!slice_eq(envelope.nsp, nsp))
+        return EMIT_OTHER_NAMESPACE;
+    if (bc->rooms.n > EMIT_ROOMS_MAX || bc->except.n > EMIT_ROOMS_MAX)
+        return EMIT_TOO_MANY_ROOMS;
+    if (bc->rooms.n == 0 && others > 0 && slices_put(&bc->rooms, ROOM_NAME_NOBODY) != 0)
+        return EMIT_NO_MEMORY;
+    bc->flags = 0;
+    return convert(bc, envelope.data, limits);
 }
 
 const char *emit_result_name(enum emit_result result)

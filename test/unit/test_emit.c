@@ -33,17 +33,20 @@ static const char *text_of(const cJSON *object, const char *name)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-/* The strings of a recorded list, which are the rooms that we know. */
+/* The strings and numbers of a recorded list, which are the rooms that we know. */
 static int same_rooms(const struct slices *got, const cJSON *want)
 {
     const cJSON *room;
+    char number[16];
     size_t n = 0;
 
     cJSON_ArrayForEach(room, want)
     {
-        if (!cJSON_IsString(room))
+        if (!cJSON_IsString(room) && !cJSON_IsNumber(room))
             continue;
-        if (n == got->n || !slice_eq(got->at[n], slice_str(room->valuestring)))
+        snprintf(number, sizeof(number), "\xff%d", room->valueint);
+        if (n == got->n ||
+            !slice_eq(got->at[n], slice_str(cJSON_IsString(room) ? room->valuestring : number)))
             return 0;
         n++;
     }
@@ -510,13 +513,16 @@ static void test_opts(void)
         {"81 " ROOMS "dc0001a161", EMIT_OK, 1, 0, 0},
         {"82 " ROOMS "91a161" ROOMS "90", EMIT_OK, 0, 0, 0},
         /* rooms that are no strings */
-        {"81 " ROOMS "912a", EMIT_NOBODY, 0, 0, 0},
+        {"81 " ROOMS "912a", EMIT_OK, 1, 0, 0},
         {"81 " ROOMS "91c0", EMIT_NOBODY, 0, 0, 0},
+        {"81 " ROOMS "91cb7ff8000000000000", EMIT_NOBODY, 0, 0, 0},
+        {"81 " ROOMS "91ca7f800000", EMIT_NOBODY, 0, 0, 0},
         {"81 " ROOMS "9192a161a162", EMIT_NOBODY, 0, 0, 0},
         {"81 " ROOMS "91c40161", EMIT_NOBODY, 0, 0, 0},
         {"81 " ROOMS "91a1ff", EMIT_NOBODY, 0, 0, 0},
-        {"81 " ROOMS "922aa161", EMIT_OK, 1, 0, 0},
-        {"81 " EXCEPT "932a91a162a161", EMIT_OK, 0, 1, 0},
+        {"81 " ROOMS "922aa161", EMIT_OK, 2, 0, 0},
+        {"81 " ROOMS "92c0a161", EMIT_OK, 1, 0, 0},
+        {"81 " EXCEPT "932a91a162a161", EMIT_OK, 0, 2, 0},
         {"81 " ROOMS "a161", EMIT_MALFORMED, 0, 0, 0},
         {"81 " ROOMS "05", EMIT_MALFORMED, 0, 0, 0},
         {"81 " ROOMS "c2", EMIT_MALFORMED, 0, 0, 0},
@@ -551,6 +557,78 @@ static void test_opts(void)
                    bc.flags == cases[i].flags,
                "%zu rooms, %zu excepted, flags %u", bc.rooms.n, bc.except.n, bc.flags);
     }
+}
+
+/* Numbers are rooms of their own, each once however it is written. */
+static void test_numbers(void)
+{
+    static const struct {
+        const char *hex, *name;
+    } numbers[] = {
+        {"2a", "\xff"
+               "42"},
+        {"d2ffffffff", "\xff-1"},
+        {"cb3fb999999999999a", "\xff"
+                               "0.1"},
+        {"cb8000000000000000", "\xff"
+                               "0"},
+        {"cf35c9adc5dea00000", "\xff"
+                               "3875820019684212700"},
+        {"cbffefffffffffffff", "\xff-1.7976931348623157e+308"},
+        {"cb7e37e43c8800759c", "\xff"
+                               "1e+300"},
+    };
+    struct buf hex = {0};
+
+    for (size_t i = 0; i < COUNT(numbers); i++) {
+        buf_reset(&hex);
+        buf_printf(&hex, "93 a175 " PACKET " 82 " ROOMS "94 a23432 %s %s a161" EXCEPT "92 %s %s",
+                   numbers[i].hex, numbers[i].hex, numbers[i].hex, numbers[i].hex);
+        buf_putc(&hex, '\0');
+        is_int(decode_hex("socket.io#/axr#", (const char *)hex.data), EMIT_OK, "a number");
+        ok(bc.rooms.n == 3 && bc.except.n == 1, "each once");
+        is_mem(bc.rooms.at[1].ptr, bc.rooms.at[1].len, numbers[i].name, strlen(numbers[i].name),
+               "its name");
+        ok(slice_eq(bc.except.at[0], slice_str(numbers[i].name)), "in either list");
+        ok(slice_eq(bc.rooms.at[0], SLICE("42")), "its string is another");
+    }
+    is_int(decode_hex("socket.io#/axr#", "93 a175 " PACKET " 81 " ROOMS "93cb40450000000000002a28"),
+           EMIT_OK, "42.0, 42, 40");
+    is_int((long)bc.rooms.n, 2, "are two");
+    buf_free(&hex);
+}
+
+/* As many as may be, in both lists, of which one comes twice. */
+static void test_many_numbers(void)
+{
+    struct buf payload = {0};
+    enum emit_result result;
+    unsigned n = EMIT_ROOMS_MAX;
+
+    hex_put(&payload, "93 a175 " PACKET " 83");
+    for (int list = 0; list < 3; list++) {
+        hex_put(&payload, list == 1 ? EXCEPT : ROOMS);
+        buf_printf(&payload, "%c%c%c", 0xdc, (int)(n >> 8), (int)(n & 255));
+        for (unsigned i = 0; i < n; i++) {
+            double value = -1.2345678901234567e-300 * (i + 1);
+            uint64_t bits;
+
+            memcpy(&bits, &value, sizeof(bits));
+            buf_printf(&payload, "%c%c%c%c%c%c%c%c%c", 0xcb, (int)(bits >> 56),
+                       (int)(bits >> 48 & 255), (int)(bits >> 40 & 255), (int)(bits >> 32 & 255),
+                       (int)(bits >> 24 & 255), (int)(bits >> 16 & 255), (int)(bits >> 8 & 255),
+                       (int)(bits & 255));
+        }
+    }
+    result = decode("socket.io#/axr#", payload.data, payload.len, "/axr");
+    is_int(result, EMIT_OK, "as many numbers as may be");
+    ok(bc.rooms.n == n && bc.except.n == n, "are all there");
+    for (unsigned i = 0; i < n; i++) {
+        if (!slice_eq(bc.rooms.at[i], bc.except.at[i]) || bc.rooms.at[i].ptr[0] != '\xff')
+            result = EMIT_MALFORMED;
+    }
+    is_int(result, EMIT_OK, "with their names");
+    buf_free(&payload);
 }
 
 static void put_room(struct buf *out, unsigned number)
@@ -618,8 +696,12 @@ static void test_copies(void)
         {"socket.io#emitter", "92a161a162", EMIT_OK},
         {"socket.io#/axr#b#", "91a162", EMIT_OK},
         {"socket.io#/axr#b#", "90", EMIT_OK},
-        {"socket.io#/axr#42#", "922aa162", EMIT_COPY},
-        {"socket.io#/axr#b#", "922aa162", EMIT_OK},
+        {"socket.io#/axr#42#", "922aa162", EMIT_OK},
+        {"socket.io#/axr#b#", "922aa162", EMIT_COPY},
+        {"socket.io#/axr#42#", "92a1622a", EMIT_COPY},
+        {"socket.io#/axr#0.5#", "92cb3fe0000000000000a162", EMIT_OK},
+        {"socket.io#/axr#null#", "92c0a162", EMIT_COPY},
+        {"socket.io#/axr#b#", "92c0a162", EMIT_OK},
         {"socket.io#/axr#a#b#", "92a3612362a162", EMIT_OK},
         {"socket.io#/axr##", "92a0a162", EMIT_OK},
         {"socket.io#/axr#b#", "92a0a162", EMIT_COPY},
@@ -733,7 +815,7 @@ static void test_dialect_results(void)
         {UID HEAD "94 a178 01 c4 02 a36e7370 a12f" OPTS, EMIT_OTHER_NAMESPACE},
         {UID HEAD "91 c4" NSPKEY OPTS, EMIT_NO_EVENT},
         {UID HEAD "92 a7636f6e6e656374 c4" NSPKEY OPTS, EMIT_RESERVED_EVENT},
-        {UID HEAD "92 a178 c4" NSPKEY "81 a5726f6f6d73 912a", EMIT_NOBODY},
+        {UID HEAD "92 a178 c4" NSPKEY "81 a5726f6f6d73 91c0", EMIT_NOBODY},
         {UID HEAD "dc000c a178 d8000101 d8000101 d8000101 d8000101 d8000101 d8000101 d8000101"
                   "d8000101 d8000101 d8000101 d8000101" NSPKEY OPTS,
          EMIT_ATTACHMENTS},
@@ -1077,6 +1159,8 @@ int main(void)
     test_events();
     test_shapes();
     test_opts();
+    test_numbers();
+    test_many_numbers();
     test_many_rooms();
     test_copies();
     test_dialects();
