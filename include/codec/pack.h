@@ -3,6 +3,7 @@
 #define CODEC_PACK_H
 
 #include "base/buf.h"
+#include "base/slices.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +23,9 @@ int pack_number(struct buf *out, double value);
  * JSON.parse reads it; but keys keep their order and repetitions.  An escaped
  * lone surrogate becomes U+FFFD.  White space may follow. */
 int pack_json(struct buf *out, const char *text, size_t len);
+
+/* The same with binary in place of the objects {"_placeholder":true,"num":k} (in this order or
+ * the other) where there is a bins[k]. */
+int pack_json_bins(struct buf *out, const char *text, size_t len, const struct slices *bins);
 
 #endif

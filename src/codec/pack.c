@@ -34,6 +34,17 @@ int pack_str(struct buf *out, const char *bytes, size_t len)
     return buf_put(out, bytes, len);
 }
 
+static int pack_bin(struct buf *out, struct slice bytes)
+{
+    if (bytes.len < 0x100)
+        put(out, 0xc4, bytes.len, 1);
+    else if (bytes.len < 0x10000)
+        put(out, 0xc5, bytes.len, 2);
+    else
+        put(out, 0xc6, bytes.len, 4);
+    return buf_put(out, bytes.ptr, bytes.len);
+}
+
 int pack_array(struct buf *out, uint32_t elements)
 {
     if (elements < 0x10)
@@ -97,10 +108,11 @@ int pack_number(struct buf *out, double value)
 
 struct source {
     const char *at, *end;
-    struct buf counts; /* uint32_t: elements of each array or object, in the order
-                          of their opening brackets */
-    size_t next;       /* the count that the next bracket needs */
-    struct buf text;   /* one string or number */
+    struct buf counts;         /* uint32_t: elements of each array or object, in the order
+                                  of their opening brackets */
+    size_t next;               /* the count that the next bracket needs */
+    struct buf text;           /* one string or number */
+    const struct slices *bins; /* what placeholders stand for; NULL: there are none */
 };
 
 /* at is at a quote.  Returns what follows the string. */
@@ -215,16 +227,83 @@ static int pack_json_number(struct source *s, struct buf *out)
     return pack_number(out, value);
 }
 
+/* ---- placeholders ---- */
+
+/* Takes word, and the space before it, off the front of what *at is in, an object. */
+static int take_word(const char **at, const char *word)
+{
+    const char *to = *at;
+
+    while (is_space(*to))
+        to++;
+    for (; *word != '\0'; word++, to++) {
+        if (*to != *word)
+            return 0;
+    }
+    *at = to;
+    return 1;
+}
+
+/* A small number, likewise. */
+static int take_num(const char **at, size_t *num)
+{
+    const char *to = *at;
+
+    while (is_space(*to))
+        to++;
+    if (*to < '0' || *to > '9')
+        return 0;
+    for (*num = 0; *to >= '0' && *to <= '9'; to++) {
+        if (*num > UINT16_MAX)
+            return 0;
+        *num = *num * 10 + (size_t)(*to - '0');
+    }
+    *at = to;
+    return 1;
+}
+
+/* Whether the object of two members that s is at is a placeholder.  Then it is read, and *num is
+ * which of the attachments it stands for. */
+static int take_placeholder(struct source *s, size_t *num)
+{
+    const char *at = s->at + 1;
+    int first = take_word(&at, "\"_placeholder\"");
+
+    if (first && !(take_word(&at, ":") && take_word(&at, "true") && take_word(&at, ",")))
+        return 0;
+    if (!(take_word(&at, "\"num\"") && take_word(&at, ":") && take_num(&at, num)))
+        return 0;
+    if (!first && !(take_word(&at, ",") && take_word(&at, "\"_placeholder\"") &&
+                    take_word(&at, ":") && take_word(&at, "true")))
+        return 0;
+    if (!take_word(&at, "}") || *num >= s->bins->n)
+        return 0;
+    s->at = at;
+    return 1;
+}
+
+static int pack_object(struct source *s, struct buf *out, uint32_t members)
+{
+    size_t num;
+
+    if (s->bins != NULL && members == 2 && take_placeholder(s, &num))
+        return pack_bin(out, s->bins->at[num]);
+    s->at++;
+    return pack_map(out, members);
+}
+
 static int pack_token(struct source *s, struct buf *out)
 {
     const uint32_t *counts = (const uint32_t *)(const void *)s->counts.data;
 
     switch (*s->at) {
     case '[':
+        assert(counts != NULL);
+        s->at++;
+        return pack_array(out, counts[s->next++]);
     case '{':
         assert(counts != NULL);
-        return *s->at++ == '[' ? pack_array(out, counts[s->next++])
-                               : pack_map(out, counts[s->next++]);
+        return pack_object(s, out, counts[s->next++]);
     case '"':
         read_string(s);
         if (s->text.failed)
@@ -244,9 +323,9 @@ static int pack_token(struct source *s, struct buf *out)
     }
 }
 
-int pack_json(struct buf *out, const char *text, size_t len)
+int pack_json_bins(struct buf *out, const char *text, size_t len, const struct slices *bins)
 {
-    struct source s = {.at = text, .end = text + len};
+    struct source s = {.at = text, .end = text + len, .bins = bins};
     int result = count_elements(&s);
 
     while (result == 0 && s.at < s.end) {
@@ -258,4 +337,9 @@ int pack_json(struct buf *out, const char *text, size_t len)
     buf_free(&s.counts);
     buf_free(&s.text);
     return result;
+}
+
+int pack_json(struct buf *out, const char *text, size_t len)
+{
+    return pack_json_bins(out, text, len, NULL);
 }
