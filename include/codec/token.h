@@ -26,6 +26,10 @@ struct token_policy {
                                       any; NULL: unchecked */
     int64_t tolerance_s;           /* clock tolerance for exp and nbf, 0 to 2^31 seconds */
     size_t token_bytes;            /* longest token; TOKEN_BYTES_CAP at most */
+    char *rooms_claim;             /* the claim that names rooms, or profile.NAME, a member of the
+                                      profile; NULL: none does */
+    uint32_t rooms_per_client;     /* how many it may name, but for the two that every client
+                                      has without it */
 };
 
 enum token_result { /* each has a code for data.code and a message for people */
@@ -39,8 +43,8 @@ enum token_result { /* each has a code for data.code and a message for people */
                     TOKEN_NOT_YET,       /* token_not_active */
                     TOKEN_BAD_AUDIENCE,  /* token_audience */
                     TOKEN_BAD_ISSUER,    /* token_issuer */
-                    TOKEN_BAD_CLAIM, /* token_claim:       exp, nbf, aud or iss of a wrong type, or
-                                        crit */
+                    TOKEN_BAD_CLAIM, /* token_claim:       exp, nbf, aud, iss or rooms of a wrong
+                                        type, or crit */
                     TOKEN_NO_USER,   /* token_user:        no usable user id */
                     TOKEN_NO_MEMORY, /* token_internal */
                     TOKEN_RESULTS    /* how many there are */
@@ -48,11 +52,14 @@ enum token_result { /* each has a code for data.code and a message for people */
 const char *token_result_code(enum token_result result);
 const char *token_result_message(enum token_result result);
 
+struct token_rooms;
+
 struct token_user {
     char uid[TOKEN_UID_MAX + 1]; /* valid UTF-8 with no NUL in it, terminated */
     size_t uid_len;
     int64_t expires_ms;         /* exp + tolerance, milliseconds since 1970; 0: never */
     enum numeric_date exp_form; /* whoever writes seconds that are none is to be told */
+    struct token_rooms *rooms;  /* that it names (codec/token_rooms.h); whoever has it frees it */
 };
 
 /* Of one who asks, with however many tokens. */
@@ -60,6 +67,8 @@ struct token_trial {
     unsigned tries;     /* public keys that may yet be tried; TOKEN_TRIES_MAX at first */
     const char *wanted; /* of the last token: what it lacked, for people ("exp has to be ..."),
                            without anything that JSON escapes; NULL: the result says it all */
+    const char *claim;  /* what that begins with, where the configuration names it, whatever is
+                           in that name; NULL: nothing.  As long as the policy */
 };
 
 /* Verifies token (len bytes, need not be terminated) at wall-clock time now_ms
@@ -79,6 +88,10 @@ struct token_trial {
  * where the claim compression is "zlib", a string that is not empty and has to hold that
  * JSON compressed by gzip, as base64, inflating to at most 64 KB; the claim uid; the claim
  * sub.  Numbers are no ids.
+ *
+ * The rooms are read last, where policy->rooms_claim names a claim that is there: then that
+ * has to be what token_rooms_make() takes.  A member of the profile is one only of the
+ * object that says who the user is.
  *
  * A token for which trial has too few tries (token_keys_verify()) is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,

@@ -50,14 +50,15 @@ enum auth_source { AUTH_FROM_PACKET, AUTH_FROM_HANDSHAKE, AUTH_FROM_COOKIE /* of
 struct auth_verdict {
     struct token_user user; /* of the good token */
     enum auth_source source;
-    const char *wanted;      /* of the one that is bad: struct token_trial */
-    struct token_hint *hint; /* filled for it too, unless NULL */
+    const char *wanted, *claim; /* of the one that is bad: struct token_trial */
+    struct token_hint *hint;    /* filled for it too, unless NULL */
 };
 
 /* Tries packet's token, then those of the handshake (may be NULL).  TOKEN_OK
- * fills verdict's user and source; otherwise both are untouched, and the result, wanted
- * and hint are of the first token, TOKEN_MISSING if there was none.  All of them
- * together are tried with TOKEN_TRIES_MAX public keys, however many tokens there are. */
+ * fills verdict's user, whose rooms are the caller's to free, and source; otherwise both are
+ * untouched, and the result, wanted, claim and hint are of the first token, TOKEN_MISSING if there
+ * was none.  All of them together are tried with TOKEN_TRIES_MAX public keys, however many tokens
+ * there are. */
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,
                              const struct auth_tokens *tokens, int64_t now_ms,
                              struct auth_verdict *verdict);

@@ -8,15 +8,16 @@
  *   JOINING --left---------------> OUT       nothing: the answer is not here yet
  *   JOINING --answer OK----------> IN        rooms, socket_accept
  *   JOINING --answer not OK------> OUT       socket_refuse
- *   JOINING --answer for another uid: OK is taken back, and MSG_ADMIT sent again
+ *   JOINING --answer for another uid or other rooms of the token: OK is taken back, and
+ *             MSG_ADMIT sent again
  *   OUT or gone --answer OK------> the same  MSG_LEFT
  *   IN --left--------------------> OUT       rooms, MSG_LEFT
  *   IN --MSG_KICK----------------> OUT       socket_disconnect, which calls left
  *
  * At most one question is out for a client, so the answer in hand is always that
  * one's.  A client that left and asked again before the answer came takes it for
- * itself if it is still the same user.  A MSG_KICK that comes in any other state,
- * or for another user, is for one that has gone: its MSG_LEFT is on the way. */
+ * itself if it is still the same user, with the same rooms by its token.  A MSG_KICK that comes in
+ * any other state, or for another user, is for one that has gone: its MSG_LEFT is on the way. */
 #ifndef WORKER_CLIENT_H
 #define WORKER_CLIENT_H
 
@@ -44,14 +45,15 @@ struct client { /* socket_data() of every session */
     struct room_member member;
     struct auth_tokens *tokens; /* of the handshake, until the first good verdict */
     struct admission *asked;    /* sent to the master and not answered, or NULL */
-    char *uid;                  /* of the last good token, or NULL */
+    char *uid;                  /* of the last good token, or NULL: claim.h */
     int64_t expires_ms;         /* token_user.expires_ms of the last good token */
     uint32_t since_ds;          /* clock_ms() / 100 when it was let in; wraps after 13 years */
     uint32_t renew_s;           /* clock_ms() / 1000 up to which its renewals are spent */
     struct address address;     /* of the connection that it came on */
     uint8_t uid_len;
-    uint8_t state; /* enum client_state */
-    uint8_t kept;  /* uid came with the handshake, and counts for later CONNECTs too */
+    uint8_t state;     /* enum client_state */
+    uint8_t kept;      /* uid came with the handshake, and counts for later CONNECTs too */
+    uint8_t has_rooms; /* its token names some: claim.h */
 };
 
 static inline struct client *client_of(const struct room_entry *entry)

@@ -8,10 +8,11 @@
 
 struct client;
 
-#define REFUSAL_MESSAGE_MAX 192
+#define REFUSAL_MESSAGE_MAX 256
 
-/* What a client is told of a token that was refused.  wanted: as in struct auth_verdict. */
-const char *refusal_message(enum token_result result, const char *wanted,
+/* What a client is told of a token that was refused, without anything that JSON escapes.
+ * verdict: on it, or NULL. */
+const char *refusal_message(enum token_result result, const struct auth_verdict *verdict,
                             char dst[REFUSAL_MESSAGE_MAX]);
 
 /* Says so as notice_log() does: "what: reason=code ..."; every: of this code.  verdict: on

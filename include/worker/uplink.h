@@ -13,6 +13,7 @@
 struct counters;
 struct event_base;
 struct link;
+struct slices;
 struct uplink;
 
 /* link is borrowed.  failed(arg) is called once, from the loop, after a message could
@@ -28,7 +29,8 @@ int uplink_is_shut(const struct uplink *uplink);
 /* They leave at the end of this turn of the loop, in this order. */
 void uplink_hello(struct uplink *uplink);
 void uplink_ready(struct uplink *uplink);
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid);
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
+                  const struct slices *rooms);
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid);
 /* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);

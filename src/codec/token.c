@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/slice.h"
 #include "codec/json.h"
+#include "codec/token_rooms.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -14,6 +15,12 @@
 #define JSON_SPACE        " \t\n\r"
 #define TIME_WANTED       " has to be a number of seconds since 1970"
 #define UID_WANTED        " has to be a string of 1 to 255 bytes"
+#define ROOMS_WANTED                                                                               \
+    " has to be a string or an array of strings, each of 1 to 1024 bytes, at most "                \
+    "limits:roomsPerClient of them"
+#define ROOMS_OF_ALL 2 /* everybody's and the user's */
+
+_Static_assert(TOKEN_ROOM_MAX == 1024, "as ROOMS_WANTED says");
 
 /* --- names ------------------------------------------------------------------- */
 
@@ -50,17 +57,20 @@ const char *token_result_message(enum token_result result)
 /* A token while it is judged. */
 struct token {
     struct jwt_parts parts;
-    unsigned alg;       /* the header's, one bit */
-    struct slice kid;   /* the header's; ptr is NULL if it has none */
-    const char *wanted; /* as in struct token_trial */
-    int64_t expires_ms; /* as in struct token_user */
+    unsigned alg;                        /* the header's, one bit */
+    struct slice kid;                    /* the header's; ptr is NULL if it has none */
+    const struct token_policy *rooms_by; /* says which rooms count; NULL: none do */
+    const char *wanted, *claim;          /* as in struct token_trial */
+    int64_t expires_ms;                  /* as in struct token_user */
     enum numeric_date exp_form;
 };
 
-/* It is refused with result, for a member that has to be otherwise. */
+/* If it is refused with result, that is for a member that has to be otherwise; what has
+ * been said of one already stays. */
 static enum token_result unfit(struct token *token, enum token_result result, const char *wanted)
 {
-    token->wanted = wanted;
+    if (result != TOKEN_OK && token->wanted == NULL)
+        token->wanted = wanted;
     return result;
 }
 
@@ -233,6 +243,64 @@ static enum token_result check_claims(struct token *token, const struct token_po
     return result;
 }
 
+/* --- its rooms --------------------------------------------------------------- */
+
+/* What rooms_claim calls a member of the profile; NULL: it is a claim of its own. */
+static const char *rooms_member(const struct token *token)
+{
+    static const char prefix[] = "profile.";
+    const char *name = token->rooms_by->rooms_claim;
+
+    return strncmp(name, prefix, sizeof(prefix) - 1) == 0 ? name + sizeof(prefix) - 1 : NULL;
+}
+
+/* value NULL: it is there twice. */
+static enum token_result take_rooms(struct token *token, const cJSON *value,
+                                    struct token_user *user)
+{
+    size_t max = token->rooms_by->rooms_per_client;
+
+    max = max > ROOMS_OF_ALL ? max - ROOMS_OF_ALL : 0;
+    if (value != NULL && token_rooms_make(&user->rooms, value, max) == 0)
+        return TOKEN_OK;
+    if (value != NULL && errno == ENOMEM)
+        return TOKEN_NO_MEMORY;
+    token->claim = token->rooms_by->rooms_claim;
+    return unfit(token, TOKEN_BAD_CLAIM, ROOMS_WANTED);
+}
+
+/* Of a profile, where they are a member of it. */
+static enum token_result read_profile_rooms(struct token *token, const cJSON *profile,
+                                            struct token_user *user)
+{
+    const char *name = token->rooms_by != NULL ? rooms_member(token) : NULL;
+    const cJSON *value;
+
+    if (name == NULL || (json_tree_member(profile, name, &value) == 0 && value == NULL))
+        return TOKEN_OK;
+    return take_rooms(token, value, user);
+}
+
+/* Of a claim of their own. */
+static enum token_result read_rooms(struct token *token, struct token_user *user)
+{
+    enum token_result result;
+    const char *json;
+    cJSON *value;
+
+    if (token->rooms_by == NULL || rooms_member(token) != NULL)
+        return TOKEN_OK;
+    json = jwt_parts_claim_json(&token->parts, token->rooms_by->rooms_claim);
+    if (json == NULL)
+        return TOKEN_OK;
+    value = json_tree(slice_str(json));
+    if (value == NULL && errno == ENOMEM)
+        return TOKEN_NO_MEMORY;
+    result = take_rooms(token, value, user);
+    cJSON_Delete(value);
+    return result;
+}
+
 /* --- the user ---------------------------------------------------------------- */
 
 static enum token_result take_uid(const char *uid, struct token_user *user)
@@ -246,8 +314,9 @@ static enum token_result take_uid(const char *uid, struct token_user *user)
     return TOKEN_OK;
 }
 
-/* The uid of the object that json is. */
-static enum token_result read_profile(struct slice json, struct token_user *user)
+/* The uid of the object that json is, and the rooms, if they are there. */
+static enum token_result read_profile(struct token *token, struct slice json,
+                                      struct token_user *user)
 {
     cJSON *profile = json_tree(json);
     enum token_result result = TOKEN_NO_USER;
@@ -257,6 +326,8 @@ static enum token_result read_profile(struct slice json, struct token_user *user
         result = TOKEN_NO_MEMORY;
     else if (json_tree_member(profile, "uid", &uid) == 0 && cJSON_IsString(uid))
         result = take_uid(uid->valuestring, user);
+    if (result == TOKEN_OK)
+        result = read_profile_rooms(token, profile, user);
     cJSON_Delete(profile);
     return result;
 }
@@ -285,7 +356,8 @@ static long inflate_whole(uint8_t *dst, size_t cap, uint8_t *src, size_t len)
     return result;
 }
 
-static enum token_result read_compressed_profile(struct slice base64, struct token_user *user)
+static enum token_result read_compressed_profile(struct token *token, struct slice base64,
+                                                 struct token_user *user)
 {
     uint8_t *packed = malloc(base64.len + PROFILE_MAX_BYTES + 1), *json;
     enum token_result result = TOKEN_NO_USER;
@@ -300,7 +372,7 @@ static enum token_result read_compressed_profile(struct slice base64, struct tok
         json[json_len] = '\0';
         text = (struct slice){(char *)json, (size_t)json_len};
         if (is_json(text)) /* nobody has looked at it */
-            result = read_profile(text, user);
+            result = read_profile(token, text, user);
     }
     free(packed);
     return result;
@@ -338,14 +410,14 @@ static enum token_result read_user(struct token *token, struct token_user *user)
     const char *text = jwt_parts_claim(&token->parts, "profile", &there), *json;
 
     if (text != NULL && *text != '\0' && is_zlib(token))
-        return unfit(token, read_compressed_profile(slice_str(text), user),
+        return unfit(token, read_compressed_profile(token, slice_str(text), user),
                      "profile has to be a JSON object, gzipped and in base64, with a uid of 1 to "
                      "255 bytes");
     json = text == NULL && there ? jwt_parts_claim_json(&token->parts, "profile") : NULL;
     if (text != NULL && is_json(slice_str(text)))
         json = text;
     if (json != NULL && holds_object(json))
-        return unfit(token, read_profile(slice_str(json), user), "profile.uid" UID_WANTED);
+        return unfit(token, read_profile(token, slice_str(json), user), "profile.uid" UID_WANTED);
     return read_claim(token, user);
 }
 
@@ -357,19 +429,20 @@ static enum token_result judge(struct token *token, const struct token_policy *p
 
     if ((result = read_header(token, policy)) == TOKEN_OK &&
         (result = check_signature(token, policy, tries)) == TOKEN_OK &&
-        (result = check_claims(token, policy, now_ms)) == TOKEN_OK)
-        result = read_user(token, user);
+        (result = check_claims(token, policy, now_ms)) == TOKEN_OK &&
+        (result = read_user(token, user)) == TOKEN_OK)
+        result = read_rooms(token, user);
     return result;
 }
 
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
                                int64_t now_ms, struct token_trial *trial, struct token_user *user)
 {
-    struct token judged = {0};
+    struct token judged = {.rooms_by = policy->rooms_claim != NULL ? policy : NULL};
     struct token_user found = {0};
     enum token_result result;
 
-    trial->wanted = NULL;
+    trial->wanted = trial->claim = NULL;
     if (len == 0)
         return TOKEN_MISSING;
     if (len > policy->token_bytes || len > TOKEN_BYTES_CAP)
@@ -384,6 +457,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
         *user = found;
     } else if (result != TOKEN_NO_MEMORY) {
         trial->wanted = judged.wanted;
+        trial->claim = judged.claim;
     }
     jwt_parts_clear(&judged.parts);
     return result;

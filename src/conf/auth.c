@@ -76,6 +76,10 @@ static void build_claims(struct conf *conf, struct settings *set)
     conf->token.types = (const char *const *)conf->token_types;
     if (tolerance->value != NULL)
         conf->token.tolerance_s = (int64_t)tolerance->value->number;
+    conf->token.rooms_per_client = conf->rooms_per_client;
+    if (text_eq(conf->token.rooms_claim, "profile."))
+        build_refuse(set, "auth:options:roomsClaim",
+                     "the name of a claim, or profile. and that of a member");
 }
 
 /* 1 if a key was given that could not be read: what follows from there being none

@@ -95,6 +95,7 @@ const struct key conf_keys[] = {
     LIST("auth:options:issuer", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
     LIST("auth:options:types", 255, "[\"JWT\",\"at+jwt\"]", KEY_FILLED),
     INT("auth:options:clockTolerance", 0, 86400, "0", 0),
+    TEXT("auth:options:roomsClaim", 255, NULL, 0, AT(FIELD_TEXT, token.rooms_claim)),
 
     SECTION("cors"),
     LIST("cors:origins", 1024, "[\"*\"]", KEY_ANY),

@@ -41,6 +41,7 @@ static const struct field fields[] = {
     LIVE("auth:options:issuer", STRINGS, token.issuers, 0),
     LIVE("auth:options:types", STRINGS, token.types, 0),
     LIVE("auth:options:clockTolerance", I64, token.tolerance_s, INT64_C(1) << 31),
+    LIVE("auth:options:roomsClaim", STRING, token.rooms_claim, 0),
     LIVE("cors:origins", STRINGS, cors_origins, 0),
     LIVE("cors:credentials", INT, cors_credentials, 1),
     LIVE("socket.io:connectTimeout", U32, connect_timeout_ms, UINT32_MAX),
@@ -422,4 +423,5 @@ void change_apply(struct conf *to, const struct conf *from)
         }
         to->token.keys = from->token.keys;
     }
+    to->token.rooms_per_client = to->rooms_per_client;
 }

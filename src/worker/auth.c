@@ -186,8 +186,10 @@ static int try_token(struct trial *trial, const char *text, size_t len)
     enum token_result result =
         token_verify(trial->policy, text, len, trial->now_ms, &trial->token, &verdict->user);
 
-    if (first)
+    if (first) {
         verdict->wanted = trial->token.wanted;
+        verdict->claim = trial->token.claim;
+    }
     if (first && result != TOKEN_OK && verdict->hint != NULL)
         token_peek(text, len, verdict->hint);
     return trial_add(trial, result);
@@ -252,10 +254,10 @@ static int try_namespace_query(struct trial *trial, struct slice query)
 static struct trial trial_begin(const struct token_policy *policy, int64_t now_ms,
                                 struct auth_verdict *verdict)
 {
-    verdict->wanted = NULL;
+    verdict->wanted = verdict->claim = NULL;
     if (verdict->hint != NULL)
         memset(verdict->hint, 0, sizeof(*verdict->hint));
-    return (struct trial){policy, now_ms, verdict, TOKEN_MISSING, {TOKEN_TRIES_MAX, NULL}};
+    return (struct trial){policy, now_ms, verdict, TOKEN_MISSING, {.tries = TOKEN_TRIES_MAX}};
 }
 
 enum token_result auth_judge(const struct token_policy *policy, const struct sio_packet *packet,

@@ -1,9 +1,12 @@
 #include "worker/client.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slices.h"
+#include "codec/token_rooms.h"
 #include "conf.h"
 #include "ipc/msg.h"
 #include "worker/auth.h"
+#include "worker/claim.h"
 #include "worker/notice.h"
 #include "worker/refusal.h"
 #include "worker/uplink.h"
@@ -21,6 +24,7 @@ struct admission {
     struct admission *next;
     struct client *client; /* NULL: gone */
     uint64_t handle;
+    uint8_t other_rooms; /* the client's token names others since then */
     uint8_t uid_len;
     char uid[];
 };
@@ -32,6 +36,7 @@ struct clients {
     struct uplink *uplink;
     struct worker_stats *stats;
     struct admission *asked, **asked_end; /* in the order they were sent */
+    struct slices rooms_asked;            /* for one; reused */
     struct log_every refused[TOKEN_RESULTS], not_admitted;
     struct log_every not_served, not_asked, evicted;
     unsigned exp_warned; /* of which enum numeric_date warn_exp() has, a bit each */
@@ -126,7 +131,7 @@ static void refuse_token(struct clients *clients, struct client *client, enum to
 
     clients->stats->refusals[result]++;
     refusal_log(client, &clients->refused[result], "client refused", code, verdict);
-    refusal_message(result, verdict != NULL ? verdict->wanted : NULL, message);
+    refusal_message(result, verdict, message);
     refuse(clients, client, message, code);
 }
 
@@ -157,17 +162,17 @@ static void warn_exp(struct clients *clients, const struct token_user *user)
         log_word(uid, sizeof(uid), user->uid, user->uid_len));
 }
 
-static enum token_result take_user(struct client *client, const struct token_user *user,
+static enum token_result take_user(struct client *client, struct token_user *user,
                                    enum auth_source source)
 {
-    char *uid = malloc(user->uid_len);
+    int same_rooms = token_rooms_equal(claim_rooms(client), user->rooms);
 
-    if (uid == NULL)
+    if (claim_take(client, user) < 0) {
+        token_rooms_free(&user->rooms);
         return TOKEN_NO_MEMORY;
-    memcpy(uid, user->uid, user->uid_len);
-    free(client->uid);
-    client->uid = uid;
-    client->uid_len = (uint8_t)user->uid_len;
+    }
+    if (client->asked != NULL && !same_rooms)
+        client->asked->other_rooms = 1;
     client->expires_ms = user->expires_ms;
     client->kept = source != AUTH_FROM_PACKET;
     return TOKEN_OK;
@@ -207,19 +212,22 @@ static void ask(struct clients *clients, struct client *client)
 {
     struct admission *asked = malloc(sizeof(*asked) + client->uid_len);
 
-    if (asked == NULL) {
+    clients->rooms_asked.n = 0;
+    if (asked == NULL || claim_list(client, &clients->rooms_asked) < 0) {
+        free(asked);
         refuse_token(clients, client, TOKEN_NO_MEMORY, NULL);
         return;
     }
     asked->next = NULL;
     asked->client = client;
     asked->handle = socket_handle(client->socket);
+    asked->other_rooms = 0;
     asked->uid_len = client->uid_len;
     memcpy(asked->uid, client->uid, client->uid_len);
     *clients->asked_end = asked;
     clients->asked_end = &asked->next;
     client->asked = asked;
-    uplink_admit(clients->uplink, asked->handle, client_uid(client));
+    uplink_admit(clients->uplink, asked->handle, client_uid(client), &clients->rooms_asked);
 }
 
 /* Mostly the first one: the master answers in order, but for those that it holds. */
@@ -257,7 +265,8 @@ static void let_in(struct clients *clients, struct client *client)
     if (has_expired(client, now_ms))
         result = TOKEN_EXPIRED;
     else if (room_join(clients->rooms, &client->member, ROOM_EVERYBODY) < 0 ||
-             room_join(clients->rooms, &client->member, client_uid(client)) < 0)
+             room_join(clients->rooms, &client->member, client_uid(client)) < 0 ||
+             claim_join(clients->rooms, client) < 0)
         result = TOKEN_NO_MEMORY;
     if (result != TOKEN_OK) {
         room_leave_all(clients->rooms, &client->member);
@@ -282,7 +291,8 @@ int client_admitted(struct clients *clients, uint64_t handle, unsigned verdict)
         return -1;
     client = asked->client;
     waits = client != NULL && client->state == CLIENT_JOINING;
-    same = waits && slice_eq((struct slice){asked->uid, asked->uid_len}, client_uid(client));
+    same = waits && !asked->other_rooms &&
+           slice_eq((struct slice){asked->uid, asked->uid_len}, client_uid(client));
     if (client != NULL)
         client->asked = NULL;
     if (verdict == MSG_ADMIT_OK && !same)
@@ -384,7 +394,7 @@ void client_closed(struct clients *clients, struct client *client, enum close_re
         client->asked->client = NULL;
     clients->stats->clients[CLIENT_OUT]--;
     auth_tokens_free(&client->tokens);
-    free(client->uid);
+    claim_forget(client);
     free(client);
 }
 
@@ -418,5 +428,6 @@ void clients_free(struct clients **clients_ptr)
         clients->asked = asked->next;
         free(asked);
     }
+    slices_clear(&clients->rooms_asked);
     free(clients);
 }

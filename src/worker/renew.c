@@ -16,7 +16,7 @@
 #define EVENT         SLICE("\"authenticate\"")
 #define BURST         10 /* renewals of a client at once, at most */
 #define EACH_S        6  /* after those, it may renew once in so many seconds */
-#define ACK_MAX_BYTES 320
+#define ACK_MAX_BYTES 384
 
 #define SECONDS_TEXT_MAX 32
 
@@ -80,13 +80,14 @@ static int may_renew(struct client *client)
 
 /* --- what it is told --- */
 
-static const char *message_of(unsigned result, const char *wanted, char dst[REFUSAL_MESSAGE_MAX])
+static const char *message_of(unsigned result, const struct auth_verdict *verdict,
+                              char dst[REFUSAL_MESSAGE_MAX])
 {
     if (result == RENEWAL_OTHER_USER)
         return "the token is another user's";
     if (result == RENEWAL_RATE)
         return "too many tokens in a short time";
-    return refusal_message((enum token_result)result, wanted, dst);
+    return refusal_message((enum token_result)result, verdict, dst);
 }
 
 /* message and code are our own: nothing in them needs to be escaped.  verdict: on its token,
@@ -95,7 +96,7 @@ static void refuse(struct renewals *renewals, struct client *client,
                    const struct sio_packet *packet, unsigned result,
                    const struct auth_verdict *verdict)
 {
-    const char *code = renewal_code(result), *wanted = verdict != NULL ? verdict->wanted : NULL;
+    const char *code = renewal_code(result);
     char json[ACK_MAX_BYTES], message[REFUSAL_MESSAGE_MAX];
     int len;
 
@@ -104,7 +105,7 @@ static void refuse(struct renewals *renewals, struct client *client,
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
-                   message_of(result, wanted, message), code);
+                   message_of(result, verdict, message), code);
     socket_ack(client->socket, packet->id, (struct slice){json, (size_t)len});
 }
 

@@ -8,7 +8,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define OUT_MIN_BYTES 4096 /* as much as any message to the master */
+#define OUT_MIN_BYTES 4096 /* as much as any message to the master, but for those with rooms */
 _Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "the longest message");
 
 struct uplink {
@@ -107,14 +107,14 @@ void uplink_ready(struct uplink *uplink)
     end(uplink, begin(uplink, MSG_READY));
 }
 
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
+                  const struct slices *rooms)
 {
-    static const struct slices no_rooms = {0};
     size_t mark = begin(uplink, MSG_ADMIT);
 
     msg_put_u64(&uplink->out, client);
     msg_put_bytes(&uplink->out, uid.ptr, uid.len);
-    msg_put_list(&uplink->out, &no_rooms);
+    msg_put_list(&uplink->out, rooms);
     end(uplink, mark);
 }
 

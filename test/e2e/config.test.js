@@ -55,6 +55,7 @@ async function groups() {
         'auth:options:issuer': [['one'], ['two'], ['three', 'four']],
         'auth:options:types': [['one'], ['two'], ['three', '*']],
         'auth:options:clockTolerance': [1, 2, 3],
+        'auth:options:roomsClaim': ['one', 'https://two.example/rooms', 'profile.three'],
         'cors:origins': [['https://one.example'], ['https://two.example'], ['https://three.example']],
         'cors:credentials': [true, false, true],
         'limits:connections': [101, 102, 103],

@@ -64,6 +64,7 @@ const LIVE = {
     'auth:options:types': [{ auth: { options: { types: ['session+jwt'] } } }, (t, daemon) => outcome(daemon, { header: { typ: 'JWT' } }), 'token_malformed', 'ok'],
     'auth:options:clockTolerance': [{ auth: { options: { clockTolerance: 60 } } },
         (t, daemon) => outcome(daemon, { claims: { exp: jwt.now() - 10 } }), 'ok', 'token_expired'],
+    'auth:options:roomsClaim': [{ auth: { options: { roomsClaim: 'rooms' } } }, (t, daemon) => outcome(daemon, { claims: { rooms: 7 } }), 'token_claim', 'ok'],
     'limits:tokenBytes': [{ limits: { tokenBytes: 700 } }, (t, daemon) => outcome(daemon, { claims: { x: 'x'.repeat(700) } }), 'token_too_large', 'ok'],
     'cors:origins': [{ cors: { origins: ['https://a.example'] } }, async (t, daemon) => (await handshake(daemon, { Origin: 'https://b.example' })).status, 403, 200],
     'cors:credentials': [{ cors: { credentials: true } },

@@ -35,7 +35,7 @@ def settings(**given):
         'level': number(2), 'target': number(2), 'file': text(b'/l'), 'format': number(1),
         'keys': text(None), 'algorithms': number(56),
         'audience': texts(None), 'issuer': texts([b'issuer']), 'types': texts([b'JWT', b'at+jwt']),
-        'clockTolerance': number(5),
+        'clockTolerance': number(5), 'roomsClaim': text(b'rooms'),
         'origins': texts([b'https://a.example', b'*']), 'credentials': number(1),
         'connectTimeout': number(45000), 'upgradeTimeout': number(10000),
         'connections': number(1000), 'strangers': number(250), 'roomsPerClient': number(1000),

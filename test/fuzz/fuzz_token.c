@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "codec/token.h"
+#include "codec/token_rooms.h"
 
 #include <jwt.h>
 #include <openssl/evp.h>
@@ -79,11 +80,14 @@ static void verify(const char *token, size_t len)
     static const char *const audiences[] = {"a", "b", NULL}, *const issuers[] = {"i", NULL};
     static const char *const types[] = {"jwt", NULL};
     static struct token_keys *keys; /* reachable until the end */
+    static char rooms[] = "rooms", of_profile[] = "profile.rooms";
     struct token_policy policy = {.algs = TOKEN_HS,
                                   .audiences = audiences,
                                   .issuers = issuers,
                                   .types = types,
                                   .tolerance_s = 5,
+                                  .rooms_claim = len % 2 ? rooms : of_profile,
+                                  .rooms_per_client = 12,
                                   .token_bytes = 8192};
     struct token_user user = {.uid_len = SIZE_MAX};
     enum token_result result;
@@ -103,6 +107,8 @@ static void verify(const char *token, size_t len)
     }
     must(user.uid_len > 0 && user.uid_len <= TOKEN_UID_MAX);
     must(strlen(user.uid) == user.uid_len && utf8_valid(user.uid, user.uid_len));
+    must(token_rooms_count(user.rooms) <= 10);
+    token_rooms_free(&user.rooms);
     must(user.expires_ms == 0 || user.expires_ms > NOW * INT64_C(1000));
     decode(token, len, &user);
 }

@@ -301,6 +301,7 @@ static void test_json(void)
 /* What is said of tokens that are refused is said of the first. */
 static void test_why(void)
 {
+    static char rooms[] = "rooms";
     const char *first = jwt_with("{\"exp\":\"never\",\"uid\":\"u1\",\"iss\":\"i1\"}");
     const char *later = jwt_with("{\"nbf\":[],\"uid\":\"u2\",\"iss\":\"i2\"}");
     struct verdict v = judge(fill("&token=$", later, ""), HOST, EIO4,
@@ -318,6 +319,16 @@ static void test_why(void)
     judged(v, "u1", "one that is good has nothing to be said");
     v = judge("", HOST, EIO4, "0/axr,", NULL);
     ok(v.is.wanted == NULL && hint.uid[0] == '\0', "nor has none");
+
+    policy.rooms_claim = rooms;
+    v = judge(fill("&token=$", later, ""), HOST, EIO4,
+              fill("0/axr,{\"token\":\"$\"}", jwt_with("{\"uid\":\"u1\",\"rooms\":7}"), ""), NULL);
+    judged(v, "token_claim", "rooms that are none");
+    is_str(v.is.claim, "rooms", "says which claim");
+    policy.rooms_claim = NULL;
+    v = judge("", HOST, EIO4, fill("0/axr,{\"token\":\"$\"}", later, ""), NULL);
+    judged(v, "token_claim", "another one");
+    ok(v.is.claim == NULL && v.is.wanted != NULL, "is named by what is said of it");
 }
 
 static void test_object(void)

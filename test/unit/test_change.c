@@ -162,6 +162,8 @@ static void test_settings(void)
        "the policy's texts have an owner");
     is_int(got->workers, 0, "nothing else");
     change_apply(&worker, got);
+    is_int((long)worker.token.rooms_per_client, (long)worker.rooms_per_client,
+           "tokens are judged by the same number of rooms");
     is_int(change_diff(&conf, &worker, CHANGE_LIVE, &keys), 0, "applied");
     ok(worker.workers == 9 && worker.nsp == same, "the rest stays");
     conf_free(&got);

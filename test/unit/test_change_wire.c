@@ -78,6 +78,7 @@ NUMBERS(algs, token.algs, TOKEN_HS256, TOKEN_ES512, TOKEN_HS | TOKEN_RS | TOKEN_
 POINTERS(audiences, token.audiences, other_names, no_names, NULL)
 POINTERS(issuers, token.issuers, other_names, no_names, NULL)
 POINTERS(types, token.types, other_names, no_names, NULL)
+POINTERS(rooms_claim, token.rooms_claim, other_file)
 NUMBERS(tolerance, token.tolerance_s, 0, 86400, INT64_C(1) << 31)
 POINTERS(origins, cors_origins, other_origins, no_origins)
 NUMBERS(credentials, cors_credentials, 1)
@@ -108,6 +109,7 @@ static const struct {
     {"auth:options:issuer", set_issuers},
     {"auth:options:types", set_types},
     {"auth:options:clockTolerance", set_tolerance},
+    {"auth:options:roomsClaim", set_rooms_claim},
     {"cors:origins", set_origins},
     {"cors:credentials", set_credentials},
     {"socket.io:connectTimeout", set_connect_timeout},
@@ -156,6 +158,7 @@ static uint32_t others(const struct conf *a, const struct conf *b)
         same_list(a->token.issuers, b->token.issuers),
         same_list(a->token.types, b->token.types),
         a->token.tolerance_s == b->token.tolerance_s,
+        same_text(a->token.rooms_claim, b->token.rooms_claim),
         same_list((const char *const *)a->cors_origins, (const char *const *)b->cors_origins),
         a->cors_credentials == b->cors_credentials,
         a->connect_timeout_ms == b->connect_timeout_ms,

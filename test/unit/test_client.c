@@ -2,6 +2,8 @@
  * here: what it asks of them is a text. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slices.h"
+#include "codec/token_rooms.h"
 #include "conf.h"
 #include "ipc/msg.h"
 #include "log_file.h"
@@ -12,6 +14,7 @@
 #include "worker/uplink.h"
 
 #include <arpa/inet.h>
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -172,10 +175,14 @@ void socket_disconnect(struct socket *socket, enum close_reason why)
 
 /* --- the master --- */
 
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid)
+void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
+                  const struct slices *rooms)
 {
     (void)uplink;
-    note("ADMIT:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+    note("ADMIT:%llu:%.*s", (unsigned long long)client, (int)uid.len, uid.ptr);
+    for (size_t i = 0; i < rooms->n; i++)
+        note("+%.*s", (int)rooms->at[i].len, rooms->at[i].ptr);
+    note(" ");
 }
 
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
@@ -194,8 +201,20 @@ static struct { /* what the next token is */
     int64_t expires_ms;
     enum auth_source source;
     enum numeric_date exp_form;
+    const char *rooms; /* JSON, or NULL */
 } token;
 static int collect_fails, cookie;
+
+static struct token_rooms *rooms_named(const char *json)
+{
+    cJSON *value = cJSON_Parse(json);
+    struct token_rooms *rooms;
+
+    if (token_rooms_make(&rooms, value, 1000) < 0)
+        ok(0, "rooms: %s", json);
+    cJSON_Delete(value);
+    return rooms;
+}
 
 int auth_collect(struct auth_tokens **tokens, const struct http_request *req,
                  const struct token_policy *policy, char *const *origins)
@@ -241,6 +260,7 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
     memcpy(verdict->user.uid, token.uid, verdict->user.uid_len + 1);
     verdict->user.expires_ms = token.expires_ms;
     verdict->user.exp_form = token.exp_form;
+    verdict->user.rooms = token.rooms != NULL ? rooms_named(token.rooms) : NULL;
     verdict->source = token.source;
     return TOKEN_OK;
 }
@@ -255,11 +275,11 @@ void refusal_log(const struct client *client, struct log_every *every, const cha
     note("log:%s ", code);
 }
 
-const char *refusal_message(enum token_result result, const char *wanted,
+const char *refusal_message(enum token_result result, const struct auth_verdict *verdict,
                             char dst[REFUSAL_MESSAGE_MAX])
 {
     (void)result;
-    (void)wanted;
+    (void)verdict;
     strcpy(dst, "no");
     return dst;
 }
@@ -295,6 +315,7 @@ static void begin(void)
     token.uid = "ann";
     token.expires_ms = 0;
     token.source = AUTH_FROM_PACKET;
+    token.rooms = NULL;
     opened(&one);
     did[0] = '\0';
 }
@@ -435,6 +456,71 @@ static void test_joining(void)
     did[0] = '\0';
     admitted(MSG_ADMIT_USER_LIMIT);
     done("ADMIT:7:bob ", "another's refusal is not its own");
+    end();
+}
+
+/* The rooms that its token names. */
+static void test_rooms(void)
+{
+    begin();
+    token.rooms = "[\"guild:1\",\"allusers\",\"ann\",\"b\"]";
+    connect_as("ann");
+    done("guard=0 forget known ADMIT:7:ann+b+guild:1 ", "the master is asked with them");
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "let in");
+    is_int((long)in_room(SLICE("guild:1")), 1, "into them");
+    is_int((long)in_room(SLICE("b")), 1, "all");
+    is_int((long)in_room(SLICE("ann")), 1, "into its user's once");
+    is_int((long)rooms_count(&rooms), 4, "and no other");
+    client_left(clients, one.client, CLOSE_LEFT);
+    is_int((long)rooms_count(&rooms), 0, "it leaves them with all others");
+    done("LEFT:7:ann ", "which the master knows");
+    token.rooms = NULL;
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "another token names none");
+    admitted(MSG_ADMIT_OK);
+    is_int((long)rooms_count(&rooms), 2, "it is in none");
+    end();
+
+    begin();
+    token.rooms = "\"a\"";
+    token.source = AUTH_FROM_HANDSHAKE;
+    let_in("ann");
+    client_left(clients, one.client, CLOSE_LEFT);
+    token.result = TOKEN_MISSING;
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann+a ", "those of a kept one, too");
+    admitted(MSG_ADMIT_OK);
+    is_int((long)in_room(SLICE("a")), 1, "are joined again");
+    end();
+}
+
+/* ... of another token than that which the master was asked for. */
+static void test_other_rooms(void)
+{
+    begin();
+    token.rooms = "\"a\"";
+    connect_as("ann");
+    client_left(clients, one.client, CLOSE_LEFT);
+    did[0] = '\0';
+    token.rooms = "[\"a\",\"a\"]";
+    connect_as("ann");
+    done("known ", "asks again for the same rooms: the answer that is out is its");
+    admitted(MSG_ADMIT_OK);
+    done("accept expire=0 ", "as that");
+    client_left(clients, one.client, CLOSE_LEFT);
+
+    connect_as("ann");
+    client_left(clients, one.client, CLOSE_LEFT);
+    token.rooms = "\"b\"";
+    did[0] = '\0';
+    connect_as("ann");
+    admitted(MSG_ADMIT_OK);
+    done("known LEFT:7:ann ADMIT:7:ann+b ", "for others: taken back, and asked anew");
+    is_int((long)in_room(SLICE("a")), 0, "it is not in the former");
+    admitted(MSG_ADMIT_OK);
+    is_int((long)in_room(SLICE("b")), 1, "but in the latter");
     end();
 }
 
@@ -817,6 +903,8 @@ int main(void)
     test_in_and_out();
     test_refused();
     test_joining();
+    test_rooms();
+    test_other_rooms();
     test_two();
     test_kick();
     test_deadline();

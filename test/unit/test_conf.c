@@ -267,6 +267,9 @@ static const struct sample {
     {"auth:options:issuer", {"[\"a\"]", "b", "c,d", "\"e\""}, {0, "[\"b\"]", "[\"c\",\"d\"]", 0}},
     {"auth:options:types", {"[\"a\"]", "b", "c,d", "\"e\""}, {0, "[\"b\"]", "[\"c\",\"d\"]", 0}},
     {"auth:options:clockTolerance", {"1", "2", "3", "4"}, {0}},
+    {"auth:options:roomsClaim",
+     {"\"a\"", "https://a/b", "c", "profile.d"},
+     {0, "\"https://a/b\"", "\"c\"", "\"profile.d\""}},
     {"cors:origins",
      {"\"https://A\"", "http://b:80", "true", "[\"https://c:8443\",\"null\"]"},
      {"[\"https://a\"]", "[\"http://b\"]", "[\"*\"]", 0}},
@@ -867,6 +870,17 @@ static void test_claims(void)
     refused_auth(S ",\"options\":{\"subject\":\"x\"}", "auth:options:subject: unknown key");
     refused_auth(S ",\"options\":{\"maxAge\":\"1d\"}", "auth:options:maxAge: unknown key");
     refused_auth(S ",\"options\":{\"clockTolerance\":0.5}", "found 0.5");
+    conf = good_auth(S ",\"options\":{\"roomsClaim\":\"profile.a\"}");
+    is_str(conf ? conf->token.rooms_claim : NULL, "profile.a", "roomsClaim");
+    is_int(conf ? (long)conf->token.rooms_per_client : -1, 1000, "and how many there may be");
+    conf_free(&conf);
+    conf = good_auth(S ",\"options\":{\"roomsClaim\":\"\"}");
+    ok(conf != NULL && conf->token.rooms_claim == NULL, "an empty one is none");
+    conf_free(&conf);
+    refused_auth(S ",\"options\":{\"roomsClaim\":\"profile.\"}",
+                 "auth:options:roomsClaim: found \"profile.\", wanted the name of a claim, or "
+                 "profile. and that of a member");
+    refused_auth(S ",\"options\":{\"roomsClaim\":[\"a\"]}", "auth:options:roomsClaim: found");
 }
 
 /* --- redis --- */

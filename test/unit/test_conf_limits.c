@@ -205,6 +205,7 @@ static const struct {
     {"auth:options:audience", "", 1024, 0},
     {"auth:options:issuer", "", 1024, 0},
     {"auth:options:types", "", 255, 0},
+    {"auth:options:roomsClaim", "", 255, 0},
     {"auth:options:algorithms", "", 16, 1},
     {"cors:origins", "http://", 1024, 0},
     {"socket.io:transports", "", 16, 1},

@@ -29,10 +29,23 @@ static void test_message(void)
     is_str(refusal_message(TOKEN_EXPIRED, NULL, dst), token_result_message(TOKEN_EXPIRED),
            "what the result says");
     snprintf(want, sizeof(want), "%s: exp", token_result_message(TOKEN_BAD_CLAIM));
-    is_str(refusal_message(TOKEN_BAD_CLAIM, "exp", dst), want, "and what was wanted");
+    verdict.wanted = "exp";
+    is_str(refusal_message(TOKEN_BAD_CLAIM, &verdict, dst), want, "and what was wanted");
+    snprintf(want, sizeof(want), "%s: https://a/r has to", token_result_message(TOKEN_BAD_CLAIM));
+    verdict = (struct auth_verdict){.wanted = " has to", .claim = "https://a/r"};
+    is_str(refusal_message(TOKEN_BAD_CLAIM, &verdict, dst), want, "of which claim");
+    snprintf(want, sizeof(want), "%s: a?b?c?d???e? has to", token_result_message(TOKEN_BAD_CLAIM));
+    verdict.claim = "a\"b\\c d\xc3\xa9\x7f"
+                    "e\n";
+    is_str(refusal_message(TOKEN_BAD_CLAIM, &verdict, dst), want, "without what JSON escapes");
     memset(longest, 'x', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    is_int((long)strlen(refusal_message(TOKEN_BAD_CLAIM, longest, dst)), REFUSAL_MESSAGE_MAX - 1,
+    verdict.claim = longest;
+    snprintf(want, sizeof(want), "%s: %.63s has to", token_result_message(TOKEN_BAD_CLAIM),
+             longest);
+    is_str(refusal_message(TOKEN_BAD_CLAIM, &verdict, dst), want, "a long name is cut");
+    verdict = (struct auth_verdict){.wanted = longest};
+    is_int((long)strlen(refusal_message(TOKEN_BAD_CLAIM, &verdict, dst)), REFUSAL_MESSAGE_MAX - 1,
            "what is too long is cut");
 }
 
@@ -48,12 +61,19 @@ static void test_line(void)
     is_int(logged("\n"), 1, "one line a minute");
     memset(&every, 0, sizeof(every));
     log_begin();
-    verdict.wanted = "exp has to be a number";
+    verdict = (struct auth_verdict){.wanted = "exp has to be a number"};
     refused(&verdict);
     is_int(logged("transport=websocket wanted=\"exp has to be a number\" times=1\n"), 1,
            "what was wanted");
     log_begin();
+    memset(&every, 0, sizeof(every));
+    verdict = (struct auth_verdict){.wanted = " has to be none", .claim = "a\"b"};
+    refused(&verdict);
+    is_int(logged("transport=websocket wanted=\"a?b has to be none\" times=1\n"), 1,
+           "of which claim");
+    log_begin();
     log_set_level(LOG_LEVEL_DEBUG);
+    verdict = (struct auth_verdict){.wanted = "exp has to be a number"};
     refused(&verdict);
     is_int(logged("transport=websocket wanted=\"exp has to be a number\"\n"), 1,
            "at debug each has one");

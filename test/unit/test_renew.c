@@ -69,6 +69,7 @@ enum token_result auth_judge_json(const struct token_policy *policy, struct slic
     judgements++;
     snprintf(judged, sizeof(judged), "%.*s", (int)json.len, json.len > 0 ? json.ptr : "");
     verdict->wanted = token.wanted;
+    verdict->claim = NULL;
     verdict->user.uid_len = strlen(token.uid);
     memcpy(verdict->user.uid, token.uid, verdict->user.uid_len + 1);
     verdict->user.expires_ms = token.expires_ms;

@@ -1,5 +1,6 @@
 #include "codec/token.h"
 
+#include "codec/token_rooms.h"
 #include "jwt_sign.h"
 #include "tap.h"
 #include "token_vectors.h"
@@ -47,7 +48,7 @@ static enum token_result verify(const struct token_policy *by)
     static struct token_user untouched;
     enum token_result result;
 
-    trial = (struct token_trial){TOKEN_TRIES_MAX, "that of the token before"};
+    trial = (struct token_trial){TOKEN_TRIES_MAX, "that of the token before", "its claim"};
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
     result = token_verify(by, (char *)guarded, token.len, NOW_MS, &trial, &user);
@@ -615,6 +616,107 @@ static void test_wanted(void)
     ok(verify(&by) == TOKEN_OK && trial.wanted == NULL, "nothing, of a good one");
 }
 
+/* --- rooms -------------------------------------------------------------------- */
+
+/* "a b "; NULL: the user names none. */
+static const char *rooms_text(void)
+{
+    static char text[64];
+    struct token_rooms_walk walk = {0};
+    struct slice name;
+    size_t len = 0;
+
+    if (user.rooms == NULL)
+        return NULL;
+    while (token_rooms_next(user.rooms, NULL, &walk, &name))
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%.*s ", (int)name.len, name.ptr);
+    token_rooms_free(&user.rooms);
+    return text;
+}
+
+static char rooms_of[] = "rooms", of_profile[] = "profile.rooms", of_url[] = "https://a.example/r",
+            of_user[] = "uid", of_name[] = "profile";
+
+static void test_rooms(void)
+{
+    static const struct {
+        char *claim;
+        const char *payload, *rooms;
+    } rows[] = {
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":\"a\"}", "a "},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":[\"b\",\"a\"]}", "a b "},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":[]}", NULL},
+        {rooms_of, "{\"sub\":\"s\",\"Rooms\":[\"a\"]}", NULL},
+        {rooms_of, "{\"sub\":\"s\"}", NULL},
+        {rooms_of, "{\"profile\":{\"uid\":\"p\",\"rooms\":[\"a\"]}}", NULL},
+        {NULL, "{\"sub\":\"s\",\"rooms\":7}", NULL},
+        {of_url, "{\"sub\":\"s\",\"https://a.example/r\":[\"a\"]}", "a "},
+        {of_user, "{\"uid\":\"u\"}", "u "},
+        {of_name, "{\"sub\":\"s\",\"profile\":[\"a\"]}", "a "},
+        {of_profile, "{\"profile\":{\"uid\":\"p\",\"rooms\":[\"a\",\"b\"]}}", "a b "},
+        {of_profile, "{\"profile\":{\"uid\":\"p\"},\"rooms\":[\"a\"]}", NULL},
+        {of_profile, "{\"profile\":\"{\\\"uid\\\":\\\"p\\\",\\\"rooms\\\":\\\"a\\\"}\"}", "a "},
+        {of_profile, "{\"profile\":\"https://example.org/\",\"uid\":\"u\",\"rooms\":\"a\"}", NULL},
+        {of_profile, "{\"profile.rooms\":\"a\",\"uid\":\"u\"}", NULL},
+    };
+    struct token_policy by = policy;
+
+    by.rooms_per_client = 4;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        by.rooms_claim = rows[i].claim;
+        make_hs256(HS256, rows[i].payload);
+        is_result(&by, TOKEN_OK, rows[i].payload);
+        is_str(rooms_text(), rows[i].rooms, "its rooms");
+    }
+    by.rooms_claim = of_profile;
+    make_compressed(pack("{\"rooms\":\"a\",\"uid\":\"z\"}", 23, MAX_WBITS + 16), "zlib");
+    is_result(&by, TOKEN_OK, "of a compressed profile");
+    is_str(rooms_text(), "a ", "its rooms");
+}
+
+static void test_bad_rooms(void)
+{
+    static const struct {
+        char *claim;
+        const char *payload;
+        enum token_result want;
+    } rows[] = {
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":7}", TOKEN_BAD_CLAIM},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":null}", TOKEN_BAD_CLAIM},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":\"\"}", TOKEN_BAD_CLAIM},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":[\"a\",7]}", TOKEN_BAD_CLAIM},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":[\"a\",\"b\",\"c\"]}", TOKEN_BAD_CLAIM},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":{\"a\":1}}", TOKEN_BAD_CLAIM},
+        {of_profile, "{\"profile\":{\"uid\":\"p\",\"rooms\":7}}", TOKEN_BAD_CLAIM},
+        {of_profile, "{\"profile\":\"{\\\"uid\\\":\\\"p\\\",\\\"rooms\\\":[],\\\"rooms\\\":[]}\"}",
+         TOKEN_BAD_CLAIM},
+        /* The rest is judged before them. */
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":7,\"exp\":1}", TOKEN_EXPIRED},
+        {rooms_of, "{\"rooms\":7}", TOKEN_NO_USER},
+        {of_profile, "{\"profile\":{\"rooms\":7}}", TOKEN_NO_USER},
+        {of_profile, "{\"profile\":{\"rooms\":[\"a\"]},\"sub\":\"s\"}", TOKEN_NO_USER},
+        {of_profile, "{\"profile\":\"{\\\"uid\\\":\\\"p\\\",\\\"rooms\\\":\\\"\\\\u0000\\\"}\"}",
+         TOKEN_NO_USER},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":\"a\\u0000b\"}", TOKEN_MALFORMED},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":\"a\xff\"}", TOKEN_MALFORMED},
+        {rooms_of, "{\"sub\":\"s\",\"rooms\":\"a\\ud800\"}", TOKEN_MALFORMED},
+    };
+    struct token_policy by = policy;
+
+    by.rooms_per_client = 4;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        by.rooms_claim = rows[i].claim;
+        make_hs256(HS256, rows[i].payload);
+        is_result(&by, rows[i].want, rows[i].payload);
+        is_str(trial.claim, rows[i].want == TOKEN_BAD_CLAIM ? rows[i].claim : NULL, "the claim");
+        if (rows[i].want == TOKEN_BAD_CLAIM)
+            is_str(trial.wanted,
+                   " has to be a string or an array of strings, each of 1 to 1024 bytes, at most "
+                   "limits:roomsPerClient of them",
+                   "and what it has to be");
+    }
+}
+
 static void test_exact(void)
 {
     struct token_policy by = policy;
@@ -833,6 +935,8 @@ int main(void)
     test_headers();
     test_types();
     test_wanted();
+    test_rooms();
+    test_bad_rooms();
     test_exact();
     test_peek();
     test_order();

@@ -67,13 +67,19 @@ static struct msg sent(unsigned type)
     return msg;
 }
 
+static struct slices rooms_put;
+
 static void sent_client(unsigned type, uint64_t client, struct slice uid)
 {
     struct msg msg = sent(type);
+    struct slices rooms = {0};
 
     ok(msg_get_u64(&msg) == client && slice_eq(msg_get_bytes(&msg), uid), "of that client");
     if (type == MSG_ADMIT)
-        is_int(msg_get_u32(&msg), 0, "without rooms");
+        msg_get_list(&msg, &rooms);
+    ok(rooms.n == rooms_put.n && (rooms.n == 0 || slice_eq(rooms.at[0], rooms_put.at[0])),
+       "with these rooms");
+    slices_clear(&rooms);
     is_int(msg_close(&msg), 0, "and no more");
     buf_reset(&out.sent);
 }
@@ -99,10 +105,14 @@ static void test_messages(void)
     buf_reset(&out.sent);
 
     memset(uid, 'u', sizeof(uid));
-    uplink_admit(up, UINT64_MAX, SLICE("a"));
+    uplink_admit(up, UINT64_MAX, SLICE("a"), &rooms_put);
     sent_client(MSG_ADMIT, UINT64_MAX, SLICE("a"));
-    uplink_admit(up, 0, (struct slice){uid, 255});
+    uplink_admit(up, 0, (struct slice){uid, 255}, &rooms_put);
     sent_client(MSG_ADMIT, 0, (struct slice){uid, 255});
+    slices_put(&rooms_put, SLICE("room"));
+    uplink_admit(up, 3, SLICE("a"), &rooms_put);
+    sent_client(MSG_ADMIT, 3, SLICE("a"));
+    slices_clear(&rooms_put);
     uplink_left(up, 7, (struct slice){"a\0b", 3});
     sent_client(MSG_LEFT, 7, (struct slice){"a\0b", 3});
 
@@ -127,7 +137,7 @@ static void test_failed(void)
     begin();
     uplink_ready(up);
     out.full = 1;
-    uplink_admit(up, 1, SLICE("ann"));
+    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
     is_int(uplink_is_shut(up), 1, "a message that is not taken shuts it");
     is_int(failures, 0, "whoever sent it goes on in peace");
     is_int(out.deaf, 1, "nothing more is read");
@@ -157,9 +167,9 @@ static void test_shut(void)
     log_begin();
     uplink_shut(up);
     out.full = 1;
-    uplink_admit(up, 1, SLICE("ann"));
+    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
     out.full = 0;
-    uplink_admit(up, 1, SLICE("ann"));
+    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int((long)out.sent.len, 0, "shut: nothing is said");
     is_int(failures, 0, "and nothing fails");
