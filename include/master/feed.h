@@ -8,14 +8,20 @@
  * equal messages that never pause some may be lost, which is a gap that is counted and
  * logged.
  *
+ * What servers of a cluster ask each other (requests) comes in the same stream, once and in its
+ * place.  While there are two connections this daemon is counted twice and each request comes
+ * over both: whoever asks waits for an answer to each of these copies.
+ *
  * What may wait has a bound: where there is more, the new connection is given up and made
  * again once the old one has caught up.  If the old one is lost meanwhile the new one goes
  * on from what has come over it; what it still had is a gap, as in any other loss. */
 #ifndef MASTER_FEED_H
 #define MASTER_FEED_H
 
+#include "base/buf.h"
 #include "base/slice.h"
 #include "conf.h"
+#include "master/commands.h"
 #include "master/redis.h"
 
 #include <stdint.h>
@@ -23,7 +29,7 @@
 struct event_base;
 struct feed;
 
-struct feed_ops { /* none may call the functions below but the last three */
+struct feed_ops { /* none may call the functions below but those that say so */
     /* The next message; received_us: clock_us() when it was read. */
     void (*message)(struct slice channel, struct slice payload, uint64_t received_us, void *arg);
     /* As in redis_ops. */
@@ -34,6 +40,15 @@ struct feed_ops { /* none may call the functions below but the last three */
     /* 1 while much of what was handed over waits further on, and is on its way: what comes
      * next stays with redis until that is over, but for some of it every 100 ms. */
     int (*behind)(void *arg);
+    /* A message on the channel of requests, as it comes, over whichever connection: before
+     * request() is called for it, and once more for each copy.  is_counted: whoever asks
+     * waits for an answer to this copy.  via: for feed_publish().  NULL: nothing is
+     * answered, and nobody counts this one. */
+    void (*arrived)(struct slice payload, int is_counted, uint32_t via, void *arg);
+    /* A request in its place among the messages. */
+    void (*request)(struct slice payload, uint32_t via, void *arg);
+    /* Commands can be sent (1), or not any more (0), on the connection that is in force. */
+    void (*commands)(int ready, void *arg);
 };
 
 /* Begins at once.  conf and ops are borrowed.  NULL without memory. */
@@ -49,10 +64,38 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
  * subscription or no memory; if it is lost meanwhile, state() says so instead. */
 int feed_sync(struct feed *feed);
 
+/* From within ops, as the next two: 1 if something can be published, on the connection that is
+ * in force, or will be shortly. */
+int feed_can_publish(const struct feed *feed);
+
+/* Publishes where the request came from that arrived with via (0: on the connection in force),
+ * or where that cannot any more, on the one in its place.  Takes payload (it is empty then).
+ * Returns 0; -1 where it cannot now, or too much waits.  done: NULL, or called once, never
+ * from within this: redis has confirmed it (1), or has refused it or was lost before that (0;
+ * also from within feed_free()). */
+int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
+                 void (*done)(int ok, void *arg), void *arg);
+
+/* Bytes that redis has not confirmed yet. */
+size_t feed_publish_waiting(const struct feed *feed);
+
+/* The end: it is counted no more, all requests from before that have arrived, and what was
+ * published is confirmed: then done() is called, from the loop and within ms.  Nothing comes
+ * after that. */
+void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *arg);
+
 /* Overwrites passwords: for a child that has no use for them. */
 void feed_wipe(struct feed *feed);
 
+struct feed_commands {
+    int is_ready;   /* commands can be sent */
+    int is_counted; /* whoever asks servers of the cluster counts this one */
+    struct commands_stats stats;
+};
+
+/* From within ops, too. */
 int feed_subscribed(const struct feed *feed);
 struct redis_stats feed_stats(const struct feed *feed);
+struct feed_commands feed_commands(const struct feed *feed);
 
 #endif

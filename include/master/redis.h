@@ -6,14 +6,20 @@
  * channel and leaves out the namespace "/": "<key>#[^/]*<nsp>#*", for "/"
  * "<key>#[^/]*#" and "<key>#".  No channel matches two of them.
  *
+ * And, likewise, to the channel "<key>-request#<nsp>#" of what servers of a cluster ask each
+ * other: by SUBSCRIBE, so that whoever asks counts this one and waits for its answer, or by
+ * the pattern that matches nothing else, which does not count.
+ *
  * A connection that is lost or refused is made again after 50 ms, doubling to
- * 1 s, with jitter.  One that says nothing is noticed: PING every 3 s, and 5 s for
+ * 1 s, with jitter.  One that says nothing is noticed: a PING every 300 ms, and 8 s for
  * a sign of life.  Nothing that redis answers can end this process. */
 #ifndef MASTER_REDIS_H
 #define MASTER_REDIS_H
 
 #include "base/slice.h"
 #include "conf.h"
+#include "master/redis_commands.h"
+#include "master/topics.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +30,11 @@ struct redis;
 struct redis_ops { /* none may call redis_free */
     /* One published message; both are valid for the call. */
     void (*message)(struct slice channel, struct slice payload, void *arg);
+    /* One on the channel of requests, in its place among the messages and once; is_counted: by
+     * SUBSCRIBE.  It and requests() may be NULL. */
+    void (*request)(struct slice channel, struct slice payload, int is_counted, void *arg);
+    /* redis_requests_heard() may have changed, though state() has not. */
+    void (*requests)(void *arg);
     /* A message was so large that the connection was given up for it. */
     void (*too_large)(void *arg);
     /* An attempt has ended: subscribed (1) or not (0), or the subscription is lost (0). */
@@ -53,6 +64,30 @@ struct redis *redis_publish(struct event_base *base, const struct conf *conf, st
                             struct slice payload, const struct redis_ops *ops, void *arg);
 void redis_free(struct redis **redis);
 
+/* It has not tried yet: it does so much later. */
+void redis_delay(struct redis *redis, unsigned ms);
+
+/* How requests are to be heard, from now on (by the pattern, if nothing was said); and how they
+ * are.  What redis has refused is tried again. */
+void redis_requests(struct redis *redis, enum requests_mode mode);
+enum requests_heard redis_requests_heard(const struct redis *redis);
+
+/* How long no byte has come while a PING is out that was sent at *pinged_ms, in time that this
+ * process ran; 0: none is out, or nothing is read. */
+unsigned redis_quiet_ms(const struct redis *redis, uint64_t *pinged_ms);
+
+/* The connection says nothing: another one. */
+void redis_give_up(struct redis *redis);
+
+/* There is no connection any more, and none is made; state() is not told. */
+void redis_stop(struct redis *redis);
+
+/* Where it is, borrowed. */
+const struct conf_redis *redis_server(const struct redis *redis);
+
+/* The connection before this one, as far as it is known. */
+const struct redis_client *redis_former(const struct redis *redis);
+
 int redis_subscribed(const struct redis *redis);
 
 /* The bound of what redis may answer follows conf->message_bytes. */
@@ -67,19 +102,21 @@ void redis_pause(struct redis *redis);
 /* What was read already is told first, before this returns.  Not from within ops. */
 void redis_resume(struct redis *redis);
 
-/* redis takes the place of old, which is about to be freed: continues its counts, and
- * what happens is told to ops from now on. */
-void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops);
+/* redis takes the place of old: continues its counts. */
+void redis_succeed(struct redis *redis, const struct redis *old);
 
 /* Asks redis for a sign that everything published up to now has been handed over.
  * Returns 0, or -1 where there is no subscription or no memory; if the subscription
  * is lost meanwhile, state() says so instead. */
 int redis_sync(struct redis *redis);
 
-/* What redis does not allow of the last two, in bits; known when it has answered a
+/* What redis does not allow of those that it may withhold, in bits; known when it has answered a
  * redis_sync().  redis_topic_bit(): that of the one by which channel is heard, or 0. */
 unsigned redis_withheld(const struct redis *redis);
 unsigned redis_topic_bit(const struct redis *redis, struct slice channel);
+
+/* 1 if it is the channel of requests. */
+int redis_is_request(const struct redis *redis, struct slice channel);
 
 /* clock_us() when the bytes being worked on were read: of the message, within ops->message. */
 uint64_t redis_read_us(const struct redis *redis);

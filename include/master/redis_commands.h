@@ -12,6 +12,13 @@
 
 struct bufferevent;
 
+/* A connection in the eyes of redis, which has both only while it is that one: numbers begin
+ * again when redis does. */
+struct redis_client { /* texts; empty: not known */
+    char id[24];
+    char addr[80];
+};
+
 /* Where conf has a password: AUTH, before all else, and to the socket itself.  Returns
  * how many +OK are to come, or -1 where it noted a fault. */
 int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_fault *fault);
@@ -21,12 +28,28 @@ int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_faul
 int redis_commands_select(struct bufferevent *bev, int database);
 
 /* The others return 0, or -1 without memory. */
-int redis_commands_subscribe(struct bufferevent *bev, const struct topics *topics);
+
+/* n topics, which are neighbours and either all patterns or none; or the end of one. */
+int redis_commands_subscribe(struct bufferevent *bev, const struct topics *topics, enum topic first,
+                             int n);
+int redis_commands_unsubscribe(struct bufferevent *bev, const struct topics *topics,
+                               enum topic topic);
+
+/* CLIENT INFO, and CLIENT KILL of the connection that has both. */
+int redis_commands_info(struct bufferevent *bev);
+int redis_commands_kill(struct bufferevent *bev, const struct redis_client *client);
+
+/* What the answer to CLIENT INFO says of it; empty where that is of another kind. */
+void redis_commands_client(struct redis_client *client, struct slice info);
+
+/* PING, to which the answer is a pong, with nothing else. */
+int redis_commands_ping(struct bufferevent *bev);
 
 /* PING, to which the answer is a pong with REDIS_SYNC. */
 int redis_commands_sync(struct bufferevent *bev);
 
-/* PUBLISH, into a buffer. */
+/* PUBLISH, into a buffer; and all of it but the payload and what ends the command. */
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload);
+int redis_commands_publish_head(struct bufferevent *bev, struct slice channel, size_t len);
 
 #endif

@@ -8,14 +8,17 @@
 #include <stddef.h>
 
 enum redis_reply_kind {
-    REPLY_MESSAGE,      /* on the channel name; text: its payload */
-    REPLY_SUBSCRIBED,   /* to the channel name */
-    REPLY_PSUBSCRIBED,  /* to the pattern name */
-    REPLY_UNSUBSCRIBED, /* from anything */
+    REPLY_MESSAGE,       /* on the channel name; text: its payload */
+    REPLY_PMESSAGE,      /* the same, heard by a pattern */
+    REPLY_SUBSCRIBED,    /* to the channel name */
+    REPLY_PSUBSCRIBED,   /* to the pattern name */
+    REPLY_UNSUBSCRIBED,  /* from the channel name; empty: from none */
+    REPLY_PUNSUBSCRIBED, /* from the pattern name; likewise */
     REPLY_OK,
     REPLY_PONG,
     REPLY_SYNC, /* the answer to redis_commands_sync() */
     REPLY_NUMBER,
+    REPLY_TEXT,  /* text: it */
     REPLY_ERROR, /* text: what it says */
     REPLY_ODD    /* text: what it is, for the log */
 };

@@ -7,10 +7,12 @@
 #include "base/log.h"
 #include "base/slice.h"
 #include "conf.h"
+#include "master/redis_commands.h"
 #include "master/redis_fault.h"
 #include "master/topics.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct bufferevent;
 struct redis_replies;
@@ -18,6 +20,10 @@ struct redis_replies;
 struct subscription_ops {
     /* One published message; both are valid for the call. */
     void (*message)(struct slice channel, struct slice payload, void *arg);
+    /* One on the channel of requests, each once; is_counted: it came by SUBSCRIBE. */
+    void (*request)(struct slice channel, struct slice payload, int is_counted, void *arg);
+    /* How requests are heard may have changed. */
+    void (*requests)(void *arg);
     /* All topics that are needed are confirmed; or the message is published. */
     void (*ready)(void *arg);
     /* The answer to the last subscription_sync(). */
@@ -28,7 +34,9 @@ struct subscription_ops {
     void (*odd)(void *arg);
 };
 
-struct subscription { /* fields are private */
+#define SUBSCRIPTION_EXPECTS 64 /* commands that may be without an answer */
+
+struct subscription { /* fields are private, but for former */
     const struct conf_redis *server;
     struct redis_fault *fault;
     const struct subscription_ops *ops;
@@ -41,9 +49,18 @@ struct subscription { /* fields are private */
     int is_ready;    /* on this connection */
     int is_paused;   /* what has been read is not looked at */
     int is_withheld; /* it was logged that redis does not allow all of the topics */
-    int oks;         /* +OK still to come: of AUTH and SELECT */
     unsigned syncs;  /* pongs still to come */
     struct log_every odd_log;
+
+    struct { /* what is without an answer, in order */
+        uint8_t kind;
+        uint16_t topics; /* bits */
+    } expects[SUBSCRIPTION_EXPECTS];
+    unsigned nexpects;
+
+    enum requests_mode requests;
+    unsigned denied;                 /* bits of the topics of requests that redis does not allow */
+    struct redis_client own, former; /* this connection; one that was lost: may redis close it */
 };
 
 /* Of conf only key and nsp, which are not kept; the others are borrowed.  Returns 0, or -1
@@ -79,6 +96,13 @@ int subscription_read(struct subscription *subscription, const char *bytes, size
  * subscription_read() does. */
 void subscription_pause(struct subscription *subscription, int on);
 int subscription_take(struct subscription *subscription);
+
+/* How requests are to be heard: at once if it is connected, and on each connection to come. */
+void subscription_requests(struct subscription *subscription, enum requests_mode mode);
+enum requests_heard subscription_requests_heard(const struct subscription *subscription);
+
+/* Asks for a sign of life.  Returns 0, or -1 without memory. */
+int subscription_ping(struct subscription *subscription);
 
 /* Asks for a sign that everything published up to now has been handed over.  Returns 0, or
  * -1 without memory. */

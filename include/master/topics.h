@@ -14,8 +14,14 @@ enum topic {
     TOPICS_NEEDED,
     TOPIC_OLD = TOPICS_NEEDED,
     TOPIC_BARE,
+    TOPIC_REQUEST,         /* the channel of requests: whoever subscribes to it is counted */
+    TOPIC_REQUEST_PATTERN, /* the same as a pattern: is not */
     TOPICS
 };
+
+/* How requests are to be heard, and how they are. */
+enum requests_mode { REQUESTS_BY_PATTERN, REQUESTS_COUNTED, REQUESTS_LEFT };
+enum requests_heard { REQUESTS_UNHEARD, REQUESTS_CHANGING, REQUESTS_PATTERN, REQUESTS_CHANNEL };
 
 struct topics {
     struct buf at[TOPICS]; /* as they are subscribed to; TOPIC_BARE may be empty */
@@ -35,12 +41,21 @@ int topics_is_pattern(enum topic topic);
 /* None is confirmed: another connection. */
 void topics_forget(struct topics *topics);
 
+/* 1 if redis has confirmed it. */
+int topics_has(const struct topics *topics, enum topic topic);
+
+/* redis confirms the end of it. */
+void topics_drop(struct topics *topics, enum topic topic);
+
+/* Which one has that name, and is a pattern or none: or TOPICS. */
+enum topic topics_named(const struct topics *topics, struct slice name, int is_pattern);
+
 /* redis confirms the pattern or channel of that name, whatever that is.  Returns 1 if all
  * that are needed are confirmed. */
 int topics_confirm(struct topics *topics, struct slice name, int is_pattern);
 
-/* Bits of those that may be withheld and are not confirmed; and that of the one of them by
- * which a message on channel is heard, or 0. */
+/* Bits of those that may be withheld and are not confirmed, the last two as one; and that of
+ * the one of them by which a message on channel is heard, or 0. */
 unsigned topics_withheld(const struct topics *topics);
 unsigned topics_bit(const struct topics *topics, struct slice channel);
 

@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "master/backlog.h"
 #include "master/compare.h"
+#include "master/member.h"
 #include "master/throttle.h"
 #include "master/timer.h"
 
@@ -16,6 +17,7 @@
 #define AGAIN_MS   100            /* until what failed for want of memory is tried again */
 #define LATER_MS   10             /* until streams with nothing in common are looked at again */
 #define LEFT_MS    500            /* what has come over the old connection may be so late */
+#define LEAVE_MS   1000           /* until redis has confirmed that one is not counted any more */
 
 /* What becomes of the new connection; from OLD to SWAP it is subscribed, and what comes
  * over it waits. */
@@ -36,7 +38,8 @@ struct feed {
     const struct feed_ops *ops;
     void *arg;
 
-    struct redis *now, *next;
+    struct member *now, *next;
+    struct member *leaving; /* those before, and those that were given up; a list */
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
@@ -57,17 +60,30 @@ struct feed {
     size_t left;            /* messages of it that are still to come over now as well */
     uint64_t left_until_ms; /* they come no more then; 0: now has not answered yet */
 
+    void (*leave_done)(void *arg); /* feed_leave(), until it is told */
+    void *leave_arg;
+
     uint64_t gaps; /* how often messages could not be told apart */
 };
 
-static const struct redis_ops next_ops;
+static const struct member_ops next_ops;
 
-/* Hands one message on. */
-static void hand(struct feed *feed, struct slice channel, struct slice payload, uint64_t us)
+static void arrived(struct feed *feed, struct slice payload, int is_counted, uint32_t via)
 {
-    feed->ops->message(channel, payload, us, feed->arg);
+    if (feed->ops->arrived != NULL)
+        feed->ops->arrived(payload, is_counted, via, feed->arg);
+}
+
+/* Hands one message on, which came over that connection. */
+static void hand(struct feed *feed, const struct member *from, struct slice channel,
+                 struct slice payload, uint64_t us)
+{
+    if (redis_is_request(member_redis(from), channel))
+        feed->ops->request(payload, member_via(from), feed->arg);
+    else
+        feed->ops->message(channel, payload, us, feed->arg);
     if (throttle_handed(&feed->throttle, channel.len + payload.len))
-        redis_pause(feed->now);
+        redis_pause(member_redis(feed->now));
 }
 
 /* Hands on the first that waits. */
@@ -75,7 +91,8 @@ static void hand_first(struct feed *feed)
 {
     const struct backlog_message *message = feed->waiting.first;
 
-    hand(feed, message->channel, message->payload, message->received_us);
+    hand(feed, feed->next != NULL ? feed->next : feed->now, message->channel, message->payload,
+         message->received_us);
 }
 
 /* Hands on what waits, up to so many bytes; SIZE_MAX: all, whoever is behind. */
@@ -94,7 +111,89 @@ static void hand_on(struct feed *feed, size_t most)
 /* 1 if it comes over one of both connections only. */
 static int is_unshared(const struct feed *feed, unsigned unshared, struct slice channel)
 {
-    return unshared != 0 && (redis_topic_bit(feed->now, channel) & unshared) != 0;
+    return unshared != 0 && (redis_topic_bit(member_redis(feed->now), channel) & unshared) != 0;
+}
+
+/* --- connections that go ------------------------------------------------------ */
+
+static void unlisted(struct feed *feed, struct member *member)
+{
+    struct member *before = NULL, *at = feed->leaving;
+
+    for (; at != NULL && at != member; at = member_next(at))
+        before = at;
+    if (at == NULL)
+        return;
+    if (before == NULL)
+        feed->leaving = member_next(member);
+    else
+        member_set_next(before, member_next(member));
+}
+
+static void on_left(struct member *member, void *arg)
+{
+    struct feed *feed = arg;
+    void (*done)(void *arg) = feed->leave_done;
+    int all = member_has_left(feed->now);
+
+    (void)member;
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        all &= member_has_left(at);
+    if (done == NULL || !all)
+        return;
+    feed->leave_done = NULL;
+    done(feed->leave_arg);
+}
+
+/* The one in force stays, for whoever asks about it. */
+static void on_over(struct member *member, void *arg)
+{
+    struct feed *feed = arg;
+
+    if (member == feed->now)
+        return;
+    unlisted(feed, member);
+    member_free(&member);
+}
+
+static const struct member_end member_end = {on_left, on_over};
+
+static void on_late_message(struct slice channel, struct slice payload, void *arg)
+{
+    (void)channel, (void)payload, (void)arg;
+}
+
+static void on_late_request(struct slice channel, struct slice payload, int is_counted,
+                            uint32_t via, void *arg)
+{
+    struct feed *feed = arg;
+
+    (void)channel;
+    arrived(feed, payload, is_counted, via);
+}
+
+static void on_late(void *arg)
+{
+    (void)arg;
+}
+
+static void on_late_state(int state, void *arg)
+{
+    (void)state, (void)arg;
+}
+
+/* Whoever was counted when a request was sent is asked by it, and has to answer. */
+static const struct member_ops late_ops = {
+    on_late_message, on_late_request, on_late, on_late_state, on_late, on_late, on_late_state};
+
+static void leave(struct feed *feed, struct member *member)
+{
+    if (member == NULL)
+        return;
+    member_tell(member, &late_ops);
+    member_set_next(member, feed->leaving);
+    feed->leaving = member;
+    member_leave(member, LEAVE_MS, &member_end);
 }
 
 /* --- the new connection ------------------------------------------------------- */
@@ -108,16 +207,24 @@ static void forget(struct feed *feed)
 
 static void next_end(struct feed *feed)
 {
-    redis_free(&feed->next);
+    struct member *next = feed->next;
+
+    feed->next = NULL;
+    leave(feed, next);
     forget(feed);
     event_del(feed->timer);
     feed->step = NONE;
 }
 
+static unsigned mute(const struct feed *feed)
+{
+    return feed->ops->arrived == NULL ? MEMBER_MUTE : 0;
+}
+
 static void next_begin(struct feed *feed)
 {
     next_end(feed);
-    feed->next = redis_new(feed->base, feed->conf, &next_ops, feed);
+    feed->next = member_new(feed->base, feed->conf, MEMBER_PATIENT | mute(feed), &next_ops, feed);
     if (feed->next != NULL)
         feed->step = WAIT;
     else
@@ -126,7 +233,7 @@ static void next_begin(struct feed *feed)
 
 static void next_again(struct feed *feed)
 {
-    redis_pause(feed->next);
+    redis_pause(member_redis(feed->next));
     feed->step = DROP;
     (void)timer_set(feed->timer, 0);
 }
@@ -143,7 +250,7 @@ static void next_drop(struct feed *feed)
 static void next_later(struct feed *feed)
 {
     next_end(feed);
-    if (redis_sync(feed->now) == 0)
+    if (redis_sync(member_redis(feed->now)) == 0)
         feed->step = LATER;
     else
         next_begin(feed);
@@ -154,14 +261,14 @@ static void next_later(struct feed *feed)
 static void ask_old(struct feed *feed)
 {
     feed->step = OLD;
-    if (redis_sync(feed->now) < 0)
+    if (redis_sync(member_redis(feed->now)) < 0)
         (void)timer_set(feed->timer, AGAIN_MS);
 }
 
 static void ask_new(struct feed *feed)
 {
     feed->step = NEW;
-    if (redis_sync(feed->next) < 0)
+    if (redis_sync(member_redis(feed->next)) < 0)
         (void)timer_set(feed->timer, AGAIN_MS);
 }
 
@@ -221,10 +328,20 @@ static void on_next_message(struct slice channel, struct slice payload, void *ar
         return;
     if (compare_mark_new(&feed->compare, channel))
         return;
-    if (backlog_put(&feed->waiting, channel, payload, redis_read_us(feed->next)) < 0 ||
+    if (backlog_put(&feed->waiting, channel, payload, redis_read_us(member_redis(feed->next))) <
+            0 ||
         (!is_unshared(feed, feed->unshared, channel) &&
          overlap_new(&feed->compare.overlap, channel, payload) < 0))
         next_drop(feed);
+}
+
+static void on_next_request(struct slice channel, struct slice payload, int is_counted,
+                            uint32_t via, void *arg)
+{
+    struct feed *feed = arg;
+
+    arrived(feed, payload, is_counted, via);
+    on_next_message(channel, payload, arg);
 }
 
 static void on_next_too_large(void *arg)
@@ -244,7 +361,7 @@ static void on_next_state(int subscribed, void *arg)
         event_del(feed->timer);
         forget(feed);
         feed->step = WAIT;
-    } else if (redis_subscribed(feed->now)) {
+    } else if (redis_subscribed(member_redis(feed->now))) {
         ask_old(feed);
     } else {
         decide(feed);
@@ -259,7 +376,7 @@ static void on_next_synced(void *arg)
     if (feed->step != NEW)
         return;
     /* Where an ACL allows one of them more than the other, the streams differ by that. */
-    unshared = redis_withheld(feed->now) ^ redis_withheld(feed->next);
+    unshared = redis_withheld(member_redis(feed->now)) ^ redis_withheld(member_redis(feed->next));
     if (unshared != feed->unshared) {
         feed->unshared = unshared;
         next_again(feed);
@@ -278,8 +395,14 @@ static void on_next_asking(void *arg)
     feed->is_asked = 1;
 }
 
-static const struct redis_ops next_ops = {on_next_message, on_next_too_large, on_next_state,
-                                          on_next_synced, on_next_asking};
+static void on_next_commands(int ready, void *arg)
+{
+    (void)ready, (void)arg;
+}
+
+static const struct member_ops next_ops = {on_next_message, on_next_request, on_next_too_large,
+                                           on_next_state,   on_next_synced,  on_next_asking,
+                                           on_next_commands};
 
 /* --- the one in force --------------------------------------------------------- */
 
@@ -301,7 +424,7 @@ static int is_again(struct feed *feed, struct slice channel, struct slice payloa
 static void on_message(struct slice channel, struct slice payload, void *arg)
 {
     struct feed *feed = arg;
-    uint64_t us = redis_read_us(feed->now);
+    uint64_t us = redis_read_us(member_redis(feed->now));
 
     if (compare_mark_old(&feed->compare, channel))
         return;
@@ -315,7 +438,16 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
         return;
     if (feed->step == GIVE)
         hand_on(feed, SIZE_MAX);
-    hand(feed, channel, payload, us);
+    hand(feed, feed->now, channel, payload, us);
+}
+
+static void on_request(struct slice channel, struct slice payload, int is_counted, uint32_t via,
+                       void *arg)
+{
+    struct feed *feed = arg;
+
+    arrived(feed, payload, is_counted, via);
+    on_message(channel, payload, arg);
 }
 
 static void on_too_large(void *arg)
@@ -354,7 +486,20 @@ static void on_synced(void *arg)
     }
 }
 
-static const struct redis_ops now_ops = {on_message, on_too_large, on_state, on_synced, NULL};
+static void on_commands(int ready, void *arg)
+{
+    struct feed *feed = arg;
+
+    feed->ops->commands(ready, feed->arg);
+}
+
+static void on_asking(void *arg)
+{
+    (void)arg;
+}
+
+static const struct member_ops now_ops = {on_message, on_request, on_too_large, on_state,
+                                          on_synced,  on_asking,  on_commands};
 
 /* --- from one to the other ---------------------------------------------------- */
 
@@ -367,9 +512,9 @@ static void give(struct feed *feed, size_t most)
     else if (!throttle_rests(&feed->throttle))
         (void)timer_set(feed->timer, 0);
     if (feed->waiting.first != NULL || throttle_rests(&feed->throttle))
-        redis_pause(feed->now);
+        redis_pause(member_redis(feed->now));
     else
-        redis_resume(feed->now);
+        redis_resume(member_redis(feed->now));
 }
 
 static int on_behind(void *arg)
@@ -386,14 +531,14 @@ static void on_resume(void *arg)
     if (feed->step == GIVE)
         give(feed, GIVE_BYTES);
     else
-        redis_resume(feed->now);
+        redis_resume(member_redis(feed->now));
 }
 
 static const struct throttle_ops throttle_ops = {on_behind, on_resume};
 
 static void swap(struct feed *feed)
 {
-    struct redis *old = feed->now;
+    struct member *old = feed->now;
     size_t come = feed->compare.overlap.new.n;
     size_t common = feed->apart ? 0 : overlap_common(&feed->compare.overlap, feed->d);
 
@@ -417,14 +562,16 @@ static void swap(struct feed *feed)
     log_info("redis: the new connection has taken the place of the old one; over both came %zu "
              "messages",
              common);
-    redis_succeed(feed->now, old, &now_ops);
-    redis_free(&old);
+    member_succeed(feed->now, old);
+    member_tell(feed->now, &now_ops);
+    leave(feed, old);
     if (feed->left == 0)
         overlap_clear(&feed->past);
-    else if (redis_sync(feed->now) < 0)
+    else if (redis_sync(member_redis(feed->now)) < 0)
         feed->left_until_ms = clock_ms() + LEFT_MS;
     give(feed, GIVE_BYTES);
-    feed->ops->state(redis_subscribed(feed->now), feed->arg);
+    feed->ops->state(redis_subscribed(member_redis(feed->now)), feed->arg);
+    feed->ops->commands(commands_ready(member_commands(feed->now)), feed->arg);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -477,11 +624,15 @@ static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
 void feed_configure(struct feed *feed, const struct conf *was, const struct conf *conf)
 {
     feed->conf = conf;
-    redis_limits(feed->now, conf);
+    redis_limits(member_redis(feed->now), conf);
     if (feed->next != NULL)
-        redis_limits(feed->next, conf);
-    if (same_redis(&was->redis, &conf->redis))
+        redis_limits(member_redis(feed->next), conf);
+    if (same_redis(&was->redis, &conf->redis)) {
+        member_retry(feed->now);
+        if (feed->next != NULL)
+            member_retry(feed->next);
         return;
+    }
     settle(feed);
     feed->unshared = 0;
     next_begin(feed);
@@ -491,30 +642,89 @@ int feed_sync(struct feed *feed)
 {
     settle(feed);
     next_end(feed);
-    return redis_sync(feed->now);
+    return redis_sync(member_redis(feed->now));
 }
 
 void feed_wipe(struct feed *feed)
 {
-    redis_wipe(feed->now);
+    redis_wipe(member_redis(feed->now));
     if (feed->next != NULL)
-        redis_wipe(feed->next);
+        redis_wipe(member_redis(feed->next));
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        redis_wipe(member_redis(at));
     if (feed->compare.marker.redis != NULL)
         redis_wipe(feed->compare.marker.redis);
 }
 
 int feed_subscribed(const struct feed *feed)
 {
-    return redis_subscribed(feed->now);
+    return redis_subscribed(member_redis(feed->now));
 }
 
 struct redis_stats feed_stats(const struct feed *feed)
 {
-    struct redis_stats stats = *redis_stats(feed->now);
+    struct redis_stats stats = *redis_stats(member_redis(feed->now));
 
     stats.gaps += feed->gaps;
     return stats;
 }
+
+/* --- commands ----------------------------------------------------------------- */
+
+/* Whoever is to publish for via. */
+static struct member *member_of(const struct feed *feed, uint32_t via)
+{
+    if (feed->next != NULL && member_via(feed->next) == via && member_can_publish(feed->next))
+        return feed->next;
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        if (member_via(at) == via && member_can_publish(at))
+            return at;
+    return feed->now;
+}
+
+int feed_can_publish(const struct feed *feed)
+{
+    return member_can_publish(feed->now);
+}
+
+int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
+                 void (*done)(int ok, void *arg), void *arg)
+{
+    struct member *member = member_of(feed, via);
+
+    return commands_publish(member_commands(member), channel, payload, done, arg);
+}
+
+size_t feed_publish_waiting(const struct feed *feed)
+{
+    size_t waiting = commands_waiting(member_commands(feed->now));
+
+    if (feed->next != NULL)
+        waiting += commands_waiting(member_commands(feed->next));
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        waiting += commands_waiting(member_commands(at));
+    return waiting;
+}
+
+void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *arg)
+{
+    settle(feed);
+    next_end(feed);
+    feed->leave_done = done;
+    feed->leave_arg = arg;
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        member_leave(at, ms, &member_end);
+    member_leave(feed->now, ms, &member_end);
+}
+
+struct feed_commands feed_commands(const struct feed *feed)
+{
+    return (struct feed_commands){commands_ready(member_commands(feed->now)),
+                                  member_is_counted(feed->now),
+                                  *commands_stats(member_commands(feed->now))};
+}
+
+/* --- coming and going --------------------------------------------------------- */
 
 struct feed *feed_new(struct event_base *base, const struct conf *conf, const struct feed_ops *ops,
                       void *arg)
@@ -531,7 +741,7 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     feed->timer = event_new(base, -1, 0, on_timer, feed);
     if (throttle_init(&feed->throttle, base, &throttle_ops, feed) == 0 && feed->timer != NULL &&
         timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
-        feed->now = redis_new(base, conf, &now_ops, feed);
+        feed->now = member_new(base, conf, mute(feed), &now_ops, feed);
     if (feed->now == NULL)
         feed_free(&feed);
     return feed;
@@ -544,8 +754,13 @@ void feed_free(struct feed **feedp)
     if (feed == NULL)
         return;
     *feedp = NULL;
-    redis_free(&feed->now);
-    redis_free(&feed->next);
+    while (feed->leaving != NULL) {
+        struct member *member = feed->leaving;
+        feed->leaving = member_next(member);
+        member_free(&member);
+    }
+    member_free(&feed->next);
+    member_free(&feed->now);
     forget(feed);
     overlap_clear(&feed->past);
     if (feed->timer != NULL)

@@ -28,7 +28,8 @@ static void on_state(int is_published, void *arg)
     (void)is_published, (void)arg;
 }
 
-static const struct redis_ops ops = {on_message, on_nothing, on_state, on_nothing, NULL};
+static const struct redis_ops ops = {
+    .message = on_message, .too_large = on_nothing, .state = on_state, .synced = on_nothing};
 
 static struct slice channel_of(const struct marker *marker)
 {

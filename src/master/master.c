@@ -33,6 +33,7 @@
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
 #define SYNC_MS       250   /* before a stop redis may take so long to show that it has sent all */
+#define LEAVE_MS      500   /* and behind that, so long to confirm that it asks no more */
 #define STOP_MS       5000  /* what a stop may take beside shutdownTimeout */
 #define START_MS      30000 /* whoever started a daemon waits so long for the ready line */
 
@@ -170,8 +171,19 @@ static int on_redis_behind(void *arg)
     return pool_is_behind(m->running.pool);
 }
 
+static void on_redis_request(struct slice payload, uint32_t via, void *arg)
+{
+    (void)payload, (void)via, (void)arg;
+}
+
+static void on_redis_commands(int ready, void *arg)
+{
+    (void)ready, (void)arg;
+}
+
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
-                                         on_redis_synced, on_redis_behind};
+                                         on_redis_synced,  on_redis_behind,    NULL,
+                                         on_redis_request, on_redis_commands};
 
 static void on_admin_status(struct status *status, void *arg)
 {
@@ -224,11 +236,19 @@ static void on_pool_left(void *arg)
     reload_ready(m->reload);
 }
 
-static void on_pool_empty(void *arg)
+static void on_left(void *arg)
 {
     struct master *m = arg;
 
     event_base_loopbreak(m->running.base);
+}
+
+/* What servers of the cluster ask is answered to the last. */
+static void on_pool_empty(void *arg)
+{
+    struct master *m = arg;
+
+    feed_leave(m->running.feed, LEAVE_MS, on_left, m);
 }
 
 /* What a worker has no use for goes: the password of redis, keys that are not its

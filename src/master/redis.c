@@ -2,121 +2,70 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/rand.h"
-#include "master/redis_connect.h"
-#include "master/redis_fault.h"
+#include "master/redis_link.h"
 #include "master/subscription.h"
 #include "master/timer.h"
-#include "master/topics.h"
 
-#include <errno.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define ATTEMPT_MS      3000 /* to connect and be subscribed */
-#define PING_MS         3000 /* from a sign of life to the next PING */
-#define SILENCE_MS      5000 /* after a PING: so long may redis say nothing */
-#define BACKOFF_MIN_MS  50
-#define BACKOFF_MAX_MS  1000
-#define READ_BYTES      16384
-#define READS_MAX       4                    /* before the loop gets its turn */
-#define STREAM_US       1000                 /* messages that follow so soon are a stream */
+#define TICK_MS         100  /* while it is subscribed; what is counted in these counts no time */
+#define PING_TICKS      3    /* from one PING to the next; there is one at a time */
+#define SILENCE_TICKS   80   /* so long may redis say nothing whole */
 #define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
 
-enum redis_state { WAITING, CONNECTING, HANDSHAKE, SUBSCRIBED };
-
 struct redis {
-    struct event_base *base;
     struct conf_redis server; /* its own */
-    char where[256];          /* the same for the log */
     const struct redis_ops *ops;
     void *arg;
 
-    enum redis_state state;
-    struct redis_connect *connect;
-    struct bufferevent *bev; /* writes, and owns the socket */
-    struct event *input;     /* reads the socket */
-    struct event *timer;     /* the attempt's deadline, or the next one's time */
-    struct event *pulse;     /* while subscribed: the next PING, or silence */
-
+    struct redis_link link;
     struct subscription subscription;
-    int paused;               /* redis_pause() */
-    struct redis_fault fault; /* acted on at the end of the event */
+    struct event *pulse; /* while subscribed: the next tick */
 
-    uint32_t backoff_ms;
     uint64_t heard_ms, subscribed_ms;
-    uint64_t read_us; /* when the bytes at hand were read */
-    uint64_t lost_ms; /* since when the subscription is missing; 0: it never was there */
-    int pinged;       /* a PING is out and nothing came since */
+    uint64_t lost_ms;   /* since when the subscription is missing; 0: it never was there */
+    uint64_t pinged_ms; /* when the PING that is out was sent; 0: none is */
+    unsigned ticks;     /* since the last PING */
+    unsigned silent;    /* ticks since the last whole reply */
+    unsigned quiet;     /* ticks since the last byte */
+    uint64_t bytes;     /* those that had come at the last tick */
     struct redis_stats stats;
 };
 
 /* --- failing ------------------------------------------------------------------ */
 
-static void disconnect(struct redis *redis)
-{
-    redis_connect_free(&redis->connect);
-    if (redis->input != NULL)
-        event_free(redis->input);
-    redis->input = NULL;
-    if (redis->bev != NULL)
-        bufferevent_free(redis->bev);
-    redis->bev = NULL;
-    subscription_end(&redis->subscription);
-    redis->paused = 0;
-    event_del(redis->pulse);
-    event_del(redis->timer);
-}
-
-static void backoff_next(struct redis *redis, uint64_t now)
-{
-    uint32_t half;
-
-    /* One that breaks right after it came about is no success. */
-    if (redis->state == SUBSCRIBED && now - redis->subscribed_ms > BACKOFF_MAX_MS)
-        redis->backoff_ms = BACKOFF_MIN_MS;
-    half = redis->backoff_ms / 2;
-    timer_set(redis->timer, half + rand_below(half + 1));
-    redis->backoff_ms *= 2;
-    if (redis->backoff_ms > BACKOFF_MAX_MS)
-        redis->backoff_ms = BACKOFF_MAX_MS;
-}
-
 /* What it was to publish is not. */
 static void not_published(struct redis *redis)
 {
-    log_debug("redis: not published: %s", redis->fault.why);
-    disconnect(redis);
-    redis->state = WAITING;
+    log_debug("redis: not published: %s", redis->link.fault.why);
+    redis_link_stop(&redis->link);
+    subscription_end(&redis->subscription);
     redis->ops->state(0, redis->arg);
 }
 
-/* Acts on the fault that was noted. */
-static void fail(struct redis *redis)
+static void on_lost(int was_up, void *arg)
 {
+    struct redis *redis = arg;
+    const struct redis_fault *fault = &redis->link.fault;
     uint64_t now = clock_ms();
 
-    redis->fault.is_found = 0;
     if (subscription_is_publish(&redis->subscription)) {
         not_published(redis);
         return;
     }
-    redis_fault_log(&redis->fault, redis->state == SUBSCRIBED ? NULL : redis->where, now);
-    disconnect(redis);
-    if (redis->state == SUBSCRIBED) {
+    redis_fault_log(&redis->link.fault, was_up ? NULL : redis->link.where, now);
+    subscription_end(&redis->subscription);
+    event_del(redis->pulse);
+    if (was_up) {
         redis->stats.gaps++;
         /* What a silent redis published since it was last heard may be lost too. */
-        redis->lost_ms = redis->fault.kind == REDIS_FAULT_SILENT ? redis->heard_ms : now;
+        redis->lost_ms = fault->kind == REDIS_FAULT_SILENT ? redis->heard_ms : now;
     }
-    backoff_next(redis, now);
-    redis->state = WAITING;
-    if (redis->fault.kind == REDIS_FAULT_TOO_LARGE)
+    if (fault->kind == REDIS_FAULT_TOO_LARGE)
         redis->ops->too_large(redis->arg);
     redis->ops->state(0, redis->arg);
 }
@@ -135,18 +84,17 @@ static void subscribed(struct redis *redis)
 {
     uint64_t now = clock_ms();
 
-    redis->state = SUBSCRIBED;
-    redis->subscribed_ms = now;
-    redis_fault_over(&redis->fault);
-    redis->pinged = 0;
-    event_del(redis->timer);
-    timer_set(redis->pulse, PING_MS);
+    redis_link_up(&redis->link);
+    redis->subscribed_ms = redis->heard_ms = now;
+    redis->pinged_ms = 0;
+    redis->ticks = redis->silent = redis->quiet = 0;
+    timer_set(redis->pulse, TICK_MS);
     if (redis->lost_ms > 0) {
         gap_end(redis, now - redis->lost_ms);
     } else {
         struct slice pattern = topics_at(subscription_topics(&redis->subscription), TOPIC_PATTERN);
         char text[256];
-        log_info("redis subscribed at %s: pattern=%s", redis->where,
+        log_info("redis subscribed at %s: pattern=%s", redis->link.where,
                  log_escape(text, sizeof(text), pattern.ptr, pattern.len));
     }
     redis->ops->state(1, redis->arg);
@@ -155,8 +103,8 @@ static void subscribed(struct redis *redis)
 /* What it was to publish is. */
 static void published(struct redis *redis)
 {
-    redis->state = WAITING;
-    event_del(redis->timer);
+    /* The connection stays until it is freed: this is told from within what is read of it. */
+    redis_link_up(&redis->link);
     redis->ops->state(1, redis->arg);
 }
 
@@ -166,6 +114,23 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
 
     redis->stats.messages++;
     redis->ops->message(channel, payload, redis->arg);
+}
+
+static void on_request(struct slice channel, struct slice payload, int is_counted, void *arg)
+{
+    struct redis *redis = arg;
+
+    redis->stats.messages++;
+    if (redis->ops->request != NULL)
+        redis->ops->request(channel, payload, is_counted, redis->arg);
+}
+
+static void on_requests(void *arg)
+{
+    struct redis *redis = arg;
+
+    if (redis->ops->requests != NULL)
+        redis->ops->requests(redis->arg);
 }
 
 static void on_ready(void *arg)
@@ -192,10 +157,8 @@ static void on_heard(void *arg)
     struct redis *redis = arg;
 
     redis->heard_ms = clock_ms();
-    if (redis->pinged) {
-        redis->pinged = 0;
-        timer_set(redis->pulse, PING_MS);
-    }
+    redis->pinged_ms = 0;
+    redis->silent = 0;
 }
 
 static void on_odd(void *arg)
@@ -205,153 +168,78 @@ static void on_odd(void *arg)
     redis->stats.odd++;
 }
 
-static const struct subscription_ops subscription_ops = {on_message, on_ready, on_synced, on_heard,
-                                                         on_odd};
+static const struct subscription_ops subscription_ops = {
+    on_message, on_request, on_requests, on_ready, on_synced, on_heard, on_odd};
 
-/* --- reading ------------------------------------------------------------------ */
+/* --- signs of life ------------------------------------------------------------ */
 
-/* Returns 1 if there may be more, 0 if not, -1 where a fault was noted. */
-static int read_once(struct redis *redis)
+/* So many turns of the loop, each some time after the one before it: where this process was
+ * not run, or was busy, what has come meanwhile is read before it counts. */
+static void count_tick(struct redis *redis)
 {
-    char bytes[READ_BYTES];
-    ssize_t n = recv(bufferevent_getfd(redis->bev), bytes, sizeof(bytes), MSG_DONTWAIT);
-
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
-    if (n < 0)
-        return redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
-                                strerror(errno));
-    if (n == 0)
-        return redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "it closed the connection");
-    if (subscription_read(&redis->subscription, bytes, (size_t)n) < 0)
-        return -1;
-    return n == sizeof(bytes) && !redis->paused;
+    redis->quiet = redis->bytes == redis->link.bytes ? redis->quiet + 1 : 0;
+    redis->bytes = redis->link.bytes;
+    redis->silent++;
+    redis->ticks++;
+    if (redis->link.paused)
+        redis->quiet = redis->silent = 0;
 }
 
-/* Not by way of the bufferevent: that asks the kernel how much there is before each
- * read, and copies what it gets once more. */
-static void on_input(evutil_socket_t fd, short what, void *arg)
+static void on_pulse(evutil_socket_t fd, short what, void *arg)
 {
     struct redis *redis = arg;
-    uint64_t last_us = redis->read_us;
-    int rc = 1;
 
     (void)fd;
     (void)what;
-    redis->read_us = clock_us();
-    /* On a core of its own this is nothing.  Where the core is a worker's too, every
-     * message would stop that worker in what it writes: it goes on, and what comes
-     * meanwhile is read in one go.  A message that comes alone does not wait. */
-    if (redis->read_us - last_us < STREAM_US)
-        (void)sched_yield();
-    for (int i = 0; rc > 0 && i < READS_MAX; i++)
-        rc = read_once(redis);
-    if (rc < 0)
-        fail(redis);
+    timer_set(redis->pulse, TICK_MS);
+    count_tick(redis);
+    if (redis->silent >= SILENCE_TICKS) {
+        redis_give_up(redis);
+        return;
+    }
+    if (redis->pinged_ms == 0 && redis->ticks >= PING_TICKS) {
+        /* Out of memory: what cannot be asked is not answered either. */
+        (void)subscription_ping(&redis->subscription);
+        redis->pinged_ms = clock_ms();
+        redis->ticks = 0;
+    }
 }
 
-/* Of writing.  Before redis closes on us it may have said why. */
-static void on_event(struct bufferevent *bev, short what, void *arg)
+unsigned redis_quiet_ms(const struct redis *redis, uint64_t *pinged_ms)
 {
-    struct redis *redis = arg;
-    int error = errno;
+    *pinged_ms = redis->pinged_ms;
+    return redis_subscribed(redis) && redis->pinged_ms > 0 ? redis->quiet * TICK_MS : 0;
+}
 
-    (void)bev;
-    (void)what;
-    redis->read_us = clock_us();
-    (void)read_once(redis);
-    (void)redis_fault_note(&redis->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
-                           strerror(error));
-    fail(redis);
+void redis_give_up(struct redis *redis)
+{
+    (void)redis_fault_note(&redis->link.fault, REDIS_FAULT_SILENT, "no answer for %llu ms",
+                           (unsigned long long)(clock_ms() - redis->heard_ms));
+    redis_link_fail(&redis->link);
 }
 
 /* --- connecting --------------------------------------------------------------- */
 
-static int handshake(struct redis *redis, int fd)
+static int on_begin(struct bufferevent *bev, int fd, void *arg)
 {
-    redis->state = HANDSHAKE;
-    redis->bev = bufferevent_socket_new(redis->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (redis->bev == NULL)
-        close(fd);
-    redis->input = event_new(redis->base, fd, EV_READ | EV_PERSIST, on_input, redis);
-    if (redis->bev == NULL || redis->input == NULL || event_add(redis->input, NULL) < 0 ||
-        bufferevent_enable(redis->bev, EV_WRITE) < 0)
-        return redis_fault_note(&redis->fault, REDIS_FAULT_MEMORY, "out of memory");
-    bufferevent_setcb(redis->bev, NULL, NULL, on_event, redis);
-    if (subscription_begin(&redis->subscription, redis->bev, fd) < 0)
+    struct redis *redis = arg;
+
+    if (subscription_begin(&redis->subscription, bev, fd) < 0)
         return -1;
     if (redis->ops->asking != NULL)
         redis->ops->asking(redis->arg);
     return 0;
 }
 
-static void on_connected(int fd, const char *why, void *arg)
-{
-    struct redis *redis = arg;
-    int rc = fd < 0 ? redis_fault_note(&redis->fault, REDIS_FAULT_CONNECT, "%s", why)
-                    : handshake(redis, fd);
-
-    redis_connect_free(&redis->connect);
-    if (rc < 0)
-        fail(redis);
-}
-
-static const struct redis_connect_ops connect_ops = {.done = on_connected};
-
-static void attempt(struct redis *redis)
-{
-    const struct conf_redis *conf = &redis->server;
-
-    redis->stats.attempts++;
-    redis->state = CONNECTING;
-    timer_set(redis->timer, ATTEMPT_MS);
-    redis->connect =
-        redis_connect_new(redis->base, conf->path, conf->host, conf->port, &connect_ops, redis);
-    if (redis->connect == NULL) {
-        (void)redis_fault_note(&redis->fault, REDIS_FAULT_MEMORY, "cannot start: %s",
-                               strerror(errno));
-        fail(redis);
-    }
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static int on_input(const char *bytes, size_t len, void *arg)
 {
     struct redis *redis = arg;
 
-    (void)fd;
-    (void)what;
-    if (redis->state == WAITING) {
-        attempt(redis);
-        return;
-    }
-    if (redis->state == CONNECTING)
-        (void)redis_fault_note(&redis->fault, REDIS_FAULT_DEADLINE,
-                               "not connected within %d ms: %s", ATTEMPT_MS,
-                               redis_connect_why(redis->connect));
-    else
-        (void)redis_fault_note(&redis->fault, REDIS_FAULT_DEADLINE, "not subscribed within %d ms",
-                               ATTEMPT_MS);
-    fail(redis);
+    return subscription_read(&redis->subscription, bytes, len);
 }
 
-static void on_pulse(evutil_socket_t fd, short what, void *arg)
-{
-    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
-    struct redis *redis = arg;
-
-    (void)fd;
-    (void)what;
-    if (redis->pinged) {
-        (void)redis_fault_note(&redis->fault, REDIS_FAULT_SILENT, "no answer for %llu ms",
-                               (unsigned long long)(clock_ms() - redis->heard_ms));
-        fail(redis);
-        return;
-    }
-    /* Out of memory: what cannot be asked is not answered either. */
-    (void)bufferevent_write(redis->bev, ping, sizeof(ping) - 1);
-    redis->pinged = 1;
-    timer_set(redis->pulse, SILENCE_MS);
-}
+static const struct redis_link_ops link_ops = {on_begin, on_input, on_lost, ATTEMPT_MS,
+                                               "subscribed"};
 
 /* --- coming and going --------------------------------------------------------- */
 
@@ -400,35 +288,28 @@ void redis_limits(struct redis *redis, const struct conf *conf)
 
 void redis_pause(struct redis *redis)
 {
-    redis->paused = 1;
     subscription_pause(&redis->subscription, 1);
-    if (redis->input != NULL)
-        (void)event_del(redis->input);
+    redis_link_pause(&redis->link);
 }
 
 void redis_resume(struct redis *redis)
 {
-    redis->paused = 0;
+    redis_link_resume(&redis->link);
     subscription_pause(&redis->subscription, 0);
-    if (redis->input == NULL)
-        return;
-    /* Fails for want of memory only: then it is silent, and soon found to be. */
-    (void)event_add(redis->input, NULL);
-    if (subscription_take(&redis->subscription) < 0)
-        fail(redis);
+    if (redis->link.input != NULL && subscription_take(&redis->subscription) < 0)
+        redis_link_fail(&redis->link);
 }
 
-void redis_succeed(struct redis *redis, const struct redis *old, const struct redis_ops *ops)
+void redis_succeed(struct redis *redis, const struct redis *old)
 {
     const struct redis_stats *past = &old->stats;
 
-    redis->ops = ops;
     redis->stats.attempts += past->attempts;
     redis->stats.messages += past->messages;
     redis->stats.odd += past->odd;
     redis->stats.gaps += past->gaps;
     redis->stats.gap_ms += past->gap_ms;
-    if (old->state != SUBSCRIBED && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms)
+    if (!redis_subscribed(old) && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms)
         gap_end(redis, redis->subscribed_ms - old->lost_ms);
 }
 
@@ -439,27 +320,19 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
 
     if (redis == NULL)
         return NULL;
-    redis->base = base;
     redis->ops = ops;
     redis->arg = arg;
-    redis->backoff_ms = BACKOFF_MIN_MS;
-    if (conf->redis.path != NULL)
-        snprintf(redis->where, sizeof(redis->where), "unix:%s", conf->redis.path);
-    else
-        snprintf(redis->where, sizeof(redis->where),
-                 strchr(conf->redis.host, ':') != NULL ? "[%s]:%d" : "%s:%d", conf->redis.host,
-                 conf->redis.port);
-    redis->timer = event_new(base, -1, 0, on_timer, redis);
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
-    if (redis->timer == NULL || redis->pulse == NULL ||
-        subscription_init(&redis->subscription, conf, &redis->server, &redis->fault,
-                          &subscription_ops, redis) < 0 ||
-        server_copy(&redis->server, &conf->redis) < 0) {
+    if (redis->pulse == NULL || server_copy(&redis->server, &conf->redis) < 0 ||
+        redis_link_init(&redis->link, base, &redis->server, &redis->stats.attempts, &link_ops,
+                        redis) < 0 ||
+        subscription_init(&redis->subscription, conf, &redis->server, &redis->link.fault,
+                          &subscription_ops, redis) < 0) {
         redis_free(&redis);
         return NULL;
     }
     redis_limits(redis, conf);
-    timer_set(redis->timer, 0); /* state is WAITING: the first attempt */
+    redis_link_start(&redis->link, 0);
     return redis;
 }
 
@@ -480,10 +353,7 @@ void redis_free(struct redis **redisp)
     if (redis == NULL)
         return;
     *redisp = NULL;
-    if (redis->timer != NULL && redis->pulse != NULL)
-        disconnect(redis);
-    if (redis->timer != NULL)
-        event_free(redis->timer);
+    redis_link_clear(&redis->link);
     if (redis->pulse != NULL)
         event_free(redis->pulse);
     subscription_clear(&redis->subscription);
@@ -491,14 +361,47 @@ void redis_free(struct redis **redisp)
     free(redis);
 }
 
+void redis_stop(struct redis *redis)
+{
+    redis_link_stop(&redis->link);
+    subscription_end(&redis->subscription);
+    event_del(redis->pulse);
+}
+
+const struct conf_redis *redis_server(const struct redis *redis)
+{
+    return &redis->server;
+}
+
+void redis_delay(struct redis *redis, unsigned ms)
+{
+    redis_link_start(&redis->link, ms);
+}
+
 int redis_subscribed(const struct redis *redis)
 {
-    return redis->state == SUBSCRIBED;
+    return redis_link_is_up(&redis->link) && !subscription_is_publish(&redis->subscription);
+}
+
+void redis_requests(struct redis *redis, enum requests_mode mode)
+{
+    subscription_requests(&redis->subscription, mode);
+}
+
+enum requests_heard redis_requests_heard(const struct redis *redis)
+{
+    return redis_subscribed(redis) ? subscription_requests_heard(&redis->subscription)
+                                   : REQUESTS_UNHEARD;
+}
+
+const struct redis_client *redis_former(const struct redis *redis)
+{
+    return &redis->subscription.former;
 }
 
 int redis_sync(struct redis *redis)
 {
-    return redis->state == SUBSCRIBED ? subscription_sync(&redis->subscription) : -1;
+    return redis_subscribed(redis) ? subscription_sync(&redis->subscription) : -1;
 }
 
 unsigned redis_withheld(const struct redis *redis)
@@ -511,9 +414,14 @@ unsigned redis_topic_bit(const struct redis *redis, struct slice channel)
     return topics_bit(subscription_topics(&redis->subscription), channel);
 }
 
+int redis_is_request(const struct redis *redis, struct slice channel)
+{
+    return slice_eq(channel, topics_at(subscription_topics(&redis->subscription), TOPIC_REQUEST));
+}
+
 uint64_t redis_read_us(const struct redis *redis)
 {
-    return redis->read_us;
+    return redis->link.read_us;
 }
 
 const struct redis_stats *redis_stats(const struct redis *redis)

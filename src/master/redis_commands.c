@@ -1,5 +1,6 @@
 #include "master/redis_commands.h"
 
+#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -56,8 +57,8 @@ int redis_commands_select(struct bufferevent *bev, int database)
     return command_put(bev, 2, argv, NULL) < 0 ? -1 : 1;
 }
 
-/* Subscribes to n topics, which are neighbours and either all patterns or none. */
-static int topics_put(struct bufferevent *bev, const struct topics *topics, enum topic first, int n)
+int redis_commands_subscribe(struct bufferevent *bev, const struct topics *topics, enum topic first,
+                             int n)
 {
     const char *argv[1 + TOPICS] = {topics_is_pattern(first) ? "PSUBSCRIBE" : "SUBSCRIBE"};
     size_t lens[1 + TOPICS] = {strlen(argv[0])};
@@ -70,12 +71,61 @@ static int topics_put(struct bufferevent *bev, const struct topics *topics, enum
     return command_put(bev, 1 + n, argv, lens);
 }
 
-int redis_commands_subscribe(struct bufferevent *bev, const struct topics *topics)
+int redis_commands_unsubscribe(struct bufferevent *bev, const struct topics *topics,
+                               enum topic topic)
 {
-    if (topics_put(bev, topics, TOPIC_PATTERN, 1) < 0 ||
-        topics_put(bev, topics, TOPIC_EMITTER, 2) < 0 || topics_put(bev, topics, TOPIC_OLD, 1) < 0)
-        return -1;
-    return topics_at(topics, TOPIC_BARE).len > 0 ? topics_put(bev, topics, TOPIC_BARE, 1) : 0;
+    struct slice name = topics_at(topics, topic);
+    const char *argv[] = {topics_is_pattern(topic) ? "PUNSUBSCRIBE" : "UNSUBSCRIBE", name.ptr};
+    const size_t lens[] = {strlen(argv[0]), name.len};
+
+    return command_put(bev, 2, argv, lens);
+}
+
+int redis_commands_info(struct bufferevent *bev)
+{
+    const char *argv[] = {"CLIENT", "INFO"};
+
+    return command_put(bev, 2, argv, NULL);
+}
+
+int redis_commands_kill(struct bufferevent *bev, const struct redis_client *client)
+{
+    const char *argv[] = {"CLIENT", "KILL", "ID", client->id, "ADDR", client->addr};
+
+    return command_put(bev, 6, argv, NULL);
+}
+
+/* Takes the value of name=value out of words. */
+static void value_of(struct slice words, struct slice name, char *dst, size_t cap)
+{
+    const char *at = words.ptr, *end = words.ptr + words.len;
+
+    dst[0] = '\0';
+    while (at < end) {
+        const char *space = memchr(at, ' ', (size_t)(end - at));
+        size_t len = (size_t)((space != NULL ? space : end) - at);
+        if (len > name.len && memcmp(at, name.ptr, name.len) == 0 && len - name.len < cap) {
+            memcpy(dst, at + name.len, len - name.len);
+            dst[len - name.len] = '\0';
+            return;
+        }
+        at += len + 1;
+    }
+}
+
+void redis_commands_client(struct redis_client *client, struct slice info)
+{
+    value_of(info, SLICE("id="), client->id, sizeof(client->id));
+    value_of(info, SLICE("addr="), client->addr, sizeof(client->addr));
+    if (client->addr[0] == '\0' || client->id[strspn(client->id, "0123456789")] != '\0')
+        client->id[0] = '\0';
+}
+
+int redis_commands_ping(struct bufferevent *bev)
+{
+    const char *argv[] = {"PING"};
+
+    return command_put(bev, 1, argv, NULL);
 }
 
 int redis_commands_sync(struct bufferevent *bev)
@@ -98,4 +148,15 @@ int redis_commands_publish(struct buf *out, struct slice channel, struct slice p
     rc = buf_put(out, command, (size_t)len);
     redisFreeCommand(command);
     return rc;
+}
+
+int redis_commands_publish_head(struct bufferevent *bev, struct slice channel, size_t len)
+{
+    struct evbuffer *out = bufferevent_get_output(bev);
+
+    if (evbuffer_add_printf(out, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n", channel.len) < 0 ||
+        evbuffer_add(out, channel.ptr, channel.len) < 0 ||
+        evbuffer_add_printf(out, "\r\n$%zu\r\n", len) < 0)
+        return -1;
+    return 0;
 }

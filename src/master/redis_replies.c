@@ -44,7 +44,7 @@ static void odd(struct redis_reply *reply, const char *what)
 /* at is where the channel stands: behind the pattern, if there is one. */
 static void read_message(struct redis_reply *reply, const redisReply *parsed, size_t at)
 {
-    reply->kind = REPLY_MESSAGE;
+    reply->kind = at > 1 ? REPLY_PMESSAGE : REPLY_MESSAGE;
     reply->name = element(parsed, at);
     reply->text = element(parsed, at + 1);
     if (parsed->elements != at + 2 || reply->name.ptr == NULL || reply->text.ptr == NULL)
@@ -70,8 +70,10 @@ static void read_array(struct redis_reply *reply, const redisReply *parsed)
         read_confirmation(reply, parsed, REPLY_PSUBSCRIBED);
     else if (slice_eq(kind, SLICE("subscribe")))
         read_confirmation(reply, parsed, REPLY_SUBSCRIBED);
-    else if (slice_eq(kind, SLICE("unsubscribe")) || slice_eq(kind, SLICE("punsubscribe")))
-        reply->kind = REPLY_UNSUBSCRIBED;
+    else if (slice_eq(kind, SLICE("unsubscribe")))
+        read_confirmation(reply, parsed, REPLY_UNSUBSCRIBED);
+    else if (slice_eq(kind, SLICE("punsubscribe")))
+        read_confirmation(reply, parsed, REPLY_PUNSUBSCRIBED);
     else if (!slice_eq(kind, SLICE("pong")))
         odd(reply, "an array that is no message");
     else if (slice_eq(element(parsed, 1), SLICE(REDIS_SYNC)))
@@ -106,6 +108,10 @@ static void read_reply(struct redis_reply *reply, redisReply *parsed)
         break;
     case REDIS_REPLY_INTEGER:
         reply->kind = REPLY_NUMBER;
+        break;
+    case REDIS_REPLY_STRING:
+        reply->kind = REPLY_TEXT;
+        reply->text = text_of(parsed);
         break;
     default:
         odd(reply, "neither array, status nor error");

@@ -37,6 +37,11 @@ int topics_init(struct topics *topics, const char *key, const char *nsp)
         glob_escape(old, nsp);
         (void)buf_puts(old, "#*");
     }
+    (void)buf_printf(&topics->at[TOPIC_REQUEST], "%s-request#%s#", key, nsp);
+    glob_escape(&topics->at[TOPIC_REQUEST_PATTERN], key);
+    (void)buf_puts(&topics->at[TOPIC_REQUEST_PATTERN], "-request#");
+    glob_escape(&topics->at[TOPIC_REQUEST_PATTERN], nsp);
+    (void)buf_putc(&topics->at[TOPIC_REQUEST_PATTERN], '#');
     for (int i = 0; i < TOPICS; i++)
         failed |= topics->at[i].failed;
     return failed ? -1 : 0;
@@ -55,7 +60,7 @@ struct slice topics_at(const struct topics *topics, enum topic topic)
 
 int topics_is_pattern(enum topic topic)
 {
-    return topic == TOPIC_PATTERN || topic == TOPIC_OLD;
+    return topic == TOPIC_PATTERN || topic == TOPIC_OLD || topic == TOPIC_REQUEST_PATTERN;
 }
 
 void topics_forget(struct topics *topics)
@@ -63,19 +68,41 @@ void topics_forget(struct topics *topics)
     topics->confirmed = 0;
 }
 
-int topics_confirm(struct topics *topics, struct slice name, int is_pattern)
+int topics_has(const struct topics *topics, enum topic topic)
 {
-    for (int i = 0; i < TOPICS; i++) {
+    return (topics->confirmed & 1U << topic) != 0;
+}
+
+void topics_drop(struct topics *topics, enum topic topic)
+{
+    topics->confirmed &= ~(1U << topic);
+}
+
+enum topic topics_named(const struct topics *topics, struct slice name, int is_pattern)
+{
+    for (int i = 0; i < TOPICS; i++)
         if (name.len > 0 && slice_eq(name, topics_at(topics, (enum topic)i)) &&
             topics_is_pattern((enum topic)i) == is_pattern)
-            topics->confirmed |= 1U << i;
-    }
+            return (enum topic)i;
+    return TOPICS;
+}
+
+int topics_confirm(struct topics *topics, struct slice name, int is_pattern)
+{
+    enum topic topic = topics_named(topics, name, is_pattern);
+
+    if (topic < TOPICS)
+        topics->confirmed |= 1U << topic;
     return (topics->confirmed & NEEDED_MASK) == NEEDED_MASK;
 }
 
 unsigned topics_withheld(const struct topics *topics)
 {
-    return ~topics->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+    unsigned withheld = ~topics->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+
+    if (!topics_has(topics, TOPIC_REQUEST) && !topics_has(topics, TOPIC_REQUEST_PATTERN))
+        withheld |= 1U << TOPIC_REQUEST;
+    return withheld;
 }
 
 unsigned topics_bit(const struct topics *topics, struct slice channel)
@@ -86,5 +113,7 @@ unsigned topics_bit(const struct topics *topics, struct slice channel)
         (channel.len >= nsp.len && slice_eq(start, nsp) &&
          (channel.len == nsp.len || channel.ptr[nsp.len] == '#')))
         return 0;
+    if (slice_eq(channel, topics_at(topics, TOPIC_REQUEST)))
+        return 1U << TOPIC_REQUEST;
     return 1U << (slice_eq(channel, topics_at(topics, TOPIC_BARE)) ? TOPIC_BARE : TOPIC_OLD);
 }

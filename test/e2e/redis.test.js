@@ -31,18 +31,20 @@ test('a redis that confirms and breaks off is asked again at longer and longer i
 });
 
 const SETTINGS = {
-    'the defaults': [{}, 4, [
+    'the defaults': [{}, 5, [
+        ['CLIENT', 'INFO'],
         ['PSUBSCRIBE', 'socket.io#/axr#*'], ['SUBSCRIBE', 'socket.io#emitter', 'socket.io#/axr'], ['PSUBSCRIBE', 'socket.io#[^/]*/axr#*'],
+        ['PSUBSCRIBE', 'socket.io-request#/axr#'],
     ]],
     'a user, a database, and a key with wild cards': [
-        { key: 'a[b]*?\\', redis: { username: 'né', password: 'pass word"\\', database: 7 } }, 4, [
-            ['AUTH', 'né', 'pass word"\\'], ['SELECT', '7'],
+        { key: 'a[b]*?\\', redis: { username: 'né', password: 'pass word"\\', database: 7 } }, 5, [
+            ['AUTH', 'né', 'pass word"\\'], ['SELECT', '7'], ['CLIENT', 'INFO'],
             ['PSUBSCRIBE', 'a\\[b]\\*\\?\\\\#/axr#*'], ['SUBSCRIBE', 'a[b]*?\\#emitter', 'a[b]*?\\#/axr'],
-            ['PSUBSCRIBE', 'a\\[b]\\*\\?\\\\#[^/]*/axr#*'],
+            ['PSUBSCRIBE', 'a\\[b]\\*\\?\\\\#[^/]*/axr#*'], ['PSUBSCRIBE', 'a\\[b]\\*\\?\\\\-request#/axr#'],
         ]],
-    'a password alone, and the default namespace': [{ namespace: '/', redis: { password: 'p' } }, 5, [
-        ['AUTH', 'p'], ['PSUBSCRIBE', 'socket.io#/#*'], ['SUBSCRIBE', 'socket.io#emitter', 'socket.io#/'],
-        ['PSUBSCRIBE', 'socket.io#[^/]*#'], ['SUBSCRIBE', 'socket.io#'],
+    'a password alone, and the default namespace': [{ namespace: '/', redis: { password: 'p' } }, 6, [
+        ['AUTH', 'p'], ['CLIENT', 'INFO'], ['PSUBSCRIBE', 'socket.io#/#*'], ['SUBSCRIBE', 'socket.io#emitter', 'socket.io#/'],
+        ['PSUBSCRIBE', 'socket.io#[^/]*#'], ['SUBSCRIBE', 'socket.io#'], ['PSUBSCRIBE', 'socket.io-request#/#'],
     ]],
 };
 for (const [what, [settings, topics, commands]] of Object.entries(SETTINGS))

@@ -140,7 +140,23 @@ static int on_behind(void *arg)
     return is_behind;
 }
 
-static const struct feed_ops ops = {on_message, on_too_large, on_state, on_synced, on_behind};
+static void on_request(struct slice payload, uint32_t via, void *arg)
+{
+    (void)payload, (void)via, (void)arg;
+}
+
+static void on_commands(int ready, void *arg)
+{
+    (void)ready, (void)arg;
+}
+
+static const struct feed_ops ops = {.message = on_message,
+                                    .too_large = on_too_large,
+                                    .state = on_state,
+                                    .synced = on_synced,
+                                    .behind = on_behind,
+                                    .request = on_request,
+                                    .commands = on_commands};
 
 /* --- the feed ----------------------------------------------------------------- */
 

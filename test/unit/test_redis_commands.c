@@ -40,26 +40,56 @@ static void test_subscribe(void)
     struct topics topics = {.confirmed = 0};
 
     topics_init(&topics, "k", "/axr");
-    is_int(redis_commands_subscribe(bev, &topics), 0, "a namespace");
-    is_put("*2\r\n" BULK(10, "PSUBSCRIBE") BULK(8, "k#/axr#*")                  /* */
-           "*3\r\n" BULK(9, "SUBSCRIBE") BULK(9, "k#emitter") BULK(6, "k#/axr") /* */
-           "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(13, "k#[^/]*/axr#*"),
-           "what is needed, and at the end what an ACL may withhold");
+    is_int(redis_commands_subscribe(bev, &topics, TOPIC_PATTERN, 1), 0, "a pattern");
+    is_put("*2\r\n" BULK(10, "PSUBSCRIBE") BULK(8, "k#/axr#*"), "is one");
+    is_int(redis_commands_subscribe(bev, &topics, TOPIC_EMITTER, 2), 0, "two channels");
+    is_put("*3\r\n" BULK(9, "SUBSCRIBE") BULK(9, "k#emitter") BULK(6, "k#/axr"), "at a time");
+    is_int(redis_commands_unsubscribe(bev, &topics, TOPIC_REQUEST), 0, "the end of a channel");
+    is_put("*2\r\n" BULK(11, "UNSUBSCRIBE") BULK(15, "k-request#/axr#"), "by its name");
+    is_int(redis_commands_unsubscribe(bev, &topics, TOPIC_REQUEST_PATTERN), 0, "and of a pattern");
+    is_put("*2\r\n" BULK(12, "PUNSUBSCRIBE") BULK(15, "k-request#/axr#"), "likewise");
     topics_clear(&topics);
-    topics_init(&topics, "k", "/");
-    is_int(redis_commands_subscribe(bev, &topics), 0, "the default namespace");
-    is_put("*2\r\n" BULK(10, "PSUBSCRIBE") BULK(5, "k#/#*")                  /* */
-           "*3\r\n" BULK(9, "SUBSCRIBE") BULK(9, "k#emitter") BULK(3, "k#/") /* */
-           "*2\r\n" BULK(10, "PSUBSCRIBE") BULK(8, "k#[^/]*#")               /* */
-           "*2\r\n" BULK(9, "SUBSCRIBE") BULK(2, "k#"),
-           "has one channel more");
-    topics_clear(&topics);
+}
+
+/* Which connection this is, and the end of one. */
+static void test_clients(void)
+{
+    static const struct {
+        const char *info, *id, *addr;
+    } cases[] = {
+        {"id=17 addr=127.0.0.1:57382 laddr=127.0.0.1:6379 fd=8 name= age=0\n", "17",
+         "127.0.0.1:57382"},
+        {"laddr=10.0.0.1:6379 id=9223372036854775807 addr=[fd00::1]:4711", "9223372036854775807",
+         "[fd00::1]:4711"},
+        {"id=17 laddr=127.0.0.1:6379", "", ""},
+        {"id=x7 addr=127.0.0.1:1", "", "127.0.0.1:1"},
+        {"addr=127.0.0.1:1", "", "127.0.0.1:1"},
+        {"id= addr= name=", "", ""},
+        {"id=1234567890123456789012345 addr=h:1", "", "h:1"},
+        {"", "", ""},
+    };
+    struct redis_client client;
+
+    is_int(redis_commands_info(bev), 0, "which connection is this?");
+    is_put("*2\r\n" BULK(6, "CLIENT") BULK(4, "INFO"), "asked");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        redis_commands_client(&client, slice_str(cases[i].info));
+        is_str(client.id, cases[i].id, cases[i].info);
+        is_str(client.addr, cases[i].addr, "and where from");
+    }
+    client = (struct redis_client){"17", "127.0.0.1:57382"};
+    is_int(redis_commands_kill(bev, &client), 0, "the end of one");
+    is_put("*6\r\n" BULK(6, "CLIENT") BULK(4, "KILL") BULK(2, "ID") BULK(2, "17") /* */
+           BULK(4, "ADDR") BULK(15, "127.0.0.1:57382"),
+           "by both");
 }
 
 static void test_sync(void)
 {
     is_int(redis_commands_sync(bev), 0, "a sync");
     is_put("*2\r\n" BULK(4, "PING") BULK(4, "sync"), "is a PING that comes back");
+    is_int(redis_commands_ping(bev), 0, "another PING");
+    is_put("*1\r\n" BULK(4, "PING"), "is none");
 }
 
 static void test_publish(void)
@@ -70,6 +100,9 @@ static void test_publish(void)
     is_mem(out.data, out.len, "*3\r\n" BULK(7, "PUBLISH") "$4\r\nk#\0x\r\n" BULK(4, "a\r\nb"), 37,
            "as it is, whatever is in it");
     buf_free(&out);
+    is_int(redis_commands_publish_head(bev, SLICE("k#/x"), 4), 0, "all but the payload");
+    is_int(bufferevent_write(bev, "abcd\r\n", 6), 0, "and that");
+    is_put("*3\r\n" BULK(7, "PUBLISH") BULK(4, "k#/x") BULK(4, "abcd"), "make a whole");
 }
 
 /* AUTH goes to the socket itself. */
@@ -125,6 +158,7 @@ int main(void)
         return 1;
     test_select();
     test_subscribe();
+    test_clients();
     test_sync();
     test_publish();
     test_auth();

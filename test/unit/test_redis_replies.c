@@ -19,9 +19,10 @@ static void begin(void)
 /* The next one: "MESSAGE name text", "none" or "fault why". */
 static const char *next(size_t max)
 {
-    static const char *const kinds[] = {"MESSAGE", "SUBSCRIBED", "PSUBSCRIBED", "UNSUBSCRIBED",
-                                        "OK",      "PONG",       "SYNC",        "NUMBER",
-                                        "ERROR",   "ODD"};
+    static const char *const kinds[] = {
+        "MESSAGE",       "PMESSAGE", "SUBSCRIBED", "PSUBSCRIBED", "UNSUBSCRIBED",
+        "PUNSUBSCRIBED", "OK",       "PONG",       "SYNC",        "NUMBER",
+        "TEXT",          "ERROR",    "ODD"};
     static char text[400];
     struct redis_reply reply;
     int rc = redis_replies_next(replies, max, &reply);
@@ -44,7 +45,7 @@ static const char *next(size_t max)
 static const struct {
     const char *bytes, *want;
 } cases[] = {
-    {"*4\r\n" BULK(8, "pmessage") BULK(2, "k*") BULK(2, "k1") BULK(3, "abc"), "MESSAGE k1 abc"},
+    {"*4\r\n" BULK(8, "pmessage") BULK(2, "k*") BULK(2, "k1") BULK(3, "abc"), "PMESSAGE k1 abc"},
     {"*3\r\n" BULK(7, "message") BULK(2, "k1") BULK(0, ""), "MESSAGE k1 "},
     {"*3\r\n" BULK(7, "message") BULK(2, "k1") "$-1\r\n", SHAPE},
     {"*3\r\n" BULK(7, "message") "$-1\r\n" BULK(1, "x"), SHAPE},
@@ -53,8 +54,9 @@ static const struct {
     {"*3\r\n" BULK(10, "psubscribe") BULK(2, "k*") ":1\r\n", "PSUBSCRIBED k* "},
     {"*3\r\n" BULK(9, "subscribe") BULK(1, "k") ":1\r\n", "SUBSCRIBED k "},
     {"*3\r\n" BULK(9, "subscribe") "$-1\r\n:1\r\n", "SUBSCRIBED  "},
-    {"*3\r\n" BULK(11, "unsubscribe") BULK(1, "k") ":0\r\n", "UNSUBSCRIBED  "},
-    {"*3\r\n" BULK(12, "punsubscribe") BULK(1, "k") ":0\r\n", "UNSUBSCRIBED  "},
+    {"*3\r\n" BULK(11, "unsubscribe") BULK(1, "k") ":0\r\n", "UNSUBSCRIBED k "},
+    {"*3\r\n" BULK(11, "unsubscribe") "$-1\r\n:0\r\n", "UNSUBSCRIBED  "},
+    {"*3\r\n" BULK(12, "punsubscribe") BULK(1, "k") ":0\r\n", "PUNSUBSCRIBED k "},
     {"*2\r\n" BULK(4, "pong") BULK(4, "sync"), "SYNC  "},
     {"*2\r\n" BULK(4, "pong") BULK(0, ""), "PONG  "},
     {"*2\r\n" BULK(4, "pong") BULK(5, "sync2"), "PONG  "},
@@ -68,7 +70,7 @@ static const struct {
     {":17\r\n", "NUMBER  "},
     {"-ERR no\r\n", "ERROR  ERR no"},
     {"$-1\r\n", OTHER},
-    {BULK(2, "hm"), OTHER},
+    {BULK(2, "hm"), "TEXT  hm"},
 };
 
 static void test_kinds(void)

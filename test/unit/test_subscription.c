@@ -19,6 +19,7 @@
                                                      "*3\r\n" BULK(9, "subscribe")                 \
                                                          BULK(6, "k#/axr") ":3\r\n"
 #define MESSAGE "*3\r\n" BULK(7, "message") BULK(6, "k#/axr") BULK(1, "x")
+#define INFO    "*2\r\n" BULK(6, "CLIENT") BULK(4, "INFO")
 #define PONG    "*2\r\n" BULK(4, "pong") BULK(4, "sync")
 
 static struct event_base *base;
@@ -35,6 +36,21 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
     (void)channel, (void)payload, (void)arg;
     if (++messages == pause_at)
         subscription_pause(&subscription, 1);
+}
+
+static char requests_text[64]; /* "c" and "p", as they came by channel and by pattern */
+static int changes;
+
+static void on_request(struct slice channel, struct slice payload, int is_counted, void *arg)
+{
+    (void)channel, (void)payload, (void)arg;
+    strcat(requests_text, is_counted ? "c" : "p");
+}
+
+static void on_requests(void *arg)
+{
+    (void)arg;
+    changes++;
 }
 
 static void on_ready(void *arg)
@@ -61,7 +77,8 @@ static void on_odd(void *arg)
     odd++;
 }
 
-static const struct subscription_ops ops = {on_message, on_ready, on_synced, on_heard, on_odd};
+static const struct subscription_ops ops = {on_message, on_request, on_requests, on_ready,
+                                            on_synced,  on_heard,   on_odd};
 
 static void connection_begin(void)
 {
@@ -89,7 +106,8 @@ static void prepare(void)
     const struct conf conf = {.key = key, .nsp = nsp};
 
     memset(&fault, 0, sizeof(fault));
-    messages = ready = synced = heard = odd = pause_at = 0;
+    messages = ready = synced = heard = odd = pause_at = changes = 0;
+    requests_text[0] = '\0';
     if (subscription_init(&subscription, &conf, &conf_redis, &fault, &ops, NULL) < 0)
         abort();
 }
@@ -127,7 +145,8 @@ static const char *told(void)
 static void test_subscribes(void)
 {
     begin();
-    ok(strncmp(told(), "*2\r\n" BULK(10, "PSUBSCRIBE"), 20) == 0, "it asks for its topics");
+    ok(strncmp(told(), INFO "*2\r\n" BULK(10, "PSUBSCRIBE"), sizeof(INFO) - 1 + 20) == 0,
+       "it asks for its topics");
     ok(says("*3\r\n" BULK(10, "psubscribe") BULK(8, "k#/axr#*") ":1\r\n") == 0 && ready == 0,
        "one is confirmed");
     ok(says(CONFIRMED) == 0 && ready == 1, "ready with the last that is needed");

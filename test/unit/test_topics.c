@@ -2,6 +2,8 @@
 
 #include "tap.h"
 
+#define WITHHELD (1 << TOPIC_OLD | 1 << TOPIC_BARE)
+
 static struct topics topics;
 
 static void begin(const char *key, const char *nsp)
@@ -31,6 +33,8 @@ static void test_names(void)
     is_topic(TOPIC_NSP, "k#/axr");
     is_topic(TOPIC_OLD, "k#[^/]*/axr#*");
     is_topic(TOPIC_BARE, "");
+    is_topic(TOPIC_REQUEST, "k-request#/axr#");
+    is_topic(TOPIC_REQUEST_PATTERN, "k-request#/axr#");
     topics_clear(&topics);
     begin("k", "/");
     is_topic(TOPIC_PATTERN, "k#/#*");
@@ -42,19 +46,31 @@ static void test_names(void)
     is_topic(TOPIC_PATTERN, "a\\*b\\?c\\[d]e\\\\f#/^-x]#*");
     is_topic(TOPIC_EMITTER, "a*b?c[d]e\\f#emitter");
     is_topic(TOPIC_NSP, "a*b?c[d]e\\f#/^-x]");
+    is_topic(TOPIC_REQUEST, "a*b?c[d]e\\f-request#/^-x]#");
+    is_topic(TOPIC_REQUEST_PATTERN, "a\\*b\\?c\\[d]e\\\\f-request#/^-x]#");
     topics_clear(&topics);
 }
 
 static void test_confirmations(void)
 {
     begin("k", "/axr");
-    is_int(topics_withheld(&topics), 1 << TOPIC_OLD | 1 << TOPIC_BARE, "nothing is confirmed");
+    is_int(topics_withheld(&topics), WITHHELD | 1 << TOPIC_REQUEST, "nothing is confirmed");
+    ok(!confirm("k-request#/axr#", 1) && topics_has(&topics, TOPIC_REQUEST_PATTERN) &&
+           !topics_has(&topics, TOPIC_REQUEST),
+       "the pattern of requests");
+    is_int(topics_withheld(&topics), WITHHELD, "is enough to hear them");
+    ok(!confirm("k-request#/axr#", 0) && topics_has(&topics, TOPIC_REQUEST), "so is the channel");
+    topics_drop(&topics, TOPIC_REQUEST_PATTERN);
+    is_int(topics_withheld(&topics), WITHHELD, "one of both");
+    ok(topics_named(&topics, SLICE("k#emitter"), 0) == TOPIC_EMITTER &&
+           topics_named(&topics, SLICE("k#emitter"), 1) == TOPICS &&
+           topics_named(&topics, SLICE(""), 0) == TOPICS,
+       "each has a name");
     ok(!confirm("k#/axr#*", 1) && !confirm("k#emitter", 0), "two of three");
     ok(!confirm("k#/axr", 1), "a pattern is no channel");
     ok(!confirm("k#other", 0) && !confirm("", 0), "nor is another, nor none");
     ok(confirm("k#/axr", 0), "all that are needed");
-    is_int(topics_withheld(&topics), 1 << TOPIC_OLD | 1 << TOPIC_BARE,
-           "the last two may be missing");
+    is_int(topics_withheld(&topics), WITHHELD, "others may be missing");
     ok(confirm("k#[^/]*/axr#*", 1), "one of them is there");
     is_int(topics_withheld(&topics), 1 << TOPIC_BARE, "and not withheld");
     topics_forget(&topics);
@@ -75,6 +91,7 @@ static void test_bits(void)
         {"k#room/axr#", 1U << TOPIC_OLD},
         {"k#/axr2#", 1U << TOPIC_OLD},
         {"k#/ax", 1U << TOPIC_OLD},
+        {"k-request#/axr#", 1U << TOPIC_REQUEST},
     };
     int wrong = 0;
 

@@ -1,6 +1,7 @@
 'use strict';
 /* A redis that is none: answers what a subscriber asks for, and keeps every byte of it.
- * .onSubscribed(connection) is called when all of its topics are confirmed. */
+ * .onSubscribed(connection) is called when all of its topics are confirmed.  Who publishes is
+ * refused, so that requests are heard by a pattern; such a connection is none of .connections. */
 const net = require('net');
 const { within, until } = require('./time');
 
@@ -36,9 +37,9 @@ function commandsOf(bytes) {
 
 class FakeRedis {
     /* topics: how many a connection subscribes to. */
-    static async start(context, { topics = 4 } = {}) {
+    static async start(context, { topics = 5 } = {}) {
         const fake = new FakeRedis();
-        Object.assign(fake, { topics, connections: [] });
+        Object.assign(fake, { topics, connections: [], sockets: new Set() });
         fake.server = net.createServer((socket) => fake.accept(socket));
         await new Promise((resolve) => fake.server.listen(0, '127.0.0.1', resolve));
         fake.port = fake.server.address().port;
@@ -47,7 +48,7 @@ class FakeRedis {
     }
     accept(socket) {
         const connection = { socket, at: Date.now(), bytes: Buffer.alloc(0), answered: 0, confirmed: 0 };
-        this.connections.push(connection);
+        this.sockets.add(socket);
         socket.on('error', () => {}).on('close', () => (connection.isOver = true));
         socket.on('data', (data) => {
             connection.bytes = Buffer.concat([connection.bytes, data]);
@@ -58,11 +59,16 @@ class FakeRedis {
     }
     answer(connection, [name, ...args]) {
         const { socket } = connection;
+        if (name === 'CLIENT') this.connections.push(connection);
         if (/^P?SUBSCRIBE$/.test(name)) {
             for (const topic of args) socket.write(`*3\r\n${bulk(name.toLowerCase())}${bulk(topic)}:${++connection.confirmed}\r\n`);
             if (connection.confirmed < this.topics) return;
             connection.asked = connection.bytes; /* all that it takes to be subscribed */
             if (this.onSubscribed) this.onSubscribed(connection);
+        } else if (name === 'PUBLISH') {
+            socket.write('-NOPERM this user has no permissions\r\n');
+        } else if (name === 'PING' && !connection.confirmed) {
+            socket.write('+PONG\r\n');
         } else {
             socket.write(name === 'PING' ? `*2\r\n${bulk('pong')}${bulk(args[0] || '')}` : '+OK\r\n');
         }
@@ -77,7 +83,7 @@ class FakeRedis {
         return until(() => this.connections[i] && this.connections[i].asked && this.connections[i], ms, `connection ${i + 1} to redis`);
     }
     stop() {
-        for (const { socket } of this.connections) socket.destroy();
+        for (const socket of this.sockets) socket.destroy();
         return new Promise((resolve) => this.server.close(resolve));
     }
 }

@@ -1,0 +1,83 @@
+/* redis_link - one connection to redis, made again whenever it is lost: after 50 ms, doubling
+ * to 1 s, with jitter.  What is said on it is its owner's. */
+#ifndef MASTER_REDIS_LINK_H
+#define MASTER_REDIS_LINK_H
+
+#include "conf.h"
+#include "master/redis_fault.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct bufferevent;
+struct event;
+struct event_base;
+struct redis_connect;
+
+#define REDIS_LINK_MAX_MS 1000 /* the longest time between two attempts */
+
+struct redis_link_ops {
+    /* It is connected: what is asked first goes to bev, or to fd, which is bev's.  Returns 0,
+     * or -1 where a fault was noted. */
+    int (*begin)(struct bufferevent *bev, int fd, void *arg);
+    /* Bytes have come.  Likewise. */
+    int (*input)(const char *bytes, size_t len, void *arg);
+    /* An attempt has failed (was_up is 0), or the connection is lost; the next attempt comes
+     * by itself.  Why is in the fault that was noted last.  The link must not be cleared. */
+    void (*lost)(int was_up, void *arg);
+    unsigned attempt_ms; /* to connect, and to be up */
+    const char *goal;    /* for the log: not GOAL within ... */
+};
+
+enum redis_link_state { REDIS_LINK_WAITS, REDIS_LINK_CONNECTS, REDIS_LINK_ASKS, REDIS_LINK_UP };
+
+struct redis_link { /* fields are private, but for those that are said to be not */
+    struct event_base *base;
+    const struct conf_redis *server;
+    uint64_t *attempts; /* counts them */
+    const struct redis_link_ops *ops;
+    void *arg;
+
+    char where[256];          /* to be read: the server, for the log */
+    struct redis_fault fault; /* to be noted in; acted on at the end of the event */
+    uint64_t read_us;         /* to be read: when the bytes at hand were read */
+    uint64_t bytes;           /* to be read: how many have come, all told */
+
+    enum redis_link_state state;
+    struct redis_connect *connect;
+    struct bufferevent *bev; /* writes, and owns the socket */
+    struct event *input;     /* reads the socket */
+    struct event *timer;     /* the attempt's deadline, or the next one's time */
+    int paused;
+    uint32_t backoff_ms;
+    uint64_t up_ms;
+};
+
+/* It does nothing before redis_link_start().  server, attempts and ops are borrowed.  Returns 0, or
+ * -1 without memory; redis_link_clear() undoes either. */
+int redis_link_init(struct redis_link *link, struct event_base *base,
+                    const struct conf_redis *server, uint64_t *attempts,
+                    const struct redis_link_ops *ops, void *arg);
+void redis_link_clear(struct redis_link *link);
+
+/* The first attempt is made so much later. */
+void redis_link_start(struct redis_link *link, unsigned ms);
+
+/* There is no connection, and no attempt any more. */
+void redis_link_stop(struct redis_link *link);
+
+/* What it was connected for has come about. */
+void redis_link_up(struct redis_link *link);
+int redis_link_is_up(const struct redis_link *link);
+
+/* Acts on the fault that was noted. */
+void redis_link_fail(struct redis_link *link);
+
+/* Reads nothing until it is resumed, or until it is another connection. */
+void redis_link_pause(struct redis_link *link);
+void redis_link_resume(struct redis_link *link);
+
+/* How many bytes the other side has not taken yet. */
+size_t redis_link_waiting(const struct redis_link *link);
+
+#endif

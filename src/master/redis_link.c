@@ -1,0 +1,274 @@
+#include "master/redis_link.h"
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "master/redis_connect.h"
+#include "master/timer.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKOFF_MIN_MS 50
+#define READ_BYTES     16384
+#define READS_MAX      4    /* before the loop gets its turn */
+#define STREAM_US      1000 /* messages that follow so soon are a stream */
+
+/* --- failing ------------------------------------------------------------------ */
+
+static void disconnect(struct redis_link *link)
+{
+    redis_connect_free(&link->connect);
+    if (link->input != NULL)
+        event_free(link->input);
+    link->input = NULL;
+    if (link->bev != NULL)
+        bufferevent_free(link->bev);
+    link->bev = NULL;
+    link->paused = 0;
+    event_del(link->timer);
+}
+
+static void backoff_next(struct redis_link *link)
+{
+    uint32_t half;
+
+    /* One that breaks right after it came about is no success. */
+    if (link->state == REDIS_LINK_UP && clock_ms() - link->up_ms > REDIS_LINK_MAX_MS)
+        link->backoff_ms = BACKOFF_MIN_MS;
+    half = link->backoff_ms / 2;
+    timer_set(link->timer, half + rand_below(half + 1));
+    link->backoff_ms *= 2;
+    if (link->backoff_ms > REDIS_LINK_MAX_MS)
+        link->backoff_ms = REDIS_LINK_MAX_MS;
+}
+
+void redis_link_fail(struct redis_link *link)
+{
+    int was_up = link->state == REDIS_LINK_UP;
+
+    link->fault.is_found = 0;
+    disconnect(link);
+    backoff_next(link);
+    link->state = REDIS_LINK_WAITS;
+    link->ops->lost(was_up, link->arg);
+}
+
+void redis_link_stop(struct redis_link *link)
+{
+    disconnect(link);
+    link->state = REDIS_LINK_WAITS;
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+/* Returns 1 if there may be more, 0 if not, -1 where a fault was noted. */
+static int read_once(struct redis_link *link)
+{
+    char bytes[READ_BYTES];
+    ssize_t n = recv(bufferevent_getfd(link->bev), bytes, sizeof(bytes), MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    if (n < 0)
+        return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
+                                strerror(errno));
+    if (n == 0)
+        return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "it closed the connection");
+    link->bytes += (size_t)n;
+    if (link->ops->input(bytes, (size_t)n, link->arg) < 0)
+        return -1;
+    return n == sizeof(bytes) && !link->paused;
+}
+
+/* A bounded amount of what is there.  A fault is acted on. */
+static void look(struct redis_link *link)
+{
+    int rc = link->bev != NULL && !link->paused;
+
+    link->read_us = clock_us();
+    for (int i = 0; rc > 0 && i < READS_MAX; i++)
+        rc = read_once(link);
+    if (rc < 0)
+        redis_link_fail(link);
+}
+
+/* Not by way of the bufferevent: that asks the kernel how much there is before each
+ * read, and copies what it gets once more. */
+static void on_input(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis_link *link = arg;
+
+    (void)fd;
+    (void)what;
+    /* On a core of its own this is nothing.  Where the core is a worker's too, every
+     * message would stop that worker in what it writes: it goes on, and what comes
+     * meanwhile is read in one go.  A message that comes alone does not wait. */
+    if (clock_us() - link->read_us < STREAM_US)
+        (void)sched_yield();
+    look(link);
+}
+
+/* Of writing.  Before redis closes on us it may have said why. */
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+    struct redis_link *link = arg;
+    int error = errno;
+
+    (void)bev;
+    (void)what;
+    link->read_us = clock_us();
+    (void)read_once(link);
+    (void)redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
+                           strerror(error));
+    redis_link_fail(link);
+}
+
+/* --- connecting --------------------------------------------------------------- */
+
+static int handshake(struct redis_link *link, int fd)
+{
+    link->state = REDIS_LINK_ASKS;
+    link->bev = bufferevent_socket_new(link->base, fd, BEV_OPT_CLOSE_ON_FREE);
+    if (link->bev == NULL)
+        close(fd);
+    link->input = event_new(link->base, fd, EV_READ | EV_PERSIST, on_input, link);
+    if (link->bev == NULL || link->input == NULL || event_add(link->input, NULL) < 0 ||
+        bufferevent_enable(link->bev, EV_WRITE) < 0)
+        return redis_fault_note(&link->fault, REDIS_FAULT_MEMORY, "out of memory");
+    bufferevent_setcb(link->bev, NULL, NULL, on_event, link);
+    return link->ops->begin(link->bev, fd, link->arg);
+}
+
+static void on_connected(int fd, const char *why, void *arg)
+{
+    struct redis_link *link = arg;
+    int rc = fd < 0 ? redis_fault_note(&link->fault, REDIS_FAULT_CONNECT, "%s", why)
+                    : handshake(link, fd);
+
+    redis_connect_free(&link->connect);
+    if (rc < 0)
+        redis_link_fail(link);
+}
+
+static const struct redis_connect_ops connect_ops = {.done = on_connected};
+
+static void attempt(struct redis_link *link)
+{
+    const struct conf_redis *conf = link->server;
+
+    ++*link->attempts;
+    link->state = REDIS_LINK_CONNECTS;
+    timer_set(link->timer, link->ops->attempt_ms);
+    link->connect =
+        redis_connect_new(link->base, conf->path, conf->host, conf->port, &connect_ops, link);
+    if (link->connect == NULL) {
+        (void)redis_fault_note(&link->fault, REDIS_FAULT_MEMORY, "cannot start: %s",
+                               strerror(errno));
+        redis_link_fail(link);
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis_link *link = arg;
+    unsigned ms = link->ops->attempt_ms;
+
+    (void)fd;
+    (void)what;
+    if (link->state == REDIS_LINK_WAITS) {
+        attempt(link);
+        return;
+    }
+    if (link->state == REDIS_LINK_CONNECTS)
+        (void)redis_fault_note(&link->fault, REDIS_FAULT_DEADLINE, "not connected within %u ms: %s",
+                               ms, redis_connect_why(link->connect));
+    else
+        (void)redis_fault_note(&link->fault, REDIS_FAULT_DEADLINE, "not %s within %u ms",
+                               link->ops->goal, ms);
+    redis_link_fail(link);
+}
+
+/* --- for its owner ------------------------------------------------------------ */
+
+int redis_link_init(struct redis_link *link, struct event_base *base,
+                    const struct conf_redis *server, uint64_t *attempts,
+                    const struct redis_link_ops *ops, void *arg)
+{
+    *link = (struct redis_link){.base = base,
+                                .server = server,
+                                .attempts = attempts,
+                                .ops = ops,
+                                .arg = arg,
+                                .backoff_ms = BACKOFF_MIN_MS};
+    if (server->path != NULL)
+        snprintf(link->where, sizeof(link->where), "unix:%s", server->path);
+    else
+        snprintf(link->where, sizeof(link->where),
+                 strchr(server->host, ':') != NULL ? "[%s]:%d" : "%s:%d", server->host,
+                 server->port);
+    link->timer = event_new(base, -1, 0, on_timer, link);
+    return link->timer != NULL ? 0 : -1;
+}
+
+void redis_link_clear(struct redis_link *link)
+{
+    if (link->timer == NULL)
+        return;
+    disconnect(link);
+    event_free(link->timer);
+    link->timer = NULL;
+}
+
+void redis_link_start(struct redis_link *link, unsigned ms)
+{
+    if (link->state == REDIS_LINK_WAITS)
+        timer_set(link->timer, ms); /* the first attempt */
+}
+
+void redis_link_up(struct redis_link *link)
+{
+    link->state = REDIS_LINK_UP;
+    link->up_ms = clock_ms();
+    redis_fault_over(&link->fault);
+    event_del(link->timer);
+}
+
+int redis_link_is_up(const struct redis_link *link)
+{
+    return link->state == REDIS_LINK_UP;
+}
+
+void redis_link_pause(struct redis_link *link)
+{
+    link->paused = 1;
+    if (link->input != NULL)
+        (void)event_del(link->input);
+}
+
+void redis_link_resume(struct redis_link *link)
+{
+    link->paused = 0;
+    /* Fails for want of memory only: then it is silent, and soon found to be. */
+    if (link->input != NULL)
+        (void)event_add(link->input, NULL);
+}
+
+size_t redis_link_waiting(const struct redis_link *link)
+{
+    int queued = 0;
+
+    if (link->bev == NULL)
+        return 0;
+    if (ioctl(bufferevent_getfd(link->bev), SIOCOUTQ, &queued) < 0)
+        queued = 0;
+    return evbuffer_get_length(bufferevent_get_output(link->bev)) + (size_t)queued;
+}
