@@ -40,14 +40,17 @@ function pipe() {
     return { reader: new net.Socket({ fd: reader, writable: false }), writer };
 }
 
-/* A child whose output (both streams) is kept in .log and can be waited for. */
+/* A child whose output (both streams) is kept in .log and can be waited for.
+ * options.ipc: messages go to and fro, by .child.send() and its event 'message'. */
 class Process {
-    constructor(command, args, options = {}) {
+    constructor(command, args, { ipc, ...options } = {}) {
         this.title = `${path.basename(command)} ${args.join(' ')}`.slice(0, 160);
         this.log = '';
         this.watchers = new Set();
         const { reader, writer } = pipe();
-        this.child = spawn(command, args, { stdio: ['ignore', writer, writer], ...options });
+        this.child = spawn(command, args, {
+            stdio: ['ignore', writer, writer, ...(ipc ? ['ipc'] : [])], serialization: 'advanced', ...options,
+        });
         fs.closeSync(writer);
         this.pid = this.child.pid;
         alive.add(this.child);

@@ -55,4 +55,4 @@ class Reference {
 }
 
 if (require.main === module) serve(JSON.parse(process.argv[2]));
-module.exports = { Reference };
+module.exports = { Reference, uidOf };
