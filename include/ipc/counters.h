@@ -23,6 +23,10 @@ enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
 /* "ok", or the code that the client is told. */
 const char *renewal_code(unsigned result);
 
+/* Why a client is not in a room that it was told to join, or in one that it was told to
+ * leave. */
+enum room_refusal { ROOM_LIMIT, ROOM_NAME, ROOM_NO_MEMORY, ROOM_REFUSALS };
+
 /* X(id, values, type, label, name, help) */
 #define COUNTER_FAMILIES(X)                                                                        \
     X(ACCEPTED, 1, TOTAL, NONE, "connections_accepted_total",                                      \
@@ -92,6 +96,10 @@ const char *renewal_code(unsigned result);
       "Output that was waiting for a client when its connection or session ended, by reason.")     \
     X(ROOMS, 1, GAUGE, NONE, "rooms",                                                              \
       "Rooms with a member; in the sum, a room counts once for each worker that has members.")     \
+    X(ROOMS_JOINED, 1, TOTAL, NONE, "rooms_joined_total", "Rooms that clients joined by request.") \
+    X(ROOMS_LEFT, 1, TOTAL, NONE, "rooms_left_total", "Rooms that clients left by request.")       \
+    X(ROOMS_REFUSED, ROOM_REFUSALS, TOTAL, ROOM, "rooms_refused_total",                            \
+      "Rooms that clients were told to join, or to leave, and did not, by reason.")                \
     X(LOG_LOST, 1, TOTAL, NONE, "log_lines_lost_total",                                            \
       "Log lines of workers that could not be written.")                                           \
     X(LATENCY, LATENCY_BUCKETS + 1, HISTOGRAM, NONE, "delivery_latency_seconds",                   \

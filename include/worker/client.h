@@ -13,6 +13,7 @@
  *   OUT or gone --answer OK------> the same  MSG_LEFT
  *   IN --left--------------------> OUT       rooms, MSG_LEFT
  *   IN --MSG_KICK----------------> OUT       socket_disconnect, which calls left
+ *   IN --MSG_DISCONNECT----------> OUT       socket_disconnect_all or socket_leave, likewise
  *
  * At most one question is out for a client, so the answer in hand is always that
  * one's.  A client that left and asked again before the answer came takes it for

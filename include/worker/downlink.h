@@ -5,6 +5,7 @@
 
 #include "base/slice.h"
 #include "ipc/msg.h"
+#include "worker/act.h"
 
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct downlink_ops {
     void (*broadcast)(const struct msg_broadcast *bc, void *arg);
     int (*admitted)(uint64_t client, unsigned verdict, void *arg);
     void (*kick)(uint64_t client, struct slice uid, void *arg);
+    /* MSG_JOIN, MSG_LEAVE, MSG_DISCONNECT.  As act_begin(); after ACT_BEGUN nothing comes before
+     * downlink_go_on(). */
+    enum act_result (*act)(const struct act_request *request, void *arg);
     void (*drain)(uint32_t within_ms, uint32_t first, uint32_t n, void *arg);
     /* settings is the callee's, to be freed with conf_free(). */
     void (*settings)(struct conf *settings, void *arg);
@@ -35,6 +39,9 @@ struct downlink_ops {
 struct downlink *downlink_new(struct event_base *base, int down_fd, int up_fd,
                               const struct downlink_ops *ops, void *arg);
 void downlink_free(struct downlink **downlink);
+
+/* What act() has begun is done. */
+void downlink_go_on(struct downlink *downlink);
 
 /* No message counts any more, from the next one on. */
 void downlink_shut(struct downlink *downlink);

@@ -22,7 +22,9 @@ struct worker_stats {
     uint64_t refusals[TOKEN_RESULTS];    /* by reason; TOKEN_OK: the user's limit */
     uint64_t renewals[RENEWAL_RESULTS];  /* TOKEN_OK: taken */
     uint64_t broadcasts;                 /* from the master */
-    uint64_t handoffs_lost;              /* connections from peers that could not be taken */
+    uint64_t rooms_joined, rooms_left;   /* by request, a room of a client each */
+    uint64_t rooms_refused[ROOM_REFUSALS];
+    uint64_t handoffs_lost; /* connections from peers that could not be taken */
 };
 
 #endif

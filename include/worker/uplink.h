@@ -32,8 +32,17 @@ void uplink_ready(struct uplink *uplink);
 void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
                   const struct slices *rooms);
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid);
+/* client, which is in, has joined and left rooms; in as many messages as it takes.  id: not 0:
+ * MSG_NOTED comes when the master has taken all of it. */
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const struct slices *joined,
+                  const struct slices *left);
+/* id: of the request that has been carried out; clients: how many were meant. */
+void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients);
 /* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);
+
+/* 1 while so much waits for the pipe that whoever has a lot to say says it later. */
+int uplink_is_behind(const struct uplink *uplink);
 
 /* Writes now what the pipe takes. */
 void uplink_flush(struct uplink *uplink);

@@ -66,6 +66,15 @@ static const char *label_RENEWAL(unsigned i)
     return label;
 }
 
+static const char *label_ROOM(unsigned i)
+{
+    static const char *const labels[] = {"reason=\"limit\"", "reason=\"name\"",
+                                         "reason=\"no_memory\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == ROOM_REFUSALS, "one for each");
+    return labels[i];
+}
+
 static const char *label_STATUS(unsigned i)
 {
 #define STATUS(status) "status=\"" #status "\"",

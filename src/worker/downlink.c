@@ -19,6 +19,7 @@ struct downlink {
     struct event *resume_timer;     /* reading goes on, after a turn for others */
     uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
     struct msg_broadcast broadcast; /* reused */
+    struct act_request act;         /* reused */
     int greeted;                    /* MSG_HELLO has come */
     int shut;
 };
@@ -44,23 +45,83 @@ static int on_hello(struct downlink *downlink, struct msg *msg)
     return downlink->ops->hello(downlink->arg);
 }
 
-/* A burst of broadcasts to many clients may take long to queue.  Between its
- * parts the loop gets its turn: what is queued begins to leave, and heartbeats
- * and new clients are served; what goes on waiting, waits in the pipe. */
-static int on_broadcast(struct downlink *downlink, struct msg *msg)
+/* A burst of broadcasts, or of requests, to many clients may take long to queue.  Between
+ * its parts the loop gets its turn: what is queued begins to leave, and heartbeats and new
+ * clients are served; what goes on waiting, waits in the pipe. */
+static void turn_begins(struct downlink *downlink)
+{
+    if (downlink->turn_ms == 0)
+        downlink->turn_ms = clock_ms();
+}
+
+static void turn_may_end(struct downlink *downlink)
 {
     static const struct timeval next_turn = {0, 0};
+
+    if (clock_ms() - downlink->turn_ms < TURN_MS)
+        return;
+    link_read_enable(downlink->link, 0);
+    evtimer_add(downlink->resume_timer, &next_turn);
+}
+
+static int on_broadcast(struct downlink *downlink, struct msg *msg)
+{
     int result = msg_get_broadcast(msg, &downlink->broadcast);
 
     if (result != 0)
         return result;
-    if (downlink->turn_ms == 0)
-        downlink->turn_ms = clock_ms();
+    turn_begins(downlink);
     downlink->ops->broadcast(&downlink->broadcast, downlink->arg);
-    if (clock_ms() - downlink->turn_ms >= TURN_MS) {
+    turn_may_end(downlink);
+    return 0;
+}
+
+static void get_list(struct msg *msg, struct slices *list)
+{
+    list->n = 0;
+    msg_get_list(msg, list);
+}
+
+static void get_who(struct msg *msg, struct who *who)
+{
+    who->select = msg_get_u8(msg);
+    get_list(msg, &who->rooms);
+    get_list(msg, &who->except);
+}
+
+/* As msg_close(), or 1 without memory. */
+static int close_lists(const struct msg *msg)
+{
+    return msg->starved ? 1 : msg_close(msg);
+}
+
+static int on_act(struct downlink *downlink, struct msg *msg)
+{
+    struct act_request *act = &downlink->act;
+    enum act_result done;
+    int result;
+
+    act->type = (enum msg_type)msg->type;
+    act->id = msg_get_u32(msg);
+    get_who(msg, &act->who);
+    act->names.n = 0;
+    act->close = 0;
+    if (act->type == MSG_DISCONNECT)
+        act->close = msg_get_u8(msg);
+    else
+        get_list(msg, &act->names);
+    if ((result = close_lists(msg)) != 0)
+        return result;
+    if (act->who.select > MSG_SELECT_IDS || act->close > 1)
+        return -1;
+    turn_begins(downlink);
+    done = downlink->ops->act(act, downlink->arg);
+    if (done == ACT_NO_MEMORY)
+        return 1;
+    if (done == ACT_BEGUN)
         link_read_enable(downlink->link, 0);
-        evtimer_add(downlink->resume_timer, &next_turn);
-    }
+    else
+        turn_may_end(downlink);
     return 0;
 }
 
@@ -165,6 +226,7 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_JOIN:
     case MSG_LEAVE:
     case MSG_DISCONNECT:
+        return on_act(downlink, msg);
     case MSG_FETCH:
     case MSG_EMIT:
     case MSG_NOTED:
@@ -216,6 +278,12 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (!downlink->shut)
+        link_read_enable(downlink->link, 1);
+}
+
+void downlink_go_on(struct downlink *downlink)
+{
     if (!downlink->shut)
         link_read_enable(downlink->link, 1);
 }
@@ -274,5 +342,8 @@ void downlink_free(struct downlink **downlink_ptr)
     if (downlink->resume_timer != NULL)
         event_free(downlink->resume_timer);
     msg_broadcast_clear(&downlink->broadcast);
+    slices_clear(&downlink->act.who.rooms);
+    slices_clear(&downlink->act.who.except);
+    slices_clear(&downlink->act.names);
     free(downlink);
 }

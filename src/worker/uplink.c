@@ -4,11 +4,14 @@
 #include "ipc/counters.h"
 #include "ipc/link.h"
 #include "ipc/msg.h"
+#include "ipc/start.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define OUT_MIN_BYTES 4096 /* as much as any message to the master, but for those with rooms */
+#define OUT_MIN_BYTES    (START_UP_PART + 4096) /* as any message but MSG_ADMIT with many rooms */
+#define BEHIND_BYTES     ((size_t)1 << 20)      /* as much as its pipe takes at once */
+#define ROOMS_HEAD_BYTES 32                     /* of MSG_ROOMS, beside the names */
 _Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "the longest message");
 
 struct uplink {
@@ -127,10 +130,55 @@ void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
     end(uplink, mark);
 }
 
+/* Those of list from *from on for which there is room, which is less by them. */
+static struct slices part_of(const struct slices *list, size_t *from, size_t *room)
+{
+    struct slices part = {.at = list->n > 0 ? list->at + *from : NULL};
+
+    while (*from < list->n && *room >= 4 + list->at[*from].len) {
+        *room -= 4 + list->at[*from].len;
+        part.n++;
+        ++*from;
+    }
+    return part;
+}
+
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const struct slices *joined,
+                  const struct slices *left)
+{
+    size_t njoined = 0, nleft = 0;
+
+    do {
+        size_t room = START_UP_PART - ROOMS_HEAD_BYTES, mark = begin(uplink, MSG_ROOMS);
+        struct slices in = part_of(joined, &njoined, &room), out = part_of(left, &nleft, &room);
+        int is_last = njoined == joined->n && nleft == left->n;
+
+        msg_put_u32(&uplink->out, is_last ? id : 0);
+        msg_put_u64(&uplink->out, client);
+        msg_put_list(&uplink->out, &in);
+        msg_put_list(&uplink->out, &out);
+        end(uplink, mark);
+    } while (njoined < joined->n || nleft < left->n);
+}
+
+void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients)
+{
+    size_t mark = begin(uplink, MSG_ACTED);
+
+    msg_put_u32(&uplink->out, id);
+    msg_put_u32(&uplink->out, clients);
+    end(uplink, mark);
+}
+
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)
 {
     buf_reset(&uplink->out);
     send_out(uplink, counters_put(&uplink->out, id, counters));
+}
+
+int uplink_is_behind(const struct uplink *uplink)
+{
+    return link_queued(uplink->link) > BEHIND_BYTES;
 }
 
 void uplink_flush(struct uplink *uplink)

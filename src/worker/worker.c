@@ -6,9 +6,11 @@
 #include "engine/engine.h"
 #include "ipc/change.h"
 #include "ipc/start.h"
+#include "worker/act.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
 #include "worker/downlink.h"
+#include "worker/membership.h"
 #include "worker/options.h"
 #include "worker/peers.h"
 #include "worker/renew.h"
@@ -52,6 +54,8 @@ struct worker {
     struct uplink *uplink;     /* what is said to it */
     struct rooms rooms;
     struct clients *clients;
+    struct membership *membership;
+    struct acts *acts;
     struct renewals *renewals;
     struct peers *peers;
     struct report *report;
@@ -268,6 +272,20 @@ static void on_kick(uint64_t client, struct slice uid, void *arg)
     client_kick(worker->clients, client, uid);
 }
 
+static enum act_result on_act(const struct act_request *request, void *arg)
+{
+    struct worker *worker = arg;
+
+    return act_begin(worker->acts, request);
+}
+
+static void on_acted(void *arg)
+{
+    struct worker *worker = arg;
+
+    downlink_go_on(worker->downlink);
+}
+
 static void on_count(uint32_t id, void *arg)
 {
     struct worker *worker = arg;
@@ -331,6 +349,7 @@ static const struct downlink_ops from_master = {
     .broadcast = on_broadcast,
     .admitted = on_admitted,
     .kick = on_kick,
+    .act = on_act,
     .drain = on_drain,
     .settings = on_settings,
     .count = on_count,
@@ -348,6 +367,19 @@ static void enclose(const struct conf *conf)
         return;
     if (sandbox_enter() < 0)
         log_warn("no sandbox: this kernel cannot filter system calls");
+}
+
+/* What requests of the master are carried out with.  Returns 0, or -1 without memory. */
+static int open_requests(struct worker *worker)
+{
+    struct act_parts parts = {worker->base, worker->engine, &worker->rooms, NULL, worker->uplink};
+
+    worker->membership =
+        membership_new(&worker->conf, &worker->engine->sio, &worker->rooms, &worker->stats);
+    if ((parts.membership = worker->membership) == NULL)
+        return -1;
+    worker->acts = acts_new(&parts, on_acted, worker);
+    return worker->acts != NULL ? 0 : -1;
 }
 
 /* What the clients are served with, once there are an engine and the link.  Returns 0, or
@@ -368,7 +400,7 @@ static int open_parts(struct worker *worker)
     if (worker->clients == NULL || worker->report == NULL)
         return -1;
     worker->renewals = renewals_new(conf, worker->clients, &worker->stats);
-    return worker->renewals != NULL ? 0 : -1;
+    return worker->renewals != NULL ? open_requests(worker) : -1;
 }
 
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
@@ -404,6 +436,8 @@ static void worker_close(struct worker *worker)
         close_listeners(worker);
         engine_free(&worker->engine);
     }
+    acts_free(&worker->acts);
+    membership_free(&worker->membership);
     renewals_free(&worker->renewals);
     report_free(&worker->report);
     clients_free(&worker->clients);

@@ -113,6 +113,17 @@ static void on_kick(uint64_t client, struct slice uid, void *arg)
     note("kick:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
 }
 
+static enum act_result act_result;
+
+static enum act_result on_act(const struct act_request *request, void *arg)
+{
+    (void)arg;
+    now_ms += broadcast_ms;
+    note("act:%s:%u:%u:%zu:%zu:%zu:%d ", msg_name(request->type), request->id, request->who.select,
+         request->who.rooms.n, request->who.except.n, request->names.n, request->close);
+    return act_result;
+}
+
 static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
 {
     (void)arg;
@@ -143,8 +154,8 @@ static void on_closed(const char *why, void *arg)
     note("closed:%s ", why);
 }
 
-static const struct downlink_ops ops = {on_hello,    on_broadcast, on_admitted, on_kick,  on_drain,
-                                        on_settings, on_count,     on_bad,      on_closed};
+static const struct downlink_ops ops = {on_hello, on_broadcast, on_admitted, on_kick, on_act,
+                                        on_drain, on_settings,  on_count,    on_bad,  on_closed};
 
 /* --- what the master says --- */
 
@@ -228,6 +239,7 @@ static int say(unsigned type, const char *fields, ...)
 static void begin(void)
 {
     refuses = 0;
+    act_result = ACT_DONE;
     broadcast_ms = 0;
     down = downlink_new(base, 3, 4, &ops, &heard);
 }
@@ -249,8 +261,9 @@ static void end(void)
 
 static void test_hello(void)
 {
-    static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED, MSG_LOG_LEVEL, MSG_LOG_REOPEN,
-                                      MSG_DRAIN,     MSG_SETTINGS, MSG_COUNT,     MSG_KICK};
+    static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED,   MSG_LOG_LEVEL, MSG_LOG_REOPEN,
+                                      MSG_DRAIN,     MSG_SETTINGS,   MSG_COUNT,     MSG_JOIN,
+                                      MSG_LEAVE,     MSG_DISCONNECT, MSG_KICK};
 
     begin();
     ok(downlink_link(down) == &the_link, "it has the link");
@@ -297,6 +310,17 @@ static void test_messages(void)
     TAKEN("kick:7:ann ", "a kick", MSG_KICK, "8b1", UINT64_C(7), "ann",
           (unsigned)MSG_KICK_REPLACED);
     BAD("for no reason", MSG_KICK, "8b1", UINT64_C(7), "ann", (unsigned)MSG_KICK_REPLACED + 1);
+
+    TAKEN("act:join:5:0:2:1:3:0 ", "to join", MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 2,
+          1, 3);
+    TAKEN("act:leave:5:1:1:0:0:0 ", "to leave", MSG_LEAVE, "41lll", 5U, (unsigned)MSG_SELECT_IDS, 1,
+          0, 0);
+    TAKEN("act:disconnect:6:0:0:2:0:1 ", "to disconnect", MSG_DISCONNECT, "41ll1", 6U,
+          (unsigned)MSG_SELECT_ROOMS, 0, 2, 1U);
+    BAD("half", MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, 0, 2, 2U);
+    BAD("whom?", MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_IDS + 1, 2, 1, 3);
+    BAD("without names", MSG_LEAVE, "41ll", 5U, (unsigned)MSG_SELECT_ROOMS, 2, 1);
+    BAD("with a byte more", MSG_LEAVE, "41lll1", 5U, (unsigned)MSG_SELECT_ROOMS, 2, 1, 0, 0U);
 
     TAKEN("count:9 ", "count", MSG_COUNT, "4", 9U);
     BAD("for nobody", MSG_COUNT, "4", 0U);
@@ -401,6 +425,32 @@ static void test_turns(void)
     end();
 }
 
+/* Nothing comes behind a request that is not done. */
+static void test_acting(void)
+{
+    greet();
+    act_result = ACT_BEGUN;
+    say(MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, 0, 0, 1U);
+    is_int(the_link.reading, 0, "it has begun: what comes waits");
+    the_link.ops.batch_end(&the_link, the_link.arg);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(the_link.reading, 0, "however many turns it takes");
+    downlink_go_on(down);
+    is_int(the_link.reading, 1, "it is done: more may come");
+    act_result = ACT_DONE;
+    broadcast_ms = 3;
+    say(MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, 0, 0, 1U);
+    is_int(the_link.reading, 1, "three milliseconds are no turn");
+    broadcast();
+    is_int(the_link.reading, 0, "with three of another they are");
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    is_int(the_link.reading, 1, "which is over");
+    downlink_shut(down);
+    downlink_go_on(down);
+    is_int(the_link.reading, 0, "shut: it does not go on");
+    end();
+}
+
 static void test_end(void)
 {
     greet();
@@ -424,6 +474,16 @@ static void test_no_memory(void)
     is_str(heard, "", "nobody hears of it yet");
     is_int(given(), 0, "then it is taken");
     is_str(heard, "broadcast:5:0:100:0:[:0 ", "whole");
+    buf_reset(&out);
+    build(MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 2, 1, 100);
+    nomem = 1;
+    is_int(given(), 1, "no memory for a request: it is to come again");
+    is_str(heard, "", "nobody hears of it yet");
+    act_result = ACT_NO_MEMORY;
+    is_int(given(), 1, "no memory for who is meant: again");
+    act_result = ACT_DONE;
+    is_int(given(), 0, "then it is taken");
+    is_str(heard, "act:join:5:0:2:1:100:0 ", "whole");
     end();
     link_fails = 1;
     ok(downlink_new(base, 3, 4, &ops, &heard) == NULL, "no memory for the link");
@@ -441,6 +501,7 @@ int main(void)
     test_lengths();
     test_log();
     test_turns();
+    test_acting();
     test_end();
     test_no_memory();
     event_base_free(base);

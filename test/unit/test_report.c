@@ -131,6 +131,9 @@ static void test_places(void)
     NUMBER(stats.renewals, 2800);
     NUMBER(stats.broadcasts, 2901);
     NUMBER(stats.handoffs_lost, 2902);
+    NUMBER(stats.rooms_joined, 2903);
+    NUMBER(stats.rooms_left, 2904);
+    NUMBER(stats.rooms_refused, 2910);
     full = 1;
 
     report_send(report, 9);
@@ -173,6 +176,9 @@ static void test_places(void)
     told(COUNTER_RENEWALS, RENEWAL_RESULTS, 2800, "renewals");
     told(COUNTER_BROADCASTS, 1, 2901, "broadcasts");
     told(COUNTER_ROOMS, 1, 1, "rooms");
+    told(COUNTER_ROOMS_JOINED, 1, 2903, "joined by request");
+    told(COUNTER_ROOMS_LEFT, 1, 2904, "and left");
+    told(COUNTER_ROOMS_REFUSED, ROOM_REFUSALS, 2910, "and those that were not");
     told(COUNTER_LOG_LOST, 1, 0, "no line was lost");
     for (unsigned i = 0; i < COUNTERS; i++)
         missed += seen[i] != 1;

@@ -2,6 +2,7 @@
 #include "ipc/counters.h"
 #include "ipc/link.h"
 #include "ipc/msg.h"
+#include "ipc/start.h"
 #include "log_file.h"
 #include "tap.h"
 #include "worker/uplink.h"
@@ -12,6 +13,7 @@
 struct link {
     struct buf sent;
     int full, flushes, deaf;
+    size_t queued;
 };
 
 static struct link out;
@@ -23,7 +25,7 @@ int link_send(struct link *link, const void *messages, size_t len)
 
 size_t link_queued(const struct link *link)
 {
-    return link->full ? 4711 : 0;
+    return link->full ? 4711 : link->queued;
 }
 
 void link_read_enable(struct link *link, int on)
@@ -84,7 +86,87 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
     buf_reset(&out.sent);
 }
 
+/* Of all that was sent since the last time, MSG_ROOMS of client 7: how many, the longest, how
+ * many names there are in its lists, and the last id. */
+static struct {
+    size_t messages, longest, joined, left;
+    uint32_t id;
+} told;
+
+static void sent_rooms(void)
+{
+    size_t at = 0;
+
+    memset(&told, 0, sizeof(told));
+    while (at < out.sent.len) {
+        struct slices joined = {0}, left = {0};
+        struct msg msg;
+        long used = msg_decode(&msg, out.sent.data + at, out.sent.len - at, START_UP_PART);
+
+        if (used <= 0 || msg.type != MSG_ROOMS)
+            break;
+        at += (size_t)used;
+        told.messages++;
+        told.longest = (size_t)used > told.longest ? (size_t)used : told.longest;
+        if (told.id != 0)
+            told.messages = 1000; /* only the last has one */
+        told.id = msg_get_u32(&msg);
+        if (msg_get_u64(&msg) != 7)
+            break;
+        msg_get_list(&msg, &joined);
+        msg_get_list(&msg, &left);
+        if (msg_close(&msg) < 0)
+            break;
+        told.joined += joined.n;
+        told.left += left.n;
+        slices_clear(&joined);
+        slices_clear(&left);
+    }
+    is_int((long)at, (long)out.sent.len, "messages, whole");
+    buf_reset(&out.sent);
+}
+
 /* --- tests --- */
+
+static void test_requests(void)
+{
+    static char name[1024];
+    struct slices few = {0}, many = {0}, none = {0};
+    struct msg msg;
+
+    begin();
+    slices_put(&few, SLICE("a"));
+    slices_put(&few, SLICE(""));
+    for (int i = 0; i < 200; i++)
+        slices_put(&many, (struct slice){name, sizeof(name)});
+    uplink_rooms(up, 3, 7, &few, &none);
+    sent_rooms();
+    ok(told.messages == 1 && told.joined == 2 && told.left == 0 && told.id == 3, "two rooms");
+    uplink_rooms(up, 0, 7, &none, &few);
+    sent_rooms();
+    ok(told.messages == 1 && told.joined == 0 && told.left == 2 && told.id == 0, "two others");
+    uplink_rooms(up, 3, 7, &many, &few);
+    sent_rooms();
+    ok(told.joined == 200 && told.left == 2 && told.id == 3, "many, and a few");
+    is_int((long)told.messages, 4, "in parts, of which the last has the id");
+    uplink_rooms(up, 3, 7, &few, &many);
+    sent_rooms();
+    ok(told.joined == 2 && told.left == 200 && told.messages == 4, "the other way round");
+    ok(told.longest <= START_UP_PART && told.longest > START_UP_PART - 1100,
+       "as long as they may be: %zu", told.longest);
+    uplink_acted(up, 5, 6);
+    msg = sent(MSG_ACTED);
+    is_int(msg_get_u32(&msg), 5, "its id");
+    is_int(msg_get_u32(&msg), 6, "and how many");
+    is_int(msg_close(&msg), 0, "and no more");
+    buf_reset(&out.sent);
+    is_int(uplink_is_behind(up), 0, "little waits");
+    out.queued = (1 << 20) + 1;
+    is_int(uplink_is_behind(up), 1, "much waits");
+    slices_clear(&few);
+    slices_clear(&many);
+    uplink_free(&up);
+}
 
 static void test_messages(void)
 {
@@ -183,6 +265,7 @@ int main(void)
     log_begin_at(LOG_LEVEL_DEBUG);
     base = event_base_new();
     test_messages();
+    test_requests();
     test_failed();
     test_shut();
     event_base_free(base);

@@ -39,6 +39,7 @@ static struct conf conf = {
     .token = {.algs = TOKEN_HS, .token_bytes = 4096}, /* its keys are set in main() */
     .cors_origins = no_origins,
     .connections_max = 100,
+    .rooms_per_client = 5,
     .head_bytes = 16384,
     .head_headers = 100,
     .message_bytes = 100000,
@@ -151,6 +152,19 @@ static int readable(int fd, int within_ms)
 
 static struct counters counted; /* the last the worker has told */
 
+/* A list, each name behind that sign. */
+static void hear_names(struct msg *msg, const char *sign, struct heard *heard)
+{
+    struct slices names = {0};
+    size_t n = strlen(heard->uid);
+
+    msg_get_list(msg, &names);
+    for (size_t i = 0; i < names.n; i++)
+        n += (size_t)snprintf(heard->uid + n, sizeof(heard->uid) - n, "%s%.*s", sign,
+                              (int)names.at[i].len, names.at[i].ptr);
+    slices_clear(&names);
+}
+
 /* One message, whatever it is. */
 static struct heard hear_any(int within_ms)
 {
@@ -179,6 +193,14 @@ static struct heard hear_any(int within_ms)
         snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
         if (msg.type == MSG_ADMIT)
             is_int(msg_get_u32(&msg), 0, "no rooms");
+    } else if (msg.type == MSG_ROOMS) {
+        is_int(msg_get_u32(&msg), 0, "unasked for an answer");
+        heard.client = msg_get_u64(&msg);
+        hear_names(&msg, "+", &heard);
+        hear_names(&msg, "-", &heard);
+    } else if (msg.type == MSG_ACTED) {
+        id = msg_get_u32(&msg);
+        snprintf(heard.uid, sizeof(heard.uid), "%u:%u", id, msg_get_u32(&msg));
     } else if (msg.type == MSG_COUNTERS) {
         is_int(counters_get(&msg, &id, &counted), 0, "counters");
         heard.client = id;
@@ -661,6 +683,83 @@ static void test_kick(void)
     expect_nothing();
     hang_up(&two);
     expect(MSG_LEFT, "bob");
+}
+
+/* What a backend asks: who is in which room counts for what comes behind it. */
+static void test_requests(void)
+{
+    struct peer ann, bob, old;
+    uint64_t first, second, third;
+    char ann_id[21], bob_id[21];
+    const char *got;
+
+    ann = let_in("ann", &first, ann_id);
+    bob = let_in("bob", &second, bob_id);
+    send_down(MSG_JOIN, "41lll", 1U, (unsigned)MSG_SELECT_ROOMS, "ann", "", "guild,match");
+    broadcast(0, "guild", "", "[\"guild\"");
+    next_is(&ann, "42/axr,[\"guild\"]");
+    is_int(expect(MSG_ROOMS, "+guild+match"), first, "her");
+    expect(MSG_ACTED, "1:1");
+    send_down(MSG_JOIN, "41lll", 2U, (unsigned)MSG_SELECT_ROOMS, "", "guild", "match,guild,match");
+    is_int(expect(MSG_ROOMS, "+match+guild"), second, "those who are not in it yet");
+    expect(MSG_ACTED, "2:1");
+    send_down(MSG_LEAVE, "41lll", 3U, (unsigned)MSG_SELECT_IDS, ann_id, "",
+              "guild,allusers,nobody");
+    broadcast(0, "guild", "", "[\"for bob\"");
+    broadcast(0, "allusers", "", "[\"for bob\"");
+    broadcast(0, "", "", "[\"for both\"");
+    next_is(&ann, "42/axr,[\"for both\"]");
+    for (int i = 0; i < 2; i++)
+        next_is(&bob, "42/axr,[\"for bob\"]");
+    next_is(&bob, "42/axr,[\"for both\"]");
+    is_int(expect(MSG_ROOMS, "-guild-allusers"), first, "by her id");
+    expect(MSG_ACTED, "3:1");
+    send_down(MSG_LEAVE, "41lll", 4U, (unsigned)MSG_SELECT_ROOMS, "", "", "ann,bob");
+    expect(MSG_ROOMS, "-ann");
+    expect(MSG_ROOMS, "-bob");
+    expect(MSG_ACTED, "4:2");
+    broadcast(0, "ann", "", "[\"nobody's\"");
+    send_down(MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, ann_id, "", "1,2,3,4,5");
+    expect(MSG_ROOMS, "+1+2+3+4"); /* beside match: no more than five */
+    expect(MSG_ACTED, "5:1");
+
+    send_down(MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, "4", "", 0U);
+    broadcast(0, "4", "", "[\"gone\"");
+    broadcast(0, "", "", "[\"gone\"");
+    next_is(&ann, "41/axr,");
+    is_int(expect(MSG_LEFT, "ann"), first, "she is put out");
+    expect(MSG_ACTED, "6:1");
+    is_int(logged("client disconnected: user=ann address=127.0.0.1") > 0 &&
+               logged("reason=\"disconnected by request\"") == 1,
+           1, "with the reason in the log");
+    ask(&ann, "ann");
+    is_int(expect(MSG_ADMIT, "ann"), first, "and may ask again");
+    verdict(first, MSG_ADMIT_OK);
+    next_is(&ann, "40/axr,{\"sid\":\"");
+
+    old = dial(3, "");
+    peer_send(&old, packet("40/axr?token=", jwt_make("old", 0), ""));
+    third = expect(MSG_ADMIT, "old");
+    verdict(third, MSG_ADMIT_OK);
+    next_is(&old, "40/axr");
+    next_is(&bob, "42/axr,[\"gone\"]");
+    send_down(MSG_DISCONNECT, "41ll1", 7U, (unsigned)MSG_SELECT_ROOMS, "", "match", 1U);
+    broadcast(0, "", "", "[\"for bob\"");
+    next_is(&ann, "41/axr,");
+    next_is(&ann, "<close 0>");
+    next_is(&old, "41");
+    got = next(&old);
+    is_str(got, "41/axr,", "an old one is told of all that it is in");
+    next_is(&old, "<close 0>");
+    next_is(&bob, "42/axr,[\"for bob\"]");
+    expect(MSG_LEFT, "ann");
+    expect(MSG_LEFT, "old");
+    expect(MSG_ACTED, "7:2");
+    hang_up(&ann);
+    hang_up(&old);
+    hang_up(&bob);
+    expect(MSG_LEFT, "bob");
+    expect_nothing();
 }
 
 /* Emits authenticate with these arguments, which are JSON with a comma before, and
@@ -1239,6 +1338,7 @@ int main(void)
     test_expiry();
     test_logged();
     test_kick();
+    test_requests();
     test_renew();
     test_expiry_changed();
     test_renew_flood();
