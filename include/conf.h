@@ -76,7 +76,8 @@ struct conf {
     size_t message_bytes, attachments; /* of a notification */
     size_t send_buffer;                /* bytes that may wait for one client */
     uint32_t send_timeout_ms;
-    uint32_t idle_timeout_ms; /* between the requests of a connection */
+    uint32_t idle_timeout_ms;     /* between the requests of a connection */
+    uint32_t requests_timeout_ms; /* for what other servers of the cluster ask */
     uint32_t shutdown_timeout_ms, drain_timeout_ms;
 
     enum log_level log_level;

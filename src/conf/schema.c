@@ -76,6 +76,7 @@ const struct key conf_keys[] = {
     INT("socket.io:pingTimeout", 10, MS_MAX, "20000", 0, AT(FIELD_U32, ping_timeout_ms)),
     INT("socket.io:connectTimeout", 10, MS_MAX, "45000", 0, AT(FIELD_U32, connect_timeout_ms)),
     INT("socket.io:upgradeTimeout", 10, MS_MAX, "10000", 0, AT(FIELD_U32, upgrade_timeout_ms)),
+    INT("socket.io:requestsTimeout", 100, 60000, "1000", 0, AT(FIELD_U32, requests_timeout_ms)),
     INT("socket.io:maxHttpBufferSize", 100, 256 << 20, "1000000", 0,
         AT(FIELD_SIZE, max_http_buffer)),
     LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_FILLED,

@@ -45,6 +45,7 @@ async function groups() {
         'socket.io:pingTimeout': [1001, 1002, 1003],
         'socket.io:connectTimeout': [1001, 1002, 1003],
         'socket.io:upgradeTimeout': [1001, 1002, 1003],
+        'socket.io:requestsTimeout': [1001, 1002, 1003],
         'socket.io:maxHttpBufferSize': [1001, 1002, 1003],
         'socket.io:transports': [['polling', 'websocket'], ['websocket', 'polling'], ['websocket']],
         'socket.io:allowEIO3': [false, true, false],

@@ -157,6 +157,7 @@ static void test_defaults(void)
     is_int(conf->ping_timeout_ms, 20000, "pingTimeout");
     is_int(conf->connect_timeout_ms, 45000, "connectTimeout");
     is_int(conf->upgrade_timeout_ms, 10000, "upgradeTimeout");
+    is_int(conf->requests_timeout_ms, 1000, "requestsTimeout");
     is_int(conf->max_http_buffer, 1000000, "maxHttpBufferSize");
     ok(conf->polling && conf->websocket, "both transports");
     ok(conf->allow_eio3, "allowEIO3");
@@ -233,6 +234,7 @@ static const struct sample {
     {"socket.io:pingInterval", {"1000", "1001", "1002", "1e3"}, {0, 0, 0, "1000"}},
     {"socket.io:pingTimeout", {"1000", "1001", "1002", "1003"}, {0}},
     {"socket.io:connectTimeout", {"1000", "1001", "1002", "1003"}, {0}},
+    {"socket.io:requestsTimeout", {"200", "201", "202", "203"}, {0}},
     {"socket.io:upgradeTimeout", {"1000", "1001", "1002", "1003"}, {0}},
     {"socket.io:maxHttpBufferSize", {"1000", "1001", "1002", "1003"}, {0}},
     {"socket.io:transports",

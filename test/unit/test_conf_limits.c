@@ -77,6 +77,7 @@ static const struct number {
     {"socket.io:pingTimeout", 10, DAY_MS},
     {"socket.io:connectTimeout", 10, DAY_MS},
     {"socket.io:upgradeTimeout", 10, DAY_MS},
+    {"socket.io:requestsTimeout", 100, 60000},
     {"socket.io:maxHttpBufferSize", 100, 268435456},
     {"auth:options:clockTolerance", 0, 86400},
     {"limits:connections", 1, 16000000},
