@@ -4,12 +4,14 @@
 
 #include "ipc/msg.h"
 
+struct cluster;
 struct relay;
 struct stats;
 
 struct hear {            /* one worker, from its fork on */
-    struct relay *relay; /* borrowed, like stats */
+    struct relay *relay; /* borrowed, like the next two */
     struct stats *stats;
+    struct cluster *cluster;
     unsigned lane;
     int has_hello; /* 0 at first: it has told its version */
     int is_up;     /* likewise: it has said MSG_READY */
@@ -18,7 +20,8 @@ struct hear {            /* one worker, from its fork on */
 enum heard {
     HEARD_BAD = -1, /* malformed, or nothing that it may say (now) */
     HEARD_GOOD,
-    HEARD_READY /* it has said that it accepts clients */
+    HEARD_STARVED, /* there is no memory for it: to be heard again */
+    HEARD_READY    /* it has said that it accepts clients */
 };
 
 /* Nobody is told of HEARD_READY but the caller. */

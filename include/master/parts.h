@@ -1,12 +1,12 @@
-/* parts - the relay and the statistics of the master, and what they say to workers, which
- * the pool sends. */
+/* parts - the relay, the cluster and the statistics of the master, and what they say to workers,
+ * which the pool sends. */
 #ifndef MASTER_PARTS_H
 #define MASTER_PARTS_H
 
 struct parts;
 struct running;
 
-/* Makes both for running (borrowed), and with its conf.  NULL without memory. */
+/* Makes them for running (borrowed), and with its conf.  NULL without memory. */
 struct parts *parts_new(struct running *running);
 
 /* They go, and running has none. */

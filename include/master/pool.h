@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct cluster;
 struct event_base;
 struct pool;
 struct relay;
@@ -49,6 +50,7 @@ struct pool_options { /* everything is borrowed */
     const struct listeners *listeners;
     struct relay *relay;
     struct stats *stats;
+    struct cluster *cluster;
     int (*worker)(const struct conf *, const struct worker_start *);
 };
 

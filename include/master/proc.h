@@ -23,6 +23,7 @@
 #define PROC_SILENT_MS 4000
 
 struct balance;
+struct cluster;
 struct event_base;
 struct lanes;
 struct proc;
@@ -34,6 +35,7 @@ struct proc_common {
     struct event_base *base;
     struct relay *relay;
     struct stats *stats;
+    struct cluster *cluster;
     struct lanes *lanes;
     struct link_options link;
     int (*worker)(const struct conf *, const struct worker_start *);

@@ -50,6 +50,13 @@ void relay_configure(struct relay *relay, const struct conf *conf);
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
                    uint64_t received_us);
 
+/* A broadcast that clients are to acknowledge within timeout_ms is next in the stream: out gets
+ * the MSG_EMIT of that id.  Returns to whom it is to go at once, valid until the next
+ * route_find(); or NULL where it is too large or there is no memory (counted). */
+const struct route_targets *relay_emit(struct relay *relay, struct buf *out, uint32_t id,
+                                       uint32_t timeout_ms, uint64_t received_us,
+                                       const struct broadcast *bc);
+
 /* A message that never came in whole: counted and logged like the others. */
 void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel);
 

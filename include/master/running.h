@@ -8,6 +8,7 @@
 
 struct admin;
 struct admin_ops;
+struct cluster;
 struct event_base;
 struct feed;
 struct pool;
@@ -20,6 +21,7 @@ struct running {
     int detached;                 /* what goes to stderr goes to syslog */
     struct relay *relay;
     struct stats *stats;
+    struct cluster *cluster;
     struct pool *pool;
     struct feed *feed;
     const struct admin_ops *admin_ops;

@@ -2,6 +2,7 @@
 
 #include "codec/token.h"
 #include "ipc/counters.h"
+#include "master/cluster.h"
 #include "master/relay.h"
 #include "master/stats.h"
 
@@ -57,6 +58,11 @@ static enum heard on_counters(const struct hear *hear, struct msg *msg)
     return HEARD_GOOD;
 }
 
+static enum heard heard(int rc)
+{
+    return rc == 0 ? HEARD_GOOD : rc < 0 ? HEARD_BAD : HEARD_STARVED;
+}
+
 enum heard hear_message(struct hear *hear, struct msg *msg)
 {
     int is_up = hear->is_up;
@@ -73,11 +79,15 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
         return is_up ? on_left(hear, msg) : HEARD_BAD;
     case MSG_COUNTERS:
         return is_up ? on_counters(hear, msg) : HEARD_BAD;
-    case MSG_ROOMS:
     case MSG_ACTED:
+        return is_up ? heard(cluster_acted(hear->cluster, hear->lane, msg)) : HEARD_BAD;
     case MSG_FETCHED:
+        return is_up ? heard(cluster_fetched(hear->cluster, hear->lane, msg)) : HEARD_BAD;
     case MSG_REACHED:
+        return is_up ? heard(cluster_reached(hear->cluster, hear->lane, msg)) : HEARD_BAD;
     case MSG_ACK:
+        return is_up ? heard(cluster_ack(hear->cluster, hear->lane, msg)) : HEARD_BAD;
+    case MSG_ROOMS:
         break;
     case MSG_HELLO: /* these are the master's own */
     case MSG_BROADCAST:

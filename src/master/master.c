@@ -7,6 +7,7 @@
 #include "ipc/msg.h"
 #include "master/admin.h"
 #include "master/child.h"
+#include "master/cluster.h"
 #include "master/daemon.h"
 #include "master/feed.h"
 #include "master/listen.h"
@@ -171,9 +172,18 @@ static int on_redis_behind(void *arg)
     return pool_is_behind(m->running.pool);
 }
 
+static void on_redis_arrived(struct slice payload, int is_counted, uint32_t via, void *arg)
+{
+    struct master *m = arg;
+
+    cluster_arrived(m->running.cluster, payload, is_counted, via);
+}
+
 static void on_redis_request(struct slice payload, uint32_t via, void *arg)
 {
-    (void)payload, (void)via, (void)arg;
+    struct master *m = arg;
+
+    cluster_request(m->running.cluster, payload, via);
 }
 
 static void on_redis_commands(int ready, void *arg)
@@ -182,7 +192,7 @@ static void on_redis_commands(int ready, void *arg)
 }
 
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
-                                         on_redis_synced,  on_redis_behind,    NULL,
+                                         on_redis_synced,  on_redis_behind,    on_redis_arrived,
                                          on_redis_request, on_redis_commands};
 
 static void on_admin_status(struct status *status, void *arg)
@@ -434,7 +444,8 @@ static int parts_start(struct master *m)
     if (m->reload == NULL || m->parts == NULL)
         return -1;
     options = (struct pool_options){running->base,  running->conf,  &running->listeners,
-                                    running->relay, running->stats, m->worker};
+                                    running->relay, running->stats, running->cluster,
+                                    m->worker};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     running->pool = pool_new(&options, &pool_ops, m);
     if (running->pool == NULL)

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "ipc/msg.h"
+#include "master/cluster.h"
+#include "master/feed.h"
 #include "master/pool.h"
 #include "master/relay.h"
 #include "master/running.h"
@@ -13,7 +15,8 @@
 
 struct parts {
     struct running *running;
-    struct event *wake; /* pending while an admission waits */
+    struct event *wake;    /* pending while an admission waits */
+    struct event *cluster; /* pending while a request is under way */
 };
 
 static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
@@ -62,6 +65,46 @@ static void on_stats_ask(unsigned lane, uint32_t id, void *arg)
 
 static const struct stats_ops stats_ops = {on_stats_ask};
 
+static int on_cluster_publish(uint32_t via, struct slice channel, struct buf *payload,
+                              void (*done)(int ok, void *done_arg), void *done_arg, void *arg)
+{
+    struct parts *parts = arg;
+
+    return feed_publish(parts->running->feed, via, channel, payload, done, done_arg);
+}
+
+static void on_cluster_wake(unsigned ms, void *arg)
+{
+    struct parts *parts = arg;
+
+    (void)timer_set(parts->cluster, ms);
+}
+
+/* What goes to workers goes the way of the messages. */
+static const struct responder_ops responder_ops = {on_relay_send, on_cluster_publish,
+                                                   on_cluster_wake};
+
+static void on_cluster(evutil_socket_t fd, short what, void *arg)
+{
+    struct parts *parts = arg;
+
+    (void)fd;
+    (void)what;
+    cluster_wake(parts->running->cluster);
+}
+
+/* The timer is set once, so that there is memory for it from then on. */
+static int cluster_make(struct parts *parts)
+{
+    struct running *running = parts->running;
+
+    parts->cluster = event_new(running->base, -1, 0, on_cluster, parts);
+    if (parts->cluster == NULL || timer_set(parts->cluster, 0) < 0)
+        return -1;
+    running->cluster = cluster_new(running->conf, running->relay, &responder_ops, parts);
+    return running->cluster != NULL ? 0 : -1;
+}
+
 struct parts *parts_new(struct running *running)
 {
     struct parts *parts = calloc(1, sizeof(*parts));
@@ -72,7 +115,8 @@ struct parts *parts_new(struct running *running)
     parts->wake = event_new(running->base, -1, 0, on_wake, parts);
     running->relay = relay_new(running->conf, &relay_ops, parts);
     running->stats = stats_new(running->base, &stats_ops, parts);
-    if (parts->wake == NULL || running->relay == NULL || running->stats == NULL)
+    if (parts->wake == NULL || running->relay == NULL || running->stats == NULL ||
+        cluster_make(parts) < 0)
         parts_free(&parts);
     return parts;
 }
@@ -85,8 +129,11 @@ void parts_free(struct parts **partsp)
         return;
     *partsp = NULL;
     stats_free(&parts->running->stats);
+    cluster_free(&parts->running->cluster);
     relay_free(&parts->running->relay);
     if (parts->wake != NULL)
         event_free(parts->wake);
+    if (parts->cluster != NULL)
+        event_free(parts->cluster);
     free(parts);
 }

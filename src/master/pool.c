@@ -366,6 +366,7 @@ static void common_set(struct pool *pool, const struct pool_options *options)
     common->base = options->base;
     common->relay = options->relay;
     common->stats = options->stats;
+    common->cluster = options->cluster;
     common->worker = options->worker;
     common->child = pool->ops->child;
     common->arg = pool->arg;

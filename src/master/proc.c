@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "ipc/balance.h"
+#include "master/cluster.h"
 #include "master/hear.h"
 #include "master/lanes.h"
 #include "master/relay.h"
@@ -72,6 +73,7 @@ static void silence(struct proc *proc)
     proc->state = ENDING;
     link_read_enable(proc->link, 0);
     relay_worker_down(proc->common->relay, proc->lane);
+    cluster_worker_down(proc->common->cluster, proc->lane);
     stats_gone(proc->common->stats, proc->lane);
     if (proc->terms->balance != NULL)
         balance_accepts(proc->terms->balance, proc->number - 1, 0);
@@ -140,6 +142,8 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     case HEARD_READY:
         become_up(proc);
         break;
+    case HEARD_STARVED:
+        return 1;
     case HEARD_BAD:
         (void)snprintf(why, sizeof(why), "bad message type=%u (%s)", msg->type,
                        msg_name(msg->type));
@@ -407,8 +411,10 @@ void proc_start(struct proc *proc)
     lanes_taken(proc->common->lanes, proc->lane);
     proc->state = STARTING;
     proc->heard = 0;
-    proc->hear = (struct hear){
-        .relay = proc->common->relay, .stats = proc->common->stats, .lane = proc->lane};
+    proc->hear = (struct hear){.relay = proc->common->relay,
+                               .stats = proc->common->stats,
+                               .cluster = proc->common->cluster,
+                               .lane = proc->lane};
     proc->forked_ms = proc->sent_ms = proc->taken_ms = proc->alive_ms = clock_ms();
     proc->sent = proc->taken = 0;
     hello(proc);

@@ -225,6 +225,52 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     memory_trim(relay);
 }
 
+/* As msg_put_broadcast(), which has the fields from the epoch on, too. */
+static int put_emit(struct buf *out, const struct relay *relay, uint32_t id, uint32_t timeout_ms,
+                    uint64_t received_us, const struct broadcast *bc)
+{
+    size_t mark;
+
+    buf_reset(out);
+    mark = msg_begin(out, MSG_EMIT);
+    msg_put_u32(out, id);
+    msg_put_u32(out, timeout_ms);
+    msg_put_u64(out, relay->epoch);
+    msg_put_u64(out, relay->seq + 1);
+    msg_put_u64(out, received_us);
+    msg_put_u32(out, bc->flags);
+    msg_put_list(out, &bc->rooms);
+    msg_put_list(out, &bc->except);
+    msg_put_bytes(out, bc->json.data, bc->json.len);
+    msg_put_list(out, &bc->attachments);
+    return msg_end(out, mark);
+}
+
+const struct route_targets *relay_emit(struct relay *relay, struct buf *out, uint32_t id,
+                                       uint32_t timeout_ms, uint64_t received_us,
+                                       const struct broadcast *bc)
+{
+    const struct route_targets *targets;
+
+    if (put_emit(out, relay, id, timeout_ms, received_us, bc) < 0) {
+        relay_drop(relay, EMIT_NO_MEMORY, (struct slice){0});
+        return NULL;
+    }
+    if (out->len > relay->message_max) {
+        relay_drop(relay, EMIT_TOO_LARGE, (struct slice){0});
+        return NULL;
+    }
+    relay->seq++;
+    targets = route_find(relay->route, &bc->rooms);
+    if (log_get_level() >= LOG_LEVEL_DEBUG)
+        show(bc, targets);
+    if (targets->n > 0)
+        relay->stats.relayed++;
+    else
+        relay->stats.nobody++;
+    return targets;
+}
+
 void relay_worker_up(struct relay *relay, unsigned lane)
 {
     route_up(relay->route, lane);

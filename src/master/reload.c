@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "ipc/change.h"
 #include "master/admin.h"
+#include "master/cluster.h"
 #include "master/feed.h"
 #include "master/keywatch.h"
 #include "master/names.h"
@@ -258,6 +259,7 @@ static void commit(struct reload *reload, struct conf *wanted)
     else if (reload->keywatch != NULL)
         (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
     relay_configure(reload->running->relay, wanted);
+    cluster_configure(reload->running->cluster, wanted);
     pool_configure(reload->running->pool, wanted, &reload->running->listeners);
     log_configure(wanted);
     feed_configure(reload->running->feed, was, wanted);

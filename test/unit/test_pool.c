@@ -11,6 +11,7 @@
 #include "master/stats.h"
 #include "master/status.h"
 
+#include "cluster_idle.h"
 #include "tap.h"
 
 #include <endian.h>
@@ -41,6 +42,7 @@ enum {
 };
 
 static struct event_base *base;
+static struct cluster *cluster;
 static struct relay *relay;
 static struct stats *stats;
 static struct pool *pool;
@@ -399,7 +401,8 @@ static void prepare(int workers, int how)
     unlink(said);
     relay = relay_new(conf, &relay_ops, NULL);
     stats = stats_new(base, &stats_ops, NULL);
-    options = (struct pool_options){base, conf, &none, relay, stats, worker};
+    cluster = cluster_idle(conf, relay);
+    options = (struct pool_options){base, conf, &none, relay, stats, cluster, worker};
     pool = relay != NULL && stats != NULL ? pool_new(&options, &ops, NULL) : NULL;
     if (pool == NULL)
         exit(1);
@@ -415,6 +418,7 @@ static void end(void)
 {
     pool_free(&pool);
     stats_free(&stats);
+    cluster_free(&cluster);
     relay_free(&relay);
 }
 

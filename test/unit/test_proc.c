@@ -9,6 +9,7 @@
 #include "master/relay.h"
 #include "master/stats.h"
 
+#include "cluster_idle.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -234,6 +235,7 @@ static void begin(void)
     common = (struct proc_common){.base = base, .worker = worker, .child = on_child};
     common.link = (struct link_options){4096, QUEUE_BYTES, 1 << 16};
     common.relay = relay_new(&conf, &relay_ops, NULL);
+    common.cluster = cluster_idle(&conf, common.relay);
     common.stats = stats_new(base, &stats_ops, NULL);
     common.lanes = lanes_new(base, &lanes_ops, NULL);
     if (common.lanes == NULL || lanes_open(common.lanes, 0, 1) < 0)
@@ -247,6 +249,7 @@ static void end(void)
     proc_free(&proc);
     lanes_free(&common.lanes);
     stats_free(&common.stats);
+    cluster_free(&common.cluster);
     relay_free(&common.relay);
     buf_free(&common.message);
     close(told[0]);

@@ -1,0 +1,417 @@
+#include "master/inquiry.h"
+
+#include "master/collect.h"
+#include "master/laneset.h"
+#include "master/route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum progress { QUEUED, RUNNING, READY /* all have said what they had to say */ };
+
+struct inquiry {
+    struct inquiry *prev, *next; /* in the order in which they came */
+    struct reply reply;
+    struct buf question; /* the fields of MSG_FETCH behind its id */
+    uint64_t until_ms;
+    enum progress progress;
+    int is_everybody, is_large;
+    uint32_t id;            /* of its MSG_FETCH */
+    struct laneset waiting; /* those that have more to say */
+    struct collect collect;
+    size_t collected; /* what it has of that sum: nothing if it is large */
+};
+
+struct inquiries {
+    struct responder *responder;
+    struct inquiry *first, *last;
+    struct inquiry *running[INQUIRY_RUNNING_MAX]; /* RUNNING and READY, in no order */
+    size_t nrunning, nready;
+    size_t nsmall, nlarge;    /* QUEUED */
+    size_t waiting_bytes;     /* their questions */
+    size_t collected;         /* by those that are not large */
+    struct inquiry *large;    /* of those that run, or NULL */
+    int is_confirming;        /* a large answer is on its way to redis */
+    uint64_t pace_ms;         /* when the next large one may begin */
+    int was_large[MSG_WHATS]; /* the last answer about everybody */
+    struct slices rooms;      /* reused */
+};
+
+struct inquiries *inquiries_new(struct responder *responder)
+{
+    struct inquiries *inquiries = calloc(1, sizeof(*inquiries));
+
+    if (inquiries != NULL)
+        inquiries->responder = responder;
+    return inquiries;
+}
+
+/* --- one ------------------------------------------------------------------------ */
+
+static size_t *queue_of(struct inquiries *inquiries, const struct inquiry *inquiry)
+{
+    return inquiry->is_large ? &inquiries->nlarge : &inquiries->nsmall;
+}
+
+static void count(struct inquiries *inquiries, struct inquiry *inquiry, size_t bytes)
+{
+    inquiries->collected += bytes - inquiry->collected;
+    inquiry->collected = bytes;
+}
+
+static void stop_running(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    for (size_t i = 0; i < inquiries->nrunning; i++) {
+        if (inquiries->running[i] == inquiry) {
+            inquiries->running[i] = inquiries->running[--inquiries->nrunning];
+            break;
+        }
+    }
+    inquiries->nready -= inquiry->progress == READY;
+    if (inquiries->large == inquiry)
+        inquiries->large = NULL;
+    count(inquiries, inquiry, 0);
+    collect_clear(&inquiry->collect);
+    inquiry->waiting = (struct laneset){0};
+    inquiry->id = 0;
+}
+
+static void inquiry_free(struct inquiry *inquiry)
+{
+    reply_clear(&inquiry->reply);
+    buf_free(&inquiry->question);
+    collect_clear(&inquiry->collect);
+    free(inquiry);
+}
+
+/* It is over: out of the list, and freed. */
+static void drop(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    if (inquiry->progress == QUEUED) {
+        --*queue_of(inquiries, inquiry);
+        inquiries->waiting_bytes -= inquiry->question.len;
+    } else {
+        stop_running(inquiries, inquiry);
+    }
+    *(inquiry->prev != NULL ? &inquiry->prev->next : &inquiries->first) = inquiry->next;
+    *(inquiry->next != NULL ? &inquiry->next->prev : &inquiries->last) = inquiry->prev;
+    inquiry_free(inquiry);
+}
+
+void inquiries_free(struct inquiries **inquiriesp)
+{
+    struct inquiries *inquiries = *inquiriesp;
+
+    if (inquiries == NULL)
+        return;
+    while (inquiries->first != NULL)
+        drop(inquiries, inquiries->first);
+    slices_clear(&inquiries->rooms);
+    free(inquiries);
+    *inquiriesp = NULL;
+}
+
+/* --- asking ----------------------------------------------------------------------- */
+
+static int put_question(struct buf *out, const struct request *request)
+{
+    msg_put_u8(out, (uint8_t)collect_what(request->type));
+    msg_put_u8(out, request->by_id ? MSG_SELECT_IDS : MSG_SELECT_ROOMS);
+    msg_put_list(out, &request->rooms);
+    msg_put_list(out, &request->except);
+    return out->failed ? -1 : 0;
+}
+
+static struct inquiry *inquiry_new(const struct inquiries *inquiries, const struct request *request,
+                                   uint32_t via)
+{
+    struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
+
+    if (inquiry == NULL)
+        return NULL;
+    if (reply_init(&inquiry->reply, inquiries->responder, request, via) < 0 ||
+        put_question(&inquiry->question, request) < 0) {
+        inquiry_free(inquiry);
+        return NULL;
+    }
+    inquiry->is_everybody = request->rooms.n == 0;
+    inquiry->is_large = inquiry->is_everybody && inquiries->was_large[collect_what(request->type)];
+    return inquiry;
+}
+
+void inquiries_ask(struct inquiries *inquiries, const struct request *request, uint32_t via,
+                   uint64_t now_ms)
+{
+    struct inquiry *inquiry;
+
+    if (inquiries->nsmall + inquiries->nlarge >= INQUIRY_WAITING_MAX ||
+        inquiries->waiting_bytes > INQUIRY_WAITING_BYTES) {
+        responder_result(inquiries->responder, RESPONSE_BUSY, request->type);
+        return;
+    }
+    inquiry = inquiry_new(inquiries, request, via);
+    if (inquiry == NULL) {
+        responder_result(inquiries->responder, RESPONSE_UNSENDABLE, request->type);
+        return;
+    }
+    inquiry->until_ms = now_ms + inquiries->responder->conf->requests_timeout_ms;
+    inquiry->prev = inquiries->last;
+    *(inquiries->last != NULL ? &inquiries->last->next : &inquiries->first) = inquiry;
+    inquiries->last = inquiry;
+    ++*queue_of(inquiries, inquiry);
+    inquiries->waiting_bytes += inquiry->question.len;
+}
+
+/* Whom it concerns; they are valid until the next is looked for. */
+static const struct route_targets *targets_of(struct inquiries *inquiries,
+                                              const struct inquiry *inquiry)
+{
+    struct msg fields = {.at = inquiry->question.data,
+                         .end = inquiry->question.data + inquiry->question.len};
+
+    (void)msg_get_u8(&fields);
+    (void)msg_get_u8(&fields);
+    inquiries->rooms.n = 0;
+    msg_get_list(&fields, &inquiries->rooms);
+    return fields.bad ? NULL : route_find(inquiries->responder->route, &inquiries->rooms);
+}
+
+static void put_fetch(struct buf *message, const struct inquiry *inquiry)
+{
+    size_t mark;
+
+    buf_reset(message);
+    mark = msg_begin(message, MSG_FETCH);
+    msg_put_u32(message, inquiry->id);
+    (void)buf_put(message, inquiry->question.data, inquiry->question.len);
+    (void)msg_end(message, mark);
+}
+
+static void ready(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    if (inquiry->progress == READY)
+        return;
+    inquiry->progress = READY;
+    inquiries->nready++;
+}
+
+static void begin(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    struct responder *responder = inquiries->responder;
+    const struct route_targets *targets = targets_of(inquiries, inquiry);
+    struct request request = reply_request(&inquiry->reply);
+
+    --*queue_of(inquiries, inquiry);
+    inquiries->waiting_bytes -= inquiry->question.len;
+    inquiry->progress = RUNNING;
+    inquiry->id = responder_id(responder);
+    inquiries->running[inquiries->nrunning++] = inquiry;
+    collect_begin(&inquiry->collect, &request);
+    if (inquiry->is_large)
+        inquiries->large = inquiry;
+    for (size_t i = 0; targets != NULL && i < targets->n; i++)
+        laneset_put(&inquiry->waiting, targets->lanes[i]);
+    put_fetch(&responder->message, inquiry);
+    if (targets == NULL || targets->n == 0 ||
+        responder_send(responder, &responder->message, targets) < 0)
+        ready(inquiries, inquiry);
+}
+
+/* --- answering -------------------------------------------------------------------- */
+
+/* Redis has the large answer, or never will. */
+static void on_confirmed(int ok, void *arg)
+{
+    struct inquiries *inquiries = arg;
+
+    (void)ok;
+    inquiries->is_confirming = 0;
+    inquiries->responder->ops->wake(0, inquiries->responder->arg);
+}
+
+static void note_size(struct inquiries *inquiries, const struct inquiry *inquiry, int is_large)
+{
+    if (inquiry->is_everybody)
+        inquiries->was_large[collect_what(inquiry->reply.type)] = is_large;
+}
+
+static void answer(struct inquiries *inquiries, struct inquiry *inquiry,
+                   enum response_result result, uint64_t now_ms)
+{
+    struct responder *responder = inquiries->responder;
+    struct buf payload = {0};
+    size_t len;
+    int is_large;
+
+    collect_end(&inquiry->collect, &payload);
+    len = payload.len;
+    is_large = len > INQUIRY_LARGE_BYTES;
+    note_size(inquiries, inquiry, is_large);
+    if (!is_large) {
+        (void)reply_send(&inquiry->reply, responder, &payload, result, NULL, NULL);
+        return;
+    }
+    inquiries->is_confirming = 1;
+    inquiries->pace_ms = now_ms + len / INQUIRY_LARGE_PACE;
+    if (reply_send(&inquiry->reply, responder, &payload, result, on_confirmed, inquiries) < 0)
+        inquiries->is_confirming = 0;
+}
+
+/* Those that ask for one client have no answer where nobody has it. */
+static void finish(struct inquiries *inquiries, struct inquiry *inquiry,
+                   enum response_result result, uint64_t now_ms)
+{
+    const struct collect *collect = &inquiry->collect;
+
+    if (collect->is_too_large) {
+        note_size(inquiries, inquiry, 1);
+        responder_result(inquiries->responder, RESPONSE_TOO_LARGE, inquiry->reply.type);
+    } else if (inquiry->reply.type != REQUEST_CLIENT_ROOMS || collect->n > 0) {
+        answer(inquiries, inquiry, result, now_ms);
+    }
+    drop(inquiries, inquiry);
+}
+
+/* --- what workers say ------------------------------------------------------------- */
+
+static struct inquiry *find(const struct inquiries *inquiries, uint32_t id)
+{
+    for (size_t i = 0; i < inquiries->nrunning; i++)
+        if (inquiries->running[i]->id == id)
+            return inquiries->running[i];
+    return NULL;
+}
+
+/* It has become large: alone from now on, or, where another is, asked anew later. */
+static void become_large(struct inquiries *inquiries, struct inquiry *inquiry)
+{
+    if (inquiries->large == NULL && !inquiries->is_confirming) {
+        count(inquiries, inquiry, 0);
+        inquiries->large = inquiry;
+        inquiry->is_large = 1;
+        return;
+    }
+    stop_running(inquiries, inquiry);
+    inquiry->is_large = 1;
+    inquiry->progress = QUEUED;
+    inquiries->nlarge++;
+    inquiries->waiting_bytes += inquiry->question.len;
+}
+
+static int take(struct inquiries *inquiries, struct inquiry *inquiry, uint32_t n,
+                struct slice records)
+{
+    int rc = collect_part(&inquiry->collect, n, records);
+    size_t now = collect_bytes(&inquiry->collect);
+
+    if (inquiries->large == inquiry)
+        return rc;
+    count(inquiries, inquiry, now);
+    if (rc == 0 && (now > 2 * INQUIRY_LARGE_BYTES || inquiries->collected > INQUIRY_BYTES))
+        become_large(inquiries, inquiry);
+    return rc;
+}
+
+int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *msg)
+{
+    uint32_t id = msg_get_u32(msg);
+    int is_last = msg_get_u8(msg);
+    uint32_t n = msg_get_u32(msg);
+    struct slice records = msg_get_bytes(msg);
+    struct inquiry *inquiry;
+
+    if (msg_close(msg) < 0)
+        return -1;
+    inquiry = find(inquiries, id);
+    if (inquiry == NULL || !laneset_has(&inquiry->waiting, lane))
+        return 0; /* of one that is over */
+    if (take(inquiries, inquiry, n, records) < 0)
+        return -1;
+    if (inquiry->progress != RUNNING)
+        return 0;
+    if (is_last)
+        (void)laneset_take(&inquiry->waiting, lane);
+    if (inquiry->waiting.n == 0 || inquiry->collect.is_too_large)
+        ready(inquiries, inquiry);
+    return 0;
+}
+
+void inquiries_down(struct inquiries *inquiries, unsigned lane)
+{
+    for (size_t i = 0; i < inquiries->nrunning; i++) {
+        struct inquiry *inquiry = inquiries->running[i];
+        if (laneset_take(&inquiry->waiting, lane) && inquiry->waiting.n == 0)
+            ready(inquiries, inquiry);
+    }
+}
+
+/* --- in time ---------------------------------------------------------------------- */
+
+static void finish_ready(struct inquiries *inquiries, uint64_t now_ms)
+{
+    for (size_t i = inquiries->nrunning; i-- > 0 && inquiries->nready > 0;)
+        if (inquiries->running[i]->progress == READY)
+            finish(inquiries, inquiries->running[i], RESPONSE_FULL, now_ms);
+}
+
+static void expire(struct inquiries *inquiries, uint64_t now_ms)
+{
+    while (inquiries->first != NULL && now_ms >= inquiries->first->until_ms) {
+        struct inquiry *inquiry = inquiries->first;
+        if (inquiry->progress != QUEUED) {
+            finish(inquiries, inquiry, RESPONSE_SHORT, now_ms);
+            continue;
+        }
+        responder_result(inquiries->responder, RESPONSE_BUSY, inquiry->reply.type);
+        drop(inquiries, inquiry);
+    }
+}
+
+static int may_begin_large(const struct inquiries *inquiries)
+{
+    return inquiries->nlarge > 0 && inquiries->large == NULL && !inquiries->is_confirming;
+}
+
+static int may_begin(const struct inquiries *inquiries, const struct inquiry *inquiry,
+                     uint64_t now_ms)
+{
+    if (inquiry->progress != QUEUED || inquiries->nrunning == INQUIRY_RUNNING_MAX)
+        return 0;
+    return !inquiry->is_large || (may_begin_large(inquiries) && now_ms >= inquiries->pace_ms);
+}
+
+static void begin_some(struct inquiries *inquiries, uint64_t now_ms)
+{
+    if (inquiries->nrunning == INQUIRY_RUNNING_MAX ||
+        (inquiries->nsmall == 0 && (!may_begin_large(inquiries) || now_ms < inquiries->pace_ms)))
+        return;
+    for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next)
+        if (may_begin(inquiries, inquiry, now_ms))
+            begin(inquiries, inquiry);
+}
+
+void inquiries_turn(struct inquiries *inquiries, uint64_t now_ms)
+{
+    finish_ready(inquiries, now_ms);
+    expire(inquiries, now_ms);
+    begin_some(inquiries, now_ms);
+    finish_ready(inquiries, now_ms); /* those that concern no worker */
+}
+
+void inquiries_hurry(struct inquiries *inquiries, uint64_t now_ms)
+{
+    uint64_t until_ms = now_ms + inquiries->responder->conf->requests_timeout_ms;
+
+    for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next)
+        if (inquiry->until_ms > until_ms)
+            inquiry->until_ms = until_ms;
+}
+
+uint64_t inquiries_due_ms(const struct inquiries *inquiries)
+{
+    uint64_t due_ms = inquiries->first != NULL ? inquiries->first->until_ms : UINT64_MAX;
+
+    if (may_begin_large(inquiries) && inquiries->pace_ms < due_ms)
+        due_ms = inquiries->pace_ms;
+    return due_ms;
+}

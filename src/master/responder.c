@@ -1,0 +1,149 @@
+#include "master/responder.h"
+
+#include "ipc/start.h"
+#include "master/route.h"
+
+#define RESULT_LOG_MS 60000
+
+const char *response_result_name(enum response_result result)
+{
+    static const char *const names[] = {"full",      "empty", "short",
+                                        "too_large", "busy",  "unsendable"};
+
+    _Static_assert(sizeof(names) / sizeof(*names) == RESPONSE_RESULTS, "one for each");
+    return names[result];
+}
+
+uint32_t responder_id(struct responder *responder)
+{
+    if (++responder->last_id == 0)
+        responder->last_id = 1;
+    return responder->last_id;
+}
+
+int responder_send(struct responder *responder, const struct buf *message,
+                   const struct route_targets *targets)
+{
+    struct route_targets copy; /* a worker that turns out to be dead may have others looked up */
+
+    if (message->failed || message->len == 0 || message->len > start_message_max(responder->conf))
+        return -1;
+    copy.n = targets->n;
+    memcpy(copy.lanes, targets->lanes, targets->n * sizeof(targets->lanes[0]));
+    for (size_t i = 0; i < copy.n; i++)
+        responder->ops->send(copy.lanes[i], message->data, message->len, responder->arg);
+    return 0;
+}
+
+void responder_result(struct responder *responder, enum response_result result,
+                      enum request_type type)
+{
+    uint64_t count;
+
+    responder->results[result]++;
+    if (result < RESPONSE_TOO_LARGE)
+        return;
+    count = log_due(&responder->log[result], RESULT_LOG_MS);
+    if (count > 0)
+        log_warnx("request not answered: reason=%s type=%s count=%llu",
+                  response_result_name(result), request_type_name(type), (unsigned long long)count);
+}
+
+/* --- to whom -------------------------------------------------------------------- */
+
+static int is_channel_word(struct slice uid)
+{
+    if (uid.len > REPLY_UID_MAX)
+        return 0;
+    for (size_t i = 0; i < uid.len; i++)
+        if (uid.ptr[i] <= ' ' || uid.ptr[i] > '~')
+            return 0;
+    return 1;
+}
+
+int reply_init(struct reply *reply, const struct responder *responder,
+               const struct request *request, uint32_t via)
+{
+    struct slice uid = request->uid;
+
+    *reply = (struct reply){.type = request->type, .is_old = request->is_old, .via = via};
+    if (request->type == REQUEST_SERVER_SIDE_EMIT || request->is_old || !is_channel_word(uid))
+        uid.len = 0;
+    if (buf_put(&reply->id, request->id.ptr, request->id.len) == 0 &&
+        response_channel(&reply->channel, slice_str(responder->conf->key),
+                         slice_str(responder->conf->nsp), uid) == 0)
+        return 0;
+    reply_clear(reply);
+    return -1;
+}
+
+void reply_clear(struct reply *reply)
+{
+    buf_free(&reply->id);
+    buf_free(&reply->channel);
+}
+
+struct request reply_request(const struct reply *reply)
+{
+    return (struct request){.type = reply->type,
+                            .is_old = reply->is_old,
+                            .id = {(const char *)reply->id.data, reply->id.len}};
+}
+
+int reply_send(const struct reply *reply, struct responder *responder, struct buf *payload,
+               enum response_result result, void (*done)(int ok, void *arg), void *arg)
+{
+    struct slice channel = {(const char *)reply->channel.data, reply->channel.len};
+
+    if (!payload->failed &&
+        responder->ops->publish(reply->via, channel, payload, done, arg, responder->arg) == 0) {
+        responder_result(responder, result, reply->type);
+        return 0;
+    }
+    buf_free(payload);
+    responder_result(responder, RESPONSE_UNSENDABLE, reply->type);
+    return -1;
+}
+
+/* Returns 0 if there is nothing to be said. */
+static int put_nobody(struct buf *out, const struct request *request)
+{
+    switch (request->type) {
+    case REQUEST_SOCKETS:
+    case REQUEST_ALL_ROOMS:
+    case REQUEST_FETCH:
+        (void)request_put_head(out, request);
+        (void)request_put_tail(out);
+        return 1;
+    case REQUEST_SERVER_SIDE_EMIT:
+    case REQUEST_CUSTOM:
+        (void)request_put_null(out, request);
+        return 1;
+    case REQUEST_BROADCAST:
+        (void)request_put_count(out, request, 0);
+        return 1;
+    case REQUEST_CLIENT_ROOMS: /* whoever has that client answers */
+    case REQUEST_JOIN:
+    case REQUEST_LEAVE:
+    case REQUEST_DISCONNECT:
+    case REQUEST_TYPES:
+        break;
+    }
+    return 0;
+}
+
+void reply_nobody(struct responder *responder, const struct request *request, uint32_t via)
+{
+    struct buf payload = {0};
+    struct reply reply;
+
+    if (request->id.len == 0 || !put_nobody(&payload, request))
+        return;
+    if (reply_init(&reply, responder, request, via) < 0) {
+        buf_free(&payload);
+        responder_result(responder, RESPONSE_UNSENDABLE, request->type);
+        return;
+    }
+    (void)reply_send(&reply, responder, &payload, RESPONSE_EMPTY, NULL, NULL);
+    reply_clear(&reply);
+}

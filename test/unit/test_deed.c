@@ -1,0 +1,187 @@
+/* Joins, leaves and disconnects: through cluster.h, as the feed and the workers call it. */
+#include "master/deed.h"
+
+#include "cluster_world.h"
+
+#define JOIN_ALL "{\"type\":2,\"opts\":{\"rooms\":[],\"except\":[\"e\"]},\"rooms\":[\"x\",\"y\"]}"
+
+/* What was sent last: its type, and its fields as text. */
+static const char *last(void)
+{
+    static char text[512];
+    struct msg msg;
+    struct slices rooms = {0};
+    size_t at;
+
+    if (msg_decode(&msg, world.last.data, world.last.len, 1 << 26) <= 0)
+        return "nothing";
+    (void)msg_get_u32(&msg);
+    at = (size_t)snprintf(text, sizeof(text), "%s %u", msg_name(msg.type), msg_get_u8(&msg));
+    for (int list = 0; list < (msg.type == MSG_DISCONNECT ? 2 : 3); list++) {
+        rooms.n = 0;
+        msg_get_list(&msg, &rooms);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, " [");
+        for (size_t i = 0; i < rooms.n; i++)
+            at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%.*s", i > 0 ? "," : "",
+                                   (int)rooms.at[i].len, rooms.at[i].ptr);
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "]");
+    }
+    if (msg.type == MSG_DISCONNECT)
+        snprintf(text + at, sizeof(text) - at, " %u", msg_get_u8(&msg));
+    if (msg_close(&msg) < 0)
+        snprintf(text, sizeof(text), "malformed");
+    slices_clear(&rooms);
+    return text;
+}
+
+static void test_bulk(void)
+{
+    world_begin(2);
+    arrives(JOIN_ALL, 1, 1);
+    is_str(sent(), "", "nothing before its turn");
+    ordered(JOIN_ALL);
+    is_str(sent(), "join>1 join>2 ", "then every worker joins who it has");
+    is_str(last(), "join 0 [] [e] [x,y]", "those that are meant");
+    is_int(acted(1, world.last_id, 0), 0, "one has nobody");
+    is_int(acted(2, world.last_id, 3), 0, "the other has");
+    comes("{\"type\":3,\"opts\":{\"rooms\":\"x\"},\"rooms\":\"y\"}");
+    is_str(sent(), "", "a leave of a room that nobody holds goes nowhere");
+    comes("{\"type\":3,\"opts\":{\"rooms\":[\"allusers\"],\"except\":[]},\"rooms\":[\"y\"]}");
+    is_str(last(), "leave 0 [allusers] [] [y]", "a leave");
+    comes("{\"type\":4,\"opts\":{\"rooms\":[],\"except\":[]},\"close\":true}");
+    is_str(last(), "disconnect 0 [] [] 1", "a disconnect that closes");
+    comes("{\"type\":4,\"opts\":{\"rooms\":[],\"except\":[]}}");
+    is_str(last(), "disconnect 0 [] [] 0", "and one that does not");
+    is_str(published(), "", "none of these is answered");
+    world_end();
+}
+
+/* An id of a client in lane 1 (EIO3's form would do as well). */
+static const char *client_id(void)
+{
+    static char id[SIO_SID_LEN + 1];
+    struct sid_home home = {.process = 1, .generation = 1, .index = 5};
+
+    sio_sid_encode(id, 4711, &home);
+    return id;
+}
+
+static const char *by_id(const char *request_id, int type, const char *more)
+{
+    static char text[512];
+
+    snprintf(text, sizeof(text), "{\"requestId\":\"%s\",\"type\":%d,\"sid\":\"%s\",%s}", request_id,
+             type, client_id(), more);
+    return text;
+}
+
+#define DONE(via, id) via " k-response#/axr# {\"requestId\":\"" id "\"}\n"
+
+static void test_by_id(void)
+{
+    uint32_t id;
+
+    world_begin(2);
+    comes(by_id("d1", 2, "\"room\":\"x\""));
+    is_str(sent(), "join>1 ", "the worker that the id names");
+    is_int(strncmp(last(), "join 1 [", 8), 0, "by id only");
+    is_str(published(), "", "is asked first");
+    id = world.last_id;
+    is_int(acted(2, id, 1), 0, "another one has nothing to say");
+    is_str(published(), "", "about it");
+    is_int(acted(1, id, 1), 0, "it has that client");
+    is_str(published(), DONE("1", "d1"), "so we answer");
+    is_int(acted(1, id, 1), 0, "twice");
+    is_str(published(), "", "is once");
+
+    comes(by_id("d2", 3, "\"room\":\"x\""));
+    id = world.last_id;
+    is_int(acted(1, id, 0), 0, "it has not");
+    is_str(published(), "", "somebody else answers");
+    comes("{\"requestId\":\"d3\",\"type\":4,\"sid\":\"elsewhere\",\"close\":true}");
+    is_str(published(), "", "the same where no worker is asked");
+    world_end();
+}
+
+/* C1, C2: copies that are counted; O: in its turn; A: the worker has done it. */
+static void test_orders(void)
+{
+    static const char *const orders[] = {"CcOA", "COcA", "OCcA", "COAc", "OCAc", "OACc", "OA"};
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+        const char *text = by_id("d1", 2, "\"room\":\"x\"");
+        world_begin(1);
+        for (const char *at = orders[i]; *at != '\0'; at++) {
+            if (*at == 'C' || *at == 'c')
+                arrives(text, 1, *at == 'C' ? 1 : 2);
+            else if (*at == 'O')
+                ordered(text);
+            else
+                acted(1, world.last_id, 1);
+        }
+        ok(strcmp(published(), strchr(orders[i], 'C') != NULL ? DONE("1", "d1") : "") == 0,
+           "order %s: one answer, if one is counted", orders[i]);
+        world_end();
+    }
+}
+
+static void test_down(void)
+{
+    world_begin(1);
+    comes(by_id("d1", 2, "\"room\":\"x\""));
+    relay_worker_down(world.relay, 1);
+    cluster_worker_down(world.cluster, 1);
+    is_int(acted(1, world.last_id, 1), 0, "a worker that has gone");
+    is_str(published(), "", "has not done it");
+    relay_worker_up(world.relay, 1);
+    world.dies = 1;
+    comes(by_id("d2", 2, "\"room\":\"x\""));
+    is_str(published(), "", "nor has one that turns out to be dead");
+    comes(JOIN_ALL);
+    is_int(world.nsent, 2, "nobody is asked then");
+    world_end();
+}
+
+static void test_many(void)
+{
+    char id[16];
+
+    world_begin(1);
+    for (int i = 0; i <= DEED_MAX; i++) {
+        snprintf(id, sizeof(id), "i%d", i);
+        comes(by_id(id, 2, "\"room\":\"x\""));
+    }
+    is_int(world.nsent, DEED_MAX + 1, "all are done");
+    acted(1, world.last_id, 1);
+    is_str(published(), "", "one too many is not answered");
+    acted(1, 1, 1);
+    is_str(published(), DONE("1", "i0"), "the others are");
+    pass(SEEN_MS);
+    acted(1, 2, 1);
+    is_str(published(), "", "but not for ever");
+    world_end();
+}
+
+static void test_malformed(void)
+{
+    struct buf out = {0};
+    size_t mark;
+
+    world_begin(1);
+    mark = msg_begin(&out, MSG_ACTED);
+    msg_put_u32(&out, 1);
+    msg_end(&out, mark);
+    is_int(hear(cluster_acted, 1, &out), -1, "MSG_ACTED without a number");
+    world_end();
+}
+
+int main(void)
+{
+    test_bulk();
+    test_by_id();
+    test_orders();
+    test_down();
+    test_many();
+    test_malformed();
+    return tap_done();
+}
