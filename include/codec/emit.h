@@ -153,4 +153,11 @@ int emit_encode(struct buf *channel, struct buf *payload, struct slice key, stru
                 const struct slices *rooms, const struct slices *except, uint32_t flags,
                 struct slice json);
 
+/* Parts of it: {type, data, nsp}, which returns likewise; and {rooms, flags, except}, with
+ * flags.timeout where that is not 0, which returns how many different rooms there are (out->failed
+ * is set without memory). */
+int emit_put_packet(struct buf *out, struct slice nsp, struct slice json);
+uint32_t emit_put_opts(struct buf *out, const struct slices *rooms, const struct slices *except,
+                       uint32_t flags, uint32_t timeout_ms);
+
 #endif

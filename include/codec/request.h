@@ -69,6 +69,8 @@ enum request_result {
 #define REQUEST_VALUES_MAX                                                                         \
     65536 /* in all of rooms, except and names: cJSON takes 80 bytes a value */
 
+#define REQUEST_TREES 6 /* that hold a name: of rooms, except, names, sid, uid, nsp or event */
+
 struct cJSON;
 
 /* Zero is one that has nothing, and valid.  Slices borrow from the payload and from what is
@@ -88,11 +90,13 @@ struct request {
     struct broadcast bc;         /* BROADCAST: as of emit_decode(), but without flags, which
                                     servers do not heed there either */
     /* private */
-    struct buf text;        /* the payload as UTF-8, where it is not */
-    struct buf words;       /* the id, where it did not come as JSON */
-    struct buf clean;       /* one value, before it becomes a tree */
-    struct cJSON *trees[6]; /* what holds names: of rooms, except, names, sid, uid, event */
+    struct buf text;  /* the payload as UTF-8, where it is not */
+    struct buf words; /* the id, where it did not come as JSON */
+    struct buf clean; /* one value, before it becomes a tree */
+    struct cJSON
+        *trees[REQUEST_TREES]; /* what holds names: of rooms, except, names, sid, uid, event */
     size_t ntrees, nvalues;
+    int starved;           /* there was no memory to read a number */
     struct buf numbers[3]; /* names of rooms that are numbers: rooms, except, names */
     struct once once;
 };
@@ -104,7 +108,8 @@ struct request {
 enum request_result request_decode(struct request *request, struct slice payload, struct slice nsp,
                                    const struct emit_limits *limits);
 
-/* Frees what it holds; it is empty and valid again. */
+/* Frees what it holds; it is empty and valid again.  Otherwise the memory of a large one stays
+ * until the next decode. */
 void request_clear(struct request *request);
 
 /* "sockets", "all_rooms", ...; "unknown" for REQUEST_TYPES. */
@@ -141,5 +146,49 @@ int request_put_room(struct buf *out, struct slice name);
  * "<key>-response#<nsp>#<uid>#". */
 int request_channel(struct buf *out, struct slice key, struct slice nsp);
 int response_channel(struct buf *out, struct slice key, struct slice nsp, struct slice uid);
+
+/* --- request_ask.c: what we ask, and what comes back --- */
+
+/* A broadcast with acknowledgements. */
+struct request_broadcast {
+    struct slice uid, id; /* ours, and its own: ASCII without quotes or backslashes */
+    struct slice nsp;
+    const struct slices *rooms, *except; /* as in struct broadcast */
+    uint32_t flags;                      /* enum broadcast_flags */
+    uint32_t timeout_ms;                 /* 0: none */
+    struct slice json;                   /* array of the event and its arguments, complete */
+};
+
+/* Appends the payload (msgpack), or that of serverSideEmit() of an event with one argument
+ * (JSON), to which nobody is to answer.  0; -1 if json is not what it should be, -2 without
+ * memory. */
+int request_put_broadcast(struct buf *out, const struct request_broadcast *broadcast);
+int request_put_server_side_emit(struct buf *out, struct slice uid, struct slice event,
+                                 struct slice json);
+
+enum answer_type {
+    ANSWER_NONE,     /* to another request, or none at all */
+    ANSWER_COUNT,    /* of one server: it goes to so many clients */
+    ANSWER_ACK,      /* of one client */
+    ANSWER_NO_MEMORY /* to read it */
+};
+
+/* Zero is one that has nothing, and valid. */
+struct answer {
+    double clients;            /* ANSWER_COUNT: a whole number, not below 0 */
+    struct slice json;         /* ANSWER_ACK: the argument, a value with a placeholder for
+                                  each attachment; empty: there is none, or one that cannot
+                                  be shown (nested too deep, too many attachments) */
+    struct slices attachments; /* ... borrowed from the payload */
+    struct broadcast bc;       /* private */
+};
+
+/* What payload, which came on one of our response channels, has to do with the broadcast of
+ * that id.  *answer is valid until the payload goes or the next call. */
+enum answer_type answer_decode(struct answer *answer, struct slice payload, struct slice id,
+                               const struct emit_limits *limits);
+
+/* Frees what it holds; it is empty and valid again. */
+void answer_clear(struct answer *answer);
 
 #endif

@@ -27,8 +27,8 @@ struct request_rooms {
     size_t others; /* how many are no names */
 };
 
-/* The number that text is; NAN if it is none, or missing. */
-double request_number(struct slice text);
+/* The number that text is; NAN if it is none, or missing, or (*starved is set) without memory. */
+double request_number(struct slice text, int *starved);
 
 enum request_list {
     REQUEST_LIST_ROOMS,  /* who is meant: "" is none, and where there are only rooms nobody can

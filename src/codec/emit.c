@@ -6,6 +6,7 @@
 #include "codec/once.h"
 #include "codec/room_name.h"
 
+#include <assert.h>
 #include <math.h>
 
 /* What is decoded, and by what. */
@@ -333,6 +334,7 @@ static struct slice channel_room(struct slice channel, struct slice key, struct 
     if (!take_prefix(&channel, key) || !take_prefix(&channel, SLICE("#")) ||
         !take_prefix(&channel, nsp) || !take_prefix(&channel, SLICE("#")) || channel.len == 0)
         return (struct slice){NULL, 0};
+    assert(channel.ptr != NULL);
     if (channel.ptr[channel.len - 1] == '#')
         channel.len--;
     return channel;

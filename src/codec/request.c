@@ -7,6 +7,8 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
+#define KEEP_BYTES_MAX 65536
+
 /* Members that mean something. */
 enum member { TYPE, NEW_ID, OLD_ID, UID, ROOMS, ROOM, SID, OPTS, CLOSE, PACKET, MEMBERS };
 
@@ -27,21 +29,21 @@ static const enum request_type old_types[] = {
 };
 
 /* As in JavaScript, where 2 and 2.0 are one and "2" is another. */
-static enum request_type type_of(int is_old, struct slice text)
+static enum request_type type_of(struct request *request, struct slice text)
 {
-    const enum request_type *list = is_old ? old_types : types;
-    size_t n = is_old ? sizeof(old_types) / sizeof(*list) : sizeof(types) / sizeof(*list);
-    double value = request_number(text);
+    const enum request_type *list = request->is_old ? old_types : types;
+    size_t n = request->is_old ? sizeof(old_types) / sizeof(*list) : sizeof(types) / sizeof(*list);
+    double value = request_number(text, &request->starved);
 
     return value >= 0 && value < (double)n && floor(value) == value ? list[(size_t)value]
                                                                     : REQUEST_TYPES;
 }
 
 /* As in JavaScript, of a value that may be missing. */
-static int truthy(struct slice text)
+static int truthy(struct request *request, struct slice text)
 {
     if (text.len == 0 || strchr("tfn\"{[", text.ptr[0]) == NULL)
-        return text.len > 0 && request_number(text) != 0;
+        return text.len > 0 && request_number(text, &request->starved) != 0;
     return text.ptr[0] != 'f' && text.ptr[0] != 'n' && !slice_eq(text, SLICE("\"\""));
 }
 
@@ -63,7 +65,7 @@ static enum request_result read_head(struct request *request, const struct slice
         id = values[OLD_ID];
     if (id.len > 0 && id.len <= REQUEST_ID_MAX && strchr("tfn{[", id.ptr[0]) == NULL)
         request->id = id;
-    request->type = type_of(request->is_old, values[TYPE]);
+    request->type = type_of(request, values[TYPE]);
     if (values[UID].len > 0 && values[UID].len <= REQUEST_ID_MAX && values[UID].ptr[0] == '"') {
         tree = request_tree(request, values[UID], &result);
         if (tree == NULL)
@@ -116,7 +118,7 @@ static enum request_result read_sid(struct request *request, struct slice sid)
 static enum request_result read_action(struct request *request, const struct slice *values)
 {
     struct request_rooms names = list_of(request, 2);
-    int bulk = !request->is_old && truthy(values[OPTS]);
+    int bulk = !request->is_old && truthy(request, values[OPTS]);
     enum request_result result;
 
     if (bulk) {
@@ -126,7 +128,7 @@ static enum request_result read_action(struct request *request, const struct sli
         result = read_sid(request, values[SID]);
     }
     if (request->type == REQUEST_DISCONNECT)
-        request->close = truthy(values[CLOSE]);
+        request->close = truthy(request, values[CLOSE]);
     else if (result == REQUEST_OK)
         result = request_rooms(request, values[bulk ? ROOMS : ROOM], &names, REQUEST_LIST_NAMES);
     return result;
@@ -183,21 +185,32 @@ static enum request_result take_text(struct request *request, struct slice *payl
     return REQUEST_OK;
 }
 
+/* A huge one must not leave its size behind for good. */
+static void empty(struct buf *buf)
+{
+    if (buf->cap > KEEP_BYTES_MAX)
+        buf_free(buf);
+    else
+        buf_reset(buf);
+}
+
 /* Empties it, keeping most of the memory. */
 static void reset(struct request *request)
 {
     for (size_t i = 0; i < request->ntrees; i++)
         cJSON_Delete(request->trees[i]);
     request->ntrees = request->nvalues = 0;
+    request->starved = 0;
     request->type = REQUEST_TYPES;
     request->id = request->uid = (struct slice){NULL, 0};
     request->is_old = request->by_id = request->close = 0;
     request->timeout_ms = 0;
     request->rooms.n = request->except.n = request->names.n = 0;
     broadcast_reset(&request->bc);
-    buf_reset(&request->text);
-    buf_reset(&request->words);
-    buf_reset(&request->clean);
+    empty(&request->text);
+    empty(&request->words);
+    empty(&request->clean);
+    empty(&request->bc.json);
 }
 
 enum request_result request_decode(struct request *request, struct slice payload, struct slice nsp,
@@ -218,6 +231,8 @@ enum request_result request_decode(struct request *request, struct slice payload
     result = read_head(request, values);
     if (result == REQUEST_OK)
         result = read_rest(request, values, nsp);
+    if (request->starved)
+        result = REQUEST_NO_MEMORY;
     if (result != REQUEST_OK && request->by_id)
         request->id = (struct slice){NULL, 0};
     return result;

@@ -195,7 +195,7 @@ static enum request_result check_event(struct request *request, struct slice dat
         first.len--;
     }
     if (*first.ptr != '"')
-        return isfinite(request_number(first)) ? REQUEST_OK : REQUEST_BAD_EVENT;
+        return isfinite(request_number(first, &request->starved)) ? REQUEST_OK : REQUEST_BAD_EVENT;
     tree = request_tree(request, first, &result);
     if (tree == NULL)
         return result;
@@ -244,6 +244,6 @@ enum request_result request_emit_json(struct request *request, struct slice pack
     if (result != REQUEST_OK)
         return result;
     request_members(flags, keys, &timeout, 1);
-    request->timeout_ms = milliseconds(request_number(timeout));
+    request->timeout_ms = milliseconds(request_number(timeout, &request->starved));
     return read_packet(request, packet, nsp);
 }

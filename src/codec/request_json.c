@@ -149,7 +149,7 @@ cJSON *request_tree(struct request *request, struct slice text, enum request_res
         return NULL;
     }
     *result = REQUEST_NO_MEMORY;
-    assert(request->ntrees < sizeof(request->trees) / sizeof(*request->trees));
+    assert(request->ntrees < REQUEST_TREES);
     if (memmem(text.ptr, text.len, "\\u", 2) != NULL) {
         buf_reset(&request->clean);
         if (put_clean(&request->clean, text) != 0)
@@ -166,19 +166,19 @@ cJSON *request_tree(struct request *request, struct slice text, enum request_res
 
 int request_string(const cJSON *item, struct slice *name)
 {
-    char *at;
-
     if (!cJSON_IsString(item))
         return 0;
     *name = slice_str(item->valuestring);
     if (memchr(name->ptr, MARK_HALF, name->len) != NULL)
         return 0;
-    for (at = item->valuestring; (at = strchr(at, (char)MARK_NUL)) != NULL; at++)
-        *at = '\0'; /* its length is known by now */
+    /* Their length is known by now. */
+    for (char *at = item->valuestring;
+         (at = memchr(at, MARK_NUL, name->len - (size_t)(at - name->ptr))) != NULL;)
+        *at = '\0';
     return 1;
 }
 
-double request_number(struct slice text)
+double request_number(struct slice text, int *starved)
 {
     double value = NAN;
     cJSON *tree;
@@ -188,6 +188,7 @@ double request_number(struct slice text)
     tree = json_tree(text);
     if (cJSON_IsNumber(tree))
         value = tree->valuedouble;
+    *starved |= tree == NULL && errno == ENOMEM;
     cJSON_Delete(tree);
     return value;
 }

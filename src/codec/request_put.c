@@ -61,18 +61,18 @@ int request_put_count(struct buf *out, const struct request *request, uint64_t c
 int request_put_ack(struct buf *out, const struct request *request, struct slice json,
                     const struct slices *attachments)
 {
-    int some = json.len > 0 && json_span(json.ptr, json.len) == (long)json.len;
+    long span = json.len > 0 ? json_span(json.ptr, json.len) : -1;
 
     /* undefined: notepack.io 3 leaves the member out, and whoever reads it makes undefined
      * of that. */
-    pack_map(out, some ? 3 : 2);
+    pack_map(out, span > 0 ? 3 : 2);
     pack_str(out, "type", 4);
     pack_number(out, 9);
     pack_str(out, "requestId", 9);
     pack_json(out, request->id.ptr, request->id.len);
-    if (some) {
+    if (span > 0) {
         pack_str(out, "packet", 6);
-        pack_json_bins(out, json.ptr, json.len, attachments);
+        pack_json_bins(out, json.ptr, (size_t)span, attachments);
     }
     return status(out);
 }

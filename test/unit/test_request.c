@@ -1,59 +1,16 @@
 #include "codec/request.h"
 
 #include "hex.h"
+#include "request_show.h"
 #include "tap.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const struct emit_limits limits = {4194304, 10};
 static struct request request;
-static struct buf shown;
-
-/* ---- what a request is, as text ---- */
-
-static void show_names(const char *what, const struct slices *names)
-{
-    if (names->n == 0)
-        return;
-    buf_printf(&shown, " %s", what);
-    for (size_t i = 0; i < names->n; i++) {
-        buf_putc(&shown, i == 0 ? '=' : ',');
-        if (slice_eq(names->at[i], SLICE("\xff")))
-            buf_puts(&shown, "nobody");
-        else
-            request_put_room(&shown, names->at[i]);
-    }
-}
-
-/* Everything that is known: "join id="a" rooms="r"". */
-static const char *show(void)
-{
-    buf_reset(&shown);
-    buf_puts(&shown, request_type_name(request.type));
-    if (request.is_old)
-        buf_puts(&shown, " old");
-    if (request.id.len > 0)
-        buf_printf(&shown, " id=%.*s", (int)request.id.len, request.id.ptr);
-    if (request.uid.len > 0)
-        buf_printf(&shown, " uid=%.*s", (int)request.uid.len, request.uid.ptr);
-    if (request.by_id)
-        buf_puts(&shown, " by_id");
-    show_names("rooms", &request.rooms);
-    show_names("except", &request.except);
-    show_names("names", &request.names);
-    if (request.close)
-        buf_puts(&shown, " close");
-    if (request.timeout_ms > 0)
-        buf_printf(&shown, " timeout=%u", request.timeout_ms);
-    if (request.bc.json.len > 0)
-        buf_printf(&shown, " json=%.*s", (int)request.bc.json.len, (char *)request.bc.json.data);
-    show_names("to", &request.bc.rooms);
-    show_names("not", &request.bc.except);
-    if (request.bc.attachments.n > 0)
-        buf_printf(&shown, " attachments=%zu", request.bc.attachments.n);
-    buf_putc(&shown, '\0');
-    return (const char *)shown.data;
-}
 
 static enum request_result decode(const void *payload, size_t len)
 {
@@ -61,7 +18,7 @@ static enum request_result decode(const void *payload, size_t len)
     enum request_result result = request_decode(
         &request, (struct slice){(const char *)guarded, len}, SLICE("/axr"), &limits);
 
-    show(); /* what borrows from it */
+    show(&request); /* what borrows from it */
     tap_guard_free(guarded, len);
     return result;
 }
@@ -365,7 +322,7 @@ static void test_sizes(void)
     is_int(request_decode(&request, text, SLICE("/axr"), &low), REQUEST_OK, "at the limit");
     low.message_bytes--;
     is_int(request_decode(&request, text, SLICE("/axr"), &low), REQUEST_TOO_LARGE, "above it");
-    is_str(show(), "unknown", "nothing is known of it");
+    is_str(show(&request), "unknown", "nothing is known of it");
 }
 
 /* n brackets of each kind around nothing. */
@@ -513,8 +470,124 @@ static void test_json_broadcasts(void)
     check_all(cases, COUNT(cases));
 }
 
+/* ---- no memory ---- */
+
+void *__real_realloc(void *ptr, size_t size);
+void *__real_reallocarray(void *ptr, size_t n, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+void *__wrap_reallocarray(void *ptr, size_t n, size_t size);
+
+static long allowed = -1; /* after so many no more; -1: there is enough */
+
+static int fails(void)
+{
+    if (allowed != 0) {
+        allowed -= allowed > 0;
+        return 0;
+    }
+    errno = ENOMEM;
+    return 1;
+}
+
+void *__wrap_realloc(void *ptr, size_t size)
+{
+    return fails() ? NULL : __real_realloc(ptr, size);
+}
+
+void *__wrap_reallocarray(void *ptr, size_t n, size_t size)
+{
+    return fails() ? NULL : __real_reallocarray(ptr, n, size);
+}
+
+static void *scarce_malloc(size_t size)
+{
+    return fails() ? NULL : malloc(size);
+}
+
+/* Whatever of what a request needs is not there, it is without memory, and nothing else. */
+static void is_starved(const char *payload, size_t len, const char *name)
+{
+    struct slice text = {payload, len};
+    enum request_result result;
+    long n = 0;
+    int good = 1;
+
+    do {
+        request_clear(&request);
+        allowed = n++;
+        result = request_decode(&request, text, SLICE("/axr"), &limits);
+        good &= result == REQUEST_NO_MEMORY || result == REQUEST_OK;
+    } while (result == REQUEST_NO_MEMORY && n < 1000);
+    allowed = -1;
+    ok(good && result == REQUEST_OK && n > 2, "%s: without memory in each of %ld places", name,
+       n - 1);
+}
+
+static void test_no_memory(void)
+{
+    static const char *const payloads[] = {
+        "{\"uid\":\"U\\u0000\",\"type\":2,\"opts\":{\"rooms\":[null],\"except\":[1,2,\"a\",3,4,5,6,"
+        "7,8,"
+        "9]},\"rooms\":[\"j\",1]}",
+        "{" ID "\"type\":2,\"sid\":\"S\",\"room\":\"z\"}",
+        SOCKETS "[\"a\xff\"]}",
+        "{\"uid\":\"U\"," ID "\"type\":7,\"packet\":{\"data\":[\"ev\"],\"nsp\":\"/axr\"},\"opts\":{"
+        "\"rooms\":[null],\"flags\":{\"timeout\":7}}}",
+    };
+    struct buf bytes = {0};
+
+    cJSON_InitHooks(&(cJSON_Hooks){scarce_malloc, free});
+    for (size_t i = 0; i < COUNT(payloads); i++)
+        is_starved(payloads[i], strlen(payloads[i]), payloads[i]);
+    hex_put(&bytes, HEAD PACKET "a46f707473 81 a5726f6f6d73 91 2a");
+    is_starved((const char *)bytes.data, bytes.len, "msgpack");
+    buf_free(&bytes);
+    cJSON_InitHooks(NULL);
+}
+
+/* ---- a part of one ---- */
+
+static void is_cut(const void *payload, size_t len)
+{
+    int good = 1;
+
+    for (size_t n = 0; n < len; n++)
+        good &= decode(payload, n) != REQUEST_OK;
+    ok(good, "no prefix of it is taken");
+}
+
+static void test_prefixes(void)
+{
+    static const char text[] =
+        "{\"uid\":\"U\\u0041\"," ID
+        "\"type\":5,\"opts\":{\"rooms\":[\"\\u0000\",\"\\ud83d\\ude00\","
+        "\"\\ud800\",\"\xc3\xa4\xf0\x9f\x98\x80\",-1.5e3,null,true,false,[{}]],\"except\":[]}}";
+    struct buf bytes = {0};
+
+    is_cut(text, sizeof(text) - 1);
+    is_int(decode(text, sizeof(text) - 1), REQUEST_OK, "the whole is");
+    hex_put(&bytes, HEAD PACKET OPTS "cd03e8");
+    is_cut(bytes.data, bytes.len);
+    buf_free(&bytes);
+}
+
+static void test_words(void)
+{
+    for (int i = 0; i < REQUEST_TYPES; i++)
+        for (int k = 0; k <= i; k++)
+            ok((strcmp(request_type_name((enum request_type)i),
+                       request_type_name((enum request_type)k)) == 0) == (i == k),
+               "%s is one name", request_type_name((enum request_type)i));
+    is_str(request_type_name(REQUEST_TYPES), "unknown", "of none");
+    for (int i = 0; i < REQUEST_RESULTS; i++)
+        ok(request_result_name((enum request_result)i)[0] != '\0', "a name of result %d", i);
+}
+
 int main(void)
 {
+    test_words();
+    test_prefixes();
+    test_no_memory();
     test_types();
     test_ids();
     test_shapes();
