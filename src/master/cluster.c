@@ -46,13 +46,12 @@ static void forget(struct cluster *cluster)
     buf_free(&cluster->payload);
 }
 
-void cluster_configure(struct cluster *cluster, const struct conf *conf)
+static void settings_take(struct cluster *cluster, const struct conf *conf)
 {
     cluster->responder.conf = conf;
     cluster->nsp = slice_str(conf->nsp);
     cluster->limits = (struct emit_limits){conf->message_bytes, conf->attachments};
     forget(cluster);
-    inquiries_hurry(cluster->inquiries, clock_ms());
 }
 
 static void uid_make(char uid[CLUSTER_UID_LEN])
@@ -81,7 +80,7 @@ struct cluster *cluster_new(const struct conf *conf, struct relay *relay,
     if (cluster->deeds == NULL || cluster->inquiries == NULL || cluster->emissions == NULL)
         cluster_free(&cluster);
     else
-        cluster_configure(cluster, conf);
+        settings_take(cluster, conf);
     return cluster;
 }
 
@@ -188,6 +187,14 @@ void cluster_wake(struct cluster *cluster)
     cluster->due_ms = UINT64_MAX;
     deeds_turn(cluster->deeds, now_ms);
     emissions_turn(cluster->emissions, now_ms);
+    leave(cluster);
+}
+
+void cluster_configure(struct cluster *cluster, const struct conf *conf)
+{
+    enter(cluster);
+    settings_take(cluster, conf);
+    inquiries_hurry(cluster->inquiries, clock_ms());
     leave(cluster);
 }
 
