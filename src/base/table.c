@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BUCKETS_MIN 16
+#define AHEAD       8 /* nodes that are fetched while one is visited */
 
 void table_init(struct table *table)
 {
@@ -121,6 +122,9 @@ int table_each(struct table *table, int (*visit)(struct table_node *node, void *
     for (size_t i = 0; i < table->nbuckets && stop == 0; i++) {
         struct table_node *node, *next;
 
+        /* They lie all over the memory: a walk is mostly waiting for it. */
+        if (i + AHEAD < table->nbuckets)
+            __builtin_prefetch(table->buckets[i + AHEAD]);
         for (node = table->buckets[i]; node != NULL && stop == 0; node = next) {
             next = node->next;
             stop = visit(node, arg);
