@@ -87,6 +87,9 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_link test_membership test_msg test_once test_request test_select test_slices test_overlap): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
+# ... or once, whatever asks for it: test/unit/nomem_nth.h.
+$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_held test_mirror test_roomlist test_route): UNIT_LD = \
+    $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo

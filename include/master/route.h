@@ -1,8 +1,36 @@
 /* route - which workers hold a room: where a broadcast has to go.
  *
- * Kept from the admissions of the workers; no sockets, no messages.  A room is
- * mostly one user, and most users are on one worker: the cost of a message to
- * one user does not depend on how many workers or users there are. */
+ * No sockets, no messages.  A user's own room is kept from the admissions of the workers: it
+ * is on the worker of each of its connections, whether one of these has left that room or
+ * not, for limits:connectionsPerUser counts them.  Further rooms, into which requests and
+ * tokens put clients, are kept from what workers report.  A room is mostly one user, and
+ * most users are on one worker: the cost of a message to one user does not depend on how
+ * many workers, users or rooms there are.
+ *
+ * A worker that is named although it does not hold the room costs a message there, which
+ * it drops; one that holds the room and is not named would lose the message in silence.  So
+ * route errs to the first side, and the order of what one publisher sends is kept:
+ *
+ * - A join, and an emit to that room behind it.  Who joins is known to the workers only.  So
+ *   from the moment that MSG_JOIN is put into a pipe until that worker has answered it, the
+ *   rooms of it count as held there (route_expect); the emit is behind it in the same pipe, and
+ *   finds the worker's tables with the join done.  Reports (MSG_ROOMS) come before
+ *   the answer (MSG_ACTED), in one pipe, so there is no moment between the two in which the
+ *   room is held by neither.  A request to those in such a room goes by the same table.
+ * - A leave or a disconnect, and an emit behind it.  The worker has done the one before it
+ *   reads the other, and its tables decide who gets it.  Here the room is still held, until
+ *   the report comes: a message too many on a pipe.
+ * - A worker that is not up when a join is relayed has no client: whoever is let in there
+ *   is let in after it.  In a reload with two generations both are up, and each has what
+ *   its clients are in.  When a worker's pipe ends all that it holds is forgotten, expectations
+ *   too: its clients have gone, and with them their further rooms.
+ * - A client's rooms by its token are here before its admission is answered.
+ * - Without memory for any of this the worker counts as one that holds every room.
+ *
+ * Memory, with malloc's and the tables' own, measured with a million each: a client with one
+ * further room 96 bytes, with more of them 21 to 43 for each; a room 80 with a name of 21
+ * bytes, 8 more for each of several workers.  So a million rooms of one client each are
+ * 172 MB, a room of a million clients is 96.  A worker's end looks at each name once. */
 #ifndef MASTER_ROUTE_H
 #define MASTER_ROUTE_H
 
@@ -29,25 +57,26 @@ void route_free(struct route **route);
 /* The same namespace, borrowed from another place. */
 void route_nsp(struct route *route, const char *nsp);
 
-/* One more client in room (copied) on the worker in lane, which is up; client is that
+/* One more client of the user uid (copied) on the worker in lane, which is up; client is that
  * worker's name for it.  Returns 0, or -1 without memory (nothing changed). */
-int route_join(struct route *route, struct slice room, unsigned lane, uint64_t client);
+int route_join(struct route *route, struct slice uid, unsigned lane, uint64_t client);
 
-/* One less.  Returns 0, or -1 if that worker has no such client in the room. */
-int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t client);
+/* One less, which leaves all its further rooms.  Returns 0, or -1 if that worker has no such
+ * client of the user. */
+int route_leave(struct route *route, struct slice uid, unsigned lane, uint64_t client);
 
-/* Clients in room on all workers, without those that are told to leave. */
-size_t route_clients(const struct route *route, struct slice room);
+/* Clients of the user on all workers, without those that are told to leave. */
+size_t route_clients(const struct route *route, struct slice uid);
 
 /* Of those, the one that joined first.  Returns 0, or -1 if there is none. */
-int route_oldest(const struct route *route, struct slice room, unsigned *lane, uint64_t *client);
+int route_oldest(const struct route *route, struct slice uid, unsigned *lane, uint64_t *client);
 
-/* That one is told to leave: it is in the room until route_leave, but counts no
+/* That one is told to leave: it is there until route_leave, but counts no
  * more.  Returns 0, or -1 if there is none or no memory (nothing changed). */
-int route_oust(struct route *route, struct slice room);
+int route_oust(struct route *route, struct slice uid);
 
-/* How many rooms are in the table. */
-size_t route_rooms(const struct route *route);
+/* Users that are connected. */
+size_t route_users(const struct route *route);
 
 /* The worker in that lane serves clients from now on: what goes to everybody goes to it too. */
 void route_up(struct route *route, unsigned lane);
@@ -55,27 +84,38 @@ void route_up(struct route *route, unsigned lane);
 /* It has gone: everything it held or was expected to hold is forgotten. */
 void route_down(struct route *route, unsigned lane);
 
+/* Some of what that worker holds is not known: until it has no client any more, or has gone,
+ * it counts as one that holds every room. */
+void route_unsure(struct route *route, unsigned lane);
+
 /* --- further rooms -------------------------------------------------------------- */
 
 /* That client, which route_join has let in, has joined or left room (copied); seq: of the
- * stream, at that time.  Everybody's room and its user's own are not kept here, but that
- * it has left one of them is.  route_leave takes it out of all.  Returns 0; 1 if there
- * can be no such client (nothing changed); -1 without memory: then its worker counts as
- * one that holds every room, until it has no client any more or has gone. */
+ * stream, at that time.  Everybody's room and its user's own it is in without a word: that
+ * it has left one of them, or has joined it again, is told likewise.  Returns 0; 1 if that
+ * worker can have no such client (nothing changed); -1 without memory: then the worker is
+ * unsure, as above. */
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
                     uint64_t seq);
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
 
 /* A MSG_JOIN of that id, which is not in use, is about to be sent to targets: until each of
  * them has answered (route_settle) or gone, all of names (copied) count as held there.
- * Returns 0, or -1 without memory: then these workers count as those that hold every room,
- * as above. */
+ * Returns 0, or -1 without memory: then these workers are unsure, as above. */
 int route_expect(struct route *route, uint32_t id, const struct slices *names,
                  const struct route_targets *targets);
 
 /* MSG_ACTED has come for it from that lane, and what it reports before it; any other id
  * or lane means nothing. */
 void route_settle(struct route *route, uint32_t id, unsigned lane);
+
+/* The rooms that a user is in, as of roomlist_take(). */
+int route_user_rooms(const struct route *route, struct slice uid, struct slices *rooms);
+
+/* Further rooms that somebody is in or is expected in, and memberships: of each client in
+ * each of them. */
+size_t route_rooms(const struct route *route);
+size_t route_seats(const struct route *route);
 
 /* The workers a message to these rooms concerns: all that are up for no rooms and
  * for ROUTE_EVERYBODY; for a room that may be the id of a socket (those are not in the

@@ -48,8 +48,8 @@ size_t user_staying(const struct user *user);
 int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle);
 int user_oust(struct user *user);
 
-/* The lanes of all, in the order of admission, each as often as it has connections:
- * *at is 0 at first.  USER_END at the end. */
-unsigned user_next(const struct user *user, size_t *at);
+/* The lanes of all, in the order of admission, each as often as it has connections, and in
+ * *handle (unless NULL) which that is: *at is 0 at first.  USER_END at the end. */
+unsigned user_next(const struct user *user, size_t *at, uint64_t *handle);
 
 #endif

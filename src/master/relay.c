@@ -421,7 +421,7 @@ void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slic
 
 size_t relay_users(const struct relay *relay)
 {
-    return route_rooms(relay->route);
+    return route_users(relay->route);
 }
 
 struct route *relay_route(struct relay *relay)

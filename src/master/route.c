@@ -1,26 +1,26 @@
 #include "master/route.h"
 
-#include "base/table.h"
 #include "codec/sid.h"
-#include "master/user.h"
+#include "master/directory.h"
+#include "master/expect.h"
+#include "master/mirror.h"
+#include "master/roomlist.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* Hundreds of thousands of these: one allocation for a user with one connection. */
-struct entry {
-    struct table_node node; /* first: a node is its entry */
-    struct user user;       /* never empty */
-    char name[];
-};
-
 struct route {
-    struct table rooms;
+    struct directory directory;
+    struct mirror mirror;
+    struct expect expect;
     struct slice nsp;
     struct route_targets up;
     struct route_targets found;
     uint32_t stamp[START_LANES]; /* == turn: already among found */
     uint32_t turn;
+    uint32_t clients[START_LANES]; /* admitted, by worker */
+    uint8_t unsure[START_LANES];   /* 1: some of what it holds is not known */
+    size_t nunsure;                /* workers of which that is so */
 };
 
 void route_nsp(struct route *route, const char *nsp)
@@ -34,22 +34,11 @@ struct route *route_new(const char *nsp)
 
     if (route == NULL)
         return NULL;
-    table_init(&route->rooms);
+    directory_init(&route->directory);
+    mirror_init(&route->mirror);
+    expect_init(&route->expect);
     route_nsp(route, nsp);
     return route;
-}
-
-static void entry_free(struct entry *entry)
-{
-    user_drop_all(&entry->user);
-    free(entry);
-}
-
-static int visit_free(struct table_node *node, void *arg)
-{
-    (void)arg;
-    entry_free((struct entry *)node);
-    return 0;
 }
 
 void route_free(struct route **routep)
@@ -58,94 +47,76 @@ void route_free(struct route **routep)
 
     if (route == NULL)
         return;
-    table_each(&route->rooms, visit_free, NULL);
-    table_clear(&route->rooms);
+    mirror_clear(&route->mirror);
+    expect_clear(&route->expect);
+    directory_clear(&route->directory);
     free(route);
     *routep = NULL;
 }
 
-static struct entry *find(const struct route *route, struct slice room)
+/* --- users ---------------------------------------------------------------------- */
+
+static struct user *user_find(const struct route *route, struct slice uid)
 {
-    return (struct entry *)table_find(&route->rooms, room.ptr, room.len);
+    struct listing *listing = directory_find(&route->directory, uid);
+
+    return listing != NULL ? listing_user(listing) : NULL;
 }
 
-static struct entry *entry_new(struct slice room, unsigned lane, uint64_t client)
+/* What that worker holds is known again. */
+static void sure(struct route *route, unsigned lane)
 {
-    struct entry *entry;
-
-    if (room.len > UINT32_MAX)
-        return NULL;
-    entry = malloc(sizeof(*entry) + room.len);
-    if (entry == NULL)
-        return NULL;
-    if (room.len > 0)
-        memcpy(entry->name, room.ptr, room.len);
-    entry->node = (struct table_node){.key = entry->name, .key_len = (uint32_t)room.len};
-    user_init(&entry->user, lane, client);
-    return entry;
+    route->nunsure -= route->unsure[lane];
+    route->unsure[lane] = 0;
 }
 
-int route_join(struct route *route, struct slice room, unsigned lane, uint64_t client)
+int route_join(struct route *route, struct slice uid, unsigned lane, uint64_t client)
 {
-    struct entry *entry;
-
     assert(lane < START_LANES);
-    entry = find(route, room);
-    if (entry != NULL)
-        return user_add(&entry->user, lane, client);
-    entry = entry_new(room, lane, client);
-    if (entry == NULL)
+    if (directory_user_add(&route->directory, uid, lane, client) < 0)
         return -1;
-    if (table_insert(&route->rooms, &entry->node) < 0) {
-        entry_free(entry);
-        return -1;
-    }
+    route->clients[lane]++;
     return 0;
 }
 
-static void entry_drop_if_empty(struct route *route, struct entry *entry)
+int route_leave(struct route *route, struct slice uid, unsigned lane, uint64_t client)
 {
-    if (user_count(&entry->user) > 0)
-        return;
-    table_remove(&route->rooms, &entry->node);
-    entry_free(entry);
-}
-
-int route_leave(struct route *route, struct slice room, unsigned lane, uint64_t client)
-{
-    struct entry *entry = find(route, room);
-
-    if (entry == NULL || user_take(&entry->user, lane, client) < 0)
+    if (directory_user_take(&route->directory, uid, lane, client) < 0)
         return -1;
-    entry_drop_if_empty(route, entry);
+    mirror_gone(&route->mirror, &route->directory, lane, client);
+    /* A join that is on its way there finds nobody: who is let in later is in behind it. */
+    if (--route->clients[lane] == 0)
+        sure(route, lane);
     return 0;
 }
 
-size_t route_clients(const struct route *route, struct slice room)
+size_t route_clients(const struct route *route, struct slice uid)
 {
-    const struct entry *entry = find(route, room);
+    const struct user *user = user_find(route, uid);
 
-    return entry != NULL ? user_staying(&entry->user) : 0;
+    return user != NULL ? user_staying(user) : 0;
 }
 
-int route_oldest(const struct route *route, struct slice room, unsigned *lane, uint64_t *client)
+int route_oldest(const struct route *route, struct slice uid, unsigned *lane, uint64_t *client)
 {
-    const struct entry *entry = find(route, room);
+    const struct user *user = user_find(route, uid);
 
-    return entry != NULL ? user_oldest(&entry->user, lane, client) : -1;
+    return user != NULL ? user_oldest(user, lane, client) : -1;
 }
 
-int route_oust(struct route *route, struct slice room)
+int route_oust(struct route *route, struct slice uid)
 {
-    struct entry *entry = find(route, room);
+    struct user *user = user_find(route, uid);
 
-    return entry != NULL ? user_oust(&entry->user) : -1;
+    return user != NULL ? user_oust(user) : -1;
 }
 
-size_t route_rooms(const struct route *route)
+size_t route_users(const struct route *route)
 {
-    return route->rooms.count;
+    return route->directory.users;
 }
+
+/* --- workers -------------------------------------------------------------------- */
 
 void route_up(struct route *route, unsigned lane)
 {
@@ -156,23 +127,6 @@ void route_up(struct route *route, unsigned lane)
     route->up.lanes[route->up.n++] = (uint16_t)lane;
 }
 
-struct leaver {
-    struct route *route;
-    unsigned lane;
-};
-
-static int visit_leave(struct table_node *node, void *arg)
-{
-    struct leaver *leaver = arg;
-    struct entry *entry = (struct entry *)node;
-
-    user_drop_lane(&entry->user, leaver->lane);
-    entry_drop_if_empty(leaver->route, entry);
-    return 0;
-}
-
-/* Walks the whole table: a worker dies rarely, and a list of what each holds
- * would cost every room two pointers. */
 void route_down(struct route *route, unsigned lane)
 {
     for (size_t i = 0; i < route->up.n; i++) {
@@ -181,33 +135,82 @@ void route_down(struct route *route, unsigned lane)
             break;
         }
     }
-    table_each(&route->rooms, visit_leave, &(struct leaver){route, lane});
+    mirror_drop_lane(&route->mirror, lane);
+    expect_drop_lane(&route->expect, lane);
+    directory_drop_lane(&route->directory, lane);
+    route->clients[lane] = 0;
+    sure(route, lane);
 }
 
 /* --- further rooms -------------------------------------------------------------- */
 
+void route_unsure(struct route *route, unsigned lane)
+{
+    route->nunsure += !route->unsure[lane];
+    route->unsure[lane] = 1;
+}
+
+/* A worker has no more clients in further rooms than it has clients. */
+static int may_be(const struct route *route, unsigned lane, uint64_t client)
+{
+    return route->mirror.lanes[lane] < route->clients[lane] ||
+           mirror_find(&route->mirror, lane, client) != NULL;
+}
+
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
                     uint64_t seq)
 {
-    (void)route, (void)lane, (void)client, (void)room, (void)seq;
-    return 0;
+    if (!may_be(route, lane, client))
+        return 1;
+    if (slice_eq(room, SLICE(ROUTE_EVERYBODY))) {
+        mirror_default_join(&route->mirror, lane, client, MIRROR_EVERYBODY);
+        return 0;
+    }
+    if (mirror_join(&route->mirror, &route->directory, lane, client, room, seq) == 0)
+        return 0;
+    route_unsure(route, lane);
+    return -1;
 }
 
+/* A room that it was not in is one of the two that it is in from the beginning. */
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room)
 {
-    (void)route, (void)lane, (void)client, (void)room;
+    if (!may_be(route, lane, client))
+        return;
+    if (slice_eq(room, SLICE(ROUTE_EVERYBODY)))
+        mirror_default_leave(&route->mirror, lane, client, MIRROR_EVERYBODY);
+    else if (mirror_leave(&route->mirror, &route->directory, lane, client, room) < 0)
+        mirror_default_leave(&route->mirror, lane, client, MIRROR_OWN);
 }
 
 int route_expect(struct route *route, uint32_t id, const struct slices *names,
                  const struct route_targets *targets)
 {
-    (void)route, (void)id, (void)names, (void)targets;
-    return 0;
+    if (expect_put(&route->expect, &route->directory, id, names, targets->lanes, targets->n) == 0)
+        return 0;
+    for (size_t i = 0; i < targets->n; i++)
+        route_unsure(route, targets->lanes[i]);
+    return -1;
 }
 
 void route_settle(struct route *route, uint32_t id, unsigned lane)
 {
-    (void)route, (void)id, (void)lane;
+    expect_settle(&route->expect, &route->directory, id, lane);
+}
+
+int route_user_rooms(const struct route *route, struct slice uid, struct slices *rooms)
+{
+    return roomlist_take(rooms, &route->directory, &route->mirror, uid, SLICE(ROUTE_EVERYBODY));
+}
+
+size_t route_rooms(const struct route *route)
+{
+    return route->directory.rooms;
+}
+
+size_t route_seats(const struct route *route)
+{
+    return route->mirror.seats;
 }
 
 /* --- where a message goes ------------------------------------------------------- */
@@ -262,13 +265,44 @@ static void add_target(struct route *route, unsigned lane)
 }
 
 /* In a crowd it is over as soon as every worker has been met. */
-static void add_targets(struct route *route, const struct user *user)
+static void add_user(struct route *route, const struct user *user)
 {
     size_t at = 0;
     unsigned lane;
 
-    while (route->found.n < route->up.n && (lane = user_next(user, &at)) != USER_END)
+    while (route->found.n < route->up.n && (lane = user_next(user, &at, NULL)) != USER_END)
         add_target(route, lane);
+}
+
+static void add_holders(struct route *route, const struct held *held)
+{
+    size_t at = 0;
+    unsigned lane;
+
+    while ((lane = held_next(held, &at)) != HELD_END)
+        add_target(route, lane);
+}
+
+static void add_listing(struct route *route, struct listing *listing)
+{
+    const struct user *user = listing_user(listing);
+    const struct held *held = listing_room(listing);
+
+    if (user != NULL)
+        add_user(route, user);
+    if (held != NULL)
+        add_holders(route, held);
+}
+
+/* Those of which it is not known what they hold. */
+static void add_unsure(struct route *route)
+{
+    for (size_t i = 0; i < route->up.n; i++) {
+        unsigned lane = route->up.lanes[i];
+
+        if (route->unsure[lane] || route->expect.unnamed[lane] > 0)
+            add_target(route, lane);
+    }
 }
 
 const struct route_targets *route_find(struct route *route, const struct slices *rooms)
@@ -277,16 +311,18 @@ const struct route_targets *route_find(struct route *route, const struct slices 
         return find_all(route);
     turn_next(route);
     for (size_t i = 0; i < rooms->n; i++) {
-        const struct entry *entry;
+        struct listing *listing;
         int lane;
         if (slice_eq(rooms->at[i], SLICE(ROUTE_EVERYBODY)))
             return find_all(route);
-        entry = find(route, rooms->at[i]);
+        listing = directory_find(&route->directory, rooms->at[i]);
         lane = lane_of_id(route, rooms->at[i]);
-        if (entry != NULL)
-            add_targets(route, &entry->user);
+        if (listing != NULL)
+            add_listing(route, listing);
         if (lane >= 0)
             add_target(route, (unsigned)lane);
     }
+    if (route->nunsure + route->expect.nunnamed > 0)
+        add_unsure(route);
     return &route->found;
 }

@@ -277,16 +277,22 @@ int user_oust(struct user *user)
     return 0;
 }
 
-unsigned user_next(const struct user *user, size_t *at)
+unsigned user_next(const struct user *user, size_t *at, uint64_t *handle)
 {
     const struct crowd *crowd = user->at.crowd;
 
-    if (user->lane != CROWD)
+    if (user->lane != CROWD) {
+        if (handle != NULL)
+            *handle = user->at.handle;
         return (*at)++ == 0 ? user->lane : USER_END;
+    }
     while (*at < crowd->end) {
-        uint16_t lane = crowd->at[(*at)++].lane;
-        if (lane != NONE)
-            return lane;
+        const struct connection *conn = &crowd->at[(*at)++];
+        if (conn->lane == NONE)
+            continue;
+        if (handle != NULL)
+            *handle = conn->handle;
+        return conn->lane;
     }
     return USER_END;
 }

@@ -8,20 +8,45 @@
  * is not that of their rooms.  One line of JSON for each number of rooms, with the least
  * of the rounds, in ns of CPU: join and leave for each member, walk (a broadcast) for each
  * room that is found and each member that is visited; route_join and route_leave of
- * the master for each member, route_find for each room. */
+ * the master for each member, route_find for each room.
+ *
+ * Then each member is a user, and the rooms are further ones, at the master: user_find for
+ * each user before there is a room; further_join for each member; further_find for each room,
+ * user_among for each user; expect, a join on its way and its answer, for each room;
+ * further_leave for each member; down, the end of one of 16 workers, for all together.
+ * further_bytes is what the allocator has given for each member and its share of the rooms. */
 #include "master/route.h"
 #include "worker/room.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define LANES 16
 
-enum { JOIN, LEAVE, WALK, ROUTE_JOIN, ROUTE_LEAVE, ROUTE_FIND, OPS };
+enum {
+    JOIN,
+    LEAVE,
+    WALK,
+    ROUTE_JOIN,
+    ROUTE_LEAVE,
+    ROUTE_FIND,
+    USER_FIND,
+    FURTHER_JOIN,
+    FURTHER_FIND,
+    USER_AMONG,
+    EXPECT,
+    FURTHER_LEAVE,
+    DOWN,
+    FURTHER_BYTES,
+    OPS
+};
 
-static const char *const names[OPS] = {"join",       "leave",       "walk",
-                                       "route_join", "route_leave", "route_find"};
+static const char *const names[OPS] = {"join",         "leave",        "walk",      "route_join",
+                                       "route_leave",  "route_find",   "user_find", "further_join",
+                                       "further_find", "user_among",   "expect",    "further_leave",
+                                       "down",         "further_bytes"};
 
 struct spread { /* members over rooms */
     struct room_member *members;
@@ -126,6 +151,98 @@ static void lap(double *least, uint64_t *from, size_t n)
     *from = cpu_ns();
 }
 
+/* --- further rooms at the master ------------------------------------------------ */
+
+static struct slice user_called(char dst[32], size_t user)
+{
+    int n = snprintf(dst, 32, "user-%08zx", user);
+
+    return (struct slice){dst, (size_t)n};
+}
+
+static void users_find_all(struct spread *spread, struct route *route)
+{
+    char name[32];
+
+    for (size_t i = 0; i < spread->nmembers; i++) {
+        struct slice user = user_called(name, shuffled(i, spread->nmembers));
+
+        check(route_find(route, &(struct slices){.at = &user, .n = 1})->n == 1);
+    }
+}
+
+static void further_join_all(struct spread *spread, struct route *route)
+{
+    char name[32];
+
+    for (size_t i = 0; i < spread->nmembers; i++) {
+        size_t at = shuffled(i, spread->nmembers);
+
+        check(route_room_join(route, at % LANES, at, room_called(name, at % spread->nrooms), i) ==
+              0);
+    }
+    check(route_rooms(route) == spread->nrooms && route_seats(route) == spread->nmembers);
+}
+
+static void further_leave_all(struct spread *spread, struct route *route)
+{
+    char name[32];
+
+    for (size_t i = 0; i < spread->nmembers; i++) {
+        size_t at = shuffled(i, spread->nmembers);
+
+        route_room_leave(route, at % LANES, at, room_called(name, at % spread->nrooms));
+    }
+    check(route_rooms(route) == 0);
+}
+
+static void expect_all(const struct spread *spread, struct route *route)
+{
+    char name[32];
+
+    for (size_t i = 0; i < spread->nrooms; i++) {
+        struct slice room = room_called(name, i);
+
+        check(route_expect(route, 1, &(struct slices){.at = &room, .n = 1},
+                           &(struct route_targets){.n = 1, .lanes = {(uint16_t)(i % LANES)}}) == 0);
+        route_settle(route, 1, i % LANES);
+    }
+}
+
+static void measure_further(struct spread *spread, struct route *route, double least[OPS])
+{
+    size_t bytes;
+    uint64_t from;
+    char name[32];
+
+    for (size_t i = 0; i < spread->nmembers; i++)
+        check(route_join(route, user_called(name, i), i % LANES, i) == 0);
+    from = cpu_ns();
+    users_find_all(spread, route);
+    lap(&least[USER_FIND], &from, spread->nmembers);
+    bytes = mallinfo2().uordblks + mallinfo2().hblkhd;
+    from = cpu_ns();
+    further_join_all(spread, route);
+    lap(&least[FURTHER_JOIN], &from, spread->nmembers);
+    bytes = mallinfo2().uordblks + mallinfo2().hblkhd - bytes;
+    least[FURTHER_BYTES] = (double)bytes / (double)spread->nmembers;
+    from = cpu_ns();
+    route_find_all(spread, route);
+    lap(&least[FURTHER_FIND], &from, spread->nrooms);
+    users_find_all(spread, route);
+    lap(&least[USER_AMONG], &from, spread->nmembers);
+    expect_all(spread, route);
+    lap(&least[EXPECT], &from, spread->nrooms);
+    further_leave_all(spread, route);
+    lap(&least[FURTHER_LEAVE], &from, spread->nmembers);
+    further_join_all(spread, route);
+    from = cpu_ns();
+    route_down(route, 0);
+    lap(&least[DOWN], &from, 1);
+}
+
+/* --- all -------------------------------------------------------------------------- */
+
 static void measure(struct spread *spread, double least[OPS])
 {
     struct route *route = route_new("/axr");
@@ -149,6 +266,7 @@ static void measure(struct spread *spread, double least[OPS])
     lap(&least[ROUTE_FIND], &from, spread->nrooms);
     route_change_all(spread, route, route_leave);
     lap(&least[ROUTE_LEAVE], &from, spread->nmembers);
+    measure_further(spread, route, least);
     rooms_clear(&rooms);
     route_free(&route);
 }

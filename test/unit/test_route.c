@@ -1,5 +1,8 @@
 #include "master/route.h"
 
+#include "master/expect.h"
+
+#include "nomem_nth.h"
 #include "tap.h"
 
 #include <stdio.h>
@@ -71,7 +74,7 @@ static void test_rooms(void)
     is_int(leave(route, "ann", 1, 9), 0, "another leaves");
     is_int(leave(route, "ann", 3, 7), 0, "the last leaves");
     is_str(FIND(route, "ann"), "-", "goes nowhere again");
-    is_int((long)route_rooms(route), 0, "the room is freed with its last client");
+    is_int((long)route_users(route), 0, "the room is freed with its last client");
     route_free(&route);
     ok(route == NULL, "route_free clears the pointer");
 }
@@ -103,10 +106,10 @@ static void test_oust(void)
     is_str(oldest(route), "1:8", "the next is the oldest");
     is_int(leave(route, "ann", 1, 8), 0, "which leaves by itself");
     is_int((long)route_clients(route, SLICE("ann")), 0, "nobody counts");
-    is_int((long)route_rooms(route), 1, "the room is still there");
+    is_int((long)route_users(route), 1, "the room is still there");
     is_str(oldest(route), "-", "without an oldest");
     is_int(leave(route, "ann", 2, 7), 0, "the one that was told leaves");
-    is_int((long)route_rooms(route), 0, "and the room goes");
+    is_int((long)route_users(route), 0, "and the room goes");
     join(route, "ann", 3, 1);
     join(route, "ann", 2, 2);
     route_oust(route, SLICE("ann"));
@@ -190,7 +193,7 @@ static void test_down(void)
     is_str(FIND(route, "ann"), "1", "what a dead worker held is forgotten");
     is_str(FIND(route, "bob"), "-", "with its only room");
     is_str(FIND(route, "allusers"), "1 3", "it gets nothing that goes to everybody");
-    is_int((long)route_rooms(route), 1, "one room is left");
+    is_int((long)route_users(route), 1, "one room is left");
     route_up(route, 2);
     is_str(FIND(route, "allusers"), "1 2 3", "its successor does");
     route_free(&route);
@@ -240,11 +243,351 @@ static void test_churn(void)
         rooms += clients > 0;
     }
     is_int(wrong, 0, "60,000 joins and leaves leave the right workers");
-    is_int((long)route_rooms(route), rooms, "and no room too many");
+    is_int((long)route_users(route), rooms, "and no room too many");
     for (unsigned lane = 0; lane < LANES; lane++)
         route_down(route, lane);
-    is_int((long)route_rooms(route), 0, "all workers down: nothing left");
+    is_int((long)route_users(route), 0, "all workers down: nothing left");
     route_free(&route);
+}
+
+/* --- further rooms -------------------------------------------------------------- */
+
+static int room_join(struct route *route, unsigned lane, uint64_t client, const char *room)
+{
+    return route_room_join(route, lane, client, slice_str(room), 1);
+}
+
+static void room_leave(struct route *route, unsigned lane, uint64_t client, const char *room)
+{
+    route_room_leave(route, lane, client, slice_str(room));
+}
+
+/* "ann,allusers,x": the rooms that ann is in. */
+static const char *rooms_of_ann(const struct route *route)
+{
+    static char list[128];
+    struct slices rooms = {0};
+    size_t at = 0;
+
+    list[0] = '\0';
+    (void)route_user_rooms(route, SLICE("ann"), &rooms);
+    for (size_t i = 0; i < rooms.n; i++)
+        at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%.*s", i ? "," : "",
+                               (int)rooms.at[i].len, rooms.at[i].ptr);
+    slices_clear(&rooms);
+    return list;
+}
+
+static void test_further(void)
+{
+    struct route *route = three_workers("/axr");
+
+    is_int(room_join(route, 1, 7, "game"), 1, "a client that is not in joins nothing");
+    join(route, "ann", 1, 7);
+    join(route, "bob", 2, 7);
+    join(route, "bob", 3, 1);
+    is_int(room_join(route, 1, 7, "game"), 0, "one that is does");
+    is_int(room_join(route, 1, 8, "game"), 1, "but no more of them than there are");
+    is_str(FIND(route, "game"), "1", "its worker holds the room");
+    room_join(route, 2, 7, "game");
+    is_str(FIND(route, "game", "ann"), "1 2", "two do");
+    ok(route_rooms(route) == 1 && route_seats(route) == 2 && route_users(route) == 2,
+       "rooms, who is in them, and users are counted");
+    is_int(room_join(route, 1, 7, "bob"), 0, "a room that is called as a user is");
+    is_str(FIND(route, "bob"), "1 2 3", "a message to it goes to both");
+    leave(route, "bob", 3, 1);
+    is_str(FIND(route, "bob"), "1 2", "the user has left one worker");
+    room_leave(route, 1, 7, "bob");
+    is_str(FIND(route, "bob"), "2", "the other has left the room");
+    is_str(rooms_of_ann(route), "ann,allusers,game", "the rooms of a user");
+    leave(route, "ann", 1, 7);
+    is_str(FIND(route, "game"), "2", "who goes leaves all");
+    route_down(route, 2);
+    is_str(FIND(route, "game"), "-", "and so does all of a worker");
+    ok(route_rooms(route) == 0 && route_seats(route) == 0, "nothing is left");
+    route_free(&route);
+}
+
+/* A client that has left a default room still counts as one of its user. */
+static void test_defaults(void)
+{
+    struct route *route = three_workers("/axr");
+
+    room_leave(route, 1, 7, "allusers");
+    join(route, "ann", 1, 7);
+    is_str(rooms_of_ann(route), "ann,allusers", "who is not in leaves nothing");
+    room_leave(route, 1, 7, "allusers");
+    is_str(rooms_of_ann(route), "ann", "everybody's room is left");
+    is_str(FIND(route, "allusers"), "1 2 3", "who has is for the worker to know");
+    room_leave(route, 1, 7, "ann");
+    is_str(rooms_of_ann(route), "", "so is the own");
+    is_str(FIND(route, "ann"), "1", "likewise");
+    is_int((long)route_clients(route, SLICE("ann")), 1, "the seat is taken");
+    is_int(room_join(route, 1, 7, "allusers"), 0, "they are joined again");
+    is_int(room_join(route, 1, 7, "ann"), 0, "both");
+    is_str(rooms_of_ann(route), "allusers,ann", "and listed again");
+    route_free(&route);
+}
+
+static int expect(struct route *route, uint32_t id, const char *name, unsigned lane)
+{
+    struct slice room = slice_str(name);
+    const struct slices names = {.at = &room, .n = 1};
+
+    return route_expect(route, id, &names,
+                        &(struct route_targets){.n = 1, .lanes = {(uint16_t)lane}});
+}
+
+static void test_expectations(void)
+{
+    struct route *route = three_workers("/axr");
+
+    join(route, "ann", 2, 7);
+    is_int(expect(route, 9, "game", 2), 0, "a join is on its way");
+    is_str(FIND(route, "game"), "2", "the room counts as held");
+    is_int(room_join(route, 2, 7, "game"), 0, "who it meant is told");
+    route_settle(route, 9, 2);
+    is_str(FIND(route, "game"), "2", "and stays in when it has come");
+    expect(route, 10, "chat", 2);
+    route_settle(route, 10, 2);
+    is_str(FIND(route, "chat"), "-", "a join that meant nobody");
+    expect(route, 11, "bob", 1);
+    join(route, "bob", 3, 1);
+    is_str(FIND(route, "bob"), "1 3", "a room that is called as a user is");
+    route_down(route, 1);
+    route_up(route, 1);
+    is_str(FIND(route, "bob"), "3", "a worker that has gone joins nobody");
+    route_settle(route, 11, 1);
+    is_str(FIND(route, "bob"), "3", "nor does its successor");
+    expect(route, 12, "late", 3);
+    route_free(&route);
+}
+
+/* More joins on their way than are kept by name. */
+static void test_flood(void)
+{
+    static struct slice names[EXPECT_MAX + 1];
+    const struct slices list = {.at = names, .n = EXPECT_MAX + 1};
+    struct route *route = three_workers("/axr");
+
+    for (size_t i = 0; i < list.n; i++)
+        names[i] = SLICE("game");
+    is_int(route_expect(route, 1, &list, &(struct route_targets){.n = 1, .lanes = {2}}), 0,
+           "a huge join");
+    is_str(FIND(route, "x"), "2", "its worker gets everything meanwhile");
+    is_int((long)route_rooms(route), 0, "and nothing is kept");
+    route_settle(route, 1, 2);
+    is_str(FIND(route, "x"), "-", "until it has answered");
+    route_free(&route);
+}
+
+/* Without memory a worker gets everything. */
+static void test_memory(void)
+{
+    struct route *route = three_workers("/axr");
+
+    join(route, "ann", 2, 7);
+    join(route, "bob", 2, 8);
+    join(route, "eve", 3, 8);
+    nomem_nth = 1;
+    is_int(room_join(route, 2, 7, "game"), -1, "no memory for a room");
+    is_str(FIND(route, "game"), "2", "its worker may hold it");
+    is_str(FIND(route, "eve"), "2 3", "and everything");
+    is_int(room_join(route, 2, 8, "chat"), 0, "what there is memory for");
+    leave(route, "ann", 2, 7);
+    is_str(FIND(route, "x"), "2", "as long as it has a client");
+    leave(route, "bob", 2, 8);
+    is_str(FIND(route, "x", "chat"), "-", "and no longer");
+    nomem_nth = 1;
+    is_int(expect(route, 9, "game", 3), -1, "no memory for what is expected");
+    is_str(FIND(route, "game", "eve"), "3", "its worker gets everything");
+    route_settle(route, 9, 3);
+    is_str(FIND(route, "x"), "3", "whatever it answers");
+    route_down(route, 3);
+    is_str(FIND(route, "x"), "-", "until it has gone");
+    route_up(route, 3);
+    is_str(FIND(route, "x"), "-", "its successor is another one");
+    nomem_nth = 0;
+    route_free(&route);
+}
+
+/* What a model of some clients, rooms and joins on their way says: each worker that holds
+ * a room is found, once, and no other unless memory is out now and then. */
+enum { M_LANES = 4, M_CLIENTS = 6, M_ROOMS = 12, M_IDS = 5 };
+static struct {
+    struct route *route;
+    int in[M_LANES][M_CLIENTS];
+    int seat[M_LANES][M_CLIENTS][M_ROOMS];
+    int expected[M_IDS][M_LANES];
+    int expects[M_IDS][M_ROOMS];
+    int memory_fails;
+    int failed[M_LANES]; /* it is not known what it holds */
+    unsigned seed;
+} m;
+
+static unsigned chance(unsigned n)
+{
+    m.seed = m.seed * 1103515245 + 12345;
+    return (m.seed >> 12) % n;
+}
+
+/* Client i is the user called i % 3, rooms are called 0 to 11. */
+static struct slice m_name(unsigned i)
+{
+    static const char *const names[] = {"0", "1", "2", "3", "4",  "5",
+                                        "6", "7", "8", "9", "10", "11"};
+
+    return slice_str(names[i]);
+}
+
+static int m_holds(unsigned lane, unsigned room)
+{
+    int holds = 0;
+
+    for (unsigned c = 0; c < M_CLIENTS; c++)
+        holds |= m.in[lane][c] && (c % 3 == room || m.seat[lane][c][room]);
+    for (unsigned id = 0; id < M_IDS; id++)
+        holds |= m.expected[id][lane] && m.expects[id][room];
+    return holds;
+}
+
+/* Wrong answers for all rooms. */
+static int m_check(void)
+{
+    int wrong = 0;
+
+    for (unsigned room = 0; room < M_ROOMS; room++) {
+        struct slice name = m_name(room);
+        const struct route_targets *targets =
+            route_find(m.route, &(struct slices){.at = &name, .n = 1});
+        int found[M_LANES] = {0};
+        for (size_t i = 0; i < targets->n; i++)
+            found[targets->lanes[i]]++;
+        for (unsigned lane = 0; lane < M_LANES; lane++)
+            wrong += m.memory_fails ? m_holds(lane, room) && !found[lane]
+                                    : found[lane] != m_holds(lane, room);
+    }
+    return wrong;
+}
+
+static void m_client(unsigned lane, unsigned c)
+{
+    int left = 1;
+
+    if (!m.in[lane][c]) {
+        m.in[lane][c] = route_join(m.route, m_name(c % 3), lane, c) == 0;
+        return;
+    }
+    (void)route_leave(m.route, m_name(c % 3), lane, c);
+    m.in[lane][c] = 0;
+    memset(m.seat[lane][c], 0, sizeof(m.seat[lane][c]));
+    for (unsigned i = 0; i < M_CLIENTS; i++)
+        left &= !m.in[lane][i];
+    if (left)
+        m.failed[lane] = 0;
+}
+
+static void m_room(unsigned lane, unsigned c, unsigned room)
+{
+    if (!m.in[lane][c] || room % 3 == c % 3)
+        return;
+    if (m.seat[lane][c][room])
+        route_room_leave(m.route, lane, c, m_name(room));
+    else
+        m.failed[lane] |= route_room_join(m.route, lane, c, m_name(room), 1) < 0;
+    m.seat[lane][c][room] ^= 1;
+}
+
+static void m_expect(unsigned id)
+{
+    struct slice at[M_ROOMS];
+    struct slices names = {.at = at};
+    struct route_targets targets = {0};
+    int waits = 0;
+
+    for (unsigned lane = 0; lane < M_LANES; lane++)
+        waits |= m.expected[id][lane];
+    if (waits)
+        return;
+    for (unsigned room = 0; room < M_ROOMS; room++) {
+        m.expects[id][room] = chance(4) == 0;
+        if (m.expects[id][room])
+            at[names.n++] = m_name(room);
+    }
+    for (unsigned lane = 0; lane < M_LANES; lane++) {
+        m.expected[id][lane] = chance(2) != 0;
+        if (m.expected[id][lane])
+            targets.lanes[targets.n++] = (uint16_t)lane;
+    }
+    if (route_expect(m.route, id, &names, &targets) == 0)
+        return;
+    for (unsigned lane = 0; lane < M_LANES; lane++) {
+        m.failed[lane] |= m.expected[id][lane];
+        m.expected[id][lane] = 0;
+    }
+}
+
+static void m_down(unsigned lane)
+{
+    route_down(m.route, lane);
+    route_up(m.route, lane);
+    memset(m.in[lane], 0, sizeof(m.in[lane]));
+    memset(m.seat[lane], 0, sizeof(m.seat[lane]));
+    for (unsigned id = 0; id < M_IDS; id++)
+        m.expected[id][lane] = 0;
+    m.failed[lane] = 0;
+}
+
+static void m_step(void)
+{
+    unsigned lane = chance(M_LANES), id = chance(M_IDS);
+
+    nomem_nth = m.memory_fails && chance(8) == 0 ? 1 + (int)chance(3) : 0;
+    switch (chance(100)) {
+    case 0:
+        m_down(lane);
+        break;
+    case 1 ... 15:
+        m_client(lane, chance(M_CLIENTS));
+        break;
+    case 16 ... 70:
+        m_room(lane, chance(M_CLIENTS), chance(M_ROOMS));
+        break;
+    case 71 ... 80:
+        m_expect(id);
+        break;
+    default:
+        route_settle(m.route, id, lane);
+        m.expected[id][lane] = 0;
+    }
+    nomem_nth = 0;
+}
+
+static void test_model(int memory_fails, const char *name)
+{
+    int wrong = 0, unsure = 0;
+
+    memset(&m, 0, sizeof(m));
+    m.seed = 99;
+    m.memory_fails = memory_fails;
+    m.route = route_new("/axr");
+    if (m.route == NULL)
+        abort();
+    for (unsigned lane = 0; lane < M_LANES; lane++)
+        route_up(m.route, lane);
+    for (int i = 0; i < 30000; i++) {
+        m_step();
+        wrong += m_check();
+        for (unsigned lane = 0; lane < M_LANES; lane++)
+            unsure += m.failed[lane];
+    }
+    is_int(wrong, 0, name);
+    is_int(unsure > 0, memory_fails, "workers that got everything");
+    for (unsigned lane = 0; lane < M_LANES; lane++)
+        route_down(m.route, lane);
+    ok(route_rooms(m.route) == 0 && route_seats(m.route) == 0 && route_users(m.route) == 0,
+       "all workers down: nothing left");
+    route_free(&m.route);
 }
 
 int main(void)
@@ -255,5 +598,12 @@ int main(void)
     test_ids();
     test_down();
     test_churn();
+    test_further();
+    test_defaults();
+    test_expectations();
+    test_flood();
+    test_memory();
+    test_model(0, "30,000 changes of clients, rooms and joins on their way");
+    test_model(1, "the same while memory is out now and then");
     return tap_done();
 }

@@ -27,7 +27,7 @@ static const char *lanes(const struct user *user)
     unsigned lane;
 
     text[0] = '\0';
-    while ((lane = user_next(user, &at)) != USER_END && n < sizeof(text) - 8)
+    while ((lane = user_next(user, &at, NULL)) != USER_END && n < sizeof(text) - 8)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%u", n ? " " : "", lane);
     return text;
 }
@@ -90,10 +90,10 @@ static int same(const struct user *user)
     for (size_t i = 0; i < nlist; i++) {
         if (!list[i].told && staying++ == 0)
             first = i;
-        if (user_next(user, &at) != list[i].lane)
+        if (user_next(user, &at, NULL) != list[i].lane)
             return 0;
     }
-    if (user_next(user, &at) != USER_END || user_count(user) != nlist ||
+    if (user_next(user, &at, NULL) != USER_END || user_count(user) != nlist ||
         user_staying(user) != staying)
         return 0;
     if (user_oldest(user, &lane, &handle) < 0)

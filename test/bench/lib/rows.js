@@ -262,8 +262,14 @@ async function verify(world, n) {
     }];
 }
 
-const JOINS = { join: 'join', leave: 'leave', route_join: 'join at the master', route_leave: 'leave there' };
-const OTHERS = { walk: 'broadcast, a room or member', route_find: 'to find a room at the master' };
+const JOINS = {
+    join: 'join', leave: 'leave', route_join: 'join at the master', route_leave: 'leave there',
+    further_join: 'further room: join at the master', further_leave: 'leave there',
+};
+const OTHERS = {
+    walk: 'broadcast, a room or member', route_find: 'to find a room at the master', further_find: 'a further one',
+    user_find: 'a user', user_among: 'among as many further rooms', expect: 'a join on its way',
+};
 
 async function rooms(world, n) {
     const lines = await world.rooms(n);
@@ -273,8 +279,12 @@ async function rooms(world, n) {
         what: `${last.members} members in ${n.rooms.join(', ')} rooms: CPU for a join or leave, at most rooms to at least ` +
             '(the caches of the CPU cost up to 10)',
         goal: 10, ...spread([worst]),
-        cells: Object.entries({ ...JOINS, ...OTHERS }).map(([op, name]) =>
-            [name, lines.map((one) => one[op].toFixed(0)).join(' '), 'ns']),
+        cells: [
+            ...Object.entries({ ...JOINS, ...OTHERS }).map(([op, name]) =>
+                [name, lines.map((one) => one[op].toFixed(0)).join(' '), 'ns']),
+            ['a worker ends', lines.map((one) => (one.down / 1e6).toFixed(0)).join(' '), 'ms'],
+            ['further room, a member', lines.map((one) => one.further_bytes.toFixed(0)).join(' '), 'bytes'],
+        ],
     }];
 }
 
