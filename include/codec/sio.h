@@ -40,6 +40,10 @@ struct sio_packet { /* slices borrow from the input */
  * makes sense is the caller's business.  Returns 0, or -1 if it is malformed. */
 int sio_decode(struct sio_packet *packet, enum eio_version version, struct slice text);
 
+/* The first element of a decoded packet's data, which is an array: JSON text that borrows from
+ * it; empty if there is none. */
+struct slice sio_first(const struct sio_packet *packet);
+
 /* Each appends a whole Engine.IO message, type 4 included: "40/axr,{...}". */
 int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid);
 /* 44 with message and data.code (EIO4; code may be NULL) or the message as a string (EIO3). */

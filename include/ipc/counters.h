@@ -27,6 +27,19 @@ const char *renewal_code(unsigned result);
  * leave. */
 enum room_refusal { ROOM_LIMIT, ROOM_NAME, ROOM_NO_MEMORY, ROOM_REFUSALS };
 
+/* Why an acknowledgement was dropped: nothing waits for it under its id (any more); its client
+ * has sent one, or has not got what it acknowledges; it is too large; too much waits for the
+ * master, or for attachments. */
+enum ack_drop {
+    ACK_LATE,
+    ACK_SECOND,
+    ACK_FOREIGN,
+    ACK_TOO_LARGE,
+    ACK_QUEUE_FULL,
+    ACK_NO_ROOM,
+    ACK_DROPS
+};
+
 /* X(id, values, type, label, name, help) */
 #define COUNTER_FAMILIES(X)                                                                        \
     X(ACCEPTED, 1, TOTAL, NONE, "connections_accepted_total",                                      \
@@ -80,6 +93,16 @@ enum room_refusal { ROOM_LIMIT, ROOM_NAME, ROOM_NO_MEMORY, ROOM_REFUSALS };
       "Connections that came from another worker, by result; failed: lost for want of a "          \
       "descriptor or memory.")                                                                     \
     X(BROADCASTS, 1, TOTAL, NONE, "broadcasts_total", "Notifications received from the master.")   \
+    X(ACKED, 1, TOTAL, NONE, "broadcasts_with_acks_total",                                         \
+      "Those of them that clients are to acknowledge.")                                            \
+    X(ACKS_WAITING, 1, GAUGE, NONE, "broadcasts_waiting_for_acks",                                 \
+      "Notifications whose acknowledgements are waited for.")                                      \
+    X(ACKS_UNAWAITED, 1, TOTAL, NONE, "acks_unawaited_total",                                      \
+      "Clients whose acknowledgement of such a notification is not waited for, since too many "    \
+      "are.")                                                                                      \
+    X(ACKS, 1, TOTAL, NONE, "acks_total", "Acknowledgements of clients passed on to the master.")  \
+    X(ACKS_DROPPED, ACK_DROPS, TOTAL, ACK_DROP, "acks_dropped_total",                              \
+      "Acknowledgements of clients that were not, by reason.")                                     \
     X(DELIVERIES, 1, TOTAL, NONE, "deliveries_total", "Notifications queued for a client.")        \
     X(SKIPPED, 1, TOTAL, NONE, "deliveries_skipped_total",                                         \
       "Volatile notifications not queued for a client that had output waiting.")                   \

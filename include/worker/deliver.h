@@ -4,6 +4,7 @@
 
 #include "ipc/msg.h"
 
+struct acks;
 struct engine;
 struct rooms;
 
@@ -11,5 +12,10 @@ struct rooms;
  * all, do not get it. */
 int deliver_broadcast(struct engine *engine, const struct rooms *rooms,
                       const struct msg_broadcast *bc);
+
+/* The same with MSG_EMIT's: each is to acknowledge it, and who is asked is noted in acks, which
+ * tells the master. */
+int deliver_emit(struct engine *engine, const struct rooms *rooms, const struct msg_broadcast *bc,
+                 struct acks *acks, uint32_t request, uint32_t timeout_ms);
 
 #endif

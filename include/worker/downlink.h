@@ -14,11 +14,16 @@ struct downlink;
 struct event_base;
 struct link;
 
+struct downlink_emit { /* of MSG_EMIT, beside the broadcast */
+    uint32_t id, timeout_ms;
+};
+
 /* The first is hello, once.  Where an int is returned: 0, or -1 if it cannot be done, which
  * is the same as a bad message. */
 struct downlink_ops {
     int (*hello)(void *arg);
-    void (*broadcast)(const struct msg_broadcast *bc, void *arg);
+    /* emit: NULL if nobody is to acknowledge it. */
+    void (*broadcast)(const struct msg_broadcast *bc, const struct downlink_emit *emit, void *arg);
     int (*admitted)(uint64_t client, unsigned verdict, void *arg);
     void (*kick)(uint64_t client, struct slice uid, void *arg);
     /* MSG_JOIN, MSG_LEAVE, MSG_DISCONNECT.  As act_begin(); after ACT_BEGUN nothing comes before

@@ -6,6 +6,7 @@
 #include "codec/token.h"
 #include "engine/engine.h"
 #include "ipc/counters.h"
+#include "worker/acks.h"
 
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct worker_stats {
     uint64_t broadcasts;                 /* from the master */
     uint64_t rooms_joined, rooms_left;   /* by request, a room of a client each */
     uint64_t rooms_refused[ROOM_REFUSALS];
+    struct ack_stats acks;
     uint64_t handoffs_lost; /* connections from peers that could not be taken */
 };
 

@@ -7,8 +7,13 @@
 #define WORKER_UPLINK_H
 
 #include "base/slice.h"
+#include "codec/sio.h"
+#include "ipc/start.h"
 
 #include <stdint.h>
+
+/* Beside it there are lengths. */
+#define UPLINK_ACK_BYTES (START_UP_MAX - 64 - 4 * SIO_ATTACHMENTS_MAX)
 
 struct counters;
 struct event_base;
@@ -38,6 +43,13 @@ void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const str
                   const struct slices *left);
 /* id: of the request that has been carried out; clients: how many were meant. */
 void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients);
+/* Each answers the MSG_EMIT of that id: it went to so many; and one of them has acknowledged it,
+ * json with its n attachments, all together at most UPLINK_ACK_BYTES.  Returns 0; or -1 if that
+ * cannot wait: there is too much of it already, or no memory.  It is no harm to anything
+ * else. */
+void uplink_reached(struct uplink *uplink, uint32_t id, uint32_t clients);
+int uplink_ack(struct uplink *uplink, uint32_t id, struct slice json,
+               const struct slice *attachments, size_t n);
 /* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);
 

@@ -151,6 +151,19 @@ int sio_decode(struct sio_packet *packet, enum eio_version version, struct slice
     return take_data(packet, version, text);
 }
 
+struct slice sio_first(const struct sio_packet *packet)
+{
+    struct slice rest = packet->data;
+    long len;
+
+    if (rest.len == 0 || rest.ptr[0] != '[')
+        return (struct slice){"", 0};
+    rest = skip_space(skip(rest, 1));
+    if (rest.ptr[0] == ']' || (len = json_span(rest.ptr, rest.len)) <= 0)
+        return (struct slice){"", 0};
+    return (struct slice){rest.ptr, (size_t)len};
+}
+
 /* --- encoding ---------------------------------------------------------------- */
 
 static int done(const struct buf *out)

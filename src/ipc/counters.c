@@ -96,6 +96,16 @@ static const char *label_EIO_ERROR(unsigned i)
     return labels[i];
 }
 
+static const char *label_ACK_DROP(unsigned i)
+{
+    static const char *const labels[] = {"reason=\"late\"",       "reason=\"second\"",
+                                         "reason=\"foreign\"",    "reason=\"too_large\"",
+                                         "reason=\"queue_full\"", "reason=\"no_room\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == ACK_DROPS, "one for each");
+    return labels[i];
+}
+
 static const char *label_RESULT(unsigned i)
 {
     return i == 0 ? "result=\"done\"" : "result=\"failed\"";

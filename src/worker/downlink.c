@@ -64,14 +64,14 @@ static void turn_may_end(struct downlink *downlink)
     evtimer_add(downlink->resume_timer, &next_turn);
 }
 
-static int on_broadcast(struct downlink *downlink, struct msg *msg)
+static int deliver(struct downlink *downlink, struct msg *msg, const struct downlink_emit *emit)
 {
     int result = msg_get_broadcast(msg, &downlink->broadcast);
 
     if (result != 0)
         return result;
     turn_begins(downlink);
-    downlink->ops->broadcast(&downlink->broadcast, downlink->arg);
+    downlink->ops->broadcast(&downlink->broadcast, emit, downlink->arg);
     turn_may_end(downlink);
     return 0;
 }
@@ -123,6 +123,15 @@ static int on_act(struct downlink *downlink, struct msg *msg)
     else
         turn_may_end(downlink);
     return 0;
+}
+
+static int on_emit(struct downlink *downlink, struct msg *msg)
+{
+    struct downlink_emit emit;
+
+    emit.id = msg_get_u32(msg);
+    emit.timeout_ms = msg_get_u32(msg);
+    return deliver(downlink, msg, &emit);
 }
 
 static int on_admitted(struct downlink *downlink, struct msg *msg)
@@ -208,7 +217,9 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_HELLO:
         return on_hello(downlink, msg);
     case MSG_BROADCAST:
-        return on_broadcast(downlink, msg);
+        return deliver(downlink, msg, NULL);
+    case MSG_EMIT:
+        return on_emit(downlink, msg);
     case MSG_ADMITTED:
         return on_admitted(downlink, msg);
     case MSG_LOG_LEVEL:
@@ -228,7 +239,6 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_DISCONNECT:
         return on_act(downlink, msg);
     case MSG_FETCH:
-    case MSG_EMIT:
     case MSG_NOTED:
         break;
     case MSG_WORKER_HELLO: /* these are a worker's own */

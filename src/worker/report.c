@@ -48,6 +48,7 @@ static void take_engine(struct counters *counters, struct engine_stats stats)
     at[COUNTER_TAKEN] = stats.http->handoffs_received;
     at[COUNTER_DELIVERIES] = stats.sio->deliveries;
     at[COUNTER_SKIPPED] = stats.sio->volatile_skipped;
+    at[COUNTER_ACKS_DROPPED + ACK_NO_ROOM] = stats.sio->inbound_given_up;
     take(counters, COUNTER_DROPPED, stats.sio->dropped, CLOSE_REASONS);
     at[COUNTER_RECEIVED] = stats.net->bytes_received;
     at[COUNTER_SENT] = stats.net->bytes_sent;
@@ -77,6 +78,11 @@ static void take_all(const struct report_sources *from, struct counters *counter
     take(counters, COUNTER_RENEWALS, stats->renewals, RENEWAL_RESULTS);
     at[COUNTER_TAKEN + 1] = stats->handoffs_lost;
     at[COUNTER_BROADCASTS] = stats->broadcasts;
+    at[COUNTER_ACKED] = stats->acks.broadcasts;
+    at[COUNTER_ACKS_WAITING] = stats->acks.waiting;
+    at[COUNTER_ACKS_UNAWAITED] = stats->acks.unawaited;
+    at[COUNTER_ACKS] = stats->acks.received;
+    take(counters, COUNTER_ACKS_DROPPED, stats->acks.dropped, ACK_NO_ROOM);
     at[COUNTER_ROOMS] = rooms_count(from->rooms);
     at[COUNTER_ROOMS_JOINED] = stats->rooms_joined;
     at[COUNTER_ROOMS_LEFT] = stats->rooms_left;

@@ -12,6 +12,7 @@
 #define OUT_MIN_BYTES    (START_UP_PART + 4096) /* as any message but MSG_ADMIT with many rooms */
 #define BEHIND_BYTES     ((size_t)1 << 20)      /* as much as its pipe takes at once */
 #define ROOMS_HEAD_BYTES 32                     /* of MSG_ROOMS, beside the names */
+#define ACKS_WAIT_BYTES  ((size_t)12 << 20)     /* 100,000 of 100 bytes; the link takes 16 MB */
 _Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "the longest message");
 
 struct uplink {
@@ -168,6 +169,52 @@ void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients)
     msg_put_u32(&uplink->out, id);
     msg_put_u32(&uplink->out, clients);
     end(uplink, mark);
+}
+
+void uplink_reached(struct uplink *uplink, uint32_t id, uint32_t clients)
+{
+    size_t mark = begin(uplink, MSG_REACHED);
+
+    msg_put_u32(&uplink->out, id);
+    msg_put_u32(&uplink->out, clients);
+    end(uplink, mark);
+}
+
+/* What clients say may be much, and the master slow: room stays for what has to be told, and
+ * large ones leave room for small ones. */
+static int may_wait(const struct uplink *uplink, size_t len)
+{
+    size_t max = len > START_UP_PART ? ACKS_WAIT_BYTES / 2 : ACKS_WAIT_BYTES;
+
+    return link_queued(uplink->link) + len <= max;
+}
+
+int uplink_ack(struct uplink *uplink, uint32_t id, struct slice json,
+               const struct slice *attachments, size_t n)
+{
+    struct buf own = {0}, *out = &uplink->out; /* one that has grown is not kept */
+    size_t len = 64 + 4 * n + json.len, mark;
+    int result = -1;
+
+    for (size_t i = 0; i < n; i++)
+        len += attachments[i].len;
+    if (uplink->shut)
+        return 0;
+    if (!may_wait(uplink, len))
+        return -1;
+    if (len > OUT_MIN_BYTES)
+        out = &own;
+    buf_reset(out);
+    mark = msg_begin(out, MSG_ACK);
+    msg_put_u32(out, id);
+    msg_put_bytes(out, json.ptr, json.len);
+    msg_put_u32(out, (uint32_t)n); /* "list" */
+    for (size_t i = 0; i < n; i++)
+        msg_put_bytes(out, attachments[i].ptr, attachments[i].len);
+    if (msg_end(out, mark) == 0)
+        result = link_send(uplink->link, out->data, out->len);
+    buf_free(&own);
+    return result;
 }
 
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)

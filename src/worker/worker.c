@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "ipc/change.h"
 #include "ipc/start.h"
+#include "worker/acks.h"
 #include "worker/act.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
@@ -58,6 +59,7 @@ struct worker {
     struct acts *acts;
     struct renewals *renewals;
     struct peers *peers;
+    struct acks *acks;
     struct report *report;
     struct worker_stats stats;
 
@@ -112,16 +114,15 @@ static void on_packet(struct socket *socket, const struct sio_packet *packet,
 {
     struct worker *worker = arg;
 
-    (void)attachments;
+    acks_packet(worker->acks, socket, packet, attachments);
     renew_packet(worker->renewals, socket_data(socket), packet);
 }
 
 static int on_wants(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
-    (void)socket;
-    (void)packet;
-    (void)arg;
-    return 0;
+    const struct worker *worker = arg;
+
+    return acks_wants(worker->acks, socket, packet);
 }
 
 static void on_closed(struct socket *socket, enum close_reason why, void *arg)
@@ -248,13 +249,19 @@ static int on_hello(void *arg)
     return 0;
 }
 
-static void on_broadcast(const struct msg_broadcast *bc, void *arg)
+static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_emit *emit,
+                         void *arg)
 {
     struct worker *worker = arg;
+    int result;
 
     worker->stats.broadcasts++;
-    if (deliver_broadcast(worker->engine, &worker->rooms, bc) < 0 &&
-        log_due(&worker->not_delivered, DELIVER_LOG_MS) > 0)
+    if (emit == NULL)
+        result = deliver_broadcast(worker->engine, &worker->rooms, bc);
+    else
+        result = deliver_emit(worker->engine, &worker->rooms, bc, worker->acks, emit->id,
+                              emit->timeout_ms);
+    if (result < 0 && log_due(&worker->not_delivered, DELIVER_LOG_MS) > 0)
         log_errorx("no memory to frame a notification: its receivers here do not get it");
 }
 
@@ -400,7 +407,8 @@ static int open_parts(struct worker *worker)
     if (worker->clients == NULL || worker->report == NULL)
         return -1;
     worker->renewals = renewals_new(conf, worker->clients, &worker->stats);
-    return worker->renewals != NULL ? open_requests(worker) : -1;
+    worker->acks = acks_new(worker->base, conf->nsp, worker->uplink, &worker->stats.acks);
+    return worker->renewals != NULL && worker->acks != NULL ? open_requests(worker) : -1;
 }
 
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
@@ -438,6 +446,7 @@ static void worker_close(struct worker *worker)
     }
     acts_free(&worker->acts);
     membership_free(&worker->membership);
+    acks_free(&worker->acks);
     renewals_free(&worker->renewals);
     report_free(&worker->report);
     clients_free(&worker->clients);

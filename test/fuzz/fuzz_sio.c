@@ -33,6 +33,21 @@ static void put_packet(struct buf *out, const struct sio_packet *packet)
     put_slice(out, packet->data);
 }
 
+/* It is a value inside of the data; without one there is nothing but space in the brackets. */
+static void check_first(const struct sio_packet *packet)
+{
+    struct slice first = sio_first(packet), data = packet->data;
+
+    if (first.len == 0) {
+        if (data.len > 0 && data.ptr[0] == '[')
+            for (size_t i = 1; i + 1 < data.len; i++)
+                must(strchr(" \t\n\r", data.ptr[i]) != NULL);
+        return;
+    }
+    must(data.ptr[0] == '[' && first.ptr > data.ptr && first.ptr + first.len < data.ptr + data.len);
+    must(json_span(first.ptr, first.len) == (long)first.len);
+}
+
 static void check_packet(const struct sio_packet *packet)
 {
     int binary = packet->type == SIO_BINARY_EVENT || packet->type == SIO_BINARY_ACK;
@@ -44,6 +59,7 @@ static void check_packet(const struct sio_packet *packet)
     must(packet->data.len == 0 ||
          json_span(packet->data.ptr, packet->data.len) == (long)packet->data.len);
     must(packet->type != SIO_DISCONNECT || packet->data.len == 0);
+    check_first(packet);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,11 +1,14 @@
 /* Who gets a broadcast: with real rooms, and an engine that notes what it is told. */
 #include "engine/engine.h"
 #include "tap.h"
+#include "worker/acks.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
 #include "worker/room.h"
 
 #include <stdlib.h>
+
+#define SERIAL 4711 /* of each fan-out */
 
 #define MANY 1000 /* clients, so that what is fetched ahead has an end */
 
@@ -23,6 +26,8 @@ static struct rooms rooms;
 static int fails, ends, soon;
 static struct fanout begun;
 static uint64_t received_us;
+static long acked_id;
+static int nnoted, noted_early, reached, ended_first;
 
 /* --- the engine --- */
 
@@ -40,6 +45,7 @@ void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
     fanout->attachments = attachments;
     fanout->nattachments = nattachments;
     fanout->is_volatile = is_volatile;
+    fanout->serial = SERIAL;
     begun = *fanout;
     received_us = 0;
 }
@@ -56,6 +62,20 @@ void fanout_except(struct fanout *fanout, struct socket *socket)
     made_of(socket)->excepted++;
 }
 
+void fanout_ack(struct fanout *fanout, uint64_t id)
+{
+    (void)fanout;
+    acked_id = (long)id;
+}
+
+int fanout_concerns(const struct fanout *fanout, const struct socket *socket)
+{
+    const struct made *of = (const struct made *)(const void *)socket;
+
+    (void)fanout;
+    return !of->excepted && of->sent == 0;
+}
+
 int fanout_send(struct fanout *fanout, struct socket *socket)
 {
     if (fails)
@@ -69,6 +89,15 @@ void fanout_send_all(struct fanout *fanout)
     for (int i = 0; i < MANY; i++)
         if (made[i].in)
             fanout_send(fanout, &made[i].socket);
+}
+
+struct socket *socket_next(const struct sio *sio, uint32_t *place)
+{
+    (void)sio;
+    while (*place < MANY)
+        if (made[(*place)++].in)
+            return &made[*place - 1].socket;
+    return NULL;
 }
 
 void fanout_soon(const struct socket *socket)
@@ -89,6 +118,32 @@ struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
         if (made[i].sid != NULL && slice_eq(sid, slice_str(made[i].sid)))
             return &made[i].socket;
     return NULL;
+}
+
+/* --- acknowledgements --- */
+
+void acks_begin(struct acks *acks, struct ack_round *round, uint32_t request, uint32_t timeout_ms,
+                uint64_t serial)
+{
+    ok(acks == (struct acks *)&made && request == 7 && timeout_ms == 1000 && serial == SERIAL,
+       "it is told for what, and how long");
+    *round = (struct ack_round){.id = 17};
+    nnoted = 0;
+}
+
+void acks_note(struct ack_round *round, const struct socket *socket)
+{
+    const struct made *of = (const struct made *)(const void *)socket;
+
+    round->clients++;
+    nnoted++;
+    noted_early += of->sent == 0;
+}
+
+void acks_end(struct ack_round *round)
+{
+    reached = (int)round->clients;
+    ended_first = ends == 1;
 }
 
 /* --- rooms and a broadcast --- */
@@ -114,6 +169,8 @@ static void names(struct slices *list, const char *text)
 
 static struct msg_broadcast bc;
 
+static int asks; /* they are to acknowledge it */
+
 static int deliver(const char *to, const char *except)
 {
     for (int i = 0; i < MANY; i++)
@@ -121,6 +178,9 @@ static int deliver(const char *to, const char *except)
     names(&bc.rooms, to);
     names(&bc.except, except);
     ends = 0;
+    acked_id = -1;
+    if (asks)
+        return deliver_emit(&engine, &rooms, &bc, (struct acks *)&made, 7, 1000);
     return deliver_broadcast(&engine, &rooms, &bc);
 }
 
@@ -157,7 +217,26 @@ static void test_who(void)
         is_str(receivers(), rows[i].receivers,
                rows[i].rooms[0] != '\0' ? rows[i].rooms : "everybody");
         is_int(ends, 1, "and ended");
+        if (asks) {
+            is_int(acked_id, 17, "with an id");
+            is_int(reached, (int)strlen(rows[i].receivers), "so many are meant");
+            is_int(ended_first, 1, "which is told when it is queued");
+        } else {
+            is_int(acked_id, -1, "without an id");
+        }
     }
+}
+
+static void test_asked(void)
+{
+    asks = 1;
+    noted_early = 0;
+    test_who();
+    is_int(noted_early > 0 && nnoted == 0, 1, "each is noted before it can answer");
+    fails = 1;
+    is_int(deliver("", ""), -1, "no memory");
+    is_int(reached, 5, "they are meant all the same");
+    fails = asks = 0;
 }
 
 static void test_what(void)
@@ -194,6 +273,12 @@ static void test_many(void)
         sent += made[i].sent;
     is_int(sent, MANY - 10, "each of many, once");
     is_int(soon, MANY - 10 - 6, "all but the first six were fetched ahead");
+    asks = 1;
+    soon = 0;
+    deliver("many,many", "");
+    is_int(nnoted, MANY - 10, "each is asked once");
+    is_int(soon, 2 * (MANY - 10 - 6), "fetched ahead as well");
+    asks = 0;
 }
 
 int main(void)
@@ -211,6 +296,7 @@ int main(void)
     made[3].sid = "sid3";
     test_who();
     test_what();
+    test_asked();
     test_many();
     for (int i = 0; i < MANY; i++)
         room_leave_all(&rooms, &client[i].member);

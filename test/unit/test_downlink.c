@@ -92,10 +92,13 @@ static int on_hello(void *arg)
     return refuses ? -1 : 0;
 }
 
-static void on_broadcast(const struct msg_broadcast *bc, void *arg)
+static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_emit *emit,
+                         void *arg)
 {
     (void)arg;
     now_ms += broadcast_ms;
+    if (emit != NULL)
+        note("emit:%u:%u:", emit->id, emit->timeout_ms);
     note("broadcast:%llu:%u:%zu:%zu:%.*s:%zu ", (unsigned long long)bc->received_us, bc->flags,
          bc->rooms.n, bc->except.n, (int)bc->json.len, bc->json.ptr, bc->attachments.n);
 }
@@ -295,6 +298,12 @@ static void test_messages(void)
     BAD("one without attachments", MSG_BROADCAST, "8884llb", UINT64_C(1), UINT64_C(2), UINT64_C(5),
         1U, 2, 1, "[1");
 
+    TAKEN("emit:9:1000:broadcast:5:1:2:1:[1:3 ", "one that is to be acknowledged", MSG_EMIT,
+          "448884llbl", 9U, 1000U, UINT64_C(1), UINT64_C(2), UINT64_C(5), 1U, 2, 1, "[1", 3);
+    BAD("without attachments", MSG_EMIT, "448884llb", 9U, 1000U, UINT64_C(1), UINT64_C(2),
+        UINT64_C(5), 1U, 2, 1, "[1");
+    BAD("without a broadcast", MSG_EMIT, "44", 9U, 1000U);
+
     TAKEN("admitted:7:0 ", "let in", MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_OK,
           UINT64_C(1), UINT64_C(2));
     TAKEN("admitted:7:2 ", "the last verdict", MSG_ADMITTED, "8188", UINT64_C(7),
@@ -484,6 +493,13 @@ static void test_no_memory(void)
     act_result = ACT_DONE;
     is_int(given(), 0, "then it is taken");
     is_str(heard, "act:join:5:0:2:1:100:0 ", "whole");
+    buf_reset(&out);
+    build(MSG_EMIT, "448884llbl", 9U, 1U, UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 1000, 0, "[",
+          0);
+    nomem = 1;
+    is_int(given(), 1, "no memory for one that is to be acknowledged");
+    is_int(given(), 0, "then it is taken");
+    is_str(heard, "emit:9:1:broadcast:5:0:1000:0:[:0 ", "whole");
     end();
     link_fails = 1;
     ok(downlink_new(base, 3, 4, &ops, &heard) == NULL, "no memory for the link");

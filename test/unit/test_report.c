@@ -134,6 +134,12 @@ static void test_places(void)
     NUMBER(stats.rooms_joined, 2903);
     NUMBER(stats.rooms_left, 2904);
     NUMBER(stats.rooms_refused, 2910);
+    NUMBER(stats.acks.broadcasts, 3001);
+    NUMBER(stats.acks.waiting, 3002);
+    NUMBER(stats.acks.unawaited, 3003);
+    NUMBER(stats.acks.received, 3004);
+    NUMBER(stats.acks.dropped, 3100);
+    NUMBER(sio.inbound_given_up, 3201);
     full = 1;
 
     report_send(report, 9);
@@ -175,6 +181,12 @@ static void test_places(void)
     told(COUNTER_REFUSED, TOKEN_RESULTS, 2700, "refused");
     told(COUNTER_RENEWALS, RENEWAL_RESULTS, 2800, "renewals");
     told(COUNTER_BROADCASTS, 1, 2901, "broadcasts");
+    told(COUNTER_ACKED, 1, 3001, "broadcasts with acknowledgements");
+    told(COUNTER_ACKS_WAITING, 1, 3002, "which are waited for");
+    told(COUNTER_ACKS_UNAWAITED, 1, 3003, "or not");
+    told(COUNTER_ACKS, 1, 3004, "acknowledgements");
+    told(COUNTER_ACKS_DROPPED, ACK_NO_ROOM, 3100, "dropped");
+    told(COUNTER_ACKS_DROPPED + ACK_NO_ROOM, 1, 3201, "and given up");
     told(COUNTER_ROOMS, 1, 1, "rooms");
     told(COUNTER_ROOMS_JOINED, 1, 2903, "joined by request");
     told(COUNTER_ROOMS_LEFT, 1, 2904, "and left");

@@ -189,10 +189,38 @@ static void test_encode(void)
     buf_free(&out);
 }
 
+static void test_first(void)
+{
+    static const struct {
+        const char *text, *first;
+    } rows[] = {
+        {"43/axr,1[]", ""},
+        {"43/axr,1", ""},
+        {"43/axr,1[ \n]", ""},
+        {"43/axr,1[1]", "1"},
+        {"43/axr,1 [ \"a\" , 2]", "\"a\""},
+        {"43/axr,1[[1,[2]],3]", "[1,[2]]"},
+        {"43/axr,1[{\"a\":[]}]", "{\"a\":[]}"},
+        {"42/axr,[\"e\",{}]", "\"e\""},
+        {"40/axr,{\"a\":1}", ""},
+    };
+    struct sio_packet packet;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct slice first;
+
+        is_int(sio_decode(&packet, EIO4, slice_str(rows[i].text + 1)), 0, rows[i].text);
+        first = sio_first(&packet);
+        ok(slice_eq(first, slice_str(rows[i].first)), "its first element: %.*s", (int)first.len,
+           first.ptr);
+    }
+}
+
 int main(void)
 {
     test_decode();
     test_prefixes();
+    test_first();
     test_encode();
     return tap_done();
 }

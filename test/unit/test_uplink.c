@@ -260,6 +260,74 @@ static void test_shut(void)
     uplink_free(&up);
 }
 
+/* Of one acknowledgement, with n attachments of that length. */
+static int ack(size_t len, size_t n)
+{
+    static char bytes[UPLINK_ACK_BYTES];
+    struct slice attachments[SIO_ATTACHMENTS_MAX];
+
+    for (size_t i = 0; i < n; i++)
+        attachments[i] = (struct slice){bytes + i, len};
+    return uplink_ack(up, 9, SLICE("{}"), attachments, n);
+}
+
+static void test_acks(void)
+{
+    struct slices list = {0};
+    struct msg msg;
+
+    begin();
+    uplink_reached(up, 5, 1000000);
+    msg = sent(MSG_REACHED);
+    is_int(msg_get_u32(&msg), 5, "for that request");
+    is_int(msg_get_u32(&msg), 1000000, "so many");
+    is_int(msg_close(&msg), 0, "and no more");
+    buf_reset(&out.sent);
+    for (size_t n = 0; n <= SIO_ATTACHMENTS_MAX; n++) {
+        is_int(ack(n * 1000, n), 0, "an acknowledgement");
+        msg = (struct msg){0};
+        ok(msg_decode(&msg, out.sent.data, out.sent.len, START_UP_MAX) == (long)out.sent.len &&
+               msg.type == MSG_ACK,
+           "is one message, whole");
+        is_int(msg_get_u32(&msg), 9, "for that request");
+        ok(slice_eq(msg_get_bytes(&msg), SLICE("{}")), "its JSON");
+        list.n = 0;
+        msg_get_list(&msg, &list);
+        ok(list.n == n && (n == 0 || list.at[n - 1].len == n * 1000), "its attachments");
+        is_int(msg_close(&msg), 0, "and no more");
+        buf_reset(&out.sent);
+    }
+    is_int(ack(UPLINK_ACK_BYTES / 10 - 1, 10), 0, "as large as may be");
+    ok(msg_decode(&msg, out.sent.data, out.sent.len, START_UP_MAX) > 0, "the master takes it");
+    buf_reset(&out.sent);
+    slices_clear(&list);
+    uplink_free(&up);
+}
+
+static void test_acks_bounded(void)
+{
+    begin();
+    out.queued = 6 << 20;
+    is_int(ack(10, 1), 0, "much waits: a small one is taken");
+    is_int(ack(START_UP_PART, 1), -1, "a large one is not");
+    out.queued = (12 << 20) - 1000;
+    is_int(ack(10, 1), 0, "more waits");
+    out.queued = 12 << 20;
+    is_int(ack(10, 1), -1, "too much");
+    uplink_reached(up, 5, 1);
+    is_int(uplink_is_shut(up), 0, "what has to be told still is");
+    out.queued = 0;
+    out.full = 1;
+    is_int(ack(10, 1), -1, "one that is not taken");
+    is_int(uplink_is_shut(up), 0, "is lost, and nothing else");
+    out.full = 0;
+    uplink_shut(up);
+    buf_reset(&out.sent);
+    is_int(ack(10, 1), 0, "shut: nobody cares");
+    is_int((long)out.sent.len, 0, "and nothing is said");
+    uplink_free(&up);
+}
+
 int main(void)
 {
     log_begin_at(LOG_LEVEL_DEBUG);
@@ -268,6 +336,8 @@ int main(void)
     test_requests();
     test_failed();
     test_shut();
+    test_acks();
+    test_acks_bounded();
     event_base_free(base);
     buf_free(&out.sent);
     log_end();

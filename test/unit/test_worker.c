@@ -140,7 +140,7 @@ static void broadcast(uint32_t flags, const char *rooms, const char *except, con
 struct heard { /* from the worker */
     unsigned type;
     uint64_t client;
-    char uid[256];
+    char uid[256]; /* or what was acknowledged: the JSON, and the attachments */
 };
 
 static int readable(int fd, int within_ms)
@@ -163,6 +163,17 @@ static void hear_names(struct msg *msg, const char *sign, struct heard *heard)
         n += (size_t)snprintf(heard->uid + n, sizeof(heard->uid) - n, "%s%.*s", sign,
                               (int)names.at[i].len, names.at[i].ptr);
     slices_clear(&names);
+}
+
+/* What was acknowledged: the JSON, and the attachments. */
+static void hear_ack(struct msg *msg, struct heard *heard)
+{
+    struct slice json;
+
+    heard->client = msg_get_u32(msg);
+    json = msg_get_bytes(msg);
+    snprintf(heard->uid, sizeof(heard->uid), "%.*s", (int)json.len, json.ptr);
+    hear_names(msg, " ", heard);
 }
 
 /* One message, whatever it is. */
@@ -201,6 +212,12 @@ static struct heard hear_any(int within_ms)
     } else if (msg.type == MSG_ACTED) {
         id = msg_get_u32(&msg);
         snprintf(heard.uid, sizeof(heard.uid), "%u:%u", id, msg_get_u32(&msg));
+    } else if (msg.type == MSG_REACHED) {
+        id = msg_get_u32(&msg);
+        heard.client = id;
+        snprintf(heard.uid, sizeof(heard.uid), "%u", msg_get_u32(&msg));
+    } else if (msg.type == MSG_ACK) {
+        hear_ack(&msg, &heard);
     } else if (msg.type == MSG_COUNTERS) {
         is_int(counters_get(&msg, &id, &counted), 0, "counters");
         heard.client = id;
@@ -287,9 +304,9 @@ struct peer {
     struct buf in;
 };
 
-static void peer_send(struct peer *peer, const char *text)
+static void peer_put(struct peer *peer, uint8_t opcode, const char *text)
 {
-    uint8_t frame[8 + 8192] = {0x81}; /* masked with zeros */
+    uint8_t frame[8 + 8192] = {0x80 | opcode}; /* masked with zeros */
     size_t len = strlen(text), head = 2;
 
     if (len < 126) {
@@ -304,6 +321,11 @@ static void peer_send(struct peer *peer, const char *text)
     memcpy(frame + head, text, len);
     if (write(peer->fd, frame, head + len) != (ssize_t)(head + len))
         perror("# write to the worker's socket");
+}
+
+static void peer_send(struct peer *peer, const char *text)
+{
+    peer_put(peer, 1, text);
 }
 
 /* More input.  Returns 0 at the end or when none comes. */
@@ -1024,6 +1046,97 @@ static void test_fanout(void)
     }
 }
 
+static void emit(uint32_t id, uint32_t timeout_ms, uint32_t flags, const char *rooms,
+                 const char *except, const char *json, const char *attachments)
+{
+    send_down(MSG_EMIT, "448884llbl", id, timeout_ms, (uint64_t)1, (uint64_t)1, clock_us(), flags,
+              rooms, except, json, attachments);
+}
+
+static uint64_t dropped(void)
+{
+    uint64_t n = 0;
+
+    send_down(MSG_COUNT, "4", 9U);
+    (void)hear(WAIT_MS);
+    for (int i = 0; i < ACK_DROPS; i++)
+        n += counted.at[COUNTER_ACKS_DROPPED + i];
+    return n;
+}
+
+/* Clients of both revisions acknowledge. */
+static void test_acks(void)
+{
+    struct peer ann, bob;
+    uint64_t handle[2], before;
+    char sid[21];
+
+    ann = let_in("ann", &handle[0], sid);
+    bob = dial(3, "");
+    peer_send(&bob, packet("40/axr?token=", jwt_make("bob", 0), ","));
+    handle[1] = expect(MSG_ADMIT, "bob");
+    verdict(handle[1], MSG_ADMIT_OK);
+    next_is(&bob, "40/axr,");
+    before = dropped();
+
+    emit(7, 10000, 0, "ann,bob,nobody", "", "[\"e\"", "");
+    is_int(expect(MSG_REACHED, "2"), 7, "two are reached");
+    next_is(&ann, "42/axr,0[\"e\"]");
+    next_is(&bob, "42/axr,0[\"e\"]");
+    peer_send(&bob, "43/axr,0[\"b\",1]");
+    is_int(expect(MSG_ACK, "\"b\""), 7, "the first");
+    peer_send(&bob, "43/axr,0[\"c\",1]");
+    peer_send(&ann, "43/axr,1[\"c\",1]");
+    peer_send(&ann, "42/axr,0[\"event\",1]");
+    peer_send(&ann, "43/axr,0[]");
+    is_int(expect(MSG_ACK, ""), 7, "the second, with nothing");
+    peer_send(&ann, "43/axr,0[\"late\"]");
+    settle(&ann);
+    settle(&bob);
+    is_int((long)(dropped() - before), 3, "others are dropped");
+
+    emit(8, 10000, BROADCAST_VOLATILE, sid, "bob", "[\"e\",{\"_placeholder\":true,\"num\":0}",
+         "xyz");
+    is_int(expect(MSG_REACHED, "1"), 8, "one is reached, by its id");
+    next_is(&ann, "451-/axr,1[\"e\",{\"_placeholder\":true,\"num\":0}]");
+    is_str(next(&ann), "xyz", "with what belongs to it");
+    peer_send(&bob, "462-/axr,1[{}]");
+    peer_put(&bob, 2, "\004no");
+    peer_put(&bob, 2, "\004no");
+    peer_send(&ann, "452-/axr,5[\"event\",{}]");
+    peer_put(&ann, 2, "no");
+    peer_put(&ann, 2, "no");
+    peer_send(&ann, "462-/axr,1[{\"_placeholder\":true,\"num\":1}]");
+    peer_put(&ann, 2, "one");
+    settle(&bob);
+    expect_nothing();
+    peer_put(&ann, 2, "two");
+    is_int(expect(MSG_ACK, "{\"_placeholder\":true,\"num\":1} one two"), 8,
+           "with attachments, when all are there");
+
+    emit(9, 10000, 0, "", "", "[\"e\"", "");
+    is_int(expect(MSG_REACHED, "2"), 9, "all");
+    next_is(&ann, "42/axr,2[\"e\"]");
+    next_is(&bob, "42/axr,2[\"e\"]");
+    peer_send(&ann, "41/axr,");
+    expect(MSG_LEFT, "ann");
+    ask(&ann, "ann");
+    verdict(expect(MSG_ADMIT, "ann"), MSG_ADMIT_OK);
+    next_is(&ann, "40/axr,{\"sid\"");
+    peer_send(&ann, "43/axr,2[\"back\"]");
+    settle(&ann);
+    expect_nothing();
+    peer_send(&bob, "43/axr,2[3]");
+    is_int(expect(MSG_ACK, "3"), 9, "who has stayed counts, and who came back does not");
+
+    emit(10, 0, 0, "nobody", "", "[\"e\"", "");
+    is_int(expect(MSG_REACHED, "0"), 10, "nobody");
+    hang_up(&ann);
+    expect(MSG_LEFT, "ann");
+    hang_up(&bob);
+    expect(MSG_LEFT, "bob");
+}
+
 /* A long burst to many clients is cut into turns; all of it arrives in order. */
 static void test_burst(void)
 {
@@ -1343,6 +1456,7 @@ int main(void)
     test_expiry_changed();
     test_renew_flood();
     test_fanout();
+    test_acks();
     test_burst();
     test_counting();
     send_down(MSG_DRAIN, "444", (uint32_t)1000, (uint32_t)0, (uint32_t)0);
