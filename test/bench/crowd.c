@@ -2,6 +2,7 @@
 #include "token.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -128,6 +129,21 @@ static void client_hear(struct crowd *crowd, struct client *client, const struct
     hist_add(&crowd->latency, now - note->sent_ns);
 }
 
+/* An event with an id: "id[...".  The answer is the user's name. */
+static void client_answer(struct crowd *crowd, struct client *client, const char *text, size_t len)
+{
+    char packet[256];
+    size_t digits = 0;
+    int n;
+
+    while (digits < len && isdigit((unsigned char)text[digits]))
+        digits++;
+    n = snprintf(packet, sizeof(packet), "43%.80s,%.*s[\"%.40s%td\"]", crowd->nsp,
+                 (int)(digits > 20 ? 20 : digits), text, crowd->prefix, client - crowd->clients);
+    crowd->asked++;
+    client_send(crowd, client, packet, (size_t)n);
+}
+
 /* A Socket.IO packet, behind its "4". */
 static void client_packet(struct crowd *crowd, struct client *client, const char *text, size_t len,
                           uint64_t now)
@@ -145,7 +161,9 @@ static void client_packet(struct crowd *crowd, struct client *client, const char
     } else if (text[0] == '4' || text[0] == '1') {
         client_lost(crowd, client, text, len);
     } else if (text[0] == '2' && client->state == CLIENT_IN) {
-        if (note_parse(&note, text + nsp + 2, len - nsp - 2) == 0)
+        if (len > nsp + 2 && isdigit((unsigned char)text[nsp + 2]))
+            client_answer(crowd, client, text + nsp + 2, len - nsp - 2);
+        else if (note_parse(&note, text + nsp + 2, len - nsp - 2) == 0)
             client_hear(crowd, client, &note, now);
         else
             crowd->wrong++;
@@ -343,6 +361,7 @@ void crowd_close(struct crowd *crowd)
         if (crowd->clients[i].state != CLIENT_NONE)
             client_close(&crowd->clients[i]);
     crowd->n = crowd->dialling = crowd->in = crowd->failed = crowd->gone = 0;
+    crowd->asked = 0;
     memset(&crowd->joined, 0, sizeof(crowd->joined));
     crowd_listen(crowd, 0);
 }

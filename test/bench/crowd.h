@@ -1,8 +1,8 @@
 /* crowd - many Socket.IO clients (EIO=4, WebSocket) in one process.
  *
  * Each connects with a token of its own, user 0 to n-1, joins the namespace and then
- * counts the notes it hears: that none is lost, doubled or out of order.  No client
- * is ever connected again. */
+ * counts the notes it hears: that none is lost, doubled or out of order.  What is to be
+ * acknowledged is answered with the user's name.  No client is ever connected again. */
 #ifndef BENCH_CROWD_H
 #define BENCH_CROWD_H
 
@@ -41,6 +41,7 @@ struct crowd {
     uint64_t dials;
     uint32_t dialling;         /* not in yet, not failed */
     uint32_t in, failed, gone; /* gone: were in */
+    uint64_t asked;            /* events that were to be acknowledged */
     struct hist joined;        /* from dialling to the answer to CONNECT */
 
     int direct;            /* each note is for note_user() alone */

@@ -3,7 +3,8 @@
  *     swarm --port PORT [OPTION]... [COMMAND]...
  *
  * Commands come as arguments, or else one a line on standard input, and each is
- * answered with one line of JSON.  Between them the clients are served on.
+ * answered with one line of JSON.  Between them the clients are served on: heartbeats,
+ * and acknowledgements of what is to be acknowledged (asked, in each answer, of all time).
  *
  *   connect clients=N [at_once=N]   N more clients; at_once of them are on their way (512)
  *   publish messages=N|seconds=S [window=N] [rate=N] [payload=BYTES] [direct=1]
@@ -115,7 +116,8 @@ static void answer_times(const char *name, const struct hist *hist)
 
 static void answer_end(const struct crowd *crowd)
 {
-    printf(",\"clients\":%u,\"failed\":%u,\"gone\":%u}\n", crowd->in, crowd->failed, crowd->gone);
+    printf(",\"clients\":%u,\"failed\":%u,\"gone\":%u,\"asked\":%llu}\n", crowd->in, crowd->failed,
+           crowd->gone, (unsigned long long)crowd->asked);
     fflush(stdout);
 }
 

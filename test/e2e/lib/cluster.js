@@ -52,12 +52,15 @@ class Member {
         return member;
     }
     call(name, ...args) {
+        return this.callWithin(within(8000), name, ...args);
+    }
+    callWithin(ms, name, ...args) {
         const id = ++this.calls;
         const answered = new Promise((resolve, reject) => {
             this.waiting.set(id, { resolve, reject });
             this.process.child.send({ id, name, args });
         });
-        return deadline(answered, within(8000), `${name} ${JSON.stringify(args)} of ${this.process.title}`);
+        return deadline(answered, ms, `${name} ${JSON.stringify(args)} of ${this.process.title}`);
     }
     /* nsp.in('a').socketsJoin('b') is follow(['in', 'a'], ['socketsJoin', 'b']). */
     follow(...steps) {
@@ -75,7 +78,7 @@ async function members(redis) {
 }
 const counted = (redis, n) => until(async () => (await members(redis)) === n, within(4000), `${n} members`);
 
-/* What a client says when it is asked; none: nothing. */
+/* What a client says when it is asked, null for nothing; its name, where the event is not here. */
 const ANSWERS = {
     ask: (client, args) => [`${client.name} heard ${JSON.stringify(args)}`, 'a second answer'],
     'ask for nothing': () => [],
@@ -104,7 +107,7 @@ class Asked extends Client {
             return;
         }
         const [event, ...rest] = args.slice(0, -1);
-        const answer = ANSWERS[event] && ANSWERS[event](this, rest);
+        const answer = event in ANSWERS ? ANSWERS[event](this, rest) : [this.name];
         super.got([event, ...rest, 'ack']);
         if (answer) last(...answer);
     }
@@ -132,4 +135,45 @@ async function join(context, name, version, addr, { uid = name, options } = {}) 
     return client;
 }
 
-module.exports = { NSP, PATH, REQUESTS, RESPONSES, GENERATIONS, Member, Asked, Redis, Daemon, members, counted, join, tokenOf };
+/* Publishes requests as a server would that is not counted itself, and hears all answers. */
+class Asker {
+    static async start(context, redis, pattern = 'socket.io-response#*') {
+        const asker = new Asker();
+        asker.redis = redis;
+        asker.answers = []; /* { channel, payload } of all */
+        asker.watchers = new Set();
+        const sub = await redis.connect();
+        context.after(() => sub.isOpen && sub.disconnect());
+        await sub.pSubscribe(pattern, (payload, channel) => {
+            asker.answers.push({ channel: channel.toString(), payload });
+            for (const watcher of [...asker.watchers]) watcher();
+        }, true);
+        return asker;
+    }
+    /* Resolves to what find(answers) finds, once it does. */
+    when(find, ms, what) {
+        let watcher;
+        const found = new Promise((resolve) => {
+            watcher = () => {
+                const value = find(this.answers);
+                if (value) resolve(value);
+            };
+            this.watchers.add(watcher);
+            watcher();
+        });
+        return deadline(found, ms, what).finally(() => this.watchers.delete(watcher));
+    }
+    /* The JSON answer to a request, which gets an id. */
+    async ask(request, { channel = REQUESTS, ms = within(2000) } = {}) {
+        const requestId = `ask${(Asker.last = (Asker.last || 0) + 1)}`;
+        const from = this.answers.length;
+        await this.redis.publish(channel, JSON.stringify({ requestId, ...request }));
+        const isIt = ({ payload }) => payload[0] === 0x7b && JSON.parse(payload).requestId === requestId;
+        const { payload } = await this.when((all) => all.slice(from).find(isIt), ms, `answer to ${JSON.stringify(request)}`);
+        return JSON.parse(payload);
+    }
+}
+
+module.exports = {
+    NSP, PATH, REQUESTS, RESPONSES, GENERATIONS, Member, Asked, Redis, Daemon, members, counted, join, tokenOf, Asker,
+};
