@@ -35,11 +35,15 @@ class Proxy {
         const { late } = this;
         const say = (data) => pair.isSilent || socket.destroyed || socket.write(data);
         pair.redis.on('data', (data) => (late ? setTimeout(say, late, data) : say(data)));
-        socket.on('data', (data) => pair.isSilent || pair.redis.write(data));
+        socket.on('data', (data) => {
+            if (data.includes('SUBSCRIBE')) pair.isSubscriber = true;
+            if (!pair.isSilent) pair.redis.write(data);
+        });
     }
-    /* The connections of now go silent, both ways, and stay open. */
-    silence() {
-        for (const pair of this.pairs) pair.isSilent = true;
+    /* The connections of now go silent, both ways, and stay open: all of them, or those that
+     * which(pair) names. */
+    silence(which = () => true) {
+        for (const pair of this.pairs) if (which(pair)) pair.isSilent = true;
     }
     /* Puts bytes into what redis says on the connections of now. */
     inject(bytes) {

@@ -1,0 +1,192 @@
+'use strict';
+/* The daemon as a member of a cluster that something happens to, while Node servers ask. */
+const assert = require('assert');
+const { row } = require('../lib/table');
+const { Proxy } = require('../lib/proxy');
+const { Redis, Daemon, Member, counted, members, join } = require('../../e2e/lib/cluster');
+const { reload } = require('../../e2e/lib/reload');
+const { SLOW, within, until, elapse } = require('../../e2e/lib/time');
+
+/* For what hangs or is gone nobody waits longer. */
+const SECOND = 1000;
+const ASK_MS = 4000;
+const NODE_CLIENTS = 2;
+const OUR_CLIENTS = 6;
+/* Of the daemon alone. */
+const [USER, PASSWORD] = ['axr', 'a password'];
+
+/* Two Node servers, the daemon (by way of where, if that is given), clients of the second
+ * server and of the daemon. */
+class Scene {
+    static async make(t, { config = {}, by = (redis) => redis } = {}) {
+        const scene = new Scene();
+        scene.t = t;
+        scene.redis = await Redis.start(t);
+        [scene.first, scene.second] = await Promise.all([1, 2].map(() => Member.start(t, scene.redis, '8.3')));
+        await counted(scene.redis, 2);
+        scene.config = { workers: 2, ...config };
+        await scene.redis.client.sendCommand(['ACL', 'SETUSER', USER, 'on', `>${PASSWORD}`, '&*', '+@all']);
+        scene.config['socket.io'] = { redis: { username: USER, password: PASSWORD } };
+        scene.where = await by(scene.redis);
+        scene.foreign = new Set((await scene.connections()).map(({ id }) => id));
+        await scene.begin();
+        await scene.enter(NODE_CLIENTS, 'n', scene.second.addr);
+        return scene;
+    }
+    async begin() {
+        this.daemon = await Daemon.start(this.t, { redis: this.where, config: this.config });
+        await counted(this.redis, 3);
+        this.clients = await this.enter(OUR_CLIENTS, 'd', this.daemon.addr);
+    }
+    enter(count, prefix, addr) {
+        return Promise.all(Array.from({ length: count }, (_, nth) => join(this.t, `${prefix}${nth}`, 4, addr, { options: { transports: ['websocket'] } })));
+    }
+    /* Connections to redis, as it lists them. */
+    async connections() {
+        const text = await this.redis.client.sendCommand(['CLIENT', 'LIST']);
+        return text.trim().split('\n').map((line) => Object.fromEntries(line.split(' ').map((word) => word.split('='))));
+    }
+    /* Cuts those of the daemon that subscribe, or the others; resolves to how many. */
+    async cut(subscribes) {
+        const isIt = ({ id, sub, psub }) => !this.foreign.has(id) && (Number(sub) + Number(psub) > 0) === subscribes;
+        const all = (await this.connections()).filter(isIt);
+        for (const { id } of all) await this.redis.client.sendCommand(['CLIENT', 'KILL', 'ID', id]).catch(() => {});
+        return all.length;
+    }
+    async start() {
+        await this.first.call('start', 'fetch', { calls: [['countSockets']], every: 10 });
+        await this.first.call('start', 'ask', { calls: [['countAnswers', [], ASK_MS, 'ask']], every: 10 });
+    }
+    /* Resolves when some more calls of both kinds are over. */
+    async calls(more = 20) {
+        const progress = () => Promise.all(['fetch', 'ask'].map((name) => this.first.call('progress', name)));
+        const before = await progress();
+        await until(async () => (await progress()).every((count, i) => count >= before[i] + more), within(8000), `${more} more calls`);
+    }
+    async stop() {
+        return (await Promise.all(['fetch', 'ask'].map((name) => this.first.call('stop', name)))).flat();
+    }
+}
+
+/* Of a call: how many sockets or answers it brought, whether one came twice, and whether it timed out. */
+function judge({ name, value, error }) {
+    if (error) return { count: 0, isDouble: false, isLate: true };
+    if (name === 'countSockets') return { count: value.sockets, isDouble: value.sockets !== value.ids, isLate: false };
+    return { count: value.answers, isDouble: value.answers !== value.different, isLate: Boolean(value.error) };
+}
+
+/* No answer twice; none late, and none that waited, but what was on its way in the second of the fault
+ * (three of them are given). */
+function check(t, what, results, { from, to = from }, wanted) {
+    const meets = ({ began, ms }) => began <= to + 3 * SECOND * SLOW && began + ms >= from;
+    let slowest = 0;
+    let late = 0;
+    let last = 0;
+    for (const result of results) {
+        const { count, isDouble, isLate } = judge(result);
+        const text = `${what}: ${JSON.stringify(result)}, ${result.began - from} ms after the fault`;
+        assert.ok(!isDouble, `twice: ${text}`);
+        assert.ok(!isLate || meets(result), `timed out: ${text}`);
+        if (isLate) {
+            late++;
+            last = Math.max(last, result.began - from);
+        }
+        if (meets(result)) continue;
+        slowest = Math.max(slowest, result.ms);
+        assert.ok(result.ms < 3 * SECOND * SLOW, `waited: ${text}`);
+        if (wanted) assert.ok(wanted.includes(count), `${count}, not ${wanted}: ${text}`);
+    }
+    t.note(`${what}: ${results.length} calls, ${late} timed out${late ? ` (last begun ${last} ms after it)` : ''}, others at most ${slowest} ms`);
+}
+
+row(50, 'a worker hangs (SIGSTOP) while servers ask for sockets and for acknowledgements', 'answers of the others within 1.3 s, again and again', async (t) => {
+    const { first, daemon, clients } = await Scene.make(t);
+    const fetch = async () => (await first.call('adapter', 'fetchSockets', {})).map(({ id }) => id).sort();
+    const all = await fetch();
+    assert.strictEqual(all.length, NODE_CLIENTS + OUR_CLIENTS);
+    const [pid] = daemon.workers();
+    process.kill(pid, 'SIGSTOP');
+    t.after(() => process.kill(pid, 'SIGCONT'));
+    let slowest = 0;
+    const others = [];
+    for (let i = 0; i < 3; i++) {
+        const began = Date.now();
+        others.push(await fetch());
+        slowest = Math.max(slowest, Date.now() - began);
+        assert.deepStrictEqual(others[i], others[0]);
+    }
+    t.took('fetchSockets at most', slowest, 1300);
+    const ours = others[0].length - NODE_CLIENTS;
+    assert.ok(ours > 0 && ours < OUR_CLIENTS, `${ours} of ${OUR_CLIENTS} clients of the daemon told`);
+    const began = Date.now();
+    const { error, answers } = await first.call('ask', [], ASK_MS, 'ask');
+    t.took('emitWithAck', Date.now() - began, 1300);
+    assert.strictEqual(error, null);
+    assert.strictEqual(answers.length, others[0].length);
+    process.kill(pid, 'SIGCONT');
+    assert.deepStrictEqual(await fetch(), all);
+    for (const client of clients) await client.when(() => client.events.length === 1, within(2000), 'the question');
+    t.note(`${ours} of ${OUR_CLIENTS} clients told meanwhile`);
+});
+
+row(51, 'the connection for commands is cut again and again, may not publish, hangs', 'calls between Node servers do not wait for the daemon beyond 1 s', async (t) => {
+    const proxies = [];
+    const scene = await Scene.make(t, {
+        by: async (redis) => {
+            proxies.push(await Proxy.start(t, redis.port));
+            return proxies[0];
+        },
+    });
+    const all = [NODE_CLIENTS + OUR_CLIENTS, NODE_CLIENTS];
+    const during = async (what, fault, wanted = all) => {
+        await scene.start();
+        await scene.calls(5);
+        const from = Date.now();
+        await fault();
+        const to = Date.now();
+        await scene.calls();
+        check(t, what, await scene.stop(), { from, to }, wanted);
+    };
+    await during('cut', () => scene.cut(false));
+    await during('cut every 50 ms for 2 s', async () => {
+        for (const end = Date.now() + 2 * SECOND; Date.now() < end; await elapse(50)) await scene.cut(false);
+    });
+    await during('hangs', () => proxies[0].silence(({ isSubscriber }) => !isSubscriber));
+    await counted(scene.redis, 3);
+    const { client } = scene.redis;
+    await during('may not publish', () => client.sendCommand(['ACL', 'SETUSER', USER, '-publish']), null);
+    await counted(scene.redis, 2);
+});
+
+row(52, 'reload of the redis settings, CLIENT KILL of either connection, a link that goes silent, stop and start, under a stream of fetchSockets and emitWithAck', 'no socket and no answer twice; none timed out but in the second of the fault', async (t) => {
+    const proxies = [];
+    const scene = await Scene.make(t, {
+        by: async (redis) => {
+            proxies.push(await Proxy.start(t, redis.port));
+            return proxies[0];
+        },
+    });
+    const all = [NODE_CLIENTS + OUR_CLIENTS];
+    const during = async (what, fault, wanted = all) => {
+        await scene.start();
+        await scene.calls(5);
+        const from = Date.now();
+        await fault();
+        const to = Date.now();
+        await counted(scene.redis, 3);
+        await scene.calls();
+        check(t, what, await scene.stop(), { from, to }, wanted);
+        assert.strictEqual(await members(scene.redis), 3);
+    };
+    await during('reload', () => reload(scene.daemon, { 'socket.io': { redis: { database: 1 } } }));
+    await during('reload back', () => reload(scene.daemon, { 'socket.io': { redis: { database: 0 } } }));
+    await during('subscription killed', () => scene.cut(true));
+    await during('commands killed', () => scene.cut(false));
+    await during('silent', () => proxies[0].silence());
+    await during('stop and start', async () => {
+        await scene.daemon.stop();
+        await counted(scene.redis, 2);
+        await scene.calls(5);
+        await scene.begin();
+    }, null);
+});
