@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 #include "conf.h"
+#include "master/cluster.h"
+#include "master/feed.h"
 #include "master/redis.h"
 #include "master/relay.h"
 
@@ -26,6 +28,8 @@ struct status {
     int stopping;
     int redis_subscribed;
     struct redis_stats redis;
+    struct feed_commands commands;
+    struct cluster_stats cluster;
     struct relay_stats relay;
     size_t users;
     uint64_t log_lost;                /* of the master's lines */

@@ -205,6 +205,8 @@ static void on_admin_status(struct status *status, void *arg)
     status->stopping = m->stops > 0;
     status->redis_subscribed = feed_subscribed(m->running.feed);
     status->redis = feed_stats(m->running.feed);
+    status->commands = feed_commands(m->running.feed);
+    cluster_stats(m->running.cluster, &status->cluster);
     status->relay = *relay_stats(m->running.relay);
     status->users = relay_users(m->running.relay);
     status->log_lost = log_lost();

@@ -130,6 +130,52 @@ static void put_redis(struct buf *out, const struct status *status)
             "Replies of redis that mean nothing here and were ignored.", redis->odd);
 }
 
+static void put_commands(struct buf *out, const struct feed_commands *commands)
+{
+    put_one(out, PREFIX "redis_commands_up", "gauge", "1 while answers can be published in redis.",
+            commands->is_ready != 0);
+    put_one(out, PREFIX "redis_commands_attempts_total", "counter",
+            "Attempts to connect to redis for that.", commands->stats.attempts);
+    put_one(out, PREFIX "redis_published_total", "counter", "Answers that redis has confirmed.",
+            commands->stats.published);
+    put_one(out, PREFIX "redis_unpublished_total", "counter",
+            "Answers that redis has refused, or that were lost with the connection.",
+            commands->stats.failed);
+    put_one(out, PREFIX "cluster_counted", "gauge",
+            "1 while other servers of the cluster count this one, and wait for its answers.",
+            commands->is_counted != 0);
+}
+
+/* --- what other servers ask ----------------------------------------------------- */
+
+static void put_requests(struct buf *out, const struct cluster_stats *cluster)
+{
+    put_head(out, PREFIX "requests_total", "counter",
+             "Requests of other servers of the cluster, by type.");
+    for (int type = 0; type < REQUEST_TYPES; type++)
+        (void)buf_printf(out, PREFIX "requests_total{type=\"%s\"} %llu\n",
+                         request_type_name((enum request_type)type),
+                         (unsigned long long)cluster->requests[type]);
+    put_head(out, PREFIX "requests_dropped_total", "counter",
+             "Requests that were not carried out, by reason.");
+    for (int reason = REQUEST_OK + 1; reason < REQUEST_RESULTS; reason++)
+        (void)buf_printf(out, PREFIX "requests_dropped_total{reason=\"%s\"} %llu\n",
+                         request_result_name((enum request_result)reason),
+                         (unsigned long long)cluster->dropped[reason]);
+    put_head(out, PREFIX "request_answers_total", "counter",
+             "Requests, and copies of them, that had to be answered, by what became of that.");
+    for (int result = 0; result < RESPONSE_RESULTS; result++)
+        (void)buf_printf(out, PREFIX "request_answers_total{result=\"%s\"} %llu\n",
+                         response_result_name((enum response_result)result),
+                         (unsigned long long)cluster->results[result]);
+    put_one(out, PREFIX "request_acks_total", "counter",
+            "Acknowledgements of clients that were published.", cluster->acks);
+    put_one(out, PREFIX "request_acks_lost_total", "counter",
+            "Acknowledgements of clients that nobody waited for any more, or that could not be "
+            "published.",
+            cluster->acks_lost);
+}
+
 static int is_error(enum emit_result cause)
 {
     return cause >= EMIT_MALFORMED;
@@ -291,7 +337,9 @@ void metrics_put(const struct status *status, struct buf *out)
     put_master(out, status);
     put_workers(out, status);
     put_redis(out, status);
+    put_commands(out, &status->commands);
     put_relay(out, status);
+    put_requests(out, &status->cluster);
     put_counters(out, status->stats);
     put_process(out, status);
 }

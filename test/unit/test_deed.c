@@ -36,13 +36,21 @@ static const char *last(void)
 
 static void test_bulk(void)
 {
+    struct slices one = {0};
+    const struct route_targets *targets;
+
     world_begin(2);
+    slices_put(&one, SLICE("x"));
     arrives(JOIN_ALL, 1, 1);
     is_str(sent(), "", "nothing before its turn");
     ordered(JOIN_ALL);
     is_str(sent(), "join>1 join>2 ", "then every worker joins who it has");
     is_str(last(), "join 0 [] [e] [x,y]", "those that are meant");
+    targets = route_find(relay_route(world.relay), &one);
+    is_int(targets->n, 2, "an emit to the room goes to both from then on");
     is_int(acted(1, world.last_id, 0), 0, "one has nobody");
+    targets = route_find(relay_route(world.relay), &one);
+    is_int(targets->n, 1, "and does not hold the room");
     is_int(acted(2, world.last_id, 3), 0, "the other has");
     comes("{\"type\":3,\"opts\":{\"rooms\":\"x\"},\"rooms\":\"y\"}");
     is_str(sent(), "", "a leave of a room that nobody holds goes nowhere");
@@ -53,6 +61,7 @@ static void test_bulk(void)
     comes("{\"type\":4,\"opts\":{\"rooms\":[],\"except\":[]}}");
     is_str(last(), "disconnect 0 [] [] 0", "and one that does not");
     is_str(published(), "", "none of these is answered");
+    slices_clear(&one);
     world_end();
 }
 
