@@ -85,7 +85,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 
 # Where memory fails: test/unit/nomem.h.
 $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_link test_membership test_msg test_once test_request test_select test_slices test_overlap): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
-$(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
+$(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
 $(addprefix $(BUILD)/test/unit/,test_directory test_expect test_held test_mirror test_roomlist test_route): UNIT_LD = \

@@ -25,6 +25,14 @@ const struct token_rooms *claim_rooms(const struct client *client);
 /* Appends the rooms that it is to be in.  Returns 0, or -1 without memory. */
 int claim_list(const struct client *client, struct slices *list);
 
+/* The client, which is in, is the same user by another token, whose rooms are taken.  Appends
+ * to gone those that only the token before named, and to come those that only this one names:
+ * they are left and joined by whoever calls, but for those that every client has.  *before is
+ * whose names are in gone, to be freed behind them.  Returns 0, or -1 without memory (nothing
+ * changed, but for what is in gone and come). */
+int claim_renew(struct client *client, struct token_user *user, struct token_rooms **before,
+                struct slices *gone, struct slices *come);
+
 /* Joins them.  Returns 0, or -1 without memory: then it may be in some. */
 int claim_join(struct rooms *rooms, struct client *client);
 

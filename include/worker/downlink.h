@@ -33,6 +33,7 @@ struct downlink_ops {
     /* settings is the callee's, to be freed with conf_free(). */
     void (*settings)(struct conf *settings, void *arg);
     void (*count)(uint32_t id, void *arg);
+    int (*noted)(uint32_t id, void *arg);
     /* A bad message has come, which is logged; or the link is over, why says it for the log:
      * the master has died.  Each may come after the other. */
     void (*bad)(void *arg);

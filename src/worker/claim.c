@@ -9,43 +9,57 @@
 /* client->uid is one piece of memory: the user's id and, where there are rooms, a pointer to
  * them behind it, wherever that comes to lie. */
 
-const struct token_rooms *claim_rooms(const struct client *client)
+static struct token_rooms *rooms_of(const struct client *client)
 {
-    const struct token_rooms *rooms = NULL;
+    struct token_rooms *rooms = NULL;
 
     if (client->has_rooms)
         memcpy(&rooms, client->uid + client->uid_len, sizeof(rooms));
     return rooms;
 }
 
+const struct token_rooms *claim_rooms(const struct client *client)
+{
+    return rooms_of(client);
+}
+
 void claim_forget(struct client *client)
 {
-    struct token_rooms *rooms;
+    struct token_rooms *rooms = rooms_of(client);
 
-    if (client->has_rooms) {
-        memcpy(&rooms, client->uid + client->uid_len, sizeof(rooms));
-        token_rooms_free(&rooms);
-    }
+    token_rooms_free(&rooms);
     free(client->uid);
     client->uid = NULL;
     client->uid_len = client->has_rooms = 0;
 }
 
-int claim_take(struct client *client, struct token_user *user)
+/* *before: the rooms that it had. */
+static int replace(struct client *client, struct token_user *user, struct token_rooms **before)
 {
     int has_rooms = user->rooms != NULL;
     char *uid = malloc(user->uid_len + (has_rooms ? sizeof(user->rooms) : 0));
 
     if (uid == NULL)
         return -1;
-    claim_forget(client);
     memcpy(uid, user->uid, user->uid_len);
     if (has_rooms)
         memcpy(uid + user->uid_len, &user->rooms, sizeof(user->rooms));
+    *before = rooms_of(client);
     user->rooms = NULL;
+    free(client->uid);
     client->uid = uid;
     client->uid_len = (uint8_t)user->uid_len;
     client->has_rooms = (uint8_t)has_rooms;
+    return 0;
+}
+
+int claim_take(struct client *client, struct token_user *user)
+{
+    struct token_rooms *before;
+
+    if (replace(client, user, &before) < 0)
+        return -1;
+    token_rooms_free(&before);
     return 0;
 }
 
@@ -64,15 +78,32 @@ static int next(const struct client *client, const struct token_rooms *rooms,
     return 0;
 }
 
-int claim_list(const struct client *client, struct slices *list)
+/* Those of rooms that are none of except. */
+static int put_all(const struct client *client, const struct token_rooms *rooms,
+                   const struct token_rooms *except, struct slices *list)
 {
     struct token_rooms_walk walk = {0};
     struct slice name;
 
-    while (next(client, claim_rooms(client), NULL, &walk, &name))
+    while (next(client, rooms, except, &walk, &name))
         if (slices_put(list, name) < 0)
             return -1;
     return 0;
+}
+
+int claim_list(const struct client *client, struct slices *list)
+{
+    return put_all(client, claim_rooms(client), NULL, list);
+}
+
+int claim_renew(struct client *client, struct token_user *user, struct token_rooms **before,
+                struct slices *gone, struct slices *come)
+{
+    const struct token_rooms *was = claim_rooms(client), *is = user->rooms;
+
+    if (put_all(client, was, is, gone) < 0 || put_all(client, is, was, come) < 0)
+        return -1;
+    return replace(client, user, before);
 }
 
 int claim_join(struct rooms *rooms, struct client *client)

@@ -187,6 +187,13 @@ static int on_count(struct downlink *downlink, struct msg *msg)
     return 0;
 }
 
+static int on_noted(struct downlink *downlink, struct msg *msg)
+{
+    uint32_t id = msg_get_u32(msg);
+
+    return msg_close(msg) < 0 ? -1 : downlink->ops->noted(id, downlink->arg);
+}
+
 static int on_drain(struct downlink *downlink, struct msg *msg)
 {
     uint32_t within_ms = msg_get_u32(msg), first = msg_get_u32(msg), n = msg_get_u32(msg);
@@ -239,8 +246,9 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_DISCONNECT:
         return on_act(downlink, msg);
     case MSG_FETCH:
-    case MSG_NOTED:
         break;
+    case MSG_NOTED:
+        return on_noted(downlink, msg);
     case MSG_WORKER_HELLO: /* these are a worker's own */
     case MSG_READY:
     case MSG_ADMIT:

@@ -1,14 +1,19 @@
 #include "worker/renew.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slices.h"
 #include "codec/json.h"
 #include "codec/sio.h"
+#include "codec/token_rooms.h"
 #include "conf.h"
 #include "engine/engine.h"
 #include "worker/auth.h"
+#include "worker/claim.h"
 #include "worker/client.h"
+#include "worker/membership.h"
 #include "worker/refusal.h"
 #include "worker/stats.h"
+#include "worker/uplink.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +25,20 @@
 
 #define SECONDS_TEXT_MAX 32
 
+/* An acknowledgement that waits for the master.  It outlives its client: a session of that
+ * name that is in is the same stay, for who comes again is let in behind the answer. */
+struct waiting {
+    struct waiting *next;
+    uint32_t id;
+    uint64_t handle, ack;
+    int64_t expires_ms;
+};
+
 struct renewals {
-    const struct conf *conf;
-    struct clients *clients;
-    struct worker_stats *stats;
+    struct renewal_parts parts;
+    struct waiting *waiting, **waiting_end; /* in the order in which the master was told */
+    uint32_t nwaiting, last_id;
+    struct slices gone, come, left, joined; /* of one; reused */
     struct log_every refused[RENEWAL_RESULTS];
 };
 
@@ -100,7 +115,7 @@ static void refuse(struct renewals *renewals, struct client *client,
     char json[ACK_MAX_BYTES], message[REFUSAL_MESSAGE_MAX];
     int len;
 
-    renewals->stats->renewals[result]++;
+    renewals->parts.stats->renewals[result]++;
     refusal_log(client, &renewals->refused[result], "token not renewed", code, verdict);
     if (!packet->has_id)
         return;
@@ -119,20 +134,125 @@ static const char *seconds_text(int64_t ms, char dst[SECONDS_TEXT_MAX])
     return dst;
 }
 
-static void renew(struct renewals *renewals, struct client *client, const struct sio_packet *packet,
-                  const struct token_user *user, int64_t now_ms)
+static void acknowledge(const struct client *client, uint64_t ack, int64_t expires_ms)
 {
     char json[ACK_MAX_BYTES], text[SECONDS_TEXT_MAX];
-    const char *expires = user->expires_ms != 0 ? seconds_text(user->expires_ms, text) : "null";
-    int len;
+    int len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%s}]",
+                       expires_ms != 0 ? seconds_text(expires_ms, text) : "null");
 
-    renewals->stats->renewals[TOKEN_OK]++;
-    client_renewed(renewals->clients, client, user, now_ms);
+    socket_ack(client->socket, ack, (struct slice){json, (size_t)len});
+}
+
+/* --- its rooms --- */
+
+static void wait_add(struct renewals *renewals, struct waiting *waiting)
+{
+    *renewals->waiting_end = waiting;
+    renewals->waiting_end = &waiting->next;
+    renewals->nwaiting++;
+    renewals->last_id = waiting->id;
+}
+
+int renew_noted(struct renewals *renewals, uint32_t id)
+{
+    struct waiting *waiting = renewals->waiting;
+    struct socket *socket;
+    const struct client *client;
+
+    if (waiting == NULL || waiting->id != id)
+        return -1;
+    renewals->waiting = waiting->next;
+    if (waiting->next == NULL)
+        renewals->waiting_end = &renewals->waiting;
+    renewals->nwaiting--;
+    socket = socket_find(renewals->parts.sio, waiting->handle);
+    client = socket != NULL ? socket_data(socket) : NULL;
+    if (client != NULL && client->state == CLIENT_IN)
+        acknowledge(client, waiting->ack, waiting->expires_ms);
+    free(waiting);
+    return 0;
+}
+
+/* The client leaves and joins what is in gone and come; id: of what the master is asked to
+ * note, or 0.  Returns 1 if it has been told. */
+static int change_rooms(struct renewals *renewals, struct client *client, uint32_t id)
+{
+    const struct renewal_parts *parts = &renewals->parts;
+
+    renewals->left.n = renewals->joined.n = 0;
+    membership_sort(&renewals->gone);
+    membership_leave(parts->membership, client, &renewals->gone, &renewals->left);
+    membership_join(parts->membership, client, &renewals->come, &renewals->joined);
+    if (renewals->left.n + renewals->joined.n == 0)
+        return 0;
+    uplink_rooms(parts->uplink, id, socket_handle(client->socket), &renewals->joined,
+                 &renewals->left);
+    return 1;
+}
+
+/* As change_rooms(), for the rooms of user.  Returns -1 without memory (nothing changed). */
+static int take_rooms(struct renewals *renewals, struct client *client, struct token_user *user,
+                      uint32_t id)
+{
+    struct token_rooms *before;
+    int told = 0;
+
+    if (token_rooms_equal(claim_rooms(client), user->rooms)) {
+        token_rooms_free(&user->rooms);
+        return 0;
+    }
+    renewals->gone.n = renewals->come.n = 0;
+    if (claim_renew(client, user, &before, &renewals->gone, &renewals->come) < 0)
+        return -1;
+    if (renewals->gone.n + renewals->come.n > 0)
+        told = change_rooms(renewals, client, id);
+    token_rooms_free(&before); /* what was left is named there */
+    return told;
+}
+
+static struct waiting *waiting_new(struct renewals *renewals, const struct client *client,
+                                   const struct sio_packet *packet, int64_t expires_ms)
+{
+    uint32_t id = renewals->last_id + 1;
+    struct waiting *waiting = malloc(sizeof(*waiting));
+
+    if (waiting == NULL)
+        return NULL;
+    *waiting = (struct waiting){NULL, id != 0 ? id : 1, socket_handle(client->socket), packet->id,
+                                expires_ms};
+    return waiting;
+}
+
+/* Returns TOKEN_OK, or why not: nothing has changed then. */
+static unsigned renew(struct renewals *renewals, struct client *client,
+                      const struct sio_packet *packet, struct token_user *user, int64_t now_ms)
+{
+    char text[SECONDS_TEXT_MAX];
+    const char *expires = user->expires_ms != 0 ? seconds_text(user->expires_ms, text) : "null";
+    struct waiting *waiting = NULL;
+    int told;
+
+    if (packet->has_id && renewals->nwaiting >= RENEWALS_WAITING_MAX)
+        return RENEWAL_RATE;
+    if (packet->has_id &&
+        (waiting = waiting_new(renewals, client, packet, user->expires_ms)) == NULL)
+        return TOKEN_NO_MEMORY;
+    told = take_rooms(renewals, client, user, waiting != NULL ? waiting->id : 0);
+    if (told < 0) {
+        free(waiting);
+        return TOKEN_NO_MEMORY;
+    }
+    renewals->parts.stats->renewals[TOKEN_OK]++;
+    client_renewed(renewals->parts.clients, client, user, now_ms);
     log_debug("token renewed: expires=%s", expires);
-    if (!packet->has_id)
-        return;
-    len = snprintf(json, sizeof(json), "[{\"ok\":true,\"expires\":%s}]", expires);
-    socket_ack(client->socket, packet->id, (struct slice){json, (size_t)len});
+    if (waiting != NULL && told) {
+        wait_add(renewals, waiting);
+        return TOKEN_OK;
+    }
+    free(waiting);
+    if (packet->has_id)
+        acknowledge(client, packet->id, user->expires_ms);
+    return TOKEN_OK;
 }
 
 static void judge(struct renewals *renewals, struct client *client, const struct sio_packet *packet,
@@ -140,16 +260,20 @@ static void judge(struct renewals *renewals, struct client *client, const struct
 {
     struct token_hint hint;
     struct auth_verdict verdict = {.hint = refusal_hint(&hint)};
-    const struct token_user *user = &verdict.user;
+    struct token_user *user = &verdict.user;
     int64_t now_ms = clock_wall_ms();
-    enum token_result result = auth_judge_json(&renewals->conf->token, value, now_ms, &verdict);
+    unsigned result = auth_judge_json(&renewals->parts.conf->token, value, now_ms, &verdict);
 
+    if (result != TOKEN_OK) {
+        refuse(renewals, client, packet, result, &verdict);
+        return;
+    }
+    result = RENEWAL_OTHER_USER;
+    if (slice_eq(client_uid(client), (struct slice){user->uid, user->uid_len}))
+        result = renew(renewals, client, packet, user, now_ms);
     if (result != TOKEN_OK)
         refuse(renewals, client, packet, result, &verdict);
-    else if (!slice_eq(client_uid(client), (struct slice){user->uid, user->uid_len}))
-        refuse(renewals, client, packet, RENEWAL_OTHER_USER, &verdict);
-    else
-        renew(renewals, client, packet, user, now_ms);
+    token_rooms_free(&user->rooms);
 }
 
 void renew_packet(struct renewals *renewals, struct client *client, const struct sio_packet *packet)
@@ -157,7 +281,8 @@ void renew_packet(struct renewals *renewals, struct client *client, const struct
     struct slice value;
 
     if (packet->type != SIO_EVENT || client->state != CLIENT_IN ||
-        !slice_eq(packet->nsp, slice_str(renewals->conf->nsp)) || !take_value(packet->data, &value))
+        !slice_eq(packet->nsp, slice_str(renewals->parts.conf->nsp)) ||
+        !take_value(packet->data, &value))
         return;
     if (may_renew(client))
         judge(renewals, client, packet, value);
@@ -165,21 +290,32 @@ void renew_packet(struct renewals *renewals, struct client *client, const struct
         refuse(renewals, client, packet, RENEWAL_RATE, NULL);
 }
 
-struct renewals *renewals_new(const struct conf *conf, struct clients *clients,
-                              struct worker_stats *stats)
+struct renewals *renewals_new(const struct renewal_parts *parts)
 {
     struct renewals *renewals = calloc(1, sizeof(*renewals));
 
     if (renewals == NULL)
         return NULL;
-    renewals->conf = conf;
-    renewals->clients = clients;
-    renewals->stats = stats;
+    renewals->parts = *parts;
+    renewals->waiting_end = &renewals->waiting;
     return renewals;
 }
 
-void renewals_free(struct renewals **renewals)
+void renewals_free(struct renewals **renewals_ptr)
 {
-    free(*renewals);
-    *renewals = NULL;
+    struct renewals *renewals = *renewals_ptr;
+    struct waiting *waiting;
+
+    *renewals_ptr = NULL;
+    if (renewals == NULL)
+        return;
+    while ((waiting = renewals->waiting) != NULL) {
+        renewals->waiting = waiting->next;
+        free(waiting);
+    }
+    slices_clear(&renewals->gone);
+    slices_clear(&renewals->come);
+    slices_clear(&renewals->left);
+    slices_clear(&renewals->joined);
+    free(renewals);
 }

@@ -300,6 +300,13 @@ static void on_count(uint32_t id, void *arg)
     report_send(worker->report, id);
 }
 
+static int on_noted(uint32_t id, void *arg)
+{
+    struct worker *worker = arg;
+
+    return renew_noted(worker->renewals, id);
+}
+
 static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
 {
     struct worker *worker = arg;
@@ -360,6 +367,7 @@ static const struct downlink_ops from_master = {
     .drain = on_drain,
     .settings = on_settings,
     .count = on_count,
+    .noted = on_noted,
     .bad = on_bad,
     .closed = on_closed_link,
 };
@@ -376,17 +384,25 @@ static void enclose(const struct conf *conf)
         log_warn("no sandbox: this kernel cannot filter system calls");
 }
 
-/* What requests of the master are carried out with.  Returns 0, or -1 without memory. */
+/* What changes the clients' rooms: requests of the master, and new tokens.  Returns 0, or -1
+ * without memory. */
 static int open_requests(struct worker *worker)
 {
     struct act_parts parts = {worker->base, worker->engine, &worker->rooms, NULL, worker->uplink};
+    struct renewal_parts renewals = {.conf = &worker->conf,
+                                     .sio = &worker->engine->sio,
+                                     .clients = worker->clients,
+                                     .uplink = worker->uplink,
+                                     .stats = &worker->stats};
 
     worker->membership =
         membership_new(&worker->conf, &worker->engine->sio, &worker->rooms, &worker->stats);
     if ((parts.membership = worker->membership) == NULL)
         return -1;
     worker->acts = acts_new(&parts, on_acted, worker);
-    return worker->acts != NULL ? 0 : -1;
+    renewals.membership = worker->membership;
+    worker->renewals = renewals_new(&renewals);
+    return worker->acts != NULL && worker->renewals != NULL ? 0 : -1;
 }
 
 /* What the clients are served with, once there are an engine and the link.  Returns 0, or
@@ -406,9 +422,8 @@ static int open_parts(struct worker *worker)
     worker->report = report_new(worker->base, &sources, worker->uplink);
     if (worker->clients == NULL || worker->report == NULL)
         return -1;
-    worker->renewals = renewals_new(conf, worker->clients, &worker->stats);
     worker->acks = acks_new(worker->base, conf->nsp, worker->uplink, &worker->stats.acks);
-    return worker->renewals != NULL && worker->acks != NULL ? open_requests(worker) : -1;
+    return worker->acks != NULL ? open_requests(worker) : -1;
 }
 
 /* Returns 0, or -1 (logged); worker_close() undoes either. */

@@ -92,6 +92,43 @@ static void test_take(void)
     claim_forget(&client);
 }
 
+/* "-a +b ". */
+static const char *renewed(const char *json)
+{
+    static char text[128];
+    struct token_user user = user_named("ann", json);
+    struct token_rooms *before;
+    struct slices gone = {0}, come = {0};
+    size_t len = 0;
+
+    text[0] = '\0';
+    is_int(claim_renew(&client, &user, &before, &gone, &come), 0, json);
+    for (size_t i = 0; i < gone.n; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "-%.*s ", (int)gone.at[i].len,
+                                gone.at[i].ptr);
+    for (size_t i = 0; i < come.n; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "+%.*s ", (int)come.at[i].len,
+                                come.at[i].ptr);
+    ok(user.rooms == NULL, "its rooms are taken");
+    token_rooms_free(&before);
+    slices_clear(&gone);
+    slices_clear(&come);
+    return text;
+}
+
+static void test_renew(void)
+{
+    take("ann", "[\"a\",\"b\"]");
+    is_str(renewed("[\"c\",\"b\"]"), "-a +c ", "what differs");
+    is_str(listed(), "b c ", "is what it has then");
+    is_str(renewed("[\"b\",\"c\"]"), "", "nothing");
+    is_str(renewed("[\"allusers\",\"ann\"]"), "-b -c ", "not what every client has");
+    is_str(renewed("[]"), "", "nor when it is named no more");
+    ok(!client.has_rooms, "none");
+    is_str(renewed("\"x\""), "+x ", "some again");
+    claim_forget(&client);
+}
+
 static void test_join(void)
 {
     take("ann", "[\"a\",\"allusers\",\"ann\",\"b\"]");
@@ -106,12 +143,22 @@ static void test_join(void)
 static void test_memory(void)
 {
     struct token_user user = user_named("bob", "\"c\"");
+    struct token_rooms *before;
+    struct slices gone = {0}, come = {0};
 
     nomem = 1;
     is_int(claim_take(&client, &user), -1, "without memory");
     ok(user.rooms != NULL && slice_eq(client_uid(&client), SLICE("ann")), "it stays who it is");
     is_str(listed(), "a b ", "with its rooms");
     token_rooms_free(&user.rooms);
+    user = user_named("ann", "\"c\"");
+    nomem = 1;
+    is_int(claim_renew(&client, &user, &before, &gone, &come), -1, "nor is it renewed");
+    ok(user.rooms != NULL, "the new ones are not taken");
+    is_str(listed(), "a b ", "it has its own");
+    token_rooms_free(&user.rooms);
+    slices_clear(&gone);
+    slices_clear(&come);
     nomem = 2;
     is_int(claim_join(&rooms, &client), -1, "joins without memory");
     nomem = 0;
@@ -124,6 +171,7 @@ int main(void)
 {
     rooms_init(&rooms);
     test_take();
+    test_renew();
     test_join();
     test_memory();
     rooms_clear(&rooms);

@@ -145,6 +145,13 @@ static void on_count(uint32_t id, void *arg)
     note("count:%u ", id);
 }
 
+static int on_noted(uint32_t id, void *arg)
+{
+    (void)arg;
+    note("noted:%u ", id);
+    return refuses ? -1 : 0;
+}
+
 static void on_bad(void *arg)
 {
     (void)arg;
@@ -157,8 +164,9 @@ static void on_closed(const char *why, void *arg)
     note("closed:%s ", why);
 }
 
-static const struct downlink_ops ops = {on_hello, on_broadcast, on_admitted, on_kick, on_act,
-                                        on_drain, on_settings,  on_count,    on_bad,  on_closed};
+static const struct downlink_ops ops = {on_hello, on_broadcast, on_admitted, on_kick,
+                                        on_act,   on_drain,     on_settings, on_count,
+                                        on_noted, on_bad,       on_closed};
 
 /* --- what the master says --- */
 
@@ -264,9 +272,9 @@ static void end(void)
 
 static void test_hello(void)
 {
-    static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED,   MSG_LOG_LEVEL, MSG_LOG_REOPEN,
-                                      MSG_DRAIN,     MSG_SETTINGS,   MSG_COUNT,     MSG_JOIN,
-                                      MSG_LEAVE,     MSG_DISCONNECT, MSG_KICK};
+    static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED, MSG_LOG_LEVEL,  MSG_LOG_REOPEN,
+                                      MSG_DRAIN,     MSG_SETTINGS, MSG_COUNT,      MSG_NOTED,
+                                      MSG_JOIN,      MSG_LEAVE,    MSG_DISCONNECT, MSG_KICK};
 
     begin();
     ok(downlink_link(down) == &the_link, "it has the link");
@@ -334,6 +342,12 @@ static void test_messages(void)
     TAKEN("count:9 ", "count", MSG_COUNT, "4", 9U);
     BAD("for nobody", MSG_COUNT, "4", 0U);
 
+    TAKEN("noted:9 ", "noted", MSG_NOTED, "4", 9U);
+    refuses = 1;
+    is_int(say(MSG_NOTED, "4", 8U), -1, "what was not told");
+    is_str(heard, "noted:8 bad ", "is a bad one");
+    refuses = 0;
+
     TAKEN("drain:100:0:0 ", "drain", MSG_DRAIN, "444", 100U, 0U, 0U);
     TAKEN("drain:0:0:512 ", "with all lanes to follow", MSG_DRAIN, "444", 0U, 0U,
           (uint32_t)START_LANES);
@@ -358,7 +372,7 @@ static void test_lengths(void)
         unsigned type;
         const char *fields;
     } rows[] = {
-        {MSG_ADMITTED, "8188"}, {MSG_KICK, "8b1"},    {MSG_COUNT, "4"},
+        {MSG_ADMITTED, "8188"}, {MSG_KICK, "8b1"},    {MSG_COUNT, "4"},     {MSG_NOTED, "4"},
         {MSG_DRAIN, "444"},     {MSG_LOG_LEVEL, "1"}, {MSG_LOG_REOPEN, ""},
     };
 
