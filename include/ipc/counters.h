@@ -28,12 +28,13 @@ const char *renewal_code(unsigned result);
 enum room_refusal { ROOM_LIMIT, ROOM_NAME, ROOM_NO_MEMORY, ROOM_REFUSALS };
 
 /* Why an acknowledgement was dropped: nothing waits for it under its id (any more); its client
- * has sent one, or has not got what it acknowledges; it is too large; too much waits for the
- * master, or for attachments. */
+ * has sent one, or has not got what it acknowledges; it has more placeholders than
+ * attachments; it is too large; too much waits for the master, or for attachments. */
 enum ack_drop {
     ACK_LATE,
     ACK_SECOND,
     ACK_FOREIGN,
+    ACK_MALFORMED,
     ACK_TOO_LARGE,
     ACK_QUEUE_FULL,
     ACK_NO_ROOM,

@@ -98,9 +98,10 @@ static const char *label_EIO_ERROR(unsigned i)
 
 static const char *label_ACK_DROP(unsigned i)
 {
-    static const char *const labels[] = {"reason=\"late\"",       "reason=\"second\"",
-                                         "reason=\"foreign\"",    "reason=\"too_large\"",
-                                         "reason=\"queue_full\"", "reason=\"no_room\""};
+    static const char *const labels[] = {"reason=\"late\"",      "reason=\"second\"",
+                                         "reason=\"foreign\"",   "reason=\"malformed\"",
+                                         "reason=\"too_large\"", "reason=\"queue_full\"",
+                                         "reason=\"no_room\""};
 
     _Static_assert(sizeof(labels) / sizeof(labels[0]) == ACK_DROPS, "one for each");
     return labels[i];

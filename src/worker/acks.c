@@ -273,6 +273,21 @@ static void log_full(struct acks *acks)
                   (unsigned long long)times);
 }
 
+/* Clients give each attachment a placeholder of its own.  Were there more, a little text
+ * could become much with whoever puts the attachments in their places. */
+static int has_more_placeholders(struct slice json, size_t attachments)
+{
+    static const char name[] = "\"_placeholder\"";
+    const char *at = json.ptr, *end = json.ptr + json.len;
+    size_t n = 0;
+
+    while (n <= attachments && (at = memmem(at, (size_t)(end - at), name, sizeof(name) - 1))) {
+        at += sizeof(name) - 1;
+        n++;
+    }
+    return n > attachments;
+}
+
 /* The first argument, with all attachments if any of them can be in it. */
 static enum ack_drop tell(struct acks *acks, const struct ack_wait *wait,
                           const struct sio_packet *packet, const struct slice *attachments)
@@ -285,6 +300,8 @@ static enum ack_drop tell(struct acks *acks, const struct ack_wait *wait,
     bytes = json.len;
     for (size_t i = 0; i < n; i++)
         bytes += attachments[i].len;
+    if (n > 0 && has_more_placeholders(json, n))
+        return ACK_MALFORMED;
     if (bytes > UPLINK_ACK_BYTES)
         return ACK_TOO_LARGE;
     if (uplink_ack(acks->uplink, wait->request, json, attachments, n) == 0)

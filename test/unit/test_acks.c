@@ -219,6 +219,18 @@ static void test_packets(void)
     is_int(acks_wants(acks, &sockets[1], &packet), 1, "that of another one");
     acks_packet(acks, &sockets[1], &packet, attachments);
     is_str(told, "{\"_placeholder\":true,\"num\":1} one two", "with them");
+#define PLACEHOLDER "{\"_placeholder\":true,\"num\":0}"
+    packet.data = SLICE("[[" PLACEHOLDER ", " PLACEHOLDER "," PLACEHOLDER "]]");
+    acks_packet(acks, &sockets[5], &packet, attachments);
+    IS_DROPPED(ACK_MALFORMED, 1, "more placeholders than attachments");
+    packet.data = SLICE("[[" PLACEHOLDER ", " PLACEHOLDER "]," PLACEHOLDER "]");
+    acks_packet(acks, &sockets[6], &packet, attachments);
+    is_str(told, "[" PLACEHOLDER ", " PLACEHOLDER "] one two", "in the first argument only");
+    packet = packet_of(SIO_ACK, id, "[[" PLACEHOLDER "]]");
+    acks_packet(acks, &sockets[7], &packet, NULL);
+    is_str(told, "[" PLACEHOLDER "]", "where there are no attachments it is an object");
+    packet = packet_of(SIO_BINARY_ACK, id, "");
+    packet.attachments = 2;
     packet.data = SLICE("[]");
     acks_packet(acks, &sockets[2], &packet, attachments);
     is_str(told, "", "no argument, no attachments");
