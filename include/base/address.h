@@ -22,4 +22,7 @@ void address_of_peer(struct address *address, int fd);
 /* "192.0.2.7:51234", "[2001:db8::1]:51234" or "unix".  Returns dst. */
 const char *address_text(const struct address *address, char dst[ADDRESS_TEXT_MAX]);
 
+/* The same without the port: "192.0.2.7", "2001:db8::1" or "unix". */
+const char *address_ip_text(const struct address *address, char dst[ADDRESS_TEXT_MAX]);
+
 #endif

@@ -39,6 +39,12 @@ int table_insert(struct table *table, struct table_node *node);
 /* node is in the table. */
 void table_remove(struct table *table, struct table_node *node);
 
+/* Visits the nodes of one bucket, which visit leaves as they are.  Returns where to go on: 0 at
+ * first, and when all have been visited.  In between nodes may come and go: those that stay are
+ * visited, and some of them twice where the table has changed its size. */
+uint32_t table_scan(const struct table *table, uint32_t cursor,
+                    void (*visit)(const struct table_node *node, void *arg), void *arg);
+
 /* Calls visit for each node; visit may remove (and free) the node it is given,
  * and insert nothing.  Stops when visit returns non-zero and returns that, else 0. */
 int table_each(struct table *table, int (*visit)(struct table_node *node, void *arg), void *arg);

@@ -70,6 +70,10 @@ int room_leave(struct rooms *rooms, struct room_member *member, struct slice nam
  * with its last member. */
 void room_leave_all(struct rooms *rooms, struct room_member *member);
 
+/* Visits some rooms (name is theirs): as table_scan(). */
+uint32_t rooms_scan(const struct rooms *rooms, uint32_t cursor,
+                    void (*visit)(struct slice name, void *arg), void *arg);
+
 /* NULL if nobody is in it. */
 const struct room *room_find(const struct rooms *rooms, struct slice name);
 

@@ -33,6 +33,20 @@ void address_of_peer(struct address *address, int fd)
     address_set(address, (struct sockaddr *)&peer);
 }
 
+const char *address_ip_text(const struct address *address, char dst[ADDRESS_TEXT_MAX])
+{
+    struct in6_addr ip;
+
+    memcpy(&ip, address->ip, 16);
+    if (IN6_IS_ADDR_V4MAPPED(&ip))
+        inet_ntop(AF_INET, address->ip + 12, dst, ADDRESS_TEXT_MAX);
+    else if (IN6_IS_ADDR_UNSPECIFIED(&ip))
+        snprintf(dst, ADDRESS_TEXT_MAX, "unix");
+    else
+        inet_ntop(AF_INET6, &ip, dst, ADDRESS_TEXT_MAX);
+    return dst;
+}
+
 const char *address_text(const struct address *address, char dst[ADDRESS_TEXT_MAX])
 {
     struct in6_addr ip;

@@ -135,3 +135,28 @@ int table_each(struct table *table, int (*visit)(struct table_node *node, void *
         shrink(table);
     return stop;
 }
+
+static uint32_t reversed(uint32_t x)
+{
+    uint32_t y = 0;
+
+    for (int i = 0; i < 32; i++, x >>= 1)
+        y = y << 1 | (x & 1);
+    return y;
+}
+
+/* It counts from the highest bit of the bucket's number down: a bucket that is split becomes two
+ * that are neighbours then, and those that are merged were, so that what is behind stays behind
+ * however often the table is rebuilt. */
+uint32_t table_scan(const struct table *table, uint32_t cursor,
+                    void (*visit)(const struct table_node *node, void *arg), void *arg)
+{
+    uint32_t mask = (uint32_t)(table->nbuckets - 1);
+
+    if (table->nbuckets == 0)
+        return 0;
+    for (const struct table_node *node = table->buckets[cursor & mask]; node != NULL;
+         node = node->next)
+        visit(node, arg);
+    return reversed(reversed(cursor | ~mask) + 1);
+}

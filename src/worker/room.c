@@ -50,6 +50,26 @@ size_t rooms_count(const struct rooms *rooms)
     return rooms->table.count;
 }
 
+struct scan {
+    void (*visit)(struct slice name, void *arg);
+    void *arg;
+};
+
+static void on_scanned(const struct table_node *node, void *arg)
+{
+    const struct scan *scan = arg;
+
+    scan->visit((struct slice){node->key, node->key_len}, scan->arg);
+}
+
+uint32_t rooms_scan(const struct rooms *rooms, uint32_t cursor,
+                    void (*visit)(struct slice name, void *arg), void *arg)
+{
+    struct scan scan = {visit, arg};
+
+    return table_scan(&rooms->table, cursor, on_scanned, &scan);
+}
+
 const struct room *room_find(const struct rooms *rooms, struct slice name)
 {
     struct table_node *node = table_find(&rooms->table, name.ptr, name.len);

@@ -17,6 +17,22 @@ static const char *text_of(const struct sockaddr *peer)
     return address_text(&address, text);
 }
 
+static const char *ip_of(const char *ip)
+{
+    static char text[ADDRESS_TEXT_MAX];
+    struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons(1)};
+    struct sockaddr_in6 peer6 = {.sin6_family = AF_INET6, .sin6_port = htons(1)};
+    struct address address;
+
+    if (inet_pton(AF_INET, ip, &peer.sin_addr) == 1)
+        address_set(&address, (struct sockaddr *)&peer);
+    else if (inet_pton(AF_INET6, ip, &peer6.sin6_addr) == 1)
+        address_set(&address, (struct sockaddr *)&peer6);
+    else
+        address_of_peer(&address, -1);
+    return address_ip_text(&address, text);
+}
+
 static const char *in(const char *ip, int port)
 {
     struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -53,6 +69,10 @@ static void test_peer(void)
 
 int main(void)
 {
+    is_str(ip_of("192.0.2.7"), "192.0.2.7", "IPv4 alone");
+    is_str(ip_of("2001:db8::1"), "2001:db8::1", "IPv6 alone");
+    is_str(ip_of("::ffff:192.0.2.7"), "192.0.2.7", "mapped");
+    is_str(ip_of(""), "unix", "none");
     is_str(in("192.0.2.7", 51234), "192.0.2.7:51234", "IPv4");
     is_str(in("255.255.255.255", 65535), "255.255.255.255:65535", "the longest");
     is_str(in6("2001:db8::1", 80), "[2001:db8::1]:80", "IPv6");

@@ -257,6 +257,30 @@ static void test_memory(void)
     free(member);
 }
 
+static void on_scanned(struct slice name, void *arg)
+{
+    *(size_t *)arg += name.len;
+}
+
+static void test_scan(void)
+{
+    struct room_member a = {0}, b = {0};
+    struct rooms rooms;
+    uint32_t cursor = 0;
+    size_t bytes = 0;
+
+    rooms_init(&rooms);
+    room_join(&rooms, &a, SLICE("one"));
+    room_join(&rooms, &a, SLICE("three"));
+    room_join(&rooms, &b, SLICE("three"));
+    while ((cursor = rooms_scan(&rooms, cursor, on_scanned, &bytes)) != 0)
+        ;
+    is_int((long)bytes, 8, "each room's name, once");
+    room_leave_all(&rooms, &a);
+    room_leave_all(&rooms, &b);
+    rooms_clear(&rooms);
+}
+
 /* Everything, against a plain matrix. */
 enum { MEMBERS = 60, ROOMS = 40 };
 static struct room_member model_member[MEMBERS];
@@ -335,6 +359,7 @@ int main(int argc, char **argv)
     test_basics();
     test_leave();
     test_collisions();
+    test_scan();
     test_memory();
     test_memory_each(100000, 1, 150, 0);
     test_memory_each(1000, 1000, 200, 80);

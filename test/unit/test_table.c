@@ -168,6 +168,61 @@ static void test_each_in_each(void)
     table_clear(&table);
 }
 
+static void visit_scanned(const struct table_node *node, void *arg)
+{
+    int *visited = arg;
+
+    ((struct entry *)(uintptr_t)node)->seen++;
+    ++*visited;
+}
+
+/* Those with even numbers stay, the others come and go: by hundreds in between, so that the table
+ * grows, or shrinks, several times. */
+static void test_scan(void)
+{
+    struct table table;
+    uint32_t cursor = 0;
+    int visited = 0, missed = 0, steps = 0;
+
+    table_init(&table);
+    is_int(table_scan(&table, 0, visit_scanned, &visited), 0, "nothing to scan");
+    for (int way = 0; way < 2; way++) {
+        for (int i = 0; i < MANY; i++) {
+            entry_name(&entries[i], i);
+            entries[i].seen = 0;
+            if (i % 2 == 0 && i < 1000)
+                table_insert(&table, &entries[i].node);
+        }
+        for (int i = 1; way == 1 && i < MANY; i += 2)
+            table_insert(&table, &entries[i].node);
+        visited = steps = 0;
+        do {
+            cursor = table_scan(&table, cursor, visit_scanned, &visited);
+            for (int i = 1 + 200 * steps; i < 1 + 200 * (steps + 1) && i < MANY; i += 2) {
+                if (way == 0)
+                    table_insert(&table, &entries[i].node);
+                else
+                    table_remove(&table, &entries[i].node);
+            }
+            steps++;
+        } while (cursor != 0);
+        missed = 0;
+        for (int i = 0; i < 1000; i += 2)
+            missed += entries[i].seen == 0;
+        is_int(missed, 0, way == 0 ? "none is missed while it grows" : "nor while it shrinks");
+        table_clear(&table);
+    }
+    for (int i = 0; i < MANY; i++) {
+        entries[i].seen = 0;
+        table_insert(&table, &entries[i].node);
+    }
+    visited = 0;
+    while ((cursor = table_scan(&table, cursor, visit_scanned, &visited)) != 0)
+        ;
+    is_int(visited, MANY, "where nothing changes each is visited once");
+    table_clear(&table);
+}
+
 /* The key is the table's own: names that share a bucket here do not elsewhere. */
 static void test_keys(void)
 {
@@ -195,6 +250,7 @@ int main(void)
     test_many();
     test_remove_in_each();
     test_each_in_each();
+    test_scan();
     test_keys();
     free(entries);
     return tap_done();
