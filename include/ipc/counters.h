@@ -124,6 +124,9 @@ enum ack_drop {
     X(ROOMS_LEFT, 1, TOTAL, NONE, "rooms_left_total", "Rooms that clients left by request.")       \
     X(ROOMS_REFUSED, ROOM_REFUSALS, TOTAL, ROOM, "rooms_refused_total",                            \
       "Rooms that clients were told to join, or to leave, and did not, by reason.")                \
+    X(FETCHES, 2, TOTAL, RESULT, "fetches_total",                                                  \
+      "Questions of the master about clients, for other servers, by result; failed: answered "     \
+      "with nobody, for there were too many at once, or no memory.")                               \
     X(LOG_LOST, 1, TOTAL, NONE, "log_lines_lost_total",                                            \
       "Log lines of workers that could not be written.")                                           \
     X(LATENCY, LATENCY_BUCKETS + 1, HISTOGRAM, NONE, "delivery_latency_seconds",                   \

@@ -54,6 +54,7 @@ struct client { /* socket_data() of every session */
     uint8_t uid_len;
     uint8_t state;     /* enum client_state */
     uint8_t kept;      /* uid came with the handshake, and counts for later CONNECTs too */
+    uint8_t polled;    /* its handshake came over polling */
     uint8_t has_rooms; /* its token names some: claim.h */
 };
 

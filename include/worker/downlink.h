@@ -6,6 +6,7 @@
 #include "base/slice.h"
 #include "ipc/msg.h"
 #include "worker/act.h"
+#include "worker/fetch.h"
 
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct downlink_ops {
     /* MSG_JOIN, MSG_LEAVE, MSG_DISCONNECT.  As act_begin(); after ACT_BEGUN nothing comes before
      * downlink_go_on(). */
     enum act_result (*act)(const struct act_request *request, void *arg);
+    void (*fetch)(const struct fetch_request *request, void *arg);
     void (*drain)(uint32_t within_ms, uint32_t first, uint32_t n, void *arg);
     /* settings is the callee's, to be freed with conf_free(). */
     void (*settings)(struct conf *settings, void *arg);

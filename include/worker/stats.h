@@ -26,6 +26,7 @@ struct worker_stats {
     uint64_t rooms_joined, rooms_left;   /* by request, a room of a client each */
     uint64_t rooms_refused[ROOM_REFUSALS];
     struct ack_stats acks;
+    uint64_t fetches[2];    /* answered; and with nobody, for there were too many, or no memory */
     uint64_t handoffs_lost; /* connections from peers that could not be taken */
 };
 

@@ -50,6 +50,8 @@ void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients);
 void uplink_reached(struct uplink *uplink, uint32_t id, uint32_t clients);
 int uplink_ack(struct uplink *uplink, uint32_t id, struct slice json,
                const struct slice *attachments, size_t n);
+/* id: of MSG_FETCH; last: it is over; records: n of them, which without memory are left out. */
+void uplink_fetched(struct uplink *uplink, uint32_t id, int last, uint32_t n, struct slice records);
 /* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);
 

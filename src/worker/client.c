@@ -334,6 +334,7 @@ struct client *client_opened(struct clients *clients, struct socket *socket,
     if (client == NULL)
         return NULL;
     client->socket = socket;
+    client->polled = strcmp(socket_transport(socket), "polling") == 0;
     address_set(&client->address, peer);
     if (auth_collect(&client->tokens, req, &clients->conf->token, clients->conf->cors_origins) <
         0) {

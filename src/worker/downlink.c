@@ -20,6 +20,7 @@ struct downlink {
     uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
     struct msg_broadcast broadcast; /* reused */
     struct act_request act;         /* reused */
+    struct fetch_request fetch;     /* reused */
     int greeted;                    /* MSG_HELLO has come */
     int shut;
 };
@@ -134,6 +135,24 @@ static int on_emit(struct downlink *downlink, struct msg *msg)
     return deliver(downlink, msg, &emit);
 }
 
+static int on_fetch(struct downlink *downlink, struct msg *msg)
+{
+    struct fetch_request *fetch = &downlink->fetch;
+    int result;
+
+    fetch->id = msg_get_u32(msg);
+    fetch->what = msg_get_u8(msg);
+    get_who(msg, &fetch->who);
+    if ((result = close_lists(msg)) != 0)
+        return result;
+    if (fetch->what >= MSG_WHATS || fetch->who.select > MSG_SELECT_IDS)
+        return -1;
+    turn_begins(downlink);
+    downlink->ops->fetch(fetch, downlink->arg);
+    turn_may_end(downlink);
+    return 0;
+}
+
 static int on_admitted(struct downlink *downlink, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
@@ -246,7 +265,7 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_DISCONNECT:
         return on_act(downlink, msg);
     case MSG_FETCH:
-        break;
+        return on_fetch(downlink, msg);
     case MSG_NOTED:
         return on_noted(downlink, msg);
     case MSG_WORKER_HELLO: /* these are a worker's own */
@@ -363,5 +382,7 @@ void downlink_free(struct downlink **downlink_ptr)
     slices_clear(&downlink->act.who.rooms);
     slices_clear(&downlink->act.who.except);
     slices_clear(&downlink->act.names);
+    slices_clear(&downlink->fetch.who.rooms);
+    slices_clear(&downlink->fetch.who.except);
     free(downlink);
 }

@@ -86,6 +86,7 @@ static void take_all(const struct report_sources *from, struct counters *counter
     at[COUNTER_ROOMS] = rooms_count(from->rooms);
     at[COUNTER_ROOMS_JOINED] = stats->rooms_joined;
     at[COUNTER_ROOMS_LEFT] = stats->rooms_left;
+    take(counters, COUNTER_FETCHES, stats->fetches, 2);
     take(counters, COUNTER_ROOMS_REFUSED, stats->rooms_refused, ROOM_REFUSALS);
     at[COUNTER_LOG_LOST] = log_lost();
 }

@@ -9,10 +9,12 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define OUT_MIN_BYTES    (START_UP_PART + 4096) /* as any message but MSG_ADMIT with many rooms */
-#define BEHIND_BYTES     ((size_t)1 << 20)      /* as much as its pipe takes at once */
-#define ROOMS_HEAD_BYTES 32                     /* of MSG_ROOMS, beside the names */
-#define ACKS_WAIT_BYTES  ((size_t)12 << 20)     /* 100,000 of 100 bytes; the link takes 16 MB */
+#define OUT_MIN_BYTES      (START_UP_PART + 4096) /* as any message but MSG_ADMIT with many rooms */
+#define OUT_MAX_BYTES      (2 * OUT_MIN_BYTES)    /* are kept */
+#define BEHIND_BYTES       ((size_t)1 << 20)      /* as much as its pipe takes at once */
+#define ROOMS_HEAD_BYTES   32                     /* of MSG_ROOMS, beside the names */
+#define FETCHED_HEAD_BYTES 32                     /* of MSG_FETCHED, beside the records */
+#define ACKS_WAIT_BYTES    ((size_t)12 << 20)     /* 100,000 of 100 bytes; the link takes 16 MB */
 _Static_assert(COUNTERS * sizeof(uint64_t) + 64 <= OUT_MIN_BYTES, "the longest message");
 
 struct uplink {
@@ -87,9 +89,17 @@ static void send_out(struct uplink *uplink, int result)
     event_active(uplink->failed_event, EV_TIMEOUT, 0);
 }
 
+/* What was large is not kept. */
 static size_t begin(struct uplink *uplink, enum msg_type type)
 {
-    buf_reset(&uplink->out);
+    struct buf *out = &uplink->out;
+    uint8_t *data;
+
+    if (out->cap > OUT_MAX_BYTES && (data = realloc(out->data, OUT_MIN_BYTES)) != NULL) {
+        out->data = data;
+        out->cap = OUT_MIN_BYTES;
+    }
+    buf_reset(out);
     return msg_begin(&uplink->out, type);
 }
 
@@ -215,6 +225,21 @@ int uplink_ack(struct uplink *uplink, uint32_t id, struct slice json,
         result = link_send(uplink->link, out->data, out->len);
     buf_free(&own);
     return result;
+}
+
+void uplink_fetched(struct uplink *uplink, uint32_t id, int last, uint32_t n, struct slice records)
+{
+    size_t mark = begin(uplink, MSG_FETCHED);
+
+    if (buf_reserve(&uplink->out, records.len + FETCHED_HEAD_BYTES) == NULL) {
+        mark = begin(uplink, MSG_FETCHED);
+        records.len = n = 0;
+    }
+    msg_put_u32(&uplink->out, id);
+    msg_put_u8(&uplink->out, last != 0);
+    msg_put_u32(&uplink->out, n);
+    msg_put_bytes(&uplink->out, records.ptr, records.len);
+    end(uplink, mark);
 }
 
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)

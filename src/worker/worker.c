@@ -11,6 +11,7 @@
 #include "worker/client.h"
 #include "worker/deliver.h"
 #include "worker/downlink.h"
+#include "worker/fetch.h"
 #include "worker/membership.h"
 #include "worker/options.h"
 #include "worker/peers.h"
@@ -57,6 +58,7 @@ struct worker {
     struct clients *clients;
     struct membership *membership;
     struct acts *acts;
+    struct fetches *fetches;
     struct renewals *renewals;
     struct peers *peers;
     struct acks *acks;
@@ -293,6 +295,13 @@ static void on_acted(void *arg)
     downlink_go_on(worker->downlink);
 }
 
+static void on_fetch(const struct fetch_request *request, void *arg)
+{
+    struct worker *worker = arg;
+
+    fetch_begin(worker->fetches, request);
+}
+
 static void on_count(uint32_t id, void *arg)
 {
     struct worker *worker = arg;
@@ -364,6 +373,7 @@ static const struct downlink_ops from_master = {
     .admitted = on_admitted,
     .kick = on_kick,
     .act = on_act,
+    .fetch = on_fetch,
     .drain = on_drain,
     .settings = on_settings,
     .count = on_count,
@@ -388,7 +398,13 @@ static void enclose(const struct conf *conf)
  * without memory. */
 static int open_requests(struct worker *worker)
 {
-    struct act_parts parts = {worker->base, worker->engine, &worker->rooms, NULL, worker->uplink};
+    struct act_parts act = {worker->base, worker->engine, &worker->rooms, NULL, worker->uplink};
+    struct fetch_parts fetch = {.base = worker->base,
+                                .conf = &worker->conf,
+                                .engine = worker->engine,
+                                .rooms = &worker->rooms,
+                                .uplink = worker->uplink,
+                                .stats = &worker->stats};
     struct renewal_parts renewals = {.conf = &worker->conf,
                                      .sio = &worker->engine->sio,
                                      .clients = worker->clients,
@@ -397,12 +413,13 @@ static int open_requests(struct worker *worker)
 
     worker->membership =
         membership_new(&worker->conf, &worker->engine->sio, &worker->rooms, &worker->stats);
-    if ((parts.membership = worker->membership) == NULL)
+    if ((act.membership = worker->membership) == NULL)
         return -1;
-    worker->acts = acts_new(&parts, on_acted, worker);
+    worker->acts = acts_new(&act, on_acted, worker);
+    worker->fetches = fetches_new(&fetch);
     renewals.membership = worker->membership;
     worker->renewals = renewals_new(&renewals);
-    return worker->acts != NULL && worker->renewals != NULL ? 0 : -1;
+    return worker->acts != NULL && worker->fetches != NULL && worker->renewals != NULL ? 0 : -1;
 }
 
 /* What the clients are served with, once there are an engine and the link.  Returns 0, or
@@ -459,6 +476,7 @@ static void worker_close(struct worker *worker)
         close_listeners(worker);
         engine_free(&worker->engine);
     }
+    fetches_free(&worker->fetches);
     acts_free(&worker->acts);
     membership_free(&worker->membership);
     acks_free(&worker->acks);

@@ -127,6 +127,14 @@ static enum act_result on_act(const struct act_request *request, void *arg)
     return act_result;
 }
 
+static void on_fetch(const struct fetch_request *request, void *arg)
+{
+    (void)arg;
+    now_ms += broadcast_ms;
+    note("fetch:%u:%u:%u:%zu:%zu ", request->id, request->what, request->who.select,
+         request->who.rooms.n, request->who.except.n);
+}
+
 static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
 {
     (void)arg;
@@ -165,8 +173,8 @@ static void on_closed(const char *why, void *arg)
 }
 
 static const struct downlink_ops ops = {on_hello, on_broadcast, on_admitted, on_kick,
-                                        on_act,   on_drain,     on_settings, on_count,
-                                        on_noted, on_bad,       on_closed};
+                                        on_act,   on_fetch,     on_drain,    on_settings,
+                                        on_count, on_noted,     on_bad,      on_closed};
 
 /* --- what the master says --- */
 
@@ -274,7 +282,8 @@ static void test_hello(void)
 {
     static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED, MSG_LOG_LEVEL,  MSG_LOG_REOPEN,
                                       MSG_DRAIN,     MSG_SETTINGS, MSG_COUNT,      MSG_NOTED,
-                                      MSG_JOIN,      MSG_LEAVE,    MSG_DISCONNECT, MSG_KICK};
+                                      MSG_JOIN,      MSG_LEAVE,    MSG_DISCONNECT, MSG_FETCH,
+                                      MSG_KICK};
 
     begin();
     ok(downlink_link(down) == &the_link, "it has the link");
@@ -338,6 +347,16 @@ static void test_messages(void)
     BAD("whom?", MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_IDS + 1, 2, 1, 3);
     BAD("without names", MSG_LEAVE, "41ll", 5U, (unsigned)MSG_SELECT_ROOMS, 2, 1);
     BAD("with a byte more", MSG_LEAVE, "41lll1", 5U, (unsigned)MSG_SELECT_ROOMS, 2, 1, 0, 0U);
+
+    TAKEN("fetch:8:2:1:3:2 ", "a question", MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_SOCKETS,
+          (unsigned)MSG_SELECT_IDS, 3, 2);
+    TAKEN("fetch:8:0:0:0:0 ", "another", MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_IDS,
+          (unsigned)MSG_SELECT_ROOMS, 0, 0);
+    BAD("for what?", MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHATS, (unsigned)MSG_SELECT_IDS, 3, 2);
+    BAD("about whom?", MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_IDS, (unsigned)MSG_SELECT_IDS + 1,
+        3, 2);
+    BAD("with a byte more", MSG_FETCH, "411ll1", 8U, (unsigned)MSG_WHAT_IDS,
+        (unsigned)MSG_SELECT_IDS, 3, 2, 0U);
 
     TAKEN("count:9 ", "count", MSG_COUNT, "4", 9U);
     BAD("for nobody", MSG_COUNT, "4", 0U);
@@ -468,6 +487,11 @@ static void test_acting(void)
     is_int(the_link.reading, 0, "with three of another they are");
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int(the_link.reading, 1, "which is over");
+    the_link.ops.batch_end(&the_link, the_link.arg);
+    broadcast_ms = 5;
+    say(MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_IDS, (unsigned)MSG_SELECT_ROOMS, 0, 0);
+    is_int(the_link.reading, 0, "a question may take a turn, too");
+    event_base_loop(base, EVLOOP_NONBLOCK);
     downlink_shut(down);
     downlink_go_on(down);
     is_int(the_link.reading, 0, "shut: it does not go on");
@@ -514,6 +538,11 @@ static void test_no_memory(void)
     is_int(given(), 1, "no memory for one that is to be acknowledged");
     is_int(given(), 0, "then it is taken");
     is_str(heard, "emit:9:1:broadcast:5:0:1000:0:[:0 ", "whole");
+    buf_reset(&out);
+    build(MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_IDS, (unsigned)MSG_SELECT_ROOMS, 50, 0);
+    nomem = 1;
+    is_int(given(), 1, "no memory for a question: it is to come again");
+    is_int(given(), 0, "then it is taken");
     end();
     link_fails = 1;
     ok(downlink_new(base, 3, 4, &ops, &heard) == NULL, "no memory for the link");

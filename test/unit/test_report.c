@@ -140,6 +140,7 @@ static void test_places(void)
     NUMBER(stats.acks.received, 3004);
     NUMBER(stats.acks.dropped, 3100);
     NUMBER(sio.inbound_given_up, 3201);
+    NUMBER(stats.fetches, 2920);
     full = 1;
 
     report_send(report, 9);
@@ -190,6 +191,7 @@ static void test_places(void)
     told(COUNTER_ROOMS, 1, 1, "rooms");
     told(COUNTER_ROOMS_JOINED, 1, 2903, "joined by request");
     told(COUNTER_ROOMS_LEFT, 1, 2904, "and left");
+    told(COUNTER_FETCHES, 2, 2920, "questions, and those that were not answered");
     told(COUNTER_ROOMS_REFUSED, ROOM_REFUSALS, 2910, "and those that were not");
     told(COUNTER_LOG_LOST, 1, 0, "no line was lost");
     for (unsigned i = 0; i < COUNTERS; i++)

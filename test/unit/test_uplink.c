@@ -4,6 +4,7 @@
 #include "ipc/msg.h"
 #include "ipc/start.h"
 #include "log_file.h"
+#include "nomem.h"
 #include "tap.h"
 #include "worker/uplink.h"
 
@@ -130,7 +131,7 @@ static void sent_rooms(void)
 
 static void test_requests(void)
 {
-    static char name[1024];
+    static char name[1024], large[400000], larger[1000000];
     struct slices few = {0}, many = {0}, none = {0};
     struct msg msg;
 
@@ -159,6 +160,23 @@ static void test_requests(void)
     is_int(msg_get_u32(&msg), 5, "its id");
     is_int(msg_get_u32(&msg), 6, "and how many");
     is_int(msg_close(&msg), 0, "and no more");
+    buf_reset(&out.sent);
+    uplink_fetched(up, 8, 0, 2, SLICE("records"));
+    msg = sent(MSG_FETCHED);
+    ok(msg_get_u32(&msg) == 8 && msg_get_u8(&msg) == 0 && msg_get_u32(&msg) == 2 &&
+           slice_eq(msg_get_bytes(&msg), SLICE("records")) && msg_close(&msg) == 0,
+       "some of an answer");
+    buf_reset(&out.sent);
+    uplink_fetched(up, 8, 1, 1, (struct slice){large, sizeof(large)});
+    is_int((long)out.sent.len, (long)sizeof(large) + 18, "a large one, which is the end");
+    buf_reset(&out.sent);
+    nomem = 2; /* to give memory back, and for more of it */
+    uplink_fetched(up, 9, 1, 1, (struct slice){larger, sizeof(larger)});
+    nomem = 0;
+    msg = sent(MSG_FETCHED);
+    ok(msg_get_u32(&msg) == 9 && msg_get_u8(&msg) == 1 && msg_get_u32(&msg) == 0 &&
+           msg_get_bytes(&msg).len == 0 && msg_close(&msg) == 0,
+       "no memory: it is the end all the same");
     buf_reset(&out.sent);
     is_int(uplink_is_behind(up), 0, "little waits");
     out.queued = (1 << 20) + 1;

@@ -176,6 +176,21 @@ static void hear_ack(struct msg *msg, struct heard *heard)
     hear_names(msg, " ", heard);
 }
 
+static uint32_t n_fetched; /* records of MSG_FETCHED */
+static char fetched[4096]; /* their fields, one behind the other */
+
+static void hear_fields(struct slice records)
+{
+    struct msg msg = {.at = (const uint8_t *)records.ptr,
+                      .end = (const uint8_t *)records.ptr + records.len};
+    size_t n = 0;
+
+    while (msg.at < msg.end && !msg.bad) {
+        struct slice field = msg_get_bytes(&msg);
+        n += (size_t)snprintf(fetched + n, sizeof(fetched) - n, "%.*s", (int)field.len, field.ptr);
+    }
+}
+
 /* One message, whatever it is. */
 static struct heard hear_any(int within_ms)
 {
@@ -209,6 +224,12 @@ static struct heard hear_any(int within_ms)
         heard.client = msg_get_u64(&msg);
         hear_names(&msg, "+", &heard);
         hear_names(&msg, "-", &heard);
+    } else if (msg.type == MSG_FETCHED) {
+        heard.client = msg_get_u32(&msg);
+        is_int(msg_get_u8(&msg), 1, "all at once");
+        n_fetched = msg_get_u32(&msg);
+        fetched[0] = '\0';
+        hear_fields(msg_get_bytes(&msg));
     } else if (msg.type == MSG_ACTED) {
         id = msg_get_u32(&msg);
         snprintf(heard.uid, sizeof(heard.uid), "%u:%u", id, msg_get_u32(&msg));
@@ -712,7 +733,7 @@ static void test_requests(void)
 {
     struct peer ann, bob, old;
     uint64_t first, second, third;
-    char ann_id[21], bob_id[21];
+    char ann_id[21], bob_id[21], want[512];
     const char *got;
 
     ann = let_in("ann", &first, ann_id);
@@ -744,6 +765,23 @@ static void test_requests(void)
     send_down(MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, ann_id, "", "1,2,3,4,5");
     expect(MSG_ROOMS, "+1+2+3+4"); /* beside match: no more than five */
     expect(MSG_ACTED, "5:1");
+
+    send_down(MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_SOCKETS, (unsigned)MSG_SELECT_ROOMS, "4",
+              "");
+    is_int(expect(MSG_FETCHED, ""), 8, "what there is to be told of her");
+    snprintf(want, sizeof(want), "{\"id\":\"%s\",\"handshake\":{\"headers\":{},\"time\":\"",
+             ann_id);
+    ok(n_fetched == 1 && strncmp(fetched, want, strlen(want)) == 0, "by her id");
+    snprintf(want, sizeof(want),
+             "\"url\":\"/notifications/?EIO=4&transport=websocket\",\"query\":{\"EIO\":\"4\","
+             "\"transport\":\"websocket\"},\"auth\":{}},\"rooms\":[\"%s\",",
+             ann_id);
+    ok(strstr(fetched, want) != NULL &&
+           strcmp(strrchr(fetched, ']'), "],\"data\":{\"uid\":\"ann\"}}") == 0,
+       "whole");
+    send_down(MSG_FETCH, "411ll", 9U, (unsigned)MSG_WHAT_IDS, (unsigned)MSG_SELECT_ROOMS, "", "4");
+    is_int(expect(MSG_FETCHED, ""), 9, "an answer");
+    is_str(fetched, bob_id, "the id of the others");
 
     send_down(MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, "4", "", 0U);
     broadcast(0, "4", "", "[\"gone\"");
