@@ -4,38 +4,47 @@
 #include "base/stdfds.h"
 #include "base/utf8.h"
 #include "codec/emit.h"
-#include "codec/hiredis_count.h"
 #include "codec/json.h"
 #include "conf.h"
 #include "conf/args.h"
+#include "notify/ack.h"
+#include "notify/call.h"
+#include "notify/say.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define EXIT_FAILED 1
-#define EXIT_USAGE  2
-#define REDIS_SEC   5  /* to connect, and for each answer */
-#define SHOWN_MAX   60 /* characters of a word in a message */
-#define ANSWER_MAX  65536
+#define EXIT_USAGE 2
+#define SHOWN_MAX  60 /* characters of a word in a message */
 
 struct options {
     struct slices rooms, except;
     struct slices words; /* EVENT and the JSON arguments */
     uint32_t flags;
-    int version, help;
+    uint32_t ack_ms; /* 0: nobody is asked to acknowledge it */
+    int json, version, help;
 };
 
-enum { OPTION_TO = 1, OPTION_EXCEPT, OPTION_VOLATILE, OPTION_VERSION, OPTION_HELP };
+enum {
+    OPTION_TO = 1,
+    OPTION_EXCEPT,
+    OPTION_VOLATILE,
+    OPTION_ACK,
+    OPTION_JSON,
+    OPTION_VERSION,
+    OPTION_HELP
+};
 
 static const struct args_option own[] = {
     {"--to", OPTION_TO, 1},
     {"--except", OPTION_EXCEPT, 1},
     {"--volatile", OPTION_VOLATILE, 0},
+    {"--ack", OPTION_ACK, 1},
+    {"--json", OPTION_JSON, 0},
     {"-V", OPTION_VERSION, 0},
     {"--version", OPTION_VERSION, 0},
     {"-h", OPTION_HELP, 0},
@@ -44,7 +53,7 @@ static const struct args_option own[] = {
 
 static const char usage[] =
     "usage: axr-notify [-c FILE] [--KEY VALUE]... [--to ROOM]... [--except ROOM]... [--volatile]\n"
-    "                  EVENT [JSON]...\n";
+    "                  [--ack MS [--json]] EVENT [JSON]...\n";
 
 static const char help[] =
     "\n"
@@ -54,6 +63,9 @@ static const char help[] =
     "  --to ROOM      to clients in this room: a user's id, or allusers\n"
     "  --except ROOM  not to clients in this room\n"
     "  --volatile     not to clients that are behind with their output\n"
+    "  --ack MS       asks clients to acknowledge it, and prints how many it reached and how\n"
+    "                 many have done so within that time\n"
+    "  --json         prints each answer, and the numbers, as JSON\n"
     "  JSON           a value such as '{\"text\":\"hi\"}' or '\"text\"'; - reads one from\n"
     "                 standard input\n"
     "  -c FILE        configuration file (" CONF_DEFAULT_FILE ", if it is there)\n"
@@ -62,35 +74,6 @@ static const char help[] =
     "  -h, --help     print this\n"
     "\n"
     "See axr-notify(1); the keys are in axr-notifyd.conf(5).\n";
-
-static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* One line to standard error.  Returns EXIT_FAILED. */
-static int fail(const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    (void)fputs("axr-notify: ", stderr);
-    (void)vfprintf(stderr, fmt, args);
-    (void)fputc('\n', stderr);
-    va_end(args);
-    return EXIT_FAILED;
-}
-
-/* Each line of text likewise. */
-static void fail_lines(const struct buf *text)
-{
-    const char *at = (const char *)text->data, *end = at + text->len;
-
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        const char *stop = newline != NULL ? newline : end;
-
-        fail("%.*s", (int)(stop - at), at);
-        at = stop + 1;
-    }
-}
 
 /* ---- command line ---- */
 
@@ -107,6 +90,19 @@ static int add_room(struct slices *rooms, const char *option, const char *room, 
     return -1;
 }
 
+static int set_ack(struct options *options, const char *value, struct buf *errors)
+{
+    size_t digits = strspn(value, "0123456789");
+    unsigned long ms = strtoul(value, NULL, 10);
+
+    if (digits == 0 || digits > 9 || value[digits] != '\0' || ms == 0 || ms > ACK_MS_MAX) {
+        buf_printf(errors, "--ack wants milliseconds, 1 to %d\n", ACK_MS_MAX);
+        return -1;
+    }
+    options->ack_ms = (uint32_t)ms;
+    return 0;
+}
+
 static int visit(int id, const char *value, void *arg, struct buf *errors)
 {
     struct options *options = arg;
@@ -118,6 +114,11 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
         return add_room(&options->except, "--except", value, errors);
     case OPTION_VOLATILE:
         options->flags |= BROADCAST_VOLATILE;
+        return 0;
+    case OPTION_ACK:
+        return set_ack(options, value, errors);
+    case OPTION_JSON:
+        options->json = 1;
         return 0;
     case OPTION_VERSION:
         options->version = 1;
@@ -153,6 +154,8 @@ static int check_words(const struct options *options, struct buf *errors)
             log_escape(shown, sizeof(shown), options->words.at[0].ptr, options->words.at[0].len));
     if (inputs > 1)
         buf_puts(errors, "standard input can be read once only\n");
+    if (options->json && options->ack_ms == 0)
+        buf_puts(errors, "--json is of use with --ack only\n");
     return errors->len > 0 ? -1 : 0;
 }
 
@@ -167,10 +170,10 @@ static int read_input(struct buf *text)
         uint8_t *room = buf_reserve(text, 65536);
 
         if (room == NULL)
-            return fail("no memory for standard input");
+            return say_fail("no memory for standard input");
         n = read(STDIN_FILENO, room, 65536);
         if (n < 0 && errno != EINTR)
-            return fail("cannot read standard input: %s", strerror(errno));
+            return say_fail("cannot read standard input: %s", strerror(errno));
         text->len += n > 0 ? (size_t)n : 0;
     } while (n != 0);
     return 0;
@@ -185,10 +188,10 @@ static int fail_json(size_t number, struct slice text, size_t bad)
     if (text.len > 0 && (text.ptr[0] == '\0' || strchr("\"[{-0123456789", text.ptr[0]) == NULL))
         hint = " (a string needs quotes: '\"text\"')";
     if (bad >= text.len)
-        return fail("argument %zu is not JSON: it ends too early, after byte %zu%s", number, bad,
-                    hint);
+        return say_fail("argument %zu is not JSON: it ends too early, after byte %zu%s", number,
+                        bad, hint);
     log_escape(shown, sizeof(shown), text.ptr + bad, text.len - bad);
-    return fail("argument %zu is not JSON: byte %zu: %s%s", number, bad + 1, shown, hint);
+    return say_fail("argument %zu is not JSON: byte %zu: %s%s", number, bad + 1, shown, hint);
 }
 
 /* Appends one argument, which is the whole of text. */
@@ -217,9 +220,9 @@ static int put_data(struct buf *json, const struct slices *words)
     int result = 0;
 
     if (!utf8_valid(event.ptr, event.len))
-        return fail("the event is not UTF-8");
+        return say_fail("the event is not UTF-8");
     if (emit_event_reserved(event))
-        return fail("\"%s\" is a reserved event name: clients would disconnect", event.ptr);
+        return say_fail("\"%s\" is a reserved event name: clients would disconnect", event.ptr);
     buf_putc(json, '[');
     json_put_string(json, event.ptr, event.len);
     for (size_t i = 1; i < words->n && result == 0; i++) {
@@ -249,10 +252,10 @@ static int check_message(struct slice channel, struct slice payload, struct slic
     if (result == EMIT_OK)
         return 0;
     if (result == EMIT_TOO_DEEP)
-        return fail("an argument nests too deep: at most %d levels", EMIT_DEPTH_MAX - 1);
+        return say_fail("an argument nests too deep: at most %d levels", EMIT_DEPTH_MAX - 1);
     if (result == EMIT_TOO_MANY_ROOMS)
-        return fail("too many rooms: at most %d different ones", EMIT_ROOMS_MAX);
-    return fail("axr-notifyd would not take it: %s", emit_result_name(result));
+        return say_fail("too many rooms: at most %d different ones", EMIT_ROOMS_MAX);
+    return say_fail("axr-notifyd would not take it: %s", emit_result_name(result));
 }
 
 static struct slice buf_slice(const struct buf *buf)
@@ -260,144 +263,42 @@ static struct slice buf_slice(const struct buf *buf)
     return (struct slice){(const char *)buf->data, buf->len};
 }
 
-/* Appends channel and payload. */
-static int make_message(struct buf *channel, struct buf *payload, const struct conf *conf,
+/* What is sent. */
+struct message {
+    struct buf json, channel, payload;
+};
+
+static int make_message(struct message *message, const struct conf *conf,
                         const struct options *options)
 {
     struct slice key = slice_str(conf->key), nsp = slice_str(conf->nsp);
-    struct buf json = {0};
-    int result = put_data(&json, &options->words);
+    int result = put_data(&message->json, &options->words);
 
     if (result == 0 &&
-        (json.failed || emit_encode(channel, payload, key, nsp, &options->rooms, &options->except,
-                                    options->flags, buf_slice(&json)) != 0))
-        result = fail("no memory for the message");
+        (message->json.failed ||
+         emit_encode(&message->channel, &message->payload, key, nsp, &options->rooms,
+                     &options->except, options->flags, buf_slice(&message->json)) != 0))
+        result = say_fail("no memory for the message");
     if (result == 0)
-        result = check_message(buf_slice(channel), buf_slice(payload), key, nsp);
-    buf_free(&json);
+        result =
+            check_message(buf_slice(&message->channel), buf_slice(&message->payload), key, nsp);
     return result;
 }
 
 /* ---- redis ---- */
 
-/* What went wrong with the connection; hiredis shows a timeout as EAGAIN. */
-static const char *error_text(const redisContext *redis)
-{
-    static char text[64];
-
-    if (redis == NULL)
-        return "no memory";
-    if (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) {
-        (void)snprintf(text, sizeof(text), "no answer within %d s", REDIS_SEC);
-        return text;
-    }
-    return redis->errstr;
-}
-
-static redisContext *redis_open(const struct conf_redis *conf)
-{
-    const struct timeval limit = {REDIS_SEC, 0};
-    redisContext *redis = conf->path != NULL
-                              ? redisConnectUnixWithTimeout(conf->path, limit)
-                              : redisConnectWithTimeout(conf->host, conf->port, limit);
-
-    if (redis != NULL && redis->err == 0 && redisSetTimeout(redis, limit) == REDIS_OK)
-        return redis;
-    if (conf->path != NULL)
-        fail("cannot connect to redis at %s: %s", conf->path, error_text(redis));
-    else
-        fail("cannot connect to redis at %s:%d: %s", conf->host, conf->port, error_text(redis));
-    redisFree(redis);
-    return NULL;
-}
-
-/* No answer to us is an array, and what claims to be a large one would take all the
- * memory that there is. */
-static void *no_array(const redisReadTask *task, hiredis_count elements)
-{
-    (void)task;
-    (void)elements;
-    return NULL;
-}
-
-/* Sends a command and waits for its answer.  Returns that, or NULL; then *why is what
- * went wrong. */
-static redisReply *redis_ask(redisContext *redis, int argc, const char **argv,
-                             const size_t *lengths, const char **why)
-{
-    redisReplyObjectFunctions functions = *redis->reader->fn, *const defaults = redis->reader->fn;
-    void *reply = NULL;
-    int result = redisAppendCommandArgv(redis, argc, argv, lengths), sent = 0;
-
-    functions.createArray = no_array;
-    redis->reader->fn = &functions;
-    while (result == REDIS_OK && !sent)
-        result = redisBufferWrite(redis, &sent);
-    while (result == REDIS_OK && reply == NULL && redis->reader->len <= ANSWER_MAX) {
-        result = redisBufferRead(redis);
-        if (result == REDIS_OK)
-            result = redisGetReplyFromReader(redis, &reply);
-    }
-    redis->reader->fn = defaults;
-    if (result == REDIS_OK || redis->err == REDIS_ERR_OOM)
-        *why = "an answer that is an array or too long";
-    else
-        *why = error_text(redis);
-    return reply;
-}
-
-/* Sends a command and takes its answer, which must be of that type.  Returns
- * it, or NULL when that has been reported. */
-static redisReply *redis_call(redisContext *redis, int type, int argc, const char **argv,
-                              const size_t *lengths)
-{
-    const char *why;
-    redisReply *reply = redis_ask(redis, argc, argv, lengths, &why);
-
-    if (reply != NULL && reply->type == type)
-        return reply;
-    if (reply == NULL)
-        fail("redis: %s: %s", argv[0], why);
-    else if (reply->type == REDIS_REPLY_ERROR)
-        fail("redis: %s: %s", argv[0], reply->str);
-    else
-        fail("redis: %s: an answer that makes no sense", argv[0]);
-    if (reply != NULL)
-        freeReplyObject(reply);
-    return NULL;
-}
-
-static int redis_auth(redisContext *redis, const struct conf_redis *conf)
-{
-    const char *argv[] = {"AUTH", conf->username, conf->password};
-    redisReply *reply;
-    int argc = 3;
-
-    if (conf->password == NULL)
-        return 0;
-    if (conf->username == NULL) {
-        argv[1] = conf->password;
-        argc = 2;
-    }
-    reply = redis_call(redis, REDIS_REPLY_STATUS, argc, argv, NULL);
-    if (reply == NULL)
-        return EXIT_FAILED;
-    freeReplyObject(reply);
-    return 0;
-}
-
 static int publish(redisContext *redis, struct slice channel, struct slice payload)
 {
     const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};
     const size_t lengths[] = {7, channel.len, payload.len};
-    redisReply *reply = redis_call(redis, REDIS_REPLY_INTEGER, 3, argv, lengths);
+    redisReply *reply = call_redis(redis, REDIS_REPLY_INTEGER, 3, argv, lengths);
 
     if (reply == NULL)
         return EXIT_FAILED;
     printf("%lld subscriber%s\n", reply->integer, reply->integer == 1 ? "" : "s");
     if (reply->integer == 0)
-        fail("warning: nobody listens: no axr-notifyd is subscribed to \"%.*s\" at this redis",
-             (int)channel.len, channel.ptr);
+        say_fail("warning: nobody listens: no axr-notifyd is subscribed to \"%.*s\" at this redis",
+                 (int)channel.len, channel.ptr);
     freeReplyObject(reply);
     return 0;
 }
@@ -407,29 +308,48 @@ static int publish(redisContext *redis, struct slice channel, struct slice paylo
 /* What was printed has arrived, or the exit status says that it has not. */
 static int flushed(void)
 {
-    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : fail("cannot write to standard output");
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : say_fail("cannot write to standard output");
+}
+
+static int send_plain(const struct conf *conf, const struct message *message)
+{
+    redisContext *redis = call_open(&conf->redis);
+    int status;
+
+    if (redis == NULL)
+        return EXIT_FAILED;
+    status = publish(redis, buf_slice(&message->channel), buf_slice(&message->payload));
+    redisFree(redis);
+    return status;
+}
+
+static int send_acked(const struct conf *conf, const struct options *options,
+                      const struct message *message)
+{
+    const struct request_broadcast request = {
+        .rooms = &options->rooms,
+        .except = &options->except,
+        .flags = options->flags,
+        .timeout_ms = options->ack_ms,
+        .json = buf_slice(&message->json),
+    };
+
+    return ack_send(conf, request, options->json);
 }
 
 static int send_message(const struct conf *conf, const struct options *options)
 {
-    struct buf channel = {0}, payload = {0};
-    redisContext *redis = NULL;
-    int status = make_message(&channel, &payload, conf, options);
+    struct message message = {0};
+    int status = make_message(&message, conf, options);
 
-    if (status != 0)
-        goto out;
-    status = EXIT_FAILED;
-    redis = redis_open(&conf->redis);
-    if (redis == NULL || redis_auth(redis, &conf->redis) != 0)
-        goto out;
-    status = publish(redis, buf_slice(&channel), buf_slice(&payload));
     if (status == 0)
-        status = flushed();
-out:
-    if (redis != NULL)
-        redisFree(redis);
-    buf_free(&channel);
-    buf_free(&payload);
+        status =
+            options->ack_ms > 0 ? send_acked(conf, options, &message) : send_plain(conf, &message);
+    if (flushed() != 0)
+        status = EXIT_FAILED;
+    buf_free(&message.json);
+    buf_free(&message.channel);
+    buf_free(&message.payload);
     return status;
 }
 
@@ -440,7 +360,7 @@ static int run(const struct conf_args *args, const struct options *options)
     int status = EXIT_FAILED;
 
     /* Warnings are for the daemon, which has had them. */
-    fail_lines(&errors);
+    say_lines(&errors);
     if (conf != NULL)
         status = send_message(conf, options);
     conf_free(&conf);
@@ -471,7 +391,7 @@ int main(int argc, char **argv)
     if (split == 0 && !options.help && !options.version)
         split = check_words(&options, &errors);
     if (split != 0) {
-        fail_lines(&errors);
+        say_lines(&errors);
         (void)fputs(usage, stderr);
     } else if (options.help) {
         printf("%s%s", usage, help);
