@@ -6,7 +6,7 @@
 #ifndef MASTER_PENDING_H
 #define MASTER_PENDING_H
 
-#include "base/slice.h"
+#include "base/slices.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,15 +20,18 @@
 /* One user may have so many wait beside those that it has places for: clients that
  * come, go and come again while they wait. */
 #define PENDING_SPARE 8
+/* Bytes of a client's names: those of its rooms come from a token, which is shorter. */
+#define PENDING_NAMES_MAX 16384
 
 struct admission {
     struct admission *next;
     uint64_t until_ms;
     uint64_t client;
     unsigned lane;
-    int gone; /* its worker is: nobody waits for an answer */
-    uint8_t uid_len;
-    char uid[];
+    int gone;             /* its worker is: nobody waits for an answer */
+    struct slice uid;     /* it and the rooms are its own */
+    struct slices rooms;  /* of its token */
+    struct slice names[]; /* where these are, and then their bytes */
 };
 
 struct pending {
@@ -40,10 +43,11 @@ void pending_init(struct pending *pending);
 void pending_clear(struct pending *pending);
 
 /* One more, the last; until_ms is not less than that of those before it.  places: how
- * many clients its user may have.  Returns 0, or -1 if as many wait as may, if uid
- * is too long to be one, or without memory (nothing changed). */
+ * many clients its user may have; uid and rooms are copied.  Returns 0, or -1 if as many wait
+ * as may, if these names are longer than those of a client may be, or without memory (nothing
+ * changed). */
 int pending_put(struct pending *pending, unsigned lane, uint64_t client, struct slice uid,
-                size_t places, uint64_t until_ms);
+                const struct slices *rooms, size_t places, uint64_t until_ms);
 
 /* Takes out the one that *at points to, which then is the next one: the caller's,
  * to free. */

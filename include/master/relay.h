@@ -68,11 +68,18 @@ void relay_worker_down(struct relay *relay, unsigned lane);
  * MSG_ADMIT_OK once it is counted in: before this returns, but where it would be
  * refused for its user's limit, only when there is a place or after PENDING_MS (pending.h).
  * limits:connectionsPerUser holds across all workers; where the oldest is to make
- * place, its worker has been sent a MSG_KICK before the answer. */
-void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid);
+ * place, its worker has been sent a MSG_KICK before the answer.  rooms are those of its
+ * token: when it hears that it is in, they are known here. */
+void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
+                 const struct slices *rooms);
 
 /* What ops->wake asked for; now_ms: clock_ms(). */
 void relay_wake(struct relay *relay, uint64_t now_ms);
+
+/* An admitted client has joined and left rooms.  id not 0: MSG_NOTED is sent there when they
+ * are known here.  Returns 0, or 1 if there is no memory to say so (nothing has happened). */
+int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client,
+                const struct slices *joined, const struct slices *left);
 
 /* An admitted client has gone. */
 void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid);

@@ -6,6 +6,11 @@
 #include "master/relay.h"
 #include "master/stats.h"
 
+static enum heard heard(int rc)
+{
+    return rc == 0 ? HEARD_GOOD : rc < 0 ? HEARD_BAD : HEARD_STARVED;
+}
+
 static enum heard on_hello(struct hear *hear, struct msg *msg)
 {
     uint32_t version = msg_get_u32(msg);
@@ -28,12 +33,38 @@ static enum heard on_admit(const struct hear *hear, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
-    uint32_t rooms = msg_get_u32(msg);
+    struct slices rooms = {0};
+    enum heard result = HEARD_GOOD;
 
-    if (msg_close(msg) < 0 || rooms > 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
-        return HEARD_BAD;
-    relay_admit(hear->relay, hear->lane, client, uid);
-    return HEARD_GOOD;
+    msg_get_list(msg, &rooms);
+    if (msg->starved)
+        result = HEARD_STARVED;
+    else if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
+        result = HEARD_BAD;
+    else
+        relay_admit(hear->relay, hear->lane, client, uid, &rooms);
+    slices_clear(&rooms);
+    return result;
+}
+
+static enum heard on_rooms(const struct hear *hear, struct msg *msg)
+{
+    uint32_t id = msg_get_u32(msg);
+    uint64_t client = msg_get_u64(msg);
+    struct slices joined = {0}, left = {0};
+    enum heard result = HEARD_GOOD;
+
+    msg_get_list(msg, &joined);
+    msg_get_list(msg, &left);
+    if (msg->starved)
+        result = HEARD_STARVED;
+    else if (msg_close(msg) < 0)
+        result = HEARD_BAD;
+    else
+        result = heard(relay_rooms(hear->relay, hear->lane, id, client, &joined, &left));
+    slices_clear(&joined);
+    slices_clear(&left);
+    return result;
 }
 
 static enum heard on_left(const struct hear *hear, struct msg *msg)
@@ -58,11 +89,6 @@ static enum heard on_counters(const struct hear *hear, struct msg *msg)
     return HEARD_GOOD;
 }
 
-static enum heard heard(int rc)
-{
-    return rc == 0 ? HEARD_GOOD : rc < 0 ? HEARD_BAD : HEARD_STARVED;
-}
-
 enum heard hear_message(struct hear *hear, struct msg *msg)
 {
     int is_up = hear->is_up;
@@ -77,6 +103,8 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
         return is_up ? on_admit(hear, msg) : HEARD_BAD;
     case MSG_LEFT:
         return is_up ? on_left(hear, msg) : HEARD_BAD;
+    case MSG_ROOMS:
+        return is_up ? on_rooms(hear, msg) : HEARD_BAD;
     case MSG_COUNTERS:
         return is_up ? on_counters(hear, msg) : HEARD_BAD;
     case MSG_ACTED:
@@ -87,8 +115,6 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
         return is_up ? heard(cluster_reached(hear->cluster, hear->lane, msg)) : HEARD_BAD;
     case MSG_ACK:
         return is_up ? heard(cluster_ack(hear->cluster, hear->lane, msg)) : HEARD_BAD;
-    case MSG_ROOMS:
-        break;
     case MSG_HELLO: /* these are the master's own */
     case MSG_BROADCAST:
     case MSG_ADMITTED:

@@ -20,24 +20,55 @@ static size_t count(const struct pending *pending, struct slice uid)
 
     for (const struct admission *admission = pending->first; admission != NULL;
          admission = admission->next)
-        n += slice_eq((struct slice){admission->uid, admission->uid_len}, uid);
+        n += slice_eq(admission->uid, uid);
     return n;
 }
 
+static struct slice copy(char **at, struct slice name)
+{
+    struct slice copied = {*at, name.len};
+
+    if (name.len > 0)
+        memcpy(*at, name.ptr, name.len);
+    *at += name.len;
+    return copied;
+}
+
+/* NULL if it is too much, or without memory. */
+static struct admission *admission_new(struct slice uid, const struct slices *rooms)
+{
+    size_t bytes = uid.len;
+    struct admission *admission;
+    char *at;
+
+    for (size_t i = 0; i < rooms->n && bytes <= PENDING_NAMES_MAX; i++)
+        bytes += rooms->at[i].len;
+    if (bytes > PENDING_NAMES_MAX || rooms->n > PENDING_NAMES_MAX)
+        return NULL;
+    admission = malloc(sizeof(*admission) + rooms->n * sizeof(struct slice) + bytes);
+    if (admission == NULL)
+        return NULL;
+    *admission = (struct admission){.rooms = {.at = admission->names, .n = rooms->n}};
+    at = (char *)(admission->names + rooms->n);
+    admission->uid = copy(&at, uid);
+    for (size_t i = 0; i < rooms->n; i++)
+        admission->names[i] = copy(&at, rooms->at[i]);
+    return admission;
+}
+
 int pending_put(struct pending *pending, unsigned lane, uint64_t client, struct slice uid,
-                size_t places, uint64_t until_ms)
+                const struct slices *rooms, size_t places, uint64_t until_ms)
 {
     struct admission *admission;
 
-    if (pending->n >= PENDING_MAX || uid.len > UINT8_MAX ||
-        count(pending, uid) >= places + PENDING_SPARE)
+    if (pending->n >= PENDING_MAX || count(pending, uid) >= places + PENDING_SPARE)
         return -1;
-    admission = malloc(sizeof(*admission) + uid.len);
+    admission = admission_new(uid, rooms);
     if (admission == NULL)
         return -1;
-    *admission = (struct admission){
-        .until_ms = until_ms, .client = client, .lane = lane, .uid_len = (uint8_t)uid.len};
-    memcpy(admission->uid, uid.ptr, uid.len);
+    admission->until_ms = until_ms;
+    admission->client = client;
+    admission->lane = lane;
     *pending->end = admission;
     pending->end = &admission->next;
     pending->n++;

@@ -30,7 +30,7 @@ struct relay {
     struct buf message;  /* likewise */
     struct relay_stats stats;
     struct log_every drop_log[EMIT_RESULTS];
-    struct log_every left_log;
+    struct log_every left_log, rooms_log, unsure_log;
 };
 
 /* Those who wait are looked at in a turn of their own: the caller may be in the
@@ -338,11 +338,36 @@ static enum msg_verdict let_in(struct relay *relay, unsigned lane, uint64_t clie
     return MSG_ADMIT_OK;
 }
 
-static void decide(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
+/* Returns 1 if it is in room then, or 0 if there is no such client. */
+static int join(struct relay *relay, unsigned lane, uint64_t client, struct slice room)
+{
+    int rc = route_room_join(relay->route, lane, client, room, relay->seq);
+    uint64_t count = rc < 0 ? log_due(&relay->unsure_log, DROP_LOG_MS) : 0;
+
+    if (count > 0)
+        log_errorx("worker %u: out of memory for the rooms of its clients: it is sent the messages "
+                   "to all rooms count=%llu",
+                   start_number(lane), (unsigned long long)count);
+    return rc <= 0;
+}
+
+/* It is in its own room already. */
+static void join_all(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
+                     const struct slices *rooms)
+{
+    for (size_t i = 0; i < rooms->n; i++)
+        if (!slice_eq(rooms->at[i], uid))
+            (void)join(relay, lane, client, rooms->at[i]);
+}
+
+static void decide(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
+                   const struct slices *rooms)
 {
     enum msg_verdict verdict =
         is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, lane, client, uid);
 
+    if (verdict == MSG_ADMIT_OK)
+        join_all(relay, lane, client, uid, rooms);
     relay->stats.admissions[verdict]++;
     relay->ops->answer(lane, client, verdict, relay->arg);
 }
@@ -355,7 +380,7 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
     struct admission **at = &relay->pending.first;
 
     while (*at != NULL) {
-        struct slice whose = {(*at)->uid, (*at)->uid_len};
+        struct slice whose = (*at)->uid;
         struct admission *admission;
         if ((uid != NULL && !slice_eq(*uid, whose)) ||
             (!(*at)->gone && now_ms < (*at)->until_ms && is_full(relay, whose))) {
@@ -364,7 +389,7 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
         }
         admission = pending_take(&relay->pending, at);
         if (!admission->gone)
-            decide(relay, admission->lane, admission->client, whose);
+            decide(relay, admission->lane, admission->client, whose, &admission->rooms);
         free(admission);
     }
 }
@@ -382,21 +407,23 @@ void relay_wake(struct relay *relay, uint64_t now_ms)
 }
 
 /* Returns 0 if it is answered later. */
-static int wait_for_place(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
+static int wait_for_place(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
+                          const struct slices *rooms)
 {
     if (relay->pending.n == 0 && relay->ops->wake(PENDING_MS, relay->arg) < 0)
         return -1;
-    return pending_put(&relay->pending, lane, client, uid, relay->conf->connections_per_user,
+    return pending_put(&relay->pending, lane, client, uid, rooms, relay->conf->connections_per_user,
                        clock_ms() + PENDING_MS);
 }
 
-void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
+void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
+                 const struct slices *rooms)
 {
     if (relay->pending.n > 0)
         serve(relay, &uid, 0); /* before it */
-    if (is_full(relay, uid) && wait_for_place(relay, lane, client, uid) == 0)
+    if (is_full(relay, uid) && wait_for_place(relay, lane, client, uid, rooms) == 0)
         return;
-    decide(relay, lane, client, uid);
+    decide(relay, lane, client, uid, rooms);
 }
 
 size_t relay_user_connections(const struct relay *relay, struct slice uid)
@@ -404,19 +431,45 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid)
     return route_clients(relay->route, uid);
 }
 
+static void not_in(unsigned lane, struct log_every *every, const char *what)
+{
+    uint64_t count = log_due(every, DROP_LOG_MS);
+
+    if (count > 0)
+        log_warnx("worker %u: %s count=%llu", start_number(lane), what, (unsigned long long)count);
+}
+
+/* The answer is made first, for what has been noted cannot be noted again. */
+int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client,
+                const struct slices *joined, const struct slices *left)
+{
+    int is_in = 1;
+    size_t mark;
+
+    buf_reset(&relay->message);
+    mark = msg_begin(&relay->message, MSG_NOTED);
+    msg_put_u32(&relay->message, id);
+    if (msg_end(&relay->message, mark) < 0)
+        return 1;
+    for (size_t i = 0; i < left->n; i++)
+        route_room_leave(relay->route, lane, client, left->at[i]);
+    for (size_t i = 0; i < joined->n; i++)
+        is_in &= join(relay, lane, client, joined->at[i]);
+    if (!is_in)
+        not_in(lane, &relay->rooms_log, "a client joined rooms that was not in");
+    if (id != 0)
+        relay->ops->send(lane, relay->message.data, relay->message.len, relay->arg);
+    return 0;
+}
+
 void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
-    uint64_t count;
-
     if (route_leave(relay->route, uid, lane, client) == 0) {
         if (relay->pending.n > 0)
             serve(relay, &uid, 0);
         return;
     }
-    count = log_due(&relay->left_log, DROP_LOG_MS);
-    if (count > 0)
-        log_warnx("worker %u: a client left that was not in count=%llu", start_number(lane),
-                  (unsigned long long)count);
+    not_in(lane, &relay->left_log, "a client left that was not in");
 }
 
 size_t relay_users(const struct relay *relay)

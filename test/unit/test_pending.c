@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 static struct pending pending;
+static const struct slices none;
 
 static int put(uint64_t client, size_t places)
 {
-    return pending_put(&pending, (unsigned)client % 3, client, SLICE("ann"), places, 1000 + client);
+    return pending_put(&pending, (unsigned)client % 3, client, SLICE("ann"), &none, places,
+                       1000 + client);
 }
 
 /* "1 3!": who waits, in order; ! marks those whose worker has gone. */
@@ -39,7 +41,7 @@ static void test_order(void)
     is_int((long)admission->client, 2, "one in the middle");
     is_int((long)admission->until_ms, 1002, "its time");
     is_int((long)admission->lane, 2, "its worker");
-    ok(slice_eq((struct slice){admission->uid, admission->uid_len}, SLICE("ann")), "its user");
+    ok(slice_eq(admission->uid, SLICE("ann")), "its user");
     free(admission);
     free(pending_take(&pending, &pending.first->next->next)); /* the last */
     is_str(who(), "1 3", "the others stay");
@@ -57,15 +59,17 @@ static void test_order(void)
 
 static void test_bounds(void)
 {
-    char uid[300] = {0};
+    static char uid[PENDING_NAMES_MAX + 1];
 
     pending_init(&pending);
     for (uint64_t client = 0; client < 3 + PENDING_SPARE; client++)
         if (put(client, 3) < 0)
             exit(1);
     is_int(put(99, 3), -1, "one too many of a user");
-    is_int(pending_put(&pending, 0, 1, (struct slice){uid, 256}, 3, 1), -1, "no user is called so");
-    is_int(pending_put(&pending, 0, 1, (struct slice){uid, 255}, 3, 1), 0, "but so");
+    is_int(pending_put(&pending, 0, 1, (struct slice){uid, PENDING_NAMES_MAX + 1}, &none, 3, 1), -1,
+           "a name that is none");
+    is_int(pending_put(&pending, 0, 1, (struct slice){uid, PENDING_NAMES_MAX}, &none, 3, 1), 0,
+           "the longest");
     while (pending.n < PENDING_MAX)
         if (put(1, PENDING_MAX) < 0)
             exit(1);
@@ -73,9 +77,42 @@ static void test_bounds(void)
     pending_clear(&pending);
 }
 
+/* The rooms of its token are kept with it, whatever becomes of those that they came from. */
+static void test_rooms(void)
+{
+    static struct slice many[PENDING_NAMES_MAX + 1];
+    static char bytes[PENDING_NAMES_MAX];
+    char text[] = "annab";
+    struct slice at[] = {{text + 3, 1}, {NULL, 0}, {text + 4, 1}};
+    struct slices rooms = {.at = at, .n = 3};
+    struct admission *admission;
+
+    pending_init(&pending);
+    is_int(pending_put(&pending, 1, 7, (struct slice){text, 3}, &rooms, 3, 1), 0, "with rooms");
+    memset(text, 'x', sizeof(text));
+    memset(at, 0, sizeof(at));
+    admission = pending.first;
+    is_int((long)admission->rooms.n, 3, "all");
+    ok(slice_eq(admission->uid, SLICE("ann")) && slice_eq(admission->rooms.at[0], SLICE("a")) &&
+           admission->rooms.at[1].len == 0 && slice_eq(admission->rooms.at[2], SLICE("b")),
+       "and all the names");
+    at[0] = (struct slice){bytes, PENDING_NAMES_MAX - 3};
+    is_int(pending_put(&pending, 1, 8, (struct slice){text, 3}, &rooms, 3, 1), 0, "the longest");
+    at[2] = (struct slice){text, 1};
+    is_int(pending_put(&pending, 1, 9, (struct slice){text, 3}, &rooms, 3, 1), -1,
+           "a byte too many");
+    rooms = (struct slices){.at = many, .n = PENDING_NAMES_MAX};
+    is_int(pending_put(&pending, 1, 8, (struct slice){text, 3}, &rooms, 3, 1), 0,
+           "many without one");
+    rooms.n++;
+    is_int(pending_put(&pending, 1, 9, (struct slice){text, 3}, &rooms, 3, 1), -1, "too many");
+    pending_clear(&pending);
+}
+
 int main(void)
 {
     test_order();
+    test_rooms();
     test_bounds();
     return tap_done();
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "ipc/start.h"
 #include "master/pending.h"
+#include "master/route.h"
 
 #include "tap.h"
 
@@ -27,6 +28,9 @@ static struct {
     int wakes;          /* how often one was asked for, and the last */
     unsigned wake_ms;
     int wake_fails;
+    char noted[64];        /* "1:9 2:3": workers that were told so, and of what */
+    const char *at_answer; /* this room is looked for when a client is answered */
+    int at_answer_found;
 } sent;
 
 static void on_kick(unsigned lane, struct msg *msg)
@@ -53,6 +57,13 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
         on_kick(lane, &msg);
         return;
     }
+    if (msg.type == MSG_NOTED) {
+        size_t at = strlen(sent.noted);
+        snprintf(sent.noted + at, sizeof(sent.noted) - at, "%s%u:%u", at ? " " : "", lane,
+                 (unsigned)msg_get_u32(&msg));
+        is_int(msg_close(&msg), 0, "whole");
+        return;
+    }
     ok(msg_decode(&msg, message, len, 1 << 20) == (long)len && msg.type == MSG_BROADCAST &&
            msg_get_broadcast(&msg, &bc) == 0,
        "one whole broadcast to worker %u", lane);
@@ -74,6 +85,11 @@ static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, 
         relay_worker_down(sent.relay, lane);
     if (client == sent.asked)
         sent.verdict = (int)verdict;
+    if (sent.at_answer != NULL) {
+        struct slice room = slice_str(sent.at_answer);
+        sent.at_answer_found =
+            (int)route_find(relay_route(sent.relay), &(struct slices){.at = &room, .n = 1})->n;
+    }
     snprintf(sent.answers + at, sizeof(sent.answers) - at, "%s%u:%u %s", at ? ", " : "", lane,
              (unsigned)client, names[verdict]);
 }
@@ -94,12 +110,18 @@ static const struct relay_ops ops = {on_send, on_answer, on_wake};
 #define FAR   (clock_ms() + 3600000) /* by then nobody waits any more */
 
 /* The verdict, or WAITS. */
-static int admit(unsigned lane, uint64_t client, struct slice uid)
+static int admit_into(unsigned lane, uint64_t client, struct slice uid, struct slice room)
 {
     sent.asked = client;
     sent.verdict = WAITS;
-    relay_admit(sent.relay, lane, client, uid);
+    relay_admit(sent.relay, lane, client, uid,
+                &(struct slices){.at = &room, .n = room.ptr != NULL});
     return sent.verdict;
+}
+
+static int admit(unsigned lane, uint64_t client, struct slice uid)
+{
+    return admit_into(lane, client, uid, (struct slice){NULL, 0});
 }
 
 /* What was answered since it was last asked. */
@@ -524,6 +546,86 @@ static int lines_with(const char *file, const char *text)
     return n;
 }
 
+/* --- further rooms ------------------------------------------------------------------- */
+
+static void rooms(unsigned lane, uint32_t id, uint64_t client, struct slice joined,
+                  struct slice left)
+{
+    struct slices in = {.at = &joined, .n = joined.ptr != NULL};
+    struct slices out = {.at = &left, .n = left.ptr != NULL};
+
+    is_int(relay_rooms(sent.relay, lane, id, client, &in, &out), 0, "rooms are heard of");
+}
+#define NO_ROOM ((struct slice){NULL, 0})
+
+static void test_rooms(void)
+{
+    begin(conf_make());
+    admit(1, 7, SLICE("ann"));
+    admit(2, 7, SLICE("bob"));
+    rooms(1, 0, 7, SLICE("game"), NO_ROOM);
+    rooms(2, 0, 7, SLICE("game"), NO_ROOM);
+    is_str(sent.noted, "", "who wants no answer gets none");
+    publish(ROOMS("game"), "[\"msg\"]");
+    is_str(got(), "1 2", "a room of two workers");
+    rooms(1, 5, 7, SLICE("chat"), SLICE("game"));
+    is_str(sent.noted, "1:5", "who wants one does");
+    publish(ROOMS("game"), "[\"msg\"]");
+    is_str(got(), "2", "one has left it");
+    publish(ROOMS("chat"), "[\"msg\"]");
+    is_str(got(), "1", "for another");
+    relay_left(sent.relay, 1, 7, SLICE("ann"));
+    publish(ROOMS("chat"), "[\"msg\"]");
+    is_str(got(), "", "who goes is in none");
+    relay_free(&sent.relay);
+}
+
+static void test_rooms_of_nobody(void)
+{
+    char file[] = "/tmp/test_relay.XXXXXX";
+
+    close(mkstemp(file));
+    begin(conf_make());
+    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
+        exit(1);
+    for (uint64_t client = 0; client < 10; client++)
+        rooms(1, 1 + (uint32_t)client, client, SLICE("game"), SLICE("chat"));
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    publish(ROOMS("game"), "[\"msg\"]");
+    is_str(got(), "", "clients that are not in join nothing");
+    is_str(sent.noted, "1:1 1:2 1:3 1:4 1:5 1:6 1:7 1:8 1:9 1:10", "but are answered");
+    is_int(lines_with(file, "worker 2: a client joined rooms that was not in count=1"), 1,
+           "one line says so");
+    unlink(file);
+    relay_free(&sent.relay);
+}
+
+/* Those of its token. */
+static void test_admission_rooms(void)
+{
+    begin_full();
+    sent.at_answer = "guild";
+    is_int(admit_into(2, 5, SLICE("bob"), SLICE("guild")), MSG_ADMIT_OK, "a client with a room");
+    is_int(sent.at_answer_found, 1, "which is known before it hears that it is in");
+    is_int(admit_into(1, 6, SLICE("eve"), SLICE("eve")), MSG_ADMIT_OK, "one with its own");
+    is_int((long)route_rooms(relay_route(sent.relay)), 1, "that is no further one");
+    is_int(admit_into(1, 2, SLICE("ann"), SLICE("guild")), WAITS, "one that waits for a place");
+    publish(ROOMS("guild"), "[\"msg\"]");
+    is_str(got(), "2", "is in no room");
+    relay_left(sent.relay, 0, 1, SLICE("ann"));
+    is_int(sent.at_answer_found, 2, "until it is let in");
+    publish(ROOMS("guild"), "[\"msg\"]");
+    is_str(got(), "1 2", "then it is");
+    admit_into(0, 3, SLICE("ann"), SLICE("other"));
+    relay_wake(sent.relay, FAR);
+    is_int(sent.verdict, MSG_ADMIT_USER_LIMIT, "one that is refused");
+    publish(ROOMS("other"), "[\"msg\"]");
+    is_str(got(), "", "is in none");
+    relay_free(&sent.relay);
+}
+
+/* --- what is not relayed, and what is said ---------------------------------------------- */
+
 static void test_drops(void)
 {
     char file[] = "/tmp/test_relay.XXXXXX";
@@ -647,6 +749,9 @@ int main(void)
     test_waiting_reload();
     test_reload_limits();
     test_waiting_is_bounded();
+    test_rooms();
+    test_rooms_of_nobody();
+    test_admission_rooms();
     test_drops();
     test_shown();
     test_size();
