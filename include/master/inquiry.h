@@ -6,7 +6,10 @@
  * limited.  One that becomes large is alone with that: the next such one begins when redis has
  * taken the answer, and when those who listen have had the time to.  One that has to wait for
  * it is asked anew.  One whose time is up before it could be asked has no answer, which is
- * all that this protocol has for "no". */
+ * all that this protocol has for "no".
+ *
+ * A worker that owes INQUIRY_LANE_MAX answers is asked nothing more: queries wait for it, but
+ * where it has said nothing for as long as a query may take they go without it. */
 #ifndef MASTER_INQUIRY_H
 #define MASTER_INQUIRY_H
 
@@ -20,8 +23,9 @@
 #define INQUIRY_WAITING_MAX   1024
 #define INQUIRY_WAITING_BYTES (16UL * 1024 * 1024) /* of the questions that wait */
 #define INQUIRY_BYTES         (32UL * 1024 * 1024) /* collected by all that are not large */
-#define INQUIRY_LARGE_BYTES   (1024UL * 1024)      /* a large one has collected so much */
-#define INQUIRY_LARGE_PACE    (32UL * 1024)        /* bytes a ms: what a listener should take */
+#define INQUIRY_LANE_MAX      48 /* that a worker owes: it has places for more (worker/fetch.h) */
+#define INQUIRY_LARGE_BYTES   (1024UL * 1024) /* a large one has collected so much */
+#define INQUIRY_LARGE_PACE    (32UL * 1024)   /* bytes a ms: what a listener should take */
 
 struct inquiries;
 
@@ -46,6 +50,6 @@ void inquiries_turn(struct inquiries *inquiries, uint64_t now_ms);
 void inquiries_hurry(struct inquiries *inquiries, uint64_t now_ms);
 
 /* When inquiries_turn() is to be called next; UINT64_MAX: when something happens. */
-uint64_t inquiries_due_ms(const struct inquiries *inquiries);
+uint64_t inquiries_due_ms(const struct inquiries *inquiries, uint64_t now_ms);
 
 #endif

@@ -143,8 +143,8 @@ static uint64_t least(uint64_t a, uint64_t b)
 static void rearm(struct cluster *cluster, uint64_t now_ms)
 {
     uint64_t due_ms =
-        least(deeds_due_ms(cluster->deeds),
-              least(inquiries_due_ms(cluster->inquiries), emissions_due_ms(cluster->emissions)));
+        least(deeds_due_ms(cluster->deeds), least(inquiries_due_ms(cluster->inquiries, now_ms),
+                                                  emissions_due_ms(cluster->emissions)));
 
     if (due_ms >= cluster->due_ms)
         return; /* it looks again then */

@@ -1,5 +1,6 @@
 #include "master/inquiry.h"
 
+#include "base/clock.h"
 #include "master/collect.h"
 #include "master/laneset.h"
 #include "master/route.h"
@@ -16,10 +17,17 @@ struct inquiry {
     uint64_t until_ms;
     enum progress progress;
     int is_everybody, is_large;
+    int is_short;           /* a worker was left out */
     uint32_t id;            /* of its MSG_FETCH */
     struct laneset waiting; /* those that have more to say */
     struct collect collect;
     size_t collected; /* what it has of that sum: nothing if it is large */
+};
+
+/* What is asked of a worker has an end, also where nobody waits for it any more. */
+struct lane {
+    unsigned owed;
+    uint64_t heard_ms; /* when it began to owe, or said something last */
 };
 
 struct inquiries {
@@ -35,6 +43,8 @@ struct inquiries {
     uint64_t pace_ms;         /* when the next large one may begin */
     int was_large[MSG_WHATS]; /* the last answer about everybody */
     struct slices rooms;      /* reused */
+    struct lane lanes[START_LANES];
+    unsigned nfull; /* of them: they owe as much as they may */
 };
 
 struct inquiries *inquiries_new(struct responder *responder)
@@ -176,6 +186,71 @@ static const struct route_targets *targets_of(struct inquiries *inquiries,
     return fields.bad ? NULL : route_find(inquiries->responder->route, &inquiries->rooms);
 }
 
+/* --- what workers owe --------------------------------------------------------------- */
+
+static void owes_one(struct inquiries *inquiries, unsigned lane, uint64_t now_ms)
+{
+    struct lane *at = &inquiries->lanes[lane];
+
+    if (at->owed == 0)
+        at->heard_ms = now_ms;
+    inquiries->nfull += ++at->owed == INQUIRY_LANE_MAX;
+}
+
+static void owes_less(struct inquiries *inquiries, unsigned lane, unsigned owed)
+{
+    struct lane *at = &inquiries->lanes[lane];
+
+    inquiries->nfull -= at->owed >= INQUIRY_LANE_MAX && owed < INQUIRY_LANE_MAX;
+    at->owed = owed;
+}
+
+static int is_silent(const struct inquiries *inquiries, unsigned lane, uint64_t now_ms)
+{
+    return now_ms >=
+           inquiries->lanes[lane].heard_ms + inquiries->responder->conf->requests_timeout_ms;
+}
+
+/* 1 while a worker is at work on as much as it may. */
+static int is_crowded(const struct inquiries *inquiries, uint64_t now_ms)
+{
+    if (inquiries->nfull == 0)
+        return 0;
+    for (unsigned lane = 0; lane < START_LANES; lane++)
+        if (inquiries->lanes[lane].owed >= INQUIRY_LANE_MAX && !is_silent(inquiries, lane, now_ms))
+            return 1;
+    return 0;
+}
+
+/* Those of targets that can be asked. */
+static void ask_some(struct inquiries *inquiries, struct inquiry *inquiry,
+                     const struct route_targets *targets, struct route_targets *asked,
+                     uint64_t now_ms)
+{
+    asked->n = 0;
+    for (size_t i = 0; targets != NULL && i < targets->n; i++) {
+        unsigned lane = targets->lanes[i];
+        if (inquiries->lanes[lane].owed >= INQUIRY_LANE_MAX) {
+            inquiry->is_short = 1;
+            continue;
+        }
+        owes_one(inquiries, lane, now_ms);
+        laneset_put(&inquiry->waiting, lane);
+        asked->lanes[asked->n++] = (uint16_t)lane;
+    }
+}
+
+/* It could not be sent. */
+static void ask_none(struct inquiries *inquiries, struct inquiry *inquiry,
+                     const struct route_targets *asked)
+{
+    for (size_t i = 0; i < asked->n; i++) {
+        owes_less(inquiries, asked->lanes[i], inquiries->lanes[asked->lanes[i]].owed - 1);
+        (void)laneset_take(&inquiry->waiting, asked->lanes[i]);
+    }
+    inquiry->is_short = 1;
+}
+
 static void put_fetch(struct buf *message, const struct inquiry *inquiry)
 {
     size_t mark;
@@ -195,11 +270,12 @@ static void ready(struct inquiries *inquiries, struct inquiry *inquiry)
     inquiries->nready++;
 }
 
-static void begin(struct inquiries *inquiries, struct inquiry *inquiry)
+static void begin(struct inquiries *inquiries, struct inquiry *inquiry, uint64_t now_ms)
 {
     struct responder *responder = inquiries->responder;
     const struct route_targets *targets = targets_of(inquiries, inquiry);
     struct request request = reply_request(&inquiry->reply);
+    struct route_targets asked;
 
     --*queue_of(inquiries, inquiry);
     inquiries->waiting_bytes -= inquiry->question.len;
@@ -209,11 +285,11 @@ static void begin(struct inquiries *inquiries, struct inquiry *inquiry)
     collect_begin(&inquiry->collect, &request);
     if (inquiry->is_large)
         inquiries->large = inquiry;
-    for (size_t i = 0; targets != NULL && i < targets->n; i++)
-        laneset_put(&inquiry->waiting, targets->lanes[i]);
+    ask_some(inquiries, inquiry, targets, &asked, now_ms);
     put_fetch(&responder->message, inquiry);
-    if (targets == NULL || targets->n == 0 ||
-        responder_send(responder, &responder->message, targets) < 0)
+    if (asked.n > 0 && responder_send(responder, &responder->message, &asked) < 0)
+        ask_none(inquiries, inquiry, &asked);
+    if (inquiry->waiting.n == 0)
         ready(inquiries, inquiry);
 }
 
@@ -292,6 +368,7 @@ static void become_large(struct inquiries *inquiries, struct inquiry *inquiry)
         return;
     }
     stop_running(inquiries, inquiry);
+    inquiry->is_short = 0;
     inquiry->is_large = 1;
     inquiry->progress = QUEUED;
     inquiries->nlarge++;
@@ -322,6 +399,9 @@ int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *ms
 
     if (msg_close(msg) < 0)
         return -1;
+    inquiries->lanes[lane].heard_ms = clock_ms();
+    if (is_last && inquiries->lanes[lane].owed > 0)
+        owes_less(inquiries, lane, inquiries->lanes[lane].owed - 1);
     inquiry = find(inquiries, id);
     if (inquiry == NULL || !laneset_has(&inquiry->waiting, lane))
         return 0; /* of one that is over */
@@ -338,6 +418,7 @@ int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *ms
 
 void inquiries_down(struct inquiries *inquiries, unsigned lane)
 {
+    owes_less(inquiries, lane, 0);
     for (size_t i = 0; i < inquiries->nrunning; i++) {
         struct inquiry *inquiry = inquiries->running[i];
         if (laneset_take(&inquiry->waiting, lane) && inquiry->waiting.n == 0)
@@ -351,7 +432,8 @@ static void finish_ready(struct inquiries *inquiries, uint64_t now_ms)
 {
     for (size_t i = inquiries->nrunning; i-- > 0 && inquiries->nready > 0;)
         if (inquiries->running[i]->progress == READY)
-            finish(inquiries, inquiries->running[i], RESPONSE_FULL, now_ms);
+            finish(inquiries, inquiries->running[i],
+                   inquiries->running[i]->is_short ? RESPONSE_SHORT : RESPONSE_FULL, now_ms);
 }
 
 static void expire(struct inquiries *inquiries, uint64_t now_ms)
@@ -375,19 +457,20 @@ static int may_begin_large(const struct inquiries *inquiries)
 static int may_begin(const struct inquiries *inquiries, const struct inquiry *inquiry,
                      uint64_t now_ms)
 {
-    if (inquiry->progress != QUEUED || inquiries->nrunning == INQUIRY_RUNNING_MAX)
+    if (inquiry->progress != QUEUED || inquiries->nrunning == INQUIRY_RUNNING_MAX ||
+        is_crowded(inquiries, now_ms))
         return 0;
     return !inquiry->is_large || (may_begin_large(inquiries) && now_ms >= inquiries->pace_ms);
 }
 
 static void begin_some(struct inquiries *inquiries, uint64_t now_ms)
 {
-    if (inquiries->nrunning == INQUIRY_RUNNING_MAX ||
+    if (inquiries->nrunning == INQUIRY_RUNNING_MAX || is_crowded(inquiries, now_ms) ||
         (inquiries->nsmall == 0 && (!may_begin_large(inquiries) || now_ms < inquiries->pace_ms)))
         return;
     for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next)
         if (may_begin(inquiries, inquiry, now_ms))
-            begin(inquiries, inquiry);
+            begin(inquiries, inquiry, now_ms);
 }
 
 void inquiries_turn(struct inquiries *inquiries, uint64_t now_ms)
@@ -407,10 +490,29 @@ void inquiries_hurry(struct inquiries *inquiries, uint64_t now_ms)
             inquiry->until_ms = until_ms;
 }
 
-uint64_t inquiries_due_ms(const struct inquiries *inquiries)
+/* When a worker for which others wait will have been silent for too long. */
+static uint64_t silence_ms(const struct inquiries *inquiries, uint64_t now_ms)
 {
-    uint64_t due_ms = inquiries->first != NULL ? inquiries->first->until_ms : UINT64_MAX;
+    uint32_t timeout_ms = inquiries->responder->conf->requests_timeout_ms;
+    uint64_t due_ms = UINT64_MAX;
 
+    if (inquiries->nfull == 0 || inquiries->nsmall + inquiries->nlarge == 0)
+        return due_ms;
+    for (unsigned lane = 0; lane < START_LANES; lane++) {
+        const struct lane *at = &inquiries->lanes[lane];
+        if (at->owed >= INQUIRY_LANE_MAX && !is_silent(inquiries, lane, now_ms) &&
+            at->heard_ms + timeout_ms < due_ms)
+            due_ms = at->heard_ms + timeout_ms;
+    }
+    return due_ms;
+}
+
+uint64_t inquiries_due_ms(const struct inquiries *inquiries, uint64_t now_ms)
+{
+    uint64_t due_ms = silence_ms(inquiries, now_ms);
+
+    if (inquiries->first != NULL && inquiries->first->until_ms < due_ms)
+        due_ms = inquiries->first->until_ms;
     if (may_begin_large(inquiries) && inquiries->pace_ms < due_ms)
         due_ms = inquiries->pace_ms;
     return due_ms;

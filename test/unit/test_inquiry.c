@@ -150,22 +150,61 @@ static void test_client_rooms(void)
 static void test_many(void)
 {
     char id[16];
-    int n = INQUIRY_RUNNING_MAX + INQUIRY_WAITING_MAX;
+    int n = INQUIRY_LANE_MAX + INQUIRY_WAITING_MAX;
 
     world_begin(1);
     for (int i = 0; i <= n; i++) {
         snprintf(id, sizeof(id), "q%d", i);
         comes(fetch(id));
     }
-    is_int(world.nsent, INQUIRY_RUNNING_MAX, "so many are asked at a time");
+    is_int(world.nsent, INQUIRY_LANE_MAX, "so many are asked at a time");
     is_int(result(RESPONSE_BUSY), 1, "so many wait, and one more is not answered");
     fetched_one(1, 1, 1, "a");
     is_str(published(), HEAD("q0") ONE("a") TAIL, "one is answered");
-    is_int(world.nsent, INQUIRY_RUNNING_MAX + 1, "and another asked");
+    is_int(world.nsent, INQUIRY_LANE_MAX + 1, "and another asked");
     pass(1000);
-    is_int(result(RESPONSE_SHORT), INQUIRY_RUNNING_MAX,
+    is_int(result(RESPONSE_SHORT), INQUIRY_LANE_MAX,
            "after a second those that were asked have their answer");
     is_int(result(RESPONSE_BUSY), 1 + INQUIRY_WAITING_MAX - 1, "and the others will have none");
+    buf_reset(&world.published);
+    fetched_one(1, 7, 1, "a");
+    is_str(published(), "", "who has said what it owed can be asked again");
+    comes(fetch("next"));
+    is_int(world.nsent, INQUIRY_LANE_MAX + 2, "at once");
+    world_end();
+}
+
+/* One of two workers hangs. */
+static void test_hung(void)
+{
+    char id[16];
+
+    world_begin(2);
+    for (int i = 0; i < INQUIRY_LANE_MAX; i++) {
+        snprintf(id, sizeof(id), "q%d", i);
+        comes(fetch(id));
+        fetched_one(1, world.last_id, 1, NULL);
+    }
+    pass(500);
+    buf_reset(&world.sent);
+    comes(fetch("a"));
+    is_str(sent(), "", "a worker that owes so much may be busy");
+    pass(499);
+    is_str(sent(), "", "for a while");
+    pass(1);
+    is_str(sent(), "fetch>1 ", "then the other is asked alone");
+    buf_reset(&world.published);
+    fetched_one(1, world.last_id, 1, "x");
+    is_str(published(), HEAD("a") ONE("x") TAIL, "and that is the answer");
+    is_int(result(RESPONSE_SHORT), INQUIRY_LANE_MAX + 1, "a short one, like those before it");
+    comes(fetch("b"));
+    is_str(sent(), "fetch>1 ", "from then on at once");
+    fetched_one(1, world.last_id, 1, "x");
+    relay_worker_down(world.relay, 2);
+    cluster_worker_down(world.cluster, 2);
+    relay_worker_up(world.relay, 2);
+    comes(fetch("c"));
+    is_str(sent(), "fetch>1 fetch>2 ", "its successor owes nothing");
     world_end();
 }
 
@@ -321,6 +360,7 @@ int main(void)
     test_malformed();
     test_client_rooms();
     test_many();
+    test_hung();
     test_questions();
     test_large();
     test_unsendable();
