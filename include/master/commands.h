@@ -78,9 +78,7 @@ size_t commands_unconfirmed(const struct commands *commands);
 /* Ends a connection of ours that was lost, if redis allows that; else nothing is said of it. */
 void commands_kill(struct commands *commands, const struct redis_client *client);
 
-/* It takes the place of old, whose counts it continues. */
-void commands_succeed(struct commands *commands, const struct commands *old);
-
-const struct commands_stats *commands_stats(const struct commands *commands);
+/* Adds its counts to others. */
+void commands_add(struct commands_stats *sum, const struct commands *commands);
 
 #endif

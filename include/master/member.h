@@ -63,7 +63,7 @@ void member_retry(struct member *member);
 /* What happens is told to ops from now on. */
 void member_tell(struct member *member, const struct member_ops *ops);
 
-/* It takes the place of old: continues its counts. */
+/* It takes the place of old: continues the counts of its subscription. */
 void member_succeed(struct member *member, const struct member *old);
 
 struct member_end {

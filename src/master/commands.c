@@ -602,16 +602,11 @@ size_t commands_unconfirmed(const struct commands *commands)
     return commands->unconfirmed;
 }
 
-const struct commands_stats *commands_stats(const struct commands *commands)
+void commands_add(struct commands_stats *sum, const struct commands *commands)
 {
-    return &commands->stats;
-}
-
-void commands_succeed(struct commands *commands, const struct commands *old)
-{
-    commands->stats.attempts += old->stats.attempts;
-    commands->stats.published += old->stats.published;
-    commands->stats.failed += old->stats.failed;
+    sum->attempts += commands->stats.attempts;
+    sum->published += commands->stats.published;
+    sum->failed += commands->stats.failed;
 }
 
 /* --- coming and going --------------------------------------------------------- */

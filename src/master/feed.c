@@ -63,7 +63,8 @@ struct feed {
     void (*leave_done)(void *arg); /* feed_leave(), until it is told */
     void *leave_arg;
 
-    uint64_t gaps; /* how often messages could not be told apart */
+    struct commands_stats past_commands; /* of connections that are gone */
+    uint64_t gaps;                       /* how often messages could not be told apart */
 };
 
 static const struct member_ops next_ops;
@@ -153,6 +154,7 @@ static void on_over(struct member *member, void *arg)
     if (member == feed->now)
         return;
     unlisted(feed, member);
+    commands_add(&feed->past_commands, member_commands(member));
     member_free(&member);
 }
 
@@ -719,9 +721,15 @@ void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *a
 
 struct feed_commands feed_commands(const struct feed *feed)
 {
-    return (struct feed_commands){commands_ready(member_commands(feed->now)),
-                                  member_is_counted(feed->now),
-                                  *commands_stats(member_commands(feed->now))};
+    struct feed_commands commands = {commands_ready(member_commands(feed->now)),
+                                     member_is_counted(feed->now), feed->past_commands};
+
+    commands_add(&commands.stats, member_commands(feed->now));
+    if (feed->next != NULL)
+        commands_add(&commands.stats, member_commands(feed->next));
+    for (const struct member *at = feed->leaving; at != NULL; at = member_next(at))
+        commands_add(&commands.stats, member_commands(at));
+    return commands;
 }
 
 /* --- coming and going --------------------------------------------------------- */

@@ -347,7 +347,6 @@ void member_tell(struct member *member, const struct member_ops *ops)
 void member_succeed(struct member *member, const struct member *old)
 {
     redis_succeed(member->redis, old->redis);
-    commands_succeed(member->commands, old->commands);
 }
 
 struct member *member_next(const struct member *member)

@@ -18,7 +18,8 @@
 #define DEADLINE_MS 90000
 #define CHANNEL     "k#/axr#"
 #define OLD_CHANNEL "k#room#/axr#" /* which an ACL may withhold */
-#define BATCH       1000           /* commands on their way */
+#define REQUESTS    "k-request#/axr#"
+#define BATCH       1000 /* commands on their way */
 
 static struct event_base *base;
 static char dir[64];
@@ -140,9 +141,24 @@ static int on_behind(void *arg)
     return is_behind;
 }
 
+static size_t narrived, ncopies; /* copies of requests: those that wait for an answer; expected */
+static uint32_t last_via;
+static int wrong_via;
+
+static void on_arrived(struct slice payload, int is_counted, uint32_t via, void *arg)
+{
+    (void)payload, (void)arg;
+    narrived += is_counted != 0;
+    last_via = via;
+}
+
+/* In its place among the messages. */
 static void on_request(struct slice payload, uint32_t via, void *arg)
 {
-    (void)payload, (void)via, (void)arg;
+    wrong_via += via == 0;
+    if (slice_eq(payload, SLICE("-1")))
+        return;
+    on_message(SLICE(REQUESTS), payload, 0, arg);
 }
 
 static void on_commands(int ready, void *arg)
@@ -155,6 +171,7 @@ static const struct feed_ops ops = {.message = on_message,
                                     .state = on_state,
                                     .synced = on_synced,
                                     .behind = on_behind,
+                                    .arrived = on_arrived,
                                     .request = on_request,
                                     .commands = on_commands};
 
@@ -607,6 +624,187 @@ static void test_sync(void)
     }
 }
 
+/* --- requests ----------------------------------------------------------------- */
+
+static int counted(void)
+{
+    redisReply *reply = redisCommand(one.context, "PUBSUB NUMSUB " REQUESTS);
+    int n = reply != NULL && reply->elements == 2 ? (int)reply->element[1]->integer : -1;
+
+    freeReplyObject(reply);
+    return n;
+}
+
+/* One that is sent when so many are counted as it says itself. */
+static void request(int number)
+{
+    redisReply *reply;
+
+    freeReplyObject(redisCommand(one.context, "MULTI"));
+    freeReplyObject(redisCommand(one.context, "PUBSUB NUMSUB " REQUESTS));
+    freeReplyObject(redisCommand(one.context, "PUBLISH " REQUESTS " %d", number));
+    reply = redisCommand(one.context, "EXEC");
+    if (reply != NULL && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2)
+        ncopies += (size_t)reply->element[0]->element[1]->integer;
+    else
+        ok(0, "a request is sent");
+    freeReplyObject(reply);
+    published[npublished++] = number;
+}
+
+static int is_counted(void)
+{
+    return feed_commands(feed).is_counted && counted() == 1;
+}
+
+static int nobody_counts(void)
+{
+    return counted() == 0;
+}
+
+static int ndone, nconfirmed, left;
+
+static void on_done(int is_ok, void *arg)
+{
+    (void)arg;
+    ndone++;
+    nconfirmed += is_ok;
+}
+
+static int answer(uint32_t via)
+{
+    struct buf payload = {0};
+    int rc;
+
+    buf_puts(&payload, "{}");
+    rc = feed_publish(feed, via, SLICE("k-response#/axr#"), &payload, on_done, NULL);
+    buf_free(&payload);
+    return rc;
+}
+
+static int all_done(void)
+{
+    return ndone == 3;
+}
+
+static void on_left(void *arg)
+{
+    (void)arg;
+    left++;
+}
+
+static int has_left(void)
+{
+    return left;
+}
+
+static void requests_begin(void)
+{
+    narrived = ncopies = 0;
+    wrong_via = ndone = nconfirmed = left = 0;
+    begin(&one);
+    is_int(counted(), 1, "once it is subscribed it is counted");
+}
+
+/* While one connection takes the place of the other: each request once, in its place, and each
+ * copy that somebody waits for. */
+static void test_requests(int step, const char *what)
+{
+    int number = 0;
+    uint32_t first;
+
+    requests_begin();
+    request(number++ * step);
+    is_whole("a request");
+    first = last_via;
+    for (int i = 0; i < 5; i++) {
+        int most = 0;
+        change_to(&one);
+        do {
+            for (int j = 0; j < 3; j++) {
+                publish(&one, number++ * step);
+                request(number++ * step);
+            }
+            most = counted() > most ? counted() : most;
+            turn();
+        } while (!is_swapped() || counted() != 1);
+        ok(most == 2, "both are counted meanwhile");
+        ok(is_counted(), "then one is");
+    }
+    is_whole(what);
+    ok(narrived == ncopies, "%zu copies of %zu that somebody waits for", narrived, ncopies);
+    ok(ncopies > 100 && last_via > first && wrong_via == 0, "over several connections");
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    is_int(answer(first) + answer(last_via) + answer(0), 0, "an answer by each connection");
+    ok(wait_for(all_done) && nconfirmed == 3, "is confirmed");
+    is_int((long)feed_publish_waiting(feed), 0, "nothing waits then");
+    is_int((long)feed_commands(feed).stats.published, 3, "they are counted");
+    feed_leave(feed, 5000, on_left, NULL);
+    for (int i = 0; i < 100; i++)
+        request(number++ * step);
+    ok(wait_for(has_left) && left == 1, "it leaves");
+    ok(nobody_counts() && narrived == ncopies, "and answers all that is asked until then");
+    end();
+}
+
+/* A new connection that is given up is counted, too, for a while. */
+static void test_requests_given_up(void)
+{
+    for (int turns = 0; turns < 8; turns++) {
+        requests_begin();
+        for (int i = 0; i < 50; i++)
+            request(i);
+        change_to(&one);
+        for (int i = 0; i < 4 * turns; i++) {
+            request(50 + i);
+            turn();
+        }
+        feed_sync(feed);
+        for (int i = 0; i < 50; i++)
+            request(1000 + i);
+        ok(wait_for(is_synced), "given up");
+        ok(wait_for(is_counted), "one is counted");
+        is_whole("a stop");
+        ok(narrived == ncopies, "%zu copies of %zu that somebody waits for", narrived, ncopies);
+        end();
+    }
+}
+
+/* Where one may hear requests and the other must not. */
+static void test_requests_rights(void)
+{
+    static char user[] = "muffled", password[] = "sesame";
+    int number = 0;
+
+    command(&one, "ACL SETUSER muffled on >sesame resetchannels &k#/axr#* &k#emitter &k#/axr "
+                  "&k#[^/]*/axr#* &k-response#/axr#* +@all");
+    requests_begin();
+    for (int i = 0; i < 4; i++) {
+        change_user(i % 2 == 0 ? user : NULL, i % 2 == 0 ? password : NULL);
+        while (!is_swapped()) {
+            command(&one, "PUBLISH " REQUESTS " -1"); /* is not among those that are published */
+            publish(&one, number++);
+            turn();
+        }
+    }
+    is_whole("what both hear");
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
+static void test_leave_nothing(void)
+{
+    conf_set(&confs[at = 0], &one, 0);
+    confs[0].redis.path = other_path; /* nobody is there */
+    left = 0;
+    log_begin();
+    feed = feed_new(base, &confs[0], &ops, NULL);
+    feed_leave(feed, 60000, on_left, NULL);
+    ok(wait_for(has_left), "where there is no redis it leaves at once");
+    ok(answer(0) == -1 && !feed_can_publish(feed), "and nothing can be published");
+    end();
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -638,6 +836,11 @@ int main(void)
     test_doubt();
     test_rights();
     test_sync();
+    test_requests(1, "requests and messages");
+    test_requests(0, "all of them equal");
+    test_requests_given_up();
+    test_requests_rights();
+    test_leave_nothing();
     server_stop(&one);
     server_stop(&other);
     event_base_free(base);

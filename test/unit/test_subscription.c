@@ -250,6 +250,194 @@ static void test_publishes(void)
     end();
 }
 
+/* --- requests ----------------------------------------------------------------- */
+
+#define NAME        BULK(15, "k-request#/axr#")
+#define SUBSCRIBE   "*2\r\n" BULK(9, "SUBSCRIBE") NAME
+#define PSUBSCRIBE  "*2\r\n" BULK(10, "PSUBSCRIBE") NAME
+#define UNSUBSCRIBE "*2\r\n" BULK(11, "UNSUBSCRIBE") NAME
+#define PUNSUB      "*2\r\n" BULK(12, "PUNSUBSCRIBE") NAME
+#define IN          "*3\r\n" BULK(9, "subscribe") NAME ":4\r\n"
+#define PIN         "*3\r\n" BULK(10, "psubscribe") NAME ":4\r\n"
+#define OUT         "*3\r\n" BULK(11, "unsubscribe") NAME ":4\r\n"
+#define POUT        "*3\r\n" BULK(12, "punsubscribe") NAME ":4\r\n"
+#define C           "*3\r\n" BULK(7, "message") NAME BULK(1, "x")
+#define P           "*4\r\n" BULK(8, "pmessage") NAME NAME BULK(1, "x")
+#define OLD         "*3\r\n" BULK(10, "psubscribe") BULK(13, "k#[^/]*/axr#*") ":4\r\n"
+#define NOPERM      "-NOPERM no\r\n"
+
+/* What came as requests since the last time. */
+static void came(const char *want, const char *name)
+{
+    is_str(requests_text, want, name);
+    requests_text[0] = '\0';
+}
+
+static void is_heard(enum requests_heard want, const char *name)
+{
+    is_int(subscription_requests_heard(&subscription), want, name);
+}
+
+static void begin_requests(void)
+{
+    begin();
+    says("$29\r\nid=7 addr=127.0.0.1:4 laddr=x\r\n" CONFIRMED OLD);
+    is_heard(REQUESTS_CHANGING, "the pattern is asked for");
+    says(PIN);
+    is_heard(REQUESTS_PATTERN, "and confirmed");
+    (void)told();
+    changes = 0;
+}
+
+static void test_counted(void)
+{
+    begin_requests();
+    says(P MESSAGE);
+    came("p", "a request comes by the pattern");
+    is_int(messages, 1, "and a message as one");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    is_str(told(), SUBSCRIBE, "the channel is asked for");
+    says(P IN C P C P);
+    came("pcc", "once it is confirmed it brings each, and the pattern none");
+    is_heard(REQUESTS_CHANGING, "both are there");
+    is_str(told(), PUNSUB, "the pattern is not needed then");
+    says(POUT C);
+    came("c", "the channel goes on");
+    is_heard(REQUESTS_CHANNEL, "alone");
+    ok(changes >= 2 && odd == 0 && !fault.is_found, "the changes are told");
+    subscription_requests(&subscription, REQUESTS_BY_PATTERN);
+    is_str(told(), PSUBSCRIBE UNSUBSCRIBE, "back: both at once");
+    says(C PIN C P OUT P P);
+    came("ccpp", "each once: by the channel until that ends");
+    is_heard(REQUESTS_PATTERN, "then by the pattern");
+    subscription_requests(&subscription, REQUESTS_LEFT);
+    is_str(told(), PUNSUB, "the end");
+    says(P POUT);
+    came("p", "of all");
+    is_heard(REQUESTS_UNHEARD, "nothing is heard");
+    is_int(odd, 0, "nothing was odd in that");
+    end();
+}
+
+/* Another mode before what it was asked for is confirmed. */
+static void test_turns(void)
+{
+    begin_requests();
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    subscription_requests(&subscription, REQUESTS_BY_PATTERN);
+    is_str(told(), SUBSCRIBE, "one thing at a time");
+    says(P IN C P);
+    is_str(told(), UNSUBSCRIBE, "taken back: the pattern is still there");
+    says(C P OUT P);
+    came("pccp", "each once");
+    is_heard(REQUESTS_PATTERN, "by the pattern in the end");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    says(IN);
+    subscription_requests(&subscription, REQUESTS_LEFT);
+    is_str(told(), SUBSCRIBE PUNSUB, "in the middle");
+    says(POUT);
+    is_str(told(), UNSUBSCRIBE, "it is to be left");
+    says(OUT);
+    is_heard(REQUESTS_UNHEARD, "and is");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    connection_end();
+    connection_begin();
+    ok(strstr(told(), SUBSCRIBE) != NULL, "another connection asks for the channel at once");
+    says("+OK\r\n:0\r\n" CONFIRMED OLD IN C);
+    came("c", "which brings them");
+    end();
+}
+
+static void test_denied(void)
+{
+    begin_requests();
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    says(P NOPERM P);
+    is_heard(REQUESTS_PATTERN, "the channel is denied: the pattern stays");
+    came("pp", "and brings them");
+    is_str(told(), SUBSCRIBE, "it is not asked for again");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    is_str(told(), SUBSCRIBE, "unless somebody wants that");
+    says(IN);
+    (void)told();
+    says(NOPERM);
+    ok(!fault.is_found && odd == 0, "the pattern cannot be ended: it does no harm");
+    says(C P);
+    came("c", "each once");
+    subscription_requests(&subscription, REQUESTS_BY_PATTERN);
+    is_str(told(), UNSUBSCRIBE, "the channel is left");
+    is_int(says(NOPERM), -1, "but where that is denied");
+    is_int(fault.kind, REDIS_FAULT_PERMISSION, "the connection has to go");
+    end();
+    begin();
+    says("+OK\r\n" CONFIRMED OLD NOPERM);
+    is_heard(REQUESTS_UNHEARD, "the pattern is denied");
+    ok(!fault.is_found && ready == 1 && odd == 0, "all else goes on");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    (void)told();
+    says(IN C);
+    came("c", "the channel is not");
+    subscription_requests(&subscription, REQUESTS_BY_PATTERN);
+    is_str(told(), PSUBSCRIBE UNSUBSCRIBE, "it is left all the same");
+    says(NOPERM OUT);
+    is_heard(REQUESTS_UNHEARD, "nothing is heard then");
+    is_int(says("*3\r\n" BULK(11, "unsubscribe") NAME ":4\r\n"), -1, "nobody asked for that");
+    end();
+    begin();
+    is_int(says("+OK\r\n" NOPERM), -1, "what must be had is denied");
+    ok(fault.kind == REDIS_FAULT_PERMISSION && ready == 0, "a fault");
+    end();
+}
+
+/* The connection that was lost is ended before the next is counted. */
+static void test_former(void)
+{
+    static char host[] = "h";
+
+    conf_redis = (struct conf_redis){.host = host};
+    begin_requests();
+    connection_end();
+    is_str(subscription.former.id, "7", "which connection it was");
+    connection_begin();
+    ok(strncmp(told(),
+               "*6\r\n" BULK(6, "CLIENT") BULK(4, "KILL") BULK(2, "ID") BULK(1, "7") BULK(4, "ADDR")
+                   BULK(11, "127.0.0.1:4") INFO,
+               80) == 0,
+       "it is ended first");
+    says(NOPERM NOPERM CONFIRMED);
+    ok(ready == 2 && odd == 0 && !fault.is_found, "whether that is allowed or not");
+    connection_end();
+    is_str(subscription.former.id, "7", "of one whose number is not known nothing is known");
+    subscription_clear(&subscription);
+    conf_redis = (struct conf_redis){.path = (char[]){"/p"}};
+    begin();
+    ok(strstr(told(), "CLIENT") == NULL, "by a Unix path all have one address");
+    end();
+    conf_redis = (struct conf_redis){0};
+    begin();
+    says("+OK\r\n" CONFIRMED);
+    is_int(odd, 0, "an old redis knows nothing of it");
+    says("$1\r\nx\r\n");
+    is_int(odd, 1, "a text that nobody asked for is odd");
+    end();
+}
+
+static void test_errors_in_order(void)
+{
+    begin_requests();
+    is_int(subscription_ping(&subscription), 0, "a sign of life is asked for");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    says("-ERR no\r\n");
+    is_int(odd, 1, "an error is the answer to what was asked first");
+    says("*2\r\n" BULK(4, "pong") BULK(0, "") NOPERM);
+    is_heard(REQUESTS_PATTERN, "and another to what came behind");
+    for (int i = 0; i < 100; i++)
+        (void)subscription_ping(&subscription);
+    says("*2\r\n" BULK(4, "pong") BULK(0, ""));
+    ok(!fault.is_found, "a hundred without an answer do no harm");
+    end();
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -261,6 +449,11 @@ int main(void)
     test_sync();
     test_pause();
     test_publishes();
+    test_counted();
+    test_turns();
+    test_denied();
+    test_former();
+    test_errors_in_order();
     event_base_free(base);
     return tap_done();
 }
