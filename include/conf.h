@@ -48,6 +48,7 @@ struct conf {
     char *nsp;  /* the namespace; begins with '/', at most 256 bytes */
     char *key;  /* channel prefix of the emitters, not empty */
     struct conf_redis redis;
+    int presence; /* servers of the cluster are told who is connected */
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
     size_t max_http_buffer; /* bytes of one message from a client */
     int polling, websocket; /* offered transports */

@@ -1,5 +1,5 @@
-/* parts - the relay, the cluster and the statistics of the master, and what they say to workers,
- * which the pool sends. */
+/* parts - the relay, the cluster, the presence and the statistics of the master; what they say
+ * to workers, which the pool sends, and to redis, which the feed does. */
 #ifndef MASTER_PARTS_H
 #define MASTER_PARTS_H
 

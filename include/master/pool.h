@@ -73,6 +73,9 @@ int pool_is_behind(const struct pool *pool);
 /* MSG_ADMITTED, likewise. */
 void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict);
 
+/* 1 if the worker in that lane has been told to leave, or there is none. */
+int pool_is_leaving(const struct pool *pool, unsigned lane);
+
 /* One message to all that live. */
 void pool_send_all(struct pool *pool, const struct buf *message);
 

@@ -28,6 +28,9 @@ struct relay_ops {
      * asked before.  Returns 0, or -1 without memory, which does not happen while an
      * earlier one is to come, nor within relay_wake. */
     int (*wake)(unsigned ms, void *arg);
+    /* A user has one connection more or less, on the worker in lane; no uid: any that had
+     * some there may have lost them, for that worker has gone.  NULL: nobody cares. */
+    void (*changed)(struct slice uid, unsigned lane, void *arg);
 };
 
 struct relay_stats {
@@ -88,8 +91,10 @@ void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slic
  * do not count. */
 size_t relay_user_connections(const struct relay *relay, struct slice uid);
 
-/* Users that are connected. */
+/* Users that are connected; and visit called, which changes nothing here, for each. */
 size_t relay_users(const struct relay *relay);
+void relay_each_user(const struct relay *relay, void (*visit)(struct slice uid, void *arg),
+                     void *arg);
 
 /* Which workers hold a room, for requests that are relayed in one order with messages. */
 struct route *relay_route(struct relay *relay);

@@ -12,6 +12,7 @@ struct cluster;
 struct event_base;
 struct feed;
 struct pool;
+struct presence;
 struct relay;
 struct stats;
 
@@ -22,6 +23,7 @@ struct running {
     struct relay *relay;
     struct stats *stats;
     struct cluster *cluster;
+    struct presence *presence;
     struct pool *pool;
     struct feed *feed;
     const struct admin_ops *admin_ops;

@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "master/cluster.h"
 #include "master/feed.h"
+#include "master/presence.h"
 #include "master/redis.h"
 #include "master/relay.h"
 
@@ -30,6 +31,7 @@ struct status {
     struct redis_stats redis;
     struct feed_commands commands;
     struct cluster_stats cluster;
+    struct presence_stats presence;
     struct relay_stats relay;
     size_t users;
     uint64_t log_lost;                /* of the master's lines */

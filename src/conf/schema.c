@@ -82,6 +82,7 @@ const struct key conf_keys[] = {
     LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_FILLED,
          .words = "polling|websocket"),
     BOOL("socket.io:allowEIO3", "true", 0, AT(FIELD_INT, allow_eio3)),
+    BOOL("socket.io:presence", "false", 0, AT(FIELD_INT, presence)),
     TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, client_file)),
 
     SECTION("auth"),

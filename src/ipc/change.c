@@ -63,6 +63,7 @@ static const struct field fields[] = {
     FIELD(MASTER, "socket.io:redis:password", STRING, redis.password),
     FIELD(MASTER, "socket.io:redis:database", INT, redis.database),
     FIELD(MASTER, "socket.io:requestsTimeout", U32, requests_timeout_ms),
+    FIELD(MASTER, "socket.io:presence", INT, presence),
     FIELD(MASTER, "auth:jwksFile", STRING, jwks_file),
     FIELD(MASTER, "limits:connectionsPerUser", U32, connections_per_user),
     FIELD(MASTER, "limits:connectionsPerUserPolicy", INT, replace_connections),

@@ -235,3 +235,24 @@ void directory_drop_lane(struct directory *directory, unsigned lane)
 {
     table_each(&directory->names, visit_drop, &(struct leaver){directory, lane});
 }
+
+struct visitor {
+    void (*visit)(struct slice uid, void *arg);
+    void *arg;
+};
+
+static int visit_user(struct table_node *node, void *arg)
+{
+    const struct listing *listing = (struct listing *)node;
+    const struct visitor *visitor = arg;
+
+    if (listing->is & IS_USER)
+        visitor->visit(listing_name(listing), visitor->arg);
+    return 0;
+}
+
+void directory_each_user(struct directory *directory, void (*visit)(struct slice uid, void *arg),
+                         void *arg)
+{
+    table_each(&directory->names, visit_user, &(struct visitor){visit, arg});
+}

@@ -14,6 +14,7 @@
 #include "master/parts.h"
 #include "master/pidfile.h"
 #include "master/pool.h"
+#include "master/presence.h"
 #include "master/privileges.h"
 #include "master/relay.h"
 #include "master/reload.h"
@@ -188,7 +189,10 @@ static void on_redis_request(struct slice payload, uint32_t via, void *arg)
 
 static void on_redis_commands(int ready, void *arg)
 {
-    (void)ready, (void)arg;
+    struct master *m = arg;
+
+    if (ready)
+        presence_ready(m->running.presence);
 }
 
 static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
@@ -207,6 +211,7 @@ static void on_admin_status(struct status *status, void *arg)
     status->redis = feed_stats(m->running.feed);
     status->commands = feed_commands(m->running.feed);
     cluster_stats(m->running.cluster, &status->cluster);
+    status->presence = presence_stats(m->running.presence);
     status->relay = *relay_stats(m->running.relay);
     status->users = relay_users(m->running.relay);
     status->log_lost = log_lost();
@@ -255,11 +260,12 @@ static void on_left(void *arg)
     event_base_loopbreak(m->running.base);
 }
 
-/* What servers of the cluster ask is answered to the last. */
+/* What servers of the cluster ask is answered to the last, and they hear who has gone. */
 static void on_pool_empty(void *arg)
 {
     struct master *m = arg;
 
+    presence_wake(m->running.presence);
     feed_leave(m->running.feed, LEAVE_MS, on_left, m);
 }
 
@@ -317,6 +323,7 @@ static void stop(struct master *m, const char *why)
         systemd_stopping(m->running.conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->running.listeners, 1);
         reload_stop(m->reload);
+        presence_stop(m->running.presence);
         if (feed_sync(m->running.feed) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
     } else if (m->stops == 2) {

@@ -176,6 +176,21 @@ static void put_requests(struct buf *out, const struct cluster_stats *cluster)
             cluster->acks_lost);
 }
 
+static void put_presence(struct buf *out, const struct presence_stats *presence)
+{
+    static const char *const states[] = {"offline", "online"};
+
+    put_head(out, PREFIX "presence_total", "counter",
+             "Users that have gone or come, as servers of the cluster were told, by state.");
+    for (int online = 0; online < 2; online++)
+        (void)buf_printf(out, PREFIX "presence_total{state=\"%s\"} %llu\n", states[online],
+                         (unsigned long long)presence->told[online]);
+    put_one(out, PREFIX "presence_failed_total", "counter",
+            "... that redis has refused, or that were lost with the connection.", presence->failed);
+    put_one(out, PREFIX "presence_waiting", "gauge", "Users of whom something is to be told.",
+            presence->waiting);
+}
+
 static int is_error(enum emit_result cause)
 {
     return cause >= EMIT_MALFORMED;
@@ -340,6 +355,7 @@ void metrics_put(const struct status *status, struct buf *out)
     put_commands(out, &status->commands);
     put_relay(out, status);
     put_requests(out, &status->cluster);
+    put_presence(out, &status->presence);
     put_counters(out, status->stats);
     put_process(out, status);
 }

@@ -1,10 +1,12 @@
 #include "master/parts.h"
 
 #include "base/clock.h"
+#include "codec/request.h"
 #include "ipc/msg.h"
 #include "master/cluster.h"
 #include "master/feed.h"
 #include "master/pool.h"
+#include "master/presence.h"
 #include "master/relay.h"
 #include "master/running.h"
 #include "master/stats.h"
@@ -15,8 +17,10 @@
 
 struct parts {
     struct running *running;
-    struct event *wake;    /* pending while an admission waits */
-    struct event *cluster; /* pending while a request is under way */
+    struct event *wake;     /* pending while an admission waits */
+    struct event *cluster;  /* pending while a request is under way */
+    struct event *presence; /* pending while something is to be told, or looked at */
+    struct buf requests;    /* the channel that servers of the cluster hear */
 };
 
 static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
@@ -40,7 +44,19 @@ static int on_relay_wake(unsigned ms, void *arg)
     return timer_set(parts->wake, ms);
 }
 
-static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake};
+static void on_relay_changed(struct slice uid, unsigned lane, void *arg)
+{
+    struct parts *parts = arg;
+
+    if (uid.len == 0)
+        presence_worker_down(parts->running->presence);
+    else
+        presence_changed(parts->running->presence, uid,
+                         pool_is_leaving(parts->running->pool, lane));
+}
+
+static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake,
+                                           on_relay_changed};
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -105,6 +121,68 @@ static int cluster_make(struct parts *parts)
     return running->cluster != NULL ? 0 : -1;
 }
 
+/* --- who is here ------------------------------------------------------------------ */
+
+static size_t on_presence_connections(struct slice uid, void *arg)
+{
+    const struct parts *parts = arg;
+
+    return relay_user_connections(parts->running->relay, uid);
+}
+
+static void on_presence_each(void (*visit)(struct slice uid, void *visit_arg), void *visit_arg,
+                             void *arg)
+{
+    const struct parts *parts = arg;
+
+    relay_each_user(parts->running->relay, visit, visit_arg);
+}
+
+static int on_presence_publish(struct buf *payload, void (*done)(int ok, void *done_arg),
+                               void *done_arg, void *arg)
+{
+    struct parts *parts = arg;
+    struct slice channel = {(const char *)parts->requests.data, parts->requests.len};
+
+    return feed_publish(parts->running->feed, 0, channel, payload, done, done_arg);
+}
+
+static void on_presence_wake(unsigned ms, void *arg)
+{
+    struct parts *parts = arg;
+
+    (void)timer_set(parts->presence, ms);
+}
+
+static const struct presence_ops presence_ops = {on_presence_connections, on_presence_each,
+                                                 on_presence_publish, on_presence_wake};
+
+static void on_presence(evutil_socket_t fd, short what, void *arg)
+{
+    struct parts *parts = arg;
+
+    (void)fd;
+    (void)what;
+    presence_wake(parts->running->presence);
+}
+
+/* Likewise. */
+static int presence_make(struct parts *parts)
+{
+    struct running *running = parts->running;
+    const struct conf *conf = running->conf;
+
+    parts->presence = event_new(running->base, -1, 0, on_presence, parts);
+    if (parts->presence == NULL || timer_set(parts->presence, 0) < 0 ||
+        request_channel(&parts->requests, slice_str(conf->key), slice_str(conf->nsp)) < 0)
+        return -1;
+    running->presence = presence_new(cluster_uid(running->cluster), &presence_ops, parts);
+    if (running->presence == NULL)
+        return -1;
+    presence_set(running->presence, conf->presence);
+    return 0;
+}
+
 struct parts *parts_new(struct running *running)
 {
     struct parts *parts = calloc(1, sizeof(*parts));
@@ -116,7 +194,7 @@ struct parts *parts_new(struct running *running)
     running->relay = relay_new(running->conf, &relay_ops, parts);
     running->stats = stats_new(running->base, &stats_ops, parts);
     if (parts->wake == NULL || running->relay == NULL || running->stats == NULL ||
-        cluster_make(parts) < 0)
+        cluster_make(parts) < 0 || presence_make(parts) < 0)
         parts_free(&parts);
     return parts;
 }
@@ -129,11 +207,15 @@ void parts_free(struct parts **partsp)
         return;
     *partsp = NULL;
     stats_free(&parts->running->stats);
+    presence_free(&parts->running->presence);
     cluster_free(&parts->running->cluster);
     relay_free(&parts->running->relay);
     if (parts->wake != NULL)
         event_free(parts->wake);
     if (parts->cluster != NULL)
         event_free(parts->cluster);
+    if (parts->presence != NULL)
+        event_free(parts->presence);
+    buf_free(&parts->requests);
     free(parts);
 }

@@ -62,6 +62,13 @@ void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_ver
     proc_answer(proc, client, verdict);
 }
 
+int pool_is_leaving(const struct pool *pool, unsigned lane)
+{
+    const struct generation *generation = pool->at[lane / CONF_WORKERS_MAX];
+
+    return generation == NULL || generation_is_leaving(generation);
+}
+
 void pool_send_all(struct pool *pool, const struct buf *message)
 {
     if (message->failed)

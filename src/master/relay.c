@@ -271,6 +271,12 @@ const struct route_targets *relay_emit(struct relay *relay, struct buf *out, uin
     return targets;
 }
 
+static void changed(const struct relay *relay, struct slice uid, unsigned lane)
+{
+    if (relay->ops->changed != NULL)
+        relay->ops->changed(uid, lane, relay->arg);
+}
+
 void relay_worker_up(struct relay *relay, unsigned lane)
 {
     route_up(relay->route, lane);
@@ -280,6 +286,7 @@ void relay_worker_down(struct relay *relay, unsigned lane)
 {
     route_down(relay->route, lane);
     pending_drop_lane(&relay->pending, lane);
+    changed(relay, (struct slice){0}, lane);
     wake_soon(relay);
 }
 
@@ -369,6 +376,8 @@ static void decide(struct relay *relay, unsigned lane, uint64_t client, struct s
     if (verdict == MSG_ADMIT_OK)
         join_all(relay, lane, client, uid, rooms);
     relay->stats.admissions[verdict]++;
+    if (verdict == MSG_ADMIT_OK)
+        changed(relay, uid, lane);
     relay->ops->answer(lane, client, verdict, relay->arg);
 }
 
@@ -465,6 +474,7 @@ int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client
 void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slice uid)
 {
     if (route_leave(relay->route, uid, lane, client) == 0) {
+        changed(relay, uid, lane);
         if (relay->pending.n > 0)
             serve(relay, &uid, 0);
         return;
@@ -475,6 +485,12 @@ void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slic
 size_t relay_users(const struct relay *relay)
 {
     return route_users(relay->route);
+}
+
+void relay_each_user(const struct relay *relay, void (*visit)(struct slice uid, void *arg),
+                     void *arg)
+{
+    route_each_user(relay->route, visit, arg);
 }
 
 struct route *relay_route(struct relay *relay)

@@ -9,6 +9,7 @@
 #include "master/keywatch.h"
 #include "master/names.h"
 #include "master/pool.h"
+#include "master/presence.h"
 #include "master/privileges.h"
 #include "master/relay.h"
 #include "master/running.h"
@@ -260,6 +261,7 @@ static void commit(struct reload *reload, struct conf *wanted)
         (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
     relay_configure(reload->running->relay, wanted);
     cluster_configure(reload->running->cluster, wanted);
+    presence_set(reload->running->presence, wanted->presence);
     pool_configure(reload->running->pool, wanted, &reload->running->listeners);
     log_configure(wanted);
     feed_configure(reload->running->feed, was, wanted);

@@ -116,6 +116,11 @@ size_t route_users(const struct route *route)
     return route->directory.users;
 }
 
+void route_each_user(struct route *route, void (*visit)(struct slice uid, void *arg), void *arg)
+{
+    directory_each_user(&route->directory, visit, arg);
+}
+
 /* --- workers -------------------------------------------------------------------- */
 
 void route_up(struct route *route, unsigned lane)

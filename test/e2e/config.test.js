@@ -49,6 +49,7 @@ async function groups() {
         'socket.io:maxHttpBufferSize': [1001, 1002, 1003],
         'socket.io:transports': [['polling', 'websocket'], ['websocket', 'polling'], ['websocket']],
         'socket.io:allowEIO3': [false, true, false],
+        'socket.io:presence': [true, false, true],
         'socket.io:clientFile': scripts,
         'auth:publicKeyFile': keys,
         'auth:options:algorithms': [['HS256'], ['RS256'], ['HS512', 'RS384']],

@@ -100,7 +100,7 @@ static int world_relay_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops world_relay_ops = {world_sent, world_answer, world_relay_wake};
+static const struct relay_ops world_relay_ops = {world_sent, world_answer, world_relay_wake, NULL};
 
 /* --- the beginning and the end ---------------------------------------------------- */
 

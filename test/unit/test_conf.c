@@ -241,6 +241,7 @@ static const struct sample {
      {"[\"polling\"]", "websocket", "polling, websocket", "[\"websocket\"]"},
      {0, "[\"websocket\"]", "[\"polling\",\"websocket\"]", 0}},
     {"socket.io:allowEIO3", {"false", "true", "false", "true"}, {0}},
+    {"socket.io:presence", {"true", "false", "true", "false"}, {0}},
     {"socket.io:clientFile",
      {"\"DIR/secret\"", "DIR/secret", "DIR/secret2", "DIR/secret"},
      {0, "\"DIR/secret\"", "\"DIR/secret2\"", "\"DIR/secret\""}},

@@ -105,6 +105,30 @@ static void test_both(void)
     ok(directory.users == 0 && directory.rooms == 0, "all are freed");
 }
 
+static void visit(struct slice uid, void *arg)
+{
+    char *names = arg;
+
+    strncat(names, uid.ptr, uid.len);
+}
+
+static void test_each_user(void)
+{
+    char names[32] = "";
+    struct listing *both, *room;
+
+    directory_init(&directory);
+    (void)user_join("ann", 1, 7);
+    (void)user_join("ann", 2, 8);
+    both = room_add("ann", 1);
+    room = room_add("game", 1);
+    directory_each_user(&directory, visit, names);
+    is_str(names, "ann", "each user once, and no room");
+    directory_room_take(&directory, both, 1);
+    directory_room_take(&directory, room, 1);
+    directory_clear(&directory);
+}
+
 static void test_drop(void)
 {
     directory_init(&directory);
@@ -175,6 +199,7 @@ int main(void)
 {
     test_apart();
     test_both();
+    test_each_user();
     test_drop();
     test_memory();
     return tap_done();

@@ -147,7 +147,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops relay_ops = {on_send, on_answer, on_wake};
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL};
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {

@@ -104,7 +104,18 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake};
+static char changes[256]; /* "ann@1 ", and how often she is connected then: "ann@1=2 " */
+
+static void on_changed(struct slice uid, unsigned lane, void *arg)
+{
+    size_t len = strlen(changes);
+
+    (void)arg;
+    snprintf(changes + len, sizeof(changes) - len, "%.*s@%u=%zu ", (int)uid.len, uid.ptr, lane,
+             relay_user_connections(sent.relay, uid));
+}
+
+static const struct relay_ops ops = {on_send, on_answer, on_wake, on_changed};
 
 #define WAITS (-1)
 #define FAR   (clock_ms() + 3600000) /* by then nobody waits any more */
@@ -735,6 +746,32 @@ static void test_size(void)
     ok(sent.relay == NULL, "relay_free clears the pointer");
 }
 
+static void visit(struct slice uid, void *arg)
+{
+    size_t *n = arg;
+
+    *n += uid.len;
+}
+
+/* Who comes and goes is told. */
+static void test_changes(void)
+{
+    size_t bytes = 0;
+
+    begin(conf_make());
+    changes[0] = '\0';
+    is_int(admit(1, 1, SLICE("ann")), MSG_ADMIT_OK, "ann");
+    is_int(admit(2, 2, SLICE("ann")), MSG_ADMIT_OK, "twice");
+    is_int(admit(2, 3, SLICE("bob")), MSG_ADMIT_OK, "and bob");
+    relay_each_user(sent.relay, visit, &bytes);
+    is_int((long)bytes, 6, "both are visited, once each");
+    relay_left(sent.relay, 1, 1, SLICE("ann"));
+    relay_left(sent.relay, 1, 1, SLICE("ann"));
+    relay_worker_down(sent.relay, 2);
+    is_str(changes, "ann@1=1 ann@2=2 bob@2=1 ann@1=1 @2=0 ", "each is told of");
+    relay_free(&sent.relay);
+}
+
 int main(void)
 {
     test_routes();
@@ -755,5 +792,6 @@ int main(void)
     test_drops();
     test_shown();
     test_size();
+    test_changes();
     return tap_done();
 }
