@@ -11,7 +11,7 @@
  *     GET /health         200 if a worker serves and redis is subscribed, else 503
  *     GET /health/live    200
  *     GET /metrics        for Prometheus
- *     GET /users/<uid>    is this user connected, how often; uid percent-encoded
+ *     GET /users/<uid>    is this user connected, how often, in which rooms; uid percent-encoded
  *
  * HEAD is taken too.  There is no authentication. */
 #ifndef MASTER_ADMIN_H
@@ -36,8 +36,9 @@ struct admin;
 struct admin_ops {
     /* Fills status, which is zero. */
     void (*status)(struct status *status, void *arg);
-    /* How often this user is connected. */
-    size_t (*connections)(struct slice uid, void *arg);
+    /* Fills user, which is zero.  Its list is freed by the caller, what is in it is valid as
+     * long as nothing else is done. */
+    void (*user)(struct slice uid, struct status_user *user, void *arg);
 };
 
 /* Binds: admin:host may have several addresses, and all get the same port.  names as

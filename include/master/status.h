@@ -3,6 +3,7 @@
 #define MASTER_STATUS_H
 
 #include "base/buf.h"
+#include "base/slices.h"
 #include "conf.h"
 #include "master/cluster.h"
 #include "master/feed.h"
@@ -34,6 +35,7 @@ struct status {
     struct presence_stats presence;
     struct relay_stats relay;
     size_t users;
+    size_t rooms, memberships;        /* further rooms; clients in these, once for each */
     uint64_t log_lost;                /* of the master's lines */
     uint64_t reloads, reloads_failed; /* of the configuration */
     uint64_t generation;              /* of it: 1 and one more for each reload that succeeded */
@@ -43,6 +45,12 @@ struct status {
     struct status_worker workers[CONF_WORKERS_MAX];
 };
 
+struct status_user {
+    size_t connections;
+    struct slices rooms; /* that these are in, as roomlist_take() puts them; borrowed names */
+    int has_more;        /* there are, or may be, more than these */
+};
+
 /* {"name","time","version"} and more. */
 void status_put(const struct status *status, struct buf *out);
 
@@ -50,7 +58,7 @@ void status_put(const struct status *status, struct buf *out);
  * subscribed, else 0; either as JSON, with the reasons where it is not so. */
 int status_put_health(const struct status *status, struct buf *out);
 
-/* {"uid","connected","connections"}; uid is UTF-8. */
-void status_put_user(struct slice uid, size_t connections, struct buf *out);
+/* {"uid","connected","connections","rooms"}; uid is UTF-8. */
+void status_put_user(struct slice uid, const struct status_user *user, struct buf *out);
 
 #endif

@@ -180,7 +180,8 @@ static void answer_user(struct caller *caller, struct slice name)
     const struct admin *admin = caller->admin;
     char uid[ADMIN_HEAD_BYTES];
     struct buf body = {0};
-    struct slice user;
+    struct status_user user = {0};
+    struct slice wanted;
     long len = name.len <= sizeof(uid) ? http_unescape(uid, name, 0) : -1;
 
     if (len <= 0 || len > TOKEN_UID_MAX || !utf8_valid(uid, (size_t)len) ||
@@ -188,8 +189,10 @@ static void answer_user(struct caller *caller, struct slice name)
         answer_error(caller, 400);
         return;
     }
-    user = (struct slice){uid, (size_t)len};
-    status_put_user(user, admin->ops->connections(user, admin->arg), &body);
+    wanted = (struct slice){uid, (size_t)len};
+    admin->ops->user(wanted, &user, admin->arg);
+    status_put_user(wanted, &user, &body);
+    slices_clear(&user.rooms);
     answer(caller, 200, JSON, &body);
 }
 

@@ -18,6 +18,7 @@
 #include "master/privileges.h"
 #include "master/relay.h"
 #include "master/reload.h"
+#include "master/route.h"
 #include "master/running.h"
 #include "master/start.h"
 #include "master/status.h"
@@ -214,6 +215,8 @@ static void on_admin_status(struct status *status, void *arg)
     status->presence = presence_stats(m->running.presence);
     status->relay = *relay_stats(m->running.relay);
     status->users = relay_users(m->running.relay);
+    status->rooms = route_rooms(relay_route(m->running.relay));
+    status->memberships = route_seats(relay_route(m->running.relay));
     status->log_lost = log_lost();
     status->reloads = reloads->good;
     status->reloads_failed = reloads->failed;
@@ -221,14 +224,15 @@ static void on_admin_status(struct status *status, void *arg)
     status->numbers = pool_status(m->running.pool, status->workers, &status->nworkers);
 }
 
-static size_t on_admin_connections(struct slice uid, void *arg)
+static void on_admin_user(struct slice uid, struct status_user *user, void *arg)
 {
     struct master *m = arg;
 
-    return relay_user_connections(m->running.relay, uid);
+    user->connections = relay_user_connections(m->running.relay, uid);
+    user->has_more = route_user_rooms(relay_route(m->running.relay), uid, &user->rooms) != 0;
 }
 
-static const struct admin_ops admin_ops = {on_admin_status, on_admin_connections};
+static const struct admin_ops admin_ops = {on_admin_status, on_admin_user};
 
 static void on_pool_ready(void *arg)
 {

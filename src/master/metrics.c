@@ -221,6 +221,11 @@ static void put_relay(struct buf *out, const struct status *status)
     put_causes(out, PREFIX "messages_dropped_total",
                "Messages that could not be relayed, by cause.", relay, 1);
     put_one(out, PREFIX "users", "gauge", "Users that are connected.", status->users);
+    put_one(out, PREFIX "further_rooms", "gauge",
+            "Rooms beside those of users and of everybody, on all workers.", status->rooms);
+    put_one(out, PREFIX "memberships", "gauge",
+            "Clients in rooms beside those of users and of everybody, once for each room.",
+            status->memberships);
     put_head(out, PREFIX "admissions_total", "counter",
              "Clients that workers asked about, by verdict.");
     for (unsigned i = 0; i < sizeof(verdicts) / sizeof(*verdicts); i++)

@@ -1,6 +1,7 @@
 #include "master/status.h"
 
 #include "codec/json.h"
+#include "codec/request.h"
 #include "master/stats.h"
 
 #include <time.h>
@@ -67,8 +68,9 @@ void status_put(const struct status *status, struct buf *out)
     (void)buf_printf(out, ",\"workers\":{\"configured\":%zu,\"up\":%u,\"restarts\":%llu}",
                      status->nworkers, workers_up(status),
                      (unsigned long long)workers_restarts(status));
-    (void)buf_printf(out, ",\"clients\":%llu,\"users\":%zu",
-                     (unsigned long long)sum.at[COUNTER_CLIENTS], status->users);
+    (void)buf_printf(out, ",\"clients\":%llu,\"users\":%zu,\"rooms\":%zu,\"memberships\":%zu",
+                     (unsigned long long)sum.at[COUNTER_CLIENTS], status->users, status->rooms,
+                     status->memberships);
     (void)buf_printf(out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu}}\n",
                      status->redis_subscribed ? "true" : "false",
                      (unsigned long long)status->redis.gaps);
@@ -116,10 +118,16 @@ int status_put_health(const struct status *status, struct buf *out)
     return good;
 }
 
-void status_put_user(struct slice uid, size_t connections, struct buf *out)
+void status_put_user(struct slice uid, const struct status_user *user, struct buf *out)
 {
     (void)buf_puts(out, "{\"uid\":");
     (void)json_put_string(out, uid.ptr, uid.len);
-    (void)buf_printf(out, ",\"connected\":%s,\"connections\":%zu}\n",
-                     connections > 0 ? "true" : "false", connections);
+    (void)buf_printf(out, ",\"connected\":%s,\"connections\":%zu,\"rooms\":[",
+                     user->connections > 0 ? "true" : "false", user->connections);
+    for (size_t i = 0; i < user->rooms.n; i++) {
+        if (i > 0)
+            (void)buf_putc(out, ',');
+        (void)request_put_room(out, user->rooms.at[i]);
+    }
+    (void)buf_puts(out, user->has_more ? "],\"moreRooms\":true}\n" : "]}\n");
 }

@@ -55,6 +55,8 @@ static void on_status(struct status *status, void *arg)
     status->uptime_ms = 61007;
     status->generation = 3;
     status->users = 2;
+    status->rooms = 4;
+    status->memberships = 9;
     status->stopping = stopping;
     status->redis_subscribed = subscribed;
     status->redis.gap_ms = 1234;
@@ -64,14 +66,24 @@ static void on_status(struct status *status, void *arg)
     status->workers[1] = (struct status_worker){.number = 2, .up = 0, .queued = 77};
 }
 
-static size_t on_connections(struct slice uid, void *arg)
+static void on_user(struct slice uid, struct status_user *user, void *arg)
 {
+    static const struct slice rooms[] = {{"all", 3}, {"\xff-1.5", 5}, {"1", 1}, {"\"\n", 2}};
+
     (void)arg;
     snprintf(asked_uid, sizeof(asked_uid), "%.*s", (int)uid.len, uid.ptr);
-    return slice_eq(uid, SLICE("nobody")) ? 0 : 2;
+    if (slice_eq(uid, SLICE("nobody")))
+        return;
+    user->connections = 2;
+    if (slice_eq(uid, SLICE("ann")) && slices_put(&user->rooms, uid) < 0)
+        abort();
+    for (size_t i = 0; slice_eq(uid, SLICE("bob")) && i < 4; i++)
+        if (slices_put(&user->rooms, rooms[i]) < 0)
+            abort();
+    user->has_more = slice_eq(uid, SLICE("bob"));
 }
 
-static const struct admin_ops ops = {on_status, on_connections};
+static const struct admin_ops ops = {on_status, on_user};
 
 static void begin(void)
 {
@@ -180,22 +192,27 @@ static void test_paths(void)
         {"DELETE", "/users/u", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"get", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"OPTIONS", "*", 405, "{\"error\":\"Method Not Allowed\"}\n"},
-        {"GET", "/users/ann", 200, "{\"uid\":\"ann\",\"connected\":true,\"connections\":2}\n"},
+        {"GET", "/users/ann", 200,
+         "{\"uid\":\"ann\",\"connected\":true,\"connections\":2,\"rooms\":[\"ann\"]}\n"},
+        {"GET", "/users/bob", 200,
+         "{\"uid\":\"bob\",\"connected\":true,\"connections\":2,"
+         "\"rooms\":[\"all\",-1.5,\"1\",\"\\\"\\n\"],\"moreRooms\":true}\n"},
         {"GET", "/users/nobody", 200,
-         "{\"uid\":\"nobody\",\"connected\":false,\"connections\":0}\n"},
+         "{\"uid\":\"nobody\",\"connected\":false,\"connections\":0,\"rooms\":[]}\n"},
         {"GET", "/users/a%2Fb/c", 200,
-         "{\"uid\":\"a/b/c\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"a/b/c\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"GET", "/users/a+%22%0a", 200,
-         "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"GET", "/users/%c3%a9", 200,
-         "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"GET", "/users/a%3Fb%23?c=d", 200,
-         "{\"uid\":\"a?b#\",\"connected\":true,\"connections\":2}\n"},
-        {"GET", "/users//", 200, "{\"uid\":\"/\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"a?b#\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+        {"GET", "/users//", 200,
+         "{\"uid\":\"/\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"GET", "/users/../status", 200,
-         "{\"uid\":\"../status\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"../status\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"GET", "/users/%F0%9F%98%80", 200,
-         "{\"uid\":\"\xf0\x9f\x98\x80\",\"connected\":true,\"connections\":2}\n"},
+         "{\"uid\":\"\xf0\x9f\x98\x80\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
         {"HEAD", "/users/ann", 200, ""},
         {"GET", "/users/", 400, "{\"error\":\"Bad Request\"}\n"},
         {"GET", "/users/?x=1", 400, "{\"error\":\"Bad Request\"}\n"},
@@ -252,7 +269,8 @@ static void test_status(void)
     ok(strstr(text, "\"uptime\":61.007,") && strstr(text, "\"generation\":3,"),
        "uptime, generation");
     ok(strstr(text, "\"workers\":{\"configured\":2,\"up\":1,\"restarts\":5}") != NULL, "workers");
-    ok(strstr(text, "\"clients\":3,\"users\":2") != NULL, "clients as the worker tells");
+    ok(strstr(text, "\"clients\":3,\"users\":2,\"rooms\":4,\"memberships\":9,") != NULL,
+       "clients as the worker tells");
     ok(strstr(text, "\"redis\":{\"subscribed\":true,\"gaps\":0}}\n") != NULL, "redis");
 }
 
@@ -308,6 +326,9 @@ static void test_metrics(void)
         "axr_notifyd_worker_restarts_total{worker=\"1\"} 5\n",
         "axr_notifyd_worker_pipe_queue_bytes{worker=\"2\"} 77\n",
         "axr_notifyd_config_generation 3\n",
+        "axr_notifyd_users 2\n",
+        "axr_notifyd_further_rooms 4\n",
+        "axr_notifyd_memberships 9\n",
         "axr_notifyd_build_info{version=\"" AXR_VERSION "\"} 1\n",
     };
     const char *text = get("GET", "/metrics");
