@@ -5,9 +5,9 @@ const assert = require('assert');
 const notepack = require('notepack.io');
 const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
-const { NOTIFY, SECRET } = require('./lib/daemon');
+const { Daemon, NOTIFY, SECRET } = require('./lib/daemon');
 const { Reference } = require('./lib/reference');
-const { connect } = require('./lib/clients');
+const { VERSIONS, connect } = require('./lib/clients');
 const { sign } = require('./lib/jwt');
 const { run, tempDir } = require('./lib/proc');
 const { until, within } = require('./lib/time');
@@ -230,4 +230,37 @@ test('Node servers and their clients', async (t) => {
     assert.deepStrictEqual([ofAll.code, ofAll.out, ofAll.err], [3, 'reached 4, acknowledged 3\n', '']);
     const butOne = await notify(['--ack', PLENTY, '--except', 'silent', 'ask', '7']);
     assert.deepStrictEqual([butOne.code, butOne.out], [0, 'reached 3, acknowledged 3\n']);
+});
+
+test('a daemon beside a Node server, clients of every generation', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = await Daemon.start(t, { redis, workers: 2 });
+    const node = await Reference.start(t, { redis: redis.port, secret: SECRET, nsp: '/axr', path: '/notifications' });
+    const client = async (version, where, uid) => {
+        const one = await connect(version, where, { token: sign({ uid }, SECRET) });
+        delete one.socket.onevent; /* which has no acknowledgements */
+        t.after(() => one.close());
+        return one;
+    };
+    for (const version of VERSIONS) {
+        const one = await client(version, daemon.addr, `v${version}`);
+        one.socket.on('ask', (arg, done) => done(version % 2 ? Buffer.from([version]) : [version, arg]));
+    }
+    (await client(4, node, 'of Node')).socket.on('ask', (arg, done) => done('node'));
+    (await client(4, daemon.addr, 'empty')).socket.on('ask', (arg, done) => done());
+    await client(4, daemon.addr, 'silent');
+    const count = async () => Number((await redis.client.sendCommand(['PUBSUB', 'NUMSUB', REQUESTS]))[1]);
+    await until(async () => await count() === 2, within(5000), 'both servers');
+    const told = async (...args) => {
+        const { code, out, err } = await notify(args, { redis });
+        assert.strictEqual(err, '');
+        return [code, ...out.trimEnd().split('\n').sort()];
+    };
+    const bin = (byte) => `{"ack":{"_placeholder":true,"num":0},"attachments":["${Buffer.from([byte]).toString('base64')}"]}`;
+    const acks = ['{"ack":"node"}', '{"ack":[2,5]}', '{"ack":[4,5]}', bin(1), bin(3), '{"ack":null}'];
+    const all = '{"servers":2,"answered":2,"reached":6,"acknowledged":6}';
+    assert.deepStrictEqual(await told('--ack', PLENTY, '--json', '--except', 'silent', 'ask', '5'), [0, ...[...acks, all].sort()]);
+    assert.deepStrictEqual(await told('--ack', '1000', 'ask', '6'), [3, 'reached 7, acknowledged 6']);
+    assert.deepStrictEqual(await told('--ack', PLENTY, '--to', 'v2', 'ask', '7'), [0, 'reached 1, acknowledged 1']);
+    assert.deepStrictEqual(await told('--ack', PLENTY, '--to', 'who is away', 'ask', '8'), [0, 'reached 0, acknowledged 0']);
 });

