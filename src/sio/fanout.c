@@ -5,7 +5,7 @@
 #include "codec/ws.h"
 #include "eio/polling.h"
 
-#define AHEAD 6 /* sockets by which a fetch from memory precedes what is read there */
+#define AHEAD ((size_t)6) /* sockets by which a fetch from memory precedes what is read there */
 
 void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
                   const struct slice *attachments, size_t nattachments, int is_volatile)

@@ -103,6 +103,15 @@ const LIVE = {
         for (const client of clients) (await client).destroy();
         return count;
     }, '10'],
+    'limits:roomsPerClient': [{ limits: { roomsPerClient: 3 } }, async (t, daemon, redis) => {
+        const uid = `roomy${++uids}`;
+        const client = await member(t, daemon, uid);
+        const rooms = ['a', 'b'].map((name) => `${uid}${name}`);
+        redis.emitter().in(uid).socketsJoin(rooms);
+        for (const room of rooms) redis.emitter().to(room).emit('one');
+        redis.emitter().to(uid).emit('end');
+        for (let count = 0; ; count++) if ((await client.event()).args[0] === 'end') return count;
+    }, 1, 2],
     'limits:sendTimeout': [{ limits: { sendTimeout: 500 * SLOW } }, async (t, daemon, redis) => {
         const uid = `away${++uids}`;
         keep(t, await polled(daemon.addr, good(daemon, { claims: { uid } })));
