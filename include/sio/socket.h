@@ -89,6 +89,7 @@ struct socket {
     uint8_t open_left;      /* ... it was in */
     uint8_t attachments;    /* inbound ones still to come */
     uint8_t refusals;       /* since it was in: expire_due_ms is when it has to have left */
+    uint8_t sidless;        /* it has left the room of its Socket.IO id */
     uint16_t joins;         /* how often it was let in: part of the Socket.IO id */
     struct session session;
 
@@ -135,8 +136,10 @@ void *socket_data(const struct socket *socket);
 /* Names it for as long as sio lives, and is found again, or not. */
 uint64_t socket_handle(const struct socket *socket);
 struct socket *socket_find(const struct sio *sio, uint64_t handle);
-/* By its Socket.IO id, which is a room of its own; NULL if there is none here. */
+/* By its Socket.IO id; NULL if there is none here, or it is not in. */
 struct socket *socket_by_sid(const struct sio *sio, struct slice sid);
+/* The same as a room, in which each is until it leaves it. */
+struct socket *socket_in_sid(const struct sio *sio, struct slice sid);
 /* Those that are in the namespace, one after the other: *place is 0 at first.  NULL: that
  * was the last.  While nobody comes or goes, each comes once. */
 struct socket *socket_next(const struct sio *sio, uint32_t *place);

@@ -1,9 +1,9 @@
 /* membership - the rooms that a client joins and leaves by names from outside: those of a
  * request, or of its token.
  *
- * Its Socket.IO id is a room of its own (socket_by_sid()) in which it always is: to join it
- * changes nothing, and neither does to leave it, after which a Node server would reach nobody
- * by that id.  Everybody's room and its user's are rooms like others. */
+ * Its Socket.IO id is a room of its own (socket_in_sid()), which it may leave and join again;
+ * that is not counted, nor told to the master, which passes on what is for an id to where the id
+ * is.  Everybody's room and its user's are rooms like others. */
 #ifndef WORKER_MEMBERSHIP_H
 #define WORKER_MEMBERSHIP_H
 

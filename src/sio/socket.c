@@ -148,7 +148,7 @@ void socket_accept(struct socket *socket)
     socket->nsp = NSP_JOINED;
     socket->joins++;
     socket->in_since = sio_of(socket)->fanout_serial;
-    socket->refusals = 0;
+    socket->refusals = socket->sidless = 0;
     sio_of(socket)->stats.connects++;
     socket->connect_due_ms = socket->expire_due_ms = 0;
     rearm(socket);
@@ -430,6 +430,13 @@ struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
         return NULL;
     len = socket_sid(socket_of(session), own);
     return slice_eq((struct slice){own, len}, sid) ? socket_of(session) : NULL;
+}
+
+struct socket *socket_in_sid(const struct sio *sio, struct slice sid)
+{
+    struct socket *socket = socket_by_sid(sio, sid);
+
+    return socket == NULL || socket->sidless ? NULL : socket;
 }
 
 uint64_t socket_handle(const struct socket *socket)

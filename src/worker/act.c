@@ -133,6 +133,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- a request --- */
 
+/* A room in which nobody is here is left by nobody. */
+static int is_there(const struct acts *acts, struct slice name)
+{
+    return room_find(acts->parts.rooms, name) != NULL ||
+           socket_in_sid(&acts->parts.engine->sio, name) != NULL;
+}
+
 /* The message that they lie in goes. */
 static int keep_names(struct acts *acts, const struct act_request *request)
 {
@@ -147,8 +154,7 @@ static int keep_names(struct acts *acts, const struct act_request *request)
     if (buf_reserve(&acts->text, len + 1) == NULL)
         return -1;
     for (size_t i = 0; i < names->n; i++) {
-        /* A room in which nobody is here is left by nobody. */
-        if (request->type == MSG_LEAVE && room_find(acts->parts.rooms, names->at[i]) == NULL)
+        if (request->type == MSG_LEAVE && !is_there(acts, names->at[i]))
             continue;
         at = (char *)acts->text.data + acts->text.len;
         buf_put(&acts->text, names->at[i].ptr, names->at[i].len);

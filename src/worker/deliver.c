@@ -108,12 +108,12 @@ static int deliver(struct fanout *fan, struct ack_round *round, const struct roo
 
     for (size_t i = 0; i < bc->except.n; i++) {
         except_room(fan, room_find(rooms, bc->except.at[i]));
-        if ((socket = socket_by_sid(sio, bc->except.at[i])) != NULL)
+        if ((socket = socket_in_sid(sio, bc->except.at[i])) != NULL)
             fanout_except(fan, socket);
     }
     for (size_t i = 0; i < bc->rooms.n; i++) {
         send_room(fan, round, room_find(rooms, bc->rooms.at[i]));
-        send_one(fan, round, socket_by_sid(sio, bc->rooms.at[i]));
+        send_one(fan, round, socket_in_sid(sio, bc->rooms.at[i]));
     }
     if (bc->rooms.n == 0)
         send_everybody(fan, round);

@@ -99,7 +99,8 @@ static void tell_client(struct fetches *fetches, const struct fetch *fetch, uint
     size_t start = fetches->records.len;
     char sid[SIO_SID_MAX];
 
-    if (client == NULL || client->state != CLIENT_IN)
+    if (client == NULL || client->state != CLIENT_IN ||
+        (fetch->what == MSG_WHAT_ROOMS && socket->sidless))
         return;
     if (fetch->what == MSG_WHAT_SOCKETS) {
         put_client(fetches, client);

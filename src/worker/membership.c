@@ -68,8 +68,10 @@ static void join(struct membership *membership, struct client *client, struct sl
         refuse(membership, client, ROOM_NAME, 1);
         return;
     }
-    if (socket_by_sid(membership->sio, name) == client->socket)
+    if (socket_by_sid(membership->sio, name) == client->socket) {
+        client->socket->sidless = 0;
         return;
+    }
     /* What has been done is told in any case. */
     if (slices_put(joined, name) < 0) {
         refuse(membership, client, ROOM_NO_MEMORY, 1);
@@ -135,7 +137,10 @@ void membership_leave(struct membership *membership, struct client *client,
                       const struct slices *names, struct slices *left)
 {
     const struct room_member *member = &client->member;
+    char sid[SIO_SID_MAX];
 
+    if (find(names, (struct slice){sid, socket_sid(client->socket, sid)}) != NULL)
+        client->socket->sidless = 1;
     if (names->n <= member->n) {
         for (size_t i = 0; i < names->n; i++)
             leave(membership, client, names->at[i], left);

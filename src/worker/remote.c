@@ -77,9 +77,11 @@ void remote_tail(struct buf *out, const struct client *client)
     size_t end = out->len + REMOTE_ROOMS_BYTES;
 
     buf_puts(out, ",\"rooms\":[");
-    put_id(out, client);
+    if (!client->socket->sidless)
+        put_id(out, client);
     for (uint32_t i = 0; i < client->member.n && out->len < end; i++) {
-        buf_putc(out, ',');
+        if (i > 0 || !client->socket->sidless)
+            buf_putc(out, ',');
         request_put_room(out, room_name(room_at(&client->member, i)));
     }
     buf_puts(out, "],\"data\":{\"uid\":");

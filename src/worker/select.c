@@ -76,25 +76,42 @@ static void take_names(struct selection *selection, const struct rooms *rooms,
     struct socket *socket;
 
     for (size_t i = 0; i < names->n; i++) {
-        if (rooms != NULL)
-            take_room(selection, room_find(rooms, names->at[i]));
-        if ((socket = socket_by_sid(&selection->engine->sio, names->at[i])) != NULL)
+        take_room(selection, room_find(rooms, names->at[i]));
+        if ((socket = socket_in_sid(&selection->engine->sio, names->at[i])) != NULL)
             take(selection, socket);
     }
+}
+
+static void take_ids(struct selection *selection, const struct slices *ids)
+{
+    struct socket *socket;
+
+    for (size_t i = 0; i < ids->n; i++)
+        if ((socket = socket_by_sid(&selection->engine->sio, ids->at[i])) != NULL)
+            take(selection, socket);
+}
+
+static void take_all(struct selection *selection)
+{
+    struct socket *socket;
+    uint32_t place = 0;
+
+    while ((socket = socket_next(&selection->engine->sio, &place)) != NULL)
+        take(selection, socket);
 }
 
 int select_handles(struct engine *engine, const struct rooms *rooms, const struct who *who,
                    struct handles *handles)
 {
     struct selection selection = {.engine = engine, .mark = socket_new_mark(&engine->sio)};
-    struct socket *socket;
-    uint32_t place = 0;
-    int ids = who->select == MSG_SELECT_IDS;
 
     take_names(&selection, rooms, &who->except);
     selection.handles = handles;
-    take_names(&selection, ids ? NULL : rooms, &who->rooms);
-    while (!ids && who->rooms.n == 0 && (socket = socket_next(&engine->sio, &place)) != NULL)
-        take(&selection, socket);
+    if (who->select == MSG_SELECT_IDS)
+        take_ids(&selection, &who->rooms);
+    else if (who->rooms.n > 0)
+        take_names(&selection, rooms, &who->rooms);
+    else
+        take_all(&selection);
     return selection.failed ? -1 : 0;
 }

@@ -72,6 +72,11 @@ void *socket_data(const struct socket *socket)
     return socket->data;
 }
 
+struct socket *socket_in_sid(const struct sio *sio, struct slice sid)
+{
+    return sio == &engine.sio && slice_eq(sid, SLICE("sid0")) ? &sockets[0] : NULL;
+}
+
 static long place_of(const struct socket *socket)
 {
     now_ms += each_ms;
@@ -232,6 +237,7 @@ static void test_rooms(void)
 {
     static struct room_member member;
     char name[] = "x";
+    const char *id = "sid0";
     const char *const own[] = {name};
 
     begin();
@@ -250,6 +256,9 @@ static void test_rooms(void)
     is_int(asked(MSG_LEAVE, two, 2), ACT_DONE, "one that there is");
     done("select:0:0:0 sort leave:0:y leave:1:y ROOMS:0:1:0:1 ACTED:7:3 ", "is left");
     room_leave_all(&rooms, &member);
+
+    is_int(asked(MSG_LEAVE, &id, 1), ACT_DONE, "the room of an id");
+    done("select:0:0:0 sort leave:0:sid0 leave:1:sid0 ROOMS:0:1:0:1 ACTED:7:3 ", "is one");
 
     nmeant = 0;
     is_int(asked(MSG_JOIN, two, 2), ACT_DONE, "nobody");

@@ -111,7 +111,7 @@ void fanout_end(struct fanout *fanout)
     ends++;
 }
 
-struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
+struct socket *socket_in_sid(const struct sio *sio, struct slice sid)
 {
     (void)sio;
     for (int i = 0; i < MANY; i++)

@@ -242,13 +242,19 @@ static void test_what(void)
     ask(8, MSG_WHAT_ROOMS);
     is_int(asked_for.select == MSG_SELECT_ROOMS && asked_for.rooms.n == 0, 1, "everybody's");
     done("id sid0 id sid1 room a room END:8 ", "rooms, and ids");
+    sockets[0].sidless = 1;
+    ask(8, MSG_WHAT_ROOMS);
+    done("id sid1 room a room END:8 ", "but for that which it has left");
+    ask(8, MSG_WHAT_IDS);
+    done("sid0 sid1 END:8 ", "though it has it");
+    sockets[0].sidless = 0;
     room_leave_all(&rooms, &clients[9].member);
     ask(9, MSG_WHAT_ROOMS);
     done("id sid0 id sid1 END:9 ", "no rooms");
     nmeant = 0;
     ask(10, MSG_WHAT_SOCKETS);
     done("END:10 ", "nobody");
-    is_int((long)stats.fetches[0], 6, "counted");
+    is_int((long)stats.fetches[0], 8, "counted");
     is_int((long)stats.fetches[1], 0, "each as answered");
     end();
 }

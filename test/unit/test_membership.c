@@ -27,6 +27,12 @@ struct socket *socket_by_sid(const struct sio *of, struct slice sid)
                                                : NULL;
 }
 
+size_t socket_sid(const struct socket *socket, char dst[SIO_SID_MAX])
+{
+    strcpy(dst, socket == &one_socket ? "sid-one" : "sid-other");
+    return strlen(dst);
+}
+
 /* Names that are separated by commas. */
 static const struct slices *names(const char *text)
 {
@@ -162,8 +168,14 @@ static void test_leaving(void)
     join(&other, "a,b");
     leave(&one, "cc");
     is_str(text_of(&left), "cc", "one");
+    is_int(one_socket.sidless, 0, "not that of its id");
     leave(&one, "cc,sid-one,nobody");
     is_str(text_of(&left), "", "which it is not in any more");
+    is_int(one_socket.sidless, 1, "nor a room of its id");
+    join(&one, "sid-one");
+    is_int(one_socket.sidless, 0, "in which it is again");
+    leave(&one, "sid-other");
+    is_int(one_socket.sidless + other_socket.sidless, 0, "another's is none of it");
     leave(&one, "e,dd,a");
     is_str(text_of(&left), "a,e,dd", "some");
     is_int((long)one.member.n, 1, "one is left");

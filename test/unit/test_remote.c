@@ -79,6 +79,14 @@ static void test_parts(void)
            "\"data\":{\"uid\":\"7f3a\"}}",
            "its rooms, of which one is a number");
 
+    one.sidless = 1;
+    buf_reset(&out);
+    remote_tail(&out, &client);
+    is_str(text_of(&out),
+           ",\"rooms\":[\"allusers\",\"7f3a\",42,\"42\"],\"data\":{\"uid\":\"7f3a\"}}",
+           "but for that of its id");
+    one.sidless = 0;
+
     of(&other, "192.0.2.7", "a\"b\n");
     buf_reset(&out);
     now.ms = 400; /* since 1 s, though the count has begun anew */

@@ -43,6 +43,11 @@ struct socket *socket_by_sid(const struct sio *sio, struct slice sid)
     return NULL;
 }
 
+struct socket *socket_in_sid(const struct sio *sio, struct slice sid)
+{
+    return slice_eq(sid, SLICE("sid2")) ? NULL : socket_by_sid(sio, sid);
+}
+
 /* --- a request --- */
 
 /* Names that are separated by commas. */
@@ -114,6 +119,9 @@ static void test_who(void)
         {MSG_SELECT_IDS, "sid0", "a", ""},
         {MSG_SELECT_IDS, "a", "", ""},
         {MSG_SELECT_IDS, "sid9", "", ""},
+        {MSG_SELECT_ROOMS, "sid2", "", ""}, /* it has left that room */
+        {MSG_SELECT_ROOMS, "", "sid2", "01234"},
+        {MSG_SELECT_IDS, "sid2", "", "2"},
         {MSG_SELECT_IDS, "", "", ""},
     };
 
@@ -162,6 +170,7 @@ int main(void)
     join(2, "b");
     nin = 5;
     sids[0] = "sid0";
+    sids[2] = "sid2";
     sids[3] = "sid3";
     test_who();
     test_many();

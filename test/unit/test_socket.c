@@ -174,6 +174,10 @@ static void test_ids(void)
     ok(has("40/axr,{\"sid\":\""), "it is let in");
     ok(memmem(heard, nheard, first, first_len) != NULL, "with its id");
     ok(socket_by_sid(&sio, (struct slice){first, first_len}) == socket_, "which is a room");
+    ok(socket_in_sid(&sio, (struct slice){first, first_len}) == socket_, "in which it is");
+    socket_->sidless = 1;
+    ok(socket_in_sid(&sio, (struct slice){first, first_len}) == NULL, "until it leaves it");
+    ok(socket_by_sid(&sio, (struct slice){first, first_len}) == socket_, "though it has the id");
     tell("41/axr,");
     is_int(nleft, 1, "it leaves");
     is_int(left_why, CLOSE_LEFT, "by itself");
@@ -182,7 +186,7 @@ static void test_ids(void)
     second_len = socket_sid(socket_, second);
     ok(first_len == second_len && memcmp(first, second, first_len) != 0,
        "let in again it has another id");
-    ok(socket_by_sid(&sio, (struct slice){second, second_len}) == socket_, "which is a room");
+    ok(socket_in_sid(&sio, (struct slice){second, second_len}) == socket_, "which is a room");
     ok(socket_by_sid(&sio, (struct slice){first, first_len}) == NULL, "and the old one is none");
     down();
 }
