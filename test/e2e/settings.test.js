@@ -335,6 +335,7 @@ const ELSEWHERE = {
     'reload.test.js: a sandbox that a reload turns off': ['sandbox'],
     'reload.test.js: sockets are added and removed': ['listen', 'port', 'host'],
     'reload.test.js: the admin address: a name is looked up': ['admin:host'],
+    'presence.test.js: it is off unless it is turned on; by a reload': ['socket.io:presence'],
     'reload.test.js: what needs a restart is warned of': ['socket.io:namespace', 'socket.io:key', 'pidFile', 'user', 'group'],
 };
 /* Other names of values that are tried under one of theirs, and what is not implemented. */

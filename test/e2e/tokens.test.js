@@ -536,6 +536,142 @@ test('the places of a worker that was killed are given back', async (t) => {
     again.client.destroy();
 });
 
+/* --- rooms --- */
+
+const inRooms = (roomsClaim) => shared(async (s) =>
+    daemonWith(s, await quiet(), { options: { roomsClaim } }, { workers: 3, limits: { roomsPerClient: 10 } }));
+world.rooms = inRooms('rooms');
+world.guilds = inRooms('https://issuer.example/guilds');
+world.members = inRooms('profile.rooms');
+
+/* An event to each of these rooms, with its name; resolves to what each client heard of them. */
+async function sayIn(rooms, clients) {
+    const redis = await quiet();
+    for (const room of rooms) redis.emitter().to(room).emit('in', room);
+    return heardArgs(redis, clients);
+}
+const enter = async (t, daemon, eio, claims) => {
+    const asked = await ask(daemon, eio, { auth: { token: sign(user(claims), SECRET) } });
+    assert.ok(asked.client, asked.message);
+    t.after(() => asked.client.destroy());
+    return asked.client;
+};
+
+test('rooms of a token are joined with the connection, and no others', async (t) => {
+    const daemon = await world.rooms();
+    const all = ['red', 'blue', 'green', 'u', 'allusers'];
+    const want = { red: ['red', 'u', 'allusers'], both: ['red', 'blue', 'u', 'allusers'], none: ['u', 'allusers'] };
+    const tokens = { red: 'red', both: ['blue', 'red', 'red', 'u', 'allusers'], none: undefined };
+    for (const eio of [4, 3]) {
+        for (const [name, rooms] of Object.entries(tokens)) {
+            const client = await enter(t, daemon, eio, { rooms });
+            /* Nothing is waited for behind the packet that says that it is in. */
+            assert.deepStrictEqual(await sayIn(all, [client]), [want[name]], `EIO${eio}, ${name}`);
+            client.destroy();
+        }
+    }
+    for (const version of [2, 4]) {
+        for (const transport of ['websocket', 'polling']) {
+            const token = sign(user({ rooms: ['red', `room of ${version} by ${transport}`] }), SECRET);
+            const client = await connect(version, daemon.addr, { token, options: { transports: [transport] } });
+            t.after(() => client.close());
+            (await quiet()).emitter().to(`room of ${version} by ${transport}`).emit('here', version);
+            await client.when(({ events }) => events.some(([name]) => name === 'here'), within(2000), 'its room');
+            client.close();
+        }
+    }
+});
+
+test('the claim may be called by a URL, or be a member of a profile of any form', async (t) => {
+    const url = await enter(t, await world.guilds(), 4, { 'https://issuer.example/guilds': ['red'], rooms: ['blue'] });
+    assert.deepStrictEqual(await sayIn(['red', 'blue'], [url]), [['red']]);
+    const profile = { uid: 'p', rooms: ['red'] };
+    for (const claims of [{ profile }, { profile: JSON.stringify(profile) }, { profile: gz(JSON.stringify(profile)), compression: 'zlib' }]) {
+        const member = await enter(t, await world.members(), 4, { ...claims, rooms: ['blue'] });
+        assert.deepStrictEqual(await sayIn(['red', 'blue', 'p'], [member]), [['red', 'p']]);
+    }
+    const page = await enter(t, await world.members(), 4, { profile: 'https://example.org/u', rooms: ['blue'] });
+    assert.deepStrictEqual(await sayIn(['red', 'blue', 'u'], [page]), [['u']], 'a profile that is none has no rooms');
+});
+
+test('rooms that are none are a refusal that says which claim, and what it has to be', async (t) => {
+    const HAS_TO = 'has to be a string or an array of strings, each of 1 to 1024 bytes, at most limits:roomsPerClient of them';
+    const bad = [7, null, true, {}, '', [''], ['a', 7], [['a']], 'x'.repeat(1025), Array.from({ length: 9 }, (_, i) => `r${i}`)];
+    const cases = [
+        ...bad.map((rooms) => ['rooms', 'rooms', { rooms }]),
+        ['guilds', 'https://issuer.example/guilds', { 'https://issuer.example/guilds': 7 }],
+        ['members', 'profile.rooms', { profile: { uid: 'p', rooms: 7 } }],
+    ];
+    for (const [where, claim, claims] of cases) {
+        for (const eio of [4, 3]) {
+            const { client, code, message } = await ask(await world[where](), eio, { auth: { token: sign(user(claims), SECRET) } });
+            assert.ok(!client, JSON.stringify(claims));
+            if (eio === 4) assert.strictEqual(code, 'token_claim');
+            assert.strictEqual(message, `A claim of the token is invalid: ${claim} ${HAS_TO}`);
+        }
+    }
+    const most = Array.from({ length: 8 }, (_, i) => `r${i}`);
+    const client = await enter(t, await world.rooms(), 4, { rooms: most });
+    assert.deepStrictEqual(await sayIn(most, [client]), [most], 'as many as there may be');
+    const long = await enter(t, await world.rooms(), 4, { rooms: 'x'.repeat(1024) });
+    assert.deepStrictEqual(await sayIn(['x'.repeat(1024)], [long]), [['x'.repeat(1024)]], 'a name as long as it may be');
+});
+
+test('a client that leaves and comes again by the token of its handshake is in the rooms of that', async (t) => {
+    const daemon = await world.rooms();
+    const client = await Raw.open(daemon.addr, { query: { token: sign(user({ rooms: ['red'] }), SECRET) } });
+    t.after(() => client.destroy());
+    for (let stay = 0; stay < 3; stay++) {
+        client.sendText('40/axr,');
+        assert.match(await client.text(), /^40\/axr,/);
+        assert.deepStrictEqual(await sayIn(['red', 'blue'], [client]), [['red']]);
+        client.sendText('41/axr,');
+    }
+    /* Out of all, without a word. */
+    await until(async () => {
+        client.sendText('40/axr,');
+        return /^40\/axr,/.test(await client.text());
+    }, within(2000), 'in once more');
+});
+
+test('a renewal puts the rooms of the new token in the place of the former ones', async (t) => {
+    const daemon = await world.rooms();
+    const redis = await quiet();
+    const all = ['red', 'blue', 'green', 'asked', 'u', 'allusers'];
+    for (const version of [2, 4]) {
+        const token = (rooms) => sign(user({ rooms }), SECRET);
+        const client = await connect(version, daemon.addr, { token: token(['red', 'blue']) });
+        t.after(() => client.close());
+        const renew = (rooms) => new Promise((resolve) => {
+            client.socket.emit('authenticate', token(rooms), resolve);
+        });
+        const hear = async () => {
+            client.events.splice(0);
+            for (const room of all) redis.emitter().to(room).emit('in', room);
+            redis.emitter().emit('mark');
+            await client.when(({ events }) => events.some(([name]) => name === 'mark'), within(2000), 'the mark');
+            return client.events.filter(([name]) => name === 'in').map(([, room]) => room);
+        };
+        assert.deepStrictEqual(await hear(), ['red', 'blue', 'u', 'allusers']);
+        redis.emitter().to('u').socketsJoin(['asked', 'green']);
+        await until(async () => (await hear()).includes('asked'), within(2000), 'a room by request');
+        /* What is published right behind the acknowledgement is delivered by it. */
+        for (let round = 0; round < 6; round++) { /* 10 renewals at once are taken */
+            const mine = ['red', 'blue'][round % 2];
+            assert.deepStrictEqual(await renew([mine]), { ok: true, expires: null });
+            assert.deepStrictEqual(await hear(), all.filter((room) => !['red', 'blue'].includes(room) || room === mine), `round ${round}`);
+        }
+        assert.deepStrictEqual(await renew(['green']), { ok: true, expires: null });
+        assert.deepStrictEqual(await hear(), ['green', 'asked', 'u', 'allusers'], 'one that it is in already');
+        const bad = await renew(['']);
+        assert.deepStrictEqual([bad.ok, bad.code, /: rooms has to be/.test(bad.message)], [false, 'token_claim', true]);
+        assert.deepStrictEqual(await hear(), ['green', 'asked', 'u', 'allusers'], 'a bad one changes nothing');
+        assert.deepStrictEqual(await renew([]), { ok: true, expires: null });
+        assert.deepStrictEqual(await hear(), ['asked', 'u', 'allusers'], 'whoever has put it into a room that the token named');
+        client.close();
+    }
+});
+
 test('no token shows in a log', async () => {
     for (const daemon of started) {
         const parts = [good(), SECRET, NEW_SECRET, NAMED_SECRET, JWKS_SECRET, vectors[0].token].flatMap((one) => one.split('.').slice(-2));
