@@ -2,6 +2,7 @@
 /* A cluster on one redis: Node servers of any generation (lib/member.js), the daemon, and
  * clients that answer what they are asked. */
 const path = require('path');
+const notepack = require('notepack.io');
 const { Process } = require('./proc');
 const { Redis } = require('./redis');
 const { Daemon, SECRET } = require('./daemon');
@@ -162,6 +163,21 @@ class Asker {
             watcher();
         });
         return deadline(found, ms, what).finally(() => this.watchers.delete(watcher));
+    }
+    /* An emit() with acknowledgements: resolves to { count, acks }, once that many have come
+     * (which may be more by then) or ms is over. */
+    async emit(args, { rooms = [], except = [], timeout = 1000, ms = within(2000) } = {}) {
+        const requestId = `emit${(Asker.last = (Asker.last || 0) + 1)}`;
+        const from = this.answers.length;
+        const opts = { rooms, except, flags: { timeout } };
+        await this.redis.publish(REQUESTS, notepack.encode({ uid: 'asker', requestId, type: 7, packet: { type: 2, data: args, nsp: NSP }, opts }));
+        const mine = (all) => all.slice(from).map(({ payload }) => (payload[0] === 0x7b ? JSON.parse(payload) : notepack.decode(payload)))
+            .filter((answer) => answer.requestId === requestId);
+        const counts = (all) => mine(all).filter(({ type }) => type === 8);
+        const acks = (all) => mine(all).filter(({ type }) => type === 9).map(({ packet }) => packet);
+        const { clientCount } = await this.when((all) => counts(all)[0], ms, 'how many were asked');
+        await this.when((all) => acks(all).length >= clientCount, ms, `${clientCount} acknowledgements`);
+        return { count: clientCount, acks: () => acks(this.answers), counts: () => counts(this.answers).length };
     }
     /* The JSON answer to a request, which gets an id. */
     async ask(request, { channel = REQUESTS, ms = within(2000) } = {}) {
