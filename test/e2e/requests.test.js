@@ -85,9 +85,9 @@ function ours({ text, hex }, id) {
     return text.replace(/"sid":"[^"]*"/, () => `"sid":${JSON.stringify(id)}`);
 }
 
-/* Those of one server: both answered in generations before 6, where the requester answers too. */
-const answersOfOne = ({ answers, text = '' }) =>
-    (/"requestid":/.test(text) && answers.length > 1 ? answers.slice(-1) : answers);
+/* Those of one server: in generations where the requester answers too, both are recorded. */
+const answersOfOne = ({ answers, is }) => (/^broadcast/.test(is) ? answers : answers.slice(-1));
+const meansOurs = ({ is }) => is.includes('by_id') || !is.includes('rooms=') || /rooms=.*"[rs]"/.test(is);
 
 /* Where the answer goes: to who asked, where the request says who that is. */
 function channelOf(request) {
@@ -117,7 +117,7 @@ async function replay(request) {
     assert.deepStrictEqual(got.map(formOfAnswer), wanted.map(formOfAnswer));
     for (const answer of got) assert.strictEqual(answer.channel, channelOf(request));
     for (const answer of got) check(request, decoded(answer), client);
-    if (/disconnect/i.test(request.is) && !/nobody/.test(request.is)) await client.noted('disconnect');
+    if (/^disconnect/.test(request.is) && meansOurs(request)) await client.noted('disconnect');
 }
 
 /* What is known of the values. */

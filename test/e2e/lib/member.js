@@ -58,20 +58,24 @@ const ADAPTER_ARGS = {
     disconnectSockets: (opts, close) => [optsOf(opts), close],
 };
 
-/* Calls made one after the other, or at once, in the background: until stop(), that is. */
+/* Calls in the background until stop(): another one every so many ms, whether or not those
+ * before it are over. */
 class Stream {
-    constructor({ calls, every = 0, atOnce = 1 }) {
-        Object.assign(this, { calls, every, results: [], isOver: false });
-        this.ended = Promise.all(Array.from({ length: atOnce }, (_, nth) => this.run(nth)));
+    constructor({ calls, every }) {
+        this.results = [];
+        this.begun = [];
+        let nth = 0;
+        this.timer = setInterval(() => this.begun.push(this.make(calls[nth++ % calls.length])), every);
     }
-    async run(nth) {
-        for (let i = nth; !this.isOver; i++) {
-            const [name, ...args] = this.calls[i % this.calls.length];
-            const began = Date.now();
-            const how = await CALLS[name](...args).then((value) => ({ value }), (error) => ({ error: error.message }));
-            this.results.push({ name, began, ms: Date.now() - began, ...how });
-            if (this.every) await new Promise((resolve) => setTimeout(resolve, this.every));
-        }
+    async make([name, ...args]) {
+        const began = Date.now();
+        const how = await CALLS[name](...args).then((value) => ({ value }), (error) => ({ error: error.message }));
+        this.results.push({ name, began, ms: Date.now() - began, ...how });
+    }
+    async stop() {
+        clearInterval(this.timer);
+        await Promise.all(this.begun);
+        return this.results.sort((one, other) => one.began - other.began);
     }
 }
 const streams = new Map();
@@ -129,10 +133,7 @@ const CALLS = {
         return streams.get(name).results.length;
     },
     async stop(name) {
-        const stream = streams.get(name);
-        stream.isOver = true;
-        await stream.ended;
-        return stream.results;
+        return streams.get(name).stop();
     },
     async close() {
         setImmediate(() => nsp.server.close(() => process.exit(0)));
