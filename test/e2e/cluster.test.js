@@ -41,7 +41,7 @@ function plain(value, ids) {
     if (!value || typeof value !== 'object') return value;
     if (Array.isArray(value)) return value.map((one) => plain(one, ids));
     return Object.fromEntries(Object.entries(value).map(([key, one]) =>
-        [key, key === 'handshake' ? handshakeOf(one) : key === 'rooms' ? sorted(plain(one, ids)) : plain(one, ids)]));
+        [key, key === 'handshake' ? handshakeOf(one) : key === 'rooms' ? plain(one, ids).sort() : plain(one, ids)]));
 }
 /* Answers, sockets and rooms come in any order. */
 function resultOf(value, ids) {
@@ -136,11 +136,11 @@ class World {
     async rooms() {
         if (this.generation === '5.4') {
             const there = [...this.clients].filter(([, client]) => !client.isGone);
-            const each = there.map(async ([name, { id }]) => [name, sorted(plain(await this.first.call('adapter', 'clientRooms', id), this.ids))]);
+            const each = there.map(async ([name, { id }]) => [name, plain(await this.first.call('adapter', 'clientRooms', id), this.ids).sort()]);
             return Object.fromEntries(sorted(await Promise.all(each)));
         }
         const sockets = await this.first.call('adapter', 'fetchSockets', {});
-        return Object.fromEntries(sorted(sockets.map(({ id, rooms }) => [this.ids.get(id) || id, sorted(plain(rooms, this.ids))])));
+        return Object.fromEntries(sorted(sockets.map(({ id, rooms }) => [this.ids.get(id) || id, plain(rooms, this.ids).sort()])));
     }
     /* All that there is to compare of one step. */
     async run(step) {
@@ -467,6 +467,7 @@ for (const generation of Object.keys(GENERATIONS)) {
     }, { timeout: 60000 });
 }
 
-test('what is decided otherwise is what differs', () => {
-    for (const { why } of DECIDED) assert.ok(why.length > 20);
+test('each of what is decided otherwise made a difference', (t) => {
+    if (process.env.STEP || process.env.AXR_ONLY) t.skip('not all was run');
+    else assert.deepStrictEqual(DECIDED.filter(({ isUsed }) => !isUsed).map(({ why }) => why), []);
 });
