@@ -93,7 +93,9 @@ $(addprefix $(BUILD)/test/unit/,test_directory test_expect test_hear test_held t
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
-$(addprefix $(BUILD)/test/unit/,test_cluster test_inquiry test_emission test_deed): UNIT_LD = -Wl,--wrap=clock_ms
+$(addprefix $(BUILD)/test/unit/,test_inquiry test_emission test_deed): UNIT_LD = -Wl,--wrap=clock_ms
+$(BUILD)/test/unit/test_cluster: UNIT_LD = \
+    $(patsubst %,-Wl$(,)--wrap=%,clock_ms malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms,--wrap=event_add
 # Where the calls of the system are counted, some of which fail.
 $(BUILD)/test/unit/test_log_ways: UNIT_LD = \

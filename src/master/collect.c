@@ -236,15 +236,15 @@ static void bound(struct collect *collect)
     buf_free(&collect->text);
 }
 
-int collect_part(struct collect *collect, uint32_t n, struct slice bytes)
+int collect_part(struct collect *collect, uint32_t n, struct slice records)
 {
-    struct msg records = {.at = (const uint8_t *)bytes.ptr,
-                          .end = (const uint8_t *)bytes.ptr + bytes.len};
+    struct msg fields = {.at = (const uint8_t *)records.ptr,
+                         .end = (const uint8_t *)records.ptr + records.len};
 
     for (; n > 0 && !collect->is_too_large; n--)
-        if (take(collect, &records) < 0)
+        if (take(collect, &fields) < 0)
             return -1;
-    if (!collect->is_too_large && msg_close(&records) < 0)
+    if (!collect->is_too_large && msg_close(&fields) < 0)
         return -1;
     bound(collect);
     return 0;

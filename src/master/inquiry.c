@@ -5,6 +5,7 @@
 #include "master/laneset.h"
 #include "master/route.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +106,7 @@ static void drop(struct inquiries *inquiries, struct inquiry *inquiry)
     }
     *(inquiry->prev != NULL ? &inquiry->prev->next : &inquiries->first) = inquiry->next;
     *(inquiry->next != NULL ? &inquiry->next->prev : &inquiries->last) = inquiry->prev;
+    assert(inquiries->first != inquiry);
     inquiry_free(inquiry);
 }
 

@@ -41,7 +41,7 @@ void responder_result(struct responder *responder, enum response_result result,
     uint64_t count;
 
     responder->results[result]++;
-    if (result < RESPONSE_TOO_LARGE)
+    if (result != RESPONSE_TOO_LARGE && result != RESPONSE_BUSY && result != RESPONSE_UNSENDABLE)
         return;
     count = log_due(&responder->log[result], RESULT_LOG_MS);
     if (count > 0)

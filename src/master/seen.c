@@ -17,6 +17,7 @@ static void drop_first(struct seen *seen)
 {
     struct seen_request *request = seen->first;
 
+    assert(request != NULL);
     table_remove(&seen->table, &request->node);
     seen->first = request->next;
     if (seen->first == NULL)

@@ -319,6 +319,43 @@ test('users: who is connected, and how often, over all workers', async (t) => {
     for (const client of clients) client.destroy();
     await is(0);
 });
+test('users: the rooms that they are in, over all workers', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 3 } });
+    const emitter = redis.emitter();
+    const are = (uid, rooms) => until(async () => {
+        const user = await askJson(daemon, `/users/${uid}`);
+        return JSON.stringify(user.rooms) === JSON.stringify(rooms);
+    }, within(5000), `${uid} in ${JSON.stringify(rooms)}`);
+    const count = async (rooms, memberships) => {
+        const status = await askJson(daemon, '/status');
+        assert.deepStrictEqual([status.rooms, status.memberships], [rooms, memberships]);
+        const metrics = await scrape(daemon);
+        assert.deepStrictEqual([metrics.get('further_rooms'), metrics.get('memberships')], [rooms, memberships]);
+    };
+    await are('ann', []);
+    const clients = [];
+    for (const uid of ['ann', 'ann', 'ann', 'bob']) {
+        clients.push(keep(t, await joined(daemon.addr, daemon.token(uid))));
+    }
+    await are('ann', ['ann', 'allusers']);
+    emitter.in('ann').socketsJoin(['guild', 42, '42']);
+    await are('ann', ['ann', 'allusers', '42', 'guild', 42]);
+    await count(3, 9);
+    emitter.in('bob').socketsJoin(['guild', 'ann']);
+    await are('bob', ['bob', 'allusers', 'ann', 'guild']);
+    await count(4, 11);
+    emitter.in('ann').socketsLeave('allusers');
+    await are('ann', ['ann', '42', 'guild', 42]);
+    await are('bob', ['bob', 'ann', 'guild']); // who is in the room of that name, too
+    await count(4, 11);
+    emitter.to('ann').emit('msg', 'all four');
+    for (const client of clients) assert.deepStrictEqual((await client.event()).args, ['msg', 'all four']);
+    for (const client of clients) client.destroy();
+    await are('ann', []);
+    await are('bob', []);
+    await count(0, 0);
+});
 test('the admin address: in use, and off', async (t) => {
     const redis = await redisServer();
     const first = await Daemon.start(t, { redis });

@@ -84,8 +84,146 @@ static void test_bad(void)
     world_end();
 }
 
+/* --- no memory -------------------------------------------------------------------- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *ptr, size_t size);
+void *__real_reallocarray(void *ptr, size_t n, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *ptr, size_t size);
+void *__wrap_reallocarray(void *ptr, size_t n, size_t size);
+
+static int until_nomem = -1; /* so many succeed, then one fails; -1: none does */
+static int failed;
+
+static int fails(void)
+{
+    if (until_nomem < 0 || until_nomem-- > 0)
+        return 0;
+    failed = 1;
+    return 1;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *ptr, size_t size)
+{
+    return fails() ? NULL : __real_realloc(ptr, size);
+}
+
+void *__wrap_reallocarray(void *ptr, size_t n, size_t size)
+{
+    return fails() ? NULL : __real_reallocarray(ptr, n, size);
+}
+
+/* What is heard of a worker, made before memory is out. */
+static struct buf said[8];
+
+static void say(int what, int (*handler)(struct cluster *, unsigned, struct msg *))
+{
+    struct msg msg;
+
+    if (msg_decode(&msg, said[what].data, said[what].len, 1 << 20) > 0)
+        (void)handler(world.cluster, 1, &msg);
+}
+
+static void prepare(void)
+{
+    struct slices none = {0};
+    struct buf record = {0};
+    size_t mark;
+
+    /* Ids count from 1, and each step below takes one. */
+    put_record(&record, "a");
+    mark = msg_begin(&said[0], MSG_FETCHED);
+    msg_put_u32(&said[0], 1);
+    msg_put_u8(&said[0], 1);
+    msg_put_u32(&said[0], 1);
+    msg_put_bytes(&said[0], record.data, record.len);
+    msg_end(&said[0], mark);
+    buf_reset(&record);
+    msg_put_u8(&record, 0);
+    msg_put_bytes(&record, "room", 4);
+    mark = msg_begin(&said[1], MSG_FETCHED);
+    msg_put_u32(&said[1], 2);
+    msg_put_u8(&said[1], 1);
+    msg_put_u32(&said[1], 1);
+    msg_put_bytes(&said[1], record.data, record.len);
+    msg_end(&said[1], mark);
+    mark = msg_begin(&said[2], MSG_REACHED);
+    msg_put_u32(&said[2], 3);
+    msg_put_u32(&said[2], 1);
+    msg_end(&said[2], mark);
+    mark = msg_begin(&said[3], MSG_ACK);
+    msg_put_u32(&said[3], 3);
+    msg_put_bytes(&said[3], "1", 1);
+    msg_put_list(&said[3], &none);
+    msg_end(&said[3], mark);
+    mark = msg_begin(&said[4], MSG_ACTED);
+    msg_put_u32(&said[4], 4);
+    msg_put_u32(&said[4], 1);
+    msg_end(&said[4], mark);
+    buf_free(&record);
+}
+
+static void run(struct slice emit)
+{
+    comes("{\"requestId\":\"q1\",\"type\":5,\"opts\":{\"rooms\":[],\"except\":[]}}");
+    say(0, cluster_fetched);
+    comes("{\"requestId\":\"q2\",\"type\":1}");
+    say(1, cluster_fetched);
+    cluster_arrived(world.cluster, emit, 1, 1);
+    cluster_request(world.cluster, emit, 1);
+    say(3, cluster_ack);
+    say(2, cluster_reached);
+    say(3, cluster_ack);
+    comes("{\"requestId\":\"d1\",\"type\":2,\"sid\":\"x\",\"room\":\"r\"}");
+    comes("{\"type\":2,\"opts\":{\"rooms\":[],\"except\":[]},\"rooms\":[\"x\"]}");
+    say(4, cluster_acted);
+    comes(SSE);
+}
+
+static void test_nomem(void)
+{
+    struct buf emit = {0};
+    int n = 0, whole = 0;
+
+    prepare();
+    do {
+        world_begin(1);
+        put_emit(&emit, "e1", NULL, 5000);
+        failed = 0;
+        until_nomem = n++;
+        run(slice_of(&emit));
+        until_nomem = -1;
+        pass(2000);
+        buf_reset(&world.sent);
+        buf_reset(&world.published);
+        comes("{\"requestId\":\"q9\",\"type\":0,\"rooms\":[\"nobody\"]}");
+        pass(1000); /* a worker that is not known to have nobody is asked */
+        whole += strcmp(published(), "1 " COMMON "{\"requestId\":\"q9\",\"sockets\":[]}\n") == 0;
+        world_end();
+    } while (failed);
+    ok(n > 30, "one allocation fails, each of %d", n);
+    is_int(whole, n, "and the next request is answered");
+    for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++)
+        buf_free(&said[i]);
+    buf_free(&emit);
+}
+
 int main(void)
 {
+    test_nomem();
     test_queries();
     test_null();
     test_own();

@@ -227,7 +227,7 @@ static void test_questions(void)
         at += (size_t)snprintf(text + at, sizeof(text) - at, ",\"%d%0200d\"", i, i);
     snprintf(text + at, sizeof(text) - at, "],\"except\":[]}}");
     for (int i = 0; i < 30; i++) {
-        snprintf(text + 14, 5, "%04d", i);
+        snprintf(text + 14, 5, "%04u", (unsigned)i % 10000);
         text[18] = '"';
         comes(text);
     }
