@@ -31,14 +31,6 @@ const DECIDED = [
         of: ['7.2', '8.3'], where: /: ask for a large number$/,
         change: (seen) => ({ ...seen, value: { ...seen.value, answers: seen.value.answers.map(() => -1.5e300) } }),
     },
-    {
-        why: 'The room of its own id is one that a client cannot leave here: under its id it can always be reached, as RemoteSocket does.',
-        of: ['7.2', '8.3'], where: /^odd rooms: (leave their own ids|emit to .* again)$/,
-        change: (seen, where) => ({
-            ...seen, rooms: { ...seen.rooms, w1: [...seen.rooms.w1, 'id of w1'].sort() },
-            clients: { ...seen.clients, w1: { ...seen.clients.w1, events: /the id/.test(where) ? [['to w1']] : seen.clients.w1.events } },
-        }),
-    },
 ];
 
 /* What has to be seen with the daemon; those of DECIDED that make a difference are used. */
