@@ -80,6 +80,10 @@ struct member_end {
 void member_leave(struct member *member, unsigned ms, const struct member_end *end);
 int member_has_left(const struct member *member);
 
+/* It has left, and redis has not confirmed that: the connection that may still be counted, for
+ * others to end it; else NULL. */
+const struct redis_client *member_stuck(const struct member *member);
+
 /* In a list of its owner. */
 struct member *member_next(const struct member *member);
 void member_set_next(struct member *member, struct member *next);

@@ -558,8 +558,10 @@ void commands_hold(struct commands *commands, int on)
 void commands_last(struct commands *commands)
 {
     commands->is_last = 1;
-    if (commands->link.bev == NULL)
-        redis_link_stop(&commands->link);
+    if (commands->link.bev != NULL)
+        return;
+    redis_link_stop(&commands->link);
+    commands_hold(commands, 0);
 }
 
 int commands_ready(const struct commands *commands)

@@ -135,9 +135,11 @@ static void on_left(struct member *member, void *arg)
 {
     struct feed *feed = arg;
     void (*done)(void *arg) = feed->leave_done;
+    const struct redis_client *stuck = member_stuck(member);
     int all = member_has_left(feed->now);
 
-    (void)member;
+    if (stuck != NULL && member != feed->now)
+        commands_kill(member_commands(feed->now), stuck);
     for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
         all &= member_has_left(at);
     if (done == NULL || !all)
@@ -692,8 +694,10 @@ int feed_can_publish(const struct feed *feed)
 int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
                  void (*done)(int ok, void *arg), void *arg)
 {
-    struct member *member = member_of(feed, via);
+    struct member *member = feed != NULL ? member_of(feed, via) : NULL;
 
+    if (member == NULL)
+        return -1;
     return commands_publish(member_commands(member), channel, payload, done, arg);
 }
 

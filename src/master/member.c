@@ -35,6 +35,7 @@ struct member {
     int is_settled;     /* it was once known whether it can be counted */
     uint64_t up_ms;     /* since when it is subscribed */
     uint64_t leave_ms;  /* LEAVES: until then; LEFT: commands are there until then */
+    int is_stuck;       /* LEFT: redis has not confirmed that */
     int is_told_unable; /* it was logged that it cannot answer ... */
     int is_told_deaf;   /* ... that redis does not allow the topics of requests */
     struct log_every log;
@@ -157,11 +158,12 @@ static void look_at_end(struct member *member)
 
 static void left(struct member *member)
 {
+    member->is_stuck = !redis_subscribed(member->redis) ||
+                       redis_requests_heard(member->redis) != REQUESTS_UNHEARD;
     member->life = LEFT;
     member->leave_ms = clock_ms() + LINGER_MS;
     redis_stop(member->redis);
     commands_hold(member->commands, 0);
-    commands_last(member->commands);
     (void)timer_set(member->timer, commands_ready(member->commands) ? LINGER_MS : 0);
     member->end->left(member, member->arg);
 }
@@ -178,9 +180,17 @@ void member_leave(struct member *member, unsigned ms, const struct member_end *e
         member->mode = REQUESTS_LEFT;
         redis_requests(member->redis, REQUESTS_LEFT);
     }
+    /* What is lost now is not made again: nobody needs the password any more. */
+    commands_last(member->commands);
+    redis_wipe(member->redis);
     if (redis_subscribed(member->redis))
         redis_resume(member->redis);
     look_at_end(member);
+}
+
+const struct redis_client *member_stuck(const struct member *member)
+{
+    return member->is_stuck ? redis_former(member->redis) : NULL;
 }
 
 int member_has_left(const struct member *member)
@@ -248,6 +258,8 @@ static void on_state(int subscribed, void *arg)
     struct member *member = arg;
 
     member->up_ms = clock_ms();
+    if (!subscribed && member->life != SERVES)
+        redis_stop(member->redis);
     if (!subscribed)
         commands_kill(member->commands, redis_former(member->redis));
     if (!subscribed || member->is_settled)
