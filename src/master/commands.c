@@ -230,7 +230,7 @@ static void send_command(struct commands *commands, struct command *command,
         rc = redis_commands_ping(bev);
         break;
     case KILL:
-        rc = redis_commands_kill(bev, client);
+        rc = client != NULL ? redis_commands_kill(bev, client) : -1;
         break;
     }
     commands->put += evbuffer_get_length(bufferevent_get_output(bev)) - before;

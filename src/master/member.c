@@ -158,8 +158,8 @@ static void look_at_end(struct member *member)
 
 static void left(struct member *member)
 {
-    member->is_stuck = !redis_subscribed(member->redis) ||
-                       redis_requests_heard(member->redis) != REQUESTS_UNHEARD;
+    member->is_stuck =
+        !redis_subscribed(member->redis) || redis_requests_heard(member->redis) != REQUESTS_UNHEARD;
     member->life = LEFT;
     member->leave_ms = clock_ms() + LINGER_MS;
     redis_stop(member->redis);

@@ -71,9 +71,11 @@ void status_put(const struct status *status, struct buf *out)
     (void)buf_printf(out, ",\"clients\":%llu,\"users\":%zu,\"rooms\":%zu,\"memberships\":%zu",
                      (unsigned long long)sum.at[COUNTER_CLIENTS], status->users, status->rooms,
                      status->memberships);
-    (void)buf_printf(out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu}}\n",
-                     status->redis_subscribed ? "true" : "false",
-                     (unsigned long long)status->redis.gaps);
+    (void)buf_printf(
+        out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu,\"commands\":%s,\"counted\":%s}}\n",
+        status->redis_subscribed ? "true" : "false", (unsigned long long)status->redis.gaps,
+        status->commands.is_ready ? "true" : "false",
+        status->commands.is_counted ? "true" : "false");
 }
 
 static void put_reason(struct buf *out, int holds, const char *reason, const char **comma)

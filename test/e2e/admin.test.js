@@ -39,7 +39,7 @@ test('status: three fields on the client port, more on the admin address', async
     }
     assert.deepStrictEqual(more.workers, { configured: 3, up: 3, restarts: 0 });
     assert.deepStrictEqual([more.clients, more.users, more.pid], [1, 1, daemon.pid]);
-    assert.deepStrictEqual(more.redis, { subscribed: true, gaps: 0 });
+    assert.deepStrictEqual(more.redis, { subscribed: true, gaps: 0, commands: true, counted: true });
 });
 test('promtool has no remark, and every sum is that of the workers', async (t) => {
     const redis = await redisServer();

@@ -3,6 +3,7 @@
 const assert = require('assert');
 const { test } = require('./lib/suite');
 const { FakeRedis, commandsOf } = require('./lib/fakeredis');
+const { Redis } = require('./lib/redis');
 const { Daemon, merge } = require('./lib/daemon');
 const { within, until, elapse } = require('./lib/time');
 
@@ -70,3 +71,72 @@ for (const [what, [settings, topics, commands]] of Object.entries(SETTINGS))
         assert.deepStrictEqual(String((await fake.subscribed(losses.length + 1)).asked), String(first.asked), 'after a reload');
         await daemon.logged(/the new connection has taken the place/, within(3000), from);
     });
+
+/* --- what others count --- */
+const REQUESTS = 'socket.io-request#/axr#';
+const counted = async (redis) => Number((await redis.client.sendCommand(['PUBSUB', 'NUMSUB', REQUESTS]))[1]);
+
+/* What daemons have published on the channels of answers, from now on. */
+async function answers(redis) {
+    const heard = [];
+    const subscriber = await redis.connect();
+    await subscriber.pSubscribe('socket.io-response#*', (text, channel) => heard.push([channel, text]));
+    return heard;
+}
+
+test('others count the daemon from the ready line on, over changes of the user, until it stops', async (t) => {
+    const redis = await Redis.start(t);
+    for (const user of ['ann', 'bob']) await redis.client.sendCommand(['ACL', 'SETUSER', user, 'on', '>sesame', 'allchannels', '+@all']);
+    const heard = await answers(redis);
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1 } });
+    assert.strictEqual(await counted(redis), 1, 'at the ready line');
+    assert.deepStrictEqual(heard, [['socket.io-response#/axr#', '{}']], 'and has said nothing else');
+    for (const username of ['ann', 'bob', 'ann']) {
+        const from = daemon.log.length;
+        const counts = new Set();
+        daemon.write(merge(daemon.config, { 'socket.io': { redis: { username, password: 'sesame' } } }));
+        daemon.signal('SIGHUP');
+        const taken = () => /the new connection has taken the place/.test(daemon.log.slice(from));
+        await until(async () => counts.add(await counted(redis)) && taken() && counts.has(2), within(5000), 'the new connection');
+        await until(async () => (await counted(redis)) === 1, within(2000), 'one of both');
+        assert.ok(!counts.has(0), 'it is counted all the time');
+        const users = String(await redis.client.sendCommand(['CLIENT', 'LIST', 'TYPE', 'pubsub'])).match(/ user=(ann|bob)\b/g);
+        assert.deepStrictEqual(users, [` user=${username}`]);
+    }
+    await daemon.stop();
+    assert.strictEqual(await counted(redis), 0, 'after the stop');
+    assert.ok(heard.every(([, text]) => text === '{}'), 'nothing but {} was said');
+    assert.ok(!/ (warn|error) master\S* redis/.test(daemon.log), daemon.log);
+});
+
+/* Of both connections, who they are. */
+const clientsOf = async (redis, user) => String(await redis.client.sendCommand(['CLIENT', 'LIST'])).split('\n')
+    .filter((line) => line.includes(` user=${user} `)).map((line) => /\bid=(\d+)/.exec(line)[1]);
+
+test('what an ACL does not allow: answers, the channel of requests, or both; the rest is done', async (t) => {
+    const redis = await Redis.start(t);
+    const channels = ['&socket.io#/axr#*', '&socket.io#/axr', '&socket.io#emitter'];
+    const may = ['-@all', '+subscribe', '+psubscribe', '+unsubscribe', '+punsubscribe', '+ping', '+client|info', '+client|kill'];
+    const request = `&${REQUESTS}`, response = '&socket.io-response#/axr#*';
+    const rules = {
+        all: { rules: [...may, '+publish', request, response], counted: 1, lines: [] },
+        mute: { rules: [...may, request, response], counted: 0, lines: [/ warn master.*redis does not allow PUBLISH of answers/] },
+        elsewhere: { rules: [...may, '+publish', request], counted: 0, lines: [/ warn master.*redis does not allow PUBLISH of answers/] },
+        deaf: { rules: [...may, '+publish', response], counted: 0, lines: [/ info master.*redis does not allow the channel of requests/] },
+    };
+    for (const [user, one] of Object.entries(rules)) {
+        await redis.client.sendCommand(['ACL', 'SETUSER', user, 'on', '>sesame', 'resetchannels', ...channels, ...one.rules]);
+        const heard = await answers(redis);
+        const daemon = await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': { redis: { username: user, password: 'sesame' } } } });
+        assert.strictEqual(await counted(redis), one.counted, user);
+        assert.strictEqual((await clientsOf(redis, user)).length, 2, `${user}: both connections stay`);
+        for (const line of one.lines) await daemon.logged(line, within(2000));
+        daemon.signal('SIGHUP'); /* which tries again, and says nothing */
+        await daemon.logged(/configuration reloaded/, within(2000));
+        const lines = daemon.log.split('\n').filter((line) => /redis does not allow (PUBLISH|the channel)/.test(line));
+        assert.strictEqual(lines.length, one.lines.length, lines.join('\n'));
+        assert.ok(heard.every(([, text]) => text === '{}'), `${user}: nothing but {} is tried`);
+        await daemon.stop();
+        assert.match(daemon.log, /redis_gaps=0/);
+    }
+});

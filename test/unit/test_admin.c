@@ -59,6 +59,7 @@ static void on_status(struct status *status, void *arg)
     status->memberships = 9;
     status->stopping = stopping;
     status->redis_subscribed = subscribed;
+    status->commands.is_ready = 1;
     status->redis.gap_ms = 1234;
     status->relay.dropped[EMIT_MALFORMED] = 6;
     status->nworkers = status->numbers = 2;
@@ -271,7 +272,11 @@ static void test_status(void)
     ok(strstr(text, "\"workers\":{\"configured\":2,\"up\":1,\"restarts\":5}") != NULL, "workers");
     ok(strstr(text, "\"clients\":3,\"users\":2,\"rooms\":4,\"memberships\":9,") != NULL,
        "clients as the worker tells");
-    ok(strstr(text, "\"redis\":{\"subscribed\":true,\"gaps\":0}}\n") != NULL, "redis");
+    ok(strstr(
+           text,
+           "\"redis\":{\"subscribed\":true,\"gaps\":0,\"commands\":true,\"counted\":false}}\n") !=
+           NULL,
+       "redis");
 }
 
 static void test_health(void)
