@@ -8,8 +8,9 @@
  * it is asked anew.  One whose time is up before it could be asked has no answer, which is
  * all that this protocol has for "no".
  *
- * A worker that owes INQUIRY_LANE_MAX answers is asked nothing more: queries wait for it, but
- * where it has said nothing for as long as a query may take they go without it. */
+ * A worker that owes as much as it may (owed.h) is asked nothing more: queries wait for it, but
+ * where it hangs they go without it.  A large one that had not the time to end is work for the
+ * workers to the end: until then no other begins. */
 #ifndef MASTER_INQUIRY_H
 #define MASTER_INQUIRY_H
 
@@ -23,9 +24,8 @@
 #define INQUIRY_WAITING_MAX   1024
 #define INQUIRY_WAITING_BYTES (16UL * 1024 * 1024) /* of the questions that wait */
 #define INQUIRY_BYTES         (32UL * 1024 * 1024) /* collected by all that are not large */
-#define INQUIRY_LANE_MAX      48 /* that a worker owes: it has places for more (worker/fetch.h) */
-#define INQUIRY_LARGE_BYTES   (1024UL * 1024) /* a large one has collected so much */
-#define INQUIRY_LARGE_PACE    (32UL * 1024)   /* bytes a ms: what a listener should take */
+#define INQUIRY_LARGE_BYTES   (1024UL * 1024)      /* a large one has collected so much */
+#define INQUIRY_LARGE_PACE    (32UL * 1024)        /* bytes a ms: what a listener should take */
 
 struct inquiries;
 

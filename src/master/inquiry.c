@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "master/collect.h"
 #include "master/laneset.h"
+#include "master/owed.h"
 #include "master/route.h"
 
 #include <assert.h>
@@ -25,12 +26,6 @@ struct inquiry {
     size_t collected; /* what it has of that sum: nothing if it is large */
 };
 
-/* What is asked of a worker has an end, also where nobody waits for it any more. */
-struct lane {
-    unsigned owed;
-    uint64_t heard_ms; /* when it began to owe, or said something last */
-};
-
 struct inquiries {
     struct responder *responder;
     struct inquiry *first, *last;
@@ -44,8 +39,7 @@ struct inquiries {
     uint64_t pace_ms;         /* when the next large one may begin */
     int was_large[MSG_WHATS]; /* the last answer about everybody */
     struct slices rooms;      /* reused */
-    struct lane lanes[START_LANES];
-    unsigned nfull; /* of them: they owe as much as they may */
+    struct owed owed;
 };
 
 struct inquiries *inquiries_new(struct responder *responder)
@@ -55,6 +49,11 @@ struct inquiries *inquiries_new(struct responder *responder)
     if (inquiries != NULL)
         inquiries->responder = responder;
     return inquiries;
+}
+
+static uint32_t patience_ms(const struct inquiries *inquiries)
+{
+    return inquiries->responder->conf->requests_timeout_ms;
 }
 
 /* --- one ------------------------------------------------------------------------ */
@@ -102,6 +101,8 @@ static void drop(struct inquiries *inquiries, struct inquiry *inquiry)
         --*queue_of(inquiries, inquiry);
         inquiries->waiting_bytes -= inquiry->question.len;
     } else {
+        if (inquiry->is_large)
+            owed_late(&inquiries->owed, inquiry->id, &inquiry->waiting);
         stop_running(inquiries, inquiry);
     }
     *(inquiry->prev != NULL ? &inquiry->prev->next : &inquiries->first) = inquiry->next;
@@ -166,7 +167,7 @@ void inquiries_ask(struct inquiries *inquiries, const struct request *request, u
         responder_result(inquiries->responder, RESPONSE_UNSENDABLE, request->type);
         return;
     }
-    inquiry->until_ms = now_ms + inquiries->responder->conf->requests_timeout_ms;
+    inquiry->until_ms = now_ms + patience_ms(inquiries);
     inquiry->prev = inquiries->last;
     *(inquiries->last != NULL ? &inquiries->last->next : &inquiries->first) = inquiry;
     inquiries->last = inquiry;
@@ -188,42 +189,6 @@ static const struct route_targets *targets_of(struct inquiries *inquiries,
     return fields.bad ? NULL : route_find(inquiries->responder->route, &inquiries->rooms);
 }
 
-/* --- what workers owe --------------------------------------------------------------- */
-
-static void owes_one(struct inquiries *inquiries, unsigned lane, uint64_t now_ms)
-{
-    struct lane *at = &inquiries->lanes[lane];
-
-    if (at->owed == 0)
-        at->heard_ms = now_ms;
-    inquiries->nfull += ++at->owed == INQUIRY_LANE_MAX;
-}
-
-static void owes_less(struct inquiries *inquiries, unsigned lane, unsigned owed)
-{
-    struct lane *at = &inquiries->lanes[lane];
-
-    inquiries->nfull -= at->owed >= INQUIRY_LANE_MAX && owed < INQUIRY_LANE_MAX;
-    at->owed = owed;
-}
-
-static int is_silent(const struct inquiries *inquiries, unsigned lane, uint64_t now_ms)
-{
-    return now_ms >=
-           inquiries->lanes[lane].heard_ms + inquiries->responder->conf->requests_timeout_ms;
-}
-
-/* 1 while a worker is at work on as much as it may. */
-static int is_crowded(const struct inquiries *inquiries, uint64_t now_ms)
-{
-    if (inquiries->nfull == 0)
-        return 0;
-    for (unsigned lane = 0; lane < START_LANES; lane++)
-        if (inquiries->lanes[lane].owed >= INQUIRY_LANE_MAX && !is_silent(inquiries, lane, now_ms))
-            return 1;
-    return 0;
-}
-
 /* Those of targets that can be asked. */
 static void ask_some(struct inquiries *inquiries, struct inquiry *inquiry,
                      const struct route_targets *targets, struct route_targets *asked,
@@ -232,11 +197,11 @@ static void ask_some(struct inquiries *inquiries, struct inquiry *inquiry,
     asked->n = 0;
     for (size_t i = 0; targets != NULL && i < targets->n; i++) {
         unsigned lane = targets->lanes[i];
-        if (inquiries->lanes[lane].owed >= INQUIRY_LANE_MAX) {
+        if (owed_is_full(&inquiries->owed, lane)) {
             inquiry->is_short = 1;
             continue;
         }
-        owes_one(inquiries, lane, now_ms);
+        owed_ask(&inquiries->owed, lane, now_ms);
         laneset_put(&inquiry->waiting, lane);
         asked->lanes[asked->n++] = (uint16_t)lane;
     }
@@ -247,7 +212,7 @@ static void ask_none(struct inquiries *inquiries, struct inquiry *inquiry,
                      const struct route_targets *asked)
 {
     for (size_t i = 0; i < asked->n; i++) {
-        owes_less(inquiries, asked->lanes[i], inquiries->lanes[asked->lanes[i]].owed - 1);
+        owed_unask(&inquiries->owed, asked->lanes[i]);
         (void)laneset_take(&inquiry->waiting, asked->lanes[i]);
     }
     inquiry->is_short = 1;
@@ -369,6 +334,7 @@ static void become_large(struct inquiries *inquiries, struct inquiry *inquiry)
         inquiry->is_large = 1;
         return;
     }
+    owed_late(&inquiries->owed, inquiry->id, &inquiry->waiting);
     stop_running(inquiries, inquiry);
     inquiry->is_short = 0;
     inquiry->is_large = 1;
@@ -401,9 +367,7 @@ int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *ms
 
     if (msg_close(msg) < 0)
         return -1;
-    inquiries->lanes[lane].heard_ms = clock_ms();
-    if (is_last && inquiries->lanes[lane].owed > 0)
-        owes_less(inquiries, lane, inquiries->lanes[lane].owed - 1);
+    owed_said(&inquiries->owed, lane, id, is_last, clock_ms());
     inquiry = find(inquiries, id);
     if (inquiry == NULL || !laneset_has(&inquiry->waiting, lane))
         return 0; /* of one that is over */
@@ -420,7 +384,7 @@ int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *ms
 
 void inquiries_down(struct inquiries *inquiries, unsigned lane)
 {
-    owes_less(inquiries, lane, 0);
+    owed_down(&inquiries->owed, lane);
     for (size_t i = 0; i < inquiries->nrunning; i++) {
         struct inquiry *inquiry = inquiries->running[i];
         if (laneset_take(&inquiry->waiting, lane) && inquiry->waiting.n == 0)
@@ -451,28 +415,46 @@ static void expire(struct inquiries *inquiries, uint64_t now_ms)
     }
 }
 
-static int may_begin_large(const struct inquiries *inquiries)
+/* 1 if one more may be asked of the workers. */
+static int has_room(const struct inquiries *inquiries, uint64_t now_ms)
 {
-    return inquiries->nlarge > 0 && inquiries->large == NULL && !inquiries->is_confirming;
+    return inquiries->nrunning < INQUIRY_RUNNING_MAX &&
+           !owed_is_crowded(&inquiries->owed, now_ms, patience_ms(inquiries));
 }
 
-static int may_begin(const struct inquiries *inquiries, const struct inquiry *inquiry,
-                     uint64_t now_ms)
+/* Likewise, of a large one. */
+static int has_room_for_large(const struct inquiries *inquiries, uint64_t now_ms)
 {
-    if (inquiry->progress != QUEUED || inquiries->nrunning == INQUIRY_RUNNING_MAX ||
-        is_crowded(inquiries, now_ms))
+    return inquiries->nlarge > 0 && inquiries->large == NULL && !inquiries->is_confirming &&
+           now_ms >= inquiries->pace_ms &&
+           !owed_is_late(&inquiries->owed, now_ms, patience_ms(inquiries));
+}
+
+/* One that is much work begins while it has the time for that: half an answer is worse than
+ * none, for nobody can tell. */
+static int may_begin(const struct inquiries *inquiries, const struct inquiry *inquiry,
+                     int may_be_large, uint64_t now_ms)
+{
+    if (inquiry->progress != QUEUED)
         return 0;
-    return !inquiry->is_large || (may_begin_large(inquiries) && now_ms >= inquiries->pace_ms);
+    return !inquiry->is_large ||
+           (may_be_large && inquiry->until_ms >= now_ms + patience_ms(inquiries) / 2);
 }
 
 static void begin_some(struct inquiries *inquiries, uint64_t now_ms)
 {
-    if (inquiries->nrunning == INQUIRY_RUNNING_MAX || is_crowded(inquiries, now_ms) ||
-        (inquiries->nsmall == 0 && (!may_begin_large(inquiries) || now_ms < inquiries->pace_ms)))
+    int may_be_large = has_room_for_large(inquiries, now_ms);
+
+    if (inquiries->nsmall == 0 && !may_be_large)
         return;
-    for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next)
-        if (may_begin(inquiries, inquiry, now_ms))
-            begin(inquiries, inquiry, now_ms);
+    for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next) {
+        if (!may_begin(inquiries, inquiry, may_be_large, now_ms))
+            continue;
+        if (!has_room(inquiries, now_ms))
+            break;
+        begin(inquiries, inquiry, now_ms);
+        may_be_large = may_be_large && !inquiry->is_large;
+    }
 }
 
 void inquiries_turn(struct inquiries *inquiries, uint64_t now_ms)
@@ -485,37 +467,24 @@ void inquiries_turn(struct inquiries *inquiries, uint64_t now_ms)
 
 void inquiries_hurry(struct inquiries *inquiries, uint64_t now_ms)
 {
-    uint64_t until_ms = now_ms + inquiries->responder->conf->requests_timeout_ms;
+    uint64_t until_ms = now_ms + patience_ms(inquiries);
 
     for (struct inquiry *inquiry = inquiries->first; inquiry != NULL; inquiry = inquiry->next)
         if (inquiry->until_ms > until_ms)
             inquiry->until_ms = until_ms;
 }
 
-/* When a worker for which others wait will have been silent for too long. */
-static uint64_t silence_ms(const struct inquiries *inquiries, uint64_t now_ms)
-{
-    uint32_t timeout_ms = inquiries->responder->conf->requests_timeout_ms;
-    uint64_t due_ms = UINT64_MAX;
-
-    if (inquiries->nfull == 0 || inquiries->nsmall + inquiries->nlarge == 0)
-        return due_ms;
-    for (unsigned lane = 0; lane < START_LANES; lane++) {
-        const struct lane *at = &inquiries->lanes[lane];
-        if (at->owed >= INQUIRY_LANE_MAX && !is_silent(inquiries, lane, now_ms) &&
-            at->heard_ms + timeout_ms < due_ms)
-            due_ms = at->heard_ms + timeout_ms;
-    }
-    return due_ms;
-}
-
 uint64_t inquiries_due_ms(const struct inquiries *inquiries, uint64_t now_ms)
 {
-    uint64_t due_ms = silence_ms(inquiries, now_ms);
+    uint64_t due_ms = UINT64_MAX;
 
-    if (inquiries->first != NULL && inquiries->first->until_ms < due_ms)
+    if (inquiries->first != NULL)
         due_ms = inquiries->first->until_ms;
-    if (may_begin_large(inquiries) && inquiries->pace_ms < due_ms)
+    if (inquiries->nlarge > 0 && inquiries->pace_ms > now_ms && inquiries->pace_ms < due_ms)
         due_ms = inquiries->pace_ms;
+    if (inquiries->nsmall + inquiries->nlarge > 0) {
+        uint64_t at_ms = owed_due_ms(&inquiries->owed, now_ms, patience_ms(inquiries));
+        due_ms = at_ms < due_ms ? at_ms : due_ms;
+    }
     return due_ms;
 }

@@ -5,6 +5,7 @@
 
 #include "codec/sid.h"
 #include "master/collect.h"
+#include "master/owed.h"
 
 static struct cluster_stats stats;
 
@@ -150,27 +151,27 @@ static void test_client_rooms(void)
 static void test_many(void)
 {
     char id[16];
-    int n = INQUIRY_LANE_MAX + INQUIRY_WAITING_MAX;
+    int n = OWED_MAX + INQUIRY_WAITING_MAX;
 
     world_begin(1);
     for (int i = 0; i <= n; i++) {
         snprintf(id, sizeof(id), "q%d", i);
         comes(fetch(id));
     }
-    is_int(world.nsent, INQUIRY_LANE_MAX, "so many are asked at a time");
+    is_int(world.nsent, OWED_MAX, "so many are asked at a time");
     is_int(result(RESPONSE_BUSY), 1, "so many wait, and one more is not answered");
     fetched_one(1, 1, 1, "a");
     is_str(published(), HEAD("q0") ONE("a") TAIL, "one is answered");
-    is_int(world.nsent, INQUIRY_LANE_MAX + 1, "and another asked");
+    is_int(world.nsent, OWED_MAX + 1, "and another asked");
     pass(1000);
-    is_int(result(RESPONSE_SHORT), INQUIRY_LANE_MAX,
+    is_int(result(RESPONSE_SHORT), OWED_MAX,
            "after a second those that were asked have their answer");
     is_int(result(RESPONSE_BUSY), 1 + INQUIRY_WAITING_MAX - 1, "and the others will have none");
     buf_reset(&world.published);
     fetched_one(1, 7, 1, "a");
     is_str(published(), "", "who has said what it owed can be asked again");
     comes(fetch("next"));
-    is_int(world.nsent, INQUIRY_LANE_MAX + 2, "at once");
+    is_int(world.nsent, OWED_MAX + 2, "at once");
     world_end();
 }
 
@@ -180,7 +181,7 @@ static void test_hung(void)
     char id[16];
 
     world_begin(2);
-    for (int i = 0; i < INQUIRY_LANE_MAX; i++) {
+    for (int i = 0; i < OWED_MAX; i++) {
         snprintf(id, sizeof(id), "q%d", i);
         comes(fetch(id));
         fetched_one(1, world.last_id, 1, NULL);
@@ -196,7 +197,7 @@ static void test_hung(void)
     buf_reset(&world.published);
     fetched_one(1, world.last_id, 1, "x");
     is_str(published(), HEAD("a") ONE("x") TAIL, "and that is the answer");
-    is_int(result(RESPONSE_SHORT), INQUIRY_LANE_MAX + 1, "a short one, like those before it");
+    is_int(result(RESPONSE_SHORT), OWED_MAX + 1, "a short one, like those before it");
     comes(fetch("b"));
     is_str(sent(), "fetch>1 ", "from then on at once");
     fetched_one(1, world.last_id, 1, "x");
@@ -319,14 +320,38 @@ static void test_unsendable(void)
 
 static void test_too_large(void)
 {
+    uint32_t id;
+
     world_begin(2);
     comes(fetch("q1"));
-    fetched_much(1, world.last_id, 400, 0);
+    id = world.last_id;
+    fetched_much(1, id, 400, 0);
     is_int(result(RESPONSE_TOO_LARGE), 1, "above 24 MB there is no answer");
     is_str(published(), "", "whatever the other worker says");
     buf_reset(&world.sent);
     comes(fetch("q2"));
-    is_str(sent(), "fetch>1 fetch>2 ", "and others have theirs");
+    is_str(sent(), "", "another waits: the workers are still at it");
+    fetched_much(1, id, 1, 1);
+    is_str(sent(), "", "both");
+    relay_worker_down(world.relay, 2);
+    cluster_worker_down(world.cluster, 2);
+    is_str(sent(), "fetch>1 ", "then it is asked");
+    pass(600);
+    fetched_much(1, world.last_id, 40, 0);
+    pass(400);
+    ok(strncmp(published(), HEAD("q2"), strlen(HEAD("q2"))) == 0, "half of an answer");
+    world.done(1, world.done_arg);
+    pass(200);
+    comes(fetch("q3"));
+    is_str(sent(), "", "its worker is still at it");
+    pass(399);
+    is_str(sent(), "", "or hangs");
+    pass(1);
+    is_str(sent(), "fetch>1 ", "and is waited for no longer");
+    comes(fetch("q4"));
+    pass(1000);
+    is_int(result(RESPONSE_SHORT), 2, "that one had the time to begin");
+    is_int(result(RESPONSE_BUSY), 1, "the next one had not");
     world_end();
 }
 
