@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXPECT_MAX 262144 /* 2^18 */
+#define EXPECT_MAX 65536
 
 struct expect {
     struct table ids;

@@ -70,6 +70,9 @@ static void test_union(void)
     join(2, 7, "a");
     join(1, 8, "bob's");
     is_str(list("ann"), "ann,all,a,b,ba,chat", "those of all connections, each once, sorted");
+    mirror_default_leave(&mirror, 2, 7, MIRROR_OWN);
+    is_str(list("ann"), "ann,all,a,b,ba,chat", "the last has left a default one");
+    mirror_default_join(&mirror, 2, 7, MIRROR_OWN);
     mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
     mirror_default_leave(&mirror, 1, 7, MIRROR_EVERYBODY);
     is_str(list("ann"), "ann,all,a,b,ba,chat", "one has left the default ones");
