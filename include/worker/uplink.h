@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 /* Beside it there are lengths. */
-#define UPLINK_ACK_BYTES (START_UP_MAX - 64 - 4 * SIO_ATTACHMENTS_MAX)
+#define UPLINK_ACK_BYTES (START_UP_MAX - 64 - 4UL * SIO_ATTACHMENTS_MAX)
 
 struct counters;
 struct event_base;

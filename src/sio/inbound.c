@@ -61,6 +61,7 @@ struct inbound *inbound_take(struct inbound **owner)
 {
     struct inbound *inbound = *owner;
 
+    assert(inbound != NULL);
     unlink_it(inbound);
     *owner = NULL;
     return inbound;
