@@ -142,7 +142,7 @@ static void check_strangers(void)
 
 static void check_engine(void)
 {
-    uint64_t queued = 0, sessions = 0, found = 0, conns = 0, watched = 0;
+    uint64_t queued = 0, sessions = 0, found = 0, conns = 0, watched = 0, collected = 0;
 
     for (const struct conn *conn = engine->net->conns; conn != NULL; conn = conn->next) {
         check_conn(conn);
@@ -151,11 +151,12 @@ static void check_engine(void)
         conns++;
     }
     for (uint32_t i = 0; i < engine->eio->nslots; i++) {
-        const struct session *session = engine->eio->slots[i].session;
+        struct session *session = engine->eio->slots[i].session;
         if (session == NULL)
             continue;
         check_session(session);
         found++;
+        collected += !without_sio && socket_of(session)->inbound != NULL;
         if (session->polling == NULL)
             continue;
         queued += session->polling->out.bytes;
@@ -168,6 +169,7 @@ static void check_engine(void)
     must(conns == engine_connections(engine));
     check_strangers();
     must(watched == engine->net->compact.n);
+    must((collected > 0) == (engine->sio.inbounds.bytes > 0));
     must(engine->net->chunks.thin <= engine->net->chunks.bytes);
 }
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 # What the first byte says ...
-SOCKETIO, TEXT_ONLY, ECHO, BALANCED = range(4)
+SOCKETIO, WANTING, ECHO, BALANCED = range(4)
 NOW, LATER, NOBODY, NEXT = 0, 4, 8, 12
 NO_EIO3, ROOT, ORIGINS, FILE = 16, 32, 64, 128
 # ... and the second.
@@ -26,6 +26,7 @@ OTHER_SLOT = 128
 JOIN, JOIN_ROOT, BIG, EVENT, ACK, LEAVE, BINARY, BYTES, END, PING, PONG, PROBE, GO, NOOP, JUNK = \
     ([i] for i in range(15))
 BYE, MORE, HELLO, BYTES3 = [16], [17], [18], [19]
+ACKS, BINARY_ACK, BINARY_ACK2, UNWANTED_ACK = [22], [23], [24], [25]
 
 
 def big(kb):
@@ -257,7 +258,14 @@ SEEDS = {
     'echo': [ECHO, BUF_64K] + websocket(0) + frame(0, HELLO) + special(0, 2, 3, 1, 2, 3) + read(0) +
         conn(1) + ask(1, OPEN3) + read(1) + ask(1, POST, 1, 0, [HELLO, BYTES3]) + ask(1, GET, 1) +
         read(1) + app(SEND, 1),
-    'text-only': [TEXT_ONLY | ROOT, BUF_64K] + websocket(0) + frame(0, JOIN_ROOT) +
+    # What has attachments and is wanted, or not, or in part; of one that leaves meanwhile.
+    'acks': [WANTING, BUF_64K] + websocket(0) + fan(0, 1, 2) + frame(0, ACKS) +
+        frame(0, BINARY_ACK) + special(0, 3) + frame(0, UNWANTED_ACK) + special(0, 3) +
+        frame(0, BINARY_ACK2) + special(0, 3) + app(DISCONNECT) + special(0, 3) + read(0) +
+        websocket(1, WS3) + fan(1, 1, 2) + frame(1, BINARY_ACK2) + special(1, 3) + abort(1) +
+        polling(2, who=2) + fan(2, 1, 2) + ask(2, GET, 2) + read(2) +
+        ask(2, POST, 2, 0, [BINARY_ACK, BYTES]) + read(2),
+    'unwanted': [WANTING | ROOT, BUF_64K] + websocket(0) + frame(0, JOIN_ROOT) +
         frame(0, BINARY) + special(0, 3) + frame(0, EVENT) + conn(1) + ask(1, OPEN3) + read(1),
     'bytes': [SOCKETIO, BUF_64K] + conn(0) + text(0, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\n'
         b'Host: h\r\n\r\nGET /status HTTP/1.0\r\n\r\n') + read(0) + conn(1) + ask(1, WS4) +

@@ -15,6 +15,7 @@ static size_t piece(char *dst)
         "40/axr,{}", "40", NULL, "42/axr,[\"e\",1]", "42/axr,7[\"ack\"]", "41/axr,",
         "451-/axr,[\"b\",{\"_placeholder\":true,\"num\":0}]", "bAQID", "1", "2", "3", "2probe",
         "5", "6", "9", NULL, "42/axr,[\"bye\"]", "40/more,", "4hello", "b4AQID", "42[\"bye\"]", "41",
+        "43/axr,7[1]", "461-/axr,7[{\"_placeholder\":true,\"num\":0}]", "462-/axr,7[]", "461-/axr,8[]",
     };
     /* clang-format on */
     unsigned kind = u8() % 32;
