@@ -163,10 +163,12 @@ static void send(struct deeds *deeds, const struct request *request, uint32_t id
         (void)route_expect(responder->route, id, &request->names, targets);
     for (size_t i = 0; deed != NULL && i < targets->n; i++)
         laneset_put(&deed->waiting, targets->lanes[i]);
-    if (targets->n == 0 || responder_send(responder, &responder->message, targets) < 0) {
-        if (deed != NULL)
-            drop(deeds, deed);
-    }
+    if (targets->n > 0 && responder_send(responder, &responder->message, targets) == 0)
+        return;
+    for (size_t i = 0; i < targets->n; i++) /* nothing is on its way, nobody will answer */
+        route_settle(responder->route, id, targets->lanes[i]);
+    if (deed != NULL)
+        drop(deeds, deed);
 }
 
 /* That of a request with an id that has not come in its place before. */

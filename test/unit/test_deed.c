@@ -184,6 +184,33 @@ static void test_malformed(void)
     world_end();
 }
 
+/* A join that cannot be sent is waited for by nobody. */
+static void test_unsent(void)
+{
+    struct buf request = {0};
+    struct slices one = {0};
+
+    world_begin(2);
+    slices_put(&one, SLICE("x"));
+    buf_puts(&request, "{\"type\":2,\"opts\":{\"rooms\":[]},\"rooms\":[\"x\"");
+    for (int i = 0; i < 100; i++)
+        buf_printf(&request, ",\"%0900d\"", i);
+    buf_puts(&request, "]}");
+    buf_putc(&request, '\0');
+    world.conf.message_bytes = 1; /* less than when it was decoded */
+    comes((const char *)request.data);
+    is_str(sent(), "", "a join that is too long for a pipe");
+    is_int(route_find(relay_route(world.relay), &one)->n, 0, "is not expected there");
+    is_int(route_rooms(relay_route(world.relay)), 0, "nor are its other rooms");
+    world.conf.message_bytes = 1 << 20;
+    comes((const char *)request.data);
+    is_str(sent(), "join>1 join>2 ", "one that is not");
+    is_int(route_find(relay_route(world.relay), &one)->n, 2, "is");
+    slices_clear(&one);
+    buf_free(&request);
+    world_end();
+}
+
 int main(void)
 {
     test_bulk();
@@ -192,5 +219,6 @@ int main(void)
     test_down();
     test_many();
     test_malformed();
+    test_unsent();
     return tap_done();
 }
