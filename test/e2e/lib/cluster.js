@@ -180,14 +180,17 @@ class Asker {
         await this.when((all) => acks(all).length >= clientCount, ms, `${clientCount} acknowledgements`);
         return { count: clientCount, acks: () => acks(this.answers), counts: () => counts(this.answers).length };
     }
-    /* The JSON answer to a request, which gets an id. */
+    /* The answers to a request, which gets an id: of all that count as members, their lists as one. */
     async ask(request, { channel = REQUESTS, ms = within(2000) } = {}) {
         const requestId = `ask${(Asker.last = (Asker.last || 0) + 1)}`;
         const from = this.answers.length;
+        const [, count] = await this.redis.client.sendCommand(['PUBSUB', 'NUMSUB', channel]);
         await this.redis.publish(channel, JSON.stringify({ requestId, ...request }));
-        const isIt = ({ payload }) => payload[0] === 0x7b && JSON.parse(payload).requestId === requestId;
-        const { payload } = await this.when((all) => all.slice(from).find(isIt), ms, `answer to ${JSON.stringify(request)}`);
-        return JSON.parse(payload);
+        const mine = (all) => all.slice(from).filter(({ payload }) => payload[0] === 0x7b).map(({ payload }) => JSON.parse(payload))
+            .filter((answer) => answer.requestId === requestId);
+        await this.when((all) => mine(all).length >= Number(count), ms, `${count} answers to ${JSON.stringify(request)}`);
+        const join = (one, other) => (Array.isArray(one) ? [...one, ...other] : one);
+        return mine(this.answers).reduce((all, one) => Object.fromEntries(Object.entries(all).map(([key, value]) => [key, join(value, one[key])])));
     }
 }
 
