@@ -163,6 +163,8 @@ const CURRENT = is('7.2', '8.3');
 /* The way of the answers makes no difference to what needs none. */
 const ANSWERED = /who is there|asked|remote sockets/;
 const isTold = (generation, group) => mode === 'long' || !generation.includes('own channel') || ANSWERED.test(group);
+/* Emitters say the same whichever servers there are. */
+const isSaid = (generation, [step]) => mode === 'long' || generation !== '7.2' || !/^[45]: /.test(step);
 const ALL = () => true;
 const lastOf = (world) => world.names[world.names.length - 1];
 
@@ -459,8 +461,9 @@ for (const generation of Object.keys(GENERATIONS)) {
             if (!of(generation) || !STEP.test(group) || !isTold(generation, group)) continue;
             await Promise.all(worlds.map(prepare));
             await Promise.all(worlds.map((world) => world.run(() => {})));
-            for (const step of list) await compare(worlds, group, step, differences);
-            steps += list.length;
+            const told = list.filter((step) => isSaid(generation, step));
+            for (const step of told) await compare(worlds, group, step, differences);
+            steps += told.length;
         }
         console.log(`# ${generation}: ${steps} steps compared`);
         assert.ok(!differences.length, `${differences.length} of ${steps} steps differ:\n${differences.slice(0, 20).join('\n')}`);
