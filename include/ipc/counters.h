@@ -120,8 +120,10 @@ enum ack_drop {
       "Output that was waiting for a client when its connection or session ended, by reason.")     \
     X(ROOMS, 1, GAUGE, NONE, "rooms",                                                              \
       "Rooms with a member; in the sum, a room counts once for each worker that has members.")     \
-    X(ROOMS_JOINED, 1, TOTAL, NONE, "rooms_joined_total", "Rooms that clients joined by request.") \
-    X(ROOMS_LEFT, 1, TOTAL, NONE, "rooms_left_total", "Rooms that clients left by request.")       \
+    X(ROOMS_JOINED, 1, TOTAL, NONE, "rooms_joined_total",                                          \
+      "Rooms that clients joined by request, or with a new token.")                                \
+    X(ROOMS_LEFT, 1, TOTAL, NONE, "rooms_left_total",                                              \
+      "Rooms that clients left by request, or with a new token.")                                  \
     X(ROOMS_REFUSED, ROOM_REFUSALS, TOTAL, ROOM, "rooms_refused_total",                            \
       "Rooms that clients were told to join, or to leave, and did not, by reason.")                \
     X(FETCHES, 2, TOTAL, RESULT, "fetches_total",                                                  \

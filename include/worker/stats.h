@@ -23,7 +23,7 @@ struct worker_stats {
     uint64_t refusals[TOKEN_RESULTS];    /* by reason; TOKEN_OK: the user's limit */
     uint64_t renewals[RENEWAL_RESULTS];  /* TOKEN_OK: taken */
     uint64_t broadcasts;                 /* from the master */
-    uint64_t rooms_joined, rooms_left;   /* by request, a room of a client each */
+    uint64_t rooms_joined, rooms_left;   /* by request or new token: a room of a client each */
     uint64_t rooms_refused[ROOM_REFUSALS];
     struct ack_stats acks;
     uint64_t fetches[2];    /* answered; and with nobody, for there were too many, or no memory */
