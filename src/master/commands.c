@@ -31,6 +31,7 @@ struct command {
     struct command *next;
     enum kind kind;
     uint64_t sent_ms;
+    uint64_t end;            /* as commands.put: when redis has taken that, it has taken this one */
     struct message *message; /* of PUBLISH */
     void (*done)(int ok, void *arg);
     void *arg;
@@ -234,6 +235,7 @@ static void send_command(struct commands *commands, struct command *command,
         break;
     }
     commands->put += evbuffer_get_length(bufferevent_get_output(bev)) - before;
+    command->end = commands->put;
     if (rc < 0)
         (void)no_memory(commands);
 }
@@ -403,11 +405,15 @@ static int on_input(const char *bytes, size_t len, void *arg)
 
 /* --- signs of life ------------------------------------------------------------ */
 
-/* Something has come, or redis takes what is written to it. */
+/* Something has come, or redis takes what the oldest command is.  What goes behind that one is
+ * no sign of life: of a server that hangs the kernel takes it. */
 static int is_moving(struct commands *commands)
 {
     uint64_t taken = commands->put - redis_link_waiting(&commands->link);
-    int moves = commands->bytes != commands->link.bytes || (int64_t)(taken - commands->taken) > 0;
+    const struct command *oldest = commands->sent.first;
+    int is_going = oldest != NULL && (int64_t)(oldest->end - commands->taken) > 0;
+    int moves = commands->bytes != commands->link.bytes ||
+                (is_going && (int64_t)(taken - commands->taken) > 0);
 
     commands->bytes = commands->link.bytes;
     commands->taken = taken;

@@ -415,6 +415,23 @@ static void test_silence(void)
     end();
 }
 
+/* It is read, and more comes behind it, but nothing is said. */
+static void test_busy_silence(void)
+{
+    uint64_t start;
+
+    begin();
+    start = clock_ms();
+    while (is_ready() && clock_ms() - start < 5000) {
+        (void)publish(COMMON, "x", 0);
+        turn();
+    }
+    ok(is_not_ready(), "nothing is said to one after the other: %d ms", (int)(clock_ms() - start));
+    is_str(commands_why(commands), "no answer for 600 ms", "that is silence");
+    told[0] = '\0';
+    end();
+}
+
 static int large_read;
 
 static int has_read(void)
@@ -567,6 +584,7 @@ int main(void)
     test_rights();
     test_of_one();
     test_silence();
+    test_busy_silence();
     test_large();
     test_stuck();
     test_kill();
