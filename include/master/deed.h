@@ -23,9 +23,10 @@ void deeds_free(struct deeds **deeds);
 void deeds_counted(struct deeds *deeds, const struct request *request, uint32_t via,
                    struct seen_request *seen, uint64_t now_ms);
 
-/* It has come in its place among the messages: to the workers. */
-void deeds_order(struct deeds *deeds, const struct request *request, struct seen_request *seen,
-                 uint64_t now_ms);
+/* It has come in its place among the messages: to the workers.  Returns 0, or -1 if it is too
+ * long for a pipe or there is no memory: nothing is done. */
+int deeds_order(struct deeds *deeds, const struct request *request, struct seen_request *seen,
+                uint64_t now_ms);
 
 /* A MSG_ACTED.  Returns 0, or -1 if it is malformed. */
 int deeds_acted(struct deeds *deeds, unsigned lane, struct msg *msg);

@@ -303,17 +303,18 @@ static void drop(struct cluster *cluster, enum request_result result)
                   request_type_name(cluster->request.type), (unsigned long long)count);
 }
 
-static void carry_out(struct cluster *cluster)
+static enum request_result carry_out(struct cluster *cluster)
 {
     const struct request *request = &cluster->request;
     uint64_t now_ms = clock_ms();
 
-    cluster->stats.requests[request->type]++;
     switch (request->type) {
     case REQUEST_JOIN:
     case REQUEST_LEAVE:
     case REQUEST_DISCONNECT:
-        deeds_order(cluster->deeds, request, request->by_id ? look(cluster, now_ms) : NULL, now_ms);
+        if (deeds_order(cluster->deeds, request, request->by_id ? look(cluster, now_ms) : NULL,
+                        now_ms) < 0)
+            return REQUEST_TOO_LARGE;
         break;
     case REQUEST_BROADCAST:
         emissions_order(cluster->emissions, request, look(cluster, now_ms), now_ms);
@@ -327,6 +328,7 @@ static void carry_out(struct cluster *cluster)
     case REQUEST_TYPES:
         break;
     }
+    return REQUEST_OK;
 }
 
 void cluster_request(struct cluster *cluster, struct slice payload, uint32_t via)
@@ -336,12 +338,14 @@ void cluster_request(struct cluster *cluster, struct slice payload, uint32_t via
     (void)via;
     enter(cluster);
     result = decode(cluster, payload);
-    if (is_own(cluster))
-        ;
-    else if (result == REQUEST_OK)
-        carry_out(cluster);
-    else
-        drop(cluster, result);
+    if (!is_own(cluster)) {
+        if (result == REQUEST_OK)
+            result = carry_out(cluster);
+        if (result == REQUEST_OK)
+            cluster->stats.requests[cluster->request.type]++;
+        else
+            drop(cluster, result);
+    }
     leave(cluster);
 }
 

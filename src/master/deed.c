@@ -153,7 +153,7 @@ static void put(struct buf *message, const struct request *request, uint32_t id)
     (void)msg_end(message, mark);
 }
 
-static void send(struct deeds *deeds, const struct request *request, uint32_t id, struct deed *deed)
+static int send(struct deeds *deeds, const struct request *request, uint32_t id, struct deed *deed)
 {
     struct responder *responder = deeds->responder;
     const struct route_targets *targets = route_find(responder->route, &request->rooms);
@@ -164,11 +164,12 @@ static void send(struct deeds *deeds, const struct request *request, uint32_t id
     for (size_t i = 0; deed != NULL && i < targets->n; i++)
         laneset_put(&deed->waiting, targets->lanes[i]);
     if (targets->n > 0 && responder_send(responder, &responder->message, targets) == 0)
-        return;
+        return 0;
     for (size_t i = 0; i < targets->n; i++) /* nothing is on its way, nobody will answer */
         route_settle(responder->route, id, targets->lanes[i]);
     if (deed != NULL)
         drop(deeds, deed);
+    return targets->n > 0 ? -1 : 0;
 }
 
 /* That of a request with an id that has not come in its place before. */
@@ -188,12 +189,12 @@ static struct deed *deed_of(struct deeds *deeds, const struct request *request,
     return deed;
 }
 
-void deeds_order(struct deeds *deeds, const struct request *request, struct seen_request *seen,
-                 uint64_t now_ms)
+int deeds_order(struct deeds *deeds, const struct request *request, struct seen_request *seen,
+                uint64_t now_ms)
 {
     struct deed *deed = deed_of(deeds, request, seen, now_ms);
 
-    send(deeds, request, deed != NULL ? deed->id : responder_id(deeds->responder), deed);
+    return send(deeds, request, deed != NULL ? deed->id : responder_id(deeds->responder), deed);
 }
 
 /* --- what workers say --------------------------------------------------------------- */

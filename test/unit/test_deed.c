@@ -189,6 +189,7 @@ static void test_unsent(void)
 {
     struct buf request = {0};
     struct slices one = {0};
+    struct cluster_stats stats;
 
     world_begin(2);
     slices_put(&one, SLICE("x"));
@@ -200,6 +201,9 @@ static void test_unsent(void)
     world.conf.message_bytes = 1; /* less than when it was decoded */
     comes((const char *)request.data);
     is_str(sent(), "", "a join that is too long for a pipe");
+    cluster_stats(world.cluster, &stats);
+    is_int(stats.dropped[REQUEST_TOO_LARGE], 1, "is counted as that");
+    is_int(stats.requests[REQUEST_JOIN], 0, "and not as a good one");
     is_int(route_find(relay_route(world.relay), &one)->n, 0, "is not expected there");
     is_int(route_rooms(relay_route(world.relay)), 0, "nor are its other rooms");
     world.conf.message_bytes = 1 << 20;
