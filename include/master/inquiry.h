@@ -33,9 +33,14 @@ struct inquiries;
 struct inquiries *inquiries_new(struct responder *responder);
 void inquiries_free(struct inquiries **inquiries);
 
-/* Asks what request does, which has an id: one that is looked for with inquiries_turn(). */
-void inquiries_ask(struct inquiries *inquiries, const struct request *request, uint32_t via,
-                   uint64_t now_ms);
+/* Asks what request does, which has an id: one that is looked for with inquiries_turn().
+ * Returns a number for inquiries_further(); 0: there will be no answer. */
+uint32_t inquiries_ask(struct inquiries *inquiries, const struct request *request, uint32_t via,
+                       uint64_t now_ms);
+
+/* A further copy of it has come.  Returns 1 if it is answered empty behind the first, 0 if that
+ * is over, or none, or too many have come. */
+int inquiries_further(struct inquiries *inquiries, uint32_t number, uint32_t via);
 
 /* A MSG_FETCHED.  Returns 0, or -1 if it is malformed. */
 int inquiries_fetched(struct inquiries *inquiries, unsigned lane, struct msg *msg);

@@ -93,6 +93,19 @@ struct request reply_request(const struct reply *reply);
 int reply_send(const struct reply *reply, struct responder *responder, struct buf *payload,
                enum response_result result, void (*done)(int ok, void *arg), void *arg);
 
+/* The connections over which further copies of a request have come. */
+#define FURTHER_MAX 2
+struct further {
+    uint32_t vias[FURTHER_MAX];
+    unsigned n;
+};
+
+/* As reply_send(), and when redis has the answer, the empty ones for the further copies:
+ * whoever waits for one answer takes the first. */
+int reply_send_all(const struct reply *reply, const struct further *further,
+                   struct responder *responder, struct buf *payload, enum response_result result,
+                   void (*done)(int ok, void *arg), void *arg);
+
 /* Answers request as if nobody were meant, where that can be said: an empty list, no
  * client, null. */
 void reply_nobody(struct responder *responder, const struct request *request, uint32_t via);

@@ -233,17 +233,19 @@ static struct seen_request *look(struct cluster *cluster, uint64_t now_ms)
     return seen_look(&cluster->seen, &cluster->request, now_ms);
 }
 
-/* The first copy is asked for, the others are answered empty. */
+/* The first copy is asked for, the others are answered empty, behind it. */
 static void ask_once(struct cluster *cluster, uint32_t via, uint64_t now_ms)
 {
     struct seen_request *seen = look(cluster, now_ms);
 
-    if (seen == NULL || seen->is_counted) {
+    if (seen == NULL) {
         reply_nobody(&cluster->responder, &cluster->request, via);
-        return;
+    } else if (!seen->is_counted) {
+        seen->is_counted = 1;
+        seen->number = inquiries_ask(cluster->inquiries, &cluster->request, via, now_ms);
+    } else if (!inquiries_further(cluster->inquiries, seen->number, via)) {
+        reply_nobody(&cluster->responder, &cluster->request, via);
     }
-    seen->is_counted = 1;
-    inquiries_ask(cluster->inquiries, &cluster->request, via, now_ms);
 }
 
 static void answer(struct cluster *cluster, uint32_t via, uint64_t now_ms)

@@ -14,7 +14,9 @@ enum progress { QUEUED, RUNNING, READY /* all have said what they had to say */ 
 
 struct inquiry {
     struct inquiry *prev, *next; /* in the order in which they came */
+    uint32_t number;
     struct reply reply;
+    struct further further;
     struct buf question; /* the fields of MSG_FETCH behind its id */
     uint64_t until_ms;
     enum progress progress;
@@ -29,6 +31,7 @@ struct inquiry {
 struct inquiries {
     struct responder *responder;
     struct inquiry *first, *last;
+    uint32_t last_number;
     struct inquiry *running[INQUIRY_RUNNING_MAX]; /* RUNNING and READY, in no order */
     size_t nrunning, nready;
     size_t nsmall, nlarge;    /* QUEUED */
@@ -152,27 +155,43 @@ static struct inquiry *inquiry_new(const struct inquiries *inquiries, const stru
     return inquiry;
 }
 
-void inquiries_ask(struct inquiries *inquiries, const struct request *request, uint32_t via,
-                   uint64_t now_ms)
+uint32_t inquiries_ask(struct inquiries *inquiries, const struct request *request, uint32_t via,
+                       uint64_t now_ms)
 {
     struct inquiry *inquiry;
 
     if (inquiries->nsmall + inquiries->nlarge >= INQUIRY_WAITING_MAX ||
         inquiries->waiting_bytes > INQUIRY_WAITING_BYTES) {
         responder_result(inquiries->responder, RESPONSE_BUSY, request->type);
-        return;
+        return 0;
     }
     inquiry = inquiry_new(inquiries, request, via);
     if (inquiry == NULL) {
         responder_result(inquiries->responder, RESPONSE_UNSENDABLE, request->type);
-        return;
+        return 0;
     }
+    inquiries->last_number += inquiries->last_number == UINT32_MAX ? 2 : 1; /* never 0 */
+    inquiry->number = inquiries->last_number;
     inquiry->until_ms = now_ms + patience_ms(inquiries);
     inquiry->prev = inquiries->last;
     *(inquiries->last != NULL ? &inquiries->last->next : &inquiries->first) = inquiry;
     inquiries->last = inquiry;
     ++*queue_of(inquiries, inquiry);
     inquiries->waiting_bytes += inquiry->question.len;
+    return inquiry->number;
+}
+
+int inquiries_further(struct inquiries *inquiries, uint32_t number, uint32_t via)
+{
+    for (struct inquiry *inquiry = inquiries->last; inquiry != NULL; inquiry = inquiry->prev) {
+        if (inquiry->number != number)
+            continue;
+        if (inquiry->further.n == FURTHER_MAX)
+            return 0;
+        inquiry->further.vias[inquiry->further.n++] = via;
+        return 1;
+    }
+    return 0;
 }
 
 /* Whom it concerns; they are valid until the next is looked for. */
@@ -291,12 +310,14 @@ static void answer(struct inquiries *inquiries, struct inquiry *inquiry,
     is_large = len > INQUIRY_LARGE_BYTES;
     note_size(inquiries, inquiry, is_large);
     if (!is_large) {
-        (void)reply_send(&inquiry->reply, responder, &payload, result, NULL, NULL);
+        (void)reply_send_all(&inquiry->reply, &inquiry->further, responder, &payload, result, NULL,
+                             NULL);
         return;
     }
     inquiries->is_confirming = 1;
     inquiries->pace_ms = now_ms + len / INQUIRY_LARGE_PACE;
-    if (reply_send(&inquiry->reply, responder, &payload, result, on_confirmed, inquiries) < 0)
+    if (reply_send_all(&inquiry->reply, &inquiry->further, responder, &payload, result,
+                       on_confirmed, inquiries) < 0)
         inquiries->is_confirming = 0;
 }
 

@@ -3,6 +3,8 @@
 #include "ipc/start.h"
 #include "master/route.h"
 
+#include <stdlib.h>
+
 #define RESULT_LOG_MS 60000
 
 const char *response_result_name(enum response_result result)
@@ -130,6 +132,71 @@ static int put_nobody(struct buf *out, const struct request *request)
         break;
     }
     return 0;
+}
+
+/* What is to follow when an answer has been confirmed. */
+struct behind {
+    struct responder *responder;
+    struct reply reply;
+    struct further further;
+    void (*done)(int ok, void *arg);
+    void *arg;
+};
+
+static void behind_free(struct behind *behind)
+{
+    reply_clear(&behind->reply);
+    free(behind);
+}
+
+static struct behind *behind_new(const struct reply *reply, const struct further *further,
+                                 struct responder *responder)
+{
+    struct behind *behind = calloc(1, sizeof(*behind));
+
+    if (behind == NULL)
+        return NULL;
+    behind->responder = responder;
+    behind->further = *further;
+    behind->reply = (struct reply){.type = reply->type, .is_old = reply->is_old};
+    if (buf_put(&behind->reply.id, reply->id.data, reply->id.len) == 0 &&
+        buf_put(&behind->reply.channel, reply->channel.data, reply->channel.len) == 0)
+        return behind;
+    behind_free(behind);
+    return NULL;
+}
+
+static void on_first(int ok, void *arg)
+{
+    struct behind *behind = arg;
+    struct request request = reply_request(&behind->reply);
+
+    for (unsigned i = 0; ok && i < behind->further.n; i++) {
+        struct buf payload = {0};
+        if (!put_nobody(&payload, &request))
+            break;
+        behind->reply.via = behind->further.vias[i];
+        (void)reply_send(&behind->reply, behind->responder, &payload, RESPONSE_EMPTY, NULL, NULL);
+    }
+    if (behind->done != NULL)
+        behind->done(ok, behind->arg);
+    behind_free(behind);
+}
+
+int reply_send_all(const struct reply *reply, const struct further *further,
+                   struct responder *responder, struct buf *payload, enum response_result result,
+                   void (*done)(int ok, void *arg), void *arg)
+{
+    struct behind *behind = further->n > 0 ? behind_new(reply, further, responder) : NULL;
+
+    if (behind == NULL) /* without memory nothing follows */
+        return reply_send(reply, responder, payload, result, done, arg);
+    behind->done = done;
+    behind->arg = arg;
+    if (reply_send(reply, responder, payload, result, on_first, behind) == 0)
+        return 0;
+    behind_free(behind);
+    return -1;
 }
 
 void reply_nobody(struct responder *responder, const struct request *request, uint32_t via)

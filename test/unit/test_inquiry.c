@@ -60,6 +60,38 @@ static void test_deadline(void)
     world_end();
 }
 
+/* Over two connections, and before there is an answer. */
+static void test_further(void)
+{
+    uint32_t id;
+
+    world_begin(1);
+    comes(fetch("q1"));
+    id = world.last_id;
+    comes(fetch("q1"));
+    comes(fetch("q1"));
+    is_str(published(), "", "further copies wait for the first");
+    comes(fetch("q1"));
+    is_str(published(), HEAD("q1") TAIL, "more than there are connections do not");
+    fetched_one(1, id, 1, "a");
+    is_str(published(), HEAD("q1") ONE("a") TAIL, "the answer is first");
+    world.done(1, world.done_arg);
+    is_str(published(), HEAD("q1") TAIL HEAD("q1") TAIL, "the empty ones follow when redis has it");
+    is_int(result(RESPONSE_EMPTY), 3, "each is counted");
+
+    comes(fetch("q2"));
+    comes(fetch("q2"));
+    fetched_one(1, world.last_id, 1, "a");
+    world.done(0, world.done_arg);
+    is_str(published(), HEAD("q2") ONE("a") TAIL, "behind one that is lost none follow");
+    comes(fetch("q3"));
+    comes(fetch("q3"));
+    world.publish_fails = 1;
+    fetched_one(1, world.last_id, 1, "a");
+    is_str(published(), "", "nor behind one that cannot be sent");
+    world_end();
+}
+
 static void test_down(void)
 {
     uint32_t id;
@@ -381,6 +413,7 @@ static void test_sum(void)
 int main(void)
 {
     test_deadline();
+    test_further();
     test_down();
     test_malformed();
     test_client_rooms();
