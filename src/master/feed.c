@@ -13,11 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
-#define AGAIN_MS   100            /* until what failed for want of memory is tried again */
-#define LATER_MS   10             /* until streams with nothing in common are looked at again */
-#define LEFT_MS    500            /* what has come over the old connection may be so late */
-#define LEAVE_MS   1000           /* until redis has confirmed that one is not counted any more */
+#define GIVE_BYTES  (256UL * 1024) /* are handed on before the loop gets its turn */
+#define AGAIN_MS    100            /* until what failed for want of memory is tried again */
+#define LATER_MS    10             /* until streams with nothing in common are looked at again */
+#define LEFT_MS     500            /* what has come over the old connection may be so late */
+#define LEAVING_MAX 8    /* connections that go: where there are more, the oldest has gone */
+#define LEAVE_MS    1000 /* until redis has confirmed that one is not counted any more */
 
 /* What becomes of the new connection; from OLD to SWAP it is subscribed, and what comes
  * over it waits. */
@@ -190,10 +191,23 @@ static void on_late_state(int state, void *arg)
 static const struct member_ops late_ops = {
     on_late_message, on_late_request, on_late, on_late_state, on_late, on_late, on_late_state};
 
+/* Who changes the settings again and again does not have them pile up. */
+static void bound(struct feed *feed)
+{
+    struct member *oldest = feed->leaving;
+    unsigned n = 0;
+
+    for (struct member *at = feed->leaving; at != NULL; at = member_next(at), n++)
+        oldest = at;
+    if (n >= LEAVING_MAX)
+        on_over(oldest, feed);
+}
+
 static void leave(struct feed *feed, struct member *member)
 {
     if (member == NULL)
         return;
+    bound(feed);
     member_tell(member, &late_ops);
     member_set_next(member, feed->leaving);
     feed->leaving = member;

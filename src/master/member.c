@@ -36,7 +36,8 @@ struct member {
     uint64_t up_ms;     /* since when it is subscribed */
     uint64_t leave_ms;  /* LEAVES: until then; LEFT: commands are there until then */
     int is_stuck;       /* LEFT: redis has not confirmed that */
-    int is_told_unable; /* it was logged that it cannot answer ... */
+    int is_told_unable; /* that it cannot answer is known, ... */
+    int is_logged;      /* ... and was logged, for it was not within the last minute; ... */
     int is_told_deaf;   /* ... that redis does not allow the topics of requests */
     struct log_every log;
 };
@@ -51,23 +52,26 @@ static void tell_unable(struct member *member, uint64_t now)
 
     if (member->is_told_unable || !redis_subscribed(member->redis))
         return;
+    if (!is_refused && now - member->up_ms < LOST_MS)
+        return;
+    member->is_told_unable = 1;
+    if (!is_refused && log_due(&member->log, LOG_MS) == 0)
+        return;
+    member->is_logged = 1;
     if (is_refused)
         log_warnx("redis does not allow PUBLISH of answers: servers of the cluster do not count "
                   "this one, and what they ask is not answered");
-    else if (now - member->up_ms < LOST_MS)
-        return;
-    else if (log_due(&member->log, LOG_MS) > 0)
+    else
         log_warnx("redis: no connection for commands: %s; retrying, what servers of the cluster "
                   "ask is not answered",
                   commands_why(member->commands));
-    member->is_told_unable = 1;
 }
 
 static void tell_able(struct member *member)
 {
-    if (member->is_told_unable)
+    if (member->is_logged)
         log_info("redis: commands can be sent again");
-    member->is_told_unable = 0;
+    member->is_told_unable = member->is_logged = 0;
 }
 
 /* What is asked for is not what there is. */

@@ -255,7 +255,7 @@ static void change_to(const struct server *server)
     const struct conf *was = &confs[at];
 
     at = !at;
-    conf_set(&confs[at], server, was->redis.database + 1);
+    conf_set(&confs[at], server, (was->redis.database + 1) % 16);
     log_begin();
     feed_configure(feed, was, &confs[at]);
 }
@@ -792,6 +792,40 @@ static void test_requests_rights(void)
     end();
 }
 
+static int connections(void)
+{
+    redisReply *reply = redisCommand(one.context, "INFO clients");
+    const char *text = reply != NULL ? strstr(reply->str, "connected_clients:") : NULL;
+    int n = text != NULL ? atoi(text + 18) : -1;
+
+    freeReplyObject(reply);
+    return n;
+}
+
+static int is_new_subscribed(void)
+{
+    return logged("redis subscribed at") > 0;
+}
+
+/* Connections that have been replaced live on for a while, but not as many as there may be. */
+static void test_many_changes(void)
+{
+    int most = 0;
+
+    requests_begin();
+    for (int i = 0; i < 40; i++) {
+        change_to(&one);
+        ok(wait_for(is_new_subscribed), "a new one is subscribed");
+        most = connections() > most ? connections() : most;
+        request(i);
+    }
+    ok(wait_for(is_swapped) && wait_for(is_counted), "the last one is in force");
+    is_whole("40 changes in a row");
+    ok(most > 8 && most <= 14, "%d connections at most", most);
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
 static void test_leave_nothing(void)
 {
     conf_set(&confs[at = 0], &one, 0);
@@ -840,6 +874,7 @@ int main(void)
     test_requests(0, "all of them equal");
     test_requests_given_up();
     test_requests_rights();
+    test_many_changes();
     test_leave_nothing();
     server_stop(&one);
     server_stop(&other);
