@@ -391,12 +391,13 @@ void presence_stop(struct presence *presence)
 
 static void ring_free(struct link *head)
 {
-    while (!ring_empty(head)) {
-        struct watched *user = watched_of(head->next);
+    struct link *link = head->next, *next;
 
-        ring_take(&user->link);
-        free(user);
+    for (; link != head; link = next) {
+        next = link->next;
+        free(watched_of(link));
     }
+    ring_init(head);
 }
 
 static void forget_all(struct presence *presence)
