@@ -64,6 +64,7 @@ async function groups() {
         'limits:strangers': [51, 52, 53],
         'limits:connectionsPerUser': [1, 2, 3],
         'limits:connectionsPerUserPolicy': ['replace', 'refuse', 'replace'],
+        'limits:roomsPerClient': [11, 12, 13],
         'limits:headerBytes': [2001, 2002, 2003],
         'limits:headers': [11, 12, 13],
         'limits:tokenBytes': [1001, 1002, 1003],
