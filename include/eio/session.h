@@ -105,6 +105,8 @@ struct session_slot {
     uint32_t next_free;
 };
 
+#define SLOT_BLOCK 64 /* so that a walk passes by what is empty */
+
 struct eio {
     struct net *net;
     struct http *http;
@@ -117,6 +119,7 @@ struct eio {
     struct wheel *wheel;
 
     struct session_slot *slots;
+    uint8_t *blocks; /* of each SLOT_BLOCK slots: how many have a session */
     uint32_t nslots, free_slot;
     size_t nsessions;
     size_t stranger_message_max; /* bytes of the longest message from a stranger */

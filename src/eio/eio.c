@@ -119,6 +119,7 @@ void eio_free(struct eio **eiop)
         chunklog_clear(&eio->logs[i]);
     buf_free(&eio->scratch);
     free(eio->slots);
+    free(eio->blocks);
     free(eio);
     *eiop = NULL;
 }

@@ -2,16 +2,20 @@
 #include "eio/session.h"
 
 #include <stdlib.h>
-
-#define SLOTS_MIN 64
+#include <string.h>
 
 static int grow(struct eio *eio)
 {
-    uint32_t n = eio->nslots ? eio->nslots * 2 : SLOTS_MIN;
-    struct session_slot *slots = realloc(eio->slots, n * sizeof(*slots));
+    uint32_t n = eio->nslots ? eio->nslots * 2 : SLOT_BLOCK;
+    struct session_slot *slots;
+    uint8_t *blocks = realloc(eio->blocks, n / SLOT_BLOCK);
 
-    if (slots == NULL)
+    if (blocks == NULL)
         return -1;
+    eio->blocks = blocks;
+    if ((slots = realloc(eio->slots, n * sizeof(*slots))) == NULL)
+        return -1;
+    memset(blocks + eio->nslots / SLOT_BLOCK, 0, (n - eio->nslots) / SLOT_BLOCK);
     for (uint32_t i = n; i-- > eio->nslots;) {
         slots[i] = (struct session_slot){.serial = 1, .next_free = eio->free_slot};
         eio->free_slot = i;
@@ -32,6 +36,7 @@ int handle_add(struct eio *eio, struct session *session)
     session->serial = slot->serial;
     eio->free_slot = slot->next_free;
     slot->session = session;
+    eio->blocks[session->index / SLOT_BLOCK]++;
     net_count_clients(eio->net, ++eio->nsessions);
     return 0;
 }
@@ -42,6 +47,7 @@ void handle_remove(struct session *session)
     struct session_slot *slot = &eio->slots[session->index];
 
     slot->session = NULL;
+    eio->blocks[session->index / SLOT_BLOCK]--;
     slot->serial++;
     slot->next_free = eio->free_slot;
     eio->free_slot = session->index;

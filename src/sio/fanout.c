@@ -5,7 +5,8 @@
 #include "codec/ws.h"
 #include "eio/polling.h"
 
-#define AHEAD ((size_t)6) /* sockets by which a fetch from memory precedes what is read there */
+#define LINE_BYTES 64          /* of the CPU's caches */
+#define AHEAD      ((size_t)6) /* sockets by which a fetch from memory precedes what is read there */
 
 void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
                   const struct slice *attachments, size_t nattachments, int is_volatile)
@@ -254,16 +255,43 @@ static void fetch_ahead(const struct session_slot *slot, uint32_t n)
         fanout_soon(socket_of(slot[AHEAD].session));
 }
 
-void fanout_send_all(struct fanout *fanout)
+/* The first block from that one on in which somebody is: its slots are asked for.  There is
+ * none if it is past the last. */
+static uint32_t next_block(const struct eio *eio, uint32_t block)
+{
+    const char *slots;
+
+    while (block < eio->nslots / SLOT_BLOCK && eio->blocks[block] == 0)
+        block++;
+    if (block == eio->nslots / SLOT_BLOCK)
+        return block;
+    slots = (const char *)&eio->slots[(size_t)block * SLOT_BLOCK];
+    for (size_t i = 0; i < SLOT_BLOCK * sizeof(*eio->slots); i += LINE_BYTES)
+        __builtin_prefetch(slots + i);
+    return block;
+}
+
+static void send_block(struct fanout *fanout, uint32_t from)
 {
     const struct eio *eio = fanout->sio->eio;
 
-    for (uint32_t i = 0; i < eio->nslots; i++) {
+    for (uint32_t i = from; i < from + SLOT_BLOCK; i++) {
         struct session *session = eio->slots[i].session;
 
         fetch_ahead(&eio->slots[i], eio->nslots - i);
         if (session != NULL)
             fanout_send(fanout, socket_of(session));
+    }
+}
+
+void fanout_send_all(struct fanout *fanout)
+{
+    const struct eio *eio = fanout->sio->eio;
+    uint32_t block = next_block(eio, 0), next;
+
+    for (; block < eio->nslots / SLOT_BLOCK; block = next) {
+        next = next_block(eio, block + 1);
+        send_block(fanout, block * SLOT_BLOCK);
     }
 }
 

@@ -461,8 +461,13 @@ struct socket *socket_next(const struct sio *sio, uint32_t *place)
     const struct eio *eio = sio->eio;
 
     while (*place < eio->nslots) {
-        struct session *session = eio->slots[(*place)++].session;
+        struct session *session;
 
+        if (*place % SLOT_BLOCK == 0 && eio->blocks[*place / SLOT_BLOCK] == 0) {
+            *place += SLOT_BLOCK;
+            continue;
+        }
+        session = eio->slots[(*place)++].session;
         if (session != NULL && socket_of(session)->nsp == NSP_JOINED)
             return socket_of(session);
     }
