@@ -63,13 +63,20 @@ static int is_channel_word(struct slice uid)
     return 1;
 }
 
+static int has_own_channel(const struct request *request)
+{
+    return !request->is_old &&
+           (request->type == REQUEST_SOCKETS || request->type == REQUEST_ALL_ROOMS ||
+            request->type == REQUEST_FETCH || request->type == REQUEST_BROADCAST);
+}
+
 int reply_init(struct reply *reply, const struct responder *responder,
                const struct request *request, uint32_t via)
 {
     struct slice uid = request->uid;
 
     *reply = (struct reply){.type = request->type, .is_old = request->is_old, .via = via};
-    if (request->type == REQUEST_SERVER_SIDE_EMIT || request->is_old || !is_channel_word(uid))
+    if (!has_own_channel(request) || !is_channel_word(uid))
         uid.len = 0;
     if (buf_put(&reply->id, request->id.ptr, request->id.len) == 0 &&
         response_channel(&reply->channel, slice_str(responder->conf->key),

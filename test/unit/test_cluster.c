@@ -32,6 +32,9 @@ static void test_queries(void)
     arrives("{\"requestId\":\"q2\",\"type\":0,\"rooms\":[\"nobody\"]}", 1, 2);
     is_str(published(), "2 " COMMON "{\"requestId\":\"q2\",\"sockets\":[]}\n",
            "and so is a further copy, by the connection that it came over");
+    comes("{\"uid\":\"a b\",\"requestId\":\"q4\",\"type\":0,\"rooms\":[\"nobody\"]}");
+    is_str(published(), "1 " COMMON "{\"requestId\":\"q4\",\"sockets\":[]}\n",
+           "a uid that is no word of a channel is not used");
     arrives("{\"requestId\":\"q3\",\"type\":1}", 0, 1);
     ordered("{\"requestId\":\"q3\",\"type\":1}");
     is_str(published(), "", "one that is not counted is not answered");

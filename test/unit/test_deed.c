@@ -107,6 +107,9 @@ static void test_by_id(void)
     id = world.last_id;
     is_int(acted(1, id, 0), 0, "it has not");
     is_str(published(), "", "somebody else answers");
+    comes(by_id("d4", 2, "\"uid\":\"abcdef\",\"room\":\"x\""));
+    acted(1, world.last_id, 1);
+    is_str(published(), DONE("1", "d4"), "on the common channel, whoever asks");
     comes("{\"requestId\":\"d3\",\"type\":4,\"sid\":\"elsewhere\",\"close\":true}");
     is_str(published(), "", "the same where no worker is asked");
     world_end();
