@@ -87,24 +87,21 @@ void route_up(struct route *route, unsigned lane);
 /* It has gone: everything it held or was expected to hold is forgotten. */
 void route_down(struct route *route, unsigned lane);
 
-/* Some of what that worker holds is not known: until it has no client any more, or has gone,
- * it counts as one that holds every room. */
-void route_unsure(struct route *route, unsigned lane);
-
 /* --- further rooms -------------------------------------------------------------- */
 
 /* That client, which route_join has let in, has joined or left room (copied); seq: of the
  * stream, at that time.  Everybody's room and its user's own it is in without a word: that
  * it has left one of them, or has joined it again, is told likewise.  Returns 0; 1 if that
- * worker can have no such client (nothing changed); -1 without memory: then the worker is
- * unsure, as above. */
+ * worker can have no such client (nothing changed); -1 without memory: then the worker counts as
+ * one that holds every room, until it has no client any more or has gone. */
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
                     uint64_t seq);
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
 
 /* A MSG_JOIN of that id, which is not in use, is about to be sent to targets: until each of
  * them has answered (route_settle) or gone, all of names (copied) count as held there.
- * Returns 0, or -1 without memory: then these workers are unsure, as above. */
+ * Returns 0, or -1 without memory: then these workers count as such that hold every room,
+ * likewise. */
 int route_expect(struct route *route, uint32_t id, const struct slices *names,
                  const struct route_targets *targets);
 

@@ -149,7 +149,8 @@ void route_down(struct route *route, unsigned lane)
 
 /* --- further rooms -------------------------------------------------------------- */
 
-void route_unsure(struct route *route, unsigned lane)
+/* Some of what that worker holds is not known. */
+static void unsure(struct route *route, unsigned lane)
 {
     route->nunsure += !route->unsure[lane];
     route->unsure[lane] = 1;
@@ -173,7 +174,7 @@ int route_room_join(struct route *route, unsigned lane, uint64_t client, struct 
     }
     if (mirror_join(&route->mirror, &route->directory, lane, client, room, seq) == 0)
         return 0;
-    route_unsure(route, lane);
+    unsure(route, lane);
     return -1;
 }
 
@@ -194,7 +195,7 @@ int route_expect(struct route *route, uint32_t id, const struct slices *names,
     if (expect_put(&route->expect, &route->directory, id, names, targets->lanes, targets->n) == 0)
         return 0;
     for (size_t i = 0; i < targets->n; i++)
-        route_unsure(route, targets->lanes[i]);
+        unsure(route, targets->lanes[i]);
     return -1;
 }
 

@@ -41,7 +41,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake};
+static const struct relay_ops ops = {on_send, on_answer, on_wake, NULL};
 
 static void begin(void)
 {
