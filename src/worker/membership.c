@@ -138,8 +138,9 @@ void membership_leave(struct membership *membership, struct client *client,
 {
     const struct room_member *member = &client->member;
     char sid[SIO_SID_MAX];
+    size_t len = socket_sid(client->socket, sid);
 
-    if (find(names, (struct slice){sid, socket_sid(client->socket, sid)}) != NULL)
+    if (find(names, (struct slice){sid, len}) != NULL)
         client->socket->sidless = 1;
     if (names->n <= member->n) {
         for (size_t i = 0; i < names->n; i++)
