@@ -2,9 +2,9 @@
  * and each acknowledgement passed on.
  *
  * Each copy of such a request that has to be answered gets one answer of type 8; one of them
- * has the number of clients, the others 0, and no acknowledgement comes before that number.  The
- * copy that is carried out may be another one than the first that has to be answered, and come
- * before it or after. */
+ * has the number of clients, the others, behind it, 0, and no acknowledgement comes before that
+ * number.  The copy that is carried out may be another one than the first that has to be
+ * answered, and come before it or after. */
 #ifndef MASTER_EMISSION_H
 #define MASTER_EMISSION_H
 

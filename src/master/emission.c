@@ -21,6 +21,7 @@ struct emission {
     struct emission *prev, *next;
     uint32_t id;
     struct reply reply;
+    struct further further;
     int is_owed;  /* a copy has come that has to be answered */
     int is_sent;  /* to the workers */
     int is_known; /* to how many it went: it is in that list */
@@ -196,9 +197,9 @@ static void tell(struct emissions *emissions, struct emission *emission)
 
     emission->is_told = 1;
     (void)request_put_count(&payload, &request, emission->clients);
-    (void)reply_send(&emission->reply, emissions->responder, &payload,
-                     emission->waiting.n > 0 || !emission->is_sent ? RESPONSE_SHORT : RESPONSE_FULL,
-                     NULL, NULL);
+    (void)reply_send_all(
+        &emission->reply, &emission->further, emissions->responder, &payload,
+        emission->waiting.n > 0 || !emission->is_sent ? RESPONSE_SHORT : RESPONSE_FULL, NULL, NULL);
     while (emission->held != NULL) {
         struct held *held = held_take(emissions, emission);
         publish_ack(emissions, emission, &held->payload);
@@ -238,11 +239,27 @@ static struct emission *owed(struct emissions *emissions, const struct request *
     return emission;
 }
 
+/* Notes a further copy, to be answered behind the first.  Returns 0 where that is over. */
+static int is_further(const struct emissions *emissions, const struct seen_request *seen,
+                      uint32_t via)
+{
+    struct emission *emission =
+        seen != NULL && seen->is_counted ? find(emissions, seen->number) : NULL;
+
+    if (emission == NULL || emission->is_told || emission->further.n == FURTHER_MAX)
+        return 0;
+    emission->further.vias[emission->further.n++] = via;
+    return 1;
+}
+
 void emissions_counted(struct emissions *emissions, const struct request *request, uint32_t via,
                        struct seen_request *seen, uint64_t now_ms)
 {
-    struct emission *emission = owed(emissions, request, seen, now_ms);
+    struct emission *emission;
 
+    if (is_further(emissions, seen, via))
+        return;
+    emission = owed(emissions, request, seen, now_ms);
     if (emission == NULL) {
         reply_nobody(emissions->responder, request, via);
         return;
