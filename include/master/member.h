@@ -35,9 +35,10 @@ struct member_ops { /* none may call member_free */
     void (*commands)(int ready, void *arg);
 };
 
-#define MEMBER_PATIENT 1u /* subscribes once it is known whether it can be counted, or soon after  \
-                           */
-#define MEMBER_MUTE 2u    /* answers nothing: is never counted */
+#define MEMBER_PATIENT                                                                             \
+    1u                 /* subscribes once it is known whether it can be counted, or soon after     \
+                        */
+#define MEMBER_MUTE 2u /* answers nothing: is never counted */
 
 /* Begins at once.  ops is borrowed, conf is not kept.  NULL without memory. */
 struct member *member_new(struct event_base *base, const struct conf *conf, unsigned flags,
@@ -61,7 +62,7 @@ int member_can_publish(const struct member *member);
 void member_retry(struct member *member);
 
 /* What happens is told to ops from now on. */
-void member_tell(struct member *member, const struct member_ops *ops);
+void member_tell(struct member *member, const struct member_ops *ops, void *arg);
 
 /* It takes the place of old: continues the counts of its subscription. */
 void member_succeed(struct member *member, const struct member *old);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "master/command.h"
 #include "master/redis_link.h"
 #include "master/redis_replies.h"
 #include "master/timer.h"
@@ -19,28 +20,6 @@
 #define REPLY_MAX     65536
 #define SHARE_BYTES   16384 /* a longer payload is not copied */
 
-enum kind { OK, PROBE, PUBLISH, PING, KILL };
-
-/* What is published, for the command and what is written of it. */
-struct message {
-    unsigned refs;
-    struct buf channel, payload;
-};
-
-struct command {
-    struct command *next;
-    enum kind kind;
-    uint64_t sent_ms;
-    uint64_t end;            /* as commands.put: when redis has taken that, it has taken this one */
-    struct message *message; /* of PUBLISH */
-    void (*done)(int ok, void *arg);
-    void *arg;
-};
-
-struct queue {
-    struct command *first, **end;
-};
-
 struct commands {
     const struct commands_ops *ops;
     void *arg;
@@ -49,8 +28,8 @@ struct commands {
     struct event *pulse;           /* while it is connected: the next tick */
     struct buf response;           /* the channel of all answers */
 
-    struct queue sent; /* without an answer, in order */
-    struct queue held; /* to be published once it is ready */
+    struct command_queue sent; /* without an answer, in order */
+    struct command_queue held; /* to be published once it is ready */
     size_t waiting, unconfirmed;
 
     int is_ready, is_refused, is_tried;
@@ -70,69 +49,11 @@ struct commands {
 
 /* --- what is without an answer ------------------------------------------------ */
 
-static void message_drop(struct message *message)
-{
-    if (message == NULL || --message->refs > 0)
-        return;
-    buf_free(&message->channel);
-    buf_free(&message->payload);
-    free(message);
-}
-
-static struct message *message_new(struct slice channel, struct buf *payload)
-{
-    struct message *message = calloc(1, sizeof(*message));
-
-    if (message == NULL)
-        return NULL;
-    message->refs = 1;
-    if (buf_put(&message->channel, channel.ptr, channel.len) < 0) {
-        message_drop(message);
-        return NULL;
-    }
-    message->payload = *payload;
-    *payload = (struct buf){0};
-    return message;
-}
-
-static size_t size_of(const struct message *message)
-{
-    return sizeof(*message) + sizeof(struct command) + message->channel.len + message->payload.len;
-}
-
-static void queue_put(struct queue *queue, struct command *command)
-{
-    command->next = NULL;
-    *queue->end = command;
-    queue->end = &command->next;
-}
-
-static struct command *queue_take(struct queue *queue)
-{
-    struct command *command = queue->first;
-
-    if (command == NULL)
-        return NULL;
-    queue->first = command->next;
-    if (queue->first == NULL)
-        queue->end = &queue->first;
-    return command;
-}
-
-static struct command *command_new(enum kind kind)
-{
-    struct command *command = calloc(1, sizeof(*command));
-
-    if (command != NULL)
-        command->kind = kind;
-    return command;
-}
-
 /* It is over. */
-static void command_end(struct commands *commands, struct command *command, int ok)
+static void end(struct commands *commands, struct command *command, int ok)
 {
-    if (command->kind == PUBLISH) {
-        commands->waiting -= size_of(command->message);
+    if (command->kind == COMMAND_PUBLISH) {
+        commands->waiting -= message_size(command->message);
         commands->unconfirmed--;
         ok ? commands->stats.published++ : commands->stats.failed++;
         message_drop(command->message);
@@ -143,17 +64,16 @@ static void command_end(struct commands *commands, struct command *command, int 
 }
 
 /* All of them have failed.  What their owners publish now is not among them. */
-static void queue_fail(struct commands *commands, struct queue *queue)
+static void queue_fail(struct commands *commands, struct command_queue *queue)
 {
-    struct queue all = *queue;
+    struct command_queue all = *queue;
     struct command *command;
 
-    queue->first = NULL;
-    queue->end = &queue->first;
+    command_queue_init(queue);
     if (all.first == NULL)
         return;
-    while ((command = queue_take(&all)) != NULL)
-        command_end(commands, command, 0);
+    while ((command = command_take(&all)) != NULL)
+        end(commands, command, 0);
 }
 
 /* --- what redis is told ------------------------------------------------------- */
@@ -217,20 +137,20 @@ static void send_command(struct commands *commands, struct command *command,
     int rc = 0;
 
     command->sent_ms = clock_ms();
-    queue_put(&commands->sent, command);
+    command_put(&commands->sent, command);
     switch (command->kind) {
-    case OK: /* is on its way */
+    case COMMAND_OK: /* is on its way */
         break;
-    case PROBE:
+    case COMMAND_PROBE:
         rc = probe_put(commands);
         break;
-    case PUBLISH:
+    case COMMAND_PUBLISH:
         rc = publish_put(commands, command->message);
         break;
-    case PING:
+    case COMMAND_PING:
         rc = redis_commands_ping(bev);
         break;
-    case KILL:
+    case COMMAND_KILL:
         rc = client != NULL ? redis_commands_kill(bev, client) : -1;
         break;
     }
@@ -241,7 +161,8 @@ static void send_command(struct commands *commands, struct command *command,
 }
 
 /* One that nobody waits for. */
-static int send_new(struct commands *commands, enum kind kind, const struct redis_client *client)
+static int send_new(struct commands *commands, enum command_kind kind,
+                    const struct redis_client *client)
 {
     struct command *command = command_new(kind);
 
@@ -260,7 +181,7 @@ static void ready(struct commands *commands)
     redis_link_up(&commands->link);
     commands->is_ready = commands->is_tried = 1;
     commands->is_refused = 0;
-    while ((command = queue_take(&commands->held)) != NULL)
+    while ((command = command_take(&commands->held)) != NULL)
         send_command(commands, command, NULL);
     commands->ops->changed(commands->arg);
 }
@@ -312,20 +233,20 @@ static int on_published(struct commands *commands, struct command *command,
     int is_forbidden = is_error && redis_fault_kind(reply->text.ptr) == REDIS_FAULT_PERMISSION;
 
     if (is_forbidden && is_of_one(commands, slice_of(&message->channel)) && commands->is_ready) {
-        size_t was = size_of(message);
+        size_t was = message_size(message);
         commands->is_common = 1;
         if (to_all(commands, message) == 0) {
-            commands->waiting -= was - size_of(message);
+            commands->waiting -= was - message_size(message);
             send_command(commands, command, NULL);
             return 0;
         }
-        commands->waiting -= was - size_of(message);
+        commands->waiting -= was - message_size(message);
     } else if (is_forbidden) {
         not_allowed(commands, slice_of(&message->channel));
     } else if (is_error) {
         log_debug("redis: not published: %s", reply->text.ptr);
     }
-    command_end(commands, command, reply->kind == REPLY_NUMBER);
+    end(commands, command, reply->kind == REPLY_NUMBER);
     return is_error || reply->kind == REPLY_NUMBER ? 0 : -1;
 }
 
@@ -345,22 +266,22 @@ static int on_probed(struct commands *commands, const struct redis_reply *reply)
 static int on_answer(struct commands *commands, struct command *command,
                      const struct redis_reply *reply)
 {
-    enum kind kind = command->kind;
+    enum command_kind kind = command->kind;
 
     commands->answered_ms = command->sent_ms;
-    if (kind == PUBLISH)
+    if (kind == COMMAND_PUBLISH)
         return on_published(commands, command, reply);
-    command_end(commands, command, 1);
+    end(commands, command, 1);
     switch (kind) {
-    case OK:
+    case COMMAND_OK:
         return reply->kind == REPLY_OK ? 0 : -1;
-    case PROBE:
+    case COMMAND_PROBE:
         return on_probed(commands, reply);
-    case PING:
+    case COMMAND_PING:
         return reply->kind == REPLY_PONG || reply->kind == REPLY_ERROR ? 0 : -1;
-    case KILL:
+    case COMMAND_KILL:
         return reply->kind == REPLY_NUMBER || reply->kind == REPLY_ERROR ? 0 : -1;
-    case PUBLISH:
+    case COMMAND_PUBLISH:
         break;
     }
     return 0;
@@ -368,7 +289,7 @@ static int on_answer(struct commands *commands, struct command *command,
 
 static int on_reply(struct commands *commands, const struct redis_reply *reply)
 {
-    struct command *command = queue_take(&commands->sent);
+    struct command *command = command_take(&commands->sent);
     const char *password = commands->link.server->password;
     char text[160];
 
@@ -433,9 +354,9 @@ static int judge(struct commands *commands)
                                 SILENCE_TICKS * TICK_MS);
     commands->ticks++;
     if (commands->is_refused && commands->ticks % PROBE_TICKS == 0)
-        return send_new(commands, PROBE, NULL);
+        return send_new(commands, COMMAND_PROBE, NULL);
     if (commands->sent.first == NULL && commands->ticks % PING_TICKS == 0)
-        return send_new(commands, PING, NULL);
+        return send_new(commands, COMMAND_PING, NULL);
     return 0;
 }
 
@@ -459,7 +380,7 @@ static int expect_oks(struct commands *commands, int n)
     int rc = n < 0 ? -1 : 0;
 
     for (int i = 0; i < n && rc == 0; i++)
-        rc = send_new(commands, OK, NULL);
+        rc = send_new(commands, COMMAND_OK, NULL);
     return rc;
 }
 
@@ -484,7 +405,7 @@ static int on_begin(struct bufferevent *bev, int fd, void *arg)
         return no_memory(commands);
     if (expect_oks(commands, oks) < 0)
         return -1;
-    return send_new(commands, PROBE, NULL);
+    return send_new(commands, COMMAND_PROBE, NULL);
 }
 
 static void on_lost(int was_up, void *arg)
@@ -523,7 +444,7 @@ int commands_publish(struct commands *commands, struct slice channel, struct buf
         return -1;
     if (commands->is_common && is_of_one(commands, channel))
         channel = slice_of(&commands->response);
-    command = command_new(PUBLISH);
+    command = command_new(COMMAND_PUBLISH);
     if (command == NULL)
         return -1;
     command->message = message_new(channel, payload);
@@ -533,25 +454,25 @@ int commands_publish(struct commands *commands, struct slice channel, struct buf
     }
     command->done = done;
     command->arg = arg;
-    commands->waiting += size_of(command->message);
+    commands->waiting += message_size(command->message);
     commands->unconfirmed++;
     if (sends)
         send_command(commands, command, NULL);
     else
-        queue_put(&commands->held, command);
+        command_put(&commands->held, command);
     return 0;
 }
 
 void commands_kill(struct commands *commands, const struct redis_client *client)
 {
     if (client->id[0] != '\0' && commands->is_ready && !commands->link.fault.is_found)
-        (void)send_new(commands, KILL, client);
+        (void)send_new(commands, COMMAND_KILL, client);
 }
 
 void commands_retry(struct commands *commands)
 {
     if (commands->is_refused && !commands->link.fault.is_found)
-        (void)send_new(commands, PROBE, NULL);
+        (void)send_new(commands, COMMAND_PROBE, NULL);
 }
 
 void commands_hold(struct commands *commands, int on)
@@ -629,8 +550,8 @@ struct commands *commands_new(struct event_base *base, const struct conf *conf,
         return NULL;
     commands->ops = ops;
     commands->arg = arg;
-    commands->sent.end = &commands->sent.first;
-    commands->held.end = &commands->held.first;
+    command_queue_init(&commands->sent);
+    command_queue_init(&commands->held);
     commands->pulse = event_new(base, -1, 0, on_pulse, commands);
     if (redis_link_init(&commands->link, base, server, &commands->stats.attempts, &link_ops,
                         commands) < 0 ||

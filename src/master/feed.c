@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "master/backlog.h"
 #include "master/compare.h"
+#include "master/leaving.h"
 #include "master/member.h"
 #include "master/throttle.h"
 #include "master/timer.h"
@@ -13,12 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GIVE_BYTES  (256UL * 1024) /* are handed on before the loop gets its turn */
-#define AGAIN_MS    100            /* until what failed for want of memory is tried again */
-#define LATER_MS    10             /* until streams with nothing in common are looked at again */
-#define LEFT_MS     500            /* what has come over the old connection may be so late */
-#define LEAVING_MAX 8    /* connections that go: where there are more, the oldest has gone */
-#define LEAVE_MS    1000 /* until redis has confirmed that one is not counted any more */
+#define GIVE_BYTES (256UL * 1024) /* are handed on before the loop gets its turn */
+#define AGAIN_MS   100            /* until what failed for want of memory is tried again */
+#define LATER_MS   10             /* until streams with nothing in common are looked at again */
+#define LEFT_MS    500            /* what has come over the old connection may be so late */
 
 /* What becomes of the new connection; from OLD to SWAP it is subscribed, and what comes
  * over it waits. */
@@ -40,7 +39,7 @@ struct feed {
     void *arg;
 
     struct member *now, *next;
-    struct member *leaving; /* those before, and those that were given up; a list */
+    struct leaving leaving; /* those before, and those that were given up */
     enum step step;
     struct event *timer; /* for what is not done from within a redis */
 
@@ -64,8 +63,7 @@ struct feed {
     void (*leave_done)(void *arg); /* feed_leave(), until it is told */
     void *leave_arg;
 
-    struct commands_stats past_commands; /* of connections that are gone */
-    uint64_t gaps;                       /* how often messages could not be told apart */
+    uint64_t gaps; /* how often messages could not be told apart */
 };
 
 static const struct member_ops next_ops;
@@ -118,101 +116,48 @@ static int is_unshared(const struct feed *feed, unsigned unshared, struct slice 
 
 /* --- connections that go ------------------------------------------------------ */
 
-static void unlisted(struct feed *feed, struct member *member)
+static void on_late_arrived(struct slice payload, int is_counted, uint32_t via, void *arg)
 {
-    struct member *before = NULL, *at = feed->leaving;
-
-    for (; at != NULL && at != member; at = member_next(at))
-        before = at;
-    if (at == NULL)
-        return;
-    if (before == NULL)
-        feed->leaving = member_next(member);
-    else
-        member_set_next(before, member_next(member));
+    arrived(arg, payload, is_counted, via);
 }
 
-static void on_left(struct member *member, void *arg)
+/* All have left: that is told once. */
+static void look_at_end(struct feed *feed)
 {
-    struct feed *feed = arg;
     void (*done)(void *arg) = feed->leave_done;
-    const struct redis_client *stuck = member_stuck(member);
-    int all = member_has_left(feed->now);
 
-    if (stuck != NULL && member != feed->now)
-        commands_kill(member_commands(feed->now), stuck);
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        all &= member_has_left(at);
-    if (done == NULL || !all)
+    if (done == NULL || !member_has_left(feed->now) || !leaving_is_over(&feed->leaving))
         return;
     feed->leave_done = NULL;
     done(feed->leave_arg);
 }
 
-/* The one in force stays, for whoever asks about it. */
+/* A connection that may still be counted is ended on the one in force. */
+static void on_late_left(struct member *member, void *arg)
+{
+    struct feed *feed = arg;
+    const struct redis_client *stuck = member_stuck(member);
+
+    if (stuck != NULL)
+        commands_kill(member_commands(feed->now), stuck);
+    look_at_end(feed);
+}
+
+static const struct leaving_ops leaving_ops = {on_late_arrived, on_late_left};
+
+static void on_left(struct member *member, void *arg)
+{
+    (void)member;
+    look_at_end(arg);
+}
+
+/* It stays, for whoever asks about it. */
 static void on_over(struct member *member, void *arg)
 {
-    struct feed *feed = arg;
-
-    if (member == feed->now)
-        return;
-    unlisted(feed, member);
-    commands_add(&feed->past_commands, member_commands(member));
-    member_free(&member);
+    (void)member, (void)arg;
 }
 
-static const struct member_end member_end = {on_left, on_over};
-
-static void on_late_message(struct slice channel, struct slice payload, void *arg)
-{
-    (void)channel, (void)payload, (void)arg;
-}
-
-static void on_late_request(struct slice channel, struct slice payload, int is_counted,
-                            uint32_t via, void *arg)
-{
-    struct feed *feed = arg;
-
-    (void)channel;
-    arrived(feed, payload, is_counted, via);
-}
-
-static void on_late(void *arg)
-{
-    (void)arg;
-}
-
-static void on_late_state(int state, void *arg)
-{
-    (void)state, (void)arg;
-}
-
-/* Whoever was counted when a request was sent is asked by it, and has to answer. */
-static const struct member_ops late_ops = {
-    on_late_message, on_late_request, on_late, on_late_state, on_late, on_late, on_late_state};
-
-/* Who changes the settings again and again does not have them pile up. */
-static void bound(struct feed *feed)
-{
-    struct member *oldest = feed->leaving;
-    unsigned n = 0;
-
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at), n++)
-        oldest = at;
-    if (n >= LEAVING_MAX)
-        on_over(oldest, feed);
-}
-
-static void leave(struct feed *feed, struct member *member)
-{
-    if (member == NULL)
-        return;
-    bound(feed);
-    member_tell(member, &late_ops);
-    member_set_next(member, feed->leaving);
-    feed->leaving = member;
-    member_leave(member, LEAVE_MS, &member_end);
-}
+static const struct member_end now_end = {on_left, on_over};
 
 /* --- the new connection ------------------------------------------------------- */
 
@@ -228,7 +173,8 @@ static void next_end(struct feed *feed)
     struct member *next = feed->next;
 
     feed->next = NULL;
-    leave(feed, next);
+    if (next != NULL)
+        leaving_put(&feed->leaving, next);
     forget(feed);
     event_del(feed->timer);
     feed->step = NONE;
@@ -581,8 +527,8 @@ static void swap(struct feed *feed)
              "messages",
              common);
     member_succeed(feed->now, old);
-    member_tell(feed->now, &now_ops);
-    leave(feed, old);
+    member_tell(feed->now, &now_ops, feed);
+    leaving_put(&feed->leaving, old);
     if (feed->left == 0)
         overlap_clear(&feed->past);
     else if (redis_sync(member_redis(feed->now)) < 0)
@@ -668,8 +614,7 @@ void feed_wipe(struct feed *feed)
     redis_wipe(member_redis(feed->now));
     if (feed->next != NULL)
         redis_wipe(member_redis(feed->next));
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        redis_wipe(member_redis(at));
+    leaving_wipe(&feed->leaving);
     if (feed->compare.marker.redis != NULL)
         redis_wipe(feed->compare.marker.redis);
 }
@@ -692,11 +637,12 @@ struct redis_stats feed_stats(const struct feed *feed)
 /* Whoever is to publish for via. */
 static struct member *member_of(const struct feed *feed, uint32_t via)
 {
+    struct member *late = leaving_via(&feed->leaving, via);
+
+    if (late != NULL)
+        return late;
     if (feed->next != NULL && member_via(feed->next) == via && member_can_publish(feed->next))
         return feed->next;
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        if (member_via(at) == via && member_can_publish(at))
-            return at;
     return feed->now;
 }
 
@@ -717,13 +663,9 @@ int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct b
 
 size_t feed_publish_waiting(const struct feed *feed)
 {
-    size_t waiting = commands_waiting(member_commands(feed->now));
+    size_t waiting = commands_waiting(member_commands(feed->now)) + leaving_waiting(&feed->leaving);
 
-    if (feed->next != NULL)
-        waiting += commands_waiting(member_commands(feed->next));
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        waiting += commands_waiting(member_commands(at));
-    return waiting;
+    return feed->next != NULL ? waiting + commands_waiting(member_commands(feed->next)) : waiting;
 }
 
 void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *arg)
@@ -732,21 +674,18 @@ void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *a
     next_end(feed);
     feed->leave_done = done;
     feed->leave_arg = arg;
-    for (struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        member_leave(at, ms, &member_end);
-    member_leave(feed->now, ms, &member_end);
+    leaving_hurry(&feed->leaving, ms);
+    member_leave(feed->now, ms, &now_end);
 }
 
 struct feed_commands feed_commands(const struct feed *feed)
 {
     struct feed_commands commands = {commands_ready(member_commands(feed->now)),
-                                     member_is_counted(feed->now), feed->past_commands};
+                                     member_is_counted(feed->now), leaving_stats(&feed->leaving)};
 
     commands_add(&commands.stats, member_commands(feed->now));
     if (feed->next != NULL)
         commands_add(&commands.stats, member_commands(feed->next));
-    for (const struct member *at = feed->leaving; at != NULL; at = member_next(at))
-        commands_add(&commands.stats, member_commands(at));
     return commands;
 }
 
@@ -764,6 +703,7 @@ struct feed *feed_new(struct event_base *base, const struct conf *conf, const st
     feed->ops = ops;
     feed->arg = arg;
     backlog_init(&feed->waiting);
+    leaving_init(&feed->leaving, &leaving_ops, feed);
     feed->timer = event_new(base, -1, 0, on_timer, feed);
     if (throttle_init(&feed->throttle, base, &throttle_ops, feed) == 0 && feed->timer != NULL &&
         timer_set(feed->timer, 0) == 0) /* from now on its memory is there */
@@ -780,11 +720,7 @@ void feed_free(struct feed **feedp)
     if (feed == NULL)
         return;
     *feedp = NULL;
-    while (feed->leaving != NULL) {
-        struct member *member = feed->leaving;
-        feed->leaving = member_next(member);
-        member_free(&member);
-    }
+    leaving_clear(&feed->leaving);
     member_free(&feed->next);
     member_free(&feed->now);
     forget(feed);

@@ -355,9 +355,10 @@ void member_retry(struct member *member)
         redis_requests(member->redis, member->mode);
 }
 
-void member_tell(struct member *member, const struct member_ops *ops)
+void member_tell(struct member *member, const struct member_ops *ops, void *arg)
 {
     member->ops = ops;
+    member->arg = arg;
 }
 
 void member_succeed(struct member *member, const struct member *old)
