@@ -52,9 +52,9 @@ struct listing *directory_room_add(struct directory *directory, struct slice nam
 /* One less. */
 void directory_room_take(struct directory *directory, struct listing *room, unsigned lane);
 
-/* Calls visit, which changes nothing here, for each user.  Looks at every name. */
-void directory_each_user(struct directory *directory, void (*visit)(struct slice uid, void *arg),
-                         void *arg);
+/* As table_scan(), of users alone; visit changes nothing here. */
+uint32_t directory_scan_users(const struct directory *directory, uint32_t cursor,
+                              void (*visit)(struct slice uid, void *arg), void *arg);
 
 /* All that is on that worker.  Looks at every name. */
 void directory_drop_lane(struct directory *directory, unsigned lane);

@@ -27,8 +27,9 @@ struct presence;
 struct presence_ops { /* none may call the functions below */
     /* How often that user is connected. */
     size_t (*connections)(struct slice uid, void *arg);
-    /* Calls visit for each user that is. */
-    void (*each)(void (*visit)(struct slice uid, void *visit_arg), void *visit_arg, void *arg);
+    /* As table_scan(), of all users that are. */
+    uint32_t (*scan)(uint32_t cursor, void (*visit)(struct slice uid, void *visit_arg),
+                     void *visit_arg, void *arg);
     /* As feed_publish(), on the channel of requests; done is never NULL. */
     int (*publish)(struct buf *payload, void (*done)(int ok, void *done_arg), void *done_arg,
                    void *arg);

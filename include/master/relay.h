@@ -91,10 +91,12 @@ void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slic
  * do not count. */
 size_t relay_user_connections(const struct relay *relay, struct slice uid);
 
-/* Users that are connected; and visit called, which changes nothing here, for each. */
+/* Users that are connected. */
 size_t relay_users(const struct relay *relay);
-void relay_each_user(const struct relay *relay, void (*visit)(struct slice uid, void *arg),
-                     void *arg);
+
+/* As table_scan(), of these; visit changes nothing here. */
+uint32_t relay_scan_users(const struct relay *relay, uint32_t cursor,
+                          void (*visit)(struct slice uid, void *arg), void *arg);
 
 /* Which workers hold a room, for requests that are relayed in one order with messages. */
 struct route *relay_route(struct relay *relay);

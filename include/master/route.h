@@ -78,8 +78,9 @@ int route_oust(struct route *route, struct slice uid);
 /* Users that are connected. */
 size_t route_users(const struct route *route);
 
-/* Calls visit, which changes nothing here, for each user. */
-void route_each_user(struct route *route, void (*visit)(struct slice uid, void *arg), void *arg);
+/* As table_scan(), of users; visit changes nothing here. */
+uint32_t route_scan_users(const struct route *route, uint32_t cursor,
+                          void (*visit)(struct slice uid, void *arg), void *arg);
 
 /* The worker in that lane serves clients from now on: what goes to everybody goes to it too. */
 void route_up(struct route *route, unsigned lane);

@@ -241,18 +241,17 @@ struct visitor {
     void *arg;
 };
 
-static int visit_user(struct table_node *node, void *arg)
+static void visit_user(const struct table_node *node, void *arg)
 {
-    const struct listing *listing = (struct listing *)node;
+    const struct listing *listing = (const struct listing *)node;
     const struct visitor *visitor = arg;
 
     if (listing->is & IS_USER)
         visitor->visit(listing_name(listing), visitor->arg);
-    return 0;
 }
 
-void directory_each_user(struct directory *directory, void (*visit)(struct slice uid, void *arg),
-                         void *arg)
+uint32_t directory_scan_users(const struct directory *directory, uint32_t cursor,
+                              void (*visit)(struct slice uid, void *arg), void *arg)
 {
-    table_each(&directory->names, visit_user, &(struct visitor){visit, arg});
+    return table_scan(&directory->names, cursor, visit_user, &(struct visitor){visit, arg});
 }

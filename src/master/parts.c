@@ -130,12 +130,12 @@ static size_t on_presence_connections(struct slice uid, void *arg)
     return relay_user_connections(parts->running->relay, uid);
 }
 
-static void on_presence_each(void (*visit)(struct slice uid, void *visit_arg), void *visit_arg,
-                             void *arg)
+static uint32_t on_presence_scan(uint32_t cursor, void (*visit)(struct slice uid, void *visit_arg),
+                                 void *visit_arg, void *arg)
 {
     const struct parts *parts = arg;
 
-    relay_each_user(parts->running->relay, visit, visit_arg);
+    return relay_scan_users(parts->running->relay, cursor, visit, visit_arg);
 }
 
 static int on_presence_publish(struct buf *payload, void (*done)(int ok, void *done_arg),
@@ -154,7 +154,7 @@ static void on_presence_wake(unsigned ms, void *arg)
     (void)timer_set(parts->presence, ms);
 }
 
-static const struct presence_ops presence_ops = {on_presence_connections, on_presence_each,
+static const struct presence_ops presence_ops = {on_presence_connections, on_presence_scan,
                                                  on_presence_publish, on_presence_wake};
 
 static void on_presence(evutil_socket_t fd, short what, void *arg)

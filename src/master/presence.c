@@ -49,9 +49,11 @@ struct presence {
     struct link lists[LISTS];
     struct link doubtful;   /* were SETTLED before a worker went */
     struct link forgotten;  /* sent, and not asked for any more */
+    struct link dead;       /* to be freed */
     size_t queued, sent;    /* users in these lists */
     uint64_t blocked_until; /* nothing is published before; 0: it may be */
-    uint64_t look_ms;       /* somebody is missing for want of memory: when to look; 0: no */
+    uint64_t look_ms;       /* when to look for those that are missing; UINT64_MAX: no */
+    uint32_t cursor;        /* of that look, once it has begun */
     struct log_every failed_log;
     struct presence_stats stats;
 };
@@ -132,13 +134,20 @@ static struct watched *find(const struct presence *presence, struct slice uid)
                         : (struct watched *)(void *)((char *)node - offsetof(struct watched, node));
 }
 
-/* Where there is no memory, all are looked through later. */
+/* From the start, if it has begun. */
+static void look(struct presence *presence, unsigned ms)
+{
+    presence->look_ms = clock_ms() + ms;
+    presence->cursor = 0;
+}
+
+/* Where there is no memory, all are looked through once more. */
 static void add(struct presence *presence, struct slice uid)
 {
     struct watched *user = malloc(sizeof(*user) + uid.len);
 
     if (user == NULL) {
-        presence->look_ms = clock_ms() + RETRY_MS;
+        look(presence, RETRY_MS);
         return;
     }
     memset(user, 0, sizeof(*user));
@@ -147,7 +156,7 @@ static void add(struct presence *presence, struct slice uid)
     user->node.key_len = (uint32_t)uid.len;
     if (table_insert(&presence->users, &user->node) < 0) {
         free(user);
-        presence->look_ms = clock_ms() + RETRY_MS;
+        look(presence, RETRY_MS);
         return;
     }
     user->presence = presence;
@@ -303,6 +312,36 @@ static void doubt(struct presence *presence, size_t max)
         place(presence, watched_of(presence->doubtful.next), 1);
 }
 
+/* Those that are here, and not in the table. */
+static void look_on(struct presence *presence, size_t max)
+{
+    uint64_t since_ms = presence->look_ms;
+    uint32_t cursor = presence->cursor;
+
+    if (clock_ms() < since_ms)
+        return;
+    do
+        cursor = presence->ops->scan(cursor, visit, presence, presence->arg);
+    while (--max > 0 && cursor != 0 && presence->look_ms == since_ms);
+    if (presence->look_ms != since_ms)
+        return; /* all once more */
+    presence->cursor = cursor;
+    if (cursor == 0)
+        presence->look_ms = UINT64_MAX;
+}
+
+static void bury(struct presence *presence, size_t max)
+{
+    struct link *dead = &presence->dead, *link = dead->next, *next;
+
+    for (; max-- > 0 && link != dead; link = next) {
+        next = link->next;
+        free(watched_of(link));
+    }
+    dead->next = link;
+    link->prev = dead;
+}
+
 static uint64_t sooner(uint64_t a_ms, uint64_t b_ms)
 {
     return a_ms < b_ms ? a_ms : b_ms;
@@ -311,9 +350,9 @@ static uint64_t sooner(uint64_t a_ms, uint64_t b_ms)
 /* When there is something to do; UINT64_MAX: never. */
 static uint64_t next_ms(const struct presence *presence)
 {
-    uint64_t at_ms = presence->look_ms != 0 ? presence->look_ms : UINT64_MAX;
+    uint64_t at_ms = presence->look_ms;
 
-    if (!ring_empty(&presence->doubtful))
+    if (!ring_empty(&presence->doubtful) || !ring_empty(&presence->dead))
         return 0;
     if (presence->queued > 0 && (presence->stopping || presence->sent < PRESENCE_AT_ONCE))
         at_ms = sooner(at_ms, presence->blocked_until);
@@ -336,12 +375,8 @@ void presence_wake(struct presence *presence)
 {
     size_t max = presence->stopping ? SIZE_MAX : PRESENCE_AT_ONCE;
 
-    if (!presence->on)
-        return;
-    if (presence->look_ms != 0 && clock_ms() >= presence->look_ms) {
-        presence->look_ms = 0;
-        presence->ops->each(visit, presence, presence->arg);
-    }
+    bury(presence, max);
+    look_on(presence, max);
     doubt(presence, max);
     give_up(presence, GONE, max);
     give_up(presence, MOVED, max);
@@ -408,11 +443,11 @@ static void forget_all(struct presence *presence)
         watched_of(link)->is_lost = 1;
     ring_move(&presence->forgotten, sent);
     for (int where = 0; where < LISTS; where++)
-        ring_free(&presence->lists[where]);
-    ring_free(&presence->doubtful);
+        ring_move(&presence->dead, &presence->lists[where]);
+    ring_move(&presence->dead, &presence->doubtful);
     table_clear(&presence->users);
     presence->queued = presence->sent = 0;
-    presence->look_ms = 0;
+    presence->look_ms = UINT64_MAX;
 }
 
 void presence_set(struct presence *presence, int on)
@@ -420,12 +455,12 @@ void presence_set(struct presence *presence, int on)
     if (on == presence->on)
         return;
     presence->on = on;
-    if (!on) {
+    if (on) {
+        table_init(&presence->users);
+        look(presence, 0);
+    } else {
         forget_all(presence);
-        return;
     }
-    table_init(&presence->users);
-    presence->ops->each(visit, presence, presence->arg);
     rearm(presence);
 }
 
@@ -452,6 +487,8 @@ struct presence *presence_new(struct slice own, const struct presence_ops *ops, 
         ring_init(&presence->lists[where]);
     ring_init(&presence->doubtful);
     ring_init(&presence->forgotten);
+    ring_init(&presence->dead);
+    presence->look_ms = UINT64_MAX;
     return presence;
 }
 
@@ -465,5 +502,6 @@ void presence_free(struct presence **presencep)
     if (presence->on)
         forget_all(presence);
     ring_free(&presence->forgotten);
+    ring_free(&presence->dead);
     free(presence);
 }

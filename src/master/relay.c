@@ -487,10 +487,10 @@ size_t relay_users(const struct relay *relay)
     return route_users(relay->route);
 }
 
-void relay_each_user(const struct relay *relay, void (*visit)(struct slice uid, void *arg),
-                     void *arg)
+uint32_t relay_scan_users(const struct relay *relay, uint32_t cursor,
+                          void (*visit)(struct slice uid, void *arg), void *arg)
 {
-    route_each_user(relay->route, visit, arg);
+    return route_scan_users(relay->route, cursor, visit, arg);
 }
 
 struct route *relay_route(struct relay *relay)

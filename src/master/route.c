@@ -116,9 +116,10 @@ size_t route_users(const struct route *route)
     return route->directory.users;
 }
 
-void route_each_user(struct route *route, void (*visit)(struct slice uid, void *arg), void *arg)
+uint32_t route_scan_users(const struct route *route, uint32_t cursor,
+                          void (*visit)(struct slice uid, void *arg), void *arg)
 {
-    directory_each_user(&route->directory, visit, arg);
+    return directory_scan_users(&route->directory, cursor, visit, arg);
 }
 
 /* --- workers -------------------------------------------------------------------- */

@@ -115,6 +115,7 @@ static void visit(struct slice uid, void *arg)
 static void test_each_user(void)
 {
     char names[32] = "";
+    uint32_t cursor = 0;
     struct listing *both, *room;
 
     directory_init(&directory);
@@ -122,7 +123,9 @@ static void test_each_user(void)
     (void)user_join("ann", 2, 8);
     both = room_add("ann", 1);
     room = room_add("game", 1);
-    directory_each_user(&directory, visit, names);
+    do
+        cursor = directory_scan_users(&directory, cursor, visit, names);
+    while (cursor != 0);
     is_str(names, "ann", "each user once, and no room");
     directory_room_take(&directory, both, 1);
     directory_room_take(&directory, room, 1);

@@ -65,12 +65,17 @@ static size_t on_connections(struct slice uid, void *arg)
     return *connections(uid.ptr, uid.len);
 }
 
-static void on_each(void (*visit)(struct slice uid, void *visit_arg), void *visit_arg, void *arg)
+static size_t scans;
+
+/* One of them at a time. */
+static uint32_t on_scan(uint32_t cursor, void (*visit)(struct slice uid, void *visit_arg),
+                        void *visit_arg, void *arg)
 {
     (void)arg;
-    for (size_t i = 0; i < nusers; i++)
-        if (users[i].n > 0)
-            visit(slice_str(users[i].uid), visit_arg);
+    scans++;
+    if (cursor < nusers && users[cursor].n > 0)
+        visit(slice_str(users[cursor].uid), visit_arg);
+    return cursor + 1 < nusers ? cursor + 1 : 0;
 }
 
 /* --- redis --- */
@@ -123,7 +128,7 @@ static void on_wake(unsigned ms, void *arg)
     wake_ms = now_ms + ms;
 }
 
-static const struct presence_ops ops = {on_connections, on_each, on_publish, on_wake};
+static const struct presence_ops ops = {on_connections, on_scan, on_publish, on_wake};
 
 /* --- one presence --- */
 
@@ -429,8 +434,13 @@ static void test_crowd(void)
     pass(10000);
     is_int((long)npublished, 0, "off: nothing is told");
     presence_set(presence, 1);
+    scans = 0;
+    wake_ms = 0;
+    presence_wake(presence);
+    is_int((long)scans, 1000, "on: a thousand are looked for in one turn");
     pass(0);
     is_int((long)npublished, 1000, "on: all come, a thousand of them at once");
+    is_int((long)scans, 2500, "all have been found");
     pass(20000);
     is_int((long)npublished, 1000, "no more than redis confirms");
     confirm(300, 1);
@@ -538,6 +548,17 @@ static void test_memory(void)
     go("bob", 0);
     pass(1000);
     told("ann- ", "or not, if it is not there any more");
+    end();
+
+    begin(0);
+    crowd(5);
+    presence_set(presence, 1);
+    nomem = 3;
+    pass(0);
+    nomem = 0;
+    is_int((long)npublished, 2, "in the middle of a look");
+    pass(1000);
+    told("u0+1 u1+1 u2+1 u3+1 u4+1 ", "all are looked for once more");
     end();
     nomem = 0;
 }

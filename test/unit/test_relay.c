@@ -757,13 +757,16 @@ static void visit(struct slice uid, void *arg)
 static void test_changes(void)
 {
     size_t bytes = 0;
+    uint32_t cursor = 0;
 
     begin(conf_make());
     changes[0] = '\0';
     is_int(admit(1, 1, SLICE("ann")), MSG_ADMIT_OK, "ann");
     is_int(admit(2, 2, SLICE("ann")), MSG_ADMIT_OK, "twice");
     is_int(admit(2, 3, SLICE("bob")), MSG_ADMIT_OK, "and bob");
-    relay_each_user(sent.relay, visit, &bytes);
+    do
+        cursor = relay_scan_users(sent.relay, cursor, visit, &bytes);
+    while (cursor != 0);
     is_int((long)bytes, 6, "both are visited, once each");
     relay_left(sent.relay, 1, 1, SLICE("ann"));
     relay_left(sent.relay, 1, 1, SLICE("ann"));
