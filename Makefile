@@ -95,7 +95,7 @@ $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
 $(addprefix $(BUILD)/test/unit/,test_inquiry test_emission test_deed): UNIT_LD = -Wl,--wrap=clock_ms
 $(BUILD)/test/unit/test_cluster: UNIT_LD = \
-    $(patsubst %,-Wl$(,)--wrap=%,clock_ms malloc calloc realloc reallocarray)
+    $(patsubst %,-Wl$(,)--wrap=%,clock_ms request_decode malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms,--wrap=event_add
 # Where the calls of the system are counted, some of which fail.
 $(BUILD)/test/unit/test_log_ways: UNIT_LD = \

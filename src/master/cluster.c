@@ -29,6 +29,7 @@ struct cluster {
     struct request request;
     enum request_result result;
     int is_decoded;
+    int is_next; /* it has arrived, and its place among the messages is mostly next */
 
     unsigned depth;      /* of the functions below in each other */
     struct laneset down; /* workers that have gone meanwhile */
@@ -140,12 +141,19 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static int is_large(const struct cluster *cluster)
+{
+    return cluster->payload.cap > KEEP_BYTES_MAX;
+}
+
 static void rearm(struct cluster *cluster, uint64_t now_ms)
 {
     uint64_t due_ms =
         least(deeds_due_ms(cluster->deeds), least(inquiries_due_ms(cluster->inquiries, now_ms),
                                                   emissions_due_ms(cluster->emissions)));
 
+    if (is_large(cluster)) /* no longer than that is it kept */
+        due_ms = now_ms;
     if (due_ms >= cluster->due_ms)
         return; /* it looks again then */
     cluster->due_ms = due_ms;
@@ -155,7 +163,7 @@ static void rearm(struct cluster *cluster, uint64_t now_ms)
 
 static void memory_trim(struct cluster *cluster)
 {
-    if (cluster->payload.cap > KEEP_BYTES_MAX)
+    if (is_large(cluster) && !cluster->is_next)
         forget(cluster);
     if (cluster->responder.message.cap > KEEP_BYTES_MAX)
         buf_free(&cluster->responder.message);
@@ -174,8 +182,8 @@ static void leave(struct cluster *cluster)
         take_down(cluster);
         inquiries_turn(cluster->inquiries, now_ms);
     } while (cluster->down.n > 0);
-    rearm(cluster, now_ms);
     memory_trim(cluster);
+    rearm(cluster, now_ms);
     cluster->depth--;
 }
 
@@ -184,6 +192,7 @@ void cluster_wake(struct cluster *cluster)
     uint64_t now_ms = clock_ms();
 
     enter(cluster);
+    cluster->is_next = 0;
     cluster->due_ms = UINT64_MAX;
     deeds_turn(cluster->deeds, now_ms);
     emissions_turn(cluster->emissions, now_ms);
@@ -291,6 +300,7 @@ void cluster_arrived(struct cluster *cluster, struct slice payload, int is_count
         answer(cluster, via, clock_ms());
     else
         reply_nobody(&cluster->responder, &cluster->request, via);
+    cluster->is_next = 1;
     leave(cluster);
 }
 
@@ -339,6 +349,7 @@ void cluster_request(struct cluster *cluster, struct slice payload, uint32_t via
 
     (void)via;
     enter(cluster);
+    cluster->is_next = 0;
     result = decode(cluster, payload);
     if (!is_own(cluster)) {
         if (result == REQUEST_OK)

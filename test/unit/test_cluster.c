@@ -87,6 +87,56 @@ static void test_bad(void)
     world_end();
 }
 
+/* --- what is large ------------------------------------------------------------- */
+
+static int decodes;
+
+enum request_result __real_request_decode(struct request *request, struct slice payload,
+                                          struct slice nsp, const struct emit_limits *limits);
+enum request_result __wrap_request_decode(struct request *request, struct slice payload,
+                                          struct slice nsp, const struct emit_limits *limits);
+
+enum request_result __wrap_request_decode(struct request *request, struct slice payload,
+                                          struct slice nsp, const struct emit_limits *limits)
+{
+    decodes++;
+    return __real_request_decode(request, payload, nsp, limits);
+}
+
+/* A serverSideEmit of more than a megabyte. */
+static void put_large(struct buf *out)
+{
+    buf_puts(out, "{\"type\":6,\"requestId\":\"r1\",\"data\":[\"");
+    for (int i = 0; i < 1200000; i++)
+        buf_putc(out, 'x');
+    buf_puts(out, "\"]}");
+}
+
+static void test_large(void)
+{
+    struct buf large = {0};
+
+    world_begin(1);
+    world.conf.message_bytes = 1 << 21;
+    cluster_configure(world.cluster, &world.conf);
+    put_large(&large);
+    decodes = 0;
+    cluster_arrived(world.cluster, slice_of(&large), 1, 1);
+    is_str(published(), "1 " COMMON "{\"type\":6,\"requestId\":\"r1\",\"data\":null}\n",
+           "a large one is answered");
+    is_int(world.wake_ms == world.now_ms, 1, "is looked at again soon, if it is not carried out");
+    cluster_request(world.cluster, slice_of(&large), 1);
+    is_int(decodes, 1, "and read once");
+    cluster_request(world.cluster, slice_of(&large), 1);
+    is_int(decodes, 2, "but is not kept when it has been carried out");
+    cluster_arrived(world.cluster, slice_of(&large), 1, 1);
+    cluster_wake(world.cluster);
+    cluster_request(world.cluster, slice_of(&large), 1);
+    is_int(decodes, 4, "nor where that comes late");
+    buf_free(&large);
+    world_end();
+}
+
 /* --- no memory -------------------------------------------------------------------- */
 
 void *__real_malloc(size_t size);
@@ -231,5 +281,6 @@ int main(void)
     test_null();
     test_own();
     test_bad();
+    test_large();
     return tap_done();
 }
