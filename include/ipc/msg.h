@@ -135,6 +135,9 @@ int msg_close(const struct msg *msg);
  * Returns 0, or -1 without memory (out is as it was). */
 int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
                       const struct broadcast *bc);
+/* Its fields alone, for MSG_EMIT; as msg_put_u32() and its like. */
+void msg_put_broadcast_fields(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
+                              const struct broadcast *bc);
 
 struct msg_broadcast {
     uint64_t epoch, seq, received_us;

@@ -236,11 +236,9 @@ int msg_close(const struct msg *msg)
 
 /* --- broadcast -------------------------------------------------------------- */
 
-int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
-                      const struct broadcast *bc)
+void msg_put_broadcast_fields(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
+                              const struct broadcast *bc)
 {
-    size_t mark = msg_begin(out, MSG_BROADCAST);
-
     msg_put_u64(out, epoch);
     msg_put_u64(out, seq);
     msg_put_u64(out, received_us);
@@ -249,6 +247,14 @@ int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t re
     msg_put_list(out, &bc->except);
     msg_put_bytes(out, bc->json.data, bc->json.len);
     msg_put_list(out, &bc->attachments);
+}
+
+int msg_put_broadcast(struct buf *out, uint64_t epoch, uint64_t seq, uint64_t received_us,
+                      const struct broadcast *bc)
+{
+    size_t mark = msg_begin(out, MSG_BROADCAST);
+
+    msg_put_broadcast_fields(out, epoch, seq, received_us, bc);
     return msg_end(out, mark);
 }
 

@@ -225,7 +225,6 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     memory_trim(relay);
 }
 
-/* As msg_put_broadcast(), which has the fields from the epoch on, too. */
 static int put_emit(struct buf *out, const struct relay *relay, uint32_t id, uint32_t timeout_ms,
                     uint64_t received_us, const struct broadcast *bc)
 {
@@ -235,14 +234,7 @@ static int put_emit(struct buf *out, const struct relay *relay, uint32_t id, uin
     mark = msg_begin(out, MSG_EMIT);
     msg_put_u32(out, id);
     msg_put_u32(out, timeout_ms);
-    msg_put_u64(out, relay->epoch);
-    msg_put_u64(out, relay->seq + 1);
-    msg_put_u64(out, received_us);
-    msg_put_u32(out, bc->flags);
-    msg_put_list(out, &bc->rooms);
-    msg_put_list(out, &bc->except);
-    msg_put_bytes(out, bc->json.data, bc->json.len);
-    msg_put_list(out, &bc->attachments);
+    msg_put_broadcast_fields(out, relay->epoch, relay->seq + 1, received_us, bc);
     return msg_end(out, mark);
 }
 
