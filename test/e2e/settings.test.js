@@ -197,7 +197,26 @@ async function third(t, daemon) {
     clients.forEach((client) => client.destroy());
     return told === 'ok' && replaced ? 'replaced' : told;
 }
+/* How long a request waits for a worker that hangs. */
+async function waited(t, daemon, redis) {
+    const [pid] = daemon.workers();
+    const listener = redis.client.duplicate();
+    await listener.connect();
+    try {
+        process.kill(pid, 'SIGSTOP');
+        const began = Date.now();
+        const requestId = `r${++uids}`;
+        const answer = new Promise((resolve) => { listener.subscribe('socket.io-response#/axr#', (text) => text.includes(requestId) && resolve(text)); });
+        await redis.publish('socket.io-request#/axr#', JSON.stringify({ requestId, type: 0, rooms: [] }));
+        assert.ok(Array.isArray(JSON.parse(await answer).sockets));
+        return Date.now() - began >= 3000 ? 'long' : 'not so long';
+    } finally {
+        process.kill(pid, 'SIGCONT');
+        await listener.disconnect();
+    }
+}
 const MASTER = {
+    'socket.io:requestsTimeout': [{ 'socket.io': { requestsTimeout: 3000 } }, waited, 'long', 'not so long'],
     'limits:connectionsPerUser': [{ limits: { connectionsPerUser: 2 } }, third, 'user_limit', 'ok'],
     'limits:connectionsPerUserPolicy': [{ limits: { connectionsPerUserPolicy: 'replace' } }, third, 'replaced', 'user_limit'],
     'limits:messageBytes': [{ limits: { messageBytes: 5000 } }, async (t, daemon, redis) => {
