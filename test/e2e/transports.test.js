@@ -147,9 +147,10 @@ for (const [what, way] of polling)
         const [client, witness] = await Promise.all(['u', 'u'].map((uid) => way.joined(daemon.addr, daemon.token(uid))));
         [client, witness].forEach((one) => keep(t, one));
         const publish = async (sizes) => {
-            const before = (await scrape(daemon)).get('deliveries_total');
+            const count = (now) => now.get('deliveries_total') + now.get('deliveries_dropped_total', 'reason="send_buffer"');
+            const before = count(await scrape(daemon));
             for (const [i, size] of sizes.entries()) redis.emitter().to('u').emit('n', i, 'x'.repeat(size));
-            return settled(daemon, (now) => now.get('deliveries_total') + now.get('deliveries_dropped_total', 'reason="send_buffer"') >= before + 2 * sizes.length, 'all of them');
+            return settled(daemon, (now) => count(now) >= before + 2 * sizes.length, 'all of them');
         };
         const sizes = [60000, ...Array(9).fill(2000)];
         for (let round = 0; round < 2; round++) {
