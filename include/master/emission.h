@@ -30,7 +30,7 @@ struct emissions;
 struct emissions *emissions_new(struct responder *responder);
 void emissions_free(struct emissions **emissions);
 
-/* A copy has come that has to be answered.  seen is its own, or NULL where there is none. */
+/* A copy has come that has to be answered.  seen is its own, or NULL without memory. */
 void emissions_counted(struct emissions *emissions, const struct request *request, uint32_t via,
                        struct seen_request *seen, uint64_t now_ms);
 

@@ -242,17 +242,18 @@ static struct seen_request *look(struct cluster *cluster, uint64_t now_ms)
     return seen_look(&cluster->seen, &cluster->request, now_ms);
 }
 
-/* The first copy is asked for, the others are answered empty, behind it. */
+/* The first copy is asked for, the others are answered empty, behind it; or not, where the
+ * first is not: to whoever counted one, an empty answer would be all there is. */
 static void ask_once(struct cluster *cluster, uint32_t via, uint64_t now_ms)
 {
     struct seen_request *seen = look(cluster, now_ms);
 
     if (seen == NULL) {
-        reply_nobody(&cluster->responder, &cluster->request, via);
+        responder_result(&cluster->responder, RESPONSE_UNSENDABLE, cluster->request.type);
     } else if (!seen->is_counted) {
         seen->is_counted = 1;
         seen->number = inquiries_ask(cluster->inquiries, &cluster->request, via, now_ms);
-    } else if (!inquiries_further(cluster->inquiries, seen->number, via)) {
+    } else if (seen->number != 0 && !inquiries_further(cluster->inquiries, seen->number, via)) {
         reply_nobody(&cluster->responder, &cluster->request, via);
     }
 }

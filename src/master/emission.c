@@ -227,7 +227,7 @@ static struct emission *owed(struct emissions *emissions, const struct request *
 {
     struct emission *emission;
 
-    if (seen == NULL || seen->is_counted)
+    if (seen->is_counted)
         return NULL;
     seen->is_counted = 1;
     emission = find(emissions, seen->number);
@@ -243,8 +243,7 @@ static struct emission *owed(struct emissions *emissions, const struct request *
 static int is_further(const struct emissions *emissions, const struct seen_request *seen,
                       uint32_t via)
 {
-    struct emission *emission =
-        seen != NULL && seen->is_counted ? find(emissions, seen->number) : NULL;
+    struct emission *emission = seen->is_counted ? find(emissions, seen->number) : NULL;
 
     if (emission == NULL || emission->is_told || emission->further.n == FURTHER_MAX)
         return 0;
@@ -257,6 +256,10 @@ void emissions_counted(struct emissions *emissions, const struct request *reques
 {
     struct emission *emission;
 
+    if (seen == NULL) {
+        responder_result(emissions->responder, RESPONSE_UNSENDABLE, request->type);
+        return;
+    }
     if (is_further(emissions, seen, via))
         return;
     emission = owed(emissions, request, seen, now_ms);

@@ -192,6 +192,8 @@ static void test_many(void)
     }
     is_int(world.nsent, OWED_MAX, "so many are asked at a time");
     is_int(result(RESPONSE_BUSY), 1, "so many wait, and one more is not answered");
+    comes(fetch(id));
+    is_str(published(), "", "nor is a further copy of it");
     fetched_one(1, 1, 1, "a");
     is_str(published(), HEAD("q0") ONE("a") TAIL, "one is answered");
     is_int(world.nsent, OWED_MAX + 1, "and another asked");
