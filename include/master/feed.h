@@ -64,20 +64,13 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
  * subscription or no memory; if it is lost meanwhile, state() says so instead. */
 int feed_sync(struct feed *feed);
 
-/* From within ops, as the next two: 1 if something can be published, on the connection that is
- * in force, or will be shortly. */
-int feed_can_publish(const struct feed *feed);
-
-/* Publishes where the request came from that arrived with via (0: on the connection in force),
- * or where that cannot any more, on the one in its place.  Takes payload (it is empty then).
- * Returns 0; -1 where it cannot now, or too much waits.  done: NULL, or called once, never
- * from within this: redis has confirmed it (1), or has refused it or was lost before that (0;
- * also from within feed_free(), when feed is NULL and nothing can be published). */
+/* From within ops, too: publishes where the request came from that arrived with via (0: on the
+ * connection in force), or where that cannot any more, on the one in its place.  Takes payload (it
+ * is empty then). Returns 0; -1 where it cannot now, or too much waits.  done: NULL, or called
+ * once, never from within this: redis has confirmed it (1), or has refused it or was lost before
+ * that (0; also from within feed_free(), when feed is NULL and nothing can be published). */
 int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
                  void (*done)(int ok, void *arg), void *arg);
-
-/* Bytes that redis has not confirmed yet. */
-size_t feed_publish_waiting(const struct feed *feed);
 
 /* The end: it is counted no more, all requests from before that have arrived, and what was
  * published is confirmed: then done() is called, from the loop and within ms.  Nothing comes

@@ -40,8 +40,7 @@ int leaving_is_over(const struct leaving *leaving);
 /* The one of that number, if it can publish; else NULL. */
 struct member *leaving_via(const struct leaving *leaving, uint32_t via);
 
-/* Bytes that redis has not confirmed to them; what they and those before have published. */
-size_t leaving_waiting(const struct leaving *leaving);
+/* What they and those before have published. */
 struct commands_stats leaving_stats(const struct leaving *leaving);
 
 /* Overwrites passwords. */

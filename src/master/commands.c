@@ -250,12 +250,22 @@ static int on_published(struct commands *commands, struct command *command,
     return is_error || reply->kind == REPLY_NUMBER ? 0 : -1;
 }
 
+/* It is not allowed, or there is no such command. */
+static int is_refusal(const struct redis_reply *reply)
+{
+    enum redis_fault_kind why;
+
+    if (reply->kind != REPLY_ERROR)
+        return 0;
+    why = redis_fault_kind(reply->text.ptr);
+    return why == REDIS_FAULT_PERMISSION || why == REDIS_FAULT_ERROR;
+}
+
 static int on_probed(struct commands *commands, const struct redis_reply *reply)
 {
     if (reply->kind == REPLY_NUMBER)
         ready(commands);
-    else if (reply->kind == REPLY_ERROR &&
-             redis_fault_kind(reply->text.ptr) == REDIS_FAULT_PERMISSION)
+    else if (is_refusal(reply))
         refused(commands);
     else
         return -1;

@@ -646,11 +646,6 @@ static struct member *member_of(const struct feed *feed, uint32_t via)
     return feed->now;
 }
 
-int feed_can_publish(const struct feed *feed)
-{
-    return member_can_publish(feed->now);
-}
-
 int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
                  void (*done)(int ok, void *arg), void *arg)
 {
@@ -659,13 +654,6 @@ int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct b
     if (member == NULL)
         return -1;
     return commands_publish(member_commands(member), channel, payload, done, arg);
-}
-
-size_t feed_publish_waiting(const struct feed *feed)
-{
-    size_t waiting = commands_waiting(member_commands(feed->now)) + leaving_waiting(&feed->leaving);
-
-    return feed->next != NULL ? waiting + commands_waiting(member_commands(feed->next)) : waiting;
 }
 
 void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *arg)

@@ -108,15 +108,6 @@ struct member *leaving_via(const struct leaving *leaving, uint32_t via)
     return NULL;
 }
 
-size_t leaving_waiting(const struct leaving *leaving)
-{
-    size_t waiting = 0;
-
-    for (const struct member *at = leaving->first; at != NULL; at = member_next(at))
-        waiting += commands_waiting(member_commands(at));
-    return waiting;
-}
-
 struct commands_stats leaving_stats(const struct leaving *leaving)
 {
     struct commands_stats sum = leaving->past;

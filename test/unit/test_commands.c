@@ -545,11 +545,66 @@ static void test_odd(void)
     }
     begin_refused();
     asks(PROBE, "it tries to publish");
+    say("-ERR unknown command\r\n");
+    ok(wait_for(is_refused), "a redis that has no such command is not asked all the time");
+    end();
+    begin_refused();
+    asks(PROBE, "it tries to publish");
     say("-LOADING soon\r\n");
     ok(wait_for(has_two), "a redis that is not ready is asked again");
     is_str(commands_why(commands), "it answered: LOADING soon", "it says why");
     ok(is_not_ready() && !is_refused(), "that is no refusal");
     end();
+}
+
+static unsigned seed = 20240229;
+
+static unsigned draw(unsigned bound)
+{
+    seed = seed * 1103515245 + 12345;
+    return (seed >> 8) % bound;
+}
+
+static int nended;
+
+static void on_ended(int is_ok, void *arg)
+{
+    (void)is_ok, (void)arg;
+    nended++;
+}
+
+/* Whatever redis says: nothing is asked but that each is told what became of it, once. */
+static void test_anything(void)
+{
+    static const char *const answers[] = {
+        ":1\r\n",  "+PONG\r\n",    NOPERM, "-ERR no\r\n",
+        "+OK\r\n", "*1\r\n:1\r\n", ":",    "$2\r\nxx\r\n",
+    };
+    int n = 0;
+
+    begin();
+    commands_hold(commands, 1);
+    for (int round = 0; round < 3000; round++) {
+        struct buf payload = {0};
+        buf_puts(&payload, "x");
+        if (draw(3) == 0)
+            n += commands_publish(commands, draw(2) ? OF_ONE : COMMON, &payload, on_ended, NULL) ==
+                 0;
+        buf_free(&payload);
+        if (draw(20) == 0)
+            commands_retry(commands);
+        if (fake.client != NULL && draw(3) != 0)
+            say(answers[draw(draw(8) == 0 ? 8 : 2)]);
+        else if (fake.client != NULL && draw(200) == 0) {
+            bufferevent_free(fake.client);
+            fake.client = NULL;
+        }
+        if (draw(4) == 0)
+            event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    ok(n > 100, "%d messages, and answers of all kinds", n);
+    end();
+    is_int(nended, n, "each is told once");
 }
 
 static void test_last(void)
@@ -590,6 +645,7 @@ int main(void)
     test_kill();
     test_odd();
     test_last();
+    test_anything();
     event_base_free(base);
     log_end();
     snprintf(log_file, sizeof(log_file), "%s/redis", dir);

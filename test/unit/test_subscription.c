@@ -438,6 +438,43 @@ static void test_errors_in_order(void)
     end();
 }
 
+static unsigned seed = 20240229;
+
+static unsigned draw(unsigned bound)
+{
+    seed = seed * 1103515245 + 12345;
+    return (seed >> 8) % bound;
+}
+
+/* Whatever redis says, in whatever order. */
+static void test_anything(void)
+{
+    static const char *const answers[] = {
+        IN,     PIN,           OUT,           POUT,     C,           P,
+        NOPERM, "+OK\r\n",     ":1\r\n",      MESSAGE,  PONG,        CONFIRMED,
+        OLD,    "$1\r\nx\r\n", "-ERR no\r\n", "*0\r\n", "+PONG\r\n",
+    };
+    int faults = 0, requests = 0;
+
+    for (int round = 0; round < 400; round++) {
+        begin();
+        for (int i = 0; i < 60; i++) {
+            if (draw(8) == 0)
+                subscription_requests(&subscription, (enum requests_mode)draw(3));
+            if (draw(8) == 0)
+                (void)subscription_ping(&subscription);
+            if (says(answers[draw(sizeof(answers) / sizeof(*answers))]) < 0) {
+                faults++;
+                break;
+            }
+            requests += (int)strlen(requests_text);
+            requests_text[0] = '\0';
+        }
+        end();
+    }
+    ok(faults > 10 && requests > 10, "%d faults, %d requests of anything", faults, requests);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -454,6 +491,7 @@ int main(void)
     test_denied();
     test_former();
     test_errors_in_order();
+    test_anything();
     event_base_free(base);
     return tap_done();
 }
