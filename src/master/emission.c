@@ -287,7 +287,8 @@ static void send(struct emissions *emissions, const struct request *request,
 {
     struct responder *responder = emissions->responder;
     uint32_t id = emission != NULL ? emission->id : responder_id(responder);
-    uint64_t timeout_ms = timeout_of(emissions, request);
+    /* Where nobody hears of acknowledgements no worker keeps who is to give them. */
+    uint64_t timeout_ms = emission != NULL ? timeout_of(emissions, request) : 0;
     const struct route_targets *targets = relay_emit(
         responder->relay, &responder->message, id, (uint32_t)timeout_ms, clock_us(), &request->bc);
 

@@ -303,6 +303,17 @@ static void test_timeout(void)
 
 /* --- bounds -------------------------------------------------------------------------- */
 
+/* In the MSG_EMIT that was sent last. */
+static uint32_t sent_timeout(void)
+{
+    struct msg msg;
+
+    if (msg_decode(&msg, world.last.data, world.last.len, 1 << 26) <= 0)
+        abort();
+    (void)msg_get_u32(&msg);
+    return msg_get_u32(&msg);
+}
+
 static void test_many(void)
 {
     struct cluster_stats stats;
@@ -323,6 +334,7 @@ static void test_many(void)
     buf_reset(&world.sent);
     in_order();
     is_str(sent(), "emit>1 ", "and delivered");
+    is_int(sent_timeout(), 0, "but the worker waits for nobody's acknowledgement");
     reached(1, world.last_id, 1);
     acks(1, world.last_id, "1");
     is_str(published(), "", "of which nobody hears");
