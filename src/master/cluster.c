@@ -9,6 +9,7 @@
 #include "master/laneset.h"
 #include "master/relay.h"
 #include "master/seen.h"
+#include "master/show.h"
 
 #include <stdlib.h>
 
@@ -338,6 +339,9 @@ static enum request_result carry_out(struct cluster *cluster)
     case REQUEST_FETCH:
     case REQUEST_SERVER_SIDE_EMIT:
     case REQUEST_CUSTOM:
+        if (log_get_level() >= LOG_LEVEL_DEBUG)
+            show_request(request, NULL);
+        break;
     case REQUEST_TYPES:
         break;
     }

@@ -1,7 +1,9 @@
 #include "master/deed.h"
 
+#include "base/log.h"
 #include "master/laneset.h"
 #include "master/route.h"
+#include "master/show.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -158,6 +160,8 @@ static int send(struct deeds *deeds, const struct request *request, uint32_t id,
     struct responder *responder = deeds->responder;
     const struct route_targets *targets = route_find(responder->route, &request->rooms);
 
+    if (log_get_level() >= LOG_LEVEL_DEBUG)
+        show_request(request, targets);
     put(&responder->message, request, id);
     if (request->type == REQUEST_JOIN)
         (void)route_expect(responder->route, id, &request->names, targets);

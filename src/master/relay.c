@@ -7,6 +7,7 @@
 #include "ipc/start.h"
 #include "master/pending.h"
 #include "master/route.h"
+#include "master/show.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,59 +148,6 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
 
 /* --- what is relayed, at debug ------------------------------------------------- */
 
-#define SHOWN_MAX      64  /* characters of a name */
-#define SHOWN_LIST_MAX 512 /* characters of a list of names */
-
-/* "msg": of the array's first element, which is a string or a number. */
-static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)
-{
-    const char *first = (const char *)json->data + 1;
-    long len = json_span(first, json->len - 1);
-    int quoted = len > 1 && first[0] == '"';
-
-    return log_word(dst, SHOWN_MAX, first + quoted,
-                    (size_t)(len > 0 ? len : 0) - 2 * (size_t)quoted);
-}
-
-/* "ann,bob"; "ann,bob,...(4096)" where there is no room for all; "" for none. */
-static const char *names(char dst[SHOWN_LIST_MAX], const struct slices *list)
-{
-    size_t at = 0;
-
-    dst[0] = '\0';
-    for (size_t i = 0; i < list->n; i++) {
-        char name[SHOWN_MAX];
-        log_word(name, sizeof(name), list->at[i].ptr, list->at[i].len);
-        if (at + strlen(name) + 32 > SHOWN_LIST_MAX) {
-            (void)snprintf(dst + at, SHOWN_LIST_MAX - at, ",...(%zu)", list->n);
-            break;
-        }
-        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%s", i ? "," : "", name);
-    }
-    return dst;
-}
-
-static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets *targets)
-{
-    size_t at = 0;
-
-    if (targets->n == 0)
-        return "nobody";
-    for (size_t i = 0; i < targets->n && at + 16 < SHOWN_LIST_MAX; i++)
-        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%u", i ? "," : "",
-                               start_number(targets->lanes[i]));
-    return dst;
-}
-
-static void show(const struct broadcast *bc, const struct route_targets *targets)
-{
-    char event[SHOWN_MAX], to[SHOWN_LIST_MAX], except[SHOWN_LIST_MAX], who[SHOWN_LIST_MAX];
-
-    log_debug("notification: event=%s rooms=%s%s%s workers=%s", event_name(event, &bc->json),
-              bc->rooms.n > 0 ? names(to, &bc->rooms) : "*", bc->except.n > 0 ? " except=" : "",
-              names(except, &bc->except), workers(who, targets));
-}
-
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
                    uint64_t received_us)
 {
@@ -215,7 +163,7 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     relay->seq++;
     targets = route_find(relay->route, &relay->bc.rooms);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
-        show(&relay->bc, targets);
+        show_notification(&relay->bc, targets);
     for (size_t i = 0; i < targets->n; i++)
         relay->ops->send(targets->lanes[i], relay->message.data, relay->message.len, relay->arg);
     if (targets->n > 0)
@@ -255,7 +203,7 @@ const struct route_targets *relay_emit(struct relay *relay, struct buf *out, uin
     relay->seq++;
     targets = route_find(relay->route, &bc->rooms);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
-        show(bc, targets);
+        show_notification(bc, targets);
     if (targets->n > 0)
         relay->stats.relayed++;
     else

@@ -134,13 +134,15 @@ test('a token that is not renewed', async (t) => {
     await daemon.logged(/info worker 1\[\d+\]: token not renewed: reason=token_signature address=127\.0\.0\.1:\d+ transport=websocket unverified_uid=v times=1$/m);
 });
 
-test('each notification at debug, with nobody who hears it, and none at info', async (t) => {
+test('each notification and request at debug, with nobody who hears it, and none at info', async (t) => {
     const { redis } = await world();
     const daemon = await Daemon.start(t, { redis, config: { workers: 2 } });
     const client = keep(t, await joined(daemon.addr, daemon.token('ann')));
     redis.emitter().to('ann').except('bob').emit('msg', { hush: 1 });
     redis.emitter().to(['nosuch', 'x y']).emit('msg', 1);
     redis.emitter().emit('all');
+    redis.emitter().in('ann').socketsJoin(['g', 'h']);
+    await daemon.logged(/debug master\[\d+\]: request: type=join rooms=ann names=g,h workers=[12]$/m);
     await daemon.logged(/debug master\[\d+\]: notification: event=msg rooms=ann except=bob workers=[12]$/m);
     await daemon.logged(/debug master\[\d+\]: notification: event=msg rooms=nosuch,x\\x20y workers=nobody$/m);
     await daemon.logged(/debug master\[\d+\]: notification: event=all rooms=\* workers=(1,2|2,1)$/m);
