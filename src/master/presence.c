@@ -45,6 +45,7 @@ struct presence {
     const struct presence_ops *ops;
     void *arg;
     int on, stopping;
+    int suspect; /* redis has taken nothing since it took something not: one at a time */
     struct table users;
     struct link lists[LISTS];
     struct link doubtful;   /* were SETTLED before a worker went */
@@ -228,6 +229,7 @@ static void failed(struct presence *presence, struct watched *user)
 
     presence->stats.failed++;
     user->told = TOLD_UNSURE;
+    presence->suspect = 1;
     presence->blocked_until = clock_ms() + RETRY_MS;
     if (times > 0)
         log_warnx("presence: redis has refused what a user does, or was lost; it is told "
@@ -240,8 +242,10 @@ static void on_done(int ok, void *arg)
     struct watched *user = arg;
     struct presence *presence = user->presence;
 
-    if (ok)
+    if (ok) {
         presence->stats.told[user->told == TOLD_HERE]++;
+        presence->suspect = 0;
+    }
     if (user->is_lost) {
         ring_take(&user->link);
         free(user);
@@ -252,6 +256,11 @@ static void on_done(int ok, void *arg)
     move(presence, user, SETTLED);
     place(presence, user, 0);
     rearm(presence);
+}
+
+static int may_send(const struct presence *presence)
+{
+    return presence->stopping || presence->sent < (presence->suspect ? 1 : PRESENCE_AT_ONCE);
 }
 
 /* Returns 0, or -1 if it cannot be. */
@@ -276,8 +285,7 @@ static void tell_all(struct presence *presence, size_t max)
 {
     struct link *queue = &presence->lists[QUEUED];
 
-    while (max-- > 0 && !ring_empty(queue) &&
-           (presence->stopping || presence->sent < PRESENCE_AT_ONCE)) {
+    while (max-- > 0 && !ring_empty(queue) && may_send(presence)) {
         struct watched *user = watched_of(queue->next);
         size_t connections = presence->ops->connections(uid_of(user), presence->arg);
 
@@ -354,7 +362,7 @@ static uint64_t next_ms(const struct presence *presence)
 
     if (!ring_empty(&presence->doubtful) || !ring_empty(&presence->dead))
         return 0;
-    if (presence->queued > 0 && (presence->stopping || presence->sent < PRESENCE_AT_ONCE))
+    if (presence->queued > 0 && may_send(presence))
         at_ms = sooner(at_ms, presence->blocked_until);
     for (int where = GONE; where <= MOVED; where++)
         if (!ring_empty(&presence->lists[where]))

@@ -412,6 +412,32 @@ static void test_lost(void)
     end();
 }
 
+/* redis takes none of many. */
+static void test_refused(void)
+{
+    begin(1);
+    come("ann");
+    come("bob");
+    come("cid");
+    pass(0);
+    told("ann+1 bob+1 cid+1 ", "three at once");
+    confirm(3, 0);
+    for (int i = 0; i < 2; i++) {
+        pass(999);
+        confirm(1, 0);
+        told("", "then nothing");
+        pass(1);
+        told(i == 0 ? "ann+1 " : "bob+1 ", "but one in a second");
+        confirm(1, 0);
+    }
+    pass(1000);
+    told("cid+1 ", "one");
+    confirm(1, 1);
+    pass(0);
+    told("ann+1 bob+1 ", "until it takes one");
+    end();
+}
+
 static void crowd(size_t n)
 {
     char uid[16];
@@ -581,6 +607,7 @@ int main(void)
     test_worker_down();
     test_down();
     test_lost();
+    test_refused();
     test_crowd();
     test_off();
     test_stop();
