@@ -175,7 +175,7 @@ enum answer_type {
 
 /* Zero is one that has nothing, and valid. */
 struct answer {
-    double clients;            /* ANSWER_COUNT: a whole number, not below 0 */
+    double clients;            /* ANSWER_COUNT: a whole number, up to 2^32 - 1 */
     struct slice json;         /* ANSWER_ACK: the argument, a value with a placeholder for
                                   each attachment; empty: there is none, or one that cannot
                                   be shown (nested too deep, too many attachments) */

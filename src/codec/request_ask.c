@@ -62,6 +62,11 @@ static int is_id(struct slice text, struct slice id)
            slice_eq((struct slice){text.ptr + 1, id.len}, id);
 }
 
+static int is_count(double value)
+{
+    return value >= 0 && value <= UINT32_MAX && floor(value) == value;
+}
+
 static enum answer_type decode_json(struct answer *answer, struct slice payload, struct slice id)
 {
     static const char *const keys[] = {"type", "requestId", "clientCount", "packet"};
@@ -82,9 +87,7 @@ static enum answer_type decode_json(struct answer *answer, struct slice payload,
         return ANSWER_NO_MEMORY;
     if (type == TYPE_ACK)
         return ANSWER_ACK;
-    return type == TYPE_COUNT && answer->clients >= 0 && floor(answer->clients) == answer->clients
-               ? ANSWER_COUNT
-               : ANSWER_NONE;
+    return type == TYPE_COUNT && is_count(answer->clients) ? ANSWER_COUNT : ANSWER_NONE;
 }
 
 /* The argument that is next in in. */

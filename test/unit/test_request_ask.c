@@ -107,6 +107,8 @@ static void test_json(void)
         {"{\"requestId\":\"i-_9\",\"clientCount\":1e2,\"type\":8.0,\"x\":1}", ANSWER_COUNT, 100,
          ""},
         {COUNTED "-1}", ANSWER_NONE, 0, NULL},
+        {COUNTED "4294967296}", ANSWER_NONE, 0, NULL},
+        {COUNTED "1e999}", ANSWER_NONE, 0, NULL},
         {COUNTED "0.5}", ANSWER_NONE, 0, NULL},
         {COUNTED "\"7\"}", ANSWER_NONE, 0, NULL},
         {COUNTED "null}", ANSWER_NONE, 0, NULL},
