@@ -24,12 +24,12 @@ enum where {
     LISTS
 };
 
-struct link { /* in a ring with its head */
-    struct link *next, *prev;
+struct ring { /* in a ring with its head */
+    struct ring *next, *prev;
 };
 
 struct watched { /* a user */
-    struct link link;
+    struct ring link;
     struct table_node node;
     struct presence *presence;
     uint64_t until_ms; /* GONE, MOVED */
@@ -47,10 +47,10 @@ struct presence {
     int on, stopping;
     int suspect; /* redis has taken nothing since it took something not: one at a time */
     struct table users;
-    struct link lists[LISTS];
-    struct link doubtful;   /* were SETTLED before a worker went */
-    struct link forgotten;  /* sent, and not asked for any more */
-    struct link dead;       /* to be freed */
+    struct ring lists[LISTS];
+    struct ring doubtful;   /* were SETTLED before a worker went */
+    struct ring forgotten;  /* sent, and not asked for any more */
+    struct ring dead;       /* to be freed */
     size_t queued, sent;    /* users in these lists */
     uint64_t blocked_until; /* nothing is published before; 0: it may be */
     uint64_t look_ms;       /* when to look for those that are missing; UINT64_MAX: no */
@@ -61,17 +61,17 @@ struct presence {
 
 /* --- rings ---------------------------------------------------------------------- */
 
-static void ring_init(struct link *head)
+static void ring_init(struct ring *head)
 {
     head->next = head->prev = head;
 }
 
-static int ring_empty(const struct link *head)
+static int ring_empty(const struct ring *head)
 {
     return head->next == head;
 }
 
-static void ring_put(struct link *head, struct link *link)
+static void ring_put(struct ring *head, struct ring *link)
 {
     link->prev = head->prev;
     link->next = head;
@@ -79,14 +79,14 @@ static void ring_put(struct link *head, struct link *link)
     head->prev = link;
 }
 
-static void ring_take(struct link *link)
+static void ring_take(struct ring *link)
 {
     link->prev->next = link->next;
     link->next->prev = link->prev;
 }
 
 /* All of from behind all of to. */
-static void ring_move(struct link *to, struct link *from)
+static void ring_move(struct ring *to, struct ring *from)
 {
     if (ring_empty(from))
         return;
@@ -97,7 +97,7 @@ static void ring_move(struct link *to, struct link *from)
     ring_init(from);
 }
 
-static struct watched *watched_of(struct link *link)
+static struct watched *watched_of(struct ring *link)
 {
     return (struct watched *)(void *)((char *)link - offsetof(struct watched, link));
 }
@@ -283,7 +283,7 @@ static int tell(struct presence *presence, struct watched *user, size_t connecti
 /* Those in the queue; at most max. */
 static void tell_all(struct presence *presence, size_t max)
 {
-    struct link *queue = &presence->lists[QUEUED];
+    struct ring *queue = &presence->lists[QUEUED];
 
     while (max-- > 0 && !ring_empty(queue) && may_send(presence)) {
         struct watched *user = watched_of(queue->next);
@@ -301,7 +301,7 @@ static void tell_all(struct presence *presence, size_t max)
 /* Those who have not come back: they are told of. */
 static void give_up(struct presence *presence, enum where where, size_t max)
 {
-    struct link *list = &presence->lists[where];
+    struct ring *list = &presence->lists[where];
     uint64_t now_ms = clock_ms();
 
     while (max-- > 0 && !ring_empty(list)) {
@@ -340,7 +340,7 @@ static void look_on(struct presence *presence, size_t max)
 
 static void bury(struct presence *presence, size_t max)
 {
-    struct link *dead = &presence->dead, *link = dead->next, *next;
+    struct ring *dead = &presence->dead, *link = dead->next, *next;
 
     for (; max-- > 0 && link != dead; link = next) {
         next = link->next;
@@ -432,9 +432,9 @@ void presence_stop(struct presence *presence)
         rearm(presence);
 }
 
-static void ring_free(struct link *head)
+static void ring_free(struct ring *head)
 {
-    struct link *link = head->next, *next;
+    struct ring *link = head->next, *next;
 
     for (; link != head; link = next) {
         next = link->next;
@@ -445,9 +445,9 @@ static void ring_free(struct link *head)
 
 static void forget_all(struct presence *presence)
 {
-    struct link *sent = &presence->lists[SENT];
+    struct ring *sent = &presence->lists[SENT];
 
-    for (struct link *link = sent->next; link != sent; link = link->next)
+    for (struct ring *link = sent->next; link != sent; link = link->next)
         watched_of(link)->is_lost = 1;
     ring_move(&presence->forgotten, sent);
     for (int where = 0; where < LISTS; where++)
