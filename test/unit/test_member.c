@@ -435,7 +435,7 @@ static void test_commands_hang(void)
     each(COMMANDS, 1);
     proxy.hangs = 1;
     ms = wait_busy(is_not_counted);
-    ok(ms >= 500 && ms < 1900, "it is not counted after %ld ms", ms);
+    ok(ms >= 500 && ms < 5000, "it is not counted after %ld ms", ms);
     ok(!member_can_publish(member), "nor can it publish");
     for (int i = 0; i < 20; i++)
         request();
@@ -466,7 +466,7 @@ static void test_subscription_hangs(void)
     start = clock_ms();
     ok(wait_for(is_again), "subscribed again");
     most = (long)(clock_ms() - start);
-    ok(most < 2500, "after %ld ms", most);
+    ok(most < 6000, "after %ld ms", most);
     is_int(logged("redis lost: no answer for"), 1, "logged as the gap that it is");
     ok(wait_for(is_counted), "it is counted once: redis has closed the old one");
     npublished = nheard = 0;
