@@ -9,12 +9,14 @@
 /* client->uid is one piece of memory: the user's id and, where there are rooms, a pointer to
  * them behind it, wherever that comes to lie. */
 
+#define ROOMS_BYTES sizeof(void *) /* of that pointer */
+
 static struct token_rooms *rooms_of(const struct client *client)
 {
     struct token_rooms *rooms = NULL;
 
     if (client->has_rooms)
-        memcpy(&rooms, client->uid + client->uid_len, sizeof(rooms));
+        memcpy(&rooms, client->uid + client->uid_len, ROOMS_BYTES);
     return rooms;
 }
 
@@ -37,13 +39,13 @@ void claim_forget(struct client *client)
 static int replace(struct client *client, struct token_user *user, struct token_rooms **before)
 {
     int has_rooms = user->rooms != NULL;
-    char *uid = malloc(user->uid_len + (has_rooms ? sizeof(user->rooms) : 0));
+    char *uid = malloc(user->uid_len + (has_rooms ? ROOMS_BYTES : 0));
 
     if (uid == NULL)
         return -1;
     memcpy(uid, user->uid, user->uid_len);
     if (has_rooms)
-        memcpy(uid + user->uid_len, &user->rooms, sizeof(user->rooms));
+        memcpy(uid + user->uid_len, &user->rooms, ROOMS_BYTES);
     *before = rooms_of(client);
     user->rooms = NULL;
     free(client->uid);
