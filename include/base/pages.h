@@ -24,4 +24,8 @@ void *pages_alloc(size_t size);
 /* size as it was asked for. */
 void pages_free(void *at, size_t size);
 
+/* The system has again what is free of malloc()'s pages, wherever they lie.  Takes as long as
+ * there are pieces that are free: some milliseconds after a flood. */
+void pages_trim(void);
+
 #endif

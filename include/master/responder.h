@@ -78,8 +78,8 @@ struct reply {
 
 /* Copies what it needs.  Where one of SOCKETS, ALL_ROOMS, FETCH and BROADCAST has the uid of an
  * adapter, the answer goes to that server's own channel; to the common one where the uid is
- * longer than REPLY_UID_MAX or has anything but visible ASCII, and for all others.  Returns 0, or -1 without memory, and
- * it is empty. */
+ * longer than REPLY_UID_MAX or has anything but visible ASCII, and for all others.  Returns 0, or
+ * -1 without memory, and it is empty. */
 #define REPLY_UID_MAX 64
 int reply_init(struct reply *reply, const struct responder *responder,
                const struct request *request, uint32_t via);

@@ -28,7 +28,10 @@ struct seen_request {
 struct seen {
     struct table table;
     struct seen_request *first, **end; /* first: the oldest, or NULL */
+    size_t most;                       /* that there were since there were none */
 };
+
+#define SEEN_FLOOD 5000 /* so many at a time are one */
 
 void seen_init(struct seen *seen);
 void seen_clear(struct seen *seen);
@@ -36,5 +39,11 @@ void seen_clear(struct seen *seen);
 /* That of a request with an id, which is made if there is none; valid until the next call.
  * NULL without memory. */
 struct seen_request *seen_look(struct seen *seen, const struct request *request, uint64_t now_ms);
+
+/* Forgets those whose time is up.  Where there are none any more, and it was a flood, the
+ * memory that it took is given back, for answers and what waits lay among what is kept.
+ * When that is to be done next, at most once a second; UINT64_MAX: there are none. */
+void seen_turn(struct seen *seen, uint64_t now_ms);
+uint64_t seen_due_ms(const struct seen *seen);
 
 #endif

@@ -1,5 +1,7 @@
 #include "base/pages.h"
 
+#include <malloc.h>
+
 #if PAGES_WATCHED
 
 #include <stdlib.h>
@@ -34,3 +36,8 @@ void pages_free(void *at, size_t size)
 }
 
 #endif
+
+void pages_trim(void)
+{
+    (void)malloc_trim(0);
+}

@@ -153,6 +153,7 @@ static void rearm(struct cluster *cluster, uint64_t now_ms)
         least(deeds_due_ms(cluster->deeds), least(inquiries_due_ms(cluster->inquiries, now_ms),
                                                   emissions_due_ms(cluster->emissions)));
 
+    due_ms = least(due_ms, seen_due_ms(&cluster->seen));
     if (is_large(cluster)) /* no longer than that is it kept */
         due_ms = now_ms;
     if (due_ms >= cluster->due_ms)
@@ -195,6 +196,7 @@ void cluster_wake(struct cluster *cluster)
     enter(cluster);
     cluster->is_next = 0;
     cluster->due_ms = UINT64_MAX;
+    seen_turn(&cluster->seen, now_ms);
     deeds_turn(cluster->deeds, now_ms);
     emissions_turn(cluster->emissions, now_ms);
     leave(cluster);

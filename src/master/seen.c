@@ -1,14 +1,18 @@
 #include "master/seen.h"
 
+#include "base/pages.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define TURN_MS 1000
 #define KEY_MAX (3 + 2 * REQUEST_ID_MAX)
 
 void seen_init(struct seen *seen)
 {
     table_init(&seen->table);
+    seen->most = 0;
     seen->first = NULL;
     seen->end = &seen->first;
 }
@@ -64,7 +68,25 @@ static struct seen_request *add(struct seen *seen, const char *key, size_t len, 
     }
     *seen->end = request;
     seen->end = &request->next;
+    if (seen->table.count > seen->most)
+        seen->most = seen->table.count;
     return request;
+}
+
+void seen_turn(struct seen *seen, uint64_t now_ms)
+{
+    while (seen->first != NULL && now_ms >= seen->first->until_ms)
+        drop_first(seen);
+    if (seen->first != NULL)
+        return;
+    if (seen->most >= SEEN_FLOOD)
+        pages_trim();
+    seen->most = 0;
+}
+
+uint64_t seen_due_ms(const struct seen *seen)
+{
+    return seen->first != NULL ? seen->first->until_ms + TURN_MS : UINT64_MAX;
 }
 
 struct seen_request *seen_look(struct seen *seen, const struct request *request, uint64_t now_ms)
@@ -73,8 +95,7 @@ struct seen_request *seen_look(struct seen *seen, const struct request *request,
     size_t len = put_key(key, request);
     struct seen_request *found;
 
-    while (seen->first != NULL && now_ms >= seen->first->until_ms)
-        drop_first(seen);
+    seen_turn(seen, now_ms);
     found = (struct seen_request *)table_find(&seen->table, key, len);
     if (found != NULL)
         return found;

@@ -49,6 +49,12 @@ int main(void)
     changed = request_of("1", "u");
     is_int(seen_look(&seen, &changed, 20000)->number, 8, "the youngest");
     is_int(seen_look(&seen, &request, 20000)->number, 0, "not the oldest");
+    is_int(seen_due_ms(&seen), 20000 + SEEN_MS + 1000, "it is looked through a second later");
+    seen_turn(&seen, 20000 + SEEN_MS - 1);
+    is_int(seen.table.count, SEEN_MAX, "before its time nothing is forgotten");
+    seen_turn(&seen, 20000 + SEEN_MS);
+    is_int(seen.table.count, 0, "then all");
+    ok(seen_due_ms(&seen) == UINT64_MAX, "of none nothing is due");
     seen_clear(&seen);
     return tap_done();
 }
