@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct behind;
 struct relay;
 struct route;
 struct route_targets;
@@ -48,8 +49,12 @@ struct responder {
     uint32_t last_id;
     uint64_t results[RESPONSE_RESULTS];
     struct log_every log[RESPONSE_RESULTS];
-    struct buf message; /* reused */
+    struct buf message;         /* reused */
+    struct behind *unconfirmed; /* answers that redis has not confirmed; private */
 };
+
+/* Frees what it holds.  Nothing that was published may be confirmed afterwards. */
+void responder_clear(struct responder *responder);
 
 /* "full", "empty", ...; never NULL. */
 const char *response_result_name(enum response_result result);
@@ -107,7 +112,7 @@ int reply_send_all(const struct reply *reply, const struct further *further,
                    void (*done)(int ok, void *arg), void *arg);
 
 /* Answers request as if nobody were meant, where that can be said: an empty list, no
- * client, null. */
+ * client, null; where an answer to it waits for redis, behind that. */
 void reply_nobody(struct responder *responder, const struct request *request, uint32_t via);
 
 #endif

@@ -97,7 +97,7 @@ void cluster_free(struct cluster **clusterp)
     emissions_free(&cluster->emissions);
     seen_clear(&cluster->seen);
     forget(cluster);
-    buf_free(&cluster->responder.message);
+    responder_clear(&cluster->responder);
     free(cluster);
     *clusterp = NULL;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define RESULT_LOG_MS 60000
+#define LOOKS_MAX     256 /* answers that are not confirmed, the youngest first */
 
 const char *response_result_name(enum response_result result)
 {
@@ -141,8 +142,9 @@ static int put_nobody(struct buf *out, const struct request *request)
     return 0;
 }
 
-/* What is to follow when an answer has been confirmed. */
+/* An answer that redis has not confirmed, and what is to follow it then. */
 struct behind {
+    struct behind *prev, *next;
     struct responder *responder;
     struct reply reply;
     struct further further;
@@ -154,6 +156,47 @@ static void behind_free(struct behind *behind)
 {
     reply_clear(&behind->reply);
     free(behind);
+}
+
+static void behind_put(struct behind *behind)
+{
+    struct responder *responder = behind->responder;
+
+    behind->next = responder->unconfirmed;
+    if (behind->next != NULL)
+        behind->next->prev = behind;
+    responder->unconfirmed = behind;
+}
+
+static void behind_take(const struct behind *behind)
+{
+    *(behind->prev != NULL ? &behind->prev->next : &behind->responder->unconfirmed) = behind->next;
+    if (behind->next != NULL)
+        behind->next->prev = behind->prev;
+}
+
+static int same(const struct buf *a, const struct buf *b)
+{
+    return slice_eq((struct slice){(const char *)a->data, a->len},
+                    (struct slice){(const char *)b->data, b->len});
+}
+
+/* Notes a copy of what has been answered and not confirmed, over another connection.  Returns 0
+ * if there is none.  A flood of copies does not look through a flood of answers. */
+static int is_behind(const struct responder *responder, const struct reply *reply)
+{
+    struct behind *behind = responder->unconfirmed;
+
+    for (unsigned i = 0; behind != NULL && i < LOOKS_MAX; behind = behind->next, i++) {
+        if (behind->reply.type != reply->type || !same(&behind->reply.id, &reply->id) ||
+            !same(&behind->reply.channel, &reply->channel))
+            continue;
+        if (behind->further.n == FURTHER_MAX)
+            return 0;
+        behind->further.vias[behind->further.n++] = reply->via;
+        return 1;
+    }
+    return 0;
 }
 
 static struct behind *behind_new(const struct reply *reply, const struct further *further,
@@ -178,6 +221,7 @@ static void on_first(int ok, void *arg)
     struct behind *behind = arg;
     struct request request = reply_request(&behind->reply);
 
+    behind_take(behind);
     for (unsigned i = 0; ok && i < behind->further.n; i++) {
         struct buf payload = {0};
         if (!put_nobody(&payload, &request))
@@ -194,16 +238,29 @@ int reply_send_all(const struct reply *reply, const struct further *further,
                    struct responder *responder, struct buf *payload, enum response_result result,
                    void (*done)(int ok, void *arg), void *arg)
 {
-    struct behind *behind = further->n > 0 ? behind_new(reply, further, responder) : NULL;
+    struct behind *behind = behind_new(reply, further, responder);
 
     if (behind == NULL) /* without memory nothing follows */
         return reply_send(reply, responder, payload, result, done, arg);
     behind->done = done;
     behind->arg = arg;
-    if (reply_send(reply, responder, payload, result, on_first, behind) == 0)
+    if (reply_send(reply, responder, payload, result, on_first, behind) == 0) {
+        behind_put(behind);
         return 0;
+    }
     behind_free(behind);
     return -1;
+}
+
+void responder_clear(struct responder *responder)
+{
+    struct behind *behind;
+
+    while ((behind = responder->unconfirmed) != NULL) {
+        behind_take(behind);
+        behind_free(behind);
+    }
+    buf_free(&responder->message);
 }
 
 void reply_nobody(struct responder *responder, const struct request *request, uint32_t via)
@@ -218,6 +275,9 @@ void reply_nobody(struct responder *responder, const struct request *request, ui
         responder_result(responder, RESPONSE_UNSENDABLE, request->type);
         return;
     }
-    (void)reply_send(&reply, responder, &payload, RESPONSE_EMPTY, NULL, NULL);
+    if (is_behind(responder, &reply))
+        buf_free(&payload);
+    else
+        (void)reply_send(&reply, responder, &payload, RESPONSE_EMPTY, NULL, NULL);
     reply_clear(&reply);
 }

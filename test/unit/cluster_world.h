@@ -24,15 +24,19 @@ static struct {
     uint64_t now_ms;
     uint64_t wake_ms; /* when cluster_wake() is to come; 0: not */
     struct buf published;
-    int publish_fails; /* so many more */
-    void (*done)(int ok, void *arg);
-    void *done_arg;
-    struct buf sent;  /* "JOIN>1 JOIN>2 " */
-    uint32_t last_id; /* of what was sent last */
-    struct buf last;  /* all of it */
-    unsigned dies;    /* this worker turns out to be dead when it is sent to; 0: none */
+    int publish_fails;      /* so many more */
+    struct buf unconfirmed; /* struct world_done, in order */
+    struct buf sent;        /* "JOIN>1 JOIN>2 " */
+    uint32_t last_id;       /* of what was sent last */
+    struct buf last;        /* all of it */
+    unsigned dies;          /* this worker turns out to be dead when it is sent to; 0: none */
     unsigned nsent;
 } world;
+
+struct world_done {
+    void (*done)(int ok, void *arg);
+    void *arg;
+};
 
 uint64_t __wrap_clock_ms(void)
 {
@@ -74,11 +78,24 @@ static int world_published(uint32_t via, struct slice channel, struct buf *paylo
     log_escape(text, sizeof(text), payload->data, payload->len);
     buf_printf(&world.published, "%u %.*s %s\n", via, (int)channel.len, channel.ptr, text);
     buf_free(payload);
-    if (done != NULL) {
-        world.done = done;
-        world.done_arg = done_arg;
-    }
+    if (done != NULL)
+        buf_put(&world.unconfirmed, &(struct world_done){done, done_arg},
+                sizeof(struct world_done));
     return 0;
+}
+
+/* Redis has what has been published, or (0) is lost. */
+static inline void world_confirm(int ok)
+{
+    struct buf all = world.unconfirmed;
+    struct world_done one;
+
+    world.unconfirmed = (struct buf){0};
+    for (size_t at = 0; at < all.len; at += sizeof(one)) {
+        memcpy(&one, all.data + at, sizeof(one));
+        one.done(ok, one.arg);
+    }
+    buf_free(&all);
 }
 
 static void world_wake(unsigned ms, void *arg)
@@ -131,6 +148,7 @@ TAP_FN void world_end(void)
     buf_free(&world.published);
     buf_free(&world.sent);
     buf_free(&world.last);
+    buf_free(&world.unconfirmed);
 }
 
 TAP_FN const char *world_take(struct buf *from)

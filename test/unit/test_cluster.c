@@ -30,6 +30,7 @@ static void test_queries(void)
     is_str(sent(), "", "a room that no worker holds");
     is_str(published(), "1 " COMMON "{\"requestId\":\"q2\",\"sockets\":[]}\n", "is empty at once");
     arrives("{\"requestId\":\"q2\",\"type\":0,\"rooms\":[\"nobody\"]}", 1, 2);
+    world_confirm(1);
     is_str(published(), "2 " COMMON "{\"requestId\":\"q2\",\"sockets\":[]}\n",
            "and so is a further copy, by the connection that it came over");
     comes("{\"uid\":\"a b\",\"requestId\":\"q4\",\"type\":0,\"rooms\":[\"nobody\"]}");
