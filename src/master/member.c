@@ -74,21 +74,24 @@ static void tell_able(struct member *member)
     member->is_told_unable = member->is_logged = 0;
 }
 
-/* What is asked for is not what there is. */
+/* What is asked for is not what there is.  Whoever has been warned already is only told. */
 static void tell_deaf(struct member *member)
 {
     enum requests_heard heard = redis_requests_heard(member->redis);
+    const char *what;
 
     if (member->is_told_deaf || !member->is_settled || member->life != SERVES)
         return;
     if (heard == REQUESTS_PATTERN && member->mode == REQUESTS_COUNTED)
-        log_info("redis does not allow the channel of requests: servers of the cluster do not "
-                 "count this one");
+        what = "servers of the cluster do not count this one";
     else if (heard == REQUESTS_UNHEARD && redis_subscribed(member->redis))
-        log_info("redis does not allow the channel of requests: what servers of the cluster ask "
-                 "is not heard");
+        what = "what servers of the cluster ask is not heard";
     else
         return;
+    if (member->is_told_unable)
+        log_info("redis does not allow the channel of requests: %s", what);
+    else
+        log_warnx("redis does not allow the channel of requests: %s", what);
     member->is_told_deaf = 1;
 }
 

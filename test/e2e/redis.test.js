@@ -122,7 +122,8 @@ test('what an ACL does not allow: answers, the channel of requests, or both; the
         all: { rules: [...may, '+publish', request, response], counted: 1, lines: [] },
         mute: { rules: [...may, request, response], counted: 0, lines: [/ warn master.*redis does not allow PUBLISH of answers/] },
         elsewhere: { rules: [...may, '+publish', request], counted: 0, lines: [/ warn master.*redis does not allow PUBLISH of answers/] },
-        deaf: { rules: [...may, '+publish', response], counted: 0, lines: [/ info master.*redis does not allow the channel of requests/] },
+        deaf: { rules: [...may, '+publish', response], counted: 0, lines: [/ warn master.*redis does not allow the channel of requests/] },
+        neither: { rules: [...may], counted: 0, lines: [/ warn master.*redis does not allow PUBLISH of answers/, / info master.*redis does not allow the channel of requests/] },
     };
     for (const [user, one] of Object.entries(rules)) {
         await redis.client.sendCommand(['ACL', 'SETUSER', user, 'on', '>sesame', 'resetchannels', ...channels, ...one.rules]);
