@@ -151,6 +151,7 @@ static void down(void)
     for (int i = 0; i < ENCODINGS; i++)
         chunklog_clear(&eio.logs[i]);
     free(eio.slots);
+    free(eio.blocks);
     buf_free(&eio.scratch);
     websocket_free(&eio.spare);
     http_free(&http);
