@@ -51,6 +51,10 @@ void owed_late(struct owed *owed, uint32_t id, const struct laneset *waiting);
 int owed_is_crowded(const struct owed *owed, uint64_t now_ms, uint32_t patience_ms);
 int owed_is_late(const struct owed *owed, uint64_t now_ms, uint32_t patience_ms);
 
+/* 1 if one of them is at work on what it owes, and does not hang. */
+int owed_works(const struct owed *owed, const struct laneset *lanes, uint64_t now_ms,
+               uint32_t patience_ms);
+
 /* When the next of those that either speaks of will count as one that hangs; UINT64_MAX: none. */
 uint64_t owed_due_ms(const struct owed *owed, uint64_t now_ms, uint32_t patience_ms);
 

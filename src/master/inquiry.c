@@ -423,11 +423,21 @@ static void finish_ready(struct inquiries *inquiries, uint64_t now_ms)
                    inquiries->running[i]->is_short ? RESPONSE_SHORT : RESPONSE_FULL, now_ms);
 }
 
+/* 1 if nothing is known, for workers are behind: that there is nobody would be a lie.  One that
+ * hangs counts as having answered. */
+static int is_unheard(const struct inquiries *inquiries, const struct inquiry *inquiry,
+                      uint64_t now_ms)
+{
+    return inquiry->progress == QUEUED ||
+           (inquiry->progress == RUNNING && inquiry->collect.n == 0 &&
+            owed_works(&inquiries->owed, &inquiry->waiting, now_ms, patience_ms(inquiries)));
+}
+
 static void expire(struct inquiries *inquiries, uint64_t now_ms)
 {
     while (inquiries->first != NULL && now_ms >= inquiries->first->until_ms) {
         struct inquiry *inquiry = inquiries->first;
-        if (inquiry->progress != QUEUED) {
+        if (!is_unheard(inquiries, inquiry, now_ms)) {
             finish(inquiries, inquiry, RESPONSE_SHORT, now_ms);
             continue;
         }

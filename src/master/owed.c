@@ -99,6 +99,16 @@ int owed_is_late(const struct owed *owed, uint64_t now_ms, uint32_t patience_ms)
     return 0;
 }
 
+int owed_works(const struct owed *owed, const struct laneset *lanes, uint64_t now_ms,
+               uint32_t patience_ms)
+{
+    for (unsigned lane = 0; lanes->n > 0 && lane < START_LANES; lane++)
+        if (laneset_has(lanes, lane) && owed->lanes[lane].n > 0 &&
+            !is_silent(owed, lane, now_ms, patience_ms))
+            return 1;
+    return 0;
+}
+
 uint64_t owed_due_ms(const struct owed *owed, uint64_t now_ms, uint32_t patience_ms)
 {
     uint64_t due_ms = UINT64_MAX;

@@ -213,6 +213,28 @@ static void test_many(void)
     world_end();
 }
 
+/* A worker is behind with what it was asked before. */
+static void test_behind(void)
+{
+    uint32_t id;
+
+    world_begin(1);
+    comes(fetch("a"));
+    id = world.last_id;
+    comes(fetch("b"));
+    pass(500);
+    fetched_one(1, id, 0, "x");
+    buf_reset(&world.published);
+    pass(500);
+    is_str(published(), HEAD("a") ONE("x") TAIL, "what it has said is an answer");
+    is_int(result(RESPONSE_BUSY), 1, "of the query that it has not come to, nothing is known");
+    pass(500);
+    comes(fetch("c"));
+    pass(1000);
+    is_int(result(RESPONSE_SHORT), 2, "one that says nothing more counts as having answered");
+    world_end();
+}
+
 /* One of two workers hangs. */
 static void test_hung(void)
 {
@@ -424,6 +446,7 @@ int main(void)
     test_malformed();
     test_client_rooms();
     test_many();
+    test_behind();
     test_hung();
     test_questions();
     test_large();
