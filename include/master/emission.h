@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EMISSION_MAX        10000                /* beyond it nobody hears what came of one */
+#define EMISSION_MAX        10000                /* beyond it the oldest ends */
 #define EMISSION_TIMEOUT_MS 3600000              /* a longer one is cut to this */
 #define EMISSION_HELD_BYTES (16UL * 1024 * 1024) /* acknowledgements that wait for the number */
 

@@ -121,13 +121,25 @@ static struct emission *find(const struct emissions *emissions, uint32_t id)
     return (struct emission *)table_find(&emissions->table, (const char *)&id, sizeof(id));
 }
 
+/* Makes place for one.  The oldest waits, it may be, for somebody who never answers: whoever
+ * asked for that must not keep all others from asking.  Returns 0, or -1. */
+static int make_place(struct emissions *emissions)
+{
+    if (emissions->table.count < EMISSION_MAX)
+        return 0;
+    if (emissions->known.first == NULL)
+        return -1;
+    drop(emissions, emissions->known.first);
+    return 0;
+}
+
 /* NULL where there are as many as may be, or is no memory. */
 static struct emission *make(struct emissions *emissions, const struct request *request,
                              uint64_t now_ms)
 {
     struct emission *emission;
 
-    if (emissions->table.count >= EMISSION_MAX)
+    if (make_place(emissions) < 0)
         return NULL;
     emission = calloc(1, sizeof(*emission));
     if (emission == NULL)
