@@ -746,6 +746,54 @@ static void test_requests(int step, const char *what)
     end();
 }
 
+enum { STREAM = 20000 };
+
+/* Somebody else asks without a pause, and tells at the end how many copies are waited for. */
+static pid_t stream_start(int *told)
+{
+    int ends[2];
+    pid_t pid;
+
+    if (pipe(ends) < 0)
+        abort();
+    pid = fork();
+    if (pid != 0) {
+        close(ends[1]);
+        *told = ends[0];
+        for (int i = 0; i < STREAM; i++)
+            published[npublished++] = i;
+        return pid;
+    }
+    one.context = redis_server_connect(&one.redis);
+    for (int i = 0; i < STREAM; i++)
+        request(i);
+    _exit(write(ends[1], &ncopies, sizeof(ncopies)) != (ssize_t)sizeof(ncopies));
+}
+
+/* Connections that are replaced while somebody is in the middle of asking. */
+static void test_requests_stream(void)
+{
+    int told, changes = 0, failed = 0;
+    pid_t pid;
+
+    requests_begin();
+    pid = stream_start(&told);
+    while (!is_all() && failed == 0) {
+        change_to(&one);
+        failed += !wait_for(is_swapped);
+        changes++;
+    }
+    is_int(failed, 0, "each new connection takes the place of the one before it");
+    is_whole("requests without a pause");
+    is_int(read(told, &ncopies, sizeof(ncopies)), sizeof(ncopies), "so many are waited for");
+    waitpid(pid, NULL, 0);
+    close(told);
+    ok(narrived == ncopies && changes > 1, "%zu copies of %zu, over %d connections", narrived,
+       ncopies, changes);
+    is_int((long)feed_stats(feed).gaps, 0, "no gap");
+    end();
+}
+
 /* A new connection that is given up is counted, too, for a while. */
 static void test_requests_given_up(void)
 {
@@ -871,6 +919,7 @@ int main(void)
     test_sync();
     test_requests(1, "requests and messages");
     test_requests(0, "all of them equal");
+    test_requests_stream();
     test_requests_given_up();
     test_requests_rights();
     test_many_changes();
