@@ -58,8 +58,8 @@ function placeOf(channel) {
 
 /* --- the form of an answer --- */
 
-/* Keys with those of the handshake below, which the recordings leave out; of an array what its elements
- * are: none, or all the same. */
+/* Keys in order, with the form of each value; of an array, the forms that its elements have.  What
+ * is in handshake and data, the recordings leave out, or it is an application's. */
 function formOf(value) {
     if (value === null) return 'null';
     if (Array.isArray(value)) return [...new Set(value.map((one) => JSON.stringify(formOf(one))))].map(JSON.parse);
@@ -142,5 +142,3 @@ for (const by of producers) test(`${by}: ${recorded.filter((one) => one.by === b
         }
     }
 });
-
-module.exports = { formOf };
