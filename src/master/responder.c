@@ -254,10 +254,11 @@ int reply_send_all(const struct reply *reply, const struct further *further,
 
 void responder_clear(struct responder *responder)
 {
-    struct behind *behind;
+    struct behind *behind = responder->unconfirmed, *next;
 
-    while ((behind = responder->unconfirmed) != NULL) {
-        behind_take(behind);
+    responder->unconfirmed = NULL;
+    for (; behind != NULL; behind = next) {
+        next = behind->next;
         behind_free(behind);
     }
     buf_free(&responder->message);
