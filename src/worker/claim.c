@@ -9,15 +9,17 @@
 /* client->uid is one piece of memory: the user's id and, where there are rooms, a pointer to
  * them behind it, wherever that comes to lie. */
 
-#define ROOMS_BYTES sizeof(void *) /* of that pointer */
+struct tail {
+    struct token_rooms *rooms;
+};
 
 static struct token_rooms *rooms_of(const struct client *client)
 {
-    struct token_rooms *rooms = NULL;
+    struct tail tail = {NULL};
 
     if (client->has_rooms)
-        memcpy(&rooms, client->uid + client->uid_len, ROOMS_BYTES);
-    return rooms;
+        memcpy(&tail, client->uid + client->uid_len, sizeof(tail));
+    return tail.rooms;
 }
 
 const struct token_rooms *claim_rooms(const struct client *client)
@@ -39,13 +41,14 @@ void claim_forget(struct client *client)
 static int replace(struct client *client, struct token_user *user, struct token_rooms **before)
 {
     int has_rooms = user->rooms != NULL;
-    char *uid = malloc(user->uid_len + (has_rooms ? ROOMS_BYTES : 0));
+    struct tail tail = {user->rooms};
+    char *uid = malloc(user->uid_len + (has_rooms ? sizeof(tail) : 0));
 
     if (uid == NULL)
         return -1;
     memcpy(uid, user->uid, user->uid_len);
     if (has_rooms)
-        memcpy(uid + user->uid_len, &user->rooms, ROOMS_BYTES);
+        memcpy(uid + user->uid_len, &tail, sizeof(tail));
     *before = rooms_of(client);
     user->rooms = NULL;
     free(client->uid);
