@@ -1,5 +1,6 @@
 /* The whole of it: what is answered, to whom, and when. */
 #include "cluster_world.h"
+#include "nomem_nth.h"
 
 #define SSE    "{\"uid\":\"abcdef\",\"type\":6,\"requestId\":\"r1\",\"data\":[\"x\"]}"
 #define COMMON "k-response#/axr# "
@@ -140,46 +141,6 @@ static void test_large(void)
 
 /* --- no memory -------------------------------------------------------------------- */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__real_reallocarray(void *ptr, size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size);
-
-static int until_nomem = -1; /* so many succeed, then one fails; -1: none does */
-static int failed;
-
-static int fails(void)
-{
-    if (until_nomem < 0 || until_nomem-- > 0)
-        return 0;
-    failed = 1;
-    return 1;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-    return fails() ? NULL : __real_realloc(ptr, size);
-}
-
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size)
-{
-    return fails() ? NULL : __real_reallocarray(ptr, n, size);
-}
-
 /* What is heard of a worker, made before memory is out. */
 static struct buf said[8];
 
@@ -250,16 +211,16 @@ static void run(struct slice emit)
 static void test_nomem(void)
 {
     struct buf emit = {0};
-    int n = 0, whole = 0;
+    int n = 0, whole = 0, failed;
 
     prepare();
     do {
         world_begin(1);
         put_emit(&emit, "e1", NULL, 5000);
-        failed = 0;
-        until_nomem = n++;
+        nomem_nth = ++n;
         run(slice_of(&emit));
-        until_nomem = -1;
+        failed = nomem_nth == 0;
+        nomem_nth = 0;
         pass(2000);
         buf_reset(&world.sent);
         buf_reset(&world.published);
