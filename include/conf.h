@@ -53,6 +53,13 @@ struct conf {
     size_t max_http_buffer; /* bytes of one message from a client */
     int polling, websocket; /* offered transports */
     int allow_eio3;
+    /* socket.io:connectionStateRecovery. */
+    int recovery;          /* it is on; where it is off the rest means nothing */
+    uint32_t recovery_ms;  /* how long a client may be away */
+    size_t recovery_bytes; /* of the history, at most */
+    char *recovery_file;   /* name of the secret's file, or NULL */
+    char *recovery_secret; /* what pids are signed with, or NULL: the secrets of tokens */
+    size_t recovery_secret_len;
     char *client_file; /* its name, or NULL */
     char *client_text; /* what was in it */
     size_t client_len;

@@ -15,6 +15,8 @@ void build_auth(struct conf *conf, struct settings *set);
 /* Its keys.  conf->token.algs is to be set before. */
 void build_keys(struct conf *conf, struct settings *set);
 void build_cors(struct conf *conf, struct settings *set);
+/* Is connection state recovery on, and the secret of its file. */
+void build_recovery(struct conf *conf, struct settings *set);
 
 /* Every key with a field in the table: as given, or its default. */
 void build_fields(struct conf *conf, struct settings *set);

@@ -16,7 +16,7 @@ struct balance;
  * and the log), an empty signal mask, SIGPIPE ignored, and TERM, INT, HUP and
  * USR1 ignored too: a signal to the process group is the master's business,
  * which answers it over the pipe.  There is no event base yet; the worker makes
- * its own.  conf has no redis password any more. */
+ * its own.  of conf the redis password and recovery_secret are zeroed. */
 struct worker_start {
     unsigned lane;       /* below START_LANES: start_number() is what the log calls it */
     uint32_t generation; /* how many times this lane has been forked, from 1 */

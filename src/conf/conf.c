@@ -16,6 +16,7 @@ static void build(struct conf *conf, struct settings *set)
     build_listen(conf, set);
     build_auth(conf, set);
     build_cors(conf, set);
+    build_recovery(conf, set);
     build_limits(conf, set);
     build_serve(conf, set);
     build_log(conf, set);
@@ -76,6 +77,13 @@ static void free_auth(struct conf *conf)
     build_strings_free(&conf->token_types);
 }
 
+static void free_secret(struct conf *conf)
+{
+    if (conf->recovery_secret != NULL)
+        explicit_bzero(conf->recovery_secret, conf->recovery_secret_len);
+    free(conf->recovery_secret);
+}
+
 void conf_free(struct conf **conf)
 {
     struct conf *c = *conf;
@@ -92,6 +100,7 @@ void conf_free(struct conf **conf)
     free(c->log_file);
     free(c->admin_host);
     free(c->client_text);
+    free_secret(c);
     buf_free(&c->report);
     free(c);
 }

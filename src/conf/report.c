@@ -141,7 +141,7 @@ static int put_field(struct buf *out, const struct conf *conf, const struct key 
 
     switch (key->field) {
     case FIELD_INT:
-        if (key->type == KEY_BOOL)
+        if (key->type == KEY_BOOL || key->type == KEY_SWITCH)
             buf_puts(out, *(const int *)field ? "true" : "false");
         else
             buf_printf(out, "%d", *(const int *)field);

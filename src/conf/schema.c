@@ -12,6 +12,7 @@
 
 #define MS_MAX         86400000 /* a day */
 #define PATH_MAX_BYTES 4096
+#define CONF_RECOVERY  "socket.io:connectionStateRecovery"
 
 /* clang-format off: a table is read by its columns */
 #define SECTION(p)                                                                                 \
@@ -83,6 +84,13 @@ const struct key conf_keys[] = {
          .words = "polling|websocket"),
     BOOL("socket.io:allowEIO3", "true", 0, AT(FIELD_INT, allow_eio3)),
     BOOL("socket.io:presence", "false", 0, AT(FIELD_INT, presence)),
+    {.path = CONF_RECOVERY, .type = KEY_SWITCH, .deflt = "false", AT(FIELD_INT, recovery)},
+    INT(CONF_RECOVERY ":maxDisconnectionDuration", 100, MS_MAX, "120000", 0,
+        AT(FIELD_U32, recovery_ms)),
+    INT(CONF_RECOVERY ":maxBytes", 1 << 20, INT64_C(4) << 30, "67108864", 0,
+        AT(FIELD_SIZE, recovery_bytes)),
+    TEXT(CONF_RECOVERY ":secretFile", PATH_MAX_BYTES, NULL, KEY_FILE,
+         AT(FIELD_TEXT, recovery_file)),
     TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, client_file)),
 
     SECTION("auth"),
@@ -174,6 +182,7 @@ const struct key conf_keys[] = {
     IGNORED("cors:maxAge"),
     IGNORED("cors:preflightContinue"),
     IGNORED("cors:optionsSuccessStatus"),
+    IGNORED(CONF_RECOVERY ":skipMiddlewares"),
     IGNORED("socket.io:redis:family"),
     IGNORED("socket.io:redis:keepAlive"),
     IGNORED("socket.io:redis:noDelay"),
@@ -440,6 +449,7 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
     case KEY_BOOL:
         return "true or false";
     case KEY_TLS:
+    case KEY_SWITCH:
         return "true, false or an object";
     case KEY_WORD:
         (void)snprintf(dst, cap, "%s", words);

@@ -175,6 +175,7 @@ static int fits(const struct key *key, const struct jsonc *value)
     case KEY_BOOL:
         return is_bool(value);
     case KEY_TLS:
+    case KEY_SWITCH:
         return is_bool(value) || value->type == JSONC_OBJECT;
     case KEY_TEXT:
         return value->type == JSONC_STRING;
@@ -452,16 +453,17 @@ void settings_put(struct settings *set, const struct match *match, const struct 
 
     if (key->type == KEY_IGNORED) {
         remark_ignored(set, key, source);
-    } else if (key->type == KEY_SECTION) {
-        if (fits(key, value)) {
-            put_section(set, key->path, value, source);
-        } else {
-            mismatch(set, match, value, source);
-            mark_broken(set, key);
-        }
-    } else if (set->purpose != CONF_FOR_NOTIFY || key->flags & KEY_NOTIFY) {
-        put_value(set, match, value, source);
+        return;
     }
+    if (key->type == KEY_SECTION && !fits(key, value)) {
+        mismatch(set, match, value, source);
+        mark_broken(set, key);
+        return;
+    }
+    if (key->type == KEY_SECTION || (key->type == KEY_SWITCH && value->type == JSONC_OBJECT))
+        put_section(set, key->path, value, source);
+    if (key->type != KEY_SECTION && (set->purpose != CONF_FOR_NOTIFY || key->flags & KEY_NOTIFY))
+        put_value(set, match, value, source);
 }
 
 /* The list that this source has begun to make of elements, or a new one. */

@@ -239,6 +239,7 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
     case KEY_INT:
     case KEY_BOOL:
     case KEY_TLS:
+    case KEY_SWITCH:
         break;
     }
     return json_or_text(text, error);
@@ -298,11 +299,16 @@ static int compare_int(long a, long b)
     return (a > b) - (a < b);
 }
 
+static int is_part(const struct key *key)
+{
+    return key->type != KEY_SECTION && key->type != KEY_SWITCH;
+}
+
 /* Within a rank the whole comes before its parts, so that a part counts. */
 static int compare(const void *one, const void *two)
 {
     const struct variable *a = one, *b = two;
-    int a_part = a->match.key->type != KEY_SECTION, b_part = b->match.key->type != KEY_SECTION;
+    int a_part = is_part(a->match.key), b_part = is_part(b->match.key);
     int order = compare_int(a->rank, b->rank);
 
     if (order == 0)

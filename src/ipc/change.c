@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* KEYS, LISTEN and FILE are of several members: those of struct conf that are named
- * for them below, whatever at says. */
-enum kind { INT, U32, I64, SIZE, STRING, STRINGS, KEYS, LISTEN, FILE_TEXT };
+/* KEYS, LISTEN, FILE_TEXT and SECRET are of several members: those of struct conf that are
+ * named for them below, whatever at says. */
+enum kind { INT, U32, I64, SIZE, STRING, STRINGS, KEYS, LISTEN, FILE_TEXT, SECRET };
 
 struct field {
     const char *key;
@@ -64,6 +64,7 @@ static const struct field fields[] = {
     FIELD(MASTER, "socket.io:redis:database", INT, redis.database),
     FIELD(MASTER, "socket.io:requestsTimeout", U32, requests_timeout_ms),
     FIELD(MASTER, "socket.io:presence", INT, presence),
+    FIELD(MASTER, "socket.io:connectionStateRecovery:secretFile", SECRET, recovery_secret),
     FIELD(MASTER, "auth:jwksFile", STRING, jwks_file),
     FIELD(MASTER, "limits:connectionsPerUser", U32, connections_per_user),
     FIELD(MASTER, "limits:connectionsPerUserPolicy", INT, replace_connections),
@@ -84,6 +85,9 @@ static const struct field fields[] = {
     FIELD(WORKERS, "socket.io:transports (polling)", INT, polling),
     FIELD(WORKERS, "socket.io:transports (websocket)", INT, websocket),
     FIELD(WORKERS, "socket.io:allowEIO3", INT, allow_eio3),
+    FIELD(WORKERS, "socket.io:connectionStateRecovery", INT, recovery),
+    FIELD(WORKERS, "socket.io:connectionStateRecovery:maxDisconnectionDuration", U32, recovery_ms),
+    FIELD(WORKERS, "socket.io:connectionStateRecovery:maxBytes", SIZE, recovery_bytes),
     FIELD(WORKERS, "socket.io:clientFile", FILE_TEXT, client_text),
 
     FIELD(RESTART, "socket.io:namespace", STRING, nsp),
@@ -180,6 +184,10 @@ static int same(const struct field *field, const struct conf *a, const struct co
     case FILE_TEXT:
         return text_eq(a->client_file, b->client_file) &&
                same_bytes(a->client_text, a->client_len, b->client_text, b->client_len);
+    case SECRET:
+        return text_eq(a->recovery_file, b->recovery_file) &&
+               same_bytes(a->recovery_secret, a->recovery_secret_len, b->recovery_secret,
+                          b->recovery_secret_len);
     }
     return 0;
 }

@@ -470,6 +470,8 @@ static void conf_wipe(struct conf *conf, const struct conf *own)
         return;
     if (conf->redis.password != NULL)
         explicit_bzero(conf->redis.password, strlen(conf->redis.password));
+    if (conf->recovery_secret != NULL)
+        explicit_bzero(conf->recovery_secret, conf->recovery_secret_len);
     token_keys_clear(conf->given_keys); /* for the master, to read the JWKS file again */
     if (conf != own)
         token_keys_clear(conf->keys);

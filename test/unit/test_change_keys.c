@@ -116,8 +116,11 @@ static void test_classes(void)
         unsigned class;
         const char *keys;
     } classes[] = {
-        {CHANGE_WORKERS, "workers, sandbox, path, socket.io:pingInterval, socket.io:pingTimeout, "
-                         "socket.io:maxHttpBufferSize, socket.io:allowEIO3, socket.io:clientFile"},
+        {CHANGE_WORKERS,
+         "workers, sandbox, path, socket.io:pingInterval, socket.io:pingTimeout, "
+         "socket.io:maxHttpBufferSize, socket.io:allowEIO3, socket.io:connectionStateRecovery, "
+         "socket.io:connectionStateRecovery:maxDisconnectionDuration, "
+         "socket.io:connectionStateRecovery:maxBytes, socket.io:clientFile"},
         {CHANGE_RESTART, "socket.io:namespace, socket.io:key, pidFile, user, group"},
     };
     struct conf one = {0}, other = {0};
@@ -145,6 +148,20 @@ static void test_client_file(void)
     buf_free(&out);
 }
 
+static void test_recovery_secret(void)
+{
+    struct conf one = {.recovery_file = text, .recovery_secret = text, .recovery_secret_len = 4},
+                other = one;
+    struct buf out = {0};
+
+    is_int(change_diff(&one, &other, ALL, &out), 0, "the same secret");
+    other.recovery_secret_len = 3;
+    is_int(change_diff(&one, &other, CHANGE_MASTER, &out), 1, "another in the same file");
+    is_int(change_diff(&one, &other, ALL & ~(unsigned)CHANGE_MASTER, &out), 0,
+           "is the master's alone");
+    buf_free(&out);
+}
+
 static int is_among_others(const char *path)
 {
     for (size_t i = 0; i < OTHERS; i++)
@@ -166,5 +183,6 @@ int main(void)
     test_others();
     test_classes();
     test_client_file();
+    test_recovery_secret();
     return tap_done();
 }

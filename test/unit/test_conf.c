@@ -162,6 +162,10 @@ static void test_defaults(void)
     ok(conf->polling && conf->websocket, "both transports");
     ok(conf->allow_eio3, "allowEIO3");
     ok(conf->client_file == NULL, "no clientFile");
+    ok(!conf->recovery && conf->recovery_file == NULL && conf->recovery_secret == NULL,
+       "no recovery");
+    is_int(conf->recovery_ms, 120000, "maxDisconnectionDuration");
+    is_int((long)conf->recovery_bytes, 67108864, "maxBytes");
     is_mem(conf->keys->at[0].secret, conf->keys->at[0].secret_len, SECRET, 32, "the secret");
     ok(conf->keys->n == 1 && conf->token.audiences == NULL && conf->token.issuers == NULL,
        "no more of auth");
@@ -242,6 +246,18 @@ static const struct sample {
      {0, "[\"websocket\"]", "[\"polling\",\"websocket\"]", 0}},
     {"socket.io:allowEIO3", {"false", "true", "false", "true"}, {0}},
     {"socket.io:presence", {"true", "false", "true", "false"}, {0}},
+    {"socket.io:connectionStateRecovery",
+     {"{\"maxBytes\":1048576}", "false", "{}", "false"},
+     {"true", 0, "true", 0}},
+    {"socket.io:connectionStateRecovery:maxDisconnectionDuration",
+     {"1000", "1001", "1002", "1e3"},
+     {0, 0, 0, "1000"}},
+    {"socket.io:connectionStateRecovery:maxBytes",
+     {"1048576", "1048577", "2000000", "4294967296"},
+     {0}},
+    {"socket.io:connectionStateRecovery:secretFile",
+     {"\"DIR/secret\"", "DIR/secret", "DIR/secret2", "DIR/secret"},
+     {0, "\"DIR/secret\"", "\"DIR/secret2\"", "\"DIR/secret\""}},
     {"socket.io:clientFile",
      {"\"DIR/secret\"", "DIR/secret", "DIR/secret2", "DIR/secret"},
      {0, "\"DIR/secret\"", "\"DIR/secret2\"", "\"DIR/secret\""}},

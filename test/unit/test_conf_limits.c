@@ -79,6 +79,8 @@ static const struct number {
     {"socket.io:upgradeTimeout", 10, DAY_MS},
     {"socket.io:requestsTimeout", 100, 60000},
     {"socket.io:maxHttpBufferSize", 100, 268435456},
+    {"socket.io:connectionStateRecovery:maxDisconnectionDuration", 100, DAY_MS},
+    {"socket.io:connectionStateRecovery:maxBytes", 1048576, 4294967296},
     {"auth:options:clockTolerance", 0, 86400},
     {"limits:connections", 1, 16000000},
     {"limits:strangers", 1, 16000000},
@@ -198,6 +200,7 @@ static const struct {
     {"socket.io:redis:password", "", 65536, 0},
     {"socket.io:redis:passwordFile", "/", 4096, 1},
     {"socket.io:key", "", 256, 0},
+    {"socket.io:connectionStateRecovery:secretFile", "/", 4096, 1},
     {"socket.io:clientFile", "/", 4096, 1},
     {"auth:secret", "", 65536, 0},
     {"auth:secretFile", "/", 4096, 1},
@@ -405,6 +408,8 @@ static void test_files(void)
     test_config_file();
     check_file("auth:secretFile", "", 's', 65536, "it has more than 65536 bytes");
     check_file("socket.io:redis:passwordFile", "", 'p', 65536, "File too large");
+    check_file("socket.io:connectionStateRecovery:secretFile", "", 's', 65536,
+               "it has more than 65536 bytes");
     check_file("auth:jwksFile", jwks, ' ', 262144, "it has more than 262144 bytes");
     check_file("auth:publicKeyFile",
                "-----BEGIN PUBLIC KEY-----\n"

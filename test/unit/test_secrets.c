@@ -270,6 +270,13 @@ static void test_key_files(void)
        "files of a secret and a password");
     conf_free(&conf);
     unwatch("files of a secret and a password");
+    conf =
+        load("\"socket.io\":{\"connectionStateRecovery\":{\"secretFile\":\"secret\"}},", "", NULL);
+    ok(conf != NULL && conf->recovery_secret_len == SECRET_LEN &&
+           memcmp(conf->recovery_secret, secret, SECRET_LEN) == 0,
+       "a file of the secret of sessions");
+    conf_free(&conf);
+    unwatch("a file of the secret of sessions");
 }
 
 static void test_keys(void)
