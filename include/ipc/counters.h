@@ -16,7 +16,7 @@
 
 #include <stdint.h>
 
-enum { COUNTERS_REASONS = 15 };  /* enum close_reason */
+enum { COUNTERS_REASONS = 17 };  /* enum close_reason */
 enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
@@ -26,6 +26,18 @@ const char *renewal_code(unsigned result);
 /* Why a client is not in a room that it was told to join, or in one that it was told to
  * leave. */
 enum room_refusal { ROOM_LIMIT, ROOM_NAME, ROOM_NO_MEMORY, ROOM_REFUSALS };
+
+/* What came of a client's claim to its session: it was told that it has it; the claim is no pid
+ * or no offset; what it missed does not fit into limits:sendBuffer; the history has lost some of
+ * it; there was no memory. */
+enum replay_result {
+    REPLAY_RECOVERED,
+    REPLAY_MALFORMED,
+    REPLAY_UNFIT,
+    REPLAY_OVERRUN,
+    REPLAY_NO_MEMORY,
+    REPLAY_RESULTS
+};
 
 /* Why an acknowledgement was dropped: nothing waits for it under its id (any more); its client
  * has sent one, or has not got what it acknowledges; it has more placeholders than
@@ -72,6 +84,13 @@ enum ack_drop {
     X(CLIENTS, 1, GAUGE, NONE, "clients", "Clients that are in the namespace.")                    \
     X(JOINING, 1, GAUGE, NONE, "clients_joining",                                                  \
       "Clients with a good token that wait for the master's answer.")                              \
+    X(CATCHING, 1, GAUGE, NONE, "clients_catching_up",                                             \
+      "Clients that have their session back and are still to get some of what they missed.")       \
+    X(REPLAYS, REPLAY_RESULTS, TOTAL, REPLAY, "replays_total",                                     \
+      "Clients that came to a worker for their session and what they missed, by result; those "    \
+      "that the master has refused are counted there.")                                            \
+    X(REPLAYED, 1, TOTAL, NONE, "replayed_total",                                                  \
+      "Notifications queued for a client that had missed them.")                                   \
     X(CONNECTS, 1, TOTAL, NONE, "connects_total", "Clients let into the namespace.")               \
     X(DISCONNECTS, COUNTERS_REASONS, TOTAL, REASON, "disconnects_total",                           \
       "Clients that were in the namespace and are not any more, by reason.")                       \

@@ -14,7 +14,9 @@ enum close_reason {
     CLOSE_EXPIRED,      /* its deadline (socket_expire) has come */
     CLOSE_LEFT,         /* the client left the namespace; its connection may go on */
     CLOSE_REPLACED,     /* by a newer connection of the same user */
+    CLOSE_TAKEN,        /* another connection has recovered its session */
     CLOSE_DISCONNECTED, /* by a backend's request */
+    CLOSE_OVERRUN,      /* the history has lost what it was still to be sent of it */
     CLOSE_EVICTED,      /* it had no good token, and others without one came */
     CLOSE_SHUTDOWN,
     CLOSE_NO_MEMORY,

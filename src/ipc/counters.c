@@ -19,11 +19,12 @@ static const char *label_TRANSPORT(unsigned i)
 static const char *label_REASON(unsigned i)
 {
     static const char *const labels[] = {
-        "reason=\"client\"",       "reason=\"ping_timeout\"", "reason=\"connect_timeout\"",
-        "reason=\"send_timeout\"", "reason=\"send_buffer\"",  "reason=\"protocol\"",
-        "reason=\"too_big\"",      "reason=\"refused\"",      "reason=\"expired\"",
-        "reason=\"left\"",         "reason=\"replaced\"",     "reason=\"disconnected\"",
-        "reason=\"evicted\"",      "reason=\"shutdown\"",     "reason=\"no_memory\"",
+        "reason=\"client\"",       "reason=\"ping_timeout\"",    "reason=\"connect_timeout\"",
+        "reason=\"send_timeout\"", "reason=\"send_buffer\"",     "reason=\"protocol\"",
+        "reason=\"too_big\"",      "reason=\"refused\"",         "reason=\"expired\"",
+        "reason=\"left\"",         "reason=\"replaced\"",        "reason=\"taken\"",
+        "reason=\"disconnected\"", "reason=\"history_overrun\"", "reason=\"evicted\"",
+        "reason=\"shutdown\"",     "reason=\"no_memory\"",
     };
 
     _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_REASONS, "one for each");
@@ -72,6 +73,16 @@ static const char *label_ROOM(unsigned i)
                                          "reason=\"no_memory\""};
 
     _Static_assert(sizeof(labels) / sizeof(labels[0]) == ROOM_REFUSALS, "one for each");
+    return labels[i];
+}
+
+static const char *label_REPLAY(unsigned i)
+{
+    static const char *const labels[] = {"result=\"recovered\"", "result=\"malformed\"",
+                                         "result=\"unfit\"", "result=\"history_overrun\"",
+                                         "result=\"no_memory\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == REPLAY_RESULTS, "one for each");
     return labels[i];
 }
 

@@ -14,7 +14,9 @@ const char *close_reason_name(enum close_reason why)
         [CLOSE_EXPIRED] = "token expired",
         [CLOSE_LEFT] = "client left",
         [CLOSE_REPLACED] = "replaced by a newer connection",
+        [CLOSE_TAKEN] = "session taken by another connection",
         [CLOSE_DISCONNECTED] = "disconnected by request",
+        [CLOSE_OVERRUN] = "history overrun",
         [CLOSE_EVICTED] = "evicted for want of a token",
         [CLOSE_SHUTDOWN] = "shutdown",
         [CLOSE_NO_MEMORY] = "no memory",
@@ -29,6 +31,7 @@ int close_may_return(enum close_reason why)
     case CLOSE_PING_TIMEOUT:
     case CLOSE_SEND_TIMEOUT:
     case CLOSE_SEND_BUFFER:
+    case CLOSE_OVERRUN:
     case CLOSE_EVICTED:
     case CLOSE_NO_MEMORY:
         return 1;

@@ -73,6 +73,9 @@ static void take_all(const struct report_sources *from, struct counters *counter
     at[COUNTER_STRANGERS_FULL] = (uint64_t)engine_strangers_full(from->engine);
     at[COUNTER_CLIENTS] = stats->clients[CLIENT_IN];
     at[COUNTER_JOINING] = stats->clients[CLIENT_JOINING];
+    at[COUNTER_CATCHING] = stats->clients[CLIENT_CATCHING];
+    take(counters, COUNTER_REPLAYS, stats->replays, REPLAY_RESULTS);
+    at[COUNTER_REPLAYED] = stats->replayed;
     take(counters, COUNTER_DISCONNECTS, stats->disconnects, CLOSE_REASONS);
     take(counters, COUNTER_REFUSED, stats->refusals, TOKEN_RESULTS);
     take(counters, COUNTER_RENEWALS, stats->renewals, RENEWAL_RESULTS);

@@ -129,6 +129,8 @@ static void test_places(void)
     NUMBER(stats.disconnects, 2600);
     NUMBER(stats.refusals, 2700);
     NUMBER(stats.renewals, 2800);
+    NUMBER(stats.replays, 2850);
+    NUMBER(stats.replayed, 2860);
     NUMBER(stats.broadcasts, 2901);
     NUMBER(stats.handoffs_lost, 2902);
     NUMBER(stats.rooms_joined, 2903);
@@ -178,6 +180,9 @@ static void test_places(void)
     told(COUNTER_STRANGERS_FULL, 1, 0, "which the strangers are not");
     told(COUNTER_CLIENTS, 1, 2500 + CLIENT_IN, "clients that are in");
     told(COUNTER_JOINING, 1, 2500 + CLIENT_JOINING, "and that wait");
+    told(COUNTER_CATCHING, 1, 2500 + CLIENT_CATCHING, "or catch up");
+    told(COUNTER_REPLAYS, REPLAY_RESULTS, 2850, "what came of that");
+    told(COUNTER_REPLAYED, 1, 2860, "and what they were sent for it");
     told(COUNTER_DISCONNECTS, CLOSE_REASONS, 2600, "disconnects");
     told(COUNTER_REFUSED, TOKEN_RESULTS, 2700, "refused");
     told(COUNTER_RENEWALS, RENEWAL_RESULTS, 2800, "renewals");
