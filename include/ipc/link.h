@@ -22,8 +22,9 @@ struct link;
 struct link_ops {
     /* One whole message, valid until the handler returns.  Return 0; or -1 if
      * it is malformed: then closed() is called next; or 1 if there is no memory for
-     * it: then it is handed over again, 100 ms later.  The handler may link_send,
-     * link_flush and link_read_enable, but not link_free. */
+     * it: then it is handed over again, 100 ms later; or, where the handler has stopped
+     * reading, when that goes on.  The handler may link_send, link_flush and
+     * link_read_enable, but not link_free. */
     int (*message)(struct link *link, struct msg *msg, void *arg);
     /* After a batch of messages: when nothing more can be read now, or the turn
      * is over, or closed() is next.  May be NULL.  Not link_free here either. */

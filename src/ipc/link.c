@@ -137,7 +137,8 @@ static void deliver(struct link *link)
             fail(link, "malformed message");
         if (result > 0) {
             link->in_start -= (size_t)n;
-            starve(link);
+            if (link->reading)
+                starve(link);
         }
     }
 }

@@ -20,6 +20,7 @@ struct end {
     int refuse;      /* call the message with this number malformed */
     int pause;       /* stop reading at the message with this number */
     int starve;      /* have no memory, so many times, for the message with number 2 */
+    int hold;        /* stop reading before it, so many times */
     int free_closed; /* link_free in closed() */
     int batch_at_close;
 };
@@ -32,6 +33,11 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
 
     if (end->messages == 1 && end->starve > 0) {
         end->starve--;
+        return 1;
+    }
+    if (end->messages == 1 && end->hold > 0) {
+        end->hold--;
+        link_read_enable(link, 0);
         return 1;
     }
     if (msg->type != MSG_LEFT || msg_close(msg) < 0 || ++end->messages == end->refuse)
@@ -539,6 +545,29 @@ static void test_pause(void)
     end_free(b);
 }
 
+/* What is not to be taken yet is the first that comes when reading goes on. */
+static void test_held(void)
+{
+    struct end *a, *b;
+
+    pair_new(&a, &b, &roomy);
+    b->hold = 2;
+    for (int i = 0; i < 3; i++)
+        send_body(a, &"123"[i], 1);
+    turns(5);
+    is_mem(b->got.data, b->got.len, "1", 1, "the second is held");
+    is_int(b->hold, 1, "and not handed over again before it goes on");
+    link_read_enable(b->link, 1);
+    turns(5);
+    is_int(b->hold, 0, "then it is, and held once more");
+    is_mem(b->got.data, b->got.len, "1", 1, "with what is behind it");
+    link_read_enable(b->link, 1);
+    turns(5);
+    is_mem(b->got.data, b->got.len, "123", 3, "at last it is taken, once, in order, at once");
+    end_free(a);
+    end_free(b);
+}
+
 /* Memory that is out for a while costs nothing but that time. */
 static void test_starved(void)
 {
@@ -665,6 +694,7 @@ int main(void)
     check_malformed("a type that its handler refuses", "\1\0\0\0\x41", 5, 0);
     check_malformed("a message that its handler refuses", "", 0, 2);
     test_pause();
+    test_held();
     test_starved();
     test_send_starved();
     event_base_free(base);
