@@ -19,6 +19,7 @@ enum broadcast_flags {
  * goes or the next decode. */
 struct broadcast {
     uint32_t flags;            /* enum broadcast_flags */
+    uint64_t offset;           /* of recovery; whoever relays it says it; 0: none */
     struct slices rooms;       /* none: everybody; several: their union; each once */
     struct slices except;      /* rooms whose members do not get it, each once */
     struct buf numbers[2];     /* names of those that are numbers (room_name.h): of rooms, except */

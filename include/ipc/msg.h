@@ -14,20 +14,21 @@
 #include "base/buf.h"
 #include "base/slices.h"
 #include "codec/broadcast.h"
+#include "codec/pid.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION 3
+#define MSG_VERSION 4
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
     MSG_HELLO = 1,  /* version u32, lane u32, generation u32, epoch u64: first */
     MSG_BROADCAST,  /* epoch u64, seq u64, received u64 (clock_us() when the master read it),
-                       flags u32, rooms list, except list, json bytes, attachments list */
-    MSG_ADMITTED,   /* client u64, verdict u8 (enum msg_verdict), epoch u64, seq u64: the answer
-                       to MSG_ADMIT, mostly in the order of those; broadcasts after it on the
-                       link have a higher seq */
+                       offset u64 (of recovery; 0: none), flags u32, rooms list, except list,
+                       json bytes, attachments list */
+    MSG_ADMITTED,   /* the fields of struct msg_admitted: the answer to MSG_ADMIT, mostly in the
+                       order of those; broadcasts after it on the link have a higher seq */
     MSG_LOG_LEVEL,  /* level u8 (enum log_level) */
     MSG_LOG_REOPEN, /* nothing: open the log file again */
     MSG_DRAIN,      /* within u32 ms, first u32, n u32: no new clients, close the others
@@ -49,12 +50,14 @@ enum msg_type {
                        and each client is to acknowledge it within that time.  MSG_REACHED comes
                        at once, a MSG_ACK for each of these */
     MSG_NOTED,      /* id u32: the answer to a MSG_ROOMS that wants one */
+    MSG_OFFSET,     /* seq u64, offset u64: the offset behind the message of that seq, and all
+                       that came before it for this worker is on the link before this */
     /* worker -> master */
     MSG_WORKER_HELLO = 64, /* version u32 */
     MSG_READY,             /* nothing: accepting from now on */
-    MSG_ADMIT,             /* client u64, uid bytes, rooms list: may this client in?  rooms: of
-                              its token, in which it is from then on */
-    MSG_LEFT,              /* client u64, uid bytes: an admitted client has gone */
+    MSG_ADMIT,             /* the fields of struct msg_admit: may this client in? */
+    MSG_LEFT,              /* client u64, uid bytes, ended u8: an admitted client has gone; 1: its
+                              session is over, for it was put out or left; 0: it may come back */
     MSG_COUNTERS = 68,     /* id u32 (that of MSG_COUNT; 0: unasked), values bytes: u64 each, those
                               of ipc/counters.h */
     MSG_ROOMS,   /* id u32 (not 0: MSG_NOTED, please), client u64, joined list, left list: a
@@ -90,7 +93,11 @@ enum msg_what {
 
 enum msg_verdict { MSG_ADMIT_OK, MSG_ADMIT_USER_LIMIT, MSG_ADMIT_NO_MEMORY };
 
-enum msg_kick { MSG_KICK_REPLACED }; /* by a newer connection of the same user */
+enum msg_kick {
+    MSG_KICK_REPLACED, /* by a newer connection of the same user */
+    MSG_KICK_TAKEN,    /* another connection has recovered its session */
+    MSG_KICKS
+};
 
 /* "broadcast", "admit", ...; "unknown" for a number that is none. */
 const char *msg_name(unsigned type);
@@ -140,7 +147,7 @@ void msg_put_broadcast_fields(struct buf *out, uint64_t epoch, uint64_t seq, uin
                               const struct broadcast *bc);
 
 struct msg_broadcast {
-    uint64_t epoch, seq, received_us;
+    uint64_t epoch, seq, received_us, offset;
     uint32_t flags;
     struct slices rooms, except, attachments; /* reused; items borrow from the message */
     struct slice json;
@@ -148,5 +155,45 @@ struct msg_broadcast {
 /* Returns 0, -1 if the message is malformed, or 1 without memory. */
 int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out);
 void msg_broadcast_clear(struct msg_broadcast *bc);
+
+/* MSG_ADMIT, likewise; its fields are in this order. */
+struct msg_admit {
+    uint64_t client;
+    struct slice uid;
+    struct slices rooms;  /* of its token, in which it is from then on; reused */
+    struct slice session; /* SESSION_LEN bytes: the id of its session, if it becomes a new one;
+                             empty: it recovers none, and no other */
+    struct slice pid;     /* PID_LEN bytes: of the session that it wants back; or empty */
+    uint8_t has_offset;   /* 1: offset is the last that it has seen; 0: it has seen none */
+    uint64_t offset;
+};
+int msg_put_admit(struct buf *out, const struct msg_admit *admit);
+/* Lengths are as said above, or it is malformed. */
+int msg_get_admit(struct msg *msg, struct msg_admit *out);
+void msg_admit_clear(struct msg_admit *admit);
+
+/* And MSG_ADMITTED. */
+struct msg_admitted {
+    uint64_t client;
+    uint8_t verdict;      /* enum msg_verdict */
+    uint64_t epoch, seq;  /* of the stream at this point */
+    struct slice pid;     /* PID_LEN bytes: of its session, for the client; empty: it has none */
+    uint64_t offset;      /* at seq; 0: none */
+    uint8_t resumed;      /* 1: it has its session back, and with it what follows; else empty */
+    uint64_t from;        /* position in the history: what it has missed */
+    struct slice session; /* SESSION_LEN bytes: the Socket.IO id that it goes by; empty: its own */
+    uint8_t left;         /* which of the default rooms it is not in: enum msg_default */
+    struct slices rooms;  /* all others that it is in, of its token too, as of msg_room(); reused */
+};
+enum msg_default { MSG_LEFT_EVERYBODY = 1, MSG_LEFT_OWN = 2, MSG_LEFT_ID = 4 };
+int msg_put_admitted(struct buf *out, const struct msg_admitted *admitted);
+int msg_get_admitted(struct msg *msg, struct msg_admitted *out);
+void msg_admitted_clear(struct msg_admitted *admitted);
+
+/* An item of msg_admitted.rooms is u64 since, and the name: it is in that room since the
+ * message of that seq, which it does not get; 0: as long as its session. */
+#define MSG_ROOM_HEAD 8
+int msg_put_room(struct buf *out, uint64_t since, struct slice name); /* 0; -1 without memory */
+struct slice msg_room(struct slice item, uint64_t *since);            /* len >= MSG_ROOM_HEAD */
 
 #endif

@@ -6,7 +6,7 @@
 #ifndef MASTER_PENDING_H
 #define MASTER_PENDING_H
 
-#include "base/slices.h"
+#include "master/admit.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,18 +20,15 @@
 /* One user may have so many wait beside those that it has places for: clients that
  * come, go and come again while they wait. */
 #define PENDING_SPARE 8
-/* Bytes of a client's names: those of its rooms come from a token, which is shorter. */
+/* Bytes of a client's names: those of its rooms come from a token, which is shorter.  One with
+ * more, of a session that it has back, waits without that. */
 #define PENDING_NAMES_MAX 16384
 
 struct admission {
     struct admission *next;
     uint64_t until_ms;
-    uint64_t client;
-    unsigned lane;
-    int gone;             /* its worker is: nobody waits for an answer */
-    struct slice uid;     /* it and the rooms are its own */
-    struct slices rooms;  /* of its token */
-    struct slice names[]; /* where these are, and then their bytes */
+    struct admit *admit;
+    int gone; /* its worker is: nobody waits for an answer */
 };
 
 struct pending {
@@ -42,16 +39,16 @@ struct pending {
 void pending_init(struct pending *pending);
 void pending_clear(struct pending *pending);
 
-/* One more, the last; until_ms is not less than that of those before it.  places: how
- * many clients its user may have; uid and rooms are copied.  Returns 0, or -1 if as many wait
- * as may, if these names are longer than those of a client may be, or without memory (nothing
- * changed). */
-int pending_put(struct pending *pending, unsigned lane, uint64_t client, struct slice uid,
-                const struct slices *rooms, size_t places, uint64_t until_ms);
+/* One more, the last, copied; until_ms is not less than that of those before it.  places: how
+ * many clients its user may have.  Returns 0, or -1 if as many wait as may, if these names are
+ * longer than those of a client may be, or without memory (nothing changed). */
+int pending_put(struct pending *pending, const struct admit *admit, size_t places,
+                uint64_t until_ms);
 
 /* Takes out the one that *at points to, which then is the next one: the caller's,
- * to free. */
+ * admission_free(). */
 struct admission *pending_take(struct pending *pending, struct admission **at);
+void admission_free(struct admission *admission);
 
 /* Marks those of that worker as gone.  Takes none out: may be called while somebody
  * walks through them. */

@@ -70,8 +70,8 @@ void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len
  * less for a while saves it. */
 int pool_is_behind(const struct pool *pool);
 
-/* MSG_ADMITTED, likewise. */
-void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict);
+/* MSG_ADMITTED, likewise; epoch and seq are those of now, whatever it says. */
+void pool_answer(struct pool *pool, unsigned lane, const struct msg_admitted *admitted);
 
 /* 1 if the worker in that lane has been told to leave, or there is none. */
 int pool_is_leaving(const struct pool *pool, unsigned lane);

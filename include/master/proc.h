@@ -84,8 +84,8 @@ int proc_stays_gone(struct proc *proc);
 /* One message (copied), if it lives.  If its queue is full it is killed. */
 void proc_send(struct proc *proc, const void *message, size_t len);
 
-/* MSG_ADMITTED, likewise. */
-void proc_answer(struct proc *proc, uint64_t client, enum msg_verdict verdict);
+/* MSG_ADMITTED, likewise; epoch and seq are those of now, whatever it says. */
+void proc_answer(struct proc *proc, const struct msg_admitted *admitted);
 
 /* The lanes that have been made since its fork.  Returns 0, or -1 with errno. */
 int proc_tell_lanes(struct proc *proc);

@@ -11,6 +11,7 @@
 #include "codec/emit.h"
 #include "conf.h"
 #include "ipc/msg.h"
+#include "master/admit.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,7 @@ struct relay_ops {
      * relay_worker_down. */
     void (*send)(unsigned lane, const void *message, size_t len, void *arg);
     /* The answer to relay_admit, for the same pipe; likewise. */
-    void (*answer)(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg);
+    void (*answer)(const struct admit *admit, enum msg_verdict verdict, void *arg);
     /* Call relay_wake in so many ms, from the loop; that takes the place of what was
      * asked before.  Returns 0, or -1 without memory, which does not happen while an
      * earlier one is to come, nor within relay_wake. */
@@ -31,6 +32,11 @@ struct relay_ops {
     /* A user has one connection more or less, on the worker in lane; no uid: any that had
      * some there may have lost them, for that worker has gone.  NULL: nobody cares. */
     void (*changed)(struct slice uid, unsigned lane, void *arg);
+    /* For recovery; both NULL: there is none.  kept(): a message is in the stream as that of this
+     * seq, before it goes to a worker; message is the MSG_BROADCAST. dropped(): one is not, which
+     * bc->offset is behind. */
+    void (*kept)(uint64_t seq, const struct broadcast *bc, struct slice message, void *arg);
+    void (*dropped)(enum emit_result reason, uint64_t offset, void *arg);
 };
 
 struct relay_stats {
@@ -49,9 +55,14 @@ void relay_free(struct relay **relay);
 /* conf (borrowed) is in force from now on; its namespace and key are the same. */
 void relay_configure(struct relay *relay, const struct conf *conf);
 
-/* One published message; received_us: clock_us() when it was read. */
+/* One published message; received_us: clock_us() when it was read; offset: its own, for recovery,
+ * or 0. */
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
-                   uint64_t received_us);
+                   uint64_t received_us, uint64_t offset);
+
+/* The stream of recovery begins anew: volatile messages have that offset, until one that is kept
+ * has come. */
+void relay_offset(struct relay *relay, uint64_t offset);
 
 /* A broadcast that clients are to acknowledge within timeout_ms is next in the stream: out gets
  * the MSG_EMIT of that id.  Returns to whom it is to go at once, valid until the next
@@ -67,14 +78,13 @@ void relay_drop(struct relay *relay, enum emit_result reason, struct slice chann
 void relay_worker_up(struct relay *relay, unsigned lane);
 void relay_worker_down(struct relay *relay, unsigned lane);
 
-/* May this client of this user in, on the worker in that lane?  ops->answer is told, with
+/* May this client of this user in, on that worker?  ops->answer is told, with
  * MSG_ADMIT_OK once it is counted in: before this returns, but where it would be
  * refused for its user's limit, only when there is a place or after PENDING_MS (pending.h).
  * limits:connectionsPerUser holds across all workers; where the oldest is to make
- * place, its worker has been sent a MSG_KICK before the answer.  rooms are those of its
- * token: when it hears that it is in, they are known here. */
-void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
-                 const struct slices *rooms);
+ * place, its worker has been sent a MSG_KICK before the answer.  When it hears that it is in, its
+ * rooms are known here: those of its token, or of comeback. */
+void relay_admit(struct relay *relay, const struct admit *admit);
 
 /* What ops->wake asked for; now_ms: clock_ms(). */
 void relay_wake(struct relay *relay, uint64_t now_ms);

@@ -3,6 +3,7 @@
 void broadcast_reset(struct broadcast *bc)
 {
     bc->flags = 0;
+    bc->offset = 0;
     bc->rooms.n = 0;
     bc->except.n = 0;
     buf_reset(&bc->json);

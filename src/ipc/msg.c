@@ -42,6 +42,8 @@ const char *msg_name(unsigned type)
         return "emit";
     case MSG_NOTED:
         return "noted";
+    case MSG_OFFSET:
+        return "offset";
     case MSG_WORKER_HELLO:
         return "worker_hello";
     case MSG_READY:
@@ -242,6 +244,7 @@ void msg_put_broadcast_fields(struct buf *out, uint64_t epoch, uint64_t seq, uin
     msg_put_u64(out, epoch);
     msg_put_u64(out, seq);
     msg_put_u64(out, received_us);
+    msg_put_u64(out, bc->offset);
     msg_put_u32(out, bc->flags);
     msg_put_list(out, &bc->rooms);
     msg_put_list(out, &bc->except);
@@ -264,6 +267,7 @@ int msg_get_broadcast(struct msg *msg, struct msg_broadcast *out)
     out->epoch = msg_get_u64(msg);
     out->seq = msg_get_u64(msg);
     out->received_us = msg_get_u64(msg);
+    out->offset = msg_get_u64(msg);
     out->flags = msg_get_u32(msg);
     msg_get_list(msg, &out->rooms);
     msg_get_list(msg, &out->except);
@@ -282,4 +286,115 @@ void msg_broadcast_clear(struct msg_broadcast *bc)
     free(bc->except.at);
     free(bc->attachments.at);
     memset(bc, 0, sizeof(*bc));
+}
+
+/* --- admission -------------------------------------------------------------- */
+
+int msg_put_admit(struct buf *out, const struct msg_admit *admit)
+{
+    size_t mark = msg_begin(out, MSG_ADMIT);
+
+    msg_put_u64(out, admit->client);
+    msg_put_bytes(out, admit->uid.ptr, admit->uid.len);
+    msg_put_list(out, &admit->rooms);
+    msg_put_bytes(out, admit->session.ptr, admit->session.len);
+    msg_put_bytes(out, admit->pid.ptr, admit->pid.len);
+    msg_put_u8(out, admit->has_offset);
+    msg_put_u64(out, admit->offset);
+    return msg_end(out, mark);
+}
+
+/* Of that length, or empty. */
+static int is_whole(struct slice bytes, size_t len)
+{
+    return bytes.len == 0 || bytes.len == len;
+}
+
+int msg_get_admit(struct msg *msg, struct msg_admit *out)
+{
+    out->rooms.n = 0;
+    out->client = msg_get_u64(msg);
+    out->uid = msg_get_bytes(msg);
+    msg_get_list(msg, &out->rooms);
+    out->session = msg_get_bytes(msg);
+    out->pid = msg_get_bytes(msg);
+    out->has_offset = msg_get_u8(msg);
+    out->offset = msg_get_u64(msg);
+    if (msg->starved)
+        return 1;
+    if (!is_whole(out->session, SESSION_LEN) || !is_whole(out->pid, PID_LEN) ||
+        (out->pid.len > 0 && out->session.len == 0) || out->has_offset > 1)
+        return -1;
+    return msg_close(msg);
+}
+
+void msg_admit_clear(struct msg_admit *admit)
+{
+    slices_clear(&admit->rooms);
+    memset(admit, 0, sizeof(*admit));
+}
+
+int msg_put_admitted(struct buf *out, const struct msg_admitted *admitted)
+{
+    size_t mark = msg_begin(out, MSG_ADMITTED);
+
+    msg_put_u64(out, admitted->client);
+    msg_put_u8(out, admitted->verdict);
+    msg_put_u64(out, admitted->epoch);
+    msg_put_u64(out, admitted->seq);
+    msg_put_bytes(out, admitted->pid.ptr, admitted->pid.len);
+    msg_put_u64(out, admitted->offset);
+    msg_put_u8(out, admitted->resumed);
+    msg_put_u64(out, admitted->from);
+    msg_put_bytes(out, admitted->session.ptr, admitted->session.len);
+    msg_put_u8(out, admitted->left);
+    msg_put_list(out, &admitted->rooms);
+    return msg_end(out, mark);
+}
+
+int msg_get_admitted(struct msg *msg, struct msg_admitted *out)
+{
+    out->rooms.n = 0;
+    out->client = msg_get_u64(msg);
+    out->verdict = msg_get_u8(msg);
+    out->epoch = msg_get_u64(msg);
+    out->seq = msg_get_u64(msg);
+    out->pid = msg_get_bytes(msg);
+    out->offset = msg_get_u64(msg);
+    out->resumed = msg_get_u8(msg);
+    out->from = msg_get_u64(msg);
+    out->session = msg_get_bytes(msg);
+    out->left = msg_get_u8(msg);
+    msg_get_list(msg, &out->rooms);
+    if (msg->starved)
+        return 1;
+    for (size_t i = 0; i < out->rooms.n; i++)
+        if (out->rooms.at[i].len < MSG_ROOM_HEAD)
+            return -1;
+    if (out->verdict > MSG_ADMIT_NO_MEMORY || !is_whole(out->pid, PID_LEN) ||
+        !is_whole(out->session, SESSION_LEN) || out->resumed > 1 ||
+        (out->resumed && out->pid.len == 0))
+        return -1;
+    return msg_close(msg);
+}
+
+void msg_admitted_clear(struct msg_admitted *admitted)
+{
+    slices_clear(&admitted->rooms);
+    memset(admitted, 0, sizeof(*admitted));
+}
+
+int msg_put_room(struct buf *out, uint64_t since, struct slice name)
+{
+    msg_put_u64(out, since);
+    return buf_put(out, name.ptr, name.len);
+}
+
+struct slice msg_room(struct slice item, uint64_t *since)
+{
+    uint64_t value;
+
+    memcpy(&value, item.ptr, sizeof(value));
+    *since = le64toh(value);
+    return (struct slice){item.ptr + MSG_ROOM_HEAD, item.len - MSG_ROOM_HEAD};
 }

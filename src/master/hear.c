@@ -31,19 +31,24 @@ static enum heard on_ready(struct hear *hear, const struct msg *msg)
 
 static enum heard on_admit(const struct hear *hear, struct msg *msg)
 {
-    uint64_t client = msg_get_u64(msg);
-    struct slice uid = msg_get_bytes(msg);
-    struct slices rooms = {0};
-    enum heard result = HEARD_GOOD;
+    struct msg_admit asked = {0};
+    int rc = msg_get_admit(msg, &asked);
+    enum heard result = heard(rc);
 
-    msg_get_list(msg, &rooms);
-    if (msg->starved)
-        result = HEARD_STARVED;
-    else if (msg_close(msg) < 0 || uid.len == 0 || uid.len > TOKEN_UID_MAX)
+    if (rc == 0 && (asked.uid.len == 0 || asked.uid.len > TOKEN_UID_MAX)) {
         result = HEARD_BAD;
-    else
-        relay_admit(hear->relay, hear->lane, client, uid, &rooms);
-    slices_clear(&rooms);
+    } else if (rc == 0) {
+        struct admit admit = {.lane = hear->lane,
+                              .client = asked.client,
+                              .uid = asked.uid,
+                              .rooms = asked.rooms,
+                              .session = asked.session,
+                              .pid = asked.pid,
+                              .has_offset = asked.has_offset,
+                              .offset = asked.offset};
+        relay_admit(hear->relay, &admit);
+    }
+    msg_admit_clear(&asked);
     return result;
 }
 
@@ -71,8 +76,9 @@ static enum heard on_left(const struct hear *hear, struct msg *msg)
 {
     uint64_t client = msg_get_u64(msg);
     struct slice uid = msg_get_bytes(msg);
+    unsigned ended = msg_get_u8(msg);
 
-    if (msg_close(msg) < 0)
+    if (msg_close(msg) < 0 || ended > 1)
         return HEARD_BAD;
     relay_left(hear->relay, hear->lane, client, uid);
     return HEARD_GOOD;
@@ -130,6 +136,7 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
     case MSG_FETCH:
     case MSG_EMIT:
     case MSG_NOTED:
+    case MSG_OFFSET:
         break;
     }
     return HEARD_BAD;

@@ -136,7 +136,7 @@ static void on_redis_message(struct slice channel, struct slice payload, uint64_
 {
     struct master *m = arg;
 
-    relay_message(m->running.relay, channel, payload, received_us);
+    relay_message(m->running.relay, channel, payload, received_us, 0);
 }
 
 static void on_redis_too_large(void *arg)

@@ -30,11 +30,12 @@ static void on_relay_send(unsigned lane, const void *message, size_t len, void *
     pool_send(parts->running->pool, lane, message, len);
 }
 
-static void on_relay_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_relay_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
 {
+    struct msg_admitted admitted = {.client = admit->client, .verdict = (uint8_t)verdict};
     struct parts *parts = arg;
 
-    pool_answer(parts->running->pool, lane, client, verdict);
+    pool_answer(parts->running->pool, admit->lane, &admitted);
 }
 
 static int on_relay_wake(unsigned ms, void *arg)
@@ -55,8 +56,8 @@ static void on_relay_changed(struct slice uid, unsigned lane, void *arg)
                          pool_is_leaving(parts->running->pool, lane));
 }
 
-static const struct relay_ops relay_ops = {on_relay_send, on_relay_answer, on_relay_wake,
-                                           on_relay_changed};
+static const struct relay_ops relay_ops = {
+    on_relay_send, on_relay_answer, on_relay_wake, on_relay_changed, NULL, NULL};
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {

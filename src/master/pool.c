@@ -54,12 +54,12 @@ void pool_send(struct pool *pool, unsigned lane, const void *message, size_t len
     proc_send(proc, message, len);
 }
 
-void pool_answer(struct pool *pool, unsigned lane, uint64_t client, enum msg_verdict verdict)
+void pool_answer(struct pool *pool, unsigned lane, const struct msg_admitted *admitted)
 {
     struct proc *proc = proc_at(pool, lane);
 
     assert(proc != NULL);
-    proc_answer(proc, client, verdict);
+    proc_answer(proc, admitted);
 }
 
 int pool_is_leaving(const struct pool *pool, unsigned lane)

@@ -174,18 +174,15 @@ void proc_send(struct proc *proc, const void *message, size_t len)
     proc->sent_ms = now;
 }
 
-void proc_answer(struct proc *proc, uint64_t client, enum msg_verdict verdict)
+void proc_answer(struct proc *proc, const struct msg_admitted *admitted)
 {
     struct proc_common *common = proc->common;
-    size_t mark;
+    struct msg_admitted answer = *admitted;
 
+    answer.epoch = relay_epoch(common->relay);
+    answer.seq = relay_seq(common->relay);
     buf_reset(&common->message);
-    mark = msg_begin(&common->message, MSG_ADMITTED);
-    msg_put_u64(&common->message, client);
-    msg_put_u8(&common->message, (uint8_t)verdict);
-    msg_put_u64(&common->message, relay_epoch(common->relay));
-    msg_put_u64(&common->message, relay_seq(common->relay));
-    if (msg_end(&common->message, mark) < 0)
+    if (msg_put_admitted(&common->message, &answer) < 0)
         proc_kill(proc, "out of memory for an answer");
     else
         proc_send(proc, common->message.data, common->message.len);

@@ -27,6 +27,7 @@ struct relay {
     struct emit_limits limits;
     size_t message_max; /* on the pipe */
     uint64_t epoch, seq;
+    uint64_t offset;     /* of the last message that is kept for recovery */
     struct broadcast bc; /* reused */
     struct buf message;  /* likewise */
     struct relay_stats stats;
@@ -129,14 +130,21 @@ static void memory_trim(struct relay *relay)
         buf_free(&relay->message);
 }
 
+static int is_volatile(const struct broadcast *bc)
+{
+    return (bc->flags & BROADCAST_VOLATILE) != 0;
+}
+
 static enum emit_result encode(struct relay *relay, struct slice channel, struct slice payload,
-                               uint64_t received_us)
+                               uint64_t received_us, uint64_t offset)
 {
     enum emit_result result =
         emit_decode(&relay->bc, channel, payload, relay->key, relay->nsp, &relay->limits);
 
     if (result != EMIT_OK)
         return result;
+    if (offset != 0)
+        relay->bc.offset = is_volatile(&relay->bc) ? relay->offset : offset;
     buf_reset(&relay->message);
     if (msg_put_broadcast(&relay->message, relay->epoch, relay->seq + 1, received_us, &relay->bc) <
         0)
@@ -146,21 +154,41 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
     return EMIT_OK;
 }
 
-/* --- what is relayed, at debug ------------------------------------------------- */
+void relay_offset(struct relay *relay, uint64_t offset)
+{
+    relay->offset = offset;
+}
+
+/* Volatile ones are for those who are here. */
+static void keep(struct relay *relay, uint64_t offset)
+{
+    struct slice message = {(const char *)relay->message.data, relay->message.len};
+
+    if (is_volatile(&relay->bc)) {
+        relay->ops->dropped(EMIT_OK, offset, relay->arg);
+        return;
+    }
+    relay->offset = offset;
+    relay->ops->kept(relay->seq, &relay->bc, message, relay->arg);
+}
 
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
-                   uint64_t received_us)
+                   uint64_t received_us, uint64_t offset)
 {
-    enum emit_result result = encode(relay, channel, payload, received_us);
+    enum emit_result result = encode(relay, channel, payload, received_us, offset);
     const struct route_targets *targets;
 
     if (result != EMIT_OK) {
+        if (offset != 0)
+            relay->ops->dropped(result, offset, relay->arg);
         relay_drop(relay, result, channel);
         memory_trim(relay);
         return;
     }
     /* Counted even where nobody listens: the number is of the stream, not of a pipe. */
     relay->seq++;
+    if (offset != 0)
+        keep(relay, offset);
     targets = route_find(relay->route, &relay->bc.rooms);
     if (log_get_level() >= LOG_LEVEL_DEBUG)
         show_notification(&relay->bc, targets);
@@ -286,9 +314,10 @@ static enum msg_verdict let_in(struct relay *relay, unsigned lane, uint64_t clie
 }
 
 /* Returns 1 if it is in room then, or 0 if there is no such client. */
-static int join(struct relay *relay, unsigned lane, uint64_t client, struct slice room)
+static int join(struct relay *relay, unsigned lane, uint64_t client, struct slice room,
+                uint64_t since)
 {
-    int rc = route_room_join(relay->route, lane, client, room, relay->seq);
+    int rc = route_room_join(relay->route, lane, client, room, since);
     uint64_t count = rc < 0 ? log_due(&relay->unsure_log, DROP_LOG_MS) : 0;
 
     if (count > 0)
@@ -299,26 +328,44 @@ static int join(struct relay *relay, unsigned lane, uint64_t client, struct slic
 }
 
 /* It is in its own room already. */
-static void join_all(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
-                     const struct slices *rooms)
+static void join_all(struct relay *relay, const struct admit *admit)
 {
-    for (size_t i = 0; i < rooms->n; i++)
-        if (!slice_eq(rooms->at[i], uid))
-            (void)join(relay, lane, client, rooms->at[i]);
+    for (size_t i = 0; i < admit->rooms.n; i++)
+        if (!slice_eq(admit->rooms.at[i], admit->uid))
+            (void)join(relay, admit->lane, admit->client, admit->rooms.at[i], relay->seq);
 }
 
-static void decide(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
-                   const struct slices *rooms)
+/* Its session comes with its rooms. */
+static void join_again(struct relay *relay, const struct admit *admit)
 {
-    enum msg_verdict verdict =
-        is_full(relay, uid) ? MSG_ADMIT_USER_LIMIT : let_in(relay, lane, client, uid);
+    const struct comeback *comeback = admit->comeback;
 
-    if (verdict == MSG_ADMIT_OK)
-        join_all(relay, lane, client, uid, rooms);
+    for (size_t i = 0; i < comeback->rooms.n; i++) {
+        uint64_t since;
+        struct slice room = msg_room(comeback->rooms.at[i], &since);
+
+        (void)join(relay, admit->lane, admit->client, room, since);
+    }
+    if (comeback->left & MSG_LEFT_EVERYBODY)
+        route_room_leave(relay->route, admit->lane, admit->client, SLICE(ROUTE_EVERYBODY));
+    if (comeback->left & MSG_LEFT_OWN)
+        route_room_leave(relay->route, admit->lane, admit->client, admit->uid);
+}
+
+static void decide(struct relay *relay, const struct admit *admit)
+{
+    enum msg_verdict verdict = is_full(relay, admit->uid)
+                                   ? MSG_ADMIT_USER_LIMIT
+                                   : let_in(relay, admit->lane, admit->client, admit->uid);
+
+    if (verdict == MSG_ADMIT_OK && admit->comeback != NULL)
+        join_again(relay, admit);
+    else if (verdict == MSG_ADMIT_OK)
+        join_all(relay, admit);
     relay->stats.admissions[verdict]++;
     if (verdict == MSG_ADMIT_OK)
-        changed(relay, uid, lane);
-    relay->ops->answer(lane, client, verdict, relay->arg);
+        changed(relay, admit->uid, admit->lane);
+    relay->ops->answer(admit, verdict, relay->arg);
 }
 
 /* Answers those who wait, for whom there is a place now or whose time is up; only
@@ -329,7 +376,7 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
     struct admission **at = &relay->pending.first;
 
     while (*at != NULL) {
-        struct slice whose = (*at)->uid;
+        struct slice whose = (*at)->admit->uid;
         struct admission *admission;
         if ((uid != NULL && !slice_eq(*uid, whose)) ||
             (!(*at)->gone && now_ms < (*at)->until_ms && is_full(relay, whose))) {
@@ -338,8 +385,8 @@ static void serve(struct relay *relay, const struct slice *uid, uint64_t now_ms)
         }
         admission = pending_take(&relay->pending, at);
         if (!admission->gone)
-            decide(relay, admission->lane, admission->client, whose, &admission->rooms);
-        free(admission);
+            decide(relay, admission->admit);
+        admission_free(admission);
     }
 }
 
@@ -356,23 +403,21 @@ void relay_wake(struct relay *relay, uint64_t now_ms)
 }
 
 /* Returns 0 if it is answered later. */
-static int wait_for_place(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
-                          const struct slices *rooms)
+static int wait_for_place(struct relay *relay, const struct admit *admit)
 {
     if (relay->pending.n == 0 && relay->ops->wake(PENDING_MS, relay->arg) < 0)
         return -1;
-    return pending_put(&relay->pending, lane, client, uid, rooms, relay->conf->connections_per_user,
+    return pending_put(&relay->pending, admit, relay->conf->connections_per_user,
                        clock_ms() + PENDING_MS);
 }
 
-void relay_admit(struct relay *relay, unsigned lane, uint64_t client, struct slice uid,
-                 const struct slices *rooms)
+void relay_admit(struct relay *relay, const struct admit *admit)
 {
     if (relay->pending.n > 0)
-        serve(relay, &uid, 0); /* before it */
-    if (is_full(relay, uid) && wait_for_place(relay, lane, client, uid, rooms) == 0)
+        serve(relay, &admit->uid, 0); /* before it */
+    if (is_full(relay, admit->uid) && wait_for_place(relay, admit) == 0)
         return;
-    decide(relay, lane, client, uid, rooms);
+    decide(relay, admit);
 }
 
 size_t relay_user_connections(const struct relay *relay, struct slice uid)
@@ -403,7 +448,7 @@ int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client
     for (size_t i = 0; i < left->n; i++)
         route_room_leave(relay->route, lane, client, left->at[i]);
     for (size_t i = 0; i < joined->n; i++)
-        is_in &= join(relay, lane, client, joined->at[i]);
+        is_in &= join(relay, lane, client, joined->at[i], relay->seq);
     if (!is_in)
         not_in(lane, &relay->rooms_log, "a client joined rooms that was not in");
     if (id != 0)

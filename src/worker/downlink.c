@@ -19,6 +19,7 @@ struct downlink {
     struct event *resume_timer;     /* reading goes on, after a turn for others */
     uint64_t turn_ms;               /* when this turn's first broadcast came; 0: none has */
     struct msg_broadcast broadcast; /* reused */
+    struct msg_admitted admitted;   /* reused */
     struct act_request act;         /* reused */
     struct fetch_request fetch;     /* reused */
     int greeted;                    /* MSG_HELLO has come */
@@ -155,14 +156,20 @@ static int on_fetch(struct downlink *downlink, struct msg *msg)
 
 static int on_admitted(struct downlink *downlink, struct msg *msg)
 {
-    uint64_t client = msg_get_u64(msg);
-    unsigned verdict = msg_get_u8(msg);
+    struct msg_admitted *admitted = &downlink->admitted;
+    int result = msg_get_admitted(msg, admitted);
 
-    msg_get_u64(msg); /* epoch and seq: what comes later flows from here */
-    msg_get_u64(msg);
-    if (msg_close(msg) < 0 || verdict > MSG_ADMIT_NO_MEMORY)
-        return -1;
-    return downlink->ops->admitted(client, verdict, downlink->arg);
+    if (result != 0)
+        return result;
+    return downlink->ops->admitted(admitted->client, admitted->verdict, downlink->arg);
+}
+
+/* No offset is told to a client as yet. */
+static int on_offset(struct msg *msg)
+{
+    msg_get_u64(msg); /* seq */
+    msg_get_u64(msg); /* offset */
+    return msg_close(msg);
 }
 
 static int on_kick(struct downlink *downlink, struct msg *msg)
@@ -171,7 +178,7 @@ static int on_kick(struct downlink *downlink, struct msg *msg)
     struct slice uid = msg_get_bytes(msg);
     unsigned reason = msg_get_u8(msg);
 
-    if (msg_close(msg) < 0 || reason > MSG_KICK_REPLACED)
+    if (msg_close(msg) < 0 || reason >= MSG_KICKS)
         return -1;
     downlink->ops->kick(client, uid, downlink->arg);
     return 0;
@@ -268,6 +275,8 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
         return on_fetch(downlink, msg);
     case MSG_NOTED:
         return on_noted(downlink, msg);
+    case MSG_OFFSET:
+        return on_offset(msg);
     case MSG_WORKER_HELLO: /* these are a worker's own */
     case MSG_READY:
     case MSG_ADMIT:
@@ -379,6 +388,7 @@ void downlink_free(struct downlink **downlink_ptr)
     if (downlink->resume_timer != NULL)
         event_free(downlink->resume_timer);
     msg_broadcast_clear(&downlink->broadcast);
+    msg_admitted_clear(&downlink->admitted);
     slices_clear(&downlink->act.who.rooms);
     slices_clear(&downlink->act.who.except);
     slices_clear(&downlink->act.names);

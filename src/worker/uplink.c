@@ -90,7 +90,7 @@ static void send_out(struct uplink *uplink, int result)
 }
 
 /* What was large is not kept. */
-static size_t begin(struct uplink *uplink, enum msg_type type)
+static void make_room(struct uplink *uplink)
 {
     struct buf *out = &uplink->out;
     uint8_t *data;
@@ -100,6 +100,11 @@ static size_t begin(struct uplink *uplink, enum msg_type type)
         out->cap = OUT_MIN_BYTES;
     }
     buf_reset(out);
+}
+
+static size_t begin(struct uplink *uplink, enum msg_type type)
+{
+    make_room(uplink);
     return msg_begin(&uplink->out, type);
 }
 
@@ -124,12 +129,10 @@ void uplink_ready(struct uplink *uplink)
 void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
                   const struct slices *rooms)
 {
-    size_t mark = begin(uplink, MSG_ADMIT);
+    struct msg_admit admit = {.client = client, .uid = uid, .rooms = *rooms};
 
-    msg_put_u64(&uplink->out, client);
-    msg_put_bytes(&uplink->out, uid.ptr, uid.len);
-    msg_put_list(&uplink->out, rooms);
-    end(uplink, mark);
+    make_room(uplink);
+    send_out(uplink, msg_put_admit(&uplink->out, &admit));
 }
 
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
@@ -138,6 +141,7 @@ void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
 
     msg_put_u64(&uplink->out, client);
     msg_put_bytes(&uplink->out, uid.ptr, uid.len);
+    msg_put_u8(&uplink->out, 0);
     end(uplink, mark);
 }
 

@@ -307,35 +307,41 @@ static void test_hello(void)
     end();
 }
 
+/* Of a client that recovers nothing. */
+#define ADMITTED "8188b818b1l"
+#define NOTHING  "", UINT64_C(0), 0U, UINT64_C(0), "", 0U, 0
+
 static void test_messages(void)
 {
     greet();
-    TAKEN("broadcast:5:1:2:1:[1:3 ", "a broadcast", MSG_BROADCAST, "8884llbl", UINT64_C(1),
-          UINT64_C(2), UINT64_C(5), 1U, 2, 1, "[1", 3);
-    BAD("one without attachments", MSG_BROADCAST, "8884llb", UINT64_C(1), UINT64_C(2), UINT64_C(5),
-        1U, 2, 1, "[1");
+    TAKEN("broadcast:5:1:2:1:[1:3 ", "a broadcast", MSG_BROADCAST, "88884llbl", UINT64_C(1),
+          UINT64_C(2), UINT64_C(5), UINT64_C(0), 1U, 2, 1, "[1", 3);
+    BAD("one without attachments", MSG_BROADCAST, "88884llb", UINT64_C(1), UINT64_C(2), UINT64_C(5),
+        UINT64_C(0), 1U, 2, 1, "[1");
 
     TAKEN("emit:9:1000:broadcast:5:1:2:1:[1:3 ", "one that is to be acknowledged", MSG_EMIT,
-          "448884llbl", 9U, 1000U, UINT64_C(1), UINT64_C(2), UINT64_C(5), 1U, 2, 1, "[1", 3);
-    BAD("without attachments", MSG_EMIT, "448884llb", 9U, 1000U, UINT64_C(1), UINT64_C(2),
-        UINT64_C(5), 1U, 2, 1, "[1");
+          "4488884llbl", 9U, 1000U, UINT64_C(1), UINT64_C(2), UINT64_C(5), UINT64_C(0), 1U, 2, 1,
+          "[1", 3);
+    BAD("without attachments", MSG_EMIT, "4488884llb", 9U, 1000U, UINT64_C(1), UINT64_C(2),
+        UINT64_C(5), UINT64_C(0), 1U, 2, 1, "[1");
     BAD("without a broadcast", MSG_EMIT, "44", 9U, 1000U);
 
-    TAKEN("admitted:7:0 ", "let in", MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_OK,
-          UINT64_C(1), UINT64_C(2));
-    TAKEN("admitted:7:2 ", "the last verdict", MSG_ADMITTED, "8188", UINT64_C(7),
-          (unsigned)MSG_ADMIT_NO_MEMORY, UINT64_C(1), UINT64_C(2));
-    BAD("and one more", MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_NO_MEMORY + 1,
-        UINT64_C(1), UINT64_C(2));
+    TAKEN("admitted:7:0 ", "let in", MSG_ADMITTED, ADMITTED, UINT64_C(7), (unsigned)MSG_ADMIT_OK,
+          UINT64_C(1), UINT64_C(2), NOTHING);
+    TAKEN("admitted:7:2 ", "the last verdict", MSG_ADMITTED, ADMITTED, UINT64_C(7),
+          (unsigned)MSG_ADMIT_NO_MEMORY, UINT64_C(1), UINT64_C(2), NOTHING);
+    BAD("and one more", MSG_ADMITTED, ADMITTED, UINT64_C(7), (unsigned)MSG_ADMIT_NO_MEMORY + 1,
+        UINT64_C(1), UINT64_C(2), NOTHING);
     refuses = 1;
-    is_int(say(MSG_ADMITTED, "8188", UINT64_C(7), (unsigned)MSG_ADMIT_OK, UINT64_C(1), UINT64_C(2)),
+    is_int(say(MSG_ADMITTED, ADMITTED, UINT64_C(7), (unsigned)MSG_ADMIT_OK, UINT64_C(1),
+               UINT64_C(2), NOTHING),
            -1, "an answer that nobody waits for");
     is_str(heard, "admitted:7:0 bad ", "is a bad one");
     refuses = 0;
 
     TAKEN("kick:7:ann ", "a kick", MSG_KICK, "8b1", UINT64_C(7), "ann",
           (unsigned)MSG_KICK_REPLACED);
-    BAD("for no reason", MSG_KICK, "8b1", UINT64_C(7), "ann", (unsigned)MSG_KICK_REPLACED + 1);
+    BAD("for no reason", MSG_KICK, "8b1", UINT64_C(7), "ann", (unsigned)MSG_KICKS);
 
     TAKEN("act:join:5:0:2:1:3:0 ", "to join", MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 2,
           1, 3);
@@ -391,8 +397,8 @@ static void test_lengths(void)
         unsigned type;
         const char *fields;
     } rows[] = {
-        {MSG_ADMITTED, "8188"}, {MSG_KICK, "8b1"},    {MSG_COUNT, "4"},     {MSG_NOTED, "4"},
-        {MSG_DRAIN, "444"},     {MSG_LOG_LEVEL, "1"}, {MSG_LOG_REOPEN, ""},
+        {MSG_OFFSET, "88"}, {MSG_KICK, "8b1"},    {MSG_COUNT, "4"},     {MSG_NOTED, "4"},
+        {MSG_DRAIN, "444"}, {MSG_LOG_LEVEL, "1"}, {MSG_LOG_REOPEN, ""},
     };
 
     greet();
@@ -435,7 +441,8 @@ static void test_log(void)
 
 static int broadcast(void)
 {
-    return say(MSG_BROADCAST, "8884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 0, 0, "[", 0);
+    return say(MSG_BROADCAST, "88884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), UINT64_C(0), 0U,
+               0, 0, "[", 0);
 }
 
 /* The loop gets its turn in a burst. */
@@ -515,7 +522,8 @@ static void test_no_memory(void)
 {
     greet();
     buf_reset(&out);
-    build(MSG_BROADCAST, "8884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 100, 0, "[", 0);
+    build(MSG_BROADCAST, "88884llbl", UINT64_C(1), UINT64_C(2), UINT64_C(5), UINT64_C(0), 0U, 100,
+          0, "[", 0);
     nomem = 1;
     is_int(given(), 1, "no memory for a broadcast: it is to come again");
     is_str(heard, "", "nobody hears of it yet");
@@ -532,8 +540,8 @@ static void test_no_memory(void)
     is_int(given(), 0, "then it is taken");
     is_str(heard, "act:join:5:0:2:1:100:0 ", "whole");
     buf_reset(&out);
-    build(MSG_EMIT, "448884llbl", 9U, 1U, UINT64_C(1), UINT64_C(2), UINT64_C(5), 0U, 1000, 0, "[",
-          0);
+    build(MSG_EMIT, "4488884llbl", 9U, 1U, UINT64_C(1), UINT64_C(2), UINT64_C(5), UINT64_C(0), 0U,
+          1000, 0, "[", 0);
     nomem = 1;
     is_int(given(), 1, "no memory for one that is to be acknowledged");
     is_int(given(), 0, "then it is taken");

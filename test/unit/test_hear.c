@@ -26,13 +26,13 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
              (unsigned)msg_get_u32(&msg));
 }
 
-static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
 {
     size_t at = strlen(said);
 
-    (void)lane, (void)arg;
-    snprintf(said + at, sizeof(said) - at, "%sadmitted %u %d", at ? ", " : "", (unsigned)client,
-             verdict);
+    (void)arg;
+    snprintf(said + at, sizeof(said) - at, "%sadmitted %u %d", at ? ", " : "",
+             (unsigned)admit->client, verdict);
 }
 
 static int on_wake(unsigned ms, void *arg)
@@ -41,7 +41,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake, NULL};
+static const struct relay_ops ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
 
 static void begin(void)
 {
@@ -98,6 +98,10 @@ static enum heard admit(uint64_t client, const char *uid, const char *const *roo
     msg_put_u64(&out, client);
     msg_put_bytes(&out, uid, strlen(uid));
     put_list(rooms);
+    msg_put_bytes(&out, NULL, 0); /* session and pid */
+    msg_put_bytes(&out, NULL, 0);
+    msg_put_u8(&out, 0);
+    msg_put_u64(&out, 0); /* offset */
     return say(mark, more);
 }
 

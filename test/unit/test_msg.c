@@ -92,6 +92,107 @@ static void test_bytes_on_the_wire(void)
     buf_free(&out);
 }
 
+/* What is put is what is got, and what is no admission is malformed. */
+static int get_admit(struct buf *out, struct msg_admit *got)
+{
+    struct msg msg;
+
+    msg_decode(&msg, out->data, out->len, 4096);
+    return msg_get_admit(&msg, got);
+}
+
+static void test_admit(void)
+{
+    static const char id[PID_LEN + 1] = "fifteen bytes..";
+    struct slice room = SLICE("guild");
+    struct msg_admit admit = {.client = 7, .uid = SLICE("ann"), .rooms = {.at = &room, .n = 1}};
+    struct msg_admit got = {0};
+    struct buf out = {0};
+
+    is_int(msg_put_admit(&out, &admit), 0, "an admission");
+    is_int(get_admit(&out, &got), 0, "of who recovers nothing");
+    ok(got.client == 7 && slice_eq(got.uid, admit.uid) && slice_eq(got.rooms.at[0], room) &&
+           got.session.len + got.pid.len == 0 && !got.has_offset,
+       "as it was");
+    for (int i = 0; i < 6; i++) {
+        struct msg_admit bad = admit;
+        static const size_t lens[][2] = {
+            {SESSION_LEN, 0},     {SESSION_LEN, PID_LEN},     {0, PID_LEN},
+            {SESSION_LEN - 1, 0}, {SESSION_LEN, PID_LEN - 1}, {SESSION_LEN, PID_LEN}};
+
+        bad.session = (struct slice){id, lens[i][0]};
+        bad.pid = (struct slice){id, lens[i][1]};
+        bad.has_offset = i == 5 ? 2 : 1;
+        bad.offset = UINT64_MAX;
+        buf_reset(&out);
+        msg_put_admit(&out, &bad);
+        is_int(get_admit(&out, &got), i < 2 ? 0 : -1, "ids of some lengths");
+        ok(i >= 2 || (slice_eq(got.session, bad.session) && slice_eq(got.pid, bad.pid) &&
+                      got.has_offset == 1 && got.offset == UINT64_MAX),
+           "come as they are");
+    }
+    msg_admit_clear(&got);
+    buf_free(&out);
+}
+
+static int get_admitted(struct buf *out, struct msg_admitted *got)
+{
+    struct msg msg;
+
+    msg_decode(&msg, out->data, out->len, 4096);
+    return msg_get_admitted(&msg, got);
+}
+
+static void test_admitted(void)
+{
+    static const char id[PID_LEN + 1] = "fifteen bytes..";
+    struct buf out = {0}, room = {0};
+    struct slice item;
+    struct msg_admitted admitted = {.client = 7,
+                                    .epoch = 1,
+                                    .seq = 2,
+                                    .pid = {id, PID_LEN},
+                                    .offset = 3,
+                                    .resumed = 1,
+                                    .from = 4,
+                                    .session = {id, SESSION_LEN},
+                                    .left = 5,
+                                    .rooms = {.at = &item, .n = 1}};
+    struct msg_admitted got = {0}, bad;
+    uint64_t since;
+
+    is_int(msg_put_room(&room, 77, SLICE("guild")), 0, "a room");
+    item = (struct slice){(const char *)room.data, room.len};
+    is_int(msg_put_admitted(&out, &admitted), 0, "an answer");
+    is_int(get_admitted(&out, &got), 0, "is understood");
+    ok(got.client == 7 && got.verdict == 0 && got.epoch == 1 && got.seq == 2 && got.offset == 3 &&
+           got.resumed && got.from == 4 && got.left == 5 && slice_eq(got.pid, admitted.pid) &&
+           slice_eq(got.session, admitted.session),
+       "as it was");
+    ok(slice_eq(msg_room(got.rooms.at[0], &since), SLICE("guild")) && since == 77, "with its room");
+    for (int i = 0; i < 6; i++) {
+        bad = admitted;
+        bad.pid.len -= i == 0;
+        bad.session.len -= i == 1;
+        bad.resumed += i == 2;
+        bad.verdict = i == 3 ? MSG_ADMIT_NO_MEMORY + 1 : 0;
+        item.len = i == 4 ? MSG_ROOM_HEAD - 1 : room.len;
+        if (i == 5)
+            bad.pid.len = 0;
+        buf_reset(&out);
+        msg_put_admitted(&out, &bad);
+        is_int(get_admitted(&out, &got), -1, "one that is wrong somewhere");
+    }
+    item.len = MSG_ROOM_HEAD;
+    buf_reset(&out);
+    msg_put_admitted(&out, &admitted);
+    is_int(get_admitted(&out, &got), 0, "a room without a name");
+    is_int((long)msg_room(got.rooms.at[0], &since).len, 0, "has none");
+    msg_admitted_clear(&got);
+    buf_free(&out);
+    buf_free(&room);
+}
+
 static void test_limits(void)
 {
     struct msg msg;
@@ -261,7 +362,7 @@ static void test_version(void)
     static const struct {
         uint32_t version;
         uint64_t fields;
-    } last = {3, UINT64_C(0x786006aa4b0f818e)};
+    } last = {4, UINT64_C(0xaf588f8f2af47f5)};
     static const uint8_t key[16];
     struct buf text = {0};
     uint64_t fields;
@@ -297,6 +398,8 @@ int main(void)
             is_int(named, sizeof(msg_fields) / sizeof(msg_fields[0]), "every named type is here");
     }
     test_bytes_on_the_wire();
+    test_admit();
+    test_admitted();
     test_limits();
     test_gets();
     test_stream();

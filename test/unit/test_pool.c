@@ -74,8 +74,15 @@ static void worker_send(int fd, enum msg_type type, uint32_t number, const char 
         msg_put_u64(&out, number);
         msg_put_bytes(&out, uid, strlen(uid));
     }
-    if (type == MSG_ADMIT)
-        msg_put_u32(&out, 0); /* rooms */
+    if (type == MSG_ADMIT) {
+        msg_put_u32(&out, 0); /* rooms, session, pid */
+        msg_put_u32(&out, 0);
+        msg_put_u32(&out, 0);
+        msg_put_u8(&out, 0);
+        msg_put_u64(&out, 0);
+    } else if (type == MSG_LEFT) {
+        msg_put_u8(&out, 0);
+    }
     if (msg_end(&out, mark) < 0 || write(fd, out.data, out.len) != (ssize_t)out.len)
         _exit(9);
     buf_free(&out);
@@ -297,10 +304,12 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     pool_send(pool, lane, message, len);
 }
 
-static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
 {
+    struct msg_admitted admitted = {.client = admit->client, .verdict = (uint8_t)verdict};
+
     (void)arg;
-    pool_answer(pool, lane, client, verdict);
+    pool_answer(pool, admit->lane, &admitted);
 }
 
 /* No user has a limit here. */
@@ -310,7 +319,7 @@ static int on_wake(unsigned ms, void *arg)
     return -1;
 }
 
-static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL};
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {

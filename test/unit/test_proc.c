@@ -75,11 +75,10 @@ static void worker_does(const struct worker_start *start, char what, struct buf 
     case 'm': /* for one of 255 bytes */
     case 'l': /* and of 256 */
         memset(bytes, 'u', 256);
-        mark = msg_begin(out, MSG_ADMIT);
-        msg_put_u64(out, 7);
-        msg_put_bytes(out, bytes, what == 'n' ? 0 : what == 'm' ? 255 : 256);
-        msg_put_u32(out, 0); /* rooms */
-        msg_end(out, mark);
+        (void)msg_put_admit(out, &(struct msg_admit){.client = 7,
+                                                     .uid = {bytes, what == 'n'   ? 0
+                                                                    : what == 'm' ? 255
+                                                                                  : 256}});
         worker_send(start, out);
         break;
     default:
@@ -135,10 +134,10 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     (void)lane, (void)message, (void)len, (void)arg;
 }
 
-static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
 {
-    (void)lane, (void)arg;
-    admitted += client == 7 && verdict == MSG_ADMIT_OK;
+    (void)arg;
+    admitted += admit->client == 7 && verdict == MSG_ADMIT_OK;
 }
 
 static int on_wake(unsigned ms, void *arg)
@@ -147,7 +146,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL};
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {

@@ -75,8 +75,10 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     msg_broadcast_clear(&bc);
 }
 
-static void on_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
 {
+    unsigned lane = admit->lane;
+    uint64_t client = admit->client;
     static const char *const names[] = {"ok", "limit", "memory"};
     size_t at = strlen(sent.answers);
 
@@ -115,7 +117,7 @@ static void on_changed(struct slice uid, unsigned lane, void *arg)
              relay_user_connections(sent.relay, uid));
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake, on_changed};
+static const struct relay_ops ops = {on_send, on_answer, on_wake, on_changed, NULL, NULL};
 
 #define WAITS (-1)
 #define FAR   (clock_ms() + 3600000) /* by then nobody waits any more */
@@ -125,8 +127,10 @@ static int admit_into(unsigned lane, uint64_t client, struct slice uid, struct s
 {
     sent.asked = client;
     sent.verdict = WAITS;
-    relay_admit(sent.relay, lane, client, uid,
-                &(struct slices){.at = &room, .n = room.ptr != NULL});
+    relay_admit(sent.relay, &(struct admit){.lane = lane,
+                                            .client = client,
+                                            .uid = uid,
+                                            .rooms = {.at = &room, .n = room.ptr != NULL}});
     return sent.verdict;
 }
 
@@ -172,7 +176,7 @@ static void publish(const char *const *rooms, const char *json)
         exit(1);
     sent.n = 0;
     relay_message(sent.relay, (struct slice){(char *)channel.data, channel.len},
-                  (struct slice){(char *)payload.data, payload.len}, 4711);
+                  (struct slice){(char *)payload.data, payload.len}, 4711, 0);
     buf_free(&channel);
     buf_free(&payload);
     free(to.at);
@@ -469,7 +473,7 @@ static void publish_two(void)
     relay_message(sent.relay, SLICE("k#/axr#"),
                   SLICE("\x93\xa1u\x83\xa4type\x02\xa4"
                         "data\x93\xa1x\xc4\x01\x01\xc4\x01\x02\xa3nsp\xa4/axr\x80"),
-                  4711);
+                  4711, 0);
 }
 
 /* Another configuration, in memory of its own, takes the place of the first. */
@@ -648,7 +652,7 @@ static void test_drops(void)
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         exit(1);
     for (int i = 0; i < 100; i++)
-        relay_message(sent.relay, SLICE("k#/axr#\n\x1b"), SLICE("\xc1 garbage"), 1);
+        relay_message(sent.relay, SLICE("k#/axr#\n\x1b"), SLICE("\xc1 garbage"), 1, 0);
     publish(NULL, "[\"disconnect\"]");
     memset(big + 8, 'x', 5000);
     memcpy(big + 5008, "\"]", 3);
@@ -657,7 +661,7 @@ static void test_drops(void)
     relay_message(sent.relay, SLICE("k#/other#"),
                   SLICE("\x93\xa1u\x83\xa4type\x02\xa4"
                         "data\x91\xa1x\xa3nsp\xa6/other\x80"),
-                  1);
+                  1, 0);
     relay_drop(sent.relay, EMIT_TOO_LARGE, (struct slice){0});
     log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
     stats = relay_stats(sent.relay);

@@ -82,6 +82,12 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
         msg_get_list(&msg, &rooms);
     ok(rooms.n == rooms_put.n && (rooms.n == 0 || slice_eq(rooms.at[0], rooms_put.at[0])),
        "with these rooms");
+    if (type == MSG_ADMIT)
+        ok(msg_get_bytes(&msg).len == 0 && msg_get_bytes(&msg).len == 0 && msg_get_u8(&msg) == 0 &&
+               msg_get_u64(&msg) == 0,
+           "and no session");
+    else
+        is_int(msg_get_u8(&msg), 0, "that may come back");
     slices_clear(&rooms);
     is_int(msg_close(&msg), 0, "and no more");
     buf_reset(&out.sent);

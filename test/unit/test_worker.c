@@ -133,8 +133,8 @@ static void broadcast(uint32_t flags, const char *rooms, const char *except, con
 {
     static uint64_t seq;
 
-    send_down(MSG_BROADCAST, "8884llbl", (uint64_t)1, ++seq, clock_us(), flags, rooms, except, json,
-              "");
+    send_down(MSG_BROADCAST, "88884llbl", (uint64_t)1, ++seq, clock_us(), (uint64_t)0, flags, rooms,
+              except, json, "");
 }
 
 struct heard { /* from the worker */
@@ -217,8 +217,15 @@ static struct heard hear_any(int within_ms)
         heard.client = msg_get_u64(&msg);
         uid = msg_get_bytes(&msg);
         snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
-        if (msg.type == MSG_ADMIT)
+        if (msg.type == MSG_ADMIT) {
             is_int(msg_get_u32(&msg), 0, "no rooms");
+            msg_get_bytes(&msg); /* session and pid */
+            msg_get_bytes(&msg);
+            msg_get_u8(&msg);
+            msg_get_u64(&msg); /* offset */
+        } else {
+            msg_get_u8(&msg); /* ended */
+        }
     } else if (msg.type == MSG_ROOMS) {
         is_int(msg_get_u32(&msg), 0, "unasked for an answer");
         heard.client = msg_get_u64(&msg);
@@ -297,7 +304,8 @@ static void expect_nothing(void)
 
 static void verdict(uint64_t client, enum msg_verdict verdict)
 {
-    send_down(MSG_ADMITTED, "8188", client, (unsigned)verdict, (uint64_t)1, (uint64_t)0);
+    send_down(MSG_ADMITTED, "8188b818b1l", client, (unsigned)verdict, (uint64_t)1, (uint64_t)0, "",
+              (uint64_t)0, 0U, (uint64_t)0, "", 0U, "");
 }
 
 static void start_worker(void)
@@ -1096,8 +1104,8 @@ static void test_fanout(void)
 static void emit(uint32_t id, uint32_t timeout_ms, uint32_t flags, const char *rooms,
                  const char *except, const char *json, const char *attachments)
 {
-    send_down(MSG_EMIT, "448884llbl", id, timeout_ms, (uint64_t)1, (uint64_t)1, clock_us(), flags,
-              rooms, except, json, attachments);
+    send_down(MSG_EMIT, "4488884llbl", id, timeout_ms, (uint64_t)1, (uint64_t)1, clock_us(),
+              (uint64_t)0, flags, rooms, except, json, attachments);
 }
 
 static uint64_t dropped(void)
