@@ -50,6 +50,9 @@ async function groups() {
         'socket.io:transports': [['polling', 'websocket'], ['websocket', 'polling'], ['websocket']],
         'socket.io:allowEIO3': [false, true, false],
         'socket.io:presence': [true, false, true],
+        'socket.io:connectionStateRecovery:maxDisconnectionDuration': [1001, 1002, 1003],
+        'socket.io:connectionStateRecovery:maxBytes': [2000001, 2000002, 2000003],
+        'socket.io:connectionStateRecovery:secretFile': secrets,
         'socket.io:clientFile': scripts,
         'auth:publicKeyFile': keys,
         'auth:options:algorithms': [['HS256'], ['RS256'], ['HS512', 'RS384']],
@@ -108,6 +111,7 @@ async function groups() {
         {
             'auth:secret': ['one', 'two', 'three'].map((word) => word.padEnd(40, 'x')),
             'socket.io:redis:url': ['redis://r1:1/1', 'redis://r2:2/2', 'redis://r3:3/3'],
+            'socket.io:connectionStateRecovery': [true, false, true],
         },
         { 'auth:secretFile': [secrets, secrets.slice(1), secrets.slice(0, 2)], 'auth:publicKeyFile': [keys, keys, keys.slice(1)] },
         { 'auth:secret': ['one', 'two', 'three'].map((word) => [word.padEnd(40, 'x'), word.padEnd(50, 'y')]) },
@@ -240,10 +244,12 @@ test('keys of other services are taken and reported as ignored', async (t) => {
     const foreign = {
         auth: { strategy: 'JWTStrategy', payload: { compress: 'zlib' }, password: SECRET, options: { expiresIn: '7 days' } },
         service_name: 'x', cookie_secret: 'y', session: { secret: 'z' }, datastores: { cache: { type: 'redis' } }, trusted_roles: ['admin'],
+        'socket.io': { connectionStateRecovery: { skipMiddlewares: true } },
     };
     const { all, out } = await inForce(t, { file: foreign });
     assert.match(all['auth:secret'].value, /^\*+$/);
-    for (const key of ['auth:strategy', 'auth:payload', 'auth:options:expiresIn', 'service_name', 'cookie_secret', 'session', 'datastores', 'trusted_roles'])
+    for (const key of ['auth:strategy', 'auth:payload', 'auth:options:expiresIn', 'service_name', 'cookie_secret', 'session', 'datastores', 'trusted_roles',
+        'socket.io:connectionStateRecovery:skipMiddlewares'])
         assert.match(out, new RegExp(`^ignored: ${key} `, 'm'));
 });
 /* A cgroup of our own that is given so much of a CPU, where we may make one: its directory. */

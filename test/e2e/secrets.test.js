@@ -1,6 +1,6 @@
 'use strict';
 /* A secret is in the processes that need it, and nowhere else: the keys of tokens in the
- * master and in its workers, the password of redis in the master.  The text that it came
+ * master and in its workers, the password of redis and the secret of recovery in the master.  The text that it came
  * in, and one that is not in force any more, is in none. */
 const assert = require('assert');
 const fs = require('fs');
@@ -77,6 +77,7 @@ class World {
         this.dir = tempDir(t);
         this.secrets = { secret: long(), keyed: long(), inFile: long(), inKeyFile: long(), inJwks: long(300) };
         this.password = long();
+        this.recovery = long();
         this.change(this.secrets);
     }
     file(name, text) {
@@ -95,12 +96,13 @@ class World {
         this.file('secret', `${this.secrets.inFile}\n`);
         this.file('key', this.secrets.inKeyFile);
         this.file('jwks', this.jwksOf(this.secrets.inJwks));
+        this.file('recovery', `${this.recovery}\n`);
     }
     /* As text, with what is secret escaped. */
     text(port) {
         const config = {
             workers: 2, port: 0, host: '127.0.0.1', shutdownTimeout: 300, admin: { port: 0 }, log: { level: 'debug' },
-            'socket.io': { redis: { host: '127.0.0.1', port, password: '@password' } },
+            'socket.io': { redis: { host: '127.0.0.1', port, password: '@password' }, connectionStateRecovery: { secretFile: this.file('recovery') } },
             auth: {
                 secret: '@secret', secretFile: this.file('secret'), jwksFile: this.file('jwks'),
                 keys: [{ kid: 'text', secret: '@keyed' }, { kid: 'file', secretFile: this.file('key') }],
@@ -121,15 +123,16 @@ class World {
     }
 }
 
-testOf('the file, and files that it names: keys are in all processes, the password in the master, their texts nowhere', async (t) => {
+testOf('the file, and files that it names: keys are in all processes, the password and the secret of recovery in the master, their texts nowhere', async (t) => {
     const world = new World(t);
     const redis = await redisWith(t, world.password);
     const daemon = await Daemon.start(t, { text: world.text(redis.port) });
     assert.strictEqual(daemon.redisState, 'subscribed');
-    const texts = { ...allOf(world.secrets), password: pieces(world.password) };
+    const texts = { ...allOf(world.secrets), password: pieces(world.password), recovery: pieces(world.recovery) };
     const atFirst = whoHas(daemon, texts);
     for (const name of Object.keys(world.secrets)) isKey(atFirst[name], name);
     isOfMaster(atFirst.password, 'password');
+    isOfMaster(atFirst.recovery, 'recovery');
     for (const [name, counts] of Object.entries(whoHas(daemon, world.sources()))) isGone(counts, name);
     for (let i = 0; i < 3; i++) {
         await reload(daemon);
@@ -150,6 +153,12 @@ testOf('each of them changes with a reload: the old one is nowhere', async (t) =
         await soonGone(daemon, { [name]: old[name] });
         isKey(whoHas(daemon, { [name]: pieces(world.secrets[name]) })[name], name);
     }
+    const recovery = pieces(world.recovery);
+    world.recovery = long();
+    world.change({});
+    await reload(daemon);
+    await soonGone(daemon, { recovery });
+    isOfMaster(whoHas(daemon, { recovery: pieces(world.recovery) }).recovery, 'recovery');
     world.password = password;
     await reload(daemon, world.text(redis.port));
     await soonGone(daemon, old); /* with the old connection */
