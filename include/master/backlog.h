@@ -29,6 +29,9 @@ int backlog_put(struct backlog *backlog, struct slice channel, struct slice payl
 /* The first is gone; there is one. */
 void backlog_drop(struct backlog *backlog);
 
+/* The first of from, and there is one, is the last of to, whatever the bound of that. */
+void backlog_move(struct backlog *from, struct backlog *to);
+
 void backlog_clear(struct backlog *backlog);
 
 #endif

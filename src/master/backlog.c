@@ -27,7 +27,7 @@ int backlog_put(struct backlog *backlog, struct slice channel, struct slice payl
     struct backlog_message *message;
     char *bytes;
 
-    if (size > BACKLOG_MAX_BYTES - backlog->bytes)
+    if (backlog->bytes > BACKLOG_MAX_BYTES || size > BACKLOG_MAX_BYTES - backlog->bytes)
         return -1;
     message = malloc(size);
     if (message == NULL)
@@ -41,7 +41,7 @@ int backlog_put(struct backlog *backlog, struct slice channel, struct slice payl
     return 0;
 }
 
-void backlog_drop(struct backlog *backlog)
+static struct backlog_message *take(struct backlog *backlog)
 {
     struct backlog_message *message = backlog->first;
 
@@ -49,7 +49,22 @@ void backlog_drop(struct backlog *backlog)
     if (backlog->first == NULL)
         backlog->end = &backlog->first;
     backlog->bytes -= size_of(message->channel, message->payload);
-    free(message);
+    return message;
+}
+
+void backlog_drop(struct backlog *backlog)
+{
+    free(take(backlog));
+}
+
+void backlog_move(struct backlog *from, struct backlog *to)
+{
+    struct backlog_message *message = take(from);
+
+    message->next = NULL;
+    *to->end = message;
+    to->end = &message->next;
+    to->bytes += size_of(message->channel, message->payload);
 }
 
 void backlog_clear(struct backlog *backlog)

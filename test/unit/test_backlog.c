@@ -36,6 +36,29 @@ static void test_order(void)
     ok(!backlog.first && backlog.bytes == 0, "cleared it is empty");
 }
 
+static void test_move(void)
+{
+    struct backlog other;
+
+    backlog_init(&other);
+    (void)put("c1", "one", 1);
+    (void)put("c2", "two", 2);
+    backlog_move(&backlog, &other);
+    ok(slice_eq(other.first->payload, SLICE("one")) && other.first->next == NULL,
+       "the first goes to another");
+    ok(slice_eq(backlog.first->payload, SLICE("two")), "the second is the first then");
+    backlog_move(&backlog, &other);
+    ok(!backlog.first && backlog.bytes == 0, "both have gone");
+    (void)put("c3", "three", 3);
+    backlog_move(&backlog, &other);
+    backlog_drop(&other);
+    ok(slice_eq(other.first->payload, SLICE("two")) &&
+           slice_eq(other.first->next->payload, SLICE("three")),
+       "in order");
+    backlog_clear(&other);
+    ok(!other.first && other.bytes == 0, "and are its own");
+}
+
 static void test_bound(void)
 {
     const size_t size = 1024 * 1024;
@@ -63,6 +86,7 @@ int main(void)
 {
     backlog_init(&backlog);
     test_order();
+    test_move();
     test_bound();
     return tap_done();
 }
