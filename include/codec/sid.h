@@ -12,6 +12,8 @@
 #define SIO_SID_LEN  20 /* characters of the Socket.IO id of an EIO4 client */
 #define SIO_SID_HASH 8  /* bytes */
 
+#define SIO_SID_BYTES 15 /* of a Socket.IO id, as bytes */
+
 struct sid_home {
     uint32_t process;    /* 9 bits */
     uint32_t generation; /* 23 bits; of a Socket.IO id 15 */
@@ -29,6 +31,9 @@ int sid_decode(struct slice sid, struct sid_home *home);
  * returns SIO_SID_LEN. */
 size_t sio_sid_encode(char dst[SIO_SID_LEN], uint64_t hash, const struct sid_home *home);
 int sio_sid_decode(struct slice sid, struct sid_home *home);
+
+/* The same from its bytes, of which any are well-formed. */
+void sio_sid_home(const uint8_t raw[SIO_SID_BYTES], struct sid_home *home);
 
 /* Either, by its length: a Socket.IO id of an EIO4 client, or an Engine.IO one. */
 int sid_process(struct slice id, uint32_t *process);

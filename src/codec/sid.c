@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-#define SID_BYTES     24 /* random (16), home (4), index (4) */
-#define SIO_SID_BYTES 15 /* index (4), home (3), hash (8) */
+#define SID_BYTES 24 /* random (16), home (4), index (4) */
+
+_Static_assert(SIO_SID_BYTES == 7 + SIO_SID_HASH, "index (4), home (3), hash (8)");
 
 static void put_be(uint8_t *dst, uint64_t value, int bytes)
 {
@@ -81,9 +82,14 @@ int sio_sid_decode(struct slice sid, struct sid_home *home)
 
     if (sid.len != SIO_SID_LEN || base64_decode(raw, sid.ptr, sid.len) != SIO_SID_BYTES)
         return -1;
+    sio_sid_home(raw, home);
+    return 0;
+}
+
+void sio_sid_home(const uint8_t raw[SIO_SID_BYTES], struct sid_home *home)
+{
     home->index = get_be(raw, 4);
     get_home(raw + 4, home, 3);
-    return 0;
 }
 
 int sid_process(struct slice id, uint32_t *process)

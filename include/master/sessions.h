@@ -1,0 +1,74 @@
+/* sessions - which session each client is that is in, and which client has a session.
+ *
+ * A session's id is that of its first connection (codec/sid.h): a worker, and a place there.
+ * 16 bytes a client, in blocks of an array for each lane, indexed by the low 32 bits of the
+ * worker's name for the client: that is its place among the worker's sessions, those that
+ * are free are used first (eio/handles.c), so the places in use are about the first ones.
+ * A client whose place is past SESSIONS_PLACE_MAX has no session here, and so cannot be
+ * recovered: no honest worker has one, and a hostile one gets 16 MB of memory by it.
+ *
+ * A client that was recovered goes by an id that names another place, mostly: it has moved.
+ * Those are in a hash table besides, 10 bytes each, 12 to 16 with what is free in it.
+ *
+ * A session is one client's, the newest's: whoever had it before has none from then on. */
+#ifndef MASTER_SESSIONS_H
+#define MASTER_SESSIONS_H
+
+#include "base/slice.h"
+#include "codec/pid.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SESSIONS_PLACE_MAX (1U << 20)
+
+struct sessions;
+
+/* NULL without memory. */
+struct sessions *sessions_new(void);
+void sessions_free(struct sessions **sessions);
+
+/* The client, which is in, is session from now on.  may_move 0: it is a new one, which has to
+ * name this lane and the client's place; 1: it was recovered.  Returns 0; 1 where it names
+ * another place that it may not, where the client's is past the end, or where a newer client is
+ * in that place already (nothing changed, it has no session); -1 without memory (likewise). */
+int sessions_put(struct sessions *sessions, unsigned lane, uint64_t client,
+                 const uint8_t session[SESSION_LEN], int may_move);
+
+/* What is known of a session whose client is in. */
+struct sessions_entry {
+    uint8_t session[SESSION_LEN];
+    int has_moved; /* its id names another lane or place */
+    int is_broken; /* sessions_break() */
+    int is_young;  /* sessions_mark_young() */
+};
+
+/* Returns 0, or -1 if that client has no session. */
+int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client,
+                 struct sessions_entry *entry);
+
+/* The client has come in while requests were on their way to its worker. */
+void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client);
+
+/* It has none any more.  Nothing happens where it had none. */
+void sessions_take(struct sessions *sessions, unsigned lane, uint64_t client);
+
+/* Whose it is.  Returns 0, or -1 if it is nobody's. */
+int sessions_find(const struct sessions *sessions, const uint8_t session[SESSION_LEN],
+                  unsigned *lane, uint64_t *client);
+
+/* The lane of the client that goes by that id and has moved, or -1: where a message to the room
+ * of that name goes.  Where nobody has moved, or by its length it is none, at no cost. */
+int sessions_moved_lane(const struct sessions *sessions, struct slice id);
+
+/* Something has been missed here that nobody can replay: all sessions there are now are broken.
+ * Looks at each. */
+void sessions_break(struct sessions *sessions);
+
+/* None of that worker's clients has one any more. */
+void sessions_drop_lane(struct sessions *sessions, unsigned lane);
+
+size_t sessions_count(const struct sessions *sessions); /* of all */
+size_t sessions_moved(const struct sessions *sessions); /* of them: that have moved */
+
+#endif
