@@ -8,4 +8,15 @@
 
 uint64_t siphash(const uint8_t key[16], const void *bytes, size_t len);
 
+/* The same of bytes that lie in several places, one after the other. */
+struct siphash {
+    uint64_t v[4];
+    uint64_t tail; /* what has not filled a word, its first byte lowest */
+    uint64_t len;  /* all that came */
+};
+
+void siphash_begin(struct siphash *hash, const uint8_t key[16]);
+void siphash_put(struct siphash *hash, const void *bytes, size_t len);
+uint64_t siphash_end(const struct siphash *hash);
+
 #endif

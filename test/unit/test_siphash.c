@@ -13,6 +13,25 @@ static const struct {
     {15, 0xa129ca6149be45e5},
 };
 
+/* In three pieces, cut at every two places. */
+static void test_pieces(const uint8_t key[16], const uint8_t *input, size_t n)
+{
+    uint64_t whole = siphash(key, input, n);
+    int differ = 0;
+
+    for (size_t i = 0; i <= n; i++)
+        for (size_t j = i; j <= n; j++) {
+            struct siphash hash;
+
+            siphash_begin(&hash, key);
+            siphash_put(&hash, input, i);
+            siphash_put(&hash, input + i, j - i);
+            siphash_put(&hash, input + j, n - j);
+            differ += siphash_end(&hash) != whole;
+        }
+    is_int(differ, 0, "the same in pieces");
+}
+
 int main(void)
 {
     uint8_t key[16], input[64];
@@ -27,6 +46,8 @@ int main(void)
         ok(got == vectors[i].hash, "%zu bytes: %016llx", vectors[i].n, (unsigned long long)got);
         tap_guard_free(bytes, vectors[i].n);
     }
+    for (size_t n = 0; n <= 33; n++)
+        test_pieces(key, input, n);
     key[0] ^= 1;
     ok(siphash(key, input, 8) != vectors[8].hash, "another key, another hash");
     return tap_done();
