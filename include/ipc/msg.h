@@ -60,10 +60,10 @@ enum msg_type {
                               session is over, for it was put out or left; 0: it may come back */
     MSG_COUNTERS = 68,     /* id u32 (that of MSG_COUNT; 0: unasked), values bytes: u64 each, those
                               of ipc/counters.h */
-    MSG_ROOMS,   /* id u32 (not 0: MSG_NOTED, please), client u64, joined list, left list: a
-                    client that is in has joined and left rooms, for a request or a new token;
-                    everybody's room and its user's are among them where that concerns these.
-                    Those it is in when it leaves are not told */
+    MSG_ROOMS,   /* id u32 (not 0: MSG_NOTED, please), client u64, claimed u8, joined list, left
+                    list: a client that is in has joined and left rooms, for a request (claimed 0)
+                    or a new token (1); everybody's room and its user's are among them where that
+                    concerns these.   Those it is in when it leaves are not told */
     MSG_ACTED,   /* id u32, clients u32: MSG_JOIN, MSG_LEAVE or MSG_DISCONNECT of that id is
                     done, so many clients were meant; each MSG_ROOMS of it came before */
     MSG_FETCHED, /* id u32, last u8, n u32, records bytes: n more of what MSG_FETCH asked for

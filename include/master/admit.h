@@ -16,7 +16,8 @@ struct comeback {
     uint64_t from;       /* position in the history (history.h): what it has missed */
     int has_own_id;      /* it goes by a Socket.IO id of its own, not by that of the session */
     unsigned left;       /* default rooms that it is not in: enum msg_default */
-    struct slices rooms; /* all others that it is in, its token's too, as of msg_room() */
+    struct slices rooms; /* all others that it is in, as of msg_room() */
+    size_t nclaimed;     /* the first of these, by its token; the rest by request */
 };
 
 /* As of MSG_ADMIT, and in comeback what was decided of it; all is borrowed. */

@@ -33,8 +33,8 @@ struct relay_ops {
      * some there may have lost them, for that worker has gone.  NULL: nobody cares. */
     void (*changed)(struct slice uid, unsigned lane, void *arg);
     /* For recovery; both NULL: there is none.  kept(): a message is in the stream as that of this
-     * seq, before it goes to a worker; message is the MSG_BROADCAST. dropped(): one is not, which
-     * bc->offset is behind. */
+     * seq, before it goes to a worker; message is the MSG_BROADCAST.  dropped(): one is not, or
+     * is for those only who are here (EMIT_OK); offset is behind it. */
     void (*kept)(uint64_t seq, const struct broadcast *bc, struct slice message, void *arg);
     void (*dropped)(enum emit_result reason, uint64_t offset, void *arg);
 };
@@ -59,10 +59,6 @@ void relay_configure(struct relay *relay, const struct conf *conf);
  * or 0. */
 void relay_message(struct relay *relay, struct slice channel, struct slice payload,
                    uint64_t received_us, uint64_t offset);
-
-/* The stream of recovery begins anew: volatile messages have that offset, until one that is kept
- * has come. */
-void relay_offset(struct relay *relay, uint64_t offset);
 
 /* A broadcast that clients are to acknowledge within timeout_ms is next in the stream: out gets
  * the MSG_EMIT of that id.  Returns to whom it is to go at once, valid until the next
@@ -89,9 +85,10 @@ void relay_admit(struct relay *relay, const struct admit *admit);
 /* What ops->wake asked for; now_ms: clock_ms(). */
 void relay_wake(struct relay *relay, uint64_t now_ms);
 
-/* An admitted client has joined and left rooms.  id not 0: MSG_NOTED is sent there when they
- * are known here.  Returns 0, or 1 if there is no memory to say so (nothing has happened). */
-int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client,
+/* An admitted client has joined and left rooms, for its token (is_claim) or by request.  id not
+ * 0: MSG_NOTED is sent there when they are known here.  Returns 0, or 1 if there is no memory to
+ * say so (nothing has happened). */
+int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client, int is_claim,
                 const struct slices *joined, const struct slices *left);
 
 /* An admitted client has gone. */

@@ -91,12 +91,13 @@ void route_down(struct route *route, unsigned lane);
 /* --- further rooms -------------------------------------------------------------- */
 
 /* That client, which route_join has let in, has joined or left room (copied); seq: of the
- * stream, at that time.  Everybody's room and its user's own it is in without a word: that
- * it has left one of them, or has joined it again, is told likewise.  Returns 0; 1 if that
- * worker can have no such client (nothing changed); -1 without memory: then the worker counts as
- * one that holds every room, until it has no client any more or has gone. */
+ * stream, at that time; is_claim: for its token, else by request.  Everybody's room and its
+ * user's own it is in without a word: that it has left one of them, or has joined it again, is told
+ * likewise.  Returns 0; 1 if that worker can have no such client (nothing changed); -1 without
+ * memory: then the worker counts as one that holds every room, until it has no client any more or
+ * has gone. */
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
-                    uint64_t seq);
+                    uint64_t seq, int is_claim);
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
 
 /* A MSG_JOIN of that id, which is not in use, is about to be sent to targets: until each of

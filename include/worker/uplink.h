@@ -37,10 +37,10 @@ void uplink_ready(struct uplink *uplink);
 void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
                   const struct slices *rooms);
 void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid);
-/* client, which is in, has joined and left rooms; in as many messages as it takes.  id: not 0:
- * MSG_NOTED comes when the master has taken all of it. */
-void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const struct slices *joined,
-                  const struct slices *left);
+/* client, which is in, has joined and left rooms, for its token (is_claim) or by request; in as
+ * many messages as it takes.  id: not 0: MSG_NOTED comes when the master has taken all of it. */
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, int is_claim,
+                  const struct slices *joined, const struct slices *left);
 /* id: of the request that has been carried out; clients: how many were meant. */
 void uplink_acted(struct uplink *uplink, uint32_t id, uint32_t clients);
 /* Each answers the MSG_EMIT of that id: it went to so many; and one of them has acknowledged it,

@@ -56,6 +56,7 @@ static enum heard on_rooms(const struct hear *hear, struct msg *msg)
 {
     uint32_t id = msg_get_u32(msg);
     uint64_t client = msg_get_u64(msg);
+    unsigned claimed = msg_get_u8(msg);
     struct slices joined = {0}, left = {0};
     enum heard result = HEARD_GOOD;
 
@@ -63,10 +64,11 @@ static enum heard on_rooms(const struct hear *hear, struct msg *msg)
     msg_get_list(msg, &left);
     if (msg->starved)
         result = HEARD_STARVED;
-    else if (msg_close(msg) < 0)
+    else if (msg_close(msg) < 0 || claimed > 1)
         result = HEARD_BAD;
     else
-        result = heard(relay_rooms(hear->relay, hear->lane, id, client, &joined, &left));
+        result =
+            heard(relay_rooms(hear->relay, hear->lane, id, client, (int)claimed, &joined, &left));
     slices_clear(&joined);
     slices_clear(&left);
     return result;

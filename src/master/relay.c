@@ -27,7 +27,6 @@ struct relay {
     struct emit_limits limits;
     size_t message_max; /* on the pipe */
     uint64_t epoch, seq;
-    uint64_t offset;     /* of the last message that is kept for recovery */
     struct broadcast bc; /* reused */
     struct buf message;  /* likewise */
     struct relay_stats stats;
@@ -143,8 +142,7 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
 
     if (result != EMIT_OK)
         return result;
-    if (offset != 0)
-        relay->bc.offset = is_volatile(&relay->bc) ? relay->offset : offset;
+    relay->bc.offset = offset;
     buf_reset(&relay->message);
     if (msg_put_broadcast(&relay->message, relay->epoch, relay->seq + 1, received_us, &relay->bc) <
         0)
@@ -152,11 +150,6 @@ static enum emit_result encode(struct relay *relay, struct slice channel, struct
     if (relay->message.len > relay->message_max)
         return EMIT_TOO_LARGE;
     return EMIT_OK;
-}
-
-void relay_offset(struct relay *relay, uint64_t offset)
-{
-    relay->offset = offset;
 }
 
 /* Volatile ones are for those who are here. */
@@ -168,7 +161,6 @@ static void keep(struct relay *relay, uint64_t offset)
         relay->ops->dropped(EMIT_OK, offset, relay->arg);
         return;
     }
-    relay->offset = offset;
     relay->ops->kept(relay->seq, &relay->bc, message, relay->arg);
 }
 
@@ -315,9 +307,9 @@ static enum msg_verdict let_in(struct relay *relay, unsigned lane, uint64_t clie
 
 /* Returns 1 if it is in room then, or 0 if there is no such client. */
 static int join(struct relay *relay, unsigned lane, uint64_t client, struct slice room,
-                uint64_t since)
+                uint64_t since, int is_claim)
 {
-    int rc = route_room_join(relay->route, lane, client, room, since);
+    int rc = route_room_join(relay->route, lane, client, room, since, is_claim);
     uint64_t count = rc < 0 ? log_due(&relay->unsure_log, DROP_LOG_MS) : 0;
 
     if (count > 0)
@@ -332,7 +324,7 @@ static void join_all(struct relay *relay, const struct admit *admit)
 {
     for (size_t i = 0; i < admit->rooms.n; i++)
         if (!slice_eq(admit->rooms.at[i], admit->uid))
-            (void)join(relay, admit->lane, admit->client, admit->rooms.at[i], relay->seq);
+            (void)join(relay, admit->lane, admit->client, admit->rooms.at[i], relay->seq, 1);
 }
 
 /* Its session comes with its rooms. */
@@ -344,7 +336,7 @@ static void join_again(struct relay *relay, const struct admit *admit)
         uint64_t since;
         struct slice room = msg_room(comeback->rooms.at[i], &since);
 
-        (void)join(relay, admit->lane, admit->client, room, since);
+        (void)join(relay, admit->lane, admit->client, room, since, i < comeback->nclaimed);
     }
     if (comeback->left & MSG_LEFT_EVERYBODY)
         route_room_leave(relay->route, admit->lane, admit->client, SLICE(ROUTE_EVERYBODY));
@@ -434,7 +426,7 @@ static void not_in(unsigned lane, struct log_every *every, const char *what)
 }
 
 /* The answer is made first, for what has been noted cannot be noted again. */
-int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client,
+int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client, int is_claim,
                 const struct slices *joined, const struct slices *left)
 {
     int is_in = 1;
@@ -448,7 +440,7 @@ int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client
     for (size_t i = 0; i < left->n; i++)
         route_room_leave(relay->route, lane, client, left->at[i]);
     for (size_t i = 0; i < joined->n; i++)
-        is_in &= join(relay, lane, client, joined->at[i], relay->seq);
+        is_in &= join(relay, lane, client, joined->at[i], relay->seq, is_claim);
     if (!is_in)
         not_in(lane, &relay->rooms_log, "a client joined rooms that was not in");
     if (id != 0)

@@ -165,8 +165,9 @@ static int may_be(const struct route *route, unsigned lane, uint64_t client)
 }
 
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
-                    uint64_t seq)
+                    uint64_t seq, int is_claim)
 {
+    (void)is_claim;
     if (!may_be(route, lane, client))
         return 1;
     if (slice_eq(room, SLICE(ROUTE_EVERYBODY))) {

@@ -43,7 +43,7 @@ static void change_rooms(struct acts *acts, uint64_t handle, struct client *clie
     else
         membership_leave(acts->parts.membership, client, &acts->some, &acts->left);
     if (acts->joined.n + acts->left.n > 0)
-        uplink_rooms(acts->parts.uplink, 0, handle, &acts->joined, &acts->left);
+        uplink_rooms(acts->parts.uplink, 0, handle, 0, &acts->joined, &acts->left);
 }
 
 /* It may have gone since it was chosen. */

@@ -185,7 +185,7 @@ static int change_rooms(struct renewals *renewals, struct client *client, uint32
     membership_join(parts->membership, client, &renewals->come, &renewals->joined);
     if (renewals->left.n + renewals->joined.n == 0)
         return 0;
-    uplink_rooms(parts->uplink, id, socket_handle(client->socket), &renewals->joined,
+    uplink_rooms(parts->uplink, id, socket_handle(client->socket), 1, &renewals->joined,
                  &renewals->left);
     return 1;
 }

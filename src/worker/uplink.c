@@ -158,8 +158,8 @@ static struct slices part_of(const struct slices *list, size_t *from, size_t *ro
     return part;
 }
 
-void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const struct slices *joined,
-                  const struct slices *left)
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, int is_claim,
+                  const struct slices *joined, const struct slices *left)
 {
     size_t njoined = 0, nleft = 0;
 
@@ -170,6 +170,7 @@ void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const str
 
         msg_put_u32(&uplink->out, is_last ? id : 0);
         msg_put_u64(&uplink->out, client);
+        msg_put_u8(&uplink->out, is_claim != 0);
         msg_put_list(&uplink->out, &in);
         msg_put_list(&uplink->out, &out);
         end(uplink, mark);

@@ -178,8 +178,8 @@ static void further_join_all(struct spread *spread, struct route *route)
     for (size_t i = 0; i < spread->nmembers; i++) {
         size_t at = shuffled(i, spread->nmembers);
 
-        check(route_room_join(route, at % LANES, at, room_called(name, at % spread->nrooms), i) ==
-              0);
+        check(route_room_join(route, at % LANES, at, room_called(name, at % spread->nrooms), i,
+                              0) == 0);
     }
     check(route_rooms(route) == spread->nrooms && route_seats(route) == spread->nmembers);
 }

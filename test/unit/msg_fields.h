@@ -35,7 +35,7 @@ static const struct msg_fields msg_fields[] = {
     {MSG_ADMIT, "admit", "8blbb18"},
     {MSG_LEFT, "left", "8b1"},
     {MSG_COUNTERS, "counters", "4b"},
-    {MSG_ROOMS, "rooms", "48ll"},
+    {MSG_ROOMS, "rooms", "481ll"},
     {MSG_ACTED, "acted", "44"},
     {MSG_FETCHED, "fetched", "414b"},
     {MSG_REACHED, "reached", "44"},

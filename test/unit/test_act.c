@@ -169,10 +169,11 @@ int uplink_is_behind(const struct uplink *uplink)
     return behind > 0 ? behind-- : 0;
 }
 
-void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, const struct slices *joined,
-                  const struct slices *left)
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, int is_claim,
+                  const struct slices *joined, const struct slices *left)
 {
     (void)uplink;
+    ok(!is_claim, "by request");
     note("ROOMS:%u:%llu:%zu:%zu ", id, (unsigned long long)client, joined->n, left->n);
 }
 

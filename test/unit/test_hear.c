@@ -114,6 +114,7 @@ static enum heard rooms(uint32_t id, uint64_t client, const char *const *joined,
     mark = msg_begin(&out, MSG_ROOMS);
     msg_put_u32(&out, id);
     msg_put_u64(&out, client);
+    msg_put_u8(&out, 0); /* by request */
     put_list(joined);
     put_list(left);
     return say(mark, more);
@@ -173,6 +174,7 @@ static void test_memory(void)
         mark = msg_begin(&out, MSG_ROOMS);
         msg_put_u32(&out, 9);
         msg_put_u64(&out, 7);
+        msg_put_u8(&out, 1);
         put_list(LIST("a", "b"));
         put_list(LIST("c", "d"));
         said[0] = '\0';

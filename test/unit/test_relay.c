@@ -569,7 +569,7 @@ static void rooms(unsigned lane, uint32_t id, uint64_t client, struct slice join
     struct slices in = {.at = &joined, .n = joined.ptr != NULL};
     struct slices out = {.at = &left, .n = left.ptr != NULL};
 
-    is_int(relay_rooms(sent.relay, lane, id, client, &in, &out), 0, "rooms are heard of");
+    is_int(relay_rooms(sent.relay, lane, id, client, 0, &in, &out), 0, "rooms are heard of");
 }
 #define NO_ROOM ((struct slice){NULL, 0})
 

@@ -142,12 +142,13 @@ void membership_join(struct membership *membership, struct client *of, const str
         slices_put(joined, names->at[i]);
 }
 
-void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t handle, const struct slices *joined,
-                  const struct slices *left)
+void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t handle, int is_claim,
+                  const struct slices *joined, const struct slices *left)
 {
     size_t len = strlen(did);
 
     (void)uplink;
+    ok(is_claim, "by its token");
     snprintf(did + len, sizeof(did) - len, " ROOMS:%u:%u", id, (unsigned)handle);
     note("-", left);
     note("+", joined);

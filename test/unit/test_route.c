@@ -254,7 +254,7 @@ static void test_churn(void)
 
 static int room_join(struct route *route, unsigned lane, uint64_t client, const char *room)
 {
-    return route_room_join(route, lane, client, slice_str(room), 1);
+    return route_room_join(route, lane, client, slice_str(room), 1, 0);
 }
 
 static void room_leave(struct route *route, unsigned lane, uint64_t client, const char *room)
@@ -494,7 +494,7 @@ static void m_room(unsigned lane, unsigned c, unsigned room)
     if (m.seat[lane][c][room])
         route_room_leave(m.route, lane, c, m_name(room));
     else
-        m.failed[lane] |= route_room_join(m.route, lane, c, m_name(room), 1) < 0;
+        m.failed[lane] |= route_room_join(m.route, lane, c, m_name(room), 1, 0) < 0;
     m.seat[lane][c][room] ^= 1;
 }
 

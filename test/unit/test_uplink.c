@@ -98,6 +98,7 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
 static struct {
     size_t messages, longest, joined, left;
     uint32_t id;
+    uint8_t claimed;
 } told;
 
 static void sent_rooms(void)
@@ -120,6 +121,7 @@ static void sent_rooms(void)
         told.id = msg_get_u32(&msg);
         if (msg_get_u64(&msg) != 7)
             break;
+        told.claimed = msg_get_u8(&msg);
         msg_get_list(&msg, &joined);
         msg_get_list(&msg, &left);
         if (msg_close(&msg) < 0)
@@ -146,17 +148,17 @@ static void test_requests(void)
     slices_put(&few, SLICE(""));
     for (int i = 0; i < 200; i++)
         slices_put(&many, (struct slice){name, sizeof(name)});
-    uplink_rooms(up, 3, 7, &few, &none);
+    uplink_rooms(up, 3, 7, 1, &few, &none);
     sent_rooms();
     ok(told.messages == 1 && told.joined == 2 && told.left == 0 && told.id == 3, "two rooms");
-    uplink_rooms(up, 0, 7, &none, &few);
+    uplink_rooms(up, 0, 7, 0, &none, &few);
     sent_rooms();
     ok(told.messages == 1 && told.joined == 0 && told.left == 2 && told.id == 0, "two others");
-    uplink_rooms(up, 3, 7, &many, &few);
+    uplink_rooms(up, 3, 7, 1, &many, &few);
     sent_rooms();
     ok(told.joined == 200 && told.left == 2 && told.id == 3, "many, and a few");
     is_int((long)told.messages, 4, "in parts, of which the last has the id");
-    uplink_rooms(up, 3, 7, &few, &many);
+    uplink_rooms(up, 3, 7, 0, &few, &many);
     sent_rooms();
     ok(told.joined == 2 && told.left == 200 && told.messages == 4, "the other way round");
     ok(told.longest <= START_UP_PART && told.longest > START_UP_PART - 1100,

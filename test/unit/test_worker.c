@@ -229,6 +229,7 @@ static struct heard hear_any(int within_ms)
     } else if (msg.type == MSG_ROOMS) {
         is_int(msg_get_u32(&msg), 0, "unasked for an answer");
         heard.client = msg_get_u64(&msg);
+        is_int(msg_get_u8(&msg), 0, "by request");
         hear_names(&msg, "+", &heard);
         hear_names(&msg, "-", &heard);
     } else if (msg.type == MSG_FETCHED) {
