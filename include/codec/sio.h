@@ -45,7 +45,9 @@ int sio_decode(struct sio_packet *packet, enum eio_version version, struct slice
 struct slice sio_first(const struct sio_packet *packet);
 
 /* Each appends a whole Engine.IO message, type 4 included: "40/axr,{...}". */
-int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid);
+/* pid: with which its session can be recovered; empty: it cannot. */
+int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid,
+                    struct slice pid);
 /* 44 with message and data.code (EIO4; code may be NULL) or the message as a string (EIO3). */
 int sio_put_connect_error(struct buf *out, enum eio_version version, struct slice nsp,
                           const char *message, const char *code);

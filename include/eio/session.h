@@ -60,6 +60,9 @@ struct eio_app {
     void (*message)(struct session *session, int binary, struct slice data, void *arg);
     /* session->app_due_ms has come.  Returns 0, or -1 if it has been closed for it. */
     int (*due)(struct session *session, uint64_t now_ms, void *arg);
+    /* It has just been sent a ping (EIO4), which leaves in one write with what is sent to it
+     * in here.  May be NULL. */
+    void (*pinged)(struct session *session, void *arg);
     /* It is over: nothing more can be sent to it. */
     void (*closed)(struct session *session, enum close_reason why, void *arg);
     int mixes; /* text and binary messages follow each other as they like: over polling
@@ -77,6 +80,8 @@ enum encoding {
     ENC_POLL3_BINARY, /* an EIO3 payload with binary in it, all of it in binary form */
     ENCODINGS
 };
+
+enum { EIO_LOGS = 2 * ENCODINGS };
 
 /* What a fan-out touches is in front. */
 struct session {
@@ -126,7 +131,10 @@ struct eio {
     uint64_t migrate_end_ms;     /* others take what is new, and all have heard of their end
                                    by then; 0: not so */
 
-    struct chunklog logs[ENCODINGS]; /* broadcasts, a log for each encoding */
+    /* Broadcasts, a log for each encoding.  Behind these the same once more, for what only
+     * some of those clients get beside others that get it otherwise: what each of them gets
+     * stays together. */
+    struct chunklog logs[EIO_LOGS];
     struct buf scratch;              /* for one packet being put together */
     struct websocket *spare;         /* for the next partial frames */
     unsigned nspare;

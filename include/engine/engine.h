@@ -28,6 +28,7 @@ struct engine_options { /* strings are borrowed for the engine's life */
     const char *nsp; /* as in sio_options */
     const char *const *open_nsps;
     uint32_t connect_timeout_ms;
+    int recovery;
 
     int polling, websocket, allow_eio3; /* as in eio_options */
     uint32_t ping_interval_ms, ping_timeout_ms, upgrade_timeout_ms;

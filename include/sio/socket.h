@@ -7,6 +7,8 @@
 #define SIO_SOCKET_H
 
 #include "base/buf.h"
+#include "codec/offset.h"
+#include "codec/pid.h"
 #include "codec/sid.h"
 #include "codec/sio.h"
 #include "eio/session.h"
@@ -29,11 +31,19 @@ struct sio_options { /* strings are borrowed for as long as sio lives */
     const char *const *open_nsps;
     uint32_t connect_timeout_ms;
     size_t max_payload; /* bytes of a packet with its attachments */
+    int recovery;       /* sessions may be recovered: each socket has room for another's id */
+};
+
+/* What a client can come back to.  Slices are borrowed for the call. */
+struct sio_session {
+    struct slice pid; /* PID_LEN bytes, with which it is asked for; empty: it cannot be */
+    uint64_t offset;  /* of what the client has now: it is told; 0: none */
+    struct slice sid; /* SESSION_LEN bytes, the Socket.IO id to go by; empty: its own */
 };
 
 /* What has happened, counted where it happens by one addition. */
 struct sio_stats {
-    uint64_t connects;               /* to the namespace: socket_accept() */
+    uint64_t connects;               /* to the namespace: socket_accept(), socket_resume() */
     uint64_t deliveries;             /* a fan-out queued for a socket */
     uint64_t volatile_skipped;       /* ... not queued: volatile, and output was waiting */
     uint64_t dropped[CLOSE_REASONS]; /* ... not queued: why its session ends */
@@ -51,7 +61,7 @@ struct sio_app {
     int (*guarded)(const struct http_request *req, void *arg);
     /* The client asks to join the namespace.  packet->data is the auth object
      * (EIO4) or packet->query the namespace's query (EIO3).  Answer, now or
-     * later, with socket_accept or socket_refuse. */
+     * later, with socket_accept, socket_replay or socket_refuse. */
     void (*connect)(struct socket *socket, const struct sio_packet *packet, void *arg);
     /* It took its CONNECT back or left: the socket is not in the namespace any
      * more (it may ask again).  Not called after socket_refuse.  Unless why is
@@ -79,7 +89,9 @@ struct sio_app {
     void (*closed)(struct socket *socket, enum close_reason why, void *arg);
 };
 
-enum nsp_state { NSP_NONE, NSP_JOINING, NSP_JOINED, NSP_LEFT };
+/* NSP_REPLAYING: it gets what it has missed, and nothing else.  Once its CONNECT is answered it
+ * is in for the client, and for what comes from it. */
+enum nsp_state { NSP_NONE, NSP_JOINING, NSP_JOINED, NSP_REPLAYING, NSP_LEFT };
 
 /* What a fan-out touches of thousands is in front, the session's front included. */
 struct socket {
@@ -89,7 +101,12 @@ struct socket {
     uint8_t open_left;      /* ... it was in */
     uint8_t attachments;    /* inbound ones still to come */
     uint8_t refusals;       /* since it was in: expire_due_ms is when it has to have left */
-    uint8_t sidless;        /* it has left the room of its Socket.IO id */
+    uint8_t sidless : 1;    /* it has left the room of its Socket.IO id */
+    uint8_t recovers : 1;   /* it has a pid: what it is sent carries offsets */
+    uint8_t has_offset : 1; /* one has been sent since its last ping */
+    uint8_t resumed : 1;    /* NSP_REPLAYING: its CONNECT is answered */
+    uint8_t lent : 1;       /* it goes by an id that is not its own: ids.c */
+    uint8_t placed : 1;     /* ... or may: there is a place for it */
     uint16_t joins;         /* how often it was let in: part of the Socket.IO id */
     struct session session;
 
@@ -98,6 +115,14 @@ struct socket {
     uint64_t connect_due_ms; /* 0: has been in, or is */
     uint64_t expire_due_ms;  /* 0: never */
     uint64_t in_since;       /* sio->fanout_serial when it was let in */
+    /* With sio_options.recovery SESSION_LEN bytes follow: the id it goes by, if that is lent. */
+};
+
+/* The sockets that go by another's id, found by it: a table of 1 + their slots, 0 where none is. */
+struct sio_lent {
+    uint32_t *at;
+    uint32_t room; /* a power of two, or 0 */
+    uint32_t n;    /* places that are taken, or promised */
 };
 
 struct sio {
@@ -110,6 +135,8 @@ struct sio {
     struct buf event_head; /* "42/axr," */
     struct inbounds inbounds;
     uint8_t sid_key[16]; /* makes Socket.IO ids of session ids */
+    struct sio_lent lent;
+    uint64_t offset, offset_ms; /* sio_offset(), and when */
 };
 
 static inline struct socket *socket_of(struct session *session)
@@ -131,6 +158,10 @@ extern const struct eio_app sio_eio_app;
 int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options,
              const struct sio_app *app, void *arg);
 void sio_clear(struct sio *sio);
+/* That is the newest offset that may be told to all, and what came before it has been sent to
+ * those whom it is for.  A ping tells it to a client that was sent none since the ping before;
+ * one from before that is not told: what the client has may be newer. */
+void sio_offset(struct sio *sio, uint64_t offset);
 
 void *socket_data(const struct socket *socket);
 /* Names it for as long as sio lives, and is found again, or not. */
@@ -165,9 +196,21 @@ void socket_guard(struct socket *socket, int on);
 /* Its token is good, whatever the answer to connect() will be: it is no stranger any more.
  * Between connect() and left(). */
 void socket_known(struct socket *socket);
-/* Sends the CONNECT reply.  Only between connect() and left().  No deadline that
- * was set before holds. */
-void socket_accept(struct socket *socket);
+/* Sends the CONNECT reply, and the offset behind it.  Only between connect() and left().  No
+ * deadline that was set before holds.  session: with the socket's own id; NULL, or without a
+ * pid: it cannot be recovered. */
+void socket_accept(struct socket *socket, const struct sio_session *session);
+/* The id, as bytes, that its next socket_accept() gives it: what its session is called.  Returns
+ * 0, or -1: clients of its version do not recover. */
+int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN]);
+/* It is let in and is to get what it has missed first: NSP_REPLAYING, nothing is sent.  Where
+ * that fails, socket_accept() or socket_refuse() may follow.  No deadline that was set before
+ * holds.  Returns 0, or -1 without memory (nothing changed). */
+int socket_replay(struct socket *socket);
+/* Sends it the CONNECT reply, with the old pid and id; what it has missed comes next. */
+void socket_resume(struct socket *socket, const struct sio_session *session);
+/* That was all: it is in as any other.  offset as in sio_session. */
+void socket_caught_up(struct socket *socket, uint64_t offset);
 /* Sends the error.  It may ask again; if it is still there and not in 5 s after the
  * first refusal it gets a DISCONNECT and is closed, which may be now. */
 void socket_refuse(struct socket *socket, const char *message, const char *code);
@@ -184,5 +227,14 @@ void socket_leave(struct socket *socket, enum close_reason why);
 /* Queues the acknowledgement of the packet with that id, in the namespace.  json:
  * an array. */
 int socket_ack(struct socket *socket, uint64_t id, struct slice json);
+
+/* --- ids.c: for socket.c --- */
+
+/* A place for it among those that go by another's id.  Returns 0, or -1 without memory. */
+int socket_take_place(struct socket *socket);
+/* There it goes by that id. */
+void socket_go_by(struct socket *socket, const uint8_t id[SESSION_LEN]);
+/* It goes by its own. */
+void socket_leave_place(struct socket *socket);
 
 #endif

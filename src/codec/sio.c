@@ -179,13 +179,18 @@ static void put_nsp(struct buf *out, struct slice nsp)
     buf_putc(out, ',');
 }
 
-int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid)
+int sio_put_connect(struct buf *out, enum eio_version version, struct slice nsp, struct slice sid,
+                    struct slice pid)
 {
     buf_puts(out, "40");
     put_nsp(out, nsp);
     if (version == EIO4) {
         buf_puts(out, "{\"sid\":");
         json_put_string(out, sid.ptr, sid.len);
+        if (pid.len > 0) {
+            buf_puts(out, ",\"pid\":");
+            json_put_string(out, pid.ptr, pid.len);
+        }
         buf_putc(out, '}');
     }
     return done(out);

@@ -84,8 +84,8 @@ struct eio *eio_new(struct http *http, const struct eio_options *options, const 
     eio->ws_ops = &handshake_ws_ops;
     eio->free_slot = UINT32_MAX;
     eio->stranger_message_max = stranger_part(options->max_payload, STRANGER_MIN_BYTES);
-    for (int i = 0; i < ENCODINGS; i++) {
-        eio->logs[i].kind = (uint8_t)i;
+    for (int i = 0; i < EIO_LOGS; i++) {
+        eio->logs[i].kind = (uint8_t)(i % ENCODINGS);
         eio->logs[i].chunks = &eio->net->chunks;
     }
     if ((eio->wheel = wheel_new(eio->net->base, session_timeout, eio)) == NULL) {
@@ -115,7 +115,7 @@ void eio_free(struct eio **eiop)
             session_end(eio->slots[i].session, CLOSE_SHUTDOWN);
     wheel_free(&eio->wheel);
     websocket_free(&eio->spare);
-    for (int i = 0; i < ENCODINGS; i++)
+    for (int i = 0; i < EIO_LOGS; i++)
         chunklog_clear(&eio->logs[i]);
     buf_free(&eio->scratch);
     free(eio->slots);

@@ -165,6 +165,7 @@ static uint32_t last_look_ms(const struct session *session, uint64_t now_ms)
 /* Returns 0, or -1 when the session has been closed. */
 static int heartbeat_beat(struct session *session, uint64_t now_ms)
 {
+    const struct eio_app *app = session->eio->app;
     uint32_t timeout_ms = session->eio->options.ping_timeout_ms;
 
     if (session->version == EIO3 || session->ping_sent) {
@@ -182,7 +183,8 @@ static int heartbeat_beat(struct session *session, uint64_t now_ms)
     if (now_ms - session->heartbeat_due_ms > timeout_ms / 4)
         session->heartbeat_due_ms = now_ms;
     session->heartbeat_due_ms += timeout_ms;
-    put(session, "2", 1);
+    if (put(session, "2", 1) == 0 && session->known && app->pinged != NULL)
+        app->pinged(session, session->eio->arg);
     return 0;
 }
 

@@ -63,6 +63,7 @@ static struct sio_options sio_options_of(const struct engine_options *options)
         .open_nsps = options->open_nsps,
         .connect_timeout_ms = options->connect_timeout_ms,
         .max_payload = options->max_payload,
+        .recovery = options->recovery,
     };
 }
 

@@ -17,6 +17,7 @@ void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
         .attachments = attachments,
         .nattachments = nattachments,
         .is_volatile = is_volatile,
+        .to = NSP_JOINED,
         .serial = socket_new_mark(sio),
     };
     sio->eio->net->fanning = 1;
@@ -32,11 +33,28 @@ void fanout_ack(struct fanout *fanout, uint64_t id)
 {
     fanout->is_acked = 1;
     fanout->ack_id = id;
+    fanout->shift = 0;
+}
+
+/* An array of nothing would become an event of that name. */
+void fanout_offset(struct fanout *fanout, uint64_t offset)
+{
+    if (offset == 0 || fanout->is_acked || fanout->json.len <= 1)
+        return;
+    fanout->tail[0] = ',';
+    fanout->tail[1] = fanout->tail[FANOUT_TAIL - 1] = '"';
+    offset_write(fanout->tail + 2, offset);
+    fanout->shift = ENCODINGS;
+}
+
+void fanout_replay(struct fanout *fanout)
+{
+    fanout->to = NSP_REPLAYING;
 }
 
 int fanout_concerns(const struct fanout *fanout, const struct socket *socket)
 {
-    return socket->fanout_serial != fanout->serial && socket->nsp == NSP_JOINED;
+    return socket->fanout_serial != fanout->serial && socket->nsp == fanout->to;
 }
 
 static uint8_t *put_header(uint8_t *dst, enum ws_opcode opcode, size_t len)
@@ -99,20 +117,34 @@ static const struct buf *event_head(const struct fanout *fanout)
     return scratch;
 }
 
+static enum encoding encoding_of(unsigned at)
+{
+    return (enum encoding)(at % ENCODINGS);
+}
+
+/* What comes last in the array of that run. */
+static struct slice tail_of(const struct fanout *fanout, unsigned at)
+{
+    return (struct slice){fanout->tail, at >= ENCODINGS ? sizeof(fanout->tail) : 0};
+}
+
 /* The text of the event, as "42/axr,", the array, and its bracket. */
-static uint8_t *put_text(uint8_t *dst, const struct buf *head, struct slice json)
+static uint8_t *put_text(uint8_t *dst, const struct buf *head, struct slice json, struct slice tail)
 {
     dst = put_bytes(dst, head->data, head->len);
     dst = put_bytes(dst, json.ptr, json.len);
+    dst = put_bytes(dst, tail.ptr, tail.len);
     *dst++ = ']';
     return dst;
 }
 
-static int make_websocket(struct fanout *fanout, enum encoding encoding, struct run *run)
+static int make_websocket(struct fanout *fanout, unsigned at, struct run *run)
 {
     const struct buf *head = event_head(fanout);
-    size_t text_len = head->len + fanout->json.len + 1, room = WS_HEADER_MAX + text_len;
-    struct chunklog *log = &fanout->sio->eio->logs[encoding];
+    struct slice tail = tail_of(fanout, at);
+    size_t text_len = head->len + fanout->json.len + tail.len + 1, room = WS_HEADER_MAX + text_len;
+    enum encoding encoding = encoding_of(at);
+    struct chunklog *log = &fanout->sio->eio->logs[at];
     uint8_t *start, *dst;
 
     if (head->failed)
@@ -121,7 +153,7 @@ static int make_websocket(struct fanout *fanout, enum encoding encoding, struct 
         room += WS_HEADER_MAX + attachment_len(encoding, fanout->attachments[i].len);
     if ((start = chunklog_reserve(log, room, run)) == NULL)
         return -1;
-    dst = put_text(put_header(start, WS_TEXT, text_len), head, fanout->json);
+    dst = put_text(put_header(start, WS_TEXT, text_len), head, fanout->json, tail);
     for (size_t i = 0; i < fanout->nattachments; i++)
         dst = put_attachment(dst, encoding, fanout->attachments[i]);
     chunklog_unreserve(log, run, (size_t)(dst - start));
@@ -130,12 +162,19 @@ static int make_websocket(struct fanout *fanout, enum encoding encoding, struct 
 
 /* --- polling --- */
 
-static int make_payload(struct fanout *fanout, enum encoding encoding, struct run *run)
+static enum payload_form form_of(enum encoding encoding)
 {
-    enum payload_form form = encoding == ENC_POLL4        ? PAYLOAD4
-                             : encoding == ENC_POLL3_TEXT ? PAYLOAD3_TEXT
-                                                          : PAYLOAD3_BINARY;
+    if (encoding == ENC_POLL4)
+        return PAYLOAD4;
+    return encoding == ENC_POLL3_TEXT ? PAYLOAD3_TEXT : PAYLOAD3_BINARY;
+}
+
+static int make_payload(struct fanout *fanout, unsigned at, struct run *run)
+{
+    enum encoding encoding = encoding_of(at);
+    enum payload_form form = form_of(encoding);
     const struct buf *head = event_head(fanout);
+    struct slice tail = tail_of(fanout, at);
     struct buf text = {0};
     size_t room;
     uint8_t *dst = NULL;
@@ -145,12 +184,13 @@ static int make_payload(struct fanout *fanout, enum encoding encoding, struct ru
         buf_put(&text, fanout->json.ptr, fanout->json.len);
     else /* 1.x clients decode UTF-8 twice */
         json_put_ascii(&text, fanout->json);
+    buf_put(&text, tail.ptr, tail.len);
     buf_putc(&text, ']');
     room = payload_packet_len(form, 0, text.len);
     for (size_t i = 0; i < fanout->nattachments; i++)
         room += payload_packet_len(form, 1, fanout->attachments[i].len);
     if (!head->failed && !text.failed)
-        dst = chunklog_reserve(&fanout->sio->eio->logs[encoding], room, run);
+        dst = chunklog_reserve(&fanout->sio->eio->logs[at], room, run);
     if (dst != NULL) {
         dst = payload_packet_write(dst, form, 0, text.data, text.len);
         for (size_t i = 0; i < fanout->nattachments; i++)
@@ -161,15 +201,45 @@ static int make_payload(struct fanout *fanout, enum encoding encoding, struct ru
     return dst != NULL ? 0 : -1;
 }
 
-static int make(struct fanout *fanout, enum encoding encoding)
+/* --- which of them --- */
+
+static int make(struct fanout *fanout, unsigned at)
 {
-    struct run *run = &fanout->runs[encoding];
-    int result = encoding >= ENC_POLL4 ? make_payload(fanout, encoding, run)
-                                       : make_websocket(fanout, encoding, run);
+    struct run *run = &fanout->runs[at];
+    int result = encoding_of(at) >= ENC_POLL4 ? make_payload(fanout, at, run)
+                                              : make_websocket(fanout, at, run);
 
     if (result == 0)
         run_ref(run); /* until fanout_end: nobody may have it queued by then */
     return result;
+}
+
+/* Which run the socket gets. */
+static unsigned run_of(const struct fanout *fanout, const struct socket *socket)
+{
+    return (unsigned)session_encoding(&socket->session, fanout->nattachments > 0) +
+           (socket->recovers ? fanout->shift : 0U);
+}
+
+size_t fanout_cost(const struct fanout *fanout, const struct socket *socket)
+{
+    unsigned at = run_of(fanout, socket);
+    enum encoding encoding = encoding_of(at);
+    size_t len = event_head(fanout)->len + fanout->json.len + tail_of(fanout, at).len + 1;
+    uint8_t header[WS_HEADER_MAX];
+
+    if (encoding >= ENC_POLL4) {
+        len = payload_packet_len(form_of(encoding), 0, len);
+        for (size_t i = 0; i < fanout->nattachments; i++)
+            len += payload_packet_len(form_of(encoding), 1, fanout->attachments[i].len);
+        return len;
+    }
+    len += ws_header_encode(header, WS_TEXT, len);
+    for (size_t i = 0; i < fanout->nattachments; i++) {
+        size_t one = attachment_len(encoding, fanout->attachments[i].len);
+        len += one + ws_header_encode(header, WS_BINARY, one);
+    }
+    return len;
 }
 
 void fanout_except(struct fanout *fanout, struct socket *socket)
@@ -220,25 +290,27 @@ int fanout_send(struct fanout *fanout, struct socket *socket)
 {
     struct sio *sio = fanout->sio;
     struct session *session = &socket->session;
-    enum encoding encoding = session_encoding(session, fanout->nattachments > 0);
+    unsigned at = run_of(fanout, socket);
 
-    if (socket->fanout_serial == fanout->serial || socket->nsp != NSP_JOINED)
+    if (socket->fanout_serial == fanout->serial || socket->nsp != fanout->to)
         return 0;
     socket->fanout_serial = fanout->serial;
     if (fanout->is_volatile && is_waiting(session)) {
         sio->stats.volatile_skipped++;
         return 0;
     }
-    if (!(fanout->made & 1 << encoding)) {
-        if (make(fanout, encoding) < 0) {
+    if (!(fanout->made & 1U << at)) {
+        if (make(fanout, at) < 0) {
             fanout->failed = 1;
             sio->stats.dropped[CLOSE_NO_MEMORY]++;
             return 0;
         }
-        fanout->made |= (uint8_t)(1 << encoding);
+        fanout->made |= (uint16_t)(1U << at);
     }
-    if (session_push(session, &fanout->runs[encoding]) < 0)
+    if (session_push(session, &fanout->runs[at]) < 0)
         return dropped(sio, session);
+    if (at >= ENCODINGS)
+        socket->has_offset = 1;
     sio->stats.deliveries++;
     stamp(fanout, session);
     return 1;
@@ -300,8 +372,8 @@ void fanout_end(struct fanout *fanout)
     struct eio *eio = fanout->sio->eio;
 
     eio->net->fanning = 0;
-    for (int i = 0; i < ENCODINGS; i++) {
-        if (!(fanout->made & 1 << i))
+    for (unsigned i = 0; i < EIO_LOGS; i++) {
+        if (!(fanout->made & 1U << i))
             continue;
         run_unref(&fanout->runs[i]);
         chunklog_trim(&eio->logs[i]);

@@ -5,9 +5,11 @@
 #include "base/rand.h"
 #include "codec/ws.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LENT_BYTES 16   /* for SESSION_LEN; memory comes in such */
 #define REFUSED_MS 5000 /* a client that was refused has so long to leave by itself */
 
 /* Of one client; what it asks after that is not looked at, for to judge a token is
@@ -47,16 +49,32 @@ static uint8_t open_bit(const struct socket *socket, struct slice nsp)
     return 0;
 }
 
+/* As the client sees it. */
 static enum nsp_state state_in(const struct socket *socket, struct slice nsp)
 {
     uint8_t bit;
 
+    if (is_ours(socket, nsp) && socket->nsp == NSP_REPLAYING)
+        return socket->resumed ? NSP_JOINED : NSP_JOINING;
     if (is_ours(socket, nsp))
         return (enum nsp_state)socket->nsp;
     bit = open_bit(socket, nsp);
     if (socket->open_in & bit)
         return NSP_JOINED;
     return socket->open_left & bit ? NSP_LEFT : NSP_NONE;
+}
+
+/* left() has to be called when it goes. */
+static int is_in(const struct socket *socket)
+{
+    return socket->nsp == NSP_JOINING || socket->nsp == NSP_JOINED || socket->nsp == NSP_REPLAYING;
+}
+
+static void go_out(struct socket *socket)
+{
+    socket->nsp = NSP_LEFT;
+    socket->recovers = socket->resumed = 0;
+    socket_leave_place(socket);
 }
 
 static void fault(struct socket *socket)
@@ -66,12 +84,13 @@ static void fault(struct socket *socket)
 
 /* --- joining --- */
 
-static void put_connected(struct socket *socket, struct slice nsp, struct slice sid)
+static void put_connected(struct socket *socket, struct slice nsp, struct slice sid,
+                          struct slice pid)
 {
     struct buf *scratch = scratch_of(socket);
 
     buf_reset(scratch);
-    sio_put_connect(scratch, socket_version(socket), nsp, sid);
+    sio_put_connect(scratch, socket_version(socket), nsp, sid, pid);
     session_put_scratch(&socket->session);
 }
 
@@ -92,7 +111,7 @@ static void join_open(struct socket *socket, uint8_t bit, const struct sio_packe
     }
     rand_bytes(raw, sizeof(raw));
     base64url_encode(sid, raw, sizeof(raw));
-    put_connected(socket, packet->nsp, (struct slice){sid, sizeof(sid)});
+    put_connected(socket, packet->nsp, (struct slice){sid, sizeof(sid)}, (struct slice){"", 0});
     if (sio->app->joined != NULL)
         sio->app->joined(socket, packet, sio->arg);
 }
@@ -121,7 +140,7 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet)
     uint8_t bit = open_bit(socket, packet->nsp);
 
     if (is_ours(socket, packet->nsp)) {
-        if (socket->nsp == NSP_JOINING || socket->nsp == NSP_JOINED)
+        if (is_in(socket))
             fault(socket);
         else if (socket->refusals < REFUSALS_MAX)
             join_ours(socket, packet);
@@ -140,20 +159,95 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet)
     }
 }
 
-void socket_accept(struct socket *socket)
+/* What was before does not count. */
+static void let_in(struct socket *socket, enum nsp_state state)
 {
-    char sid[SIO_SID_MAX];
-
-    socket->nsp = NSP_JOINED;
-    socket->joins++;
+    socket->nsp = (uint8_t)state;
     socket->in_since = sio_of(socket)->fanout_serial;
-    socket->refusals = socket->sidless = 0;
-    sio_of(socket)->stats.connects++;
+    socket->refusals = 0;
+    socket->sidless = socket->has_offset = 0;
     socket->connect_due_ms = socket->expire_due_ms = 0;
     rearm(socket);
     session_known(&socket->session);
-    put_connected(socket, slice_str(sio_of(socket)->options.nsp),
-                  (struct slice){sid, socket_sid(socket, sid)});
+}
+
+static void welcome(struct socket *socket, const struct sio_session *session)
+{
+    struct sio *sio = sio_of(socket);
+    char sid[SIO_SID_MAX], pid[PID_TEXT_LEN];
+    size_t sid_len = socket_sid(socket, sid), pid_len = 0;
+
+    sio->stats.connects++;
+    socket->recovers = session != NULL && session->pid.len > 0;
+    if (socket->recovers) {
+        assert(sio->options.recovery && socket->session.version == EIO4);
+        assert(session->pid.len == PID_LEN);
+        pid_len = base64url_encode(pid, session->pid.ptr, PID_LEN);
+    }
+    put_connected(socket, slice_str(sio->options.nsp), (struct slice){sid, sid_len},
+                  (struct slice){pid, pid_len});
+}
+
+/* An event that nobody listens for: clients keep its last argument, as that of any other, and
+ * say it when they come back. */
+static void put_offset(struct socket *socket, uint64_t offset)
+{
+    const struct buf *head = &sio_of(socket)->event_head;
+    struct buf *scratch = scratch_of(socket);
+    char text[OFFSET_LEN];
+
+    if (!socket->recovers || offset == 0)
+        return;
+    offset_write(text, offset);
+    buf_reset(scratch);
+    buf_put(scratch, head->data, head->len);
+    buf_puts(scratch, "[\"$offset\",\"");
+    buf_put(scratch, text, sizeof(text));
+    buf_puts(scratch, "\"]");
+    session_put_scratch(&socket->session);
+    socket->has_offset = 1;
+}
+
+void socket_accept(struct socket *socket, const struct sio_session *session)
+{
+    assert(session == NULL || session->sid.len == 0);
+    socket_leave_place(socket);
+    let_in(socket, NSP_JOINED);
+    socket->joins++;
+    welcome(socket, session);
+    put_offset(socket, session != NULL ? session->offset : 0);
+}
+
+int socket_replay(struct socket *socket)
+{
+    assert(socket->nsp == NSP_JOINING);
+    if (socket_take_place(socket) < 0)
+        return -1;
+    let_in(socket, NSP_REPLAYING);
+    return 0;
+}
+
+void socket_resume(struct socket *socket, const struct sio_session *session)
+{
+    assert(socket->nsp == NSP_REPLAYING && !socket->resumed);
+    assert(session->sid.len == 0 || session->sid.len == SESSION_LEN);
+    socket->resumed = 1;
+    socket->joins++;
+    if (session->sid.len > 0)
+        socket_go_by(socket, (const uint8_t *)session->sid.ptr);
+    else
+        socket_leave_place(socket);
+    welcome(socket, session);
+}
+
+void socket_caught_up(struct socket *socket, uint64_t offset)
+{
+    assert(socket->nsp == NSP_REPLAYING && socket->resumed);
+    socket->nsp = NSP_JOINED;
+    socket->in_since = sio_of(socket)->fanout_serial;
+    socket->resumed = 0;
+    if (!socket->has_offset) /* what it was sent carries newer ones */
+        put_offset(socket, offset);
 }
 
 int socket_ack(struct socket *socket, uint64_t id, struct slice json)
@@ -203,7 +297,7 @@ void socket_refuse(struct socket *socket, const char *message, const char *code)
 {
     struct buf *scratch = scratch_of(socket);
 
-    socket->nsp = NSP_LEFT; /* so that left() is not called */
+    go_out(socket); /* so that left() is not called */
     session_unknown(&socket->session);
     buf_reset(scratch);
     sio_put_connect_error(scratch, socket_version(socket), slice_str(sio_of(socket)->options.nsp),
@@ -252,7 +346,7 @@ void socket_disconnect_all(struct socket *socket, enum close_reason why)
 
 static void leave_ours(struct socket *socket, enum close_reason why)
 {
-    socket->nsp = NSP_LEFT;
+    go_out(socket);
     sio_of(socket)->app->left(socket, why, sio_of(socket)->arg);
 }
 
@@ -265,13 +359,12 @@ void socket_leave(struct socket *socket, enum close_reason why)
 
 static void on_disconnect(struct socket *socket, const struct sio_packet *packet)
 {
-    int was_in = socket->nsp == NSP_JOINED || socket->nsp == NSP_JOINING;
     uint8_t bit = open_bit(socket, packet->nsp);
 
     if (is_ours(socket, packet->nsp)) {
         if (socket->refusals == 0)
             socket_expire(socket, 0);
-        if (was_in)
+        if (is_in(socket))
             leave_ours(socket, CLOSE_LEFT);
     } else {
         socket->open_in &= (uint8_t)~bit;
@@ -413,9 +506,9 @@ void socket_known(struct socket *socket)
 
 static struct session *on_make(void *arg)
 {
-    struct socket *socket = calloc(1, sizeof(*socket));
+    const struct sio *sio = arg;
+    struct socket *socket = calloc(1, sizeof(*socket) + (sio->options.recovery ? LENT_BYTES : 0));
 
-    (void)arg;
     /* cppcheck-suppress memleak; on_release() frees it */
     return socket != NULL ? &socket->session : NULL;
 }
@@ -476,14 +569,27 @@ static void on_closed(struct session *session, enum close_reason why, void *arg)
 {
     const struct sio *sio = arg;
     struct socket *socket = socket_of(session);
-    int was_in = socket->nsp == NSP_JOINED || socket->nsp == NSP_JOINING;
+    int was_in = is_in(socket);
 
-    socket->nsp = NSP_LEFT;
+    go_out(socket);
     if (was_in)
         sio->app->left(socket, why, sio->arg);
     sio->app->closed(socket, why, sio->arg);
     socket->data = NULL;
     socket->connect_due_ms = socket->expire_due_ms = 0;
+}
+
+static void on_pinged(struct session *session, void *arg)
+{
+    const struct sio *sio = arg;
+    struct socket *socket = socket_of(session);
+
+    if (!socket->recovers || socket->nsp != NSP_JOINED)
+        return;
+    /* The ping before was an interval ago at least. */
+    if (!socket->has_offset && sio->offset_ms + session->eio->options.ping_interval_ms > clock_ms())
+        put_offset(socket, sio->offset);
+    socket->has_offset = 0;
 }
 
 const struct eio_app sio_eio_app = {
@@ -493,6 +599,7 @@ const struct eio_app sio_eio_app = {
     .guarded = on_guarded,
     .message = on_message,
     .due = on_due,
+    .pinged = on_pinged,
     .closed = on_closed,
 };
 
@@ -510,4 +617,12 @@ int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options
 void sio_clear(struct sio *sio)
 {
     buf_free(&sio->event_head);
+    free(sio->lent.at);
+    sio->lent = (struct sio_lent){.at = NULL};
+}
+
+void sio_offset(struct sio *sio, uint64_t offset)
+{
+    sio->offset = offset;
+    sio->offset_ms = clock_ms();
 }

@@ -277,7 +277,7 @@ static void let_in(struct clients *clients, struct client *client)
     become(clients, client, CLIENT_IN);
     client->since_ds = (uint32_t)(clock_ms() / 100);
     log_connected(client);
-    socket_accept(client->socket);
+    socket_accept(client->socket, NULL);
     socket_expire(client->socket, deadline(client->expires_ms, now_ms));
 }
 

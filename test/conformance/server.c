@@ -122,7 +122,7 @@ static void on_joined(struct socket *socket, const struct sio_packet *packet, vo
 
 static void on_connect(struct socket *socket, const struct sio_packet *packet, void *arg)
 {
-    socket_accept(socket);
+    socket_accept(socket, NULL);
     on_joined(socket, packet, arg);
 }
 

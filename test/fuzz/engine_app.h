@@ -22,7 +22,7 @@ static void accept_player(struct player *player)
     player->joined = 1;
     trace("  player %td is let in\n", player - players);
     socket_expire(socket_of(player->session), 0);
-    socket_accept(socket_of(player->session));
+    socket_accept(socket_of(player->session), NULL);
 }
 
 static void refuse_player(struct player *player)

@@ -148,9 +148,10 @@ void socket_known(struct socket *socket)
     note("known ");
 }
 
-void socket_accept(struct socket *socket)
+void socket_accept(struct socket *socket, const struct sio_session *session)
 {
     (void)socket;
+    (void)session;
     note("accept ");
 }
 

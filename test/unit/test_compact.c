@@ -34,7 +34,7 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet, v
 {
     (void)packet;
     (void)arg;
-    socket_accept(socket);
+    socket_accept(socket, NULL);
     last = socket;
 }
 

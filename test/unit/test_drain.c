@@ -22,7 +22,7 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet, v
 {
     (void)packet;
     (void)arg;
-    socket_accept(socket);
+    socket_accept(socket, NULL);
 }
 
 static void on_left(struct socket *socket, enum close_reason why, void *arg)

@@ -49,7 +49,7 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet, v
     connects++;
     last = socket;
     if (verdict > 0)
-        socket_accept(socket);
+        socket_accept(socket, NULL);
     else if (verdict < 0)
         socket_refuse(socket, "no", "token_missing");
 }
@@ -1060,7 +1060,7 @@ static void test_refused_meanwhile(void)
     due(last);
     beat(last);
     frame(fd);
-    socket_accept(last);
+    socket_accept(last, NULL);
     ok(strncmp(frame(fd), "T:40/axr,{\"sid\":\"", 17) == 0, "or lets it in");
     is_int(last->refusals, 0, "for good");
     lefts = 0;

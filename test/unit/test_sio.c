@@ -159,13 +159,19 @@ static void is_put(struct buf *out, int result, const char *want)
 static void test_encode(void)
 {
     struct slice axr = SLICE("/axr"), root = SLICE("/"), sid = SLICE("o0a_-8Qy0123456789AB");
+    struct slice none = SLICE(""), pid = SLICE("RkXeGGgqPMyAutiZAAAN"); /* as Node writes it */
     struct buf out = {0};
 
-    is_put(&out, sio_put_connect(&out, EIO4, axr, sid),
+    is_put(&out, sio_put_connect(&out, EIO4, axr, sid, none),
            "40/axr,{\"sid\":\"o0a_-8Qy0123456789AB\"}");
-    is_put(&out, sio_put_connect(&out, EIO4, root, sid), "40{\"sid\":\"o0a_-8Qy0123456789AB\"}");
-    is_put(&out, sio_put_connect(&out, EIO3, axr, sid), "40/axr,");
-    is_put(&out, sio_put_connect(&out, EIO3, root, sid), "40");
+    is_put(&out, sio_put_connect(&out, EIO4, root, sid, none),
+           "40{\"sid\":\"o0a_-8Qy0123456789AB\"}");
+    is_put(&out, sio_put_connect(&out, EIO4, root, sid, pid),
+           "40{\"sid\":\"o0a_-8Qy0123456789AB\",\"pid\":\"RkXeGGgqPMyAutiZAAAN\"}");
+    is_put(&out, sio_put_connect(&out, EIO4, axr, sid, pid),
+           "40/axr,{\"sid\":\"o0a_-8Qy0123456789AB\",\"pid\":\"RkXeGGgqPMyAutiZAAAN\"}");
+    is_put(&out, sio_put_connect(&out, EIO3, axr, sid, none), "40/axr,");
+    is_put(&out, sio_put_connect(&out, EIO3, root, sid, none), "40");
     is_put(&out, sio_put_ack(&out, axr, 12, SLICE("[1]")), "43/axr,12[1]");
     is_put(&out, sio_put_ack(&out, root, UINT64_MAX, SLICE("[]")), "4318446744073709551615[]");
     is_put(&out, sio_put_connect_error(&out, EIO4, axr, "jwt \"expired\"", "token_expired"),

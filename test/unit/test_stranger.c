@@ -44,7 +44,7 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet, v
     (void)arg;
     last = socket;
     if (verdict == ACCEPT)
-        socket_accept(socket);
+        socket_accept(socket, NULL);
     else if (verdict == REFUSE)
         socket_refuse(socket, "no", "token_missing");
 }
@@ -480,7 +480,7 @@ static void test_known(void)
     for (int i = 0; i < FLOOD; i++)
         (void)websocket(WS_QUERY);
     ok(is_open(fd), "then it waits in peace");
-    socket_accept(last);
+    socket_accept(last, NULL);
     ok(hear(fd, "40/axr,{\"sid\"") != NULL, "and is let in");
     other = websocket(WS_QUERY);
     put_text(other, "40/axr,{}");
