@@ -56,6 +56,11 @@ void directory_room_take(struct directory *directory, struct listing *room, unsi
 uint32_t directory_scan_users(const struct directory *directory, uint32_t cursor,
                               void (*visit)(struct slice uid, void *arg), void *arg);
 
+/* Each connection of a user that is on that worker; visit changes nothing here.  Looks at every
+ * name. */
+void directory_each_client(struct directory *directory, unsigned lane,
+                           void (*visit)(struct slice uid, uint64_t client, void *arg), void *arg);
+
 /* All that is on that worker.  Looks at every name. */
 void directory_drop_lane(struct directory *directory, unsigned lane);
 

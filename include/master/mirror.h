@@ -33,7 +33,9 @@ void mirror_init(struct mirror *mirror);
 void mirror_clear(struct mirror *mirror);
 
 /* That client is in room (copied) from now on; seq is kept with it, where it was not in
- * it.  Returns 0, or -1 without memory (nothing changed). */
+ * it, and in any case MIRROR_CLAIMED, where that is in seq: the room is one of its token.  Returns
+ * 0, or -1 without memory (nothing changed). */
+#define MIRROR_CLAIMED (UINT64_C(1) << 63)
 int mirror_join(struct mirror *mirror, struct directory *directory, unsigned lane, uint64_t client,
                 struct slice room, uint64_t seq);
 
@@ -41,10 +43,12 @@ int mirror_join(struct mirror *mirror, struct directory *directory, unsigned lan
 int mirror_leave(struct mirror *mirror, struct directory *directory, unsigned lane, uint64_t client,
                  struct slice room);
 
-/* It has left that default room, or joined it again.  Only for whoever looks (mirrored_left):
- * without memory it is not known. */
-void mirror_default_leave(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which);
-void mirror_default_join(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which);
+/* It has left that default room, or joined it again; seq is kept with the second, of everybody's
+ * room, unless it is 0.  Only for whoever looks (mirrored_left).  Leaving returns 0, or -1
+ * without memory: it is not known. */
+int mirror_default_leave(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which);
+void mirror_default_join(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which,
+                         uint64_t seq);
 
 /* It has gone: it is in no room. */
 void mirror_gone(struct mirror *mirror, struct directory *directory, unsigned lane,
@@ -58,6 +62,9 @@ const struct mirrored *mirror_find(const struct mirror *mirror, unsigned lane, u
 
 /* The default rooms that it has left, or'ed. */
 unsigned mirrored_left(const struct mirrored *mirrored);
+
+/* What was kept when it joined everybody's room again; 0: it is in there since ever, or not. */
+uint64_t mirrored_since(const struct mirrored *mirrored);
 
 /* Its further rooms, in no order, and in *seq (unless NULL) what was kept with the join: *at is
  * 0 at first.  NULL at the end. */

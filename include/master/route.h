@@ -44,6 +44,7 @@
 #define ROUTE_EVERYBODY "allusers" /* the room that each client is in, not kept in the table */
 
 struct route;
+struct sessions;
 
 struct route_targets {
     size_t n;
@@ -56,6 +57,12 @@ void route_free(struct route **route);
 
 /* The same namespace, borrowed from another place. */
 void route_nsp(struct route *route, const char *nsp);
+
+/* Whose sessions are to be recovered (borrowed): an id of a client that has moved names its lane,
+ * it is kept since when who has left everybody's room is in it again, and who is in rooms of
+ * which nothing can be kept for want of memory has no session any more.  NULL, as at first:
+ * nobody's. */
+void route_sessions(struct route *route, struct sessions *sessions);
 
 /* One more client of the user uid (copied) on the worker in lane, which is up; client is that
  * worker's name for it.  Returns 0, or -1 without memory (nothing changed). */
@@ -99,6 +106,24 @@ void route_down(struct route *route, unsigned lane);
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
                     uint64_t seq, int is_claim);
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
+
+/* --- for whoever looks ------------------------------------------------------------- */
+
+/* Which default rooms that client has left, as enum msg_default, whether it has joined them again
+ * or not; then each room that it is in, but for the default ones that it has not left, with the
+ * seq of the join.  visit changes nothing here. */
+struct route_seat {
+    struct slice room; /* valid until the next change */
+    uint64_t seq;
+    int is_claimed; /* is_claim of route_room_join() */
+};
+unsigned route_client_rooms(const struct route *route, unsigned lane, uint64_t client,
+                            void (*visit)(const struct route_seat *seat, void *arg), void *arg);
+
+/* Each client of that worker, and whose it is; visit changes nothing here.  Looks at each
+ * name once. */
+void route_each_client(struct route *route, unsigned lane,
+                       void (*visit)(struct slice uid, uint64_t client, void *arg), void *arg);
 
 /* A MSG_JOIN of that id, which is not in use, is about to be sent to targets: until each of
  * them has answered (route_settle) or gone, all of names (copied) count as held there.

@@ -236,6 +236,33 @@ void directory_drop_lane(struct directory *directory, unsigned lane)
     table_each(&directory->names, visit_drop, &(struct leaver){directory, lane});
 }
 
+struct caller {
+    unsigned lane;
+    void (*visit)(struct slice uid, uint64_t client, void *arg);
+    void *arg;
+};
+
+static int visit_clients(struct table_node *node, void *arg)
+{
+    struct listing *listing = (struct listing *)node;
+    const struct user *user = listing_user(listing);
+    const struct caller *caller = arg;
+    unsigned lane;
+    uint64_t client;
+    size_t at = 0;
+
+    while (user != NULL && (lane = user_next(user, &at, &client)) != USER_END)
+        if (lane == caller->lane)
+            caller->visit(listing_name(listing), client, caller->arg);
+    return 0;
+}
+
+void directory_each_client(struct directory *directory, unsigned lane,
+                           void (*visit)(struct slice uid, uint64_t client, void *arg), void *arg)
+{
+    table_each(&directory->names, visit_clients, &(struct caller){lane, visit, arg});
+}
+
 struct visitor {
     void (*visit)(struct slice uid, void *arg);
     void *arg;

@@ -23,6 +23,7 @@ struct mirrored {
         struct seat one;
         struct seat *slots;
     } at;
+    uint64_t since; /* in everybody's room again; 0: it is not so */
 };
 
 #define KEY_LEN (sizeof(uint64_t) + sizeof(uint16_t))
@@ -175,7 +176,7 @@ static struct mirrored *provide(struct mirror *mirror, unsigned lane, uint64_t c
 
 static void tidy(struct mirror *mirror, struct mirrored *mirrored)
 {
-    if (mirrored->n > 0 || mirrored->left != 0)
+    if (mirrored->n > 0 || mirrored->left != 0 || mirrored->since != 0)
         return;
     mirror->lanes[mirrored->lane]--;
     table_remove(&mirror->clients, &mirrored->node);
@@ -191,6 +192,7 @@ int mirror_join(struct mirror *mirror, struct directory *directory, unsigned lan
     struct seat *seat = mirrored != NULL ? seat_find(mirrored, listing) : NULL;
 
     if (seat != NULL && seat->room == listing) {
+        seat->seq |= seq & MIRROR_CLAIMED;
         directory_room_take(directory, listing, lane);
         return 0;
     }
@@ -223,20 +225,27 @@ int mirror_leave(struct mirror *mirror, struct directory *directory, unsigned la
     return 0;
 }
 
-void mirror_default_leave(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which)
+int mirror_default_leave(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which)
 {
     struct mirrored *mirrored = provide(mirror, lane, client);
 
-    if (mirrored != NULL)
-        mirrored->left |= (uint16_t)which;
+    if (mirrored == NULL)
+        return -1;
+    mirrored->left |= (uint16_t)which;
+    if (which & MIRROR_EVERYBODY)
+        mirrored->since = 0;
+    return 0;
 }
 
-void mirror_default_join(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which)
+void mirror_default_join(struct mirror *mirror, unsigned lane, uint64_t client, unsigned which,
+                         uint64_t seq)
 {
     struct mirrored *mirrored = find(mirror, lane, client);
 
     if (mirrored == NULL)
         return;
+    if (mirrored->left & which & MIRROR_EVERYBODY)
+        mirrored->since = seq;
     mirrored->left &= (uint16_t)~which;
     tidy(mirror, mirrored);
 }
@@ -254,6 +263,7 @@ void mirror_gone(struct mirror *mirror, struct directory *directory, unsigned la
             directory_room_take(directory, slots[i].room, lane);
     mirror->seats -= mirrored->n;
     mirrored->n = mirrored->left = 0;
+    mirrored->since = 0;
     tidy(mirror, mirrored);
 }
 
@@ -294,6 +304,11 @@ const struct mirrored *mirror_find(const struct mirror *mirror, unsigned lane, u
 unsigned mirrored_left(const struct mirrored *mirrored)
 {
     return mirrored->left;
+}
+
+uint64_t mirrored_since(const struct mirrored *mirrored)
+{
+    return mirrored->since;
 }
 
 const struct listing *mirrored_next(const struct mirrored *mirrored, size_t *at, uint64_t *seq)

@@ -1,18 +1,24 @@
 #include "master/route.h"
 
 #include "codec/sid.h"
+#include "ipc/msg.h"
 #include "master/directory.h"
 #include "master/expect.h"
 #include "master/mirror.h"
 #include "master/roomlist.h"
+#include "master/sessions.h"
 
 #include <assert.h>
 #include <stdlib.h>
+
+_Static_assert((int)MIRROR_EVERYBODY == MSG_LEFT_EVERYBODY && (int)MIRROR_OWN == MSG_LEFT_OWN,
+               "what one says of default rooms the other does");
 
 struct route {
     struct directory directory;
     struct mirror mirror;
     struct expect expect;
+    struct sessions *sessions; /* NULL: nothing is to be recovered */
     struct slice nsp;
     struct route_targets up;
     struct route_targets found;
@@ -52,6 +58,11 @@ void route_free(struct route **routep)
     directory_clear(&route->directory);
     free(route);
     *routep = NULL;
+}
+
+void route_sessions(struct route *route, struct sessions *sessions)
+{
+    route->sessions = sessions;
 }
 
 /* --- users ---------------------------------------------------------------------- */
@@ -164,31 +175,44 @@ static int may_be(const struct route *route, unsigned lane, uint64_t client)
            mirror_find(&route->mirror, lane, client) != NULL;
 }
 
+/* Not all of that client's rooms are known. */
+static void forget_session(struct route *route, unsigned lane, uint64_t client)
+{
+    if (route->sessions != NULL)
+        sessions_take(route->sessions, lane, client);
+}
+
 int route_room_join(struct route *route, unsigned lane, uint64_t client, struct slice room,
                     uint64_t seq, int is_claim)
 {
-    (void)is_claim;
     if (!may_be(route, lane, client))
         return 1;
     if (slice_eq(room, SLICE(ROUTE_EVERYBODY))) {
-        mirror_default_join(&route->mirror, lane, client, MIRROR_EVERYBODY);
+        mirror_default_join(&route->mirror, lane, client, MIRROR_EVERYBODY,
+                            route->sessions != NULL ? seq : 0);
         return 0;
     }
+    seq |= is_claim ? MIRROR_CLAIMED : 0;
     if (mirror_join(&route->mirror, &route->directory, lane, client, room, seq) == 0)
         return 0;
     unsure(route, lane);
+    forget_session(route, lane, client);
     return -1;
 }
 
 /* A room that it was not in is one of the two that it is in from the beginning. */
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room)
 {
+    int rc = 0;
+
     if (!may_be(route, lane, client))
         return;
     if (slice_eq(room, SLICE(ROUTE_EVERYBODY)))
-        mirror_default_leave(&route->mirror, lane, client, MIRROR_EVERYBODY);
+        rc = mirror_default_leave(&route->mirror, lane, client, MIRROR_EVERYBODY);
     else if (mirror_leave(&route->mirror, &route->directory, lane, client, room) < 0)
-        mirror_default_leave(&route->mirror, lane, client, MIRROR_OWN);
+        rc = mirror_default_leave(&route->mirror, lane, client, MIRROR_OWN);
+    if (rc < 0)
+        forget_session(route, lane, client);
 }
 
 int route_expect(struct route *route, uint32_t id, const struct slices *names,
@@ -221,6 +245,35 @@ size_t route_seats(const struct route *route)
     return route->mirror.seats;
 }
 
+/* --- for whoever looks ---------------------------------------------------------- */
+
+unsigned route_client_rooms(const struct route *route, unsigned lane, uint64_t client,
+                            void (*visit)(const struct route_seat *seat, void *arg), void *arg)
+{
+    const struct mirrored *mirrored = mirror_find(&route->mirror, lane, client);
+    uint64_t seq = mirrored != NULL ? mirrored_since(mirrored) : 0;
+    unsigned left = mirrored != NULL ? mirrored_left(mirrored) : 0;
+    const struct listing *room;
+    size_t at = 0;
+
+    if (seq != 0) {
+        left |= MIRROR_EVERYBODY;
+        visit(&(struct route_seat){SLICE(ROUTE_EVERYBODY), seq, 0}, arg);
+    }
+    while (mirrored != NULL && (room = mirrored_next(mirrored, &at, &seq)) != NULL)
+        visit(&(struct route_seat){listing_name(room), seq & ~MIRROR_CLAIMED,
+                                   (seq & MIRROR_CLAIMED) != 0},
+              arg);
+    return left;
+}
+
+void route_each_client(struct route *route, unsigned lane,
+                       void (*visit)(struct slice uid, uint64_t client, void *arg), void *arg)
+{
+    if (route->clients[lane] > 0)
+        directory_each_client(&route->directory, lane, visit, arg);
+}
+
 /* --- where a message goes ------------------------------------------------------- */
 
 /* A socket's id is a room of its own that is in no table: 20 characters, or (EIO3)
@@ -245,6 +298,12 @@ static int lane_of_id(const struct route *route, struct slice room)
         if (route->up.lanes[i] == lane)
             return (int)lane;
     return -1;
+}
+
+/* The same where the client goes by the id of its first connection, which names another. */
+static int lane_of_moved(const struct route *route, struct slice room)
+{
+    return route->sessions != NULL ? sessions_moved_lane(route->sessions, room) : -1;
 }
 
 static void turn_next(struct route *route)
@@ -320,15 +379,18 @@ const struct route_targets *route_find(struct route *route, const struct slices 
     turn_next(route);
     for (size_t i = 0; i < rooms->n; i++) {
         struct listing *listing;
-        int lane;
+        int lane, moved;
         if (slice_eq(rooms->at[i], SLICE(ROUTE_EVERYBODY)))
             return find_all(route);
         listing = directory_find(&route->directory, rooms->at[i]);
         lane = lane_of_id(route, rooms->at[i]);
+        moved = lane_of_moved(route, rooms->at[i]);
         if (listing != NULL)
             add_listing(route, listing);
         if (lane >= 0)
             add_target(route, (unsigned)lane);
+        if (moved >= 0)
+            add_target(route, (unsigned)moved);
     }
     if (route->nunsure + route->expect.nunnamed > 0)
         add_unsure(route);

@@ -93,7 +93,7 @@ static void test_rooms(void)
 static void test_defaults(void)
 {
     begin();
-    mirror_default_join(&mirror, 1, 7, MIRROR_OWN);
+    mirror_default_join(&mirror, 1, 7, MIRROR_OWN, 0);
     is_str(rooms(1, 7), "-", "to be in one's own room is nothing to know");
     mirror_default_leave(&mirror, 1, 7, MIRROR_EVERYBODY);
     mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
@@ -102,9 +102,9 @@ static void test_defaults(void)
     join(1, 7, "a", 1);
     leave(1, 7, "a");
     is_str(rooms(1, 7), "", "also without a further room");
-    mirror_default_join(&mirror, 1, 7, MIRROR_OWN);
+    mirror_default_join(&mirror, 1, 7, MIRROR_OWN, 0);
     is_int(mirrored_left(mirror_find(&mirror, 1, 7)), MIRROR_EVERYBODY, "until it is joined again");
-    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY);
+    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY, 0);
     is_str(rooms(1, 7), "-", "both are");
     mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
     mirror_gone(&mirror, &directory, 1, 7);
@@ -112,6 +112,61 @@ static void test_defaults(void)
     nomem_nth = 1;
     mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
     is_str(rooms(1, 7), "-", "without memory it is not known");
+    nomem_nth = 1;
+    is_int(mirror_default_leave(&mirror, 1, 7, MIRROR_OWN), -1, "which is said");
+    end();
+}
+
+static uint64_t since(unsigned lane, uint64_t client)
+{
+    const struct mirrored *mirrored = mirror_find(&mirror, lane, client);
+
+    return mirrored != NULL ? mirrored_since(mirrored) : 0;
+}
+
+static void test_everybody_again(void)
+{
+    begin();
+    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY, 5);
+    is_str(rooms(1, 7), "-", "who has never left everybody's room is in it since ever");
+    mirror_default_leave(&mirror, 1, 7, MIRROR_EVERYBODY);
+    is_int(since(1, 7), 0, "who has left it is not");
+    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY, 6);
+    ok(since(1, 7) == 6 && mirrored_left(mirror_find(&mirror, 1, 7)) == 0,
+       "who has joined it again is, since then");
+    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY, 7);
+    is_int(since(1, 7), 6, "to join once more changes nothing");
+    mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
+    mirror_default_join(&mirror, 1, 7, MIRROR_OWN, 8);
+    is_int(since(1, 7), 6, "nor does another room");
+    mirror_default_leave(&mirror, 1, 7, MIRROR_EVERYBODY);
+    is_int(since(1, 7), 0, "it is left again");
+    mirror_default_join(&mirror, 1, 7, MIRROR_EVERYBODY, 9);
+    ok(mirror.lanes[1] == 1, "it is known");
+    mirror_gone(&mirror, &directory, 1, 7);
+    ok(mirror.lanes[1] == 0 && mirror.clients.count == 0, "until it has gone");
+    end();
+}
+
+static void test_claimed(void)
+{
+    const struct mirrored *mirrored;
+    uint64_t seq = 0;
+    size_t at = 0;
+
+    begin();
+    join(1, 7, "a", 5);
+    mirrored = mirror_find(&mirror, 1, 7);
+    (void)mirrored_next(mirrored, &at, &seq);
+    ok(seq == 5, "a room that it joined for a request");
+    join(1, 7, "a", 9 | MIRROR_CLAIMED);
+    at = 0;
+    (void)mirrored_next(mirrored, &at, &seq);
+    ok(seq == (5 | MIRROR_CLAIMED), "is one of its token from then on, with the seq that it has");
+    join(1, 7, "a", 10);
+    at = 0;
+    (void)mirrored_next(mirrored, &at, &seq);
+    ok(seq == (5 | MIRROR_CLAIMED), "and stays that");
     end();
 }
 
@@ -218,6 +273,8 @@ int main(void)
 {
     test_rooms();
     test_defaults();
+    test_everybody_again();
+    test_claimed();
     test_drop();
     test_churn();
     test_memory();

@@ -72,7 +72,7 @@ static void test_union(void)
     is_str(list("ann"), "ann,all,a,b,ba,chat", "those of all connections, each once, sorted");
     mirror_default_leave(&mirror, 2, 7, MIRROR_OWN);
     is_str(list("ann"), "ann,all,a,b,ba,chat", "the last has left a default one");
-    mirror_default_join(&mirror, 2, 7, MIRROR_OWN);
+    mirror_default_join(&mirror, 2, 7, MIRROR_OWN, 0);
     mirror_default_leave(&mirror, 1, 7, MIRROR_OWN);
     mirror_default_leave(&mirror, 1, 7, MIRROR_EVERYBODY);
     is_str(list("ann"), "ann,all,a,b,ba,chat", "one has left the default ones");
@@ -82,7 +82,7 @@ static void test_union(void)
     is_str(list("ann"), "a,b,ba,chat", "both have left both");
     join(1, 7, "ann");
     is_str(list("ann"), "a,ann,b,ba,chat", "the own one, joined again, is like any");
-    mirror_default_join(&mirror, 2, 7, MIRROR_OWN);
+    mirror_default_join(&mirror, 2, 7, MIRROR_OWN, 0);
     is_str(list("ann"), "ann,a,b,ba,chat", "and listed once");
     end();
 }
