@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A session that a client has back. */
+/* The session that a client has back. */
 struct comeback {
     uint8_t session[SESSION_LEN];
     uint64_t from;       /* position in the history (history.h): what it has missed */
@@ -20,7 +20,7 @@ struct comeback {
     size_t nclaimed;     /* the first of these, by its token; the rest by request */
 };
 
-/* As of MSG_ADMIT, and in comeback what was decided of it; all is borrowed. */
+/* As of MSG_ADMIT; all is borrowed. */
 struct admit {
     unsigned lane;
     uint64_t client;
@@ -30,7 +30,7 @@ struct admit {
     struct slice pid;     /* PID_LEN bytes, or empty */
     int has_offset;
     uint64_t offset;
-    const struct comeback *comeback; /* NULL: it comes with nothing */
+    int resumes; /* it may have the session of pid back: that is decided when it is let in */
 };
 
 /* The same in memory of its own, in one piece: the caller's to free.  NULL without memory. */

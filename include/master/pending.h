@@ -20,8 +20,7 @@
 /* One user may have so many wait beside those that it has places for: clients that
  * come, go and come again while they wait. */
 #define PENDING_SPARE 8
-/* Bytes of a client's names: those of its rooms come from a token, which is shorter.  One with
- * more, of a session that it has back, waits without that. */
+/* Bytes of a client's names: those of its rooms come from a token, which is shorter. */
 #define PENDING_NAMES_MAX 16384
 
 struct admission {

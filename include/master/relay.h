@@ -23,8 +23,10 @@ struct relay_ops {
     /* One whole message for the pipe to the worker in that lane (ipc/start.h); may call
      * relay_worker_down. */
     void (*send)(unsigned lane, const void *message, size_t len, void *arg);
-    /* The answer to relay_admit, for the same pipe; likewise. */
-    void (*answer)(const struct admit *admit, enum msg_verdict verdict, void *arg);
+    /* The answer to relay_admit, for the same pipe; likewise.  comeback: as ops->comeback
+     * has told, or NULL. */
+    void (*answer)(const struct admit *admit, const struct comeback *comeback,
+                   enum msg_verdict verdict, void *arg);
     /* Call relay_wake in so many ms, from the loop; that takes the place of what was
      * asked before.  Returns 0, or -1 without memory, which does not happen while an
      * earlier one is to come, nor within relay_wake. */
@@ -32,11 +34,14 @@ struct relay_ops {
     /* A user has one connection more or less, on the worker in lane; no uid: any that had
      * some there may have lost them, for that worker has gone.  NULL: nobody cares. */
     void (*changed)(struct slice uid, unsigned lane, void *arg);
-    /* For recovery; both NULL: there is none.  kept(): a message is in the stream as that of this
+    /* For recovery; all NULL: there is none.  kept(): a message is in the stream as that of this
      * seq, before it goes to a worker; message is the MSG_BROADCAST.  dropped(): one is not, or
      * is for those only who are here (EMIT_OK); offset is behind it. */
     void (*kept)(uint64_t seq, const struct broadcast *bc, struct slice message, void *arg);
     void (*dropped)(enum emit_result reason, uint64_t offset, void *arg);
+    /* admit->resumes, and it is let in this moment: which session it has back, and with what.
+     * Borrowed until the next call; NULL: none, after all. */
+    const struct comeback *(*comeback)(const struct admit *admit, void *arg);
 };
 
 struct relay_stats {
@@ -79,7 +84,7 @@ void relay_worker_down(struct relay *relay, unsigned lane);
  * refused for its user's limit, only when there is a place or after PENDING_MS (pending.h).
  * limits:connectionsPerUser holds across all workers; where the oldest is to make
  * place, its worker has been sent a MSG_KICK before the answer.  When it hears that it is in, its
- * rooms are known here: those of its token, or of comeback. */
+ * rooms are known here: those of its token, or of what ops->comeback has told. */
 void relay_admit(struct relay *relay, const struct admit *admit);
 
 /* What ops->wake asked for; now_ms: clock_ms(). */

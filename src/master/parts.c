@@ -30,10 +30,13 @@ static void on_relay_send(unsigned lane, const void *message, size_t len, void *
     pool_send(parts->running->pool, lane, message, len);
 }
 
-static void on_relay_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
+static void on_relay_answer(const struct admit *admit, const struct comeback *comeback,
+                            enum msg_verdict verdict, void *arg)
 {
     struct msg_admitted admitted = {.client = admit->client, .verdict = (uint8_t)verdict};
     struct parts *parts = arg;
+
+    (void)comeback;
 
     pool_answer(parts->running->pool, admit->lane, &admitted);
 }
@@ -57,7 +60,7 @@ static void on_relay_changed(struct slice uid, unsigned lane, void *arg)
 }
 
 static const struct relay_ops relay_ops = {
-    on_relay_send, on_relay_answer, on_relay_wake, on_relay_changed, NULL, NULL};
+    on_relay_send, on_relay_answer, on_relay_wake, on_relay_changed, NULL, NULL, NULL};
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {

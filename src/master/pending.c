@@ -32,17 +32,14 @@ void admission_free(struct admission *admission)
 /* NULL if it is too much, or without memory. */
 static struct admission *admission_new(const struct admit *admit)
 {
-    struct admit bare = *admit;
     struct admission *admission;
 
-    if (admit_names(&bare) > PENDING_NAMES_MAX)
-        bare.comeback = NULL;
-    if (admit_names(&bare) > PENDING_NAMES_MAX || bare.rooms.n > PENDING_NAMES_MAX)
+    if (admit_names(admit) > PENDING_NAMES_MAX || admit->rooms.n > PENDING_NAMES_MAX)
         return NULL;
     admission = malloc(sizeof(*admission));
     if (admission == NULL)
         return NULL;
-    *admission = (struct admission){.admit = admit_copy(&bare)};
+    *admission = (struct admission){.admit = admit_copy(admit)};
     if (admission->admit == NULL) {
         free(admission);
         return NULL;

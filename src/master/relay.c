@@ -328,20 +328,19 @@ static void join_all(struct relay *relay, const struct admit *admit)
 }
 
 /* Its session comes with its rooms. */
-static void join_again(struct relay *relay, const struct admit *admit)
+static void join_again(struct relay *relay, const struct admit *admit,
+                       const struct comeback *comeback)
 {
-    const struct comeback *comeback = admit->comeback;
-
+    if (comeback->left & MSG_LEFT_EVERYBODY)
+        route_room_leave(relay->route, admit->lane, admit->client, SLICE(ROUTE_EVERYBODY));
+    if (comeback->left & MSG_LEFT_OWN)
+        route_room_leave(relay->route, admit->lane, admit->client, admit->uid);
     for (size_t i = 0; i < comeback->rooms.n; i++) {
         uint64_t since;
         struct slice room = msg_room(comeback->rooms.at[i], &since);
 
         (void)join(relay, admit->lane, admit->client, room, since, i < comeback->nclaimed);
     }
-    if (comeback->left & MSG_LEFT_EVERYBODY)
-        route_room_leave(relay->route, admit->lane, admit->client, SLICE(ROUTE_EVERYBODY));
-    if (comeback->left & MSG_LEFT_OWN)
-        route_room_leave(relay->route, admit->lane, admit->client, admit->uid);
 }
 
 static void decide(struct relay *relay, const struct admit *admit)
@@ -349,15 +348,18 @@ static void decide(struct relay *relay, const struct admit *admit)
     enum msg_verdict verdict = is_full(relay, admit->uid)
                                    ? MSG_ADMIT_USER_LIMIT
                                    : let_in(relay, admit->lane, admit->client, admit->uid);
+    const struct comeback *comeback = NULL;
 
-    if (verdict == MSG_ADMIT_OK && admit->comeback != NULL)
-        join_again(relay, admit);
+    if (verdict == MSG_ADMIT_OK && admit->resumes)
+        comeback = relay->ops->comeback(admit, relay->arg);
+    if (comeback != NULL)
+        join_again(relay, admit, comeback);
     else if (verdict == MSG_ADMIT_OK)
         join_all(relay, admit);
     relay->stats.admissions[verdict]++;
     if (verdict == MSG_ADMIT_OK)
         changed(relay, admit->uid, admit->lane);
-    relay->ops->answer(admit, verdict, relay->arg);
+    relay->ops->answer(admit, comeback, verdict, relay->arg);
 }
 
 /* Answers those who wait, for whom there is a place now or whose time is up; only

@@ -26,11 +26,12 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
              (unsigned)msg_get_u32(&msg));
 }
 
-static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, const struct comeback *comeback,
+                      enum msg_verdict verdict, void *arg)
 {
     size_t at = strlen(said);
 
-    (void)arg;
+    (void)comeback, (void)arg;
     snprintf(said + at, sizeof(said) - at, "%sadmitted %u %d", at ? ", " : "",
              (unsigned)admit->client, verdict);
 }
@@ -41,7 +42,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
+static const struct relay_ops ops = {on_send, on_answer, on_wake, NULL, NULL, NULL, NULL};
 
 static void begin(void)
 {

@@ -304,11 +304,12 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     pool_send(pool, lane, message, len);
 }
 
-static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, const struct comeback *comeback,
+                      enum msg_verdict verdict, void *arg)
 {
     struct msg_admitted admitted = {.client = admit->client, .verdict = (uint8_t)verdict};
 
-    (void)arg;
+    (void)comeback, (void)arg;
     pool_answer(pool, admit->lane, &admitted);
 }
 
@@ -319,7 +320,7 @@ static int on_wake(unsigned ms, void *arg)
     return -1;
 }
 
-static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL, NULL};
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {

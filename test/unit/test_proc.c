@@ -134,9 +134,10 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     (void)lane, (void)message, (void)len, (void)arg;
 }
 
-static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, const struct comeback *comeback,
+                      enum msg_verdict verdict, void *arg)
 {
-    (void)arg;
+    (void)comeback, (void)arg;
     admitted += admit->client == 7 && verdict == MSG_ADMIT_OK;
 }
 
@@ -146,7 +147,7 @@ static int on_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL};
+static const struct relay_ops relay_ops = {on_send, on_answer, on_wake, NULL, NULL, NULL, NULL};
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {

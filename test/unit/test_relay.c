@@ -75,14 +75,15 @@ static void on_send(unsigned lane, const void *message, size_t len, void *arg)
     msg_broadcast_clear(&bc);
 }
 
-static void on_answer(const struct admit *admit, enum msg_verdict verdict, void *arg)
+static void on_answer(const struct admit *admit, const struct comeback *comeback,
+                      enum msg_verdict verdict, void *arg)
 {
     unsigned lane = admit->lane;
     uint64_t client = admit->client;
     static const char *const names[] = {"ok", "limit", "memory"};
     size_t at = strlen(sent.answers);
 
-    (void)arg;
+    (void)comeback, (void)arg;
     if (lane == sent.kill)
         relay_worker_down(sent.relay, lane);
     if (client == sent.asked)
@@ -117,7 +118,7 @@ static void on_changed(struct slice uid, unsigned lane, void *arg)
              relay_user_connections(sent.relay, uid));
 }
 
-static const struct relay_ops ops = {on_send, on_answer, on_wake, on_changed, NULL, NULL};
+static const struct relay_ops ops = {on_send, on_answer, on_wake, on_changed, NULL, NULL, NULL};
 
 #define WAITS (-1)
 #define FAR   (clock_ms() + 3600000) /* by then nobody waits any more */
