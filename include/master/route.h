@@ -82,6 +82,10 @@ int route_oldest(const struct route *route, struct slice uid, unsigned *lane, ui
  * more.  Returns 0, or -1 if there is none or no memory (nothing changed). */
 int route_oust(struct route *route, struct slice uid);
 
+/* The same of that client of the user; nothing changes if it has been told already.  Returns 0, or
+ * -1 if that worker has no such client of the user, or no memory (nothing changed). */
+int route_oust_client(struct route *route, struct slice uid, unsigned lane, uint64_t client);
+
 /* Users that are connected. */
 size_t route_users(const struct route *route);
 

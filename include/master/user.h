@@ -2,9 +2,9 @@
  *
  * A connection is the worker that has it and the worker's handle for it.  One
  * that is told to leave stays among them until its worker says that it has gone,
- * but counts no more; only the oldest that stays is told to.  Most users have
- * one connection, which is kept without an allocation; several cost 16 bytes
- * each, and 4 more in a crowd, where none is looked for by a walk. */
+ * but counts no more.  Most users have one connection, which is kept without an
+ * allocation; several cost 16 bytes each, and 4 more in a crowd, where none is looked
+ * for by a walk. */
 #ifndef MASTER_USER_H
 #define MASTER_USER_H
 
@@ -47,6 +47,10 @@ size_t user_staying(const struct user *user);
  * Returns 0, or -1 if none stays. */
 int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle);
 int user_oust(struct user *user);
+
+/* That one is told to leave, wherever it stands; nothing changes if it has been already.
+ * Returns 0, or -1 if it is not there or without memory (nothing changed). */
+int user_oust_one(struct user *user, unsigned lane, uint64_t handle);
 
 /* The lanes of all, in the order of admission, each as often as it has connections, and in
  * *handle (unless NULL) which that is: *at is 0 at first.  USER_END at the end. */

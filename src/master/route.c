@@ -122,6 +122,13 @@ int route_oust(struct route *route, struct slice uid)
     return user != NULL ? user_oust(user) : -1;
 }
 
+int route_oust_client(struct route *route, struct slice uid, unsigned lane, uint64_t client)
+{
+    struct user *user = user_find(route, uid);
+
+    return user != NULL ? user_oust_one(user, lane, client) : -1;
+}
+
 size_t route_users(const struct route *route)
 {
     return route->directory.users;

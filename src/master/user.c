@@ -13,15 +13,16 @@ struct connection {
     uint64_t handle;
     uint32_t next; /* in its chain */
     uint16_t lane;
+    uint16_t is_leaving; /* told to */
 };
 
 /* Connections in the order of admission, with gaps where one has gone: closed when
  * the end is reached.  Behind those of a large crowd are the heads of chains
  * by which one is found, as many as it has room for. */
 struct crowd {
-    uint32_t n;       /* connections */
-    uint32_t leaving; /* of them: told to leave, all that are before first */
-    uint32_t first;
+    uint32_t n;        /* connections */
+    uint32_t leaving;  /* of them: told to leave */
+    uint32_t first;    /* none that stays is before it */
     uint32_t end, cap; /* a power of two */
     struct connection at[];
 };
@@ -98,8 +99,7 @@ static void crowd_remove(struct crowd *crowd, uint32_t pos)
     }
     conn->lane = NONE;
     crowd->n--;
-    if (pos < crowd->first)
-        crowd->leaving--;
+    crowd->leaving -= conn->is_leaving;
 }
 
 /* The same without gaps, in cap user.  Returns 0, or -1 without memory. */
@@ -109,10 +109,16 @@ static int crowd_move(struct crowd **crowdp, uint32_t cap)
 
     if (crowd == NULL)
         return -1;
-    for (uint32_t pos = 0; pos < old->end; pos++)
-        if (old->at[pos].lane != NONE)
-            crowd_put(crowd, old->at[pos].lane, old->at[pos].handle);
-    crowd->first = crowd->leaving = old->leaving;
+    for (uint32_t pos = 0; pos < old->end; pos++) {
+        const struct connection *conn = &old->at[pos];
+        if (conn->lane == NONE)
+            continue;
+        if (pos < old->first)
+            crowd->first++;
+        crowd_put(crowd, conn->lane, conn->handle);
+        crowd->at[crowd->end - 1].is_leaving = conn->is_leaving;
+    }
+    crowd->leaving = old->leaving;
     free(old);
     *crowdp = crowd;
     return 0;
@@ -134,7 +140,7 @@ static uint32_t crowd_oldest(const struct crowd *crowd)
 {
     uint32_t pos = crowd->first;
 
-    while (pos < crowd->end && crowd->at[pos].lane == NONE)
+    while (pos < crowd->end && (crowd->at[pos].lane == NONE || crowd->at[pos].is_leaving))
         pos++;
     return pos < crowd->end ? pos : NOWHERE;
 }
@@ -191,7 +197,7 @@ static void tidy(struct user *user)
     if (crowd->n == 0) {
         user_drop_all(user);
     } else if (crowd->n == 1 && crowd->leaving == 0) {
-        uint32_t pos = crowd_oldest(crowd);
+        uint32_t pos = crowd_oldest(crowd); /* the only one */
         user_init(user, crowd->at[pos].lane, crowd->at[pos].handle);
         free(crowd);
     } else if (crowd->cap > SCAN_MAX && crowd->n <= crowd->cap / 8) {
@@ -263,6 +269,12 @@ int user_oldest(const struct user *user, unsigned *lane, uint64_t *handle)
     return 0;
 }
 
+static void tell_to_leave(struct crowd *crowd, uint32_t pos)
+{
+    crowd->leaving += !crowd->at[pos].is_leaving;
+    crowd->at[pos].is_leaving = 1;
+}
+
 int user_oust(struct user *user)
 {
     struct crowd *crowd;
@@ -272,8 +284,22 @@ int user_oust(struct user *user)
     if (user->lane != CROWD && make_crowd(user) < 0)
         return -1;
     crowd = user->at.crowd;
-    crowd->first = crowd_oldest(crowd) + 1;
-    crowd->leaving++;
+    crowd->first = crowd_oldest(crowd);
+    tell_to_leave(crowd, crowd->first++);
+    return 0;
+}
+
+int user_oust_one(struct user *user, unsigned lane, uint64_t handle)
+{
+    uint32_t pos;
+
+    if (user->lane != CROWD &&
+        (user->lane != lane || user->at.handle != handle || make_crowd(user) < 0))
+        return -1;
+    pos = crowd_find(user->at.crowd, lane, handle);
+    if (pos == NOWHERE)
+        return -1;
+    tell_to_leave(user->at.crowd, pos);
     return 0;
 }
 

@@ -116,6 +116,14 @@ static void test_oust(void)
     route_down(route, 3);
     is_str(oldest(route), "2:2", "one that was told goes with its worker");
     is_int((long)route_clients(route, SLICE("ann")), 1, "the count is right");
+    join(route, "ann", 1, 3);
+    is_int(route_oust_client(route, SLICE("ann"), 1, 3), 0, "the newest is told to leave");
+    is_int(route_oust_client(route, SLICE("ann"), 1, 4), -1, "not one that is not there");
+    is_int(route_oust_client(route, SLICE("bob"), 1, 3), -1, "nor another user's");
+    is_int((long)route_clients(route, SLICE("ann")), 1, "it counts no more");
+    is_str(oldest(route), "2:2", "the other does");
+    is_int(leave(route, "ann", 1, 3), 0, "it leaves");
+    is_int((long)route_clients(route, SLICE("ann")), 1, "which is counted once");
     route_free(&route);
 }
 

@@ -63,6 +63,14 @@ static void test_one(void)
     is_int(user_add(&user, 2, 2), 0, "one more comes");
     is_int(user_take(&user, 1, 1), 0, "then the first goes");
     is_int((long)user_staying(&user), 1, "the other stays");
+    is_int(user_oust_one(&user, 2, 3), -1, "one that is not there is not told to leave");
+    is_int(user_add(&user, 3, 3), 0, "another comes");
+    is_int(user_oust_one(&user, 3, 3), 0, "and is told to leave, though it is the newest");
+    is_int(user_oust_one(&user, 3, 3), 0, "twice");
+    is_int((long)user_staying(&user), 1, "one stays");
+    is_str(oldest(&user), "2:2", "which is the oldest");
+    is_int(user_take(&user, 3, 3), 0, "the other goes");
+    is_int((long)user_staying(&user), 1, "and nothing changes");
     user_drop_all(&user);
     is_int((long)user_count(&user), 0, "all dropped");
 }
@@ -117,16 +125,21 @@ static int churn(size_t most, int steps)
         seed = seed * 1103515245 + 12345;
         dice = seed >> 16;
         filling = nlist == 0 || (filling && nlist < most);
-        if (dice % 8 < (filling ? 5 : 1) && nlist < most) {
-            list[nlist].lane = dice / 8 % 5;
+        if (dice % 16 < (filling ? 10 : 2) && nlist < most) {
+            list[nlist].lane = dice / 16 % 5;
             list[nlist].handle = handle;
             list[nlist++].told = 0;
-            wrong += user_add(&user, dice / 8 % 5, handle++) != 0;
-        } else if (dice % 8 < 7 && nlist > 0) {
-            size_t k = dice / 8 % nlist;
+            wrong += user_add(&user, dice / 16 % 5, handle++) != 0;
+        } else if (dice % 16 < 14 && nlist > 0) {
+            size_t k = dice / 16 % nlist;
             wrong += user_take(&user, list[k].lane, list[k].handle) != 0;
             wrong += user_take(&user, list[k].lane, list[k].handle) != -1;
             list_remove(k);
+        } else if (dice % 2 == 0 && nlist > 0) {
+            size_t k = dice / 16 % nlist;
+            wrong += user_oust_one(&user, list[k].lane, list[k].handle) != 0;
+            wrong += user_oust_one(&user, list[k].lane, handle) != -1;
+            list[k].told = 1;
         } else {
             size_t k = 0;
             while (k < nlist && list[k].told)
