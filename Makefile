@@ -84,7 +84,7 @@ $(BUILD)/test/unit/%: test/unit/%.c $(LIB)
 	    -o $@ $< $(LIB) $(PKG_LIBS) $(LDLIBS)
 
 # Where memory fails: test/unit/nomem.h.
-$(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_link test_membership test_msg test_once test_remote test_request test_select test_slices test_overlap test_uplink): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
+$(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_history_view test_link test_membership test_msg test_once test_remote test_request test_select test_slices test_overlap test_uplink): UNIT_LD = -Wl,--wrap=realloc,--wrap=reallocarray
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
