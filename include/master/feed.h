@@ -12,6 +12,9 @@
  * place.  While there are two connections this daemon is counted twice and each request comes
  * over both: whoever asks waits for an answer to each of these copies.
  *
+ * Where clients recover, what daemons tell each other comes likewise: in its place among the
+ * messages and once, and whoever listens is told where the stream has a gap.
+ *
  * What may wait has a bound: where there is more, the new connection is given up and made
  * again once the old one has caught up.  If the old one is lost meanwhile the new one goes
  * on from what has come over it; what it still had is a gap, as in any other loss. */
@@ -49,6 +52,18 @@ struct feed_ops { /* none may call the functions below but those that say so */
     void (*request)(struct slice payload, uint32_t via, void *arg);
     /* Commands can be sent (1), or not any more (0), on the connection that is in force. */
     void (*commands)(int ready, void *arg);
+    /* A message of daemons, in its place among the messages.  Of one that was published before
+     * all else was subscribed to nothing is told, nor of one that has no place: while a
+     * connection that does not hear them is replaced.  It and the next two may be NULL. */
+    void (*peer)(struct slice payload, void *arg);
+    /* What comes now does not go on from what came before: the subscription was lost, or (once
+     * more, for what came by part of it is no use) is complete, for the first time or again;
+     * or another connection is in force that is at another server, path, database or node,
+     * or of which it is not certain where it goes on.  Before state() of the same.  What was
+     * asked for by feed_ping() before a loss is never answered. */
+    void (*gap)(void *arg);
+    /* The answer to the last feed_ping(). */
+    void (*pong)(void *arg);
 };
 
 /* Begins at once.  conf and ops are borrowed.  NULL without memory. */
@@ -63,6 +78,12 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
  * connection that is in force; a new one is given up.  Returns 0, or -1 where there is no
  * subscription or no memory; if it is lost meanwhile, state() says so instead. */
 int feed_sync(struct feed *feed);
+
+/* From within ops, too: asks redis for a sign that everything published up to now has been handed
+ * over, whatever becomes of a new connection meanwhile.  One answer is enough for several;
+ * whoever asks without a pause puts it off.  Returns 0, or -1 where there is no subscription or
+ * no memory. */
+int feed_ping(struct feed *feed);
 
 /* From within ops, too: publishes where the request came from that arrived with via (0: on the
  * connection in force), or where that cannot any more, on the one in its place.  Takes payload (it
@@ -88,6 +109,11 @@ struct feed_commands {
 
 /* From within ops, too. */
 int feed_subscribed(const struct feed *feed);
+/* 1 if messages of daemons are heard. */
+int feed_hears_peers(const struct feed *feed);
+/* The id of the node of a Cluster that the connection in force is subscribed at, borrowed until
+ * the loop's next turn; empty: there is none, or it is not known. */
+struct slice feed_node(const struct feed *feed);
 struct redis_stats feed_stats(const struct feed *feed);
 struct feed_commands feed_commands(const struct feed *feed);
 

@@ -31,6 +31,7 @@ struct member_ops { /* none may call member_free */
     void (*state)(int subscribed, void *arg);
     void (*synced)(void *arg);
     void (*asking)(void *arg);
+    void (*echoed)(void *arg);
     /* Commands can be sent (1), or not any more (0). */
     void (*commands)(int ready, void *arg);
 };

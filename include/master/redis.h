@@ -10,6 +10,10 @@
  * other: by SUBSCRIBE, so that whoever asks counts this one and waits for its answer, or by
  * the pattern that matches nothing else, which does not count.
  *
+ * Where clients recover: to the channel "<key>-peer#<nsp>#" of what daemons tell each other,
+ * last of all, so that what comes on it comes when everything else is heard.  redis may
+ * withhold it.
+ *
  * A connection that is lost or refused is made again after 50 ms, doubling to
  * 1 s, with jitter.  One that says nothing is noticed: a PING every 300 ms, and 8 s for
  * a sign of life.  Nothing that redis answers can end this process. */
@@ -28,7 +32,7 @@ struct event_base;
 struct redis;
 
 struct redis_ops { /* none may call redis_free */
-    /* One published message; both are valid for the call. */
+    /* One published message, or one of daemons; both are valid for the call. */
     void (*message)(struct slice channel, struct slice payload, void *arg);
     /* One on the channel of requests, in its place among the messages and once; is_counted: by
      * SUBSCRIBE.  It and requests() may be NULL. */
@@ -44,6 +48,8 @@ struct redis_ops { /* none may call redis_free */
     /* The subscription is being asked for: what has been published and read, on whichever
      * connection, does not come over this one.  May be NULL. */
     void (*asking)(void *arg);
+    /* The answer to redis_echo(): to the last, where several are to come.  May be NULL. */
+    void (*echoed)(void *arg);
 };
 
 struct redis_stats {
@@ -110,13 +116,24 @@ void redis_succeed(struct redis *redis, const struct redis *old);
  * is lost meanwhile, state() says so instead. */
 int redis_sync(struct redis *redis);
 
+/* The same, which leaves what redis_sync() tells as it is. */
+int redis_echo(struct redis *redis);
+
+/* The id of the node of a Cluster where it is subscribed, borrowed for now; empty: none, or
+ * it is not known, or clients do not recover. */
+struct slice redis_node(const struct redis *redis);
+
 /* What redis does not allow of those that it may withhold, in bits; known when it has answered a
  * redis_sync().  redis_topic_bit(): that of the one by which channel is heard, or 0. */
 unsigned redis_withheld(const struct redis *redis);
 unsigned redis_topic_bit(const struct redis *redis, struct slice channel);
 
-/* 1 if it is the channel of requests. */
+/* 1 if it is the channel of requests; of what daemons tell each other. */
 int redis_is_request(const struct redis *redis, struct slice channel);
+int redis_is_peer(const struct redis *redis, struct slice channel);
+
+/* 1 if it is subscribed, and to the channel of daemons, too. */
+int redis_hears_peers(const struct redis *redis);
 
 /* clock_us() when the bytes being worked on were read: of the message, within ops->message. */
 uint64_t redis_read_us(const struct redis *redis);

@@ -8,7 +8,9 @@
 #include "master/redis_fault.h"
 #include "master/topics.h"
 
-#define REDIS_SYNC "sync" /* comes back behind all that was published before */
+/* Come back behind all that was published before. */
+#define REDIS_SYNC "sync"
+#define REDIS_ECHO "echo"
 
 struct bufferevent;
 
@@ -45,8 +47,13 @@ void redis_commands_client(struct redis_client *client, struct slice info);
 /* PING, to which the answer is a pong, with nothing else. */
 int redis_commands_ping(struct bufferevent *bev);
 
-/* PING, to which the answer is a pong with REDIS_SYNC. */
+/* PING, to which the answer is a pong with REDIS_SYNC; or with REDIS_ECHO. */
 int redis_commands_sync(struct bufferevent *bev);
+int redis_commands_echo(struct bufferevent *bev);
+
+/* CLUSTER MYID, to which the answer is the id of the node, or an error where there is no
+ * Cluster. */
+int redis_commands_node(struct bufferevent *bev);
 
 /* PUBLISH, into a buffer; and all of it but the payload and what ends the command. */
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload);

@@ -17,6 +17,7 @@ enum redis_reply_kind {
     REPLY_OK,
     REPLY_PONG,
     REPLY_SYNC, /* the answer to redis_commands_sync() */
+    REPLY_ECHO, /* to redis_commands_echo() */
     REPLY_NUMBER,
     REPLY_TEXT,  /* text: it */
     REPLY_ERROR, /* text: what it says */

@@ -18,16 +18,20 @@ struct bufferevent;
 struct redis_replies;
 
 struct subscription_ops {
-    /* One published message; both are valid for the call. */
+    /* One published message; both are valid for the call.  On the channel of daemons: only once
+     * redis has answered all that was asked for. */
     void (*message)(struct slice channel, struct slice payload, void *arg);
     /* One on the channel of requests, each once; is_counted: it came by SUBSCRIBE. */
     void (*request)(struct slice channel, struct slice payload, int is_counted, void *arg);
     /* How requests are heard may have changed. */
     void (*requests)(void *arg);
-    /* All topics that are needed are confirmed; or the message is published. */
+    /* All topics that are needed are confirmed, and the channel of daemons, if it is wanted, is
+     * confirmed or withheld; or the message is published. */
     void (*ready)(void *arg);
     /* The answer to the last subscription_sync(). */
     void (*synced)(void *arg);
+    /* The same of subscription_echo(). */
+    void (*echoed)(void *arg);
     /* Whole replies have come, whatever they are: once for what was read at a time. */
     void (*heard)(void *arg);
     /* One of them means nothing here. */
@@ -35,6 +39,7 @@ struct subscription_ops {
 };
 
 #define SUBSCRIPTION_EXPECTS 64 /* commands that may be without an answer */
+#define SUBSCRIPTION_NODE    64 /* bytes of the id of a node, at most */
 
 struct subscription { /* fields are private, but for former */
     const struct conf_redis *server;
@@ -46,10 +51,13 @@ struct subscription { /* fields are private, but for former */
     struct bufferevent *bev;       /* of the connection, or NULL */
     struct redis_replies *replies; /* likewise */
     size_t reply_max;
-    int is_ready;    /* on this connection */
-    int is_paused;   /* what has been read is not looked at */
-    int is_withheld; /* it was logged that redis does not allow all of the topics */
-    unsigned syncs;  /* pongs still to come */
+    int is_ready;      /* on this connection */
+    int is_paused;     /* what has been read is not looked at */
+    int has_peers;     /* the channel of daemons is wanted, and which node this is */
+    unsigned withheld; /* bits of topics: it was logged that redis does not allow them */
+    unsigned syncs;    /* pongs still to come */
+    unsigned echoes;   /* likewise */
+    char node[SUBSCRIPTION_NODE + 1]; /* of this connection; empty: none, as far as is known */
     struct log_every odd_log;
 
     struct { /* what is without an answer, in order */
@@ -63,8 +71,8 @@ struct subscription { /* fields are private, but for former */
     struct redis_client own, former; /* this connection; one that was lost: may redis close it */
 };
 
-/* Of conf only key and nsp, which are not kept; the others are borrowed.  Returns 0, or -1
- * without memory; subscription_clear() undoes either. */
+/* Of conf only key, nsp and recovery, which are not kept; the others are borrowed.  Returns 0, or
+ * -1 without memory; subscription_clear() undoes either. */
 int subscription_init(struct subscription *subscription, const struct conf *conf,
                       const struct conf_redis *server, struct redis_fault *fault,
                       const struct subscription_ops *ops, void *arg);
@@ -107,5 +115,8 @@ int subscription_ping(struct subscription *subscription);
 /* Asks for a sign that everything published up to now has been handed over.  Returns 0, or
  * -1 without memory. */
 int subscription_sync(struct subscription *subscription);
+
+/* The same, which does not get in the way of that. */
+int subscription_echo(struct subscription *subscription);
 
 #endif

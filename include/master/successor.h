@@ -57,6 +57,7 @@ struct successor { /* fields are private, but for member and gaps */
     struct compare compare; /* what has come over both */
     struct backlog waiting; /* messages of member */
     int apart;              /* known in READY: nothing has come over both */
+    int is_exact;           /* known in READY: d is, and the old one was there until then */
     size_t d;               /* known in READY, unless they are apart: see overlap.h */
     uint64_t gaps;          /* how often messages could not be told apart */
 };
@@ -93,10 +94,11 @@ struct successor_taken { /* all of it is the caller's */
     struct overlap overlap; /* what came over both */
     size_t common;          /* so many of its messages have come over the old one as well ... */
     size_t left;            /* ... and so many of these are still to come over it */
+    int is_exact;           /* it goes on where the old one ends: nothing between them is lost */
 };
 
-/* It is in force, and there is none any more: what has come over it, and is not in overlap, is
- * put to waiting, which is empty.  Only where it is ready. */
+/* It is in force, and there is none any more: what has come over it, and not over the old one as
+ * well, is put to waiting, which is empty.  Only where it is ready. */
 void successor_take(struct successor *successor, struct successor_taken *taken,
                     struct backlog *waiting);
 

@@ -16,6 +16,7 @@ enum topic {
     TOPIC_BARE,
     TOPIC_REQUEST,         /* the channel of requests: whoever subscribes to it is counted */
     TOPIC_REQUEST_PATTERN, /* the same as a pattern: is not */
+    TOPIC_PEER,            /* what daemons tell each other; only where that is wanted */
     TOPICS
 };
 
@@ -50,11 +51,14 @@ void topics_drop(struct topics *topics, enum topic topic);
 /* Which one has that name, and is a pattern or none: or TOPICS. */
 enum topic topics_named(const struct topics *topics, struct slice name, int is_pattern);
 
-/* redis confirms the pattern or channel of that name, whatever that is.  Returns 1 if all
- * that are needed are confirmed. */
-int topics_confirm(struct topics *topics, struct slice name, int is_pattern);
+/* redis confirms the pattern or channel of that name, whatever that is.  Returns which it is, or
+ * TOPICS. */
+enum topic topics_confirm(struct topics *topics, struct slice name, int is_pattern);
 
-/* Bits of those that may be withheld and are not confirmed, the last two as one; and that of
+/* 1 if all that are needed are confirmed. */
+int topics_are_enough(const struct topics *topics);
+
+/* Bits of those that may be withheld and are not confirmed, both of requests as one; and that of
  * the one of them by which a message on channel is heard, or 0. */
 unsigned topics_withheld(const struct topics *topics);
 unsigned topics_bit(const struct topics *topics, struct slice channel);

@@ -29,15 +29,19 @@ struct feed {
     struct throttle throttle; /* redis is not read while a worker is behind */
 
     /* What came over now before it was in force. */
-    struct backlog waiting;
-    int gives;           /* it is handed on, and now is not read */
-    struct event *timer; /* for that */
+    struct backlog waiting; /* and notes, in their place */
+    int gives;              /* it is handed on, and now is not read */
+    struct event *timer;    /* for that */
 
     /* Of now and the connection before it. */
     unsigned past_unshared; /* bits of the topics that one of them heard and the other did not */
     struct overlap past;    /* what came over both */
     size_t left;            /* messages of it that are still to come over now as well */
     uint64_t left_until_ms; /* they come no more then; 0: now has not answered yet */
+    int is_doubtful;        /* more than these may have been lost between both */
+
+    int is_up;     /* the subscription in force is there, as was told last */
+    int is_pinged; /* feed_ping() is to be answered */
 
     void (*leave_done)(void *arg); /* feed_leave(), until it is told */
     void *leave_arg;
@@ -49,11 +53,32 @@ static void arrived(struct feed *feed, struct slice payload, int is_counted, uin
         feed->ops->arrived(payload, is_counted, via, feed->arg);
 }
 
+/* What is not a message, and has its place among them. */
+enum note { NOTE_GAP = 'g', NOTE_PONG = 'p' };
+
+static void tell(const struct feed *feed, enum note what)
+{
+    void (*op)(void *arg) = what == NOTE_GAP ? feed->ops->gap : feed->ops->pong;
+
+    if (op != NULL)
+        op(feed->arg);
+}
+
+static void hand_peer(const struct feed *feed, struct slice payload)
+{
+    if (feed->ops->peer != NULL)
+        feed->ops->peer(payload, feed->arg);
+}
+
 /* Hands one message on. */
 static void hand(struct feed *feed, struct slice channel, struct slice payload, uint64_t us)
 {
-    if (redis_is_request(member_redis(feed->now), channel))
+    const struct redis *redis = member_redis(feed->now);
+
+    if (redis_is_request(redis, channel))
         feed->ops->request(payload, member_via(feed->now), feed->arg);
+    else if (redis_is_peer(redis, channel))
+        hand_peer(feed, payload);
     else
         feed->ops->message(channel, payload, us, feed->arg);
     if (throttle_handed(&feed->throttle, channel.len + payload.len))
@@ -68,10 +93,26 @@ static void hand_on(struct feed *feed, size_t most)
     for (size_t given = 0; waiting->first != NULL && given < most; backlog_drop(waiting)) {
         const struct backlog_message *message = waiting->first;
         given += message->channel.len + message->payload.len;
-        hand(feed, message->channel, message->payload, message->received_us);
+        if (message->channel.len > 0)
+            hand(feed, message->channel, message->payload, message->received_us);
+        else
+            tell(feed, (enum note)message->payload.ptr[0]);
         if (throttle_rests(&feed->throttle) && most != SIZE_MAX)
             most = 0;
     }
+}
+
+/* Behind what has come up to now. */
+static void note(struct feed *feed, enum note what)
+{
+    const char text = (char)what;
+
+    if (feed->gives &&
+        backlog_put(&feed->waiting, (struct slice){0}, (struct slice){&text, 1}, 0) == 0)
+        return;
+    if (feed->gives)
+        hand_on(feed, SIZE_MAX);
+    tell(feed, what);
 }
 
 /* --- connections that go ------------------------------------------------------ */
@@ -121,18 +162,24 @@ static const struct member_end now_end = {on_left, on_over};
 
 /* --- the one in force --------------------------------------------------------- */
 
-/* 1 if it came over the connection before this one. */
+/* 1 if it came over the connection before this one; or has no place, for what it came before has
+ * come already. */
 static int is_again(struct feed *feed, struct slice channel, struct slice payload)
 {
     int again;
 
-    if (feed->left == 0 || successor_is_unshared(feed->now, feed->past_unshared, channel))
+    if (feed->left == 0)
         return 0;
+    if (successor_is_unshared(feed->now, feed->past_unshared, channel))
+        return redis_is_peer(member_redis(feed->now), channel);
     if (feed->left_until_ms > 0 && clock_ms() > feed->left_until_ms)
         feed->left = 0;
     again = overlap_again(&feed->past, &feed->left, channel, payload);
-    if (feed->left == 0)
-        overlap_clear(&feed->past);
+    if (feed->left > 0)
+        return again;
+    overlap_clear(&feed->past);
+    if (!again || feed->is_doubtful)
+        note(feed, NOTE_GAP);
     return again;
 }
 
@@ -175,6 +222,10 @@ static void on_state(int subscribed, void *arg)
 
     if (!subscribed)
         feed->left = 0;
+    if (subscribed || feed->is_up)
+        note(feed, NOTE_GAP);
+    feed->is_up = subscribed;
+    feed->is_pinged &= subscribed;
     successor_old_state(&feed->next, subscribed);
     feed->ops->state(subscribed, feed->arg);
 }
@@ -201,8 +252,16 @@ static void on_asking(void *arg)
     (void)arg;
 }
 
+static void on_echoed(void *arg)
+{
+    struct feed *feed = arg;
+
+    feed->is_pinged = 0;
+    note(feed, NOTE_PONG);
+}
+
 static const struct member_ops now_ops = {on_message, on_request, on_too_large, on_state,
-                                          on_synced,  on_asking,  on_commands};
+                                          on_synced,  on_asking,  on_echoed,    on_commands};
 
 /* --- from one to the other ---------------------------------------------------- */
 
@@ -250,31 +309,60 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         give(feed, GIVE_BYTES);
 }
 
+static int same_server(const struct conf_redis *a, const struct conf_redis *b)
+{
+    return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
+           a->database == b->database;
+}
+
+/* What comes over one is what comes over the other. */
+static int same_stream(const struct member *a, const struct member *b)
+{
+    const struct redis *one = member_redis(a), *other = member_redis(b);
+
+    return same_server(redis_server(one), redis_server(other)) &&
+           slice_eq(redis_node(one), redis_node(other));
+}
+
+/* What has come over both, and what of that is still to come over now. */
+static void past_set(struct feed *feed, const struct successor_taken *taken, int is_continued)
+{
+    overlap_clear(&feed->past);
+    feed->past = taken->overlap;
+    feed->past_unshared = taken->unshared;
+    feed->is_doubtful = !is_continued;
+    feed->left = taken->left;
+    feed->left_until_ms = 0;
+    if (feed->left == 0)
+        overlap_clear(&feed->past);
+    else if (redis_sync(member_redis(feed->now)) < 0)
+        feed->left_until_ms = clock_ms() + LEFT_MS;
+}
+
 static void swap(struct feed *feed)
 {
     struct member *old = feed->now;
     struct successor_taken taken;
+    int is_continued;
 
     successor_take(&feed->next, &taken, &feed->waiting);
-    overlap_clear(&feed->past);
-    feed->past = taken.overlap;
-    feed->past_unshared = taken.unshared;
-    feed->left = taken.left;
-    feed->left_until_ms = 0;
     feed->now = taken.member;
     feed->gives = 1;
+    is_continued = taken.is_exact && same_stream(old, feed->now);
     log_info("redis: the new connection has taken the place of the old one; over both came %zu "
              "messages",
              taken.common);
     member_succeed(feed->now, old);
     member_tell(feed->now, &now_ops, feed);
     leaving_put(&feed->leaving, old);
-    if (feed->left == 0)
-        overlap_clear(&feed->past);
-    else if (redis_sync(member_redis(feed->now)) < 0)
-        feed->left_until_ms = clock_ms() + LEFT_MS;
+    past_set(feed, &taken, is_continued);
+    feed->is_up = redis_subscribed(member_redis(feed->now));
+    if (feed->is_pinged) /* the old one says nothing any more */
+        (void)redis_echo(member_redis(feed->now));
+    if (!is_continued)
+        tell(feed, NOTE_GAP);
     give(feed, GIVE_BYTES);
-    feed->ops->state(redis_subscribed(member_redis(feed->now)), feed->arg);
+    feed->ops->state(feed->is_up, feed->arg);
     feed->ops->commands(commands_ready(member_commands(feed->now)), feed->arg);
 }
 
@@ -312,9 +400,8 @@ static void settle(struct feed *feed)
 
 static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
 {
-    return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
-           text_eq(a->username, b->username) && text_eq(a->password, b->password) &&
-           a->database == b->database;
+    return same_server(a, b) && text_eq(a->username, b->username) &&
+           text_eq(a->password, b->password);
 }
 
 void feed_configure(struct feed *feed, const struct conf *was, const struct conf *conf)
@@ -322,7 +409,7 @@ void feed_configure(struct feed *feed, const struct conf *was, const struct conf
     feed->conf = conf;
     redis_limits(member_redis(feed->now), conf);
     successor_configure(&feed->next, conf);
-    if (same_redis(&was->redis, &conf->redis)) {
+    if (same_redis(&was->redis, &conf->redis) && !was->recovery == !conf->recovery) {
         member_retry(feed->now);
         if (feed->next.member != NULL)
             member_retry(feed->next.member);
@@ -339,6 +426,14 @@ int feed_sync(struct feed *feed)
     return redis_sync(member_redis(feed->now));
 }
 
+int feed_ping(struct feed *feed)
+{
+    if (redis_echo(member_redis(feed->now)) < 0)
+        return -1;
+    feed->is_pinged = 1;
+    return 0;
+}
+
 void feed_wipe(struct feed *feed)
 {
     redis_wipe(member_redis(feed->now));
@@ -349,6 +444,16 @@ void feed_wipe(struct feed *feed)
 int feed_subscribed(const struct feed *feed)
 {
     return redis_subscribed(member_redis(feed->now));
+}
+
+int feed_hears_peers(const struct feed *feed)
+{
+    return redis_hears_peers(member_redis(feed->now));
+}
+
+struct slice feed_node(const struct feed *feed)
+{
+    return redis_node(member_redis(feed->now));
 }
 
 struct redis_stats feed_stats(const struct feed *feed)

@@ -30,7 +30,7 @@ static void on_state(int state, void *arg)
 }
 
 static const struct member_ops member_ops = {on_message, on_request, on_nothing, on_state,
-                                             on_nothing, on_nothing, on_state};
+                                             on_nothing, on_nothing, on_nothing, on_state};
 
 /* --- how they go -------------------------------------------------------------- */
 

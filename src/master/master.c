@@ -196,9 +196,14 @@ static void on_redis_commands(int ready, void *arg)
         presence_ready(m->running.presence);
 }
 
-static const struct feed_ops feed_ops = {on_redis_message, on_redis_too_large, on_redis_state,
-                                         on_redis_synced,  on_redis_behind,    on_redis_arrived,
-                                         on_redis_request, on_redis_commands};
+static const struct feed_ops feed_ops = {.message = on_redis_message,
+                                         .too_large = on_redis_too_large,
+                                         .state = on_redis_state,
+                                         .synced = on_redis_synced,
+                                         .behind = on_redis_behind,
+                                         .arrived = on_redis_arrived,
+                                         .request = on_redis_request,
+                                         .commands = on_redis_commands};
 
 static void on_admin_status(struct status *status, void *arg)
 {

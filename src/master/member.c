@@ -288,8 +288,15 @@ static void on_asking(void *arg)
     member->ops->asking(member->arg);
 }
 
+static void on_echoed(void *arg)
+{
+    struct member *member = arg;
+
+    member->ops->echoed(member->arg);
+}
+
 static const struct redis_ops redis_ops = {on_message, on_request, on_requests, on_too_large,
-                                           on_state,   on_synced,  on_asking};
+                                           on_state,   on_synced,  on_asking,   on_echoed};
 
 static void on_commands(void *arg)
 {

@@ -112,7 +112,7 @@ static void on_message(struct slice channel, struct slice payload, void *arg)
 {
     struct redis *redis = arg;
 
-    redis->stats.messages++;
+    redis->stats.messages += !redis_is_peer(redis, channel);
     redis->ops->message(channel, payload, redis->arg);
 }
 
@@ -150,6 +150,14 @@ static void on_synced(void *arg)
     redis->ops->synced(redis->arg);
 }
 
+static void on_echoed(void *arg)
+{
+    struct redis *redis = arg;
+
+    if (redis->ops->echoed != NULL)
+        redis->ops->echoed(redis->arg);
+}
+
 /* Any whole reply is a sign of life: a pong may be behind a lot.  Mere bytes are
  * not, for what looks like the start of a huge reply would swallow them for long. */
 static void on_heard(void *arg)
@@ -169,7 +177,7 @@ static void on_odd(void *arg)
 }
 
 static const struct subscription_ops subscription_ops = {
-    on_message, on_request, on_requests, on_ready, on_synced, on_heard, on_odd};
+    on_message, on_request, on_requests, on_ready, on_synced, on_echoed, on_heard, on_odd};
 
 /* --- signs of life ------------------------------------------------------------ */
 
@@ -404,6 +412,16 @@ int redis_sync(struct redis *redis)
     return redis_subscribed(redis) ? subscription_sync(&redis->subscription) : -1;
 }
 
+int redis_echo(struct redis *redis)
+{
+    return redis_subscribed(redis) ? subscription_echo(&redis->subscription) : -1;
+}
+
+struct slice redis_node(const struct redis *redis)
+{
+    return slice_str(redis_subscribed(redis) ? redis->subscription.node : "");
+}
+
 unsigned redis_withheld(const struct redis *redis)
 {
     return topics_withheld(subscription_topics(&redis->subscription));
@@ -417,6 +435,17 @@ unsigned redis_topic_bit(const struct redis *redis, struct slice channel)
 int redis_is_request(const struct redis *redis, struct slice channel)
 {
     return slice_eq(channel, topics_at(subscription_topics(&redis->subscription), TOPIC_REQUEST));
+}
+
+int redis_is_peer(const struct redis *redis, struct slice channel)
+{
+    return slice_eq(channel, topics_at(subscription_topics(&redis->subscription), TOPIC_PEER));
+}
+
+int redis_hears_peers(const struct redis *redis)
+{
+    return redis_subscribed(redis) &&
+           topics_has(subscription_topics(&redis->subscription), TOPIC_PEER);
 }
 
 uint64_t redis_read_us(const struct redis *redis)

@@ -135,6 +135,20 @@ int redis_commands_sync(struct bufferevent *bev)
     return command_put(bev, 2, argv, NULL);
 }
 
+int redis_commands_echo(struct bufferevent *bev)
+{
+    const char *argv[] = {"PING", REDIS_ECHO};
+
+    return command_put(bev, 2, argv, NULL);
+}
+
+int redis_commands_node(struct bufferevent *bev)
+{
+    const char *argv[] = {"CLUSTER", "MYID"};
+
+    return command_put(bev, 2, argv, NULL);
+}
+
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload)
 {
     const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};

@@ -78,6 +78,8 @@ static void read_array(struct redis_reply *reply, const redisReply *parsed)
         odd(reply, "an array that is no message");
     else if (slice_eq(element(parsed, 1), SLICE(REDIS_SYNC)))
         reply->kind = REPLY_SYNC;
+    else if (slice_eq(element(parsed, 1), SLICE(REDIS_ECHO)))
+        reply->kind = REPLY_ECHO;
     else
         reply->kind = REPLY_PONG;
 }

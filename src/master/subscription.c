@@ -26,20 +26,36 @@ static void odd(struct subscription *subscription, const char *what)
 }
 
 /* The answer to what is asked last, where the ACL allows only the rest. */
-static void withheld(struct subscription *subscription)
+static void withheld(struct subscription *subscription, unsigned topics)
 {
-    struct slice pattern = topics_at(&subscription->topics, TOPIC_OLD);
+    int is_peer = (topics & 1U << TOPIC_PEER) != 0;
+    enum topic topic = is_peer ? TOPIC_PEER : TOPIC_OLD;
+    struct slice name = topics_at(&subscription->topics, topic);
     char text[256];
 
-    if (!subscription->is_withheld)
-        log_info("redis does not allow pattern=%s, which a few old emitters need",
-                 log_escape(text, sizeof(text), pattern.ptr, pattern.len));
-    subscription->is_withheld = 1;
+    if (subscription->withheld & 1U << topic)
+        return;
+    subscription->withheld |= 1U << topic;
+    log_escape(text, sizeof(text), name.ptr, name.len);
+    if (is_peer)
+        log_info("redis does not allow channel=%s: other daemons cannot tell what clients of this "
+                 "one have missed",
+                 text);
+    else
+        log_info("redis does not allow pattern=%s, which a few old emitters need", text);
 }
 
 /* --- what is without an answer ------------------------------------------------ */
 
-enum { EXPECT_OK, EXPECT_CLIENT, EXPECT_KILLED, EXPECT_TOPICS, EXPECT_END, EXPECT_PONG };
+enum {
+    EXPECT_OK,
+    EXPECT_CLIENT,
+    EXPECT_NODE,
+    EXPECT_KILLED,
+    EXPECT_TOPICS,
+    EXPECT_END,
+    EXPECT_PONG
+};
 
 #define REQUEST_BITS (1U << TOPIC_REQUEST | 1U << TOPIC_REQUEST_PATTERN)
 
@@ -139,6 +155,14 @@ static int requests_changed(struct subscription *subscription)
 
 /* --- what its answers mean ---------------------------------------------------- */
 
+/* Is that enough?  What is asked last is answered last. */
+static void look_if_ready(struct subscription *subscription)
+{
+    if (!subscription->is_ready && topics_are_enough(&subscription->topics) &&
+        find(subscription, EXPECT_TOPICS, 1U << TOPIC_PEER) < 0)
+        ready(subscription);
+}
+
 /* What is asked first or must be had is refused. */
 static int refused(struct subscription *subscription, enum redis_fault_kind kind, const char *shown)
 {
@@ -162,9 +186,10 @@ static int topic_refused(struct subscription *subscription, unsigned kind, unsig
     if (topics & ((1U << TOPICS_NEEDED) - 1))
         return refused(subscription, why, shown);
     if (why == REDIS_FAULT_PERMISSION)
-        withheld(subscription);
+        withheld(subscription, topics);
     else
         odd(subscription, shown);
+    look_if_ready(subscription);
     return 0;
 }
 
@@ -193,6 +218,8 @@ static int on_error(struct subscription *subscription, const char *error)
         return topic_refused(subscription, kind, topics, why, shown);
     if (kind == EXPECT_PONG)
         odd(subscription, shown);
+    else if (kind == EXPECT_NODE)
+        log_debug("redis: no node of a Cluster: %s", shown);
     else
         log_debug("redis: not known by its number: %s", shown);
     return 0;
@@ -200,8 +227,7 @@ static int on_error(struct subscription *subscription, const char *error)
 
 static int on_confirmation(struct subscription *subscription, struct slice name, int is_pattern)
 {
-    int all = topics_confirm(&subscription->topics, name, is_pattern);
-    enum topic topic = topics_named(&subscription->topics, name, is_pattern);
+    enum topic topic = topics_confirm(&subscription->topics, name, is_pattern);
     int at = topic < TOPICS ? find(subscription, EXPECT_TOPICS, 1U << topic) : -1;
 
     if (is_expected(subscription, EXPECT_OK))
@@ -210,8 +236,7 @@ static int on_confirmation(struct subscription *subscription, struct slice name,
         subscription->expects[at].topics &= (uint16_t) ~(1U << topic);
         answered(subscription, (unsigned)at + (subscription->expects[at].topics == 0));
     }
-    if (all && !subscription->is_ready)
-        ready(subscription);
+    look_if_ready(subscription);
     return at >= 0 && REQUEST_BITS & 1U << topic ? requests_changed(subscription) : 0;
 }
 
@@ -243,6 +268,13 @@ static void on_sync(struct subscription *subscription)
         subscription->ops->synced(subscription->arg);
 }
 
+static void on_echo(struct subscription *subscription)
+{
+    on_pong(subscription);
+    if (subscription->echoes > 0 && --subscription->echoes == 0)
+        subscription->ops->echoed(subscription->arg);
+}
+
 /* An old redis may know less of CLIENT. */
 static void on_ok(struct subscription *subscription)
 {
@@ -263,14 +295,34 @@ static void on_number(struct subscription *subscription)
         odd(subscription, "a number nobody asked for");
 }
 
+static void on_node(struct subscription *subscription, struct slice id)
+{
+    if (id.len > SUBSCRIPTION_NODE)
+        return;
+    memcpy(subscription->node, id.ptr, id.len);
+    subscription->node[id.len] = '\0';
+}
+
 static void on_text(struct subscription *subscription, struct slice text)
 {
-    if (!is_expected(subscription, EXPECT_CLIENT)) {
+    int is_node = is_expected(subscription, EXPECT_NODE);
+
+    if (!is_node && !is_expected(subscription, EXPECT_CLIENT)) {
         odd(subscription, "a text nobody asked for");
         return;
     }
     answered(subscription, 1);
-    redis_commands_client(&subscription->own, text);
+    if (is_node)
+        on_node(subscription, text);
+    else
+        redis_commands_client(&subscription->own, text);
+}
+
+/* Messages of daemons mean something in their place among all others. */
+static int is_early(const struct subscription *subscription, struct slice channel)
+{
+    return slice_eq(channel, topics_at(&subscription->topics, TOPIC_PEER)) &&
+           !(subscription->is_ready && topics_has(&subscription->topics, TOPIC_PEER));
 }
 
 /* While the channel is subscribed to, that is what brings it. */
@@ -279,6 +331,8 @@ static void on_message(struct subscription *subscription, const struct redis_rep
     const struct topics *topics = &subscription->topics;
     int by_pattern = reply->kind == REPLY_PMESSAGE;
 
+    if (is_early(subscription, reply->name))
+        return;
     if (!slice_eq(reply->name, topics_at(topics, TOPIC_REQUEST)))
         subscription->ops->message(reply->name, reply->text, subscription->arg);
     else if (!by_pattern || !topics_has(topics, TOPIC_REQUEST))
@@ -309,6 +363,9 @@ static int on_reply(struct subscription *subscription, const struct redis_reply 
         break;
     case REPLY_SYNC:
         on_sync(subscription);
+        break;
+    case REPLY_ECHO:
+        on_echo(subscription);
         break;
     case REPLY_NUMBER:
         on_number(subscription);
@@ -385,8 +442,17 @@ static int clients_put(struct subscription *subscription)
     return redis_commands_info(bev) < 0 ? -1 : expect(subscription, EXPECT_CLIENT, 0);
 }
 
+/* Where the channel of daemons is wanted it matters which node this is. */
+static int node_put(struct subscription *subscription)
+{
+    if (!subscription->has_peers)
+        return 0;
+    return redis_commands_node(subscription->bev) < 0 ? -1 : expect(subscription, EXPECT_NODE, 0);
+}
+
 /* What must be had first, and all at one time: redis carries it out in one go, so that all
- * is heard from the same moment on.  Requests come last. */
+ * is heard from the same moment on.  Requests come last, and behind them the channel of
+ * daemons: what comes on it comes when all else is heard. */
 static int topics_put(struct subscription *subscription)
 {
     enum topic requests =
@@ -398,7 +464,9 @@ static int topics_put(struct subscription *subscription)
     if (topics_at(&subscription->topics, TOPIC_BARE).len > 0 &&
         ask(subscription, TOPIC_BARE, 1) < 0)
         return -1;
-    return subscription->requests == REQUESTS_LEFT ? 0 : ask(subscription, requests, 1);
+    if (subscription->requests != REQUESTS_LEFT && ask(subscription, requests, 1) < 0)
+        return -1;
+    return subscription->has_peers ? ask(subscription, TOPIC_PEER, 1) : 0;
 }
 
 /* SELECT, and the subscriptions; or what it is to publish.  Returns 0, or -1 without
@@ -411,7 +479,9 @@ static int commands_put(struct subscription *subscription)
     if (expect_oks(subscription,
                    redis_commands_select(subscription->bev, subscription->server->database)) < 0)
         return -1;
-    return clients_put(subscription) < 0 ? -1 : topics_put(subscription);
+    if (clients_put(subscription) < 0 || node_put(subscription) < 0)
+        return -1;
+    return topics_put(subscription);
 }
 
 int subscription_begin(struct subscription *subscription, struct bufferevent *bev, int fd)
@@ -420,7 +490,8 @@ int subscription_begin(struct subscription *subscription, struct bufferevent *be
 
     subscription->bev = bev;
     subscription->is_ready = 0;
-    subscription->syncs = subscription->nexpects = subscription->denied = 0;
+    subscription->syncs = subscription->echoes = subscription->nexpects = 0;
+    subscription->denied = 0;
     topics_forget(&subscription->topics);
     subscription->replies = redis_replies_new(subscription->fault);
     if (subscription->replies == NULL)
@@ -442,6 +513,7 @@ void subscription_end(struct subscription *subscription)
     if (subscription->own.id[0] != '\0')
         subscription->former = subscription->own;
     subscription->own.id[0] = '\0';
+    subscription->node[0] = '\0';
     topics_forget(&subscription->topics);
 }
 
@@ -479,14 +551,27 @@ int subscription_sync(struct subscription *subscription)
     return 0;
 }
 
+int subscription_echo(struct subscription *subscription)
+{
+    if (redis_commands_echo(subscription->bev) < 0)
+        return -1;
+    subscription->echoes++;
+    (void)expect(subscription, EXPECT_PONG, 0);
+    return 0;
+}
+
 /* --- coming and going --------------------------------------------------------- */
 
 int subscription_init(struct subscription *subscription, const struct conf *conf,
                       const struct conf_redis *server, struct redis_fault *fault,
                       const struct subscription_ops *ops, void *arg)
 {
-    *subscription = (struct subscription){
-        .server = server, .fault = fault, .ops = ops, .arg = arg, .reply_max = SIZE_MAX};
+    *subscription = (struct subscription){.server = server,
+                                          .fault = fault,
+                                          .ops = ops,
+                                          .arg = arg,
+                                          .reply_max = SIZE_MAX,
+                                          .has_peers = conf->recovery != 0};
     return topics_init(&subscription->topics, conf->key, conf->nsp);
 }
 

@@ -107,9 +107,10 @@ static void ask_new(struct successor *successor)
         (void)timer_set(successor->timer, AGAIN_MS);
 }
 
-static void decided(struct successor *successor, const struct overlap_found *found)
+static void decided(struct successor *successor, const struct overlap_found *found, int is_exact)
 {
     successor->apart = found->apart;
+    successor->is_exact = is_exact && !found->apart;
     successor->d = found->least;
     successor->step = SUCCESSOR_READY;
     (void)timer_set(successor->timer, 0);
@@ -139,10 +140,10 @@ static void judge(struct successor *successor)
         break;
     case COMPARE_DOUBT:
         doubt(successor, found.most - found.least);
-        decided(successor, &found);
+        decided(successor, &found, 0);
         break;
     case COMPARE_KNOWN:
-        decided(successor, &found);
+        decided(successor, &found, 1);
         break;
     }
 }
@@ -153,7 +154,7 @@ static void decide(struct successor *successor)
     struct overlap_found found;
 
     compare_decide(&successor->compare, &found);
-    decided(successor, &found);
+    decided(successor, &found, 0);
 }
 
 /* --- what is heard of it ----------------------------------------------------------- */
@@ -239,8 +240,13 @@ static void on_commands(int ready, void *arg)
     (void)ready, (void)arg;
 }
 
+static void on_echoed(void *arg)
+{
+    (void)arg;
+}
+
 static const struct member_ops member_ops = {on_message, on_request, on_too_large, on_state,
-                                             on_synced,  on_asking,  on_commands};
+                                             on_synced,  on_asking,  on_echoed,    on_commands};
 
 /* --- what is heard of the old one -------------------------------------------------- */
 
@@ -284,18 +290,20 @@ int successor_is_ready(const struct successor *successor)
     return successor->step == SUCCESSOR_READY;
 }
 
-/* What has come over both is there already. */
+/* What has come over both is there already.  What daemons told each other meanwhile, and the old
+ * one did not hear, is lost: it would come out of its place among that. */
 static void pass_on(struct successor *successor, size_t common, struct backlog *waiting)
 {
     struct backlog *from = &successor->waiting;
 
     for (size_t i = 0; i < common && from->first != NULL;) {
-        if (is_unshared(successor, from->first->channel)) {
+        struct slice channel = from->first->channel;
+        int unshared = is_unshared(successor, channel);
+        i += !unshared;
+        if (unshared && !redis_is_peer(member_redis(successor->member), channel))
             backlog_move(from, waiting);
-        } else {
+        else
             backlog_drop(from);
-            i++;
-        }
     }
     while (from->first != NULL)
         backlog_move(from, waiting);
@@ -313,6 +321,7 @@ void successor_take(struct successor *successor, struct successor_taken *taken,
                                       .unshared = successor->unshared,
                                       .overlap = *overlap,
                                       .common = common,
+                                      .is_exact = successor->is_exact,
                                       .left = common > come ? common - come : 0};
     *overlap = (struct overlap){0};
     marker_end(&successor->compare.marker);

@@ -42,6 +42,7 @@ int topics_init(struct topics *topics, const char *key, const char *nsp)
     (void)buf_puts(&topics->at[TOPIC_REQUEST_PATTERN], "-request#");
     glob_escape(&topics->at[TOPIC_REQUEST_PATTERN], nsp);
     (void)buf_putc(&topics->at[TOPIC_REQUEST_PATTERN], '#');
+    (void)buf_printf(&topics->at[TOPIC_PEER], "%s-peer#%s#", key, nsp);
     for (int i = 0; i < TOPICS; i++)
         failed |= topics->at[i].failed;
     return failed ? -1 : 0;
@@ -87,18 +88,24 @@ enum topic topics_named(const struct topics *topics, struct slice name, int is_p
     return TOPICS;
 }
 
-int topics_confirm(struct topics *topics, struct slice name, int is_pattern)
+enum topic topics_confirm(struct topics *topics, struct slice name, int is_pattern)
 {
     enum topic topic = topics_named(topics, name, is_pattern);
 
     if (topic < TOPICS)
         topics->confirmed |= 1U << topic;
+    return topic;
+}
+
+int topics_are_enough(const struct topics *topics)
+{
     return (topics->confirmed & NEEDED_MASK) == NEEDED_MASK;
 }
 
 unsigned topics_withheld(const struct topics *topics)
 {
-    unsigned withheld = ~topics->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE);
+    unsigned withheld =
+        ~topics->confirmed & (1U << TOPIC_OLD | 1U << TOPIC_BARE | 1U << TOPIC_PEER);
 
     if (!topics_has(topics, TOPIC_REQUEST) && !topics_has(topics, TOPIC_REQUEST_PATTERN))
         withheld |= 1U << TOPIC_REQUEST;
@@ -115,5 +122,7 @@ unsigned topics_bit(const struct topics *topics, struct slice channel)
         return 0;
     if (slice_eq(channel, topics_at(topics, TOPIC_REQUEST)))
         return 1U << TOPIC_REQUEST;
+    if (slice_eq(channel, topics_at(topics, TOPIC_PEER)))
+        return 1U << TOPIC_PEER;
     return 1U << (slice_eq(channel, topics_at(topics, TOPIC_BARE)) ? TOPIC_BARE : TOPIC_OLD);
 }

@@ -221,7 +221,7 @@ static void on_commands(int ready, void *arg)
 }
 
 static const struct member_ops ops = {on_message, on_request, on_nothing, on_state,
-                                      on_nothing, on_nothing, on_commands};
+                                      on_nothing, on_nothing, on_nothing, on_commands};
 
 static void on_left(struct member *which, void *arg)
 {

@@ -88,8 +88,16 @@ static void test_sync(void)
 {
     is_int(redis_commands_sync(bev), 0, "a sync");
     is_put("*2\r\n" BULK(4, "PING") BULK(4, "sync"), "is a PING that comes back");
+    is_int(redis_commands_echo(bev), 0, "an echo");
+    is_put("*2\r\n" BULK(4, "PING") BULK(4, "echo"), "is another such");
     is_int(redis_commands_ping(bev), 0, "another PING");
     is_put("*1\r\n" BULK(4, "PING"), "is none");
+}
+
+static void test_node(void)
+{
+    is_int(redis_commands_node(bev), 0, "which node it is");
+    is_put("*2\r\n" BULK(7, "CLUSTER") BULK(4, "MYID"), "is asked like that");
 }
 
 static void test_publish(void)
@@ -160,6 +168,7 @@ int main(void)
     test_subscribe();
     test_clients();
     test_sync();
+    test_node();
     test_publish();
     test_auth();
     close(server);

@@ -20,9 +20,8 @@ static void begin(void)
 static const char *next(size_t max)
 {
     static const char *const kinds[] = {
-        "MESSAGE",       "PMESSAGE", "SUBSCRIBED", "PSUBSCRIBED", "UNSUBSCRIBED",
-        "PUNSUBSCRIBED", "OK",       "PONG",       "SYNC",        "NUMBER",
-        "TEXT",          "ERROR",    "ODD"};
+        "MESSAGE", "PMESSAGE", "SUBSCRIBED", "PSUBSCRIBED", "UNSUBSCRIBED", "PUNSUBSCRIBED", "OK",
+        "PONG",    "SYNC",     "ECHO",       "NUMBER",      "TEXT",         "ERROR",         "ODD"};
     static char text[400];
     struct redis_reply reply;
     int rc = redis_replies_next(replies, max, &reply);
@@ -58,6 +57,7 @@ static const struct {
     {"*3\r\n" BULK(11, "unsubscribe") "$-1\r\n:0\r\n", "UNSUBSCRIBED  "},
     {"*3\r\n" BULK(12, "punsubscribe") BULK(1, "k") ":0\r\n", "PUNSUBSCRIBED k "},
     {"*2\r\n" BULK(4, "pong") BULK(4, "sync"), "SYNC  "},
+    {"*2\r\n" BULK(4, "pong") BULK(4, "echo"), "ECHO  "},
     {"*2\r\n" BULK(4, "pong") BULK(0, ""), "PONG  "},
     {"*2\r\n" BULK(4, "pong") BULK(5, "sync2"), "PONG  "},
     {"*1\r\n" BULK(4, "pong"), "PONG  "},

@@ -31,9 +31,12 @@ static struct conf_redis conf_redis;
 static int messages, ready, synced, heard, odd;
 static int pause_at; /* that message pauses */
 
+static int peers; /* messages of daemons */
+
 static void on_message(struct slice channel, struct slice payload, void *arg)
 {
-    (void)channel, (void)payload, (void)arg;
+    (void)payload, (void)arg;
+    peers += slice_eq(channel, SLICE("k-peer#/axr#"));
     if (++messages == pause_at)
         subscription_pause(&subscription, 1);
 }
@@ -65,6 +68,14 @@ static void on_synced(void *arg)
     synced++;
 }
 
+static int echoed;
+
+static void on_echoed(void *arg)
+{
+    (void)arg;
+    echoed++;
+}
+
 static void on_heard(void *arg)
 {
     (void)arg;
@@ -78,7 +89,7 @@ static void on_odd(void *arg)
 }
 
 static const struct subscription_ops ops = {on_message, on_request, on_requests, on_ready,
-                                            on_synced,  on_heard,   on_odd};
+                                            on_synced,  on_echoed,  on_heard,    on_odd};
 
 static void connection_begin(void)
 {
@@ -100,12 +111,15 @@ static void connection_end(void)
     close(server);
 }
 
+static int recovery; /* whether clients recover */
+
 static void prepare(void)
 {
     static char key[] = "k", nsp[] = "/axr";
-    const struct conf conf = {.key = key, .nsp = nsp};
+    const struct conf conf = {.key = key, .nsp = nsp, .recovery = recovery};
 
     memset(&fault, 0, sizeof(fault));
+    peers = echoed = 0;
     messages = ready = synced = heard = odd = pause_at = changes = 0;
     requests_text[0] = '\0';
     if (subscription_init(&subscription, &conf, &conf_redis, &fault, &ops, NULL) < 0)
@@ -422,6 +436,134 @@ static void test_former(void)
     end();
 }
 
+/* --- what daemons tell each other --------------------------------------------- */
+
+#define PEER_NAME    BULK(12, "k-peer#/axr#")
+#define PEER_SUB     "*2\r\n" BULK(9, "SUBSCRIBE") PEER_NAME
+#define PEER_IN      "*3\r\n" BULK(9, "subscribe") PEER_NAME ":6\r\n"
+#define PEER         "*3\r\n" BULK(7, "message") PEER_NAME BULK(1, "x")
+#define MYID         "*2\r\n" BULK(7, "CLUSTER") BULK(4, "MYID")
+#define NO_CLUSTER   "-ERR This instance has cluster support disabled\r\n"
+#define ECHO_COMMAND "*2\r\n" BULK(4, "PING") BULK(4, "echo")
+#define ECHO_PONG    "*2\r\n" BULK(4, "pong") BULK(4, "echo")
+#define DOWN         "$29\r\nid=7 addr=127.0.0.1:4 laddr=x\r\n"
+
+#define KILLED ":0\r\n" /* the connection before it */
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t len = strlen(text), n = strlen(end);
+
+    return len >= n && strcmp(text + len - n, end) == 0;
+}
+
+static void test_peers_order(void)
+{
+    const char *text;
+
+    begin();
+    text = told();
+    ok(strstr(text, "CLUSTER") == NULL && strstr(text, "peer") == NULL,
+       "nothing of daemons is asked for, unless clients recover");
+    end();
+    recovery = 1;
+    begin();
+    text = told();
+    ok(strstr(text, MYID) != NULL && strstr(text, MYID) < strstr(text, "SUBSCRIBE"),
+       "which node it is comes before all topics");
+    ok(ends_with(text, PSUBSCRIBE PEER_SUB), "the channel of daemons is the last of them");
+    says(DOWN NO_CLUSTER CONFIRMED OLD PEER PIN PEER);
+    ok(ready == 0 && peers == 0, "what comes on it before it is confirmed is not told");
+    says(PEER_IN);
+    is_int(ready, 1, "it is ready then");
+    says(PEER MESSAGE PEER);
+    ok(peers == 2 && messages == 3, "and what comes is");
+    ok(odd == 0 && !fault.is_found, "nothing of that is odd");
+    subscription_requests(&subscription, REQUESTS_COUNTED);
+    says(PEER IN PEER POUT PEER);
+    ok(peers == 5 && ready == 1, "whatever becomes of requests");
+    connection_end();
+    connection_begin();
+    says(KILLED DOWN NO_CLUSTER PEER CONFIRMED PEER);
+    ok(peers == 5 && ready == 1, "another connection begins anew");
+    end();
+    recovery = 0;
+}
+
+static void test_peers_denied(void)
+{
+    recovery = 1;
+    begin();
+    says(DOWN NOPERM CONFIRMED OLD PIN);
+    is_int(ready, 0, "all but one have an answer");
+    says(NOPERM);
+    ok(ready == 1 && !fault.is_found && odd == 0, "that it is denied is one, too");
+    ok(topics_withheld(subscription_topics(&subscription)) & 1U << TOPIC_PEER, "it is known");
+    says(PEER MESSAGE);
+    ok(peers == 0 && messages == 1, "nothing is told of what comes nevertheless");
+    end();
+    begin();
+    says(DOWN NO_CLUSTER CONFIRMED NOPERM NOPERM PEER_IN PEER);
+    ok(ready == 1 && peers == 1, "others may be denied before it");
+    end();
+    begin();
+    says(DOWN NO_CLUSTER CONFIRMED OLD PIN "-ERR no\r\n");
+    ok(ready == 1 && odd == 1, "or it is refused otherwise");
+    end();
+    recovery = 0;
+}
+
+static void test_node(void)
+{
+    char long_id[128];
+
+    recovery = 1;
+    begin();
+    says(DOWN "$3\r\nabc\r\n");
+    is_str(subscription.node, "abc", "the node of a Cluster has an id");
+    is_str(subscription.own.id, "7", "and the connection its own");
+    connection_end();
+    is_str(subscription.node, "", "which is of this connection");
+    connection_begin();
+    says(KILLED DOWN NO_CLUSTER);
+    is_str(subscription.node, "", "elsewhere there is none");
+    says(CONFIRMED PIN PEER_IN);
+    ok(ready == 1 && odd == 0 && !fault.is_found, "and no harm in that");
+    connection_end();
+    connection_begin();
+    snprintf(long_id, sizeof(long_id), KILLED DOWN "$65\r\n%065d\r\n", 0);
+    says(long_id);
+    is_str(subscription.node, "", "one that is too long is none");
+    connection_end();
+    connection_begin();
+    is_int(says(KILLED DOWN "-LOADING no\r\n"), -1, "a server that is not there yet is a fault");
+    end();
+    recovery = 0;
+}
+
+/* Beside what was there before. */
+static void test_echo(void)
+{
+    begin();
+    says(CONFIRMED);
+    (void)told();
+    ok(subscription_echo(&subscription) == 0 && subscription_sync(&subscription) == 0 &&
+           subscription_echo(&subscription) == 0,
+       "two, and the other one between them");
+    is_str(told(), ECHO_COMMAND "*2\r\n" BULK(4, "PING") BULK(4, "sync") ECHO_COMMAND,
+           "are asked for");
+    ok(says(ECHO_PONG) == 0 && echoed == 0 && synced == 0, "the first is answered");
+    ok(says(PONG) == 0 && echoed == 0 && synced == 1, "the other one is told");
+    ok(says(ECHO_PONG) == 0 && echoed == 1, "the last is told");
+    ok(says(ECHO_PONG) == 0 && echoed == 1, "and one that nobody asked for is not");
+    (void)subscription_echo(&subscription);
+    connection_end();
+    connection_begin();
+    ok(says(CONFIRMED ECHO_PONG) == 0 && echoed == 1, "nor one on another connection");
+    is_int(odd, 0, "nothing was odd in that");
+    end();
+}
+
 static void test_errors_in_order(void)
 {
     begin_requests();
@@ -450,19 +592,23 @@ static unsigned draw(unsigned bound)
 static void test_anything(void)
 {
     static const char *const answers[] = {
-        IN,     PIN,           OUT,           POUT,     C,           P,
-        NOPERM, "+OK\r\n",     ":1\r\n",      MESSAGE,  PONG,        CONFIRMED,
-        OLD,    "$1\r\nx\r\n", "-ERR no\r\n", "*0\r\n", "+PONG\r\n",
+        IN,       PIN,         OUT,       POUT,          C,
+        P,        NOPERM,      "+OK\r\n", ":1\r\n",      MESSAGE,
+        PONG,     CONFIRMED,   OLD,       "$1\r\nx\r\n", "-ERR no\r\n",
+        "*0\r\n", "+PONG\r\n", PEER,      PEER_IN,       ECHO_PONG,
     };
     int faults = 0, requests = 0;
 
     for (int round = 0; round < 400; round++) {
+        recovery = round % 2;
         begin();
         for (int i = 0; i < 60; i++) {
             if (draw(8) == 0)
                 subscription_requests(&subscription, (enum requests_mode)draw(3));
             if (draw(8) == 0)
                 (void)subscription_ping(&subscription);
+            if (draw(8) == 0)
+                (void)subscription_echo(&subscription);
             if (says(answers[draw(sizeof(answers) / sizeof(*answers))]) < 0) {
                 faults++;
                 break;
@@ -472,6 +618,7 @@ static void test_anything(void)
         }
         end();
     }
+    recovery = 0;
     ok(faults > 10 && requests > 10, "%d faults, %d requests of anything", faults, requests);
 }
 
@@ -490,6 +637,10 @@ int main(void)
     test_turns();
     test_denied();
     test_former();
+    test_peers_order();
+    test_peers_denied();
+    test_node();
+    test_echo();
     test_errors_in_order();
     test_anything();
     event_base_free(base);

@@ -2,7 +2,7 @@
 
 #include "tap.h"
 
-#define WITHHELD (1 << TOPIC_OLD | 1 << TOPIC_BARE)
+#define WITHHELD (1 << TOPIC_OLD | 1 << TOPIC_BARE | 1 << TOPIC_PEER)
 
 static struct topics topics;
 
@@ -20,9 +20,14 @@ static void is_topic(enum topic topic, const char *want)
     is_mem(at.ptr, at.len, want, strlen(want), "the topic");
 }
 
+/* Returns 1 if that is enough. */
 static int confirm(const char *name, int is_pattern)
 {
-    return topics_confirm(&topics, slice_str(name), is_pattern);
+    enum topic topic = topics_confirm(&topics, slice_str(name), is_pattern);
+
+    if (topic != topics_named(&topics, slice_str(name), is_pattern))
+        ok(0, "it says which one %s is", name);
+    return topics_are_enough(&topics);
 }
 
 static void test_names(void)
@@ -35,6 +40,7 @@ static void test_names(void)
     is_topic(TOPIC_BARE, "");
     is_topic(TOPIC_REQUEST, "k-request#/axr#");
     is_topic(TOPIC_REQUEST_PATTERN, "k-request#/axr#");
+    is_topic(TOPIC_PEER, "k-peer#/axr#");
     topics_clear(&topics);
     begin("k", "/");
     is_topic(TOPIC_PATTERN, "k#/#*");
@@ -48,6 +54,8 @@ static void test_names(void)
     is_topic(TOPIC_NSP, "a*b?c[d]e\\f#/^-x]");
     is_topic(TOPIC_REQUEST, "a*b?c[d]e\\f-request#/^-x]#");
     is_topic(TOPIC_REQUEST_PATTERN, "a\\*b\\?c\\[d]e\\\\f-request#/^-x]#");
+    is_topic(TOPIC_PEER, "a*b?c[d]e\\f-peer#/^-x]#");
+    ok(!topics_is_pattern(TOPIC_PEER), "a channel, for what it is");
     topics_clear(&topics);
 }
 
@@ -72,7 +80,9 @@ static void test_confirmations(void)
     ok(confirm("k#/axr", 0), "all that are needed");
     is_int(topics_withheld(&topics), WITHHELD, "others may be missing");
     ok(confirm("k#[^/]*/axr#*", 1), "one of them is there");
-    is_int(topics_withheld(&topics), 1 << TOPIC_BARE, "and not withheld");
+    is_int(topics_withheld(&topics), 1 << TOPIC_BARE | 1 << TOPIC_PEER, "and not withheld");
+    ok(confirm("k-peer#/axr#", 0), "so is the channel of daemons");
+    is_int(topics_withheld(&topics), 1 << TOPIC_BARE, "nor is that");
     topics_forget(&topics);
     ok(!confirm("k#/axr", 0), "another connection begins anew");
     topics_clear(&topics);
@@ -92,6 +102,7 @@ static void test_bits(void)
         {"k#/axr2#", 1U << TOPIC_OLD},
         {"k#/ax", 1U << TOPIC_OLD},
         {"k-request#/axr#", 1U << TOPIC_REQUEST},
+        {"k-peer#/axr#", 1U << TOPIC_PEER},
     };
     int wrong = 0;
 
