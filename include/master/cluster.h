@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct cluster;
+struct gone;
 struct relay;
 
 #define CLUSTER_UID_LEN 16
@@ -36,6 +37,10 @@ void cluster_free(struct cluster **cluster);
 
 /* conf (borrowed) is in force from now on; its namespace and key are the same. */
 void cluster_configure(struct cluster *cluster, const struct conf *conf);
+
+/* Joins, leaves and disconnects act on those who have gone, too (borrowed).  NULL, as at first:
+ * there are none. */
+void cluster_gone(struct cluster *cluster, struct gone *gone);
 
 /* As of feed_ops. */
 void cluster_arrived(struct cluster *cluster, struct slice payload, int is_counted, uint32_t via);

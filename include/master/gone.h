@@ -15,7 +15,7 @@
 
 #include "base/slices.h"
 #include "codec/pid.h"
-#include "ipc/msg.h"
+#include "master/apply.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -111,15 +111,6 @@ uint64_t gone_turn(struct gone *gone, uint64_t now_ms);
 int64_t gone_floor_ms(const struct gone *gone);
 
 /* --- requests ------------------------------------------------------------------------- */
-
-struct gone_request {
-    enum msg_type type;                          /* MSG_JOIN, MSG_LEAVE or MSG_DISCONNECT */
-    uint32_t id;                                 /* of the message to the workers */
-    int by_id;                                   /* rooms are ids: MSG_SELECT_IDS */
-    const struct slices *rooms, *except, *names; /* names: not of a MSG_DISCONNECT */
-    uint64_t seq;                                /* of the stream: relay_seq() */
-    uint32_t rooms_max;                          /* limits:roomsPerClient */
-};
 
 /* It is next in the stream, and about to be sent to targets: acts on those who have gone, and
  * will on those clients of targets that go before they have answered. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct behind;
+struct gone;
 struct relay;
 struct route;
 struct route_targets;
@@ -45,6 +46,7 @@ struct responder {
     void *arg;
     struct relay *relay;
     struct route *route; /* its own */
+    struct gone *gone;   /* on whom requests act, too; NULL: there are none */
     const struct conf *conf;
     uint32_t last_id;
     uint64_t results[RESPONSE_RESULTS];
@@ -61,6 +63,9 @@ const char *response_result_name(enum response_result result);
 
 /* An id for a message to workers, not 0: none that a worker may still talk about. */
 uint32_t responder_id(struct responder *responder);
+
+/* 1 if it is a message, no larger than one may be. */
+int responder_may_send(const struct responder *responder, const struct buf *message);
 
 /* A whole message to each of targets, of which it takes a copy.  Returns 0, or -1 (counted
  * nowhere) if it is none, or larger than one may be. */

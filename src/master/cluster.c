@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "master/deed.h"
 #include "master/emission.h"
+#include "master/gone.h"
 #include "master/inquiry.h"
 #include "master/laneset.h"
 #include "master/relay.h"
@@ -210,6 +211,11 @@ void cluster_configure(struct cluster *cluster, const struct conf *conf)
     leave(cluster);
 }
 
+void cluster_gone(struct cluster *cluster, struct gone *gone)
+{
+    cluster->responder.gone = gone;
+}
+
 /* --- requests --------------------------------------------------------------------- */
 
 /* Both functions below get the same bytes, mostly one after the other. */
@@ -308,10 +314,19 @@ void cluster_arrived(struct cluster *cluster, struct slice payload, int is_count
     leave(cluster);
 }
 
+/* What is too much for this daemon another may carry out: clients of it may have joined rooms. */
+static void note_unknown(const struct cluster *cluster, enum request_result result)
+{
+    if (cluster->responder.gone != NULL &&
+        (result == REQUEST_TOO_LARGE || result == REQUEST_NO_MEMORY))
+        gone_note_request(cluster->responder.gone);
+}
+
 static void drop(struct cluster *cluster, enum request_result result)
 {
     uint64_t count;
 
+    note_unknown(cluster, result);
     cluster->stats.dropped[result]++;
     count = log_due(&cluster->drop_log[result], DROP_LOG_MS);
     if (count > 0)

@@ -1,7 +1,9 @@
 #include "master/deed.h"
 
 #include "base/log.h"
+#include "master/gone.h"
 #include "master/laneset.h"
+#include "master/relay.h"
 #include "master/route.h"
 #include "master/show.h"
 
@@ -155,6 +157,24 @@ static void put(struct buf *message, const struct request *request, uint32_t id)
     (void)msg_end(message, mark);
 }
 
+/* Before it is sent: a worker that turns out to be dead by then leaves clients behind that it
+ * means. */
+static void tell_gone(const struct responder *responder, const struct request *request, uint32_t id,
+                      const struct route_targets *targets)
+{
+    const struct gone_request order = {.type = type_of(request),
+                                       .id = id,
+                                       .by_id = request->by_id,
+                                       .rooms = &request->rooms,
+                                       .except = &request->except,
+                                       .names = &request->names,
+                                       .seq = relay_seq(responder->relay),
+                                       .rooms_max = responder->conf->rooms_per_client};
+
+    if (responder->gone != NULL && responder_may_send(responder, &responder->message))
+        gone_request(responder->gone, &order, targets);
+}
+
 static int send(struct deeds *deeds, const struct request *request, uint32_t id, struct deed *deed)
 {
     struct responder *responder = deeds->responder;
@@ -165,6 +185,7 @@ static int send(struct deeds *deeds, const struct request *request, uint32_t id,
     put(&responder->message, request, id);
     if (request->type == REQUEST_JOIN)
         (void)route_expect(responder->route, id, &request->names, targets);
+    tell_gone(responder, request, id, targets);
     for (size_t i = 0; deed != NULL && i < targets->n; i++)
         laneset_put(&deed->waiting, targets->lanes[i]);
     if (targets->n > 0 && responder_send(responder, &responder->message, targets) == 0)
@@ -224,6 +245,8 @@ int deeds_acted(struct deeds *deeds, unsigned lane, struct msg *msg)
     if (msg_close(msg) < 0)
         return -1;
     route_settle(deeds->responder->route, id, lane);
+    if (deeds->responder->gone != NULL)
+        gone_acted(deeds->responder->gone, id, lane);
     deed = find(deeds, id);
     if (deed != NULL)
         said(deeds, deed, lane, clients);

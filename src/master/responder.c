@@ -24,12 +24,18 @@ uint32_t responder_id(struct responder *responder)
     return responder->last_id;
 }
 
+int responder_may_send(const struct responder *responder, const struct buf *message)
+{
+    return !message->failed && message->len > 0 &&
+           message->len <= start_message_max(responder->conf);
+}
+
 int responder_send(struct responder *responder, const struct buf *message,
                    const struct route_targets *targets)
 {
     struct route_targets copy; /* a worker that turns out to be dead may have others looked up */
 
-    if (message->failed || message->len == 0 || message->len > start_message_max(responder->conf))
+    if (!responder_may_send(responder, message))
         return -1;
     copy.n = targets->n;
     memcpy(copy.lanes, targets->lanes, targets->n * sizeof(targets->lanes[0]));

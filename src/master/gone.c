@@ -1,0 +1,407 @@
+#include "master/gone.h"
+
+#include "base/clock.h"
+#include "master/absent.h"
+#include "master/orders.h"
+#include "master/route.h"
+#include "master/sessions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CLAIMED   (UINT64_C(1) << 63) /* in the since of a seat */
+#define TURN_MAX  5000                /* whose time is up, at once */
+#define PUT_DROPS 4                   /* ... and with each that comes */
+#define ROOMS_MIN 16
+
+struct gone {
+    struct sessions *sessions;
+    struct route *route;
+    struct absents absents;
+    struct orders orders;
+    uint64_t keep_ms;
+    uint64_t from;           /* those with a lower number are forgotten, and about to be freed */
+    size_t nforgotten;       /* of them: that are still there */
+    struct gone_room *rooms; /* of the one that was found last */
+    size_t cap;
+    int64_t floor_ms, last_request_ms;
+    uint64_t forgotten;
+};
+
+struct gone *gone_new(struct sessions *sessions, struct route *route, uint64_t keep_ms)
+{
+    struct gone *gone = calloc(1, sizeof(*gone));
+
+    if (gone == NULL)
+        return NULL;
+    gone->sessions = sessions;
+    gone->route = route;
+    gone->keep_ms = keep_ms;
+    absents_init(&gone->absents);
+    orders_init(&gone->orders);
+    return gone;
+}
+
+void gone_free(struct gone **gonep)
+{
+    struct gone *gone = *gonep;
+
+    if (gone == NULL)
+        return;
+    absents_clear(&gone->absents);
+    orders_clear(&gone->orders);
+    free(gone->rooms);
+    free(gone);
+    *gonep = NULL;
+}
+
+void gone_keep(struct gone *gone, uint64_t keep_ms)
+{
+    gone->keep_ms = keep_ms;
+}
+
+/* --- what is forgotten ----------------------------------------------------------- */
+
+static void count_forgotten(struct gone *gone, size_t n)
+{
+    gone->forgotten += n;
+    gone->floor_ms = clock_wall_ms();
+}
+
+static size_t known(const struct gone *gone)
+{
+    return gone->absents.sessions.count - gone->nforgotten;
+}
+
+/* All, at once; freed bit by bit. */
+static void forget_all(struct gone *gone)
+{
+    count_forgotten(gone, known(gone));
+    gone->nforgotten = gone->absents.sessions.count;
+    gone->from = gone->absents.number;
+}
+
+static void take(struct gone *gone, struct absent *absent)
+{
+    gone->nforgotten -= absent->number < gone->from;
+    absents_take(&gone->absents, absent);
+}
+
+static int is_due(const struct gone *gone, const struct absent *absent, uint64_t now_ms)
+{
+    return absent->number < gone->from || now_ms >= absent->put_ms + gone->keep_ms;
+}
+
+/* Those whose time is up, up to n of them. */
+static void drop_due(struct gone *gone, uint64_t now_ms, unsigned n)
+{
+    struct absent *absent;
+
+    while (n-- > 0 && (absent = gone->absents.first) != NULL && is_due(gone, absent, now_ms))
+        take(gone, absent);
+}
+
+uint64_t gone_turn(struct gone *gone, uint64_t now_ms)
+{
+    const struct absent *absent;
+
+    drop_due(gone, now_ms, TURN_MAX);
+    absent = gone->absents.first;
+    if (absent == NULL)
+        return UINT64_MAX;
+    return is_due(gone, absent, now_ms) ? now_ms : absent->put_ms + gone->keep_ms;
+}
+
+int64_t gone_floor_ms(const struct gone *gone)
+{
+    return gone->floor_ms;
+}
+
+void gone_stats(const struct gone *gone, struct gone_stats *stats)
+{
+    *stats = (struct gone_stats){known(gone), gone->absents.seats.count, gone->forgotten};
+}
+
+/* --- one session ------------------------------------------------------------------ */
+
+/* NULL if nothing is known. */
+static struct absent *find(const struct gone *gone, const uint8_t session[SESSION_LEN])
+{
+    struct absent *absent = absents_find(&gone->absents, session);
+
+    return absent != NULL && absent->number >= gone->from ? absent : NULL;
+}
+
+static struct absent *put(struct gone *gone, const uint8_t session[SESSION_LEN],
+                          enum gone_state state, uint64_t left_ms, uint64_t now_ms)
+{
+    struct absent *absent = absents_find(&gone->absents, session);
+
+    if (absent != NULL)
+        take(gone, absent);
+    drop_due(gone, now_ms, PUT_DROPS);
+    if (gone->absents.sessions.count >= GONE_MAX) {
+        count_forgotten(gone, gone->absents.first->number >= gone->from);
+        take(gone, gone->absents.first);
+    }
+    absent = absents_put(&gone->absents, session, now_ms);
+    if (absent == NULL) {
+        count_forgotten(gone, 1);
+        return NULL;
+    }
+    absent->state = (uint8_t)state;
+    absent->left_ms = left_ms;
+    return absent;
+}
+
+/* It is not known for sure what it is in. */
+static void forget(struct gone *gone, struct absent *absent)
+{
+    take(gone, absent);
+    count_forgotten(gone, 1);
+}
+
+/* Returns 0, or -1 without memory, or where there are as many seats as there may be. */
+static int seat(struct gone *gone, struct absent *absent, struct slice room, uint64_t since,
+                int is_claimed)
+{
+    struct absents *absents = &gone->absents;
+    struct absent_name *name;
+    int rc;
+
+    if (absents->seats.count >= GONE_SEATS_MAX || (name = absents_name(absents, room, 1)) == NULL)
+        return -1;
+    rc = absent_join(absents, absent, name, since | (is_claimed ? CLAIMED : 0));
+    absents_name_tidy(absents, name);
+    return rc < 0 ? -1 : 0;
+}
+
+int gone_put(struct gone *gone, const struct gone_session *session, uint64_t now_ms)
+{
+    struct absent *absent = put(gone, session->session, session->state, session->left_ms, now_ms);
+    int rc = 0;
+
+    if (absent == NULL)
+        return -1;
+    absent->daemon = session->daemon;
+    absent->left = (uint8_t)session->left;
+    if (session->state != GONE_AWAY)
+        return 0;
+    rc = absent_begin(&gone->absents, absent, session->uid);
+    for (size_t i = 0; rc == 0 && i < session->nrooms; i++)
+        rc = seat(gone, absent, session->rooms[i].name, session->rooms[i].since,
+                  session->rooms[i].is_claimed);
+    if (rc < 0)
+        forget(gone, absent);
+    return rc;
+}
+
+static int rooms_reach(struct gone *gone, size_t n)
+{
+    struct gone_room *rooms;
+
+    if (n <= gone->cap)
+        return 0;
+    n = n < ROOMS_MIN ? ROOMS_MIN : n;
+    if ((rooms = reallocarray(gone->rooms, n, sizeof(*rooms))) == NULL)
+        return -1;
+    gone->rooms = rooms;
+    gone->cap = n;
+    return 0;
+}
+
+int gone_find(struct gone *gone, const uint8_t session[SESSION_LEN], struct gone_session *out)
+{
+    const struct absent *absent = find(gone, session);
+
+    if (absent == NULL || rooms_reach(gone, absent->nseats) < 0)
+        return -1;
+    *out = (struct gone_session){.state = (enum gone_state)absent->state,
+                                 .left_ms = absent->left_ms,
+                                 .daemon = absent->daemon,
+                                 .left = absent->left,
+                                 .rooms = gone->rooms};
+    memcpy(out->session, session, SESSION_LEN);
+    if (absent->own != NULL)
+        out->uid = absent_name_text(absent->own);
+    for (const struct absent_seat *at = absent->seats; at != NULL; at = at->other_next)
+        gone->rooms[out->nrooms++] = (struct gone_room){
+            absent_name_text(at->name), at->since & ~CLAIMED, (at->since & CLAIMED) != 0};
+    return 0;
+}
+
+void gone_take(struct gone *gone, const uint8_t session[SESSION_LEN])
+{
+    struct absent *absent = find(gone, session);
+
+    if (absent != NULL)
+        take(gone, absent);
+}
+
+void gone_break(struct gone *gone)
+{
+    sessions_break(gone->sessions);
+    for (struct absent *absent = gone->absents.last; absent != NULL && absent->number >= gone->from;
+         absent = absent->prev) {
+        if (absent->own == NULL)
+            continue;
+        absent_end(&gone->absents, absent);
+        absent->state = GONE_BROKEN;
+    }
+}
+
+/* --- requests ---------------------------------------------------------------------- */
+
+static struct apply apply_of(struct gone *gone)
+{
+    return (struct apply){&gone->absents, {GONE_LOOKS_MAX, GONE_SEATS_MAX}, GONE_ENDED};
+}
+
+void gone_note_request(struct gone *gone)
+{
+    gone->last_request_ms = clock_wall_ms();
+}
+
+int64_t gone_last_request_ms(const struct gone *gone)
+{
+    return gone->last_request_ms;
+}
+
+void gone_request(struct gone *gone, const struct gone_request *request,
+                  const struct route_targets *targets)
+{
+    struct apply apply = apply_of(gone);
+
+    gone_note_request(gone);
+    if (apply_request(&apply, request, gone->from) < 0)
+        forget_all(gone);
+    orders_put(&gone->orders, request, targets);
+}
+
+void gone_acted(struct gone *gone, uint32_t id, unsigned lane)
+{
+    orders_acted(&gone->orders, id, lane);
+}
+
+/* --- clients that come and go ------------------------------------------------------ */
+
+int gone_client_in(struct gone *gone, unsigned lane, uint64_t client,
+                   const uint8_t session[SESSION_LEN], int may_move)
+{
+    int rc = sessions_put(gone->sessions, lane, client, session, may_move);
+
+    if (rc == 0 && orders_are_open(&gone->orders, lane))
+        sessions_mark_young(gone->sessions, lane, client);
+    return rc;
+}
+
+struct keeper {
+    struct gone *gone;
+    struct absent *absent;
+    unsigned lane;
+    uint64_t now_ms;
+    int failed;
+};
+
+static void visit_room(const struct route_seat *in, void *arg)
+{
+    struct keeper *keeper = arg;
+
+    if (!keeper->failed &&
+        seat(keeper->gone, keeper->absent, in->room, in->seq, in->is_claimed) < 0)
+        keeper->failed = 1;
+}
+
+/* Which of the requests that its worker has not carried out came before such a client is not
+ * known.  1 if one concerns it. */
+static int is_doubtful(const struct gone *gone, const struct absent *absent, unsigned lane)
+{
+    const struct order *order = NULL;
+
+    while ((order = orders_next(&gone->orders, order, lane)) != NULL)
+        if (apply_concerns(&gone->absents, &order->request, absent))
+            return 1;
+    return 0;
+}
+
+/* What that client is, as far as its worker has told.  NULL where it is nothing that may come
+ * back. */
+static struct absent *keep(struct gone *gone, unsigned lane, uint64_t client, struct slice uid,
+                           uint64_t now_ms)
+{
+    struct keeper keeper = {.gone = gone};
+    struct sessions_entry entry;
+    struct absent *absent;
+
+    if (sessions_get(gone->sessions, lane, client, &entry) < 0)
+        return NULL;
+    sessions_take(gone->sessions, lane, client);
+    absent = put(gone, entry.session, entry.is_broken ? GONE_BROKEN : GONE_AWAY, now_ms, now_ms);
+    if (absent == NULL || entry.is_broken)
+        return NULL;
+    keeper.absent = absent;
+    keeper.failed = absent_begin(&gone->absents, absent, uid) < 0;
+    if (!keeper.failed)
+        absent->left = (uint8_t)route_client_rooms(gone->route, lane, client, visit_room, &keeper);
+    if (!keeper.failed && !orders_are_lost(&gone->orders, lane) &&
+        !(entry.is_young && is_doubtful(gone, absent, lane)))
+        return absent;
+    forget(gone, absent);
+    return NULL;
+}
+
+void gone_client_taken(struct gone *gone, unsigned lane, uint64_t client, struct slice uid,
+                       uint64_t now_ms)
+{
+    struct absent *absent = keep(gone, lane, client, uid, now_ms);
+    struct apply apply = apply_of(gone);
+    const struct order *order = NULL;
+
+    while (absent != NULL && (order = orders_next(&gone->orders, order, lane)) != NULL) {
+        if (apply_to(&apply, &order->request, absent) < 0) {
+            forget(gone, absent);
+            return;
+        }
+    }
+}
+
+void gone_client_left(struct gone *gone, unsigned lane, uint64_t client, struct slice uid,
+                      int is_ended, uint64_t now_ms)
+{
+    struct sessions_entry entry;
+
+    if (!is_ended) {
+        gone_client_taken(gone, lane, client, uid, now_ms);
+        return;
+    }
+    if (sessions_get(gone->sessions, lane, client, &entry) < 0)
+        return;
+    sessions_take(gone->sessions, lane, client);
+    (void)put(gone, entry.session, GONE_ENDED, now_ms, now_ms);
+}
+
+static void visit_client(struct slice uid, uint64_t client, void *arg)
+{
+    const struct keeper *keeper = arg;
+
+    (void)keep(keeper->gone, keeper->lane, client, uid, keeper->now_ms);
+}
+
+/* Each request is carried out for all of them together: that looks at those it means. */
+void gone_worker_down(struct gone *gone, unsigned lane, uint64_t now_ms)
+{
+    struct keeper keeper = {.gone = gone, .lane = lane, .now_ms = now_ms};
+    struct apply apply = apply_of(gone);
+    const struct order *order = NULL;
+    uint64_t from = gone->absents.number;
+
+    route_each_client(gone->route, lane, visit_client, &keeper);
+    while ((order = orders_next(&gone->orders, order, lane)) != NULL) {
+        if (apply_request(&apply, &order->request, from) < 0) {
+            forget_all(gone);
+            break;
+        }
+    }
+    orders_drop_lane(&gone->orders, lane);
+    sessions_drop_lane(gone->sessions, lane);
+}
