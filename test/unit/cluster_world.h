@@ -106,9 +106,10 @@ static void world_wake(unsigned ms, void *arg)
 
 static const struct responder_ops world_ops = {world_sent, world_published, world_wake};
 
-static void world_answer(unsigned lane, uint64_t client, enum msg_verdict verdict, void *arg)
+static void world_answer(const struct admit *admit, const struct comeback *comeback,
+                         enum msg_verdict verdict, void *arg)
 {
-    (void)lane, (void)client, (void)verdict, (void)arg;
+    (void)admit, (void)comeback, (void)verdict, (void)arg;
 }
 
 static int world_relay_wake(unsigned ms, void *arg)
@@ -117,7 +118,8 @@ static int world_relay_wake(unsigned ms, void *arg)
     return 0;
 }
 
-static const struct relay_ops world_relay_ops = {world_sent, world_answer, world_relay_wake, NULL};
+static const struct relay_ops world_relay_ops = {
+    .send = world_sent, .answer = world_answer, .wake = world_relay_wake};
 
 /* --- the beginning and the end ---------------------------------------------------- */
 
