@@ -43,7 +43,8 @@ struct history_entry {
     uint64_t at;   /* its position */
     uint64_t next; /* the one behind it */
     uint64_t seq, offset;
-    uint32_t size; /* bytes of its message */
+    uint64_t body; /* where its message is, for history_copy() alone */
+    uint32_t size; /* bytes of that */
     /* First the rooms, then except: a filter.  The names in the message decide.  nrooms 0:
      * everybody, or more rooms than there is place for; nexcept 0: the same of except. */
     uint16_t nrooms, nexcept;

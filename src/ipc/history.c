@@ -109,9 +109,8 @@ static void at_end(const struct history_view *view, uint64_t end, struct history
         out->seq = out->offset = 0;
 }
 
-/* Copies the head of the first entry at pos or behind it; *body is where its message begins. */
-static inline enum history_read next(const struct history_view *view, uint64_t pos,
-                                     struct history_entry *out, uint64_t *body)
+enum history_read history_next(const struct history_view *view, uint64_t pos,
+                               struct history_entry *out)
 {
     uint64_t end = __atomic_load_n(&view->words[HISTORY_WORD_END], __ATOMIC_ACQUIRE);
 
@@ -125,7 +124,7 @@ static inline enum history_read next(const struct history_view *view, uint64_t p
 
         out->seq = history_load(&head[HISTORY_HEAD_SEQ]);
         out->offset = history_load(&head[HISTORY_HEAD_OFFSET]);
-        *body = history_load(&head[HISTORY_HEAD_BODY]);
+        out->body = history_load(&head[HISTORY_HEAD_BODY]);
         if (!was_valid(view, pos))
             return HISTORY_OVERRUN;
         out->size = (uint32_t)size;
@@ -145,14 +144,6 @@ static inline enum history_read next(const struct history_view *view, uint64_t p
     return HISTORY_END;
 }
 
-enum history_read history_next(const struct history_view *view, uint64_t pos,
-                               struct history_entry *out)
-{
-    uint64_t body;
-
-    return next(view, pos, out, &body);
-}
-
 static uint8_t *copy_words(uint8_t *to, const uint64_t *from, size_t n)
 {
     for (; n > 0; n--, from++, to += WORD) {
@@ -166,9 +157,9 @@ static uint8_t *copy_words(uint8_t *to, const uint64_t *from, size_t n)
 enum history_read history_copy(const struct history_view *view, uint64_t pos, struct buf *out)
 {
     struct history_entry entry;
-    uint64_t body;
-    enum history_read result = next(view, pos, &entry, &body);
+    enum history_read result = history_next(view, pos, &entry);
     size_t words, straight;
+    uint64_t body;
     uint8_t *to;
 
     if (result != HISTORY_ENTRY)
@@ -176,7 +167,7 @@ enum history_read history_copy(const struct history_view *view, uint64_t pos, st
     words = (entry.size + WORD - 1) / WORD;
     if (words > view->nbodies || (to = buf_reserve(out, words * WORD)) == NULL)
         return HISTORY_OVERRUN;
-    body %= view->nbodies;
+    body = entry.body % view->nbodies;
     straight = words < view->nbodies - body ? words : (size_t)(view->nbodies - body);
     to = copy_words(to, view->bodies + body, straight);
     (void)copy_words(to, view->bodies, words - straight);
