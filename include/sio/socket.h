@@ -228,7 +228,17 @@ void socket_leave(struct socket *socket, enum close_reason why);
  * an array. */
 int socket_ack(struct socket *socket, uint64_t id, struct slice json);
 
-/* --- ids.c: for socket.c --- */
+/* --- welcome.c: for socket.c --- */
+
+/* A deadline of its own is another. */
+void socket_rearm(struct socket *socket);
+/* The CONNECT reply.  pid: as text; empty: none. */
+void socket_put_connected(struct socket *socket, struct slice nsp, struct slice sid,
+                          struct slice pid);
+/* It has been sent a ping. */
+void socket_pinged(struct socket *socket);
+
+/* --- ids.c: for those two --- */
 
 /* A place for it among those that go by another's id.  Returns 0, or -1 without memory. */
 int socket_take_place(struct socket *socket);

@@ -17,9 +17,14 @@ static void skip(struct slice *s, size_t n)
     s->len -= n;
 }
 
+static int is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static void skip_space(struct slice *s)
 {
-    while (s->len > 0 && memchr(" \t\n\r", s->ptr[0], 4) != NULL)
+    while (s->len > 0 && is_space(s->ptr[0]))
         skip(s, 1);
 }
 

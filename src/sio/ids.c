@@ -10,9 +10,9 @@
 
 #define LENT_MIN 16 /* places of the smallest table */
 
-static uint8_t *lent_id(const struct socket *socket)
+static const uint8_t *lent_id(const struct socket *socket)
 {
-    return (uint8_t *)(uintptr_t)(socket + 1);
+    return (const uint8_t *)(socket + 1);
 }
 
 /* --- the socket's own --- */
@@ -129,7 +129,7 @@ int socket_take_place(struct socket *socket)
 void socket_go_by(struct socket *socket, const uint8_t id[SESSION_LEN])
 {
     assert(socket->placed && !socket->lent);
-    memcpy(lent_id(socket), id, SESSION_LEN);
+    memcpy(socket + 1, id, SESSION_LEN);
     socket->lent = 1;
     put(sio_of(socket), socket->session.index, id);
 }

@@ -21,16 +21,6 @@ static struct buf *scratch_of(const struct socket *socket)
     return &socket->session.eio->scratch;
 }
 
-/* A deadline of its own is another. */
-static void rearm(struct socket *socket)
-{
-    uint64_t connect_ms = socket->connect_due_ms, expire_ms = socket->expire_due_ms;
-
-    socket->session.app_due_ms =
-        connect_ms != 0 && (expire_ms == 0 || connect_ms < expire_ms) ? connect_ms : expire_ms;
-    session_rearm(&socket->session);
-}
-
 static int is_ours(const struct socket *socket, struct slice nsp)
 {
     return slice_eq(nsp, slice_str(sio_of(socket)->options.nsp));
@@ -84,16 +74,6 @@ static void fault(struct socket *socket)
 
 /* --- joining --- */
 
-static void put_connected(struct socket *socket, struct slice nsp, struct slice sid,
-                          struct slice pid)
-{
-    struct buf *scratch = scratch_of(socket);
-
-    buf_reset(scratch);
-    sio_put_connect(scratch, socket_version(socket), nsp, sid, pid);
-    session_put_scratch(&socket->session);
-}
-
 /* "/" where it is not the configured namespace, and others that the application
  * may have: every client may be in them.  To be in "/" alone does not count as
  * having come, for old clients are in it unasked. */
@@ -106,12 +86,13 @@ static void join_open(struct socket *socket, uint8_t bit, const struct sio_packe
     socket->open_in |= bit;
     if (bit != 1) {
         socket->connect_due_ms = 0;
-        rearm(socket);
+        socket_rearm(socket);
         session_known(&socket->session);
     }
     rand_bytes(raw, sizeof(raw));
     base64url_encode(sid, raw, sizeof(raw));
-    put_connected(socket, packet->nsp, (struct slice){sid, sizeof(sid)}, (struct slice){"", 0});
+    socket_put_connected(socket, packet->nsp, (struct slice){sid, sizeof(sid)},
+                         (struct slice){"", 0});
     if (sio->app->joined != NULL)
         sio->app->joined(socket, packet, sio->arg);
 }
@@ -157,97 +138,6 @@ static void on_connect(struct socket *socket, const struct sio_packet *packet)
         if (sio_of(socket)->app->unserved != NULL)
             sio_of(socket)->app->unserved(socket, packet->nsp, sio_of(socket)->arg);
     }
-}
-
-/* What was before does not count. */
-static void let_in(struct socket *socket, enum nsp_state state)
-{
-    socket->nsp = (uint8_t)state;
-    socket->in_since = sio_of(socket)->fanout_serial;
-    socket->refusals = 0;
-    socket->sidless = socket->has_offset = 0;
-    socket->connect_due_ms = socket->expire_due_ms = 0;
-    rearm(socket);
-    session_known(&socket->session);
-}
-
-static void welcome(struct socket *socket, const struct sio_session *session)
-{
-    struct sio *sio = sio_of(socket);
-    char sid[SIO_SID_MAX], pid[PID_TEXT_LEN];
-    size_t sid_len = socket_sid(socket, sid), pid_len = 0;
-
-    sio->stats.connects++;
-    socket->recovers = session != NULL && session->pid.len > 0;
-    if (socket->recovers) {
-        assert(sio->options.recovery && socket->session.version == EIO4);
-        assert(session->pid.len == PID_LEN);
-        pid_len = base64url_encode(pid, session->pid.ptr, PID_LEN);
-    }
-    put_connected(socket, slice_str(sio->options.nsp), (struct slice){sid, sid_len},
-                  (struct slice){pid, pid_len});
-}
-
-/* An event that nobody listens for: clients keep its last argument, as that of any other, and
- * say it when they come back. */
-static void put_offset(struct socket *socket, uint64_t offset)
-{
-    const struct buf *head = &sio_of(socket)->event_head;
-    struct buf *scratch = scratch_of(socket);
-    char text[OFFSET_LEN];
-
-    if (!socket->recovers || offset == 0)
-        return;
-    offset_write(text, offset);
-    buf_reset(scratch);
-    buf_put(scratch, head->data, head->len);
-    buf_puts(scratch, "[\"$offset\",\"");
-    buf_put(scratch, text, sizeof(text));
-    buf_puts(scratch, "\"]");
-    session_put_scratch(&socket->session);
-    socket->has_offset = 1;
-}
-
-void socket_accept(struct socket *socket, const struct sio_session *session)
-{
-    assert(session == NULL || session->sid.len == 0);
-    socket_leave_place(socket);
-    let_in(socket, NSP_JOINED);
-    socket->joins++;
-    welcome(socket, session);
-    put_offset(socket, session != NULL ? session->offset : 0);
-}
-
-int socket_replay(struct socket *socket)
-{
-    assert(socket->nsp == NSP_JOINING);
-    if (socket_take_place(socket) < 0)
-        return -1;
-    let_in(socket, NSP_REPLAYING);
-    return 0;
-}
-
-void socket_resume(struct socket *socket, const struct sio_session *session)
-{
-    assert(socket->nsp == NSP_REPLAYING && !socket->resumed);
-    assert(session->sid.len == 0 || session->sid.len == SESSION_LEN);
-    socket->resumed = 1;
-    socket->joins++;
-    if (session->sid.len > 0)
-        socket_go_by(socket, (const uint8_t *)session->sid.ptr);
-    else
-        socket_leave_place(socket);
-    welcome(socket, session);
-}
-
-void socket_caught_up(struct socket *socket, uint64_t offset)
-{
-    assert(socket->nsp == NSP_REPLAYING && socket->resumed);
-    socket->nsp = NSP_JOINED;
-    socket->in_since = sio_of(socket)->fanout_serial;
-    socket->resumed = 0;
-    if (!socket->has_offset) /* what it was sent carries newer ones */
-        put_offset(socket, offset);
 }
 
 int socket_ack(struct socket *socket, uint64_t id, struct slice json)
@@ -311,7 +201,7 @@ void socket_refuse(struct socket *socket, const char *message, const char *code)
     }
     if (socket->connect_due_ms != 0 && socket->connect_due_ms < socket->expire_due_ms)
         socket->connect_due_ms = socket->expire_due_ms;
-    rearm(socket);
+    socket_rearm(socket);
 }
 
 /* Returns -1 if it has been closed for it. */
@@ -319,7 +209,7 @@ static int expired(struct socket *socket)
 {
     if (socket->refusals > 0 && socket->nsp == NSP_JOINING) {
         socket->expire_due_ms = 0; /* the verdict that is on its way decides */
-        rearm(socket);
+        socket_rearm(socket);
         return 0;
     }
     socket_disconnect(socket, socket->refusals > 0 ? CLOSE_REFUSED : CLOSE_EXPIRED);
@@ -329,7 +219,7 @@ static int expired(struct socket *socket)
 void socket_expire(struct socket *socket, uint64_t at_ms)
 {
     socket->expire_due_ms = at_ms;
-    rearm(socket);
+    socket_rearm(socket);
 }
 
 void socket_disconnect(struct socket *socket, enum close_reason why)
@@ -529,7 +419,7 @@ static int on_opened(struct session *session, const struct http_request *req,
     struct socket *socket = socket_of(session);
 
     socket->connect_due_ms = clock_ms() + sio->options.connect_timeout_ms;
-    rearm(socket);
+    socket_rearm(socket);
     if ((socket->data = sio->app->opened(socket, req, peer, sio->arg)) == NULL)
         return -1;
     started(socket);
@@ -581,15 +471,8 @@ static void on_closed(struct session *session, enum close_reason why, void *arg)
 
 static void on_pinged(struct session *session, void *arg)
 {
-    const struct sio *sio = arg;
-    struct socket *socket = socket_of(session);
-
-    if (!socket->recovers || socket->nsp != NSP_JOINED)
-        return;
-    /* The ping before was an interval ago at least. */
-    if (!socket->has_offset && sio->offset_ms + session->eio->options.ping_interval_ms > clock_ms())
-        put_offset(socket, sio->offset);
-    socket->has_offset = 0;
+    (void)arg;
+    socket_pinged(socket_of(session));
 }
 
 const struct eio_app sio_eio_app = {
@@ -619,10 +502,4 @@ void sio_clear(struct sio *sio)
     buf_free(&sio->event_head);
     free(sio->lent.at);
     sio->lent = (struct sio_lent){.at = NULL};
-}
-
-void sio_offset(struct sio *sio, uint64_t offset)
-{
-    sio->offset = offset;
-    sio->offset_ms = clock_ms();
 }
