@@ -135,8 +135,8 @@ struct eio {
      * some of those clients get beside others that get it otherwise: what each of them gets
      * stays together. */
     struct chunklog logs[EIO_LOGS];
-    struct buf scratch;              /* for one packet being put together */
-    struct websocket *spare;         /* for the next partial frames */
+    struct buf scratch;      /* for one packet being put together */
+    struct websocket *spare; /* for the next partial frames */
     unsigned nspare;
     struct log_every full_log, opened_log;
 };

@@ -1,8 +1,12 @@
 /* A Socket.IO packet.  The first byte says which version it came with (bit 0: 3).
- * What is accepted is written again from its parts, and must read the same. */
+ * What is accepted is written again from its parts, and must read the same.  What it claims of
+ * a session is what a JSON parser of another's finds there. */
+#include "base/base64.h"
 #include "codec/json.h"
 #include "codec/sio.h"
+#include "sio/claim.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -62,6 +66,58 @@ static void check_packet(const struct sio_packet *packet)
     check_first(packet);
 }
 
+/* The last one of that name; NULL: there is none, or null. */
+static const cJSON *last_of(const cJSON *tree, const char *name)
+{
+    const cJSON *last = NULL;
+
+    for (const cJSON *one = tree->child; one != NULL; one = one->next)
+        if (strcmp(one->string, name) == 0)
+            last = cJSON_IsNull(one) ? NULL : one;
+    return last;
+}
+
+static int says(const cJSON *member, const char *text, size_t len)
+{
+    return cJSON_IsString(member) && strlen(member->valuestring) == len &&
+           memcmp(member->valuestring, text, len) == 0;
+}
+
+static int is_no(const cJSON *member)
+{
+    return cJSON_IsFalse(member) || says(member, "false", 5) || says(member, "0", 1);
+}
+
+static void check_claim(const struct sio_packet *packet)
+{
+    struct sio_claim claim;
+    char pid[PID_TEXT_LEN], offset[OFFSET_LEN];
+    const cJSON *wants;
+    cJSON *tree;
+
+    sio_claim_get(packet, &claim);
+    must(!(claim.has_pid && claim.bad_pid) && !(claim.has_offset && claim.bad_offset));
+    must(!claim.has_offset || claim.offset != 0);
+    if (packet->data.len == 0 || packet->data.ptr[0] != '{') {
+        must(claim.wants && !claim.has_pid && !claim.bad_pid && !claim.has_offset &&
+             !claim.bad_offset);
+        return;
+    }
+    if ((tree = json_tree(packet->data)) == NULL)
+        return;
+    must((claim.has_pid || claim.bad_pid) == (last_of(tree, "pid") != NULL));
+    must((claim.has_offset || claim.bad_offset) == (last_of(tree, "offset") != NULL));
+    base64url_encode(pid, claim.pid, PID_LEN);
+    must(!claim.has_pid || says(last_of(tree, "pid"), pid, sizeof(pid)));
+    if (claim.has_offset)
+        offset_write(offset, claim.offset);
+    must(!claim.has_offset || says(last_of(tree, "offset"), offset, sizeof(offset)));
+    wants = last_of(tree, "recovery");
+    must(claim.wants || is_no(wants) || (cJSON_IsNumber(wants) && wants->valuedouble == 0));
+    must(!claim.wants || !is_no(wants));
+    cJSON_Delete(tree);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct sio_packet packet, again;
@@ -73,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     version = data[0] & 1 ? EIO3 : EIO4;
     if (sio_decode(&packet, version, (struct slice){(const char *)data + 1, size - 1}) == 0) {
         check_packet(&packet);
+        check_claim(&packet);
         put_packet(&out, &packet);
         must(sio_decode(&again, version, (struct slice){(char *)out.data, out.len}) == 0);
         must(again.type == packet.type && again.attachments == packet.attachments &&

@@ -4,6 +4,7 @@
 
 #include "sio/socket.h"
 
+#include "codec/ws.h"
 #include "eio/polling.h"
 #include "eio/websocket.h"
 #include "peer.h"
@@ -161,6 +162,106 @@ PEER_FN void join(void)
     tell("40/axr,");
     socket_accept(socket_, NULL);
     hear();
+}
+
+/* --- sessions that are recovered --- */
+
+#define PID_TEXT "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8wMTIzNDU2"
+#define SID_TEXT "8PHy8_T19vf4-fr7_P3-"
+#define OFFSET   UINT64_C(0x0102030405060708) /* AQIDBAUGBwg */
+#define TOLD     "42/axr,[\"$offset\",\"AQIDBAUGBwg\"]"
+
+static uint8_t pid[PID_LEN], sid[SESSION_LEN]; /* PID_TEXT, SID_TEXT */
+
+PEER_FN struct sio_session session_of(uint64_t offset, int is_lent)
+{
+    return (struct sio_session){.pid = {(char *)pid, sizeof(pid)},
+                                .offset = offset,
+                                .sid = {(char *)sid, is_lent ? sizeof(sid) : 0}};
+}
+
+/* One frame that is heard, and nothing else. */
+PEER_FN void is_heard(const char *text, const char *name)
+{
+    uint8_t want[1024] = {0x81};
+    size_t len = strlen(text), head = ws_header_encode(want, WS_TEXT, len);
+
+    hear();
+    memcpy(want + head, text, len);
+    is_mem(heard, nheard, want, len > 0 ? head + len : 0, name);
+}
+
+/* It asks, and is let in with a pid. */
+PEER_FN void enter(uint64_t offset)
+{
+    struct sio_session session = session_of(offset, 0);
+
+    tell("40/axr,");
+    socket_accept(socket_, &session);
+    hear();
+}
+
+/* It asks, is let in by another's id, and gets what it missed from now on. */
+PEER_FN void come_back(void)
+{
+    struct sio_session session = session_of(0, 1);
+
+    tell("40/axr,");
+    if (socket_replay(socket_) < 0)
+        abort();
+    socket_resume(socket_, &session);
+    hear();
+}
+
+/* Over polling, with nothing that waits for it. */
+PEER_FN struct socket *poller(enum eio_version version)
+{
+    struct session *session = session_new(eio, NULL, version, 0);
+
+    session_start(session, NULL, NULL);
+    net->stats.queued_bytes -= session->polling->out.bytes;
+    outq_clear(&session->polling->out);
+    return socket_;
+}
+
+PEER_FN void poller_joins(struct socket *socket, int recovers)
+{
+    struct sio_session session = session_of(0, 0);
+    struct outq *out = &socket->session.polling->out;
+
+    socket->nsp = NSP_JOINING;
+    socket_accept(socket, recovers ? &session : NULL);
+    net->stats.queued_bytes -= out->bytes;
+    outq_clear(out);
+}
+
+/* What waits for one that polls, and does not any more. */
+PEER_FN struct slice taken(struct socket *socket)
+{
+    static struct buf text;
+    struct outq *out = &socket->session.polling->out;
+
+    net->stats.queued_bytes -= out->bytes;
+    buf_free(&text);
+    outq_drain(out, &text);
+    return (struct slice){text.len > 0 ? (char *)text.data : "", text.len};
+}
+
+PEER_FN void is_taken(struct socket *socket, const char *want, const char *name)
+{
+    struct slice got = taken(socket);
+
+    is_mem(got.ptr, got.len, want, strlen(want), name);
+}
+
+/* From the next up() on. */
+PEER_FN void recovery_on(void)
+{
+    for (unsigned i = 0; i < sizeof(pid); i++)
+        pid[i] = (uint8_t)(i + 1);
+    for (unsigned i = 0; i < sizeof(sid); i++)
+        sid[i] = (uint8_t)(0xf0 + i);
+    with_recovery = 1;
 }
 
 #endif
