@@ -51,6 +51,8 @@ void history_trim(struct history *history, uint64_t now_ms);
 /* Where a replay begins for who has all up to offset.  Returns 0, or -1 if it is not known. */
 int history_find(const struct history *history, uint64_t offset, uint64_t *pos);
 uint64_t history_end(const struct history *history);
+/* How long ago the stream was there: pos is of history_find(), and is still valid. */
+uint64_t history_age_of(const struct history *history, uint64_t pos, uint64_t now_ms);
 /* The position behind the last hole; 0: none. */
 uint64_t history_holed(const struct history *history);
 /* The offset right behind the last message of this seq or below.  0: older than the history. */

@@ -425,6 +425,11 @@ uint64_t history_end(const struct history *history)
     return history->end;
 }
 
+uint64_t history_age_of(const struct history *history, uint64_t pos, uint64_t now_ms)
+{
+    return age(history, pos - 1, now_ms);
+}
+
 uint64_t history_holed(const struct history *history)
 {
     return history->holed;

@@ -59,6 +59,7 @@ static void test_age(uint64_t now)
     history_step(history, offset_n(2), now + 1);
     put_to(history, 3, 10, NULL, now + 2);
     is_int((long long)stats(history, now + 7).age_ms, 7, "the age of the oldest");
+    is_int((long long)history_age_of(history, find(history, 2), now + 9), 8, "of another one");
     history_trim(history, now + KEEP);
     ok(find(history, 1) != 0, "as old as may be");
     history_trim(history, now + KEEP + 1);
