@@ -30,6 +30,7 @@ struct worker_start {
     int handoff_fd, peers_fd;
     const int *handoff_fds;
     size_t nhandoff;         /* 0 or START_LANES */
+    int history_fd;          /* ipc/history.h, for reading; the worker's; -1: there is none */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no peers */
 };

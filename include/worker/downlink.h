@@ -25,8 +25,13 @@ struct downlink_ops {
     int (*hello)(void *arg);
     /* emit: NULL if nobody is to acknowledge it. */
     void (*broadcast)(const struct msg_broadcast *bc, const struct downlink_emit *emit, void *arg);
-    int (*admitted)(uint64_t client, unsigned verdict, void *arg);
-    void (*kick)(uint64_t client, struct slice uid, void *arg);
+    int (*admitted)(const struct msg_admitted *admitted, void *arg);
+    void (*offset)(uint64_t seq, uint64_t offset, void *arg);
+    void (*kick)(uint64_t client, struct slice uid, enum msg_kick why, void *arg);
+    /* Asked before each MSG_JOIN, MSG_LEAVE, MSG_DISCONNECT and MSG_EMIT.  1; or 0 while a client
+     * is still to be let in that was admitted before it: then nothing comes before
+     * downlink_go_on(). */
+    int (*settled)(void *arg);
     /* MSG_JOIN, MSG_LEAVE, MSG_DISCONNECT.  As act_begin(); after ACT_BEGUN nothing comes before
      * downlink_go_on(). */
     enum act_result (*act)(const struct act_request *request, void *arg);
@@ -48,7 +53,7 @@ struct downlink *downlink_new(struct event_base *base, int down_fd, int up_fd,
                               const struct downlink_ops *ops, void *arg);
 void downlink_free(struct downlink **downlink);
 
-/* What act() has begun is done. */
+/* What act() has begun is done, or all is settled. */
 void downlink_go_on(struct downlink *downlink);
 
 /* No message counts any more, from the next one on. */

@@ -4,6 +4,7 @@
 #define WORKER_NOTICE_H
 
 #include "base/log.h"
+#include "net/close.h"
 
 #include <stdint.h>
 
@@ -15,5 +16,9 @@ int notice_due(struct log_every *every, uint64_t *times);
 
 /* Writes "what address=... transport=...more times=N", without times at debug. */
 void notice_log(const struct client *client, uint64_t times, const char *what, const char *more);
+
+/* At the level info: one that is in; one that was. */
+void notice_connected(const struct client *client);
+void notice_disconnected(const struct client *client, enum close_reason why);
 
 #endif

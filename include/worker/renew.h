@@ -1,5 +1,6 @@
 /* renew - a client that is in renews its token: the event "authenticate" with the
- * new one, and an acknowledgement if it asks for one.
+ * new one, and an acknowledgement if it asks for one.  One that is still catching up
+ * gets the rest of what it has missed before.
  *
  * The rooms that the new token names take the place of those of the one before: the client
  * leaves those that only the former named, and joins those that only the latter names.  If
@@ -15,6 +16,7 @@ struct clients;
 struct conf;
 struct membership;
 struct renewals;
+struct replays;
 struct sio;
 struct sio_packet;
 struct uplink;
@@ -28,6 +30,7 @@ struct renewal_parts { /* all is borrowed; conf is read each time */
     struct clients *clients;
     struct membership *membership;
     struct uplink *uplink;
+    struct replays *replays; /* or NULL */
     struct worker_stats *stats;
 };
 

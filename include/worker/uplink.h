@@ -18,6 +18,7 @@
 struct counters;
 struct event_base;
 struct link;
+struct msg_admit;
 struct slices;
 struct uplink;
 
@@ -34,9 +35,9 @@ int uplink_is_shut(const struct uplink *uplink);
 /* They leave at the end of this turn of the loop, in this order. */
 void uplink_hello(struct uplink *uplink);
 void uplink_ready(struct uplink *uplink);
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
-                  const struct slices *rooms);
-void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid);
+void uplink_admit(struct uplink *uplink, const struct msg_admit *admit);
+/* ended: its session is over; else it may come back for it. */
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid, int ended);
 /* client, which is in, has joined and left rooms, for its token (is_claim) or by request; in as
  * many messages as it takes.  id: not 0: MSG_NOTED comes when the master has taken all of it. */
 void uplink_rooms(struct uplink *uplink, uint32_t id, uint64_t client, int is_claim,

@@ -375,6 +375,7 @@ static int fork_one(struct proc *proc)
                                              .handoff_fd = lanes_reader(common->lanes, proc->lane),
                                              .handoff_fds = lanes_writers(common->lanes),
                                              .nhandoff = START_LANES,
+                                             .history_fd = -1,
                                              .balance = terms->balance},
                                    .conf = terms->conf,
                                    .child = common->child,

@@ -42,13 +42,14 @@ int spawn_open(int fds[SPAWN_FDS])
 /* All descriptors but those that start names go. */
 static void others_close(const struct worker_start *start)
 {
-    int *keep = xcalloc(start->nlisten + start->nhandoff + 4, sizeof(*keep));
+    int *keep = xcalloc(start->nlisten + start->nhandoff + 5, sizeof(*keep));
     size_t n = 0;
 
     keep[n++] = start->down_fd;
     keep[n++] = start->up_fd;
     keep[n++] = start->peers_fd;
     keep[n++] = start->handoff_fd;
+    keep[n++] = start->history_fd;
     for (size_t i = 0; i < start->nlisten; i++)
         keep[n++] = start->listen_fds[i];
     for (size_t i = 0; i < start->nhandoff; i++)

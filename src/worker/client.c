@@ -1,14 +1,17 @@
 #include "worker/client.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/slices.h"
 #include "codec/token_rooms.h"
+#include "codec/ws.h"
 #include "conf.h"
 #include "ipc/msg.h"
+#include "sio/claim.h"
+#include "worker/admission.h"
 #include "worker/auth.h"
 #include "worker/claim.h"
 #include "worker/notice.h"
 #include "worker/refusal.h"
+#include "worker/replay.h"
 #include "worker/uplink.h"
 
 #include <assert.h>
@@ -18,25 +21,14 @@
 
 #define FAR_MS (INT64_C(1000) * INT32_MAX) /* 68 years */
 
-/* A question to the master.  It outlives its client: an answer that comes too
- * late has to be taken back under the same name. */
-struct admission {
-    struct admission *next;
-    struct client *client; /* NULL: gone */
-    uint64_t handle;
-    uint8_t other_rooms; /* the client's token names others since then */
-    uint8_t uid_len;
-    char uid[];
-};
-
 struct clients {
     const struct conf *conf;
     struct engine *engine;
     struct rooms *rooms;
     struct uplink *uplink;
     struct worker_stats *stats;
-    struct admission *asked, **asked_end; /* in the order they were sent */
-    struct slices rooms_asked;            /* for one; reused */
+    struct admissions admissions;
+    struct replays *replays; /* NULL: nobody has a session back */
     struct log_every refused[TOKEN_RESULTS], not_admitted;
     struct log_every not_served, not_asked, evicted;
     unsigned exp_warned; /* of which enum numeric_date warn_exp() has, a bit each */
@@ -47,33 +39,6 @@ static void become(struct clients *clients, struct client *client, enum client_s
     clients->stats->clients[client->state]--;
     client->state = (uint8_t)state;
     clients->stats->clients[state]++;
-}
-
-/* --- connects and disconnects in the log --- */
-
-static void log_connected(const struct client *client)
-{
-    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
-
-    if (log_get_level() < LOG_LEVEL_INFO)
-        return;
-    log_info("client connected: user=%s address=%s transport=%s protocol=%d",
-             log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(&client->address, address), socket_transport(client->socket),
-             socket_version(client->socket));
-}
-
-static void log_disconnected(const struct client *client, enum close_reason why)
-{
-    uint32_t lasted_ds = (uint32_t)(clock_ms() / 100) - client->since_ds;
-    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
-
-    if (log_get_level() < LOG_LEVEL_INFO)
-        return;
-    log_info("client disconnected: user=%s address=%s transport=%s reason=\"%s\" duration=%u.%us",
-             log_word(user, sizeof(user), client->uid, client->uid_len),
-             address_text(&client->address, address), socket_transport(client->socket),
-             close_reason_name(why), lasted_ds / 10, lasted_ds % 10);
 }
 
 /* --- those that will hear nothing, in the log --- */
@@ -172,7 +137,7 @@ static enum token_result take_user(struct client *client, struct token_user *use
         return TOKEN_NO_MEMORY;
     }
     if (client->asked != NULL && !same_rooms)
-        client->asked->other_rooms = 1;
+        client->asked->changed = 1;
     client->expires_ms = user->expires_ms;
     client->kept = source != AUTH_FROM_PACKET;
     return TOKEN_OK;
@@ -208,42 +173,20 @@ static enum token_result judge(struct clients *clients, struct client *client,
 
 /* --- admission --- */
 
-static void ask(struct clients *clients, struct client *client)
+static void ask(struct clients *clients, struct client *client, const struct sio_claim *claim)
 {
-    struct admission *asked = malloc(sizeof(*asked) + client->uid_len);
-
-    clients->rooms_asked.n = 0;
-    if (asked == NULL || claim_list(client, &clients->rooms_asked) < 0) {
-        free(asked);
+    if (admission_ask(&clients->admissions, client, claim) < 0)
         refuse_token(clients, client, TOKEN_NO_MEMORY, NULL);
-        return;
-    }
-    asked->next = NULL;
-    asked->client = client;
-    asked->handle = socket_handle(client->socket);
-    asked->other_rooms = 0;
-    asked->uid_len = client->uid_len;
-    memcpy(asked->uid, client->uid, client->uid_len);
-    *clients->asked_end = asked;
-    clients->asked_end = &asked->next;
-    client->asked = asked;
-    uplink_admit(clients->uplink, asked->handle, client_uid(client), &clients->rooms_asked);
 }
 
-/* Mostly the first one: the master answers in order, but for those that it holds. */
-static struct admission *take_asked(struct clients *clients, uint64_t handle)
+/* What it has does not come back: it becomes one that is new. */
+static void ask_plainly(struct clients *clients, struct client *client)
 {
-    struct admission **at = &clients->asked, *found;
+    static const struct sio_claim plain = {.wants = 1};
 
-    while (*at != NULL && (*at)->handle != handle)
-        at = &(*at)->next;
-    found = *at;
-    if (found == NULL)
-        return NULL;
-    *at = found->next;
-    if (found->next == NULL)
-        clients->asked_end = at;
-    return found;
+    uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client), 1);
+    become(clients, client, CLIENT_JOINING);
+    ask(clients, client, &plain);
 }
 
 /* For socket_expire: when a token ends whose token_user.expires_ms is that; now_ms is
@@ -256,8 +199,25 @@ static uint64_t deadline(int64_t expires_ms, int64_t now_ms)
     return clock_ms() + (uint64_t)(expires_ms - now_ms) + 1; /* both are cut off */
 }
 
-static void let_in(struct clients *clients, struct client *client)
+/* Before it is told: it is let in no more. */
+static void turn_away(struct clients *clients, struct client *client, enum token_result result,
+                      int ended)
 {
+    room_leave_all(clients->rooms, &client->member);
+    uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client), ended);
+    refuse_token(clients, client, result, NULL);
+}
+
+static void told_in(struct client *client)
+{
+    client->since_ds = (uint32_t)(clock_ms() / 100);
+    notice_connected(client);
+}
+
+static void let_in(struct clients *clients, struct client *client,
+                   const struct msg_admitted *admitted)
+{
+    const struct sio_session session = {.pid = admitted->pid, .offset = admitted->offset};
     int64_t now_ms = clock_wall_ms();
     enum token_result result = TOKEN_OK;
 
@@ -269,51 +229,113 @@ static void let_in(struct clients *clients, struct client *client)
              claim_join(clients->rooms, client) < 0)
         result = TOKEN_NO_MEMORY;
     if (result != TOKEN_OK) {
-        room_leave_all(clients->rooms, &client->member);
-        uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client));
-        refuse_token(clients, client, result, NULL);
+        turn_away(clients, client, result, 1);
         return;
     }
     become(clients, client, CLIENT_IN);
-    client->since_ds = (uint32_t)(clock_ms() / 100);
-    log_connected(client);
-    socket_accept(client->socket, NULL);
+    told_in(client);
+    socket_accept(client->socket, &session);
     socket_expire(client->socket, deadline(client->expires_ms, now_ms));
 }
 
-int client_admitted(struct clients *clients, uint64_t handle, unsigned verdict)
+/* It has its session back: what it has missed comes first. */
+static void let_back(struct clients *clients, struct client *client,
+                     const struct msg_admitted *admitted)
 {
-    struct admission *asked = take_asked(clients, handle);
+    if (clients->replays == NULL) {
+        ask_plainly(clients, client);
+        return;
+    }
+    become(clients, client, CLIENT_CATCHING);
+    replay_add(clients->replays, client, admitted);
+}
+
+int client_admitted(struct clients *clients, const struct msg_admitted *admitted)
+{
+    struct admission *asked = admission_take(&clients->admissions, admitted->client);
     struct client *client;
-    int waits, same;
+    int waits, stands;
 
     if (asked == NULL)
         return -1;
     client = asked->client;
     waits = client != NULL && client->state == CLIENT_JOINING;
-    same = waits && !asked->other_rooms &&
-           slice_eq((struct slice){asked->uid, asked->uid_len}, client_uid(client));
+    stands = admission_stands(asked);
     if (client != NULL)
         client->asked = NULL;
-    if (verdict == MSG_ADMIT_OK && !same)
-        uplink_left(clients->uplink, handle, (struct slice){asked->uid, asked->uid_len});
-    free(asked);
-    if (waits && !same)
-        ask(clients, client);
-    else if (waits && verdict == MSG_ADMIT_OK)
-        let_in(clients, client);
+    /* Of a session that is new the client has heard nothing. */
+    if (admitted->verdict == MSG_ADMIT_OK && !stands)
+        uplink_left(clients->uplink, admitted->client, admission_uid(asked),
+                    !admitted->resumed || asked->ended);
+    if (waits && !stands)
+        ask(clients, client, &asked->claim);
+    else if (waits && admitted->verdict != MSG_ADMIT_OK)
+        refuse_verdict(clients, client, admitted->verdict);
+    else if (waits && admitted->resumed)
+        let_back(clients, client, admitted);
     else if (waits)
-        refuse_verdict(clients, client, verdict);
+        let_in(clients, client, admitted);
+    free(asked);
     return 0;
 }
 
-void client_kick(struct clients *clients, uint64_t handle, struct slice uid)
+void client_kick(struct clients *clients, uint64_t handle, struct slice uid, enum msg_kick why)
 {
     struct socket *socket = socket_find(&clients->engine->sio, handle);
     const struct client *client = socket == NULL ? NULL : socket_data(socket);
 
-    if (client != NULL && client->state == CLIENT_IN && slice_eq(uid, client_uid(client)))
-        socket_disconnect(socket, CLOSE_REPLACED);
+    if (client != NULL && client_is_admitted(client) && slice_eq(uid, client_uid(client)))
+        socket_disconnect(socket, why == MSG_KICK_TAKEN ? CLOSE_TAKEN : CLOSE_REPLACED);
+}
+
+/* --- what its replay tells: struct replay_ops --- */
+
+static int on_fits(struct client *client, const struct sio_session *session, int is_sidless,
+                   void *arg)
+{
+    struct clients *clients = arg;
+    int64_t now_ms = clock_wall_ms();
+
+    if (has_expired(client, now_ms)) {
+        replay_remove(clients->replays, client);
+        turn_away(clients, client, TOKEN_EXPIRED, 1);
+        return -1;
+    }
+    if (socket_replay(client->socket) < 0) {
+        replay_remove(clients->replays, client);
+        ask_plainly(clients, client);
+        return -1;
+    }
+    told_in(client);
+    socket_resume(client->socket, session);
+    client->socket->sidless = is_sidless != 0;
+    socket_expire(client->socket, deadline(client->expires_ms, now_ms));
+    return 0;
+}
+
+static void on_unfit(struct client *client, void *arg)
+{
+    ask_plainly(arg, client);
+}
+
+static void on_caught_up(struct client *client, uint64_t offset, void *arg)
+{
+    become(arg, client, CLIENT_IN);
+    socket_caught_up(client->socket, offset);
+}
+
+static void on_lost(struct client *client, enum close_reason why, void *arg)
+{
+    (void)arg;
+    session_close(&client->socket->session, WS_CLOSE_NONE, why);
+}
+
+const struct replay_ops client_replay_ops = {on_fits, on_unfit, on_caught_up, on_lost};
+
+void clients_set_replays(struct clients *clients, struct replays *replays)
+{
+    clients->replays = replays;
+    clients->admissions.recovers = replays != NULL;
 }
 
 void client_renewed(struct clients *clients, struct client *client, const struct token_user *user,
@@ -334,6 +356,7 @@ struct client *client_opened(struct clients *clients, struct socket *socket,
     if (client == NULL)
         return NULL;
     client->socket = socket;
+    client->forgoes = clients->replays != NULL && !sio_claim_query(req->query);
     client->polled = strcmp(socket_transport(socket), "polling") == 0;
     address_set(&client->address, peer);
     if (auth_collect(&client->tokens, req, &clients->conf->token, clients->conf->cors_origins) <
@@ -353,8 +376,21 @@ int client_guarded(const struct clients *clients, const struct http_request *req
     return auth_cookie_counts(req, clients->conf->cors_origins);
 }
 
+/* Where nobody has a session back nobody is asked for it. */
+static void take_claim(struct clients *clients, const struct sio_packet *packet,
+                       struct sio_claim *claim)
+{
+    *claim = (struct sio_claim){0};
+    if (clients->replays == NULL)
+        return;
+    sio_claim_get(packet, claim);
+    clients->stats->replays[REPLAY_MALFORMED] +=
+        claim->bad_pid || (claim->has_pid && claim->bad_offset);
+}
+
 void client_connect(struct clients *clients, struct client *client, const struct sio_packet *packet)
 {
+    struct sio_claim claim;
     struct token_hint hint;
     struct auth_verdict verdict = {.hint = refusal_hint(&hint)};
     enum token_result result = judge(clients, client, packet, &verdict);
@@ -366,19 +402,48 @@ void client_connect(struct clients *clients, struct client *client, const struct
     }
     become(clients, client, CLIENT_JOINING);
     socket_known(client->socket);
+    take_claim(clients, packet, &claim);
     if (client->asked == NULL)
-        ask(clients, client);
+        ask(clients, client, &claim);
+    else
+        admission_again(client->asked, &claim);
+}
+
+/* 1 if it is not to come back for what it had: it has left, or was put out; else it has lost its
+ * connection, or we have.  One whose session was taken has none that could end. */
+static int ends_session(enum close_reason why)
+{
+    switch (why) {
+    case CLOSE_PROTOCOL:
+    case CLOSE_REFUSED:
+    case CLOSE_EXPIRED:
+    case CLOSE_LEFT:
+    case CLOSE_REPLACED:
+    case CLOSE_DISCONNECTED:
+        return 1;
+    default:
+        return 0;
+    }
 }
 
 /* The session may be about to be freed: it is asked for its name and its transport, no
  * more. */
 void client_left(struct clients *clients, struct client *client, enum close_reason why)
 {
-    if (client->state == CLIENT_IN) {
-        log_disconnected(client, why);
-        clients->stats->disconnects[why]++;
+    int was_told = client->state == CLIENT_IN;
+
+    if (client->state == CLIENT_JOINING && client->asked != NULL && ends_session(why))
+        client->asked->ended = 1;
+    if (client_is_admitted(client)) {
+        if (client->state == CLIENT_CATCHING)
+            was_told = replay_remove(clients->replays, client);
         room_leave_all(clients->rooms, &client->member);
-        uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client));
+        uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client),
+                    ends_session(why));
+    }
+    if (was_told) {
+        notice_disconnected(client, why);
+        clients->stats->disconnects[why]++;
     }
     become(clients, client, CLIENT_OUT);
 }
@@ -413,22 +478,17 @@ struct clients *clients_new(const struct conf *conf, struct engine *engine, stru
     clients->rooms = rooms;
     clients->uplink = uplink;
     clients->stats = stats;
-    clients->asked_end = &clients->asked;
+    admissions_init(&clients->admissions, uplink);
     return clients;
 }
 
 void clients_free(struct clients **clients_ptr)
 {
     struct clients *clients = *clients_ptr;
-    struct admission *asked;
 
     *clients_ptr = NULL;
     if (clients == NULL)
         return;
-    while ((asked = clients->asked) != NULL) {
-        clients->asked = asked->next;
-        free(asked);
-    }
-    slices_clear(&clients->rooms_asked);
+    admissions_clear(&clients->admissions);
     free(clients);
 }

@@ -96,6 +96,7 @@ static void begin(struct fanout *fan, struct engine *engine, const struct msg_br
     fanout_begin(&engine->sio, fan, bc->json, bc->attachments.at, bc->attachments.n,
                  (bc->flags & BROADCAST_VOLATILE) != 0);
     fanout_received(fan, bc->received_us);
+    fanout_offset(fan, bc->offset);
 }
 
 /* A name may be a room, or a client's Socket.IO id, which is a room too but stands in no

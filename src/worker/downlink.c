@@ -28,7 +28,8 @@ struct downlink {
 
 /* --- one message ---
  *
- * Each returns 0, -1 if it is no good, or 1 if it is to come again, for want of memory. */
+ * Each returns 0, -1 if it is no good, or 1 if it is to come again: for want of memory, or, where
+ * it has stopped reading, when that goes on. */
 
 static int on_hello(struct downlink *downlink, struct msg *msg)
 {
@@ -78,6 +79,16 @@ static int deliver(struct downlink *downlink, struct msg *msg, const struct down
     return 0;
 }
 
+/* It is about clients that are in, or is for them and in no history: whoever is to be in before
+ * it is let in first.  Returns 1 if it is to come again, when downlink_go_on() is called. */
+static int waits(struct downlink *downlink)
+{
+    if (downlink->ops->settled(downlink->arg))
+        return 0;
+    link_read_enable(downlink->link, 0);
+    return 1;
+}
+
 static void get_list(struct msg *msg, struct slices *list)
 {
     list->n = 0;
@@ -103,6 +114,8 @@ static int on_act(struct downlink *downlink, struct msg *msg)
     enum act_result done;
     int result;
 
+    if (waits(downlink))
+        return 1;
     act->type = (enum msg_type)msg->type;
     act->id = msg_get_u32(msg);
     get_who(msg, &act->who);
@@ -131,6 +144,8 @@ static int on_emit(struct downlink *downlink, struct msg *msg)
 {
     struct downlink_emit emit;
 
+    if (waits(downlink))
+        return 1;
     emit.id = msg_get_u32(msg);
     emit.timeout_ms = msg_get_u32(msg);
     return deliver(downlink, msg, &emit);
@@ -161,15 +176,17 @@ static int on_admitted(struct downlink *downlink, struct msg *msg)
 
     if (result != 0)
         return result;
-    return downlink->ops->admitted(admitted->client, admitted->verdict, downlink->arg);
+    return downlink->ops->admitted(admitted, downlink->arg);
 }
 
-/* No offset is told to a client as yet. */
-static int on_offset(struct msg *msg)
+static int on_offset(struct downlink *downlink, struct msg *msg)
 {
-    msg_get_u64(msg); /* seq */
-    msg_get_u64(msg); /* offset */
-    return msg_close(msg);
+    uint64_t seq = msg_get_u64(msg), offset = msg_get_u64(msg);
+
+    if (msg_close(msg) < 0)
+        return -1;
+    downlink->ops->offset(seq, offset, downlink->arg);
+    return 0;
 }
 
 static int on_kick(struct downlink *downlink, struct msg *msg)
@@ -180,7 +197,7 @@ static int on_kick(struct downlink *downlink, struct msg *msg)
 
     if (msg_close(msg) < 0 || reason >= MSG_KICKS)
         return -1;
-    downlink->ops->kick(client, uid, downlink->arg);
+    downlink->ops->kick(client, uid, (enum msg_kick)reason, downlink->arg);
     return 0;
 }
 
@@ -276,7 +293,7 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_NOTED:
         return on_noted(downlink, msg);
     case MSG_OFFSET:
-        return on_offset(msg);
+        return on_offset(downlink, msg);
     case MSG_WORKER_HELLO: /* these are a worker's own */
     case MSG_READY:
     case MSG_ADMIT:

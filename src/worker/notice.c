@@ -1,5 +1,6 @@
 #include "worker/notice.h"
 #include "base/address.h"
+#include "base/clock.h"
 #include "engine/engine.h"
 #include "worker/client.h"
 
@@ -22,4 +23,29 @@ void notice_log(const struct client *client, uint64_t times, const char *what, c
     else
         log_debug("%s address=%s transport=%s%s", what, address, socket_transport(client->socket),
                   more);
+}
+
+void notice_connected(const struct client *client)
+{
+    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
+
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    log_info("client connected: user=%s address=%s transport=%s protocol=%d",
+             log_word(user, sizeof(user), client->uid, client->uid_len),
+             address_text(&client->address, address), socket_transport(client->socket),
+             socket_version(client->socket));
+}
+
+void notice_disconnected(const struct client *client, enum close_reason why)
+{
+    uint32_t lasted_ds = (uint32_t)(clock_ms() / 100) - client->since_ds;
+    char user[4 * TOKEN_UID_MAX + 1], address[ADDRESS_TEXT_MAX];
+
+    if (log_get_level() < LOG_LEVEL_INFO)
+        return;
+    log_info("client disconnected: user=%s address=%s transport=%s reason=\"%s\" duration=%u.%us",
+             log_word(user, sizeof(user), client->uid, client->uid_len),
+             address_text(&client->address, address), socket_transport(client->socket),
+             close_reason_name(why), lasted_ds / 10, lasted_ds % 10);
 }

@@ -12,6 +12,7 @@
 #include "worker/client.h"
 #include "worker/membership.h"
 #include "worker/refusal.h"
+#include "worker/replay.h"
 #include "worker/stats.h"
 #include "worker/uplink.h"
 
@@ -280,9 +281,12 @@ void renew_packet(struct renewals *renewals, struct client *client, const struct
 {
     struct slice value;
 
-    if (packet->type != SIO_EVENT || client->state != CLIENT_IN ||
+    if (packet->type != SIO_EVENT || !client_is_admitted(client) ||
         !slice_eq(packet->nsp, slice_str(renewals->parts.conf->nsp)) ||
         !take_value(packet->data, &value))
+        return;
+    /* What it has missed is for those rooms that it had. */
+    if (client->state == CLIENT_CATCHING && !replay_finish(renewals->parts.replays, client))
         return;
     if (may_renew(client))
         judge(renewals, client, packet, value);

@@ -126,22 +126,19 @@ void uplink_ready(struct uplink *uplink)
     end(uplink, begin(uplink, MSG_READY));
 }
 
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
-                  const struct slices *rooms)
+void uplink_admit(struct uplink *uplink, const struct msg_admit *admit)
 {
-    struct msg_admit admit = {.client = client, .uid = uid, .rooms = *rooms};
-
     make_room(uplink);
-    send_out(uplink, msg_put_admit(&uplink->out, &admit));
+    send_out(uplink, msg_put_admit(&uplink->out, admit));
 }
 
-void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid, int ended)
 {
     size_t mark = begin(uplink, MSG_LEFT);
 
     msg_put_u64(&uplink->out, client);
     msg_put_bytes(&uplink->out, uid.ptr, uid.len);
-    msg_put_u8(&uplink->out, 0);
+    msg_put_u8(&uplink->out, ended != 0);
     end(uplink, mark);
 }
 

@@ -5,6 +5,7 @@
 #include "conf.h"
 #include "engine/engine.h"
 #include "ipc/change.h"
+#include "ipc/history.h"
 #include "ipc/start.h"
 #include "worker/acks.h"
 #include "worker/act.h"
@@ -16,6 +17,7 @@
 #include "worker/options.h"
 #include "worker/peers.h"
 #include "worker/renew.h"
+#include "worker/replay.h"
 #include "worker/report.h"
 #include "worker/room.h"
 #include "worker/sandbox.h"
@@ -56,6 +58,8 @@ struct worker {
     struct uplink *uplink;     /* what is said to it */
     struct rooms rooms;
     struct clients *clients;
+    struct history_view *history; /* NULL: nobody has a session back, and so it is with replays */
+    struct replays *replays;
     struct membership *membership;
     struct acts *acts;
     struct fetches *fetches;
@@ -258,6 +262,8 @@ static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_e
     int result;
 
     worker->stats.broadcasts++;
+    if (worker->replays != NULL)
+        replays_taken(worker->replays, bc->seq);
     if (emit == NULL)
         result = deliver_broadcast(worker->engine, &worker->rooms, bc);
     else
@@ -267,18 +273,38 @@ static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_e
         log_errorx("no memory to frame a notification: its receivers here do not get it");
 }
 
-static int on_admitted(uint64_t client, unsigned verdict, void *arg)
+static int on_admitted(const struct msg_admitted *admitted, void *arg)
 {
     struct worker *worker = arg;
 
-    return client_admitted(worker->clients, client, verdict);
+    if (worker->replays != NULL)
+        replays_taken(worker->replays, admitted->seq);
+    return client_admitted(worker->clients, admitted);
 }
 
-static void on_kick(uint64_t client, struct slice uid, void *arg)
+static void on_offset(uint64_t seq, uint64_t offset, void *arg)
 {
     struct worker *worker = arg;
 
-    client_kick(worker->clients, client, uid);
+    if (worker->replays == NULL)
+        return;
+    replays_taken(worker->replays, seq);
+    replays_offset(worker->replays, seq, offset);
+    sio_offset(&worker->engine->sio, offset);
+}
+
+static void on_kick(uint64_t client, struct slice uid, enum msg_kick why, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_kick(worker->clients, client, uid, why);
+}
+
+static int on_settled(void *arg)
+{
+    const struct worker *worker = arg;
+
+    return worker->replays == NULL || replays_settle(worker->replays);
 }
 
 static enum act_result on_act(const struct act_request *request, void *arg)
@@ -288,6 +314,7 @@ static enum act_result on_act(const struct act_request *request, void *arg)
     return act_begin(worker->acts, request);
 }
 
+/* A request is carried out, or all are in that it waits for. */
 static void on_acted(void *arg)
 {
     struct worker *worker = arg;
@@ -371,7 +398,9 @@ static const struct downlink_ops from_master = {
     .hello = on_hello,
     .broadcast = on_broadcast,
     .admitted = on_admitted,
+    .offset = on_offset,
     .kick = on_kick,
+    .settled = on_settled,
     .act = on_act,
     .fetch = on_fetch,
     .drain = on_drain,
@@ -409,6 +438,7 @@ static int open_requests(struct worker *worker)
                                      .sio = &worker->engine->sio,
                                      .clients = worker->clients,
                                      .uplink = worker->uplink,
+                                     .replays = worker->replays,
                                      .stats = &worker->stats};
 
     worker->membership =
@@ -420,6 +450,23 @@ static int open_requests(struct worker *worker)
     renewals.membership = worker->membership;
     worker->renewals = renewals_new(&renewals);
     return worker->acts != NULL && worker->fetches != NULL && worker->renewals != NULL ? 0 : -1;
+}
+
+/* Clients may have their sessions back.  Returns 0, or -1 without memory. */
+static int open_replays(struct worker *worker)
+{
+    const struct replay_parts parts = {.base = worker->base,
+                                       .conf = &worker->conf,
+                                       .engine = worker->engine,
+                                       .rooms = &worker->rooms,
+                                       .history = worker->history,
+                                       .stats = &worker->stats};
+
+    if (worker->history == NULL)
+        return 0;
+    worker->replays = replays_new(&parts, &client_replay_ops, worker->clients, on_acted, worker);
+    clients_set_replays(worker->clients, worker->replays);
+    return worker->replays != NULL ? 0 : -1;
 }
 
 /* What the clients are served with, once there are an engine and the link.  Returns 0, or
@@ -437,10 +484,23 @@ static int open_parts(struct worker *worker)
     worker->clients =
         clients_new(conf, worker->engine, &worker->rooms, worker->uplink, &worker->stats);
     worker->report = report_new(worker->base, &sources, worker->uplink);
-    if (worker->clients == NULL || worker->report == NULL)
+    if (worker->clients == NULL || worker->report == NULL || open_replays(worker) < 0)
         return -1;
     worker->acks = acks_new(worker->base, conf->nsp, worker->uplink, &worker->stats.acks);
     return worker->acks != NULL ? open_requests(worker) : -1;
+}
+
+/* Without it nobody is told that he may come back, and all else is as it was. */
+static void open_history(struct worker *worker)
+{
+    int fd = worker->start->history_fd;
+
+    if (fd < 0)
+        return;
+    worker->history = history_view_open(fd);
+    if (worker->history == NULL)
+        log_warn("cannot map the history: clients of this worker do not recover");
+    close(fd);
 }
 
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
@@ -449,7 +509,9 @@ static int worker_open(struct worker *worker)
     const struct worker_start *start = worker->start;
     struct engine_options own = options_of(&worker->conf, worker->start);
 
+    open_history(worker);
     own.handoff = on_handoff;
+    own.recovery = worker->history != NULL;
     worker->base = event_base_new();
     if (worker->base == NULL)
         goto fail;
@@ -481,11 +543,13 @@ static void worker_close(struct worker *worker)
     membership_free(&worker->membership);
     acks_free(&worker->acks);
     renewals_free(&worker->renewals);
+    replays_free(&worker->replays);
     report_free(&worker->report);
     clients_free(&worker->clients);
     rooms_clear(&worker->rooms);
     peers_free(&worker->peers);
     uplink_free(&worker->uplink);
+    history_view_close(&worker->history);
     downlink_free(&worker->downlink);
     if (worker->leave_timer != NULL)
         event_free(worker->leave_timer);

@@ -7,10 +7,12 @@
 #include "conf.h"
 #include "ipc/msg.h"
 #include "log_file.h"
+#include "sio/claim.h"
 #include "tap.h"
 #include "worker/auth.h"
 #include "worker/client.h"
 #include "worker/refusal.h"
+#include "worker/replay.h"
 #include "worker/uplink.h"
 
 #include <arpa/inet.h>
@@ -148,11 +150,86 @@ void socket_known(struct socket *socket)
     note("known ");
 }
 
+static int recovering; /* there are replays: LEFT says what becomes of the session */
+
 void socket_accept(struct socket *socket, const struct sio_session *session)
 {
     (void)socket;
-    (void)session;
+    is_int((long)session->sid.len, 0, "by its own id");
+    if (session->pid.len > 0)
+        note("pid=%c:%llu ", session->pid.ptr[PID_LEN - 1], (unsigned long long)session->offset);
     note("accept ");
+}
+
+static int eio3, no_place; /* it recovers nothing; it cannot */
+
+int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN])
+{
+    (void)socket;
+    memset(session, 's', SESSION_LEN);
+    return eio3 ? -1 : 0;
+}
+
+int socket_replay(struct socket *socket)
+{
+    (void)socket;
+    note(no_place ? "no-place " : "replaying ");
+    return no_place ? -1 : 0;
+}
+
+void socket_resume(struct socket *socket, const struct sio_session *session)
+{
+    (void)socket;
+    note("resume=%c ", session->pid.ptr[PID_LEN - 1]);
+}
+
+void socket_caught_up(struct socket *socket, uint64_t offset)
+{
+    (void)socket;
+    note("caught-up=%llu ", (unsigned long long)offset);
+}
+
+void session_close(struct session *session, int code, enum close_reason why)
+{
+    (void)session;
+    note("close:%d:%s ", code, close_reason_name(why));
+}
+
+/* --- claims and replays --- */
+
+static struct sio_claim claim; /* what the next CONNECT has */
+static int query_recovers = 1;
+
+void sio_claim_get(const struct sio_packet *packet, struct sio_claim *out)
+{
+    (void)packet;
+    *out = claim;
+}
+
+int sio_claim_query(struct slice query)
+{
+    (void)query;
+    return query_recovers;
+}
+
+static char a_replay;
+static int told; /* the client has been told that it is in */
+
+#define REPLAYS ((struct replays *)(void *)&a_replay)
+
+void replay_add(struct replays *replays, struct client *client, const struct msg_admitted *admitted)
+{
+    (void)replays;
+    client->replay = (struct replay *)(void *)&a_replay;
+    note("replay:%llu ", (unsigned long long)admitted->from);
+}
+
+int replay_remove(struct replays *replays, struct client *client)
+{
+    (void)replays;
+    client->replay = NULL;
+    note("unreplay ");
+    return told;
 }
 
 void socket_refuse(struct socket *socket, const char *message, const char *code)
@@ -176,20 +253,26 @@ void socket_disconnect(struct socket *socket, enum close_reason why)
 
 /* --- the master --- */
 
-void uplink_admit(struct uplink *uplink, uint64_t client, struct slice uid,
-                  const struct slices *rooms)
+void uplink_admit(struct uplink *uplink, const struct msg_admit *admit)
 {
     (void)uplink;
-    note("ADMIT:%llu:%.*s", (unsigned long long)client, (int)uid.len, uid.ptr);
-    for (size_t i = 0; i < rooms->n; i++)
-        note("+%.*s", (int)rooms->at[i].len, rooms->at[i].ptr);
+    note("ADMIT:%llu:%.*s", (unsigned long long)admit->client, (int)admit->uid.len, admit->uid.ptr);
+    for (size_t i = 0; i < admit->rooms.n; i++)
+        note("+%.*s", (int)admit->rooms.at[i].len, admit->rooms.at[i].ptr);
+    if (admit->session.len > 0)
+        note(":%c", admit->session.ptr[SESSION_LEN - 1]);
+    if (admit->pid.len > 0)
+        note(":%c:%d:%llu", admit->pid.ptr[PID_LEN - 1], admit->has_offset,
+             (unsigned long long)admit->offset);
     note(" ");
 }
 
-void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid)
+/* Its session is over, or not: only where there are any. */
+void uplink_left(struct uplink *uplink, uint64_t client, struct slice uid, int ended)
 {
     (void)uplink;
-    note("LEFT:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+    note("LEFT:%llu:%.*s%s ", (unsigned long long)client, (int)uid.len, uid.ptr,
+         recovering ? ended ? ":ended" : ":away" : "");
 }
 
 /* --- tokens --- */
@@ -296,13 +379,14 @@ static struct clients *clients;
 static struct engine engine;
 static struct made one = {.handle = 7};
 static const struct sio_packet packet;
+static const struct http_request request;
 
 static struct client *opened(struct made *of)
 {
     struct sockaddr_in peer = {
         .sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-    of->client = client_opened(clients, &of->socket, NULL, (struct sockaddr *)&peer);
+    of->client = client_opened(clients, &of->socket, &request, (struct sockaddr *)&peer);
     return of->client;
 }
 
@@ -329,7 +413,7 @@ static void end(void)
     client_closed(clients, one.client, CLOSE_CLIENT);
     one.client = NULL;
     is_int((long)(stats.clients[CLIENT_OUT] + stats.clients[CLIENT_JOINING] +
-                  stats.clients[CLIENT_IN] + rooms_count(&rooms)),
+                  stats.clients[CLIENT_CATCHING] + stats.clients[CLIENT_IN] + rooms_count(&rooms)),
            0, "nobody is left, in no room");
     clients_free(&clients);
     rooms_clear(&rooms);
@@ -342,9 +426,16 @@ static void connect_as(const char *uid)
     client_connect(clients, one.client, &packet);
 }
 
+static int answered(uint64_t handle, unsigned verdict)
+{
+    const struct msg_admitted admitted = {.client = handle, .verdict = (uint8_t)verdict};
+
+    return client_admitted(clients, &admitted);
+}
+
 static void admitted(unsigned verdict)
 {
-    is_int(client_admitted(clients, 7, verdict), 0, "that was asked");
+    is_int(answered(7, verdict), 0, "that was asked");
 }
 
 /* Has come in. */
@@ -379,7 +470,7 @@ static void test_in_and_out(void)
     is_int((long)stats.clients[CLIENT_IN], 1, "it is in");
     is_int((long)in_room(SLICE("ann")), 1, "in its user's room");
     is_int((long)in_room(ROOM_EVERYBODY), 1, "and everybody's");
-    is_int(client_admitted(clients, 7, MSG_ADMIT_OK), -1, "an answer that nobody waits for");
+    is_int(answered(7, MSG_ADMIT_OK), -1, "an answer that nobody waits for");
     client_left(clients, one.client, CLOSE_LEFT);
     done("LEFT:7:ann ", "it leaves: the master hears of it once");
     is_int((long)rooms_count(&rooms), 0, "it is in no room");
@@ -537,8 +628,8 @@ static void test_two(void)
     token.uid = "bob";
     client_connect(clients, other.client, &packet);
     did[0] = '\0';
-    is_int(client_admitted(clients, 9, MSG_ADMIT_OK), -1, "nobody is called so");
-    is_int(client_admitted(clients, 8, MSG_ADMIT_OK), 0, "the second first");
+    is_int(answered(9, MSG_ADMIT_OK), -1, "nobody is called so");
+    is_int(answered(8, MSG_ADMIT_OK), 0, "the second first");
     done("accept expire=0 ", "is let in");
     client_left(clients, other.client, CLOSE_CLIENT);
     client_closed(clients, other.client, CLOSE_CLIENT);
@@ -554,11 +645,11 @@ static void test_two(void)
     opened(&third); /* mostly where the other one was */
     client_connect(clients, third.client, &packet);
     did[0] = '\0';
-    is_int(client_admitted(clients, 8, MSG_ADMIT_OK), 0, "the question outlives its client");
+    is_int(answered(8, MSG_ADMIT_OK), 0, "the question outlives its client");
     done("LEFT:8:bob ", "and the answer is taken back");
     client_left(clients, third.client, CLOSE_CLIENT);
     client_closed(clients, third.client, CLOSE_CLIENT);
-    is_int(client_admitted(clients, 10, MSG_ADMIT_USER_LIMIT), 0, "another's question is its own");
+    is_int(answered(10, MSG_ADMIT_USER_LIMIT), 0, "another's question is its own");
     did[0] = '\0';
     admitted(MSG_ADMIT_OK);
     done("accept expire=0 ", "the first waits through all that");
@@ -574,21 +665,343 @@ static void test_two(void)
 static void test_kick(void)
 {
     begin();
-    client_kick(clients, 7, SLICE("ann"));
+    client_kick(clients, 7, SLICE("ann"), MSG_KICK_REPLACED);
     connect_as("ann");
     did[0] = '\0';
-    client_kick(clients, 7, SLICE("ann"));
+    client_kick(clients, 7, SLICE("ann"), MSG_KICK_REPLACED);
     done("", "one that is not in is not kicked");
     admitted(MSG_ADMIT_OK);
     did[0] = '\0';
-    client_kick(clients, 7, SLICE("an"));
-    client_kick(clients, 7, SLICE("anna"));
-    client_kick(clients, 7, (struct slice){NULL, 0});
-    client_kick(clients, 8, SLICE("ann"));
+    client_kick(clients, 7, SLICE("an"), MSG_KICK_REPLACED);
+    client_kick(clients, 7, SLICE("anna"), MSG_KICK_REPLACED);
+    client_kick(clients, 7, (struct slice){NULL, 0}, MSG_KICK_REPLACED);
+    client_kick(clients, 8, SLICE("ann"), MSG_KICK_REPLACED);
     done("", "nor another user, nor another client");
-    client_kick(clients, 7, SLICE("ann"));
+    client_kick(clients, 7, SLICE("ann"), MSG_KICK_REPLACED);
     done("disconnect:replaced by a newer connection ", "one that is in, as that user");
+    client_kick(clients, 7, SLICE("ann"), MSG_KICK_TAKEN);
+    done("disconnect:session taken by another connection ", "or for that");
     end();
+}
+
+/* --- sessions --- */
+
+static void begin_recovering(void)
+{
+    begin();
+    clients_set_replays(clients, REPLAYS);
+    recovering = 1;
+    told = 0;
+    claim = (struct sio_claim){.wants = 1};
+}
+
+static void end_recovering(void)
+{
+    end();
+    recovering = eio3 = no_place = 0;
+}
+
+/* Comes with a pid that ends in that letter, or none, and an offset, or none. */
+static void connect_with(char pid, uint64_t offset)
+{
+    claim = (struct sio_claim){
+        .wants = 1, .has_pid = pid != 0, .has_offset = offset != 0, .offset = offset};
+    memset(claim.pid, pid, PID_LEN);
+    did[0] = '\0';
+    connect_as("ann");
+}
+
+static char pid_text[PID_LEN];
+
+/* With a session: a new one, or the one it asked for. */
+static void answer_with(int resumed)
+{
+    struct msg_admitted admitted = {.client = 7,
+                                    .verdict = MSG_ADMIT_OK,
+                                    .pid = {pid_text, PID_LEN},
+                                    .offset = 5,
+                                    .resumed = (uint8_t)resumed,
+                                    .from = resumed ? 9 : 0};
+
+    memset(pid_text, 'P', PID_LEN);
+    did[0] = '\0';
+    is_int(client_admitted(clients, &admitted), 0, "that was asked");
+}
+
+static int fits(void)
+{
+    const struct sio_session session = {.pid = {pid_text, PID_LEN}};
+
+    did[0] = '\0';
+    return client_replay_ops.fits(one.client, &session, 1, clients);
+}
+
+static void unfit(void)
+{
+    did[0] = '\0';
+    one.client->replay = NULL;
+    client_replay_ops.unfit(one.client, clients);
+}
+
+static void caught_up(void)
+{
+    did[0] = '\0';
+    one.client->replay = NULL;
+    client_replay_ops.caught_up(one.client, 6, clients);
+}
+
+/* It is catching up, and not told yet. */
+static void come_back(void)
+{
+    connect_with('p', 3);
+    answer_with(1);
+}
+
+static void test_session(void)
+{
+    begin();
+    connect_with('p', 3);
+    done("guard=0 forget known ADMIT:7:ann ", "nobody recovers: the master is asked for nobody");
+    end();
+
+    begin_recovering();
+    connect_with(0, 0);
+    done("guard=0 forget known ADMIT:7:ann:s ", "a session that is new, by its name");
+    answer_with(0);
+    done("pid=P:5 accept expire=0 ", "the client is told its pid");
+    did[0] = '\0';
+    client_left(clients, one.client, CLOSE_LEFT);
+    done("LEFT:7:ann:ended ", "it has left: it is over");
+    connect_with(0, 8);
+    done("known ADMIT:7:ann:s ", "an offset alone says nothing");
+    answer_with(0);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    connect_with('p', 0);
+    done("known ADMIT:7:ann:s:p:0:0 ", "a pid without one");
+    answer_with(0);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    connect_with('p', 8);
+    done("known ADMIT:7:ann:s:p:1:8 ", "or with one");
+    answer_with(0);
+    done("pid=P:5 accept expire=0 ", "it is another's, or over: it gets a new one");
+    client_left(clients, one.client, CLOSE_CLIENT);
+    is_int((long)stats.replays[REPLAY_MALFORMED], 0, "all were well-formed");
+    claim.bad_offset = 1;
+    claim.has_offset = 0;
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann:s ", "an offset that is none: not from the start on");
+    is_int((long)stats.replays[REPLAY_MALFORMED], 1, "counted");
+    answer_with(0);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    claim = (struct sio_claim){.wants = 1, .bad_pid = 1};
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann:s ", "a pid that is none");
+    is_int((long)stats.replays[REPLAY_MALFORMED], 2, "likewise");
+    answer_with(0);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    claim.wants = 0;
+    did[0] = '\0';
+    connect_as("ann");
+    done("known ADMIT:7:ann ", "one that wants none");
+    client_left(clients, one.client, CLOSE_CLIENT);
+    admitted(MSG_ADMIT_USER_LIMIT);
+    eio3 = 1;
+    connect_with('p', 8);
+    done("known ADMIT:7:ann ", "or cannot have any");
+    end_recovering();
+
+    query_recovers = 0;
+    begin_recovering();
+    client_closed(clients, one.client, CLOSE_CLIENT);
+    opened(&one);
+    did[0] = '\0';
+    connect_with('p', 8);
+    done("guard=0 forget known ADMIT:7:ann ", "nor one whose handshake has said so");
+    end_recovering();
+    query_recovers = 1;
+}
+
+/* When it ends it is over, or not. */
+static void test_ended(void)
+{
+    static const struct {
+        enum close_reason why;
+        const char *left;
+    } rows[] = {
+        {CLOSE_CLIENT, "LEFT:7:ann:away "},       {CLOSE_PING_TIMEOUT, "LEFT:7:ann:away "},
+        {CLOSE_SEND_TIMEOUT, "LEFT:7:ann:away "}, {CLOSE_SEND_BUFFER, "LEFT:7:ann:away "},
+        {CLOSE_TOO_BIG, "LEFT:7:ann:away "},      {CLOSE_SHUTDOWN, "LEFT:7:ann:away "},
+        {CLOSE_NO_MEMORY, "LEFT:7:ann:away "},    {CLOSE_OVERRUN, "LEFT:7:ann:away "},
+        {CLOSE_TAKEN, "LEFT:7:ann:away "},        {CLOSE_PROTOCOL, "LEFT:7:ann:ended "},
+        {CLOSE_EXPIRED, "LEFT:7:ann:ended "},     {CLOSE_LEFT, "LEFT:7:ann:ended "},
+        {CLOSE_REPLACED, "LEFT:7:ann:ended "},    {CLOSE_DISCONNECTED, "LEFT:7:ann:ended "},
+    };
+
+    begin_recovering();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        connect_with(0, 0);
+        answer_with(0);
+        did[0] = '\0';
+        client_left(clients, one.client, rows[i].why);
+        done(rows[i].left, close_reason_name(rows[i].why));
+    }
+    end_recovering();
+}
+
+static void test_resumed(void)
+{
+    begin_recovering();
+    come_back();
+    done("replay:9 ", "it has its session back: what it has missed comes first");
+    is_int((long)stats.clients[CLIENT_CATCHING], 1, "it is catching up");
+    is_int((long)rooms_count(&rooms), 0, "in no room");
+    is_int(fits(), 0, "all fits");
+    done("replaying resume=P expire=0 ", "it is told so");
+    is_int(one.socket.sidless, 1, "it had left the room of its id");
+    caught_up();
+    done("caught-up=6 ", "it has all");
+    is_int((long)stats.clients[CLIENT_IN], 1, "and is in");
+    did[0] = '\0';
+    client_left(clients, one.client, CLOSE_CLIENT);
+    done("LEFT:7:ann:away ", "and goes as any other");
+    is_int((long)stats.disconnects[CLOSE_CLIENT], 1, "counted");
+
+    come_back();
+    unfit();
+    done("LEFT:7:ann:ended ADMIT:7:ann:s ",
+         "it does not fit: its session is over, it gets a new one");
+    is_int((long)stats.clients[CLIENT_JOINING], 1, "that it waits for");
+    answer_with(0);
+    done("pid=P:5 accept expire=0 ", "and gets");
+    client_left(clients, one.client, CLOSE_CLIENT);
+
+    come_back();
+    no_place = 1;
+    is_int(fits(), -1, "no memory for its id");
+    done("no-place unreplay LEFT:7:ann:ended ADMIT:7:ann:s ", "likewise");
+    no_place = 0;
+    admitted(MSG_ADMIT_USER_LIMIT);
+    is_int((long)stats.clients[CLIENT_OUT], 1, "which may be refused");
+
+    clients_set_replays(clients, NULL);
+    clients_set_replays(clients, REPLAYS);
+    connect_with('p', 3);
+    clients_set_replays(clients, NULL);
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann ", "a worker that cannot");
+    admitted(MSG_ADMIT_USER_LIMIT);
+    clients_set_replays(clients, REPLAYS);
+    end_recovering();
+}
+
+/* Whatever ends it while it catches up. */
+static void test_catching(void)
+{
+    begin_recovering();
+    come_back();
+    did[0] = '\0';
+    client_left(clients, one.client, CLOSE_CLIENT);
+    done("unreplay LEFT:7:ann:away ", "gone before it was told: it may come back");
+    is_int((long)stats.disconnects[CLOSE_CLIENT], 0, "it was not in");
+    come_back();
+    fits();
+    told = 1;
+    did[0] = '\0';
+    client_left(clients, one.client, CLOSE_LEFT);
+    done("unreplay LEFT:7:ann:ended ", "after that it has left");
+    is_int((long)stats.disconnects[CLOSE_LEFT], 1, "and was in");
+    told = 0;
+
+    come_back();
+    did[0] = '\0';
+    client_kick(clients, 7, SLICE("bob"), MSG_KICK_REPLACED);
+    done("", "another user is not meant");
+    client_kick(clients, 7, SLICE("ann"), MSG_KICK_TAKEN);
+    done("disconnect:session taken by another connection ", "the next one has come already");
+    client_left(clients, one.client, CLOSE_TAKEN);
+
+    come_back();
+    fits();
+    did[0] = '\0';
+    one.client->replay = NULL;
+    client_replay_ops.lost(one.client, CLOSE_OVERRUN, clients);
+    done("close:0:history overrun ",
+         "what was still to come is lost: it is closed, without a word");
+    one.client->replay = (struct replay *)(void *)&a_replay;
+    client_left(clients, one.client, CLOSE_OVERRUN);
+
+    token.expires_ms = wall_ms + 100;
+    come_back();
+    wall_ms += 100;
+    is_int(fits(), -1, "its token has ended meanwhile");
+    done("unreplay LEFT:7:ann:ended log:token_expired refuse:token_expired ", "refused");
+    token.expires_ms = wall_ms + 100;
+    come_back();
+    wall_ms += 99;
+    is_int(fits(), 0, "or is about to");
+    done("replaying resume=P expire=5002 ", "which counts");
+    end_recovering();
+}
+
+/* It left, or came again, before the answer was here. */
+static void test_claims(void)
+{
+    begin_recovering();
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    answer_with(1);
+    done("LEFT:7:ann:away ", "gone: it may come back for it");
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    answer_with(0);
+    done("LEFT:7:ann:ended ", "a new one that nobody has heard of");
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_LEFT);
+    answer_with(1);
+    done("LEFT:7:ann:ended ", "it has left by itself: over");
+
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with('p', 3);
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann:s:p:1:3 ",
+         "asks again: what it left it does not get by that");
+    answer_with(0);
+    done("pid=P:5 accept expire=0 ", "it gets a new one");
+    client_left(clients, one.client, CLOSE_CLIENT);
+
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with('q', 3);
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann:s:q:1:3 ", "with another pid");
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with('q', 4);
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann:s:q:1:4 ", "another offset");
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with('q', 0);
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann:s:q:0:0 ", "or none");
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with(0, 0);
+    answer_with(0);
+    done("LEFT:7:ann:ended ADMIT:7:ann:s ", "or with nothing");
+    client_left(clients, one.client, CLOSE_LEFT);
+    connect_with(0, 0);
+    answer_with(0);
+    done("pid=P:5 accept expire=0 ", "with nothing twice it takes what comes");
+    client_left(clients, one.client, CLOSE_LEFT);
+
+    connect_with('p', 3);
+    client_left(clients, one.client, CLOSE_LEFT);
+    claim.wants = 0;
+    connect_as("ann");
+    answer_with(1);
+    done("LEFT:7:ann:ended ADMIT:7:ann ", "or wants none any more");
+    end_recovering();
 }
 
 /* --- expiry --- */
@@ -876,7 +1289,7 @@ static void test_no_memory(void)
     nomem = 2;
     connect_as("ann");
     done("known log:token_internal refuse:token_internal ", "nor for the question");
-    is_int(client_admitted(clients, 7, MSG_ADMIT_OK), -1, "which was not asked");
+    is_int(answered(7, MSG_ADMIT_OK), -1, "which was not asked");
     for (int nth = 1; nth <= 8; nth++) {
         connect_as("ann");
         did[0] = '\0';
@@ -908,6 +1321,11 @@ int main(void)
     test_other_rooms();
     test_two();
     test_kick();
+    test_session();
+    test_ended();
+    test_resumed();
+    test_catching();
+    test_claims();
     test_deadline();
     test_kept();
     test_renewed();

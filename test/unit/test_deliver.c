@@ -25,7 +25,7 @@ static struct client client[MANY];
 static struct rooms rooms;
 static int fails, ends, soon;
 static struct fanout begun;
-static uint64_t received_us;
+static uint64_t received_us, offset;
 static long acked_id;
 static int nnoted, noted_early, reached, ended_first;
 
@@ -47,13 +47,19 @@ void fanout_begin(struct sio *sio, struct fanout *fanout, struct slice json,
     fanout->is_volatile = is_volatile;
     fanout->serial = SERIAL;
     begun = *fanout;
-    received_us = 0;
+    received_us = offset = 0;
 }
 
 void fanout_received(struct fanout *fanout, uint64_t at_us)
 {
     (void)fanout;
     received_us = at_us;
+}
+
+void fanout_offset(struct fanout *fanout, uint64_t at)
+{
+    (void)fanout;
+    offset = at;
 }
 
 void fanout_except(struct fanout *fanout, struct socket *socket)
@@ -244,6 +250,7 @@ static void test_what(void)
     bc.json = SLICE("[1");
     bc.flags = 0;
     bc.received_us = 12345;
+    bc.offset = 54321;
     names(&bc.attachments, "a,b");
     deliver("", "");
     ok(slice_eq(begun.json, SLICE("[1")) && begun.attachments == bc.attachments.at &&
@@ -251,6 +258,7 @@ static void test_what(void)
        "the event and its attachments");
     is_int(begun.is_volatile, 0, "not volatile");
     is_int((long)received_us, 12345, "when it came");
+    is_int((long)offset, 54321, "and where in the stream");
     bc.flags = BROADCAST_VOLATILE;
     deliver("", "");
     is_int(begun.is_volatile, 1, "volatile");

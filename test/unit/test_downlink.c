@@ -103,17 +103,36 @@ static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_e
          bc->rooms.n, bc->except.n, (int)bc->json.len, bc->json.ptr, bc->attachments.n);
 }
 
-static int on_admitted(uint64_t client, unsigned verdict, void *arg)
+static int on_admitted(const struct msg_admitted *admitted, void *arg)
 {
     (void)arg;
-    note("admitted:%llu:%u ", (unsigned long long)client, verdict);
+    note("admitted:%llu:%u ", (unsigned long long)admitted->client, admitted->verdict);
+    if (admitted->resumed)
+        note("from:%llu:%zu ", (unsigned long long)admitted->from, admitted->rooms.n);
     return refuses ? -1 : 0;
 }
 
-static void on_kick(uint64_t client, struct slice uid, void *arg)
+static void on_offset(uint64_t seq, uint64_t offset, void *arg)
 {
     (void)arg;
-    note("kick:%llu:%.*s ", (unsigned long long)client, (int)uid.len, uid.ptr);
+    note("offset:%llu:%llu ", (unsigned long long)seq, (unsigned long long)offset);
+}
+
+static void on_kick(uint64_t client, struct slice uid, enum msg_kick why, void *arg)
+{
+    (void)arg;
+    note("kick:%llu:%.*s%s ", (unsigned long long)client, (int)uid.len, uid.ptr,
+         why == MSG_KICK_TAKEN ? ":taken" : "");
+}
+
+static int unsettled;
+
+static int on_settled(void *arg)
+{
+    (void)arg;
+    if (unsettled)
+        note("settle ");
+    return !unsettled;
 }
 
 static enum act_result act_result;
@@ -172,9 +191,9 @@ static void on_closed(const char *why, void *arg)
     note("closed:%s ", why);
 }
 
-static const struct downlink_ops ops = {on_hello, on_broadcast, on_admitted, on_kick,
-                                        on_act,   on_fetch,     on_drain,    on_settings,
-                                        on_count, on_noted,     on_bad,      on_closed};
+static const struct downlink_ops ops = {
+    on_hello, on_broadcast, on_admitted, on_offset, on_kick,  on_settled, on_act,
+    on_fetch, on_drain,     on_settings, on_count,  on_noted, on_bad,     on_closed};
 
 /* --- what the master says --- */
 
@@ -311,6 +330,8 @@ static void test_hello(void)
 #define ADMITTED "8188b818b1l"
 #define NOTHING  "", UINT64_C(0), 0U, UINT64_C(0), "", 0U, 0
 
+#define FIFTY_FOUR "123456789012345678901234567890123456789012345678901234"
+
 static void test_messages(void)
 {
     greet();
@@ -339,8 +360,17 @@ static void test_messages(void)
     is_str(heard, "admitted:7:0 bad ", "is a bad one");
     refuses = 0;
 
+    TAKEN("admitted:7:0 from:9:0 ", "with its session", MSG_ADMITTED, ADMITTED, UINT64_C(7),
+          (unsigned)MSG_ADMIT_OK, UINT64_C(1), UINT64_C(2), FIFTY_FOUR, UINT64_C(0), 1U,
+          UINT64_C(9), "", 0U, 0);
+    BAD("but no pid", MSG_ADMITTED, ADMITTED, UINT64_C(7), (unsigned)MSG_ADMIT_OK, UINT64_C(1),
+        UINT64_C(2), "", UINT64_C(0), 1U, UINT64_C(9), "", 0U, 0);
+    TAKEN("offset:4:77 ", "an offset", MSG_OFFSET, "88", UINT64_C(4), UINT64_C(77));
+
     TAKEN("kick:7:ann ", "a kick", MSG_KICK, "8b1", UINT64_C(7), "ann",
           (unsigned)MSG_KICK_REPLACED);
+    TAKEN("kick:7:ann:taken ", "another", MSG_KICK, "8b1", UINT64_C(7), "ann",
+          (unsigned)MSG_KICK_TAKEN);
     BAD("for no reason", MSG_KICK, "8b1", UINT64_C(7), "ann", (unsigned)MSG_KICKS);
 
     TAKEN("act:join:5:0:2:1:3:0 ", "to join", MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 2,
@@ -505,6 +535,35 @@ static void test_acting(void)
     end();
 }
 
+/* Who is still to be let in that was admitted before. */
+static void test_settling(void)
+{
+    greet();
+    unsettled = 1;
+    is_int(say(MSG_JOIN, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 1, 0, 1), 1, "a request waits");
+    is_str(heard, "settle ", "those are hurried");
+    is_int(the_link.reading, 0, "and nothing is read");
+    the_link.reading = 1;
+    is_int(say(MSG_LEAVE, "41lll", 5U, (unsigned)MSG_SELECT_ROOMS, 1, 0, 1), 1, "so does another");
+    is_int(say(MSG_DISCONNECT, "41ll1", 6U, (unsigned)MSG_SELECT_ROOMS, 0, 0, 1U), 1, "each");
+    is_int(say(MSG_EMIT, "4488884llbl", 9U, 1000U, UINT64_C(1), UINT64_C(2), UINT64_C(5),
+               UINT64_C(0), 1U, 2, 1, "[1", 3),
+           1, "and what is to be acknowledged");
+    is_str(heard, "settle ", "which is in no history");
+    the_link.reading = 1;
+    is_int(broadcast(), 0, "not what is");
+    is_int(the_link.reading, 1, "it is read on");
+    TAKEN("fetch:8:0:0:0:0 ", "nor a question", MSG_FETCH, "411ll", 8U, (unsigned)MSG_WHAT_IDS,
+          (unsigned)MSG_SELECT_ROOMS, 0, 0);
+    the_link.reading = 0;
+    unsettled = 0;
+    downlink_go_on(down);
+    is_int(the_link.reading, 1, "they are in: it goes on");
+    TAKEN("act:join:5:0:1:0:1:0 ", "with that request", MSG_JOIN, "41lll", 5U,
+          (unsigned)MSG_SELECT_ROOMS, 1, 0, 1);
+    end();
+}
+
 static void test_end(void)
 {
     greet();
@@ -569,6 +628,7 @@ int main(void)
     test_log();
     test_turns();
     test_acting();
+    test_settling();
     test_end();
     test_no_memory();
     event_base_free(base);

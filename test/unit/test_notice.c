@@ -23,6 +23,12 @@ int64_t clock_wall_ms(void)
     return 0;
 }
 
+enum eio_version socket_version(const struct socket *socket)
+{
+    (void)socket;
+    return EIO4;
+}
+
 const char *socket_transport(const struct socket *socket)
 {
     (void)socket;

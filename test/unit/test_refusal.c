@@ -6,6 +6,12 @@
 
 #include <arpa/inet.h>
 
+enum eio_version socket_version(const struct socket *socket)
+{
+    (void)socket;
+    return EIO4;
+}
+
 const char *socket_transport(const struct socket *socket)
 {
     (void)socket;

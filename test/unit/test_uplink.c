@@ -71,6 +71,7 @@ static struct msg sent(unsigned type)
 }
 
 static struct slices rooms_put;
+static unsigned ended;
 
 static void sent_client(unsigned type, uint64_t client, struct slice uid)
 {
@@ -87,10 +88,17 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
                msg_get_u64(&msg) == 0,
            "and no session");
     else
-        is_int(msg_get_u8(&msg), 0, "that may come back");
+        is_int(msg_get_u8(&msg), ended, "which is over, or not");
     slices_clear(&rooms);
     is_int(msg_close(&msg), 0, "and no more");
     buf_reset(&out.sent);
+}
+
+static void admit(uint64_t client, struct slice uid)
+{
+    const struct msg_admit of = {.client = client, .uid = uid, .rooms = rooms_put};
+
+    uplink_admit(up, &of);
 }
 
 /* Of all that was sent since the last time, MSG_ROOMS of client 7: how many, the longest, how
@@ -213,16 +221,18 @@ static void test_messages(void)
     buf_reset(&out.sent);
 
     memset(uid, 'u', sizeof(uid));
-    uplink_admit(up, UINT64_MAX, SLICE("a"), &rooms_put);
+    admit(UINT64_MAX, SLICE("a"));
     sent_client(MSG_ADMIT, UINT64_MAX, SLICE("a"));
-    uplink_admit(up, 0, (struct slice){uid, 255}, &rooms_put);
+    admit(0, (struct slice){uid, 255});
     sent_client(MSG_ADMIT, 0, (struct slice){uid, 255});
     slices_put(&rooms_put, SLICE("room"));
-    uplink_admit(up, 3, SLICE("a"), &rooms_put);
+    admit(3, SLICE("a"));
     sent_client(MSG_ADMIT, 3, SLICE("a"));
     slices_clear(&rooms_put);
-    uplink_left(up, 7, (struct slice){"a\0b", 3});
-    sent_client(MSG_LEFT, 7, (struct slice){"a\0b", 3});
+    for (ended = 0; ended < 2; ended++) {
+        uplink_left(up, 7, (struct slice){"a\0b", 3}, (int)ended * 2);
+        sent_client(MSG_LEFT, 7, (struct slice){"a\0b", 3});
+    }
 
     for (unsigned i = 0; i < COUNTERS; i++)
         counters.at[i] = UINT64_MAX - i;
@@ -245,17 +255,17 @@ static void test_failed(void)
     begin();
     uplink_ready(up);
     out.full = 1;
-    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
+    admit(1, SLICE("ann"));
     is_int(uplink_is_shut(up), 1, "a message that is not taken shuts it");
     is_int(failures, 0, "whoever sent it goes on in peace");
     is_int(out.deaf, 1, "nothing more is read");
     is_int(logged("cannot tell the master: queued=4711; leaving"), 1, "logged");
     out.full = 0;
-    uplink_left(up, 2, SLICE("bob"));
+    uplink_left(up, 2, SLICE("bob"), 0);
     (void)sent(MSG_READY); /* and none behind the gap */
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int(failures, 1, "the worker hears of it from the loop");
-    uplink_left(up, 3, SLICE("bob"));
+    uplink_left(up, 3, SLICE("bob"), 0);
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int(failures, 1, "once");
     is_int(logged("cannot tell"), 1, "and so does the log");
@@ -275,9 +285,9 @@ static void test_shut(void)
     log_begin();
     uplink_shut(up);
     out.full = 1;
-    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
+    admit(1, SLICE("ann"));
     out.full = 0;
-    uplink_admit(up, 1, SLICE("ann"), &rooms_put);
+    admit(1, SLICE("ann"));
     event_base_loop(base, EVLOOP_NONBLOCK);
     is_int((long)out.sent.len, 0, "shut: nothing is said");
     is_int(failures, 0, "and nothing fails");

@@ -68,7 +68,8 @@ static void fork_worker(void)
                                      .down_fd = to[0],
                                      .up_fd = from[1],
                                      .listen_fds = &listen_fd,
-                                     .nlisten = 1};
+                                     .nlisten = 1,
+                                     .history_fd = -1};
         close(to[1]);
         close(from[0]);
         buf_free(&up_buf);
