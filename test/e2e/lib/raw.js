@@ -304,4 +304,4 @@ async function sentAway(client, ms) {
     assert.deepStrictEqual({ code, error, rest: client.bytes.length }, { code: undefined, error: undefined, rest: 0 });
 }
 
-module.exports = { Raw, sentAway, Refused, OP, frame, exchange, upgradeRequest, joined };
+module.exports = { Raw, sentAway, Refused, OP, frame, parseFrame, parseHead, exchange, upgradeRequest, joined };
