@@ -86,7 +86,9 @@ void absents_name_tidy(struct absents *absents, struct absent_name *name);
 struct absent_seat *absent_seat(const struct absents *absents, const struct absent *absent,
                                 const struct absent_name *name);
 
-/* A seat in that room, where it has none.  Returns 1; 0 if it had; -1 without memory. */
+/* A seat in that room, where it has none.  ABSENT_CLAIMED in since: for its token, and that is
+ * kept as long as no join without it follows.  Returns 1; 0 if it had one; -1 without memory. */
+#define ABSENT_CLAIMED (UINT64_C(1) << 63)
 int absent_join(struct absents *absents, struct absent *absent, struct absent_name *name,
                 uint64_t since);
 /* Returns 1, or 0 if it had none. */

@@ -33,8 +33,8 @@ void mirror_init(struct mirror *mirror);
 void mirror_clear(struct mirror *mirror);
 
 /* That client is in room (copied) from now on; seq is kept with it, where it was not in
- * it, and in any case MIRROR_CLAIMED, where that is in seq: the room is one of its token.  Returns
- * 0, or -1 without memory (nothing changed). */
+ * it.  MIRROR_CLAIMED in it: for its token, and that is kept as long as no join without it
+ * follows.  Returns 0, or -1 without memory (nothing changed). */
 #define MIRROR_CLAIMED (UINT64_C(1) << 63)
 int mirror_join(struct mirror *mirror, struct directory *directory, unsigned lane, uint64_t client,
                 struct slice room, uint64_t seq);

@@ -111,6 +111,16 @@ int route_room_join(struct route *route, unsigned lane, uint64_t client, struct 
                     uint64_t seq, int is_claim);
 void route_room_leave(struct route *route, unsigned lane, uint64_t client, struct slice room);
 
+/* That worker carries out a join by request that was in the stream at seq: it, and nothing else,
+ * tells of joins by request until this is called again. */
+#define ROUTE_NOT_JOINING UINT64_MAX       /* none, as far as is known */
+#define ROUTE_UNKNOWN     (UINT64_MAX - 1) /* of which nothing is known */
+void route_joining(struct route *route, unsigned lane, uint64_t seq);
+
+/* The seq of a join by request of which that worker tells, seq is that of now: where its place in
+ * the stream is not known, the client has no session any more. */
+uint64_t route_joined_seq(struct route *route, unsigned lane, uint64_t client, uint64_t seq);
+
 /* --- for whoever looks ------------------------------------------------------------- */
 
 /* Which default rooms that client has left, as enum msg_default, whether it has joined them again

@@ -40,15 +40,16 @@ struct sessions_entry {
     uint8_t session[SESSION_LEN];
     int has_moved; /* its id names another lane or place */
     int is_broken; /* sessions_break() */
-    int is_young;  /* sessions_mark_young() */
+    int youth;     /* sessions_mark_young(); 0: it has not been */
 };
 
 /* Returns 0, or -1 if that client has no session. */
 int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client,
                  struct sessions_entry *entry);
 
-/* The client has come in while requests were on their way to its worker. */
-void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client);
+/* Something is kept with it: 1 to SESSIONS_YOUTH_MAX. */
+#define SESSIONS_YOUTH_MAX 31
+void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client, int youth);
 
 /* It has none any more.  Nothing happens where it had none. */
 void sessions_take(struct sessions *sessions, unsigned lane, uint64_t client);

@@ -145,10 +145,12 @@ struct absent_seat *absent_seat(const struct absents *absents, const struct abse
 int absent_join(struct absents *absents, struct absent *absent, struct absent_name *name,
                 uint64_t since)
 {
-    struct absent_seat *seat;
+    struct absent_seat *seat = absent_seat(absents, absent, name);
 
-    if (absent_seat(absents, absent, name) != NULL)
+    if (seat != NULL) {
+        seat->since &= since | ~ABSENT_CLAIMED;
         return 0;
+    }
     if ((seat = malloc(sizeof(*seat))) == NULL)
         return -1;
     *seat = (struct absent_seat){.absent = absent,

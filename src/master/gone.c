@@ -1,6 +1,7 @@
 #include "master/gone.h"
 
 #include "base/clock.h"
+#include "ipc/start.h"
 #include "master/absent.h"
 #include "master/orders.h"
 #include "master/route.h"
@@ -9,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLAIMED   (UINT64_C(1) << 63) /* in the since of a seat */
-#define TURN_MAX  5000                /* whose time is up, at once */
-#define PUT_DROPS 4                   /* ... and with each that comes */
+#define TURN_MAX  5000 /* whose time is up, at once */
+#define PUT_DROPS 4    /* ... and with each that comes */
 #define ROOMS_MIN 16
 
 struct gone {
@@ -24,6 +24,8 @@ struct gone {
     size_t nforgotten;       /* of them: that are still there */
     struct gone_room *rooms; /* of the one that was found last */
     size_t cap;
+    uint8_t youth[START_LANES]; /* of who comes in while a worker has requests to carry out; counts
+                                   how often it had none */
     int64_t floor_ms, last_request_ms;
     uint64_t forgotten;
 };
@@ -48,6 +50,8 @@ void gone_free(struct gone **gonep)
 
     if (gone == NULL)
         return;
+    for (unsigned lane = 0; lane < START_LANES; lane++)
+        route_joining(gone->route, lane, ROUTE_NOT_JOINING);
     absents_clear(&gone->absents);
     orders_clear(&gone->orders);
     free(gone->rooms);
@@ -171,7 +175,7 @@ static int seat(struct gone *gone, struct absent *absent, struct slice room, uin
 
     if (absents->seats.count >= GONE_SEATS_MAX || (name = absents_name(absents, room, 1)) == NULL)
         return -1;
-    rc = absent_join(absents, absent, name, since | (is_claimed ? CLAIMED : 0));
+    rc = absent_join(absents, absent, name, since | (is_claimed ? ABSENT_CLAIMED : 0));
     absents_name_tidy(absents, name);
     return rc < 0 ? -1 : 0;
 }
@@ -225,8 +229,9 @@ int gone_find(struct gone *gone, const uint8_t session[SESSION_LEN], struct gone
     if (absent->own != NULL)
         out->uid = absent_name_text(absent->own);
     for (const struct absent_seat *at = absent->seats; at != NULL; at = at->other_next)
-        gone->rooms[out->nrooms++] = (struct gone_room){
-            absent_name_text(at->name), at->since & ~CLAIMED, (at->since & CLAIMED) != 0};
+        gone->rooms[out->nrooms++] =
+            (struct gone_room){absent_name_text(at->name), at->since & ~ABSENT_CLAIMED,
+                               (at->since & ABSENT_CLAIMED) != 0};
     return 0;
 }
 
@@ -267,6 +272,18 @@ int64_t gone_last_request_ms(const struct gone *gone)
     return gone->last_request_ms;
 }
 
+/* What that worker is at: whoever joins rooms there by request joins them by this one. */
+static void tell_joining(struct gone *gone, unsigned lane)
+{
+    const struct order *order = orders_next(&gone->orders, NULL, lane);
+
+    if (order != NULL && order->request.type == MSG_JOIN)
+        route_joining(gone->route, lane, order->request.seq);
+    else
+        route_joining(gone->route, lane,
+                      orders_are_lost(&gone->orders, lane) ? ROUTE_UNKNOWN : ROUTE_NOT_JOINING);
+}
+
 void gone_request(struct gone *gone, const struct gone_request *request,
                   const struct route_targets *targets)
 {
@@ -276,14 +293,26 @@ void gone_request(struct gone *gone, const struct gone_request *request,
     if (apply_request(&apply, request, gone->from) < 0)
         forget_all(gone);
     orders_put(&gone->orders, request, targets);
+    for (size_t i = 0; i < targets->n; i++)
+        tell_joining(gone, targets->lanes[i]);
 }
 
 void gone_acted(struct gone *gone, uint32_t id, unsigned lane)
 {
+    int was_open = orders_are_open(&gone->orders, lane);
+
     orders_acted(&gone->orders, id, lane);
+    if (was_open && !orders_are_open(&gone->orders, lane))
+        gone->youth[lane]++;
+    tell_joining(gone, lane);
 }
 
 /* --- clients that come and go ------------------------------------------------------ */
+
+static int youth(const struct gone *gone, unsigned lane)
+{
+    return gone->youth[lane] % SESSIONS_YOUTH_MAX + 1;
+}
 
 int gone_client_in(struct gone *gone, unsigned lane, uint64_t client,
                    const uint8_t session[SESSION_LEN], int may_move)
@@ -291,7 +320,7 @@ int gone_client_in(struct gone *gone, unsigned lane, uint64_t client,
     int rc = sessions_put(gone->sessions, lane, client, session, may_move);
 
     if (rc == 0 && orders_are_open(&gone->orders, lane))
-        sessions_mark_young(gone->sessions, lane, client);
+        sessions_mark_young(gone->sessions, lane, client, youth(gone, lane));
     return rc;
 }
 
@@ -344,7 +373,7 @@ static struct absent *keep(struct gone *gone, unsigned lane, uint64_t client, st
     if (!keeper.failed)
         absent->left = (uint8_t)route_client_rooms(gone->route, lane, client, visit_room, &keeper);
     if (!keeper.failed && !orders_are_lost(&gone->orders, lane) &&
-        !(entry.is_young && is_doubtful(gone, absent, lane)))
+        !(entry.youth == youth(gone, lane) && is_doubtful(gone, absent, lane)))
         return absent;
     forget(gone, absent);
     return NULL;
@@ -403,5 +432,6 @@ void gone_worker_down(struct gone *gone, unsigned lane, uint64_t now_ms)
         }
     }
     orders_drop_lane(&gone->orders, lane);
+    tell_joining(gone, lane);
     sessions_drop_lane(gone->sessions, lane);
 }

@@ -192,7 +192,7 @@ int mirror_join(struct mirror *mirror, struct directory *directory, unsigned lan
     struct seat *seat = mirrored != NULL ? seat_find(mirrored, listing) : NULL;
 
     if (seat != NULL && seat->room == listing) {
-        seat->seq |= seq & MIRROR_CLAIMED;
+        seat->seq &= seq | ~MIRROR_CLAIMED;
         directory_room_take(directory, listing, lane);
         return 0;
     }

@@ -431,6 +431,7 @@ static void not_in(unsigned lane, struct log_every *every, const char *what)
 int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client, int is_claim,
                 const struct slices *joined, const struct slices *left)
 {
+    uint64_t seq = relay->seq;
     int is_in = 1;
     size_t mark;
 
@@ -441,8 +442,10 @@ int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client
         return 1;
     for (size_t i = 0; i < left->n; i++)
         route_room_leave(relay->route, lane, client, left->at[i]);
+    if (joined->n > 0 && !is_claim)
+        seq = route_joined_seq(relay->route, lane, client, seq);
     for (size_t i = 0; i < joined->n; i++)
-        is_in &= join(relay, lane, client, joined->at[i], relay->seq, is_claim);
+        is_in &= join(relay, lane, client, joined->at[i], seq, is_claim);
     if (!is_in)
         not_in(lane, &relay->rooms_log, "a client joined rooms that was not in");
     if (id != 0)

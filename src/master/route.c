@@ -18,7 +18,8 @@ struct route {
     struct directory directory;
     struct mirror mirror;
     struct expect expect;
-    struct sessions *sessions; /* NULL: nothing is to be recovered */
+    struct sessions *sessions;     /* NULL: nothing is to be recovered */
+    uint64_t joining[START_LANES]; /* the seq, and 1; 0: ROUTE_NOT_JOINING */
     struct slice nsp;
     struct route_targets up;
     struct route_targets found;
@@ -250,6 +251,20 @@ size_t route_rooms(const struct route *route)
 size_t route_seats(const struct route *route)
 {
     return route->mirror.seats;
+}
+
+void route_joining(struct route *route, unsigned lane, uint64_t seq)
+{
+    route->joining[lane] = seq + 1;
+}
+
+uint64_t route_joined_seq(struct route *route, unsigned lane, uint64_t client, uint64_t seq)
+{
+    if (route->joining[lane] == ROUTE_UNKNOWN + 1)
+        forget_session(route, lane, client);
+    else if (route->joining[lane] != 0)
+        return route->joining[lane] - 1;
+    return seq;
 }
 
 /* --- for whoever looks ---------------------------------------------------------- */

@@ -16,7 +16,7 @@
 
 _Static_assert(SESSION_LEN == SIO_SID_BYTES, "a session's id is that of a connection");
 
-enum { IS_HOME = 1, IS_MOVED = 2, IS_BROKEN = 4, IS_YOUNG = 8 };
+enum { IS_HOME = 1, IS_MOVED = 2, IS_BROKEN = 4, YOUTH = 8 /* and above: times it */ };
 
 /* What the place says is not kept again.  IS_HOME: hash (8), home (3), and the serial in the
  * client's name (4); IS_MOVED: the id, the serial is in its slot. */
@@ -31,6 +31,7 @@ struct entry {
 #define RAW_HOME  4 /* where that is in an id: index (4), home (3), hash (8) */
 #define RAW_HASH  7
 
+_Static_assert(SESSIONS_YOUTH_MAX *YOUTH + YOUTH - 1 <= UINT8_MAX, "all that is in entry.is");
 _Static_assert(sizeof(struct entry) == 16, "hundreds of thousands of these");
 _Static_assert(SERIAL_AT + 4 == SESSION_LEN, "a serial's place");
 
@@ -364,16 +365,16 @@ int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client
     session_of(entry, place_of(client), out->session);
     out->has_moved = (entry->is & IS_MOVED) != 0;
     out->is_broken = (entry->is & IS_BROKEN) != 0;
-    out->is_young = (entry->is & IS_YOUNG) != 0;
+    out->youth = entry->is / YOUTH;
     return 0;
 }
 
-void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client)
+void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client, int youth)
 {
     struct entry *entry = client_find(sessions, lane, client);
 
     if (entry != NULL)
-        entry->is |= IS_YOUNG;
+        entry->is = (uint8_t)(entry->is % YOUTH + youth * YOUTH);
 }
 
 void sessions_take(struct sessions *sessions, unsigned lane, uint64_t client)

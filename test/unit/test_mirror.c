@@ -155,18 +155,22 @@ static void test_claimed(void)
     size_t at = 0;
 
     begin();
-    join(1, 7, "a", 5);
+    join(1, 7, "a", 5 | MIRROR_CLAIMED);
     mirrored = mirror_find(&mirror, 1, 7);
     (void)mirrored_next(mirrored, &at, &seq);
-    ok(seq == 5, "a room that it joined for a request");
+    ok(seq == (5 | MIRROR_CLAIMED), "a room of its token");
     join(1, 7, "a", 9 | MIRROR_CLAIMED);
     at = 0;
     (void)mirrored_next(mirrored, &at, &seq);
-    ok(seq == (5 | MIRROR_CLAIMED), "is one of its token from then on, with the seq that it has");
-    join(1, 7, "a", 10);
+    ok(seq == (5 | MIRROR_CLAIMED), "stays that, with the seq that it has");
+    join(1, 7, "a", 9);
     at = 0;
     (void)mirrored_next(mirrored, &at, &seq);
-    ok(seq == (5 | MIRROR_CLAIMED), "and stays that");
+    ok(seq == 5, "until it joins by request as well");
+    join(1, 7, "a", 10 | MIRROR_CLAIMED);
+    at = 0;
+    (void)mirrored_next(mirrored, &at, &seq);
+    ok(seq == 5, "which a token does not change");
     end();
 }
 
