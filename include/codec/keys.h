@@ -92,6 +92,9 @@ size_t token_keys_count(const struct token_keys *keys);
 /* What any of the keys can be used for; 0 for NULL. */
 unsigned token_keys_algs(const struct token_keys *keys);
 
+/* Key number i, if it is a secret; else nothing.  Borrowed. */
+struct slice token_keys_secret(const struct token_keys *keys, size_t i);
+
 /* Appends what may be known of key number i: kid "a", HS256,HS384,HS512. */
 void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out);
 

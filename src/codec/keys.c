@@ -133,6 +133,11 @@ unsigned token_keys_algs(const struct token_keys *keys)
     return keys != NULL ? keys->algs : 0;
 }
 
+struct slice token_keys_secret(const struct token_keys *keys, size_t i)
+{
+    return (struct slice){(const char *)keys->at[i].secret, keys->at[i].secret_len};
+}
+
 void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out)
 {
     const struct token_key *key = &keys->at[i];

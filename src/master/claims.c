@@ -1,0 +1,457 @@
+#include "master/claims.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "master/comeback.h"
+#include "master/daemons.h"
+#include "master/gone.h"
+#include "master/relay.h"
+#include "master/resume.h"
+
+#include <string.h>
+
+/* What becomes of a claim. */
+enum next {
+    NEXT_OVER, /* its client has been let in */
+    NEXT_SYNC, /* it waits for redis */
+    NEXT_ASK,  /* it waits for another daemon */
+    NEXT_STAY  /* it waits on */
+};
+
+/* --- letting in ------------------------------------------------------------------- */
+
+void claims_refused(struct claims *claims, enum resume_refusal why)
+{
+    claims->stats.refused[why]++;
+    log_debug("session not recovered: reason=%s", resume_refusal_name(why));
+}
+
+static void let_in(struct claims *claims, const struct claim *claim, int resumes)
+{
+    struct admit admit = *claim->admit;
+
+    admit.resumes = resumes;
+    admit.start = claim->pid.offset;
+    if (!claim->is_gone)
+        relay_admit(claims->parts->relay, &admit);
+}
+
+static enum next refuse(struct claims *claims, const struct claim *claim, enum resume_refusal why)
+{
+    claims_refused(claims, why);
+    let_in(claims, claim, 0);
+    return NEXT_OVER;
+}
+
+static enum reclaim_state look(struct claims *claims, const struct claim *claim, uint64_t *holder)
+{
+    return reclaim_look(&claims->reclaim, claim->pid.session, holder);
+}
+
+/* The session is here.  A worker that is told to disconnect somebody may turn out to be dead, and
+ * be that of this client. */
+static enum next recover(struct claims *claims, struct claim *claim, int resumes)
+{
+    int rc;
+
+    claims->deciding = claim;
+    rc = reclaim_take(&claims->reclaim, claim->pid.session, claim->admit->uid, clock_ms());
+    claims->deciding = NULL;
+    if (rc < 0)
+        return refuse(claims, claim, RESUME_PID);
+    let_in(claims, claim, resumes | COMEBACK);
+    return NEXT_OVER;
+}
+
+/* 1 if it may be ahead of what has come here. */
+static int is_ahead(const struct claims *claims, const struct claim *claim)
+{
+    uint64_t pos;
+
+    /* The start in a pid that cannot be read here comes with the answer. */
+    if (!claim->is_proven && !claim->admit->has_offset)
+        return 0;
+    return comeback_locate(claims->parts->history, claim->admit, claim->pid.offset, &pos) < 0;
+}
+
+/* may_sync: redis has not been asked yet for all it has.  The position is looked for before anybody
+ * is disconnected; and nothing of a session before the pid is proven. */
+static enum next advance(struct claims *claims, struct claim *claim, int may_sync)
+{
+    enum reclaim_state state = RECLAIM_UNKNOWN;
+
+    if (claim->is_proven)
+        state = look(claims, claim, &claim->holder);
+    if (claim->admit->has_offset && claim->admit->offset == 0)
+        return refuse(claims, claim, RESUME_OFFSET); /* malformed */
+    if (state == RECLAIM_ENDED)
+        return refuse(claims, claim, RESUME_ENDED);
+    if (state == RECLAIM_BROKEN)
+        return refuse(claims, claim, RESUME_GAP);
+    if (state == RECLAIM_UNKNOWN && claim->pid.daemon == claims->self)
+        return refuse(claims, claim, RESUME_UNKNOWN);
+    if (is_ahead(claims, claim))
+        return may_sync ? NEXT_SYNC : refuse(claims, claim, RESUME_OFFSET);
+    if (state == RECLAIM_HERE)
+        return recover(claims, claim, 0);
+    return NEXT_ASK;
+}
+
+/* --- doing without the answer ----------------------------------------------------- */
+
+/* What the other daemon could have said is known: that nothing has happened since. */
+static int may_do_without(struct claims *claims, const struct claim *claim)
+{
+    struct daemons_known known = daemons_known(claims->daemons, claim->pid.daemon, clock_ms());
+    uint64_t start_ms = claim->pid.start_ms, holder;
+    int64_t request_ms = gone_last_request_ms(claims->parts->gone);
+    int64_t floor_ms = gone_floor_ms(claims->parts->gone);
+
+    if (!claim->is_proven || claim->holder != 0 || claim->is_unknown || claim->admit->rooms.n > 0 ||
+        look(claims, claim, &holder) != RECLAIM_UNKNOWN)
+        return 0;
+    if (claims->since_ms == 0 || claims->since_ms + RESUME_CLOCK_MS >= start_ms)
+        return 0;
+    if ((request_ms != 0 && (uint64_t)request_ms + RESUME_CLOCK_MS >= start_ms) ||
+        (floor_ms != 0 && start_ms <= (uint64_t)floor_ms))
+        return 0;
+    return known.has_spoken && known.gap_ms < start_ms;
+}
+
+/* A record of it, as it would be of one that has just left. */
+static int put_record(struct claims *claims, const struct claim *claim, unsigned left,
+                      uint32_t away_ms)
+{
+    uint64_t now_ms = clock_ms();
+    struct gone_session record = {.state = GONE_AWAY,
+                                  .left_ms = now_ms > away_ms ? now_ms - away_ms : 0,
+                                  .uid = claim->admit->uid,
+                                  .left = left,
+                                  .rooms = claims->handover.rooms,
+                                  .nrooms = claims->handover.n};
+
+    memcpy(record.session, claim->pid.session, SESSION_LEN);
+    return gone_put(claims->parts->gone, &record, now_ms);
+}
+
+static enum next do_without(struct claims *claims, struct claim *claim)
+{
+    if (!may_do_without(claims, claim))
+        return refuse(claims, claim, claim->is_unknown ? RESUME_UNKNOWN : RESUME_ELSEWHERE);
+    claims->handover.n = 0;
+    if (put_record(claims, claim, 0, 0) < 0)
+        return refuse(claims, claim, RESUME_BUSY);
+    return recover(claims, claim, COMEBACK_FOREIGN | COMEBACK_OWN_ID);
+}
+
+/* --- waiting ---------------------------------------------------------------------- */
+
+static void answer_question(struct claims *claims, uint64_t from,
+                            const struct peer_question *question);
+
+/* It waits no more; those who want the same session are next, in their order. */
+static void end(struct claims *claims, struct claim *claim)
+{
+    struct follower *follower;
+
+    waiting_take(&claims->waiting, claim);
+    while ((follower = claim_follower(claim)) != NULL) {
+        if (follower->admit == NULL)
+            answer_question(claims, follower->from, &follower->question);
+        else if (!follower->is_gone)
+            claims_admit(claims, follower->admit);
+        follower_free(follower);
+    }
+    claim_free(claim);
+}
+
+/* Behind a ping that is under way another one is needed, which is sent when that is back. */
+static int sync_begin(struct claims *claims, struct claim *claim)
+{
+    claim->ping = claims->pings + 1;
+    if (claims->is_pinging)
+        return 0;
+    if (claims->ops->ping(claims->arg) < 0)
+        return -1;
+    claims->is_pinging = 1;
+    claims->pings++;
+    return 0;
+}
+
+/* Who has been silent is not waited for, unless another daemon may have the session. */
+static int is_futile(const struct claims *claims, const struct claim *claim, uint64_t now_ms)
+{
+    struct daemons_known known = daemons_known(claims->daemons, claim->pid.daemon, now_ms);
+
+    return claim->holder == 0 && known.is_silent && !known.is_sought;
+}
+
+/* All hear of it, also where nobody is waited for: who has it is to give it up. */
+static int ask(struct claims *claims, struct claim *claim)
+{
+    const struct admit *admit = claim->admit;
+    struct peer_question question = {
+        .to = claim->holder != 0 ? claim->holder : claim->pid.daemon,
+        .is_vouched = claim->is_proven,
+        .offset = admit->has_offset ? admit->offset : claim->pid.offset,
+        .pid = (const uint8_t *)admit->pid.ptr,
+        .uid = admit->uid,
+    };
+
+    if (clock_ms() < claims->deaf_until_ms || waiting_number(&claims->waiting, claim) < 0)
+        return -1;
+    question.id = claim->id;
+    if (daemons_ask(claims->daemons, &question) < 0)
+        return -1;
+    claims->stats.asked++;
+    return 0;
+}
+
+/* What next says of a claim that waits. */
+static void go_on(struct claims *claims, struct claim *claim, enum next next)
+{
+    uint64_t now_ms = clock_ms();
+
+    if (next == NEXT_SYNC && sync_begin(claims, claim) < 0) {
+        next = refuse(claims, claim, RESUME_OFFSET);
+    } else if (next == NEXT_ASK) {
+        waiting_move(&claims->waiting, claim, CLAIM_ASKING, now_ms + RESUME_ASK_MS);
+        if (ask(claims, claim) < 0)
+            next = refuse(claims, claim, RESUME_ELSEWHERE);
+        else if (is_futile(claims, claim, now_ms))
+            next = do_without(claims, claim);
+    }
+    if (next == NEXT_OVER)
+        end(claims, claim);
+}
+
+/* A claim that is on the stack. */
+static void begin(struct claims *claims, struct claim *fresh)
+{
+    enum next next = advance(claims, fresh, 1);
+    struct claim *claim;
+
+    if (next == NEXT_OVER)
+        return;
+    claim = waiting_put(&claims->waiting, fresh, next == NEXT_SYNC ? CLAIM_SYNCING : CLAIM_ASKING,
+                        clock_ms() + (next == NEXT_SYNC ? RESUME_SYNC_MS : RESUME_ASK_MS));
+    if (claim == NULL)
+        (void)refuse(claims, fresh, RESUME_BUSY);
+    else
+        go_on(claims, claim, next);
+}
+
+void claims_admit(struct claims *claims, const struct admit *admit)
+{
+    struct claim claim = {.admit = admit}, *waits;
+    const uint8_t *raw = (const uint8_t *)admit->pid.ptr;
+
+    if (pid_read(&claim.pid, raw) < 0) {
+        (void)refuse(claims, &claim, RESUME_PID);
+        return;
+    }
+    claim.is_proven = pidkeys_prove(&claims->keys, claims->conf, raw, admit->uid, &claim.pid);
+    waits = waiting_session(&claims->waiting, claim.pid.session);
+    if (!claim.is_proven && (claim.pid.daemon == claims->self || claims->keys.is_shared))
+        (void)refuse(claims, &claim, RESUME_PID);
+    else if (waits == NULL)
+        begin(claims, &claim);
+    else if (waiting_follow_admit(&claims->waiting, waits, admit) < 0)
+        (void)refuse(claims, &claim, RESUME_BUSY);
+}
+
+/* --- what other daemons say ------------------------------------------------------- */
+
+/* Its daemon has proven the pid: whoever has the session is asked, or is here. */
+static enum next on_vouched(struct claims *claims, struct claim *claim,
+                            const struct peer_answer *answer)
+{
+    int was_proven = claim->is_proven;
+
+    claim->is_proven = 1;
+    claim->pid.offset = answer->start;
+    claim->holder = answer->result == PEER_ELSEWHERE ? answer->holder : 0;
+    claim->is_unknown = answer->result == PEER_UNKNOWN;
+    if (was_proven)
+        return NEXT_STAY;
+    return advance(claims, claim, 0);
+}
+
+static enum next on_yours(struct claims *claims, struct claim *claim,
+                          const struct peer_answer *answer)
+{
+    int rc = handover_get(&claims->handover, claims->parts->history,
+                          relay_seq(claims->parts->relay), answer->rooms);
+
+    if (answer->start != 0)
+        claim->pid.offset = answer->start;
+    if (rc != 0)
+        return refuse(claims, claim, rc > 0 ? RESUME_ROOMS : RESUME_BUSY);
+    if (put_record(claims, claim, answer->left, answer->away_ms) < 0)
+        return refuse(claims, claim, RESUME_BUSY);
+    return recover(claims, claim, COMEBACK_FOREIGN);
+}
+
+static enum next judge(struct claims *claims, struct claim *claim, uint64_t from,
+                       const struct peer_answer *answer)
+{
+    switch (answer->result) {
+    case PEER_YOURS:
+        return on_yours(claims, claim, answer);
+    case PEER_ELSEWHERE:
+    case PEER_UNKNOWN:
+        if (from == claim->pid.daemon)
+            return on_vouched(claims, claim, answer);
+        if (answer->result == PEER_ELSEWHERE)
+            claim->holder = answer->holder;
+        return NEXT_STAY;
+    case PEER_ENDED:
+        return refuse(claims, claim, RESUME_ENDED);
+    case PEER_GAP:
+        return refuse(claims, claim, RESUME_GAP);
+    case PEER_ROOMS:
+        return refuse(claims, claim, RESUME_ROOMS);
+    case PEER_UNPROVEN:
+        return refuse(claims, claim, RESUME_PID);
+    case PEER_RESULTS:
+        break;
+    }
+    return NEXT_STAY;
+}
+
+void claims_answer(struct claims *claims, uint64_t from, const struct peer_answer *answer)
+{
+    struct claim *claim = waiting_id(&claims->waiting, answer->id);
+
+    if (claim != NULL)
+        go_on(claims, claim, judge(claims, claim, from, answer));
+}
+
+void claims_echo(struct claims *claims, uint32_t id)
+{
+    struct claim *claim = waiting_id(&claims->waiting, id);
+
+    claims->deaf_until_ms = 0;
+    if (claim != NULL && claim->stage == CLAIM_ASKING)
+        waiting_move(&claims->waiting, claim, CLAIM_ASKED, clock_ms() + RESUME_ANSWER_MS);
+}
+
+/* Without the right to publish, or a connection to redis: nobody has been asked. */
+void claims_unsent(struct claims *claims)
+{
+    struct claim *claim;
+
+    while ((claim = waiting_expired(&claims->waiting, CLAIM_ASKING, UINT64_MAX)) != NULL)
+        go_on(claims, claim, refuse(claims, claim, RESUME_ELSEWHERE));
+}
+
+static void answer_question(struct claims *claims, uint64_t from,
+                            const struct peer_question *question)
+{
+    struct peer_answer answer = {.to = from, .id = question->id, .result = PEER_UNPROVEN};
+    uint64_t holder;
+    struct pid pid;
+    int is_own, is_proven;
+
+    if (pid_read(&pid, question->pid) < 0) {
+        claims->stats.dropped++;
+        return;
+    }
+    is_own = pid.daemon == claims->self;
+    if (!is_own && question->to != claims->self &&
+        reclaim_look(&claims->reclaim, pid.session, &holder) == RECLAIM_UNKNOWN)
+        return;
+    is_proven = pidkeys_prove(&claims->keys, claims->conf, question->pid, question->uid, &pid) ||
+                (!is_own && question->is_vouched);
+    if (is_proven)
+        handover_give(&claims->handover, &claims->reclaim, claims->parts->history, from, question,
+                      &pid, &answer);
+    if (daemons_answer(claims->daemons, &answer) < 0) {
+        answer = (struct peer_answer){.to = from, .id = question->id, .result = PEER_ROOMS};
+        (void)daemons_answer(claims->daemons, &answer);
+    }
+    claims->stats.answered++;
+}
+
+/* A client of ours that asked for the session before has it first. */
+void claims_question(struct claims *claims, uint64_t from, const struct peer_question *question)
+{
+    struct claim *waits = NULL;
+    struct pid pid;
+
+    if (pid_read(&pid, question->pid) == 0)
+        waits = waiting_session(&claims->waiting, pid.session);
+    if (waits == NULL || waits->stage != CLAIM_ASKED ||
+        waiting_follow_question(&claims->waiting, waits, from, question) < 0)
+        answer_question(claims, from, question);
+}
+
+/* --- redis, and time -------------------------------------------------------------- */
+
+/* Who has come since the last ping was sent waits for another one. */
+void claims_pong(struct claims *claims)
+{
+    struct claim *claim, *next;
+    uint64_t last = claims->pings;
+
+    claims->is_pinging = 0;
+    for (claim = claims->waiting.queues[CLAIM_SYNCING].first; claim != NULL; claim = next) {
+        next = claim->next;
+        if (claim->ping <= last)
+            go_on(claims, claim, advance(claims, claim, 0));
+        else if (!claims->is_pinging)
+            go_on(claims, claim, NEXT_SYNC);
+    }
+}
+
+/* Nobody has said anything in time. */
+static enum next give_up(struct claims *claims, struct claim *claim, uint64_t now_ms)
+{
+    switch (claim->stage) {
+    case CLAIM_SYNCING:
+        claims->is_pinging = 0;
+        return refuse(claims, claim, RESUME_OFFSET);
+    case CLAIM_ASKING:
+        claims->deaf_until_ms = now_ms + DAEMONS_SILENT_MS;
+        return refuse(claims, claim, RESUME_ELSEWHERE);
+    case CLAIM_ASKED:
+        if (claim->holder == 0 && !claim->is_unknown) {
+            daemons_note_silent(claims->daemons, claim->pid.daemon, now_ms);
+            claims->stats.silent++;
+        }
+        break;
+    case CLAIM_STAGES:
+        break;
+    }
+    return do_without(claims, claim);
+}
+
+void claims_expire(struct claims *claims, uint64_t now_ms)
+{
+    for (int stage = 0; stage < CLAIM_STAGES; stage++) {
+        struct claim *claim;
+
+        while ((claim = waiting_expired(&claims->waiting, (enum claim_stage)stage, now_ms)) != NULL)
+            go_on(claims, claim, give_up(claims, claim, now_ms));
+    }
+}
+
+void claims_release(struct claims *claims)
+{
+    for (int stage = 0; stage < CLAIM_STAGES; stage++) {
+        struct claim *claim;
+
+        while ((claim = waiting_expired(&claims->waiting, (enum claim_stage)stage, UINT64_MAX)) !=
+               NULL) {
+            let_in(claims, claim, 0);
+            end(claims, claim);
+        }
+    }
+}
+
+void claims_worker_down(struct claims *claims, unsigned lane)
+{
+    if (claims->deciding != NULL && claims->deciding->admit->lane == lane)
+        claims->deciding->is_gone = 1;
+    waiting_drop_lane(&claims->waiting, lane);
+}
