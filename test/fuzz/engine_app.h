@@ -16,17 +16,59 @@ static struct {
     uint8_t bytes[200000];
 } others[OTHERS];
 
+static struct sio_session session_of(struct player *player, uint8_t id[SESSION_LEN])
+{
+    static uint8_t pid[PID_LEN];
+    int recovers = engine->sio.options.recovery && player->eio == EIO4;
+
+    memset(id, 1, SESSION_LEN); /* of process 1 */
+    id[SESSION_LEN - 1] = (uint8_t)(player - players);
+    return (struct sio_session){.pid = {(char *)pid, recovers ? PID_LEN : 0},
+                                .offset = recovers ? 1 + player->sent : 0};
+}
+
 static void accept_player(struct player *player)
 {
+    struct socket *socket = socket_of(player->session);
+    uint8_t id[SESSION_LEN];
+    struct sio_session session = session_of(player, id);
+
+    if (socket->resumed) /* it has been answered */
+        return;
     player->asks = 0;
     player->joined = 1;
     trace("  player %td is let in\n", player - players);
-    socket_expire(socket_of(player->session), 0);
-    socket_accept(socket_of(player->session), NULL);
+    socket_expire(socket, 0);
+    socket_accept(socket, &session);
+}
+
+/* It comes back, is answered, and has caught up: the next of these. */
+static void recover_player(struct player *player, unsigned lends)
+{
+    struct socket *socket = socket_of(player->session);
+    uint8_t id[SESSION_LEN], own[SESSION_LEN];
+    struct sio_session session = session_of(player, id);
+
+    must((socket_session(socket, own) == 0) == (player->eio == EIO4));
+    if (!player->asks || session.pid.len == 0)
+        return;
+    if (socket->nsp == NSP_JOINING) {
+        trace("  player %td is back\n", player - players);
+        must(socket_replay(socket) == 0 || socket->nsp == NSP_JOINING);
+    } else if (!socket->resumed) {
+        session.sid = (struct slice){(char *)id, lends % 2 ? SESSION_LEN : 0};
+        socket_resume(socket, &session);
+    } else {
+        player->asks = 0;
+        player->joined = 1;
+        socket_caught_up(socket, session.offset);
+    }
 }
 
 static void refuse_player(struct player *player)
 {
+    if (socket_of(player->session)->resumed)
+        return;
     player->asks = 0;
     socket_refuse(socket_of(player->session), "no", "token_missing");
 }
@@ -295,6 +337,12 @@ static void op_app(struct peer *peer, unsigned what)
         break;
     case 11:
         session_guard(player->session, 1);
+        break;
+    case 12:
+        recover_player(player, u8());
+        break;
+    case 13:
+        sio_offset(&engine->sio, u8());
         break;
     default:
         break;

@@ -113,12 +113,12 @@ static void check_session(const struct session *session)
 }
 
 /* Places are counted, nobody's are more than there may be for longer than a turn, and who
- * is in has none. */
+ * is in has none; those among the ids of others are counted, too. */
 static void check_strangers(void)
 {
     const uint64_t *n = engine->net->stats.strangers;
     uint64_t found[STRANGER_KINDS] = {0};
-    size_t max = engine->net->options.strangers_max, opened = 0, over = 0;
+    size_t max = engine->net->options.strangers_max, opened = 0, over = 0, placed = 0;
 
     for (const struct conn *conn = engine->net->conns; conn != NULL; conn = conn->next) {
         const struct session *session = conn->owner;
@@ -132,11 +132,13 @@ static void check_strangers(void)
         if (session == NULL)
             continue;
         must(without_sio || socket_of(session)->nsp != NSP_JOINED || !session->stranger);
+        placed += !without_sio && socket_of(session)->placed;
         found[session->ws != NULL ? STRANGER_WEBSOCKET : STRANGER_POLLING] += session->stranger;
         over += session->polling != NULL && session->polling->opener != NULL;
         must(session->stranger || session->ws != NULL || session->polling->opener == NULL);
     }
     must(memcmp(n, found, sizeof(found)) == 0 && opened == over);
+    must(placed == engine->sio.lent.n);
     must(max == 0 || n[0] + n[1] + n[2] <= max || evtimer_pending(&engine->net->flush_timer, NULL));
 }
 

@@ -106,7 +106,12 @@ def app(what, who=0, *args):
 
 
 ACCEPT, REFUSE, DISCONNECT, EXPIRE, SEND, ACKED, NAMES, FLUSH, KNOWN, NOBODY_MORE, \
-    LISTENS_NOT, GUARD = range(12)
+    LISTENS_NOT, GUARD, RECOVER, OFFSET = range(14)
+
+
+def recover(who=0, lends=0):
+    """The next step of one that comes back: that, the answer, the end.  lends: another's id."""
+    return app(RECOVER, who, lends)
 
 
 def wait(how):
@@ -265,6 +270,20 @@ SEEDS = {
         websocket(1, WS3) + fan(1, 1, 2) + frame(1, BINARY_ACK2) + special(1, 3) + abort(1) +
         polling(2, who=2) + fan(2, 1, 2) + ask(2, GET, 2) + read(2) +
         ask(2, POST, 2, 0, [BINARY_ACK, BYTES]) + read(2),
+    # Clients that come back: with what they missed, by ids of others or their own; not recovered
+    # after all; gone meanwhile; their pings.
+    'recover': [WANTING | LATER, BUF_64K] + websocket(0) + recover() + fan(0) + app(NAMES) +
+        frame(0, EVENT) + recover(0, 1) + read(0) + fan(0, 1, 2) + fan(ALL) + frame(0, EVENT) +
+        recover() + app(NAMES) + fan(ALL) + read(0) + wait(S5) + read(0) + frame(0, PONG) +
+        wait(MS10) + app(OFFSET, 0, 7) + wait(S5) + read(0) + polling(1, who=1) + recover(1) +
+        recover(1, 0) + fan(1, 4, 2) + recover(1) + app(NAMES, 1) + fan(ALL, 2) +
+        ask(1, GET, 1) + read(1) + app(DISCONNECT) + read(0),
+    'recover-not': [WANTING | LATER, BUF_4K] + websocket(0) + recover() + app(ACCEPT) + fan(0) +
+        read(0) + websocket(1) + recover(1) + app(REFUSE, 1) + read(1) + websocket(2) +
+        recover(2) + frame(2, LEAVE) + frame(2, JOIN) + recover(2) + recover(2, 1) +
+        fan(2, 8, 2) + frame(2, LEAVE) + frame(2, JOIN) + nomem(0, 1) + recover(2) +
+        recover(2, 1) + abort(2) + websocket(3, WS3) + recover(3) + websocket(4) +
+        recover(4) + recover(4, 1) + frame(4, JOIN) + read(4),
     'unwanted': [WANTING | ROOT, BUF_64K] + websocket(0) + frame(0, JOIN_ROOT) +
         frame(0, BINARY) + special(0, 3) + frame(0, EVENT) + conn(1) + ask(1, OPEN3) + read(1),
     'bytes': [SOCKETIO, BUF_64K] + conn(0) + text(0, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\n'

@@ -158,8 +158,8 @@ struct player {
     struct session *session; /* NULL: it is over */
     char sid[EIO_SID_LEN + 1];
     int eio;
-    int asks;   /* connect() has come, and no answer was given */
-    int joined; /* socket_accept(), and not left() */
+    int asks;   /* connect() has come, and it is not in yet */
+    int joined; /* socket_accept() or socket_caught_up(), and not left() */
     unsigned sent;
     uint8_t got[FANS_MAX + 1];
 };

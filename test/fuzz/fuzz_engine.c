@@ -128,12 +128,15 @@ static void fan(unsigned who, unsigned n, unsigned how, uint32_t to)
     fanout_begin(&engine->sio, &one, (struct slice){json, (size_t)len + pad + 1}, bins, how & 3,
                  (how & 16) != 0);
     fanout_received(&one, clock_us() - late_us);
+    fanout_offset(&one, n);
     if (how & 32)
         fanout_ack(&one, n);
+    if (who != SHARED && players[who].session != NULL && socket_of(players[who].session)->resumed)
+        fanout_replay(&one);
     if (how & 2 && to & 1 && nplayers > 0 && who == SHARED && players[0].session != NULL)
         fanout_except(&one, socket_of(players[0].session));
     for (unsigned i = 0; i < nplayers; i++) {
-        struct socket *socket = players[i].joined ? socket_of(players[i].session) : NULL;
+        struct socket *socket = players[i].session != NULL ? socket_of(players[i].session) : NULL;
         if (!(to & 1U << i) || socket == NULL || !fanout_send(&one, socket))
             continue;
         queued |= 1U << i;
@@ -357,6 +360,7 @@ static void begin(unsigned first, unsigned second)
         .process = 1,
         .generation = 2,
         .origins = first & 64 ? origins : NULL,
+        .recovery = first % 4 == 1,
     };
     if (first & 128) {
         options.client_file = (struct slice){file, sizeof(file)};
