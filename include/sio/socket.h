@@ -209,7 +209,8 @@ int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN]);
 int socket_replay(struct socket *socket);
 /* Sends it the CONNECT reply, with the old pid and id; what it has missed comes next. */
 void socket_resume(struct socket *socket, const struct sio_session *session);
-/* That was all: it is in as any other.  offset as in sio_session. */
+/* That was all: it is in as any other.  offset: no older than what it has, or was sent, for
+ * what follows it is sent again when the client comes back; 0: none is told. */
 void socket_caught_up(struct socket *socket, uint64_t offset);
 /* Sends the error.  It may ask again; if it is still there and not in 5 s after the
  * first refusal it gets a DISCONNECT and is closed, which may be now. */

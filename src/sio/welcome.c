@@ -116,8 +116,7 @@ void socket_caught_up(struct socket *socket, uint64_t offset)
     socket->nsp = NSP_JOINED;
     socket->in_since = sio_of(socket)->fanout_serial;
     socket->resumed = 0;
-    if (!socket->has_offset) /* what it was sent carries newer ones */
-        put_offset(socket, offset);
+    put_offset(socket, offset);
 }
 
 void socket_pinged(struct socket *socket)

@@ -109,7 +109,7 @@ static void test_replay(void)
     fanout_end(&fanout);
     is_heard("42/axr,[\"e\",3,\"AQIDBAUGBwg\"]", "with its offset");
     socket_caught_up(socket_, OFFSET);
-    is_heard("", "that was the newest it can have");
+    is_heard(TOLD, "at last it is told where it is");
     ok(socket_by_sid(&sio, name) == socket_ && socket_in_sid(&sio, name) == socket_, "found");
     place = 0;
     ok(socket_next(&sio, &place) == socket_, "and in");
