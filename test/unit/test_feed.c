@@ -19,6 +19,7 @@
 #define CHANNEL     "k#/axr#"
 #define OLD_CHANNEL "k#room#/axr#" /* which an ACL may withhold */
 #define REQUESTS    "k-request#/axr#"
+#define PEERS       "k-peer#/axr#"
 #define BATCH       1000 /* commands on their way */
 
 static struct event_base *base;
@@ -166,6 +167,33 @@ static void on_commands(int ready, void *arg)
     (void)ready, (void)arg;
 }
 
+enum { GAPS = 64 };
+
+static size_t gaps_at[GAPS]; /* how many had been heard at each */
+static size_t ngaps, npeers;
+static int npongs;
+static size_t pong_at; /* likewise, at the last */
+
+static void on_peer(struct slice payload, void *arg)
+{
+    npeers++;
+    on_message(SLICE(PEERS), payload, 0, arg);
+}
+
+static void on_gap(void *arg)
+{
+    (void)arg;
+    if (ngaps < GAPS)
+        gaps_at[ngaps++] = nheard;
+}
+
+static void on_pong(void *arg)
+{
+    (void)arg;
+    npongs++;
+    pong_at = nheard;
+}
+
 static const struct feed_ops ops = {.message = on_message,
                                     .too_large = on_too_large,
                                     .state = on_state,
@@ -173,19 +201,23 @@ static const struct feed_ops ops = {.message = on_message,
                                     .behind = on_behind,
                                     .arrived = on_arrived,
                                     .request = on_request,
-                                    .commands = on_commands};
+                                    .commands = on_commands,
+                                    .peer = on_peer,
+                                    .gap = on_gap,
+                                    .pong = on_pong};
 
 /* --- the feed ----------------------------------------------------------------- */
 
 static struct feed *feed;
 static struct conf confs[2]; /* in turn */
 static int at;
+static int recovery; /* of all that are made */
 
 static void conf_set(struct conf *conf, const struct server *server, int database)
 {
     static char key[] = "k", nsp[] = "/axr", host[] = "localhost";
 
-    *conf = (struct conf){.key = key, .nsp = nsp, .message_bytes = 4194304};
+    *conf = (struct conf){.key = key, .nsp = nsp, .message_bytes = 4194304, .recovery = recovery};
     conf->redis.host = host;
     conf->redis.path = (char *)(uintptr_t)server->redis.path;
     conf->redis.database = database;
@@ -240,13 +272,27 @@ static int wait_for(int (*done)(void))
 
 static void begin(const struct server *server)
 {
-    npublished = nheard = 0;
-    synced = subscribed = 0;
+    npublished = nheard = ngaps = npeers = 0;
+    synced = subscribed = npongs = 0;
     log_begin();
     conf_set(&confs[at = 0], server, 0);
     feed = feed_new(base, &confs[0], &ops, NULL);
     if (feed == NULL || !wait_for(is_subscribed))
         exit(1);
+}
+
+/* Another user of the same server, who may do as much. */
+static void change_password(void)
+{
+    static char user[] = "eve", first[] = "first", second[] = "second";
+    const struct conf *was = &confs[at];
+
+    at = !at;
+    confs[at] = *was;
+    confs[at].redis.username = user;
+    confs[at].redis.password = was->redis.password == first ? second : first;
+    log_begin();
+    feed_configure(feed, was, &confs[at]);
 }
 
 /* The same server in the eyes of the configuration, or not. */
@@ -886,6 +932,239 @@ static void test_leave_nothing(void)
     end();
 }
 
+/* --- what daemons tell each other, and gaps ------------------------------------- */
+
+static int is_lost(void)
+{
+    return !subscribed;
+}
+
+static int has_ponged(void)
+{
+    return npongs > 0;
+}
+
+static void lose(void)
+{
+    command(&one, "CLIENT KILL TYPE pubsub");
+    ok(wait_for(is_lost), "the subscription is lost");
+}
+
+static void peer(int number)
+{
+    freeReplyObject(redisCommand(one.context, "PUBLISH " PEERS " %d", number));
+    published[npublished++] = number;
+}
+
+static void test_gaps(void)
+{
+    begin(&one);
+    ok(ngaps == 1 && gaps_at[0] == 0, "the beginning is a gap");
+    publish(&one, 1);
+    ok(wait_for(is_all), "a message");
+    lose();
+    is_int((long)ngaps, 2, "a loss is one");
+    ok(wait_for(is_subscribed), "it is subscribed again");
+    publish(&one, 2);
+    ok(wait_for(is_all), "another message");
+    ok(ngaps == 3 && gaps_at[1] == 1 && gaps_at[2] == 1, "so is that, before what comes then");
+    change_password();
+    while (!is_swapped()) {
+        publish(&one, (int)npublished + 1);
+        turn();
+    }
+    is_whole("another password");
+    is_int((long)ngaps, 3, "is none");
+    change_to(&one);
+    while (!is_swapped()) {
+        publish(&one, (int)npublished + 1);
+        turn();
+    }
+    is_whole("another server, as far as anybody knows");
+    is_int((long)ngaps, 4, "is one");
+    end();
+}
+
+/* One that is not reached is no gap each time. */
+static void test_gaps_refused(void)
+{
+    conf_set(&confs[at = 0], &one, 0);
+    confs[0].redis.path = other_path; /* nobody is there */
+    nheard = ngaps = npublished = 0;
+    log_begin();
+    feed = feed_new(base, &confs[0], &ops, NULL);
+    subscribed = 1;
+    ok(wait_for(is_lost), "where there is no redis");
+    ok(ngaps == 0 && feed_node(feed).len == 0 && !feed_hears_peers(feed) && feed_ping(feed) < 0,
+       "there is no gap either, nor a node, nor an answer");
+    change_to(&one);
+    ok(wait_for(is_subscribed), "another one is there");
+    is_int((long)ngaps, 1, "which is one");
+    end();
+}
+
+/* Where two have nothing in common, the gap is between them. */
+static void test_gap_other(void)
+{
+    size_t before;
+
+    begin(&one);
+    publish_all(&one, 0, 1, 2000);
+    before = npublished;
+    change_to(&other);
+    while (!is_swapped()) {
+        if (subscribers(&other) > 0)
+            publish_all(&other, 100000 + (int)npublished, 1, 3);
+        turn();
+    }
+    publish(&other, 7);
+    is_whole("another server");
+    ok(ngaps == 2 && gaps_at[1] == before, "the gap is in its place: %zu of %zu", gaps_at[1],
+       before);
+    end();
+}
+
+/* The connection is lost while what came over it before it was in force still waits. */
+static void test_gap_waits(void)
+{
+    enum { N = 60000 };
+    size_t i, had;
+
+    begin(&one);
+    is_behind = 1;
+    change_to(&other);
+    while (subscribers(&other) <= 0)
+        turn();
+    publish_all(&other, 0, 1, N);
+    ok(wait_for(is_swapped), "another server is in force");
+    command(&other, "CLIENT KILL TYPE pubsub");
+    ok(wait_for(is_lost), "and is lost");
+    had = nheard;
+    ok(wait_for(is_subscribed), "and there again");
+    publish_all(&other, N, 1, 10);
+    is_behind = 0;
+    for (uint64_t stop = clock_ms() + DEADLINE_MS;
+         (nheard == 0 || heard[nheard - 1] != N + 9) && clock_ms() < stop;)
+        turn();
+    ok(ngaps == 4 && gaps_at[1] == 0, "a gap, and a loss, and the subscription");
+    ok(had < N && gaps_at[2] == N && gaps_at[3] == N,
+       "behind what waited: %zu had been handed on, and %zu at the gap", had, gaps_at[2]);
+    for (i = 0; i < nheard && heard[i] == (int)i;)
+        i++;
+    ok(i == nheard, "all in order");
+    end();
+}
+
+static void test_peers(int step, const char *what)
+{
+    int number = 0;
+
+    recovery = 1;
+    begin(&one);
+    ok(feed_hears_peers(feed) && feed_node(feed).len == 0, "daemons are heard, without a Cluster");
+    peer(number++ * step);
+    publish(&one, number++ * step);
+    is_whole("what they tell each other");
+    is_int((long)feed_stats(feed).messages, 1, "counts as no message");
+    for (int i = 0; i < 6; i++) {
+        change_password();
+        while (!is_swapped()) {
+            for (int j = 0; j < 2; j++) {
+                publish(&one, number++ * step);
+                peer(number++ * step);
+            }
+            turn();
+        }
+    }
+    is_whole(what);
+    ok(npeers * 2 == nheard && ngaps == 1, "half of them of daemons, and no gap");
+    end();
+    recovery = 0;
+}
+
+/* Where only one of both hears daemons: what comes is in its place. */
+static void test_peers_rights(int turns_on)
+{
+    static char user[] = "alone", password[] = "sesame";
+    int number = 0;
+    size_t ok_to = 1, nmessages = 0;
+
+    command(&one, "ACL SETUSER alone on >sesame resetchannels &k#/axr#* &k#emitter &k#/axr "
+                  "&k#[^/]*/axr#* &k-request#/axr#* &k-response#/axr#* +@all");
+    recovery = 1;
+    begin(&one);
+    for (int i = 0; i < 6; i++) {
+        const struct conf *was = &confs[at];
+        at = !at;
+        confs[at] = *was;
+        if (turns_on)
+            confs[at].recovery = i % 2;
+        confs[at].redis.username = i % 2 || turns_on ? NULL : user;
+        confs[at].redis.password = i % 2 || turns_on ? NULL : password;
+        log_begin();
+        feed_configure(feed, was, &confs[at]);
+        while (!is_swapped()) {
+            publish(&one, number++);
+            nmessages++;
+            peer(number++);
+            turn();
+        }
+        for (int j = 0; j < 10; j++) {
+            publish(&one, number++);
+            nmessages++;
+            peer(number++);
+        }
+        publish(&one, number);
+        nmessages++;
+        while (nheard == 0 || heard[nheard - 1] != number)
+            turn();
+        number++;
+        is_int(feed_hears_peers(feed), i % 2, "are daemons heard?");
+        if (!turns_on && i % 2 == 0)
+            ok(logged("redis does not allow channel=k-peer#/axr#") > 0, "if not that is logged");
+    }
+    while (ok_to < nheard && heard[ok_to] > heard[ok_to - 1])
+        ok_to++;
+    ok(ok_to == nheard, "all that comes is in order: %zu of %zu", ok_to, nheard);
+    ok(npeers > 30 && npeers < npublished / 2, "%zu messages of daemons", npeers);
+    is_int((long)(nheard - npeers), (long)nmessages, "no other is missing");
+    is_int((long)ngaps, 1, "and no gap is told");
+    end();
+    recovery = 0;
+}
+
+static void test_ping(int changes)
+{
+    for (int turns = 0; turns < 10; turns++) {
+        begin(&one);
+        publish_all(&one, 0, 1, 3000);
+        if (changes)
+            change_password();
+        for (int i = 0; i < turns; i++)
+            turn();
+        ok(feed_ping(feed) == 0 && feed_ping(feed) == 0, "asked twice for a sign");
+        publish_all(&one, 3000, 1, 1000);
+        ok(wait_for(has_ponged) && pong_at >= 3000, "it comes behind what was published before");
+        if (changes)
+            ok(wait_for(is_swapped), "whichever connection is in force");
+        is_whole("and nothing is lost by it");
+        is_int(npongs, 1, "once");
+        end();
+    }
+}
+
+static void test_ping_lost(void)
+{
+    begin(&one);
+    ok(feed_ping(feed) == 0, "asked for a sign");
+    lose();
+    ok(wait_for(is_subscribed), "another connection");
+    npongs = 0;
+    is_int(feed_ping(feed), 0, "is asked anew");
+    ok(wait_for(has_ponged), "and answers");
+    end();
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -924,6 +1203,18 @@ int main(void)
     test_requests_rights();
     test_many_changes();
     test_leave_nothing();
+    command(&one, "ACL SETUSER eve on >first >second allchannels +@all");
+    test_gaps();
+    test_gaps_refused();
+    test_gap_other();
+    test_gap_waits();
+    test_peers(1, "daemons and messages");
+    test_peers(0, "all of them equal");
+    test_peers_rights(0);
+    test_peers_rights(1);
+    test_ping(0);
+    test_ping(1);
+    test_ping_lost();
     server_stop(&one);
     server_stop(&other);
     event_base_free(base);
