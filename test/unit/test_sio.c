@@ -170,6 +170,8 @@ static void test_encode(void)
            "40{\"sid\":\"o0a_-8Qy0123456789AB\",\"pid\":\"RkXeGGgqPMyAutiZAAAN\"}");
     is_put(&out, sio_put_connect(&out, EIO4, axr, sid, pid),
            "40/axr,{\"sid\":\"o0a_-8Qy0123456789AB\",\"pid\":\"RkXeGGgqPMyAutiZAAAN\"}");
+    is_put(&out, sio_put_connect(&out, EIO4, axr, SLICE("G_uOC-Q2_oSLAVMYAAAM"), pid),
+           "40/axr,{\"sid\":\"G_uOC-Q2_oSLAVMYAAAM\",\"pid\":\"RkXeGGgqPMyAutiZAAAN\"}");
     is_put(&out, sio_put_connect(&out, EIO3, axr, sid, none), "40/axr,");
     is_put(&out, sio_put_connect(&out, EIO3, root, sid, none), "40");
     is_put(&out, sio_put_ack(&out, axr, 12, SLICE("[1]")), "43/axr,12[1]");

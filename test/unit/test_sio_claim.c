@@ -145,6 +145,15 @@ static void test_wants(void)
     ok(claim.wants && !claim.has_pid && !claim.bad_pid, "what is no object says nothing");
 }
 
+/* What stock clients say to Node is read as far as it goes: it is none of ours. */
+static void test_stock(void)
+{
+    struct sio_claim claim =
+        claim_of("{\"pid\":\"RkXeGGgqPMyAutiZAAAN\",\"offset\":\"Q85VP7S\",\"token\":\"abc\"}");
+
+    ok(claim.wants && claim.bad_pid && claim.bad_offset, "neither pid nor offset");
+}
+
 /* A megabyte of members or brackets is one look at each. */
 static void test_large(void)
 {
@@ -210,6 +219,7 @@ int main(void)
     test_pid();
     test_offset();
     test_wants();
+    test_stock();
     test_large();
     test_query();
     return tap_done();
