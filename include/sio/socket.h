@@ -103,7 +103,7 @@ struct socket {
     uint8_t refusals;       /* since it was in: expire_due_ms is when it has to have left */
     uint8_t sidless : 1;    /* it has left the room of its Socket.IO id */
     uint8_t recovers : 1;   /* it has a pid: what it is sent carries offsets */
-    uint8_t has_offset : 1; /* one has been sent since its last ping */
+    uint8_t has_offset : 1; /* one was sent since its last ping, or it has come since */
     uint8_t resumed : 1;    /* NSP_REPLAYING: its CONNECT is answered */
     uint8_t lent : 1;       /* it goes by an id that is not its own: ids.c */
     uint8_t placed : 1;     /* ... or may: there is a place for it */
@@ -159,8 +159,8 @@ int sio_init(struct sio *sio, struct eio *eio, const struct sio_options *options
              const struct sio_app *app, void *arg);
 void sio_clear(struct sio *sio);
 /* That is the newest offset that may be told to all, and what came before it has been sent to
- * those whom it is for.  A ping tells it to a client that was sent none since the ping before;
- * one from before that is not told: what the client has may be newer. */
+ * those whom it is for.  A ping tells it to a client that was in at the ping before and was
+ * sent none since; one from before that is not told: what the client has may be newer. */
 void sio_offset(struct sio *sio, uint64_t offset);
 
 void *socket_data(const struct socket *socket);

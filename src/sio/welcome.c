@@ -34,8 +34,7 @@ static void let_in(struct socket *socket, enum nsp_state state)
 {
     socket->nsp = (uint8_t)state;
     socket->in_since = sio_of(socket)->fanout_serial;
-    socket->refusals = 0;
-    socket->sidless = socket->has_offset = 0;
+    socket->refusals = socket->sidless = 0;
     socket->connect_due_ms = socket->expire_due_ms = 0;
     socket_rearm(socket);
     session_known(&socket->session);
@@ -77,6 +76,13 @@ static void put_offset(struct socket *socket, uint64_t offset)
     buf_put(scratch, text, sizeof(text));
     buf_puts(scratch, "\"]");
     session_put_scratch(&socket->session);
+}
+
+/* It is in.  An offset that it came with may be newer than what the next ping could tell, so it
+ * is as good as one that it was sent. */
+static void tell_offset(struct socket *socket, uint64_t offset)
+{
+    put_offset(socket, offset);
     socket->has_offset = 1;
 }
 
@@ -86,7 +92,7 @@ void socket_accept(struct socket *socket, const struct sio_session *session)
     socket_leave_place(socket);
     let_in(socket, NSP_JOINED);
     welcome(socket, session);
-    put_offset(socket, session != NULL ? session->offset : 0);
+    tell_offset(socket, session != NULL ? session->offset : 0);
 }
 
 int socket_replay(struct socket *socket)
@@ -116,7 +122,7 @@ void socket_caught_up(struct socket *socket, uint64_t offset)
     socket->nsp = NSP_JOINED;
     socket->in_since = sio_of(socket)->fanout_serial;
     socket->resumed = 0;
-    put_offset(socket, offset);
+    tell_offset(socket, offset);
 }
 
 void socket_pinged(struct socket *socket)

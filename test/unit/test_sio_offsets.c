@@ -30,6 +30,7 @@ static void test_websocket(void)
 
     up();
     enter(0);
+    socket_->has_offset = 0;
     send_to(socket_, OFFSET, 0);
     is_heard("42/axr,[\"e\",1,\"AQIDBAUGBwg\"]", "text");
     is_int(socket_->has_offset, 1, "noted");
@@ -74,6 +75,7 @@ static void test_websocket(void)
     down();
     up();
     join();
+    socket_->has_offset = 0;
     send_to(socket_, OFFSET, 0);
     is_heard("42/axr,[\"e\",1]", "who does not recover gets it as ever");
     send_to(socket_, OFFSET, 2);
@@ -162,8 +164,12 @@ static void test_pings(void)
 
     up();
     enter(0);
+    sio_offset(&sio, OFFSET);
     ping(socket_);
-    is_heard("2", "a ping alone: there is no offset");
+    is_heard("2", "who has just come may have a newer one");
+    sio_offset(&sio, 0);
+    ping(socket_);
+    is_heard("2", "there may be none");
     sio_offset(&sio, OFFSET);
     writes = net->stats.writes;
     ping(socket_);
@@ -202,6 +208,12 @@ static void test_pings(void)
     hear();
     ping(socket_);
     is_heard("2", "until it has all");
+    socket_caught_up(socket_, 0);
+    sio_offset(&sio, OFFSET);
+    ping(socket_);
+    is_heard("2", "for what it came with may be newer");
+    ping(socket_);
+    ok(has(TOLD), "than this is");
     down();
     up();
     join();
@@ -211,6 +223,8 @@ static void test_pings(void)
     polls = poller(EIO4);
     poller_joins(polls, 1);
     sio_offset(&sio, OFFSET);
+    ping(polls);
+    taken(polls);
     ping(polls);
     is_int(polls->session.polling->out.more_n, 0, "over polling it is one payload");
     is_taken(polls,
