@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include "log_file.h"
+#include "loopback.h"
 #include "redis_server.h"
 #include "tap.h"
 
@@ -1082,6 +1083,80 @@ static void test_peers(int step, const char *what)
     recovery = 0;
 }
 
+/* A node of a Cluster, which has a bus, too. */
+static void node_start(struct server *node, const char *name)
+{
+    char port[16], file[16];
+    const char *const more[] = {"--cluster-enabled",
+                                "yes",
+                                "--cluster-port",
+                                port,
+                                "--bind",
+                                "127.0.0.1",
+                                "--cluster-config-file",
+                                file,
+                                NULL};
+    int number = 0;
+
+    close(loopback_listen(0, &number));
+    snprintf(port, sizeof(port), "%d", number);
+    snprintf(file, sizeof(file), "%s.nodes", name);
+    redis_server_start(&node->redis, dir, name, more);
+    node->context = redis_server_connect(&node->redis);
+    command(node, "ACL SETUSER eve on >first >second allchannels +@all");
+}
+
+static void node_stop(struct server *node, const char *name)
+{
+    char file[128];
+
+    server_stop(node);
+    snprintf(file, sizeof(file), "%s/%s.nodes", dir, name);
+    unlink(file);
+}
+
+/* Where the path leads, from now on. */
+static void path_to(const struct server *server, const char *path)
+{
+    unlink(path);
+    if (symlink(server->redis.path, path) < 0)
+        abort();
+}
+
+/* The same settings may lead to another node, where the order is another. */
+static void test_node(void)
+{
+    struct server a, b, either = {.context = NULL};
+    char id[64];
+    struct slice node;
+
+    node_start(&a, "a");
+    node_start(&b, "b");
+    (void)snprintf(either.redis.path, sizeof(either.redis.path), "%s/either.sock", dir);
+    path_to(&a, either.redis.path);
+    begin(&either);
+    is_int((long)feed_node(feed).len, 0, "which node it is matters only where clients recover");
+    end();
+    recovery = 1;
+    begin(&either);
+    node = feed_node(feed);
+    is_int((long)node.len, 40, "a node has an id");
+    (void)snprintf(id, sizeof(id), "%.*s", (int)node.len, node.ptr);
+    change_password();
+    ok(wait_for(is_swapped), "another connection");
+    ok(ngaps == 1 && slice_eq(feed_node(feed), slice_str(id)), "to the same node is no gap");
+    path_to(&b, either.redis.path);
+    change_password();
+    ok(wait_for(is_swapped), "and one more");
+    ok(ngaps == 2 && feed_node(feed).len == 40 && !slice_eq(feed_node(feed), slice_str(id)),
+       "to another node is one");
+    end();
+    recovery = 0;
+    unlink(either.redis.path);
+    node_stop(&a, "a");
+    node_stop(&b, "b");
+}
+
 /* Where only one of both hears daemons: what comes is in its place. */
 static void test_peers_rights(int turns_on)
 {
@@ -1210,6 +1285,7 @@ int main(void)
     test_gap_waits();
     test_peers(1, "daemons and messages");
     test_peers(0, "all of them equal");
+    test_node();
     test_peers_rights(0);
     test_peers_rights(1);
     test_ping(0);
