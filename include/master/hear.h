@@ -5,13 +5,15 @@
 #include "ipc/msg.h"
 
 struct cluster;
+struct recovery;
 struct relay;
 struct stats;
 
 struct hear {            /* one worker, from its fork on */
-    struct relay *relay; /* borrowed, like the next two */
+    struct relay *relay; /* borrowed, like the next three */
     struct stats *stats;
     struct cluster *cluster;
+    struct recovery *recovery;
     unsigned lane;
     int has_hello; /* 0 at first: it has told its version */
     int is_up;     /* likewise: it has said MSG_READY */

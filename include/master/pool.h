@@ -23,6 +23,7 @@
 struct cluster;
 struct event_base;
 struct pool;
+struct recovery;
 struct relay;
 struct stats;
 struct status_worker;
@@ -51,6 +52,7 @@ struct pool_options { /* everything is borrowed */
     struct relay *relay;
     struct stats *stats;
     struct cluster *cluster;
+    struct recovery *recovery;
     int (*worker)(const struct conf *, const struct worker_start *);
 };
 

@@ -27,6 +27,7 @@ struct cluster;
 struct event_base;
 struct lanes;
 struct proc;
+struct recovery;
 struct relay;
 struct stats;
 
@@ -36,6 +37,7 @@ struct proc_common {
     struct relay *relay;
     struct stats *stats;
     struct cluster *cluster;
+    struct recovery *recovery;
     struct lanes *lanes;
     struct link_options link;
     int (*worker)(const struct conf *, const struct worker_start *);

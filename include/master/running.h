@@ -13,6 +13,7 @@ struct event_base;
 struct feed;
 struct pool;
 struct presence;
+struct recovery;
 struct relay;
 struct stats;
 
@@ -24,6 +25,7 @@ struct running {
     struct stats *stats;
     struct cluster *cluster;
     struct presence *presence;
+    struct recovery *recovery;
     struct pool *pool;
     struct feed *feed;
     const struct admin_ops *admin_ops;

@@ -3,6 +3,7 @@
 #include "codec/token.h"
 #include "ipc/counters.h"
 #include "master/cluster.h"
+#include "master/recovery.h"
 #include "master/relay.h"
 #include "master/stats.h"
 
@@ -46,7 +47,7 @@ static enum heard on_admit(const struct hear *hear, struct msg *msg)
                               .pid = asked.pid,
                               .has_offset = asked.has_offset,
                               .offset = asked.offset};
-        relay_admit(hear->relay, &admit);
+        recovery_admit(hear->recovery, &admit);
     }
     msg_admit_clear(&asked);
     return result;
@@ -82,6 +83,7 @@ static enum heard on_left(const struct hear *hear, struct msg *msg)
 
     if (msg_close(msg) < 0 || ended > 1)
         return HEARD_BAD;
+    recovery_left(hear->recovery, hear->lane, client, uid, (int)ended);
     relay_left(hear->relay, hear->lane, client, uid);
     return HEARD_GOOD;
 }

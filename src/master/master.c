@@ -16,6 +16,7 @@
 #include "master/pool.h"
 #include "master/presence.h"
 #include "master/privileges.h"
+#include "master/recovery.h"
 #include "master/relay.h"
 #include "master/reload.h"
 #include "master/route.h"
@@ -135,8 +136,9 @@ static void on_redis_message(struct slice channel, struct slice payload, uint64_
                              void *arg)
 {
     struct master *m = arg;
+    uint64_t offset = recovery_message(m->running.recovery, channel, payload);
 
-    relay_message(m->running.relay, channel, payload, received_us, 0);
+    relay_message(m->running.relay, channel, payload, received_us, offset);
 }
 
 static void on_redis_too_large(void *arg)
@@ -192,8 +194,33 @@ static void on_redis_commands(int ready, void *arg)
 {
     struct master *m = arg;
 
-    if (ready)
-        presence_ready(m->running.presence);
+    if (!ready)
+        return;
+    presence_ready(m->running.presence);
+    recovery_ready(m->running.recovery);
+}
+
+static void on_redis_peer(struct slice payload, void *arg)
+{
+    struct master *m = arg;
+
+    recovery_peer(m->running.recovery, payload);
+}
+
+/* The first may be told before there is a feed. */
+static void on_redis_gap(void *arg)
+{
+    struct master *m = arg;
+    const struct feed *feed = m->running.feed;
+
+    recovery_gap(m->running.recovery, feed != NULL ? feed_node(feed) : (struct slice){0});
+}
+
+static void on_redis_pong(void *arg)
+{
+    struct master *m = arg;
+
+    recovery_pong(m->running.recovery);
 }
 
 static const struct feed_ops feed_ops = {.message = on_redis_message,
@@ -203,7 +230,10 @@ static const struct feed_ops feed_ops = {.message = on_redis_message,
                                          .behind = on_redis_behind,
                                          .arrived = on_redis_arrived,
                                          .request = on_redis_request,
-                                         .commands = on_redis_commands};
+                                         .commands = on_redis_commands,
+                                         .peer = on_redis_peer,
+                                         .gap = on_redis_gap,
+                                         .pong = on_redis_pong};
 
 static void on_admin_status(struct status *status, void *arg)
 {
@@ -461,9 +491,9 @@ static int parts_start(struct master *m)
     m->parts = parts_new(running);
     if (m->reload == NULL || m->parts == NULL)
         return -1;
-    options = (struct pool_options){running->base,  running->conf,  &running->listeners,
-                                    running->relay, running->stats, running->cluster,
-                                    m->worker};
+    options =
+        (struct pool_options){running->base,  running->conf,    &running->listeners, running->relay,
+                              running->stats, running->cluster, running->recovery,   m->worker};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     running->pool = pool_new(&options, &pool_ops, m);
     if (running->pool == NULL)

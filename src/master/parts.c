@@ -7,6 +7,7 @@
 #include "master/feed.h"
 #include "master/pool.h"
 #include "master/presence.h"
+#include "master/recovery.h"
 #include "master/relay.h"
 #include "master/running.h"
 #include "master/stats.h"
@@ -21,6 +22,7 @@ struct parts {
     struct event *cluster;  /* pending while a request is under way */
     struct event *presence; /* pending while something is to be told, or looked at */
     struct buf requests;    /* the channel that servers of the cluster hear */
+    struct buf peers;       /* and that which daemons do */
 };
 
 static void on_relay_send(unsigned lane, const void *message, size_t len, void *arg)
@@ -36,7 +38,8 @@ static void on_relay_answer(const struct admit *admit, const struct comeback *co
     struct msg_admitted admitted = {.client = admit->client, .verdict = (uint8_t)verdict};
     struct parts *parts = arg;
 
-    (void)comeback;
+    if (verdict == MSG_ADMIT_OK)
+        recovery_answer(parts->running->recovery, admit, comeback, &admitted);
 
     pool_answer(parts->running->pool, admit->lane, &admitted);
 }
@@ -59,8 +62,30 @@ static void on_relay_changed(struct slice uid, unsigned lane, void *arg)
                          pool_is_leaving(parts->running->pool, lane));
 }
 
-static const struct relay_ops relay_ops = {
-    on_relay_send, on_relay_answer, on_relay_wake, on_relay_changed, NULL, NULL, NULL};
+static void on_relay_kept(uint64_t seq, const struct broadcast *bc, struct slice message, void *arg)
+{
+    struct parts *parts = arg;
+
+    recovery_kept(parts->running->recovery, seq, bc, message);
+}
+
+static void on_relay_dropped(enum emit_result reason, uint64_t offset, void *arg)
+{
+    struct parts *parts = arg;
+
+    recovery_dropped(parts->running->recovery, reason, offset);
+}
+
+static const struct comeback *on_relay_comeback(const struct admit *admit, void *arg)
+{
+    struct parts *parts = arg;
+
+    return recovery_comeback(parts->running->recovery, admit);
+}
+
+static const struct relay_ops relay_ops = {on_relay_send,    on_relay_answer, on_relay_wake,
+                                           on_relay_changed, on_relay_kept,   on_relay_dropped,
+                                           on_relay_comeback};
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -187,6 +212,49 @@ static int presence_make(struct parts *parts)
     return 0;
 }
 
+/* --- who comes back --------------------------------------------------------------- */
+
+static void on_recovery_send_all(const struct buf *message, void *arg)
+{
+    struct parts *parts = arg;
+
+    if (parts->running->pool != NULL)
+        pool_send_all(parts->running->pool, message);
+}
+
+static int on_recovery_publish(struct buf *payload, void (*done)(int ok, void *done_arg),
+                               void *done_arg, void *arg)
+{
+    struct parts *parts = arg;
+    struct slice channel = {(const char *)parts->peers.data, parts->peers.len};
+
+    if (parts->running->feed == NULL || !feed_hears_peers(parts->running->feed))
+        return -1;
+    return feed_publish(parts->running->feed, 0, channel, payload, done, done_arg);
+}
+
+static int on_recovery_ping(void *arg)
+{
+    struct parts *parts = arg;
+
+    return parts->running->feed != NULL ? feed_ping(parts->running->feed) : -1;
+}
+
+static const struct recovery_ops recovery_ops = {on_relay_send, on_recovery_send_all,
+                                                 on_recovery_publish, on_recovery_ping};
+
+static int recovery_make(struct parts *parts)
+{
+    struct running *running = parts->running;
+    const struct conf *conf = running->conf;
+
+    if (buf_printf(&parts->peers, "%s-peer#%s#", conf->key, conf->nsp) < 0)
+        return -1;
+    running->recovery =
+        recovery_new(running->base, conf, running->relay, running->cluster, &recovery_ops, parts);
+    return running->recovery != NULL ? 0 : -1;
+}
+
 struct parts *parts_new(struct running *running)
 {
     struct parts *parts = calloc(1, sizeof(*parts));
@@ -198,7 +266,7 @@ struct parts *parts_new(struct running *running)
     running->relay = relay_new(running->conf, &relay_ops, parts);
     running->stats = stats_new(running->base, &stats_ops, parts);
     if (parts->wake == NULL || running->relay == NULL || running->stats == NULL ||
-        cluster_make(parts) < 0 || presence_make(parts) < 0)
+        cluster_make(parts) < 0 || presence_make(parts) < 0 || recovery_make(parts) < 0)
         parts_free(&parts);
     return parts;
 }
@@ -211,6 +279,7 @@ void parts_free(struct parts **partsp)
         return;
     *partsp = NULL;
     stats_free(&parts->running->stats);
+    recovery_free(&parts->running->recovery);
     presence_free(&parts->running->presence);
     cluster_free(&parts->running->cluster);
     relay_free(&parts->running->relay);
@@ -221,5 +290,6 @@ void parts_free(struct parts **partsp)
     if (parts->presence != NULL)
         event_free(parts->presence);
     buf_free(&parts->requests);
+    buf_free(&parts->peers);
     free(parts);
 }

@@ -374,6 +374,7 @@ static void common_set(struct pool *pool, const struct pool_options *options)
     common->relay = options->relay;
     common->stats = options->stats;
     common->cluster = options->cluster;
+    common->recovery = options->recovery;
     common->worker = options->worker;
     common->child = pool->ops->child;
     common->arg = pool->arg;

@@ -5,6 +5,7 @@
 #include "master/cluster.h"
 #include "master/hear.h"
 #include "master/lanes.h"
+#include "master/recovery.h"
 #include "master/relay.h"
 #include "master/spawn.h"
 #include "master/stats.h"
@@ -72,6 +73,7 @@ static void silence(struct proc *proc)
 {
     proc->state = ENDING;
     link_read_enable(proc->link, 0);
+    recovery_worker_down(proc->common->recovery, proc->lane);
     relay_worker_down(proc->common->relay, proc->lane);
     cluster_worker_down(proc->common->cluster, proc->lane);
     stats_gone(proc->common->stats, proc->lane);
@@ -367,21 +369,21 @@ static int fork_one(struct proc *proc)
         return -1;
     }
     common->forks[proc->lane]++;
-    proc->pid =
-        spawn_fork(&(struct spawn){.start = {.lane = proc->lane,
-                                             .generation = common->forks[proc->lane],
-                                             .listen_fds = terms->listeners->fds,
-                                             .nlisten = terms->listeners->n,
-                                             .handoff_fd = lanes_reader(common->lanes, proc->lane),
-                                             .handoff_fds = lanes_writers(common->lanes),
-                                             .nhandoff = START_LANES,
-                                             .history_fd = -1,
-                                             .balance = terms->balance},
-                                   .conf = terms->conf,
-                                   .child = common->child,
-                                   .arg = common->arg,
-                                   .worker = common->worker},
-                   fds);
+    proc->pid = spawn_fork(
+        &(struct spawn){.start = {.lane = proc->lane,
+                                  .generation = common->forks[proc->lane],
+                                  .listen_fds = terms->listeners->fds,
+                                  .nlisten = terms->listeners->n,
+                                  .handoff_fd = lanes_reader(common->lanes, proc->lane),
+                                  .handoff_fds = lanes_writers(common->lanes),
+                                  .nhandoff = START_LANES,
+                                  .history_fd = recovery_fd(common->recovery, terms->conf),
+                                  .balance = terms->balance},
+                        .conf = terms->conf,
+                        .child = common->child,
+                        .arg = common->arg,
+                        .worker = common->worker},
+        fds);
     if (proc->pid < 0) {
         int saved = errno;
         link_free(&proc->link);
@@ -412,6 +414,7 @@ void proc_start(struct proc *proc)
     proc->hear = (struct hear){.relay = proc->common->relay,
                                .stats = proc->common->stats,
                                .cluster = proc->common->cluster,
+                               .recovery = proc->common->recovery,
                                .lane = proc->lane};
     proc->forked_ms = proc->sent_ms = proc->taken_ms = proc->alive_ms = clock_ms();
     proc->sent = proc->taken = 0;

@@ -11,6 +11,7 @@
 #include "master/pool.h"
 #include "master/presence.h"
 #include "master/privileges.h"
+#include "master/recovery.h"
 #include "master/relay.h"
 #include "master/running.h"
 #include "master/start.h"
@@ -224,6 +225,7 @@ static void on_keys(void *arg)
 {
     struct reload *reload = arg;
 
+    recovery_keys(reload->running->recovery);
     if (push(reload->running->pool, reload->running->conf) < 0)
         log_errorx("out of memory: the workers do not get the new keys");
 }
@@ -261,6 +263,7 @@ static void commit(struct reload *reload, struct conf *wanted)
         (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
     relay_configure(reload->running->relay, wanted);
     cluster_configure(reload->running->cluster, wanted);
+    recovery_configure(reload->running->recovery, wanted);
     presence_set(reload->running->presence, wanted->presence);
     pool_configure(reload->running->pool, wanted, &reload->running->listeners);
     log_configure(wanted);
@@ -300,8 +303,10 @@ static void replace(struct reload *reload, struct conf *wanted)
         return;
     }
     reload->wanted = wanted;
-    if (pool_replace(reload->running->pool, wanted, &reload->wanted_listeners) < 0) {
+    if (recovery_prepare(reload->running->recovery, wanted) < 0 ||
+        pool_replace(reload->running->pool, wanted, &reload->wanted_listeners) < 0) {
         log_error("new workers cannot be started");
+        recovery_give_up(reload->running->recovery);
         listen_leave(&reload->wanted_listeners, &reload->running->listeners);
         give_up(reload, &reload->wanted);
     }
@@ -314,6 +319,7 @@ void reload_replaced(struct reload *reload, int ok)
 
     reload->wanted = NULL;
     if (!ok) {
+        recovery_give_up(reload->running->recovery);
         listen_leave(&reload->wanted_listeners, &reload->running->listeners);
         give_up(reload, &wanted);
         over(reload);
@@ -484,6 +490,8 @@ void reload_wipe(struct reload *reload, const struct conf *own)
     conf_wipe(reload->asking, own);
     if (reload->running->feed != NULL)
         feed_wipe(reload->running->feed);
+    if (reload->running->recovery != NULL)
+        recovery_wipe(reload->running->recovery);
 }
 
 const struct reload_stats *reload_stats(const struct reload *reload)

@@ -8,6 +8,7 @@
 #include "master/stats.h"
 
 #include "cluster_idle.h"
+#include "recovery_idle.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -151,6 +152,7 @@ static void begin(int workers, int dying)
     common.link = (struct link_options){4096, 1 << 20, 1 << 16};
     common.relay = relay_new(&conf, &relay_ops, NULL);
     common.cluster = cluster_idle(&conf, common.relay);
+    common.recovery = recovery_idle(base, &conf, common.relay, common.cluster);
     common.stats = stats_new(base, &stats_ops, NULL);
     common.lanes = lanes_new(base, &lanes_ops, NULL);
     generation = generation_new(&common, &conf, &listeners, 7, 1, &ops, NULL);
@@ -163,6 +165,7 @@ static void end(void)
     generation_free(&generation);
     lanes_free(&common.lanes);
     stats_free(&common.stats);
+    recovery_free(&common.recovery);
     cluster_free(&common.cluster);
     relay_free(&common.relay);
     buf_free(&common.message);

@@ -6,10 +6,17 @@
 #include "master/relay.h"
 #include "master/route.h"
 
+#include "cluster_idle.h"
 #include "nomem_nth.h"
+#include "recovery_idle.h"
 #include "tap.h"
 
+#include <event2/event.h>
+
+static struct event_base *base;
 static struct relay *relay;
+static struct cluster *cluster;
+static struct recovery *recovery;
 static struct hear hear;
 static struct buf out;
 static char said[256]; /* "admitted 7 0, noted 5": what the worker is told */
@@ -54,12 +61,17 @@ static void begin(void)
     if (relay == NULL)
         abort();
     relay_worker_up(relay, 3);
-    hear = (struct hear){.relay = relay, .lane = 3, .has_hello = 1, .is_up = 1};
+    cluster = cluster_idle(&conf, relay);
+    recovery = recovery_idle(base, &conf, relay, cluster);
+    hear = (struct hear){
+        .relay = relay, .recovery = recovery, .lane = 3, .has_hello = 1, .is_up = 1};
     said[0] = '\0';
 }
 
 static void end(void)
 {
+    recovery_free(&recovery);
+    cluster_free(&cluster);
     relay_free(&relay);
     buf_free(&out);
 }
@@ -198,8 +210,10 @@ static void test_memory(void)
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
+    base = event_base_new();
     test_rooms();
     test_bad();
     test_memory();
+    event_base_free(base);
     return tap_done();
 }

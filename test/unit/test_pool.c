@@ -12,6 +12,7 @@
 #include "master/status.h"
 
 #include "cluster_idle.h"
+#include "recovery_idle.h"
 #include "tap.h"
 
 #include <endian.h>
@@ -43,6 +44,7 @@ enum {
 
 static struct event_base *base;
 static struct cluster *cluster;
+static struct recovery *recovery;
 static struct relay *relay;
 static struct stats *stats;
 static struct pool *pool;
@@ -412,7 +414,8 @@ static void prepare(int workers, int how)
     relay = relay_new(conf, &relay_ops, NULL);
     stats = stats_new(base, &stats_ops, NULL);
     cluster = cluster_idle(conf, relay);
-    options = (struct pool_options){base, conf, &none, relay, stats, cluster, worker};
+    recovery = recovery_idle(base, conf, relay, cluster);
+    options = (struct pool_options){base, conf, &none, relay, stats, cluster, recovery, worker};
     pool = relay != NULL && stats != NULL ? pool_new(&options, &ops, NULL) : NULL;
     if (pool == NULL)
         exit(1);
@@ -428,6 +431,7 @@ static void end(void)
 {
     pool_free(&pool);
     stats_free(&stats);
+    recovery_free(&recovery);
     cluster_free(&cluster);
     relay_free(&relay);
 }

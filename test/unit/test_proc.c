@@ -10,6 +10,7 @@
 #include "master/stats.h"
 
 #include "cluster_idle.h"
+#include "recovery_idle.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -236,6 +237,7 @@ static void begin(void)
     common.link = (struct link_options){4096, QUEUE_BYTES, 1 << 16};
     common.relay = relay_new(&conf, &relay_ops, NULL);
     common.cluster = cluster_idle(&conf, common.relay);
+    common.recovery = recovery_idle(base, &conf, common.relay, common.cluster);
     common.stats = stats_new(base, &stats_ops, NULL);
     common.lanes = lanes_new(base, &lanes_ops, NULL);
     if (common.lanes == NULL || lanes_open(common.lanes, 0, 1) < 0)
@@ -249,6 +251,7 @@ static void end(void)
     proc_free(&proc);
     lanes_free(&common.lanes);
     stats_free(&common.stats);
+    recovery_free(&common.recovery);
     cluster_free(&common.cluster);
     relay_free(&common.relay);
     buf_free(&common.message);
