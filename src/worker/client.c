@@ -435,8 +435,8 @@ void client_left(struct clients *clients, struct client *client, enum close_reas
     if (client->state == CLIENT_JOINING && client->asked != NULL && ends_session(why))
         client->asked->ended = 1;
     if (client_is_admitted(client)) {
-        if (client->state == CLIENT_CATCHING)
-            was_told = replay_remove(clients->replays, client);
+        if (client->state == CLIENT_CATCHING) /* or it is over, which is for those who were told */
+            was_told = client->replay == NULL || replay_remove(clients->replays, client);
         room_leave_all(clients->rooms, &client->member);
         uplink_left(clients->uplink, socket_handle(client->socket), client_uid(client),
                     ends_session(why));

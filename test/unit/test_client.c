@@ -929,8 +929,9 @@ static void test_catching(void)
     client_replay_ops.lost(one.client, CLOSE_OVERRUN, clients);
     done("close:0:history overrun ",
          "what was still to come is lost: it is closed, without a word");
-    one.client->replay = (struct replay *)(void *)&a_replay;
     client_left(clients, one.client, CLOSE_OVERRUN);
+    done("LEFT:7:ann:away ", "it may come back");
+    is_int((long)stats.disconnects[CLOSE_OVERRUN], 1, "it was in");
 
     token.expires_ms = wall_ms + 100;
     come_back();
