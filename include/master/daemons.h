@@ -30,7 +30,8 @@ struct daemons_ops {
 
 /* self: relay_epoch().  ops is borrowed.  NULL without memory. */
 struct daemons *daemons_new(uint64_t self, const struct daemons_ops *ops, void *arg);
-void daemons_free(struct daemons **daemons); /* nothing that was published is under way */
+/* Also while something that was published is not confirmed. */
+void daemons_free(struct daemons **daemons);
 
 /* Each returns 0, or -1 if it is too long, or without memory. */
 int daemons_ask(struct daemons *daemons, const struct peer_question *question);

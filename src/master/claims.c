@@ -137,7 +137,8 @@ static int put_record(struct claims *claims, const struct claim *claim, unsigned
 static enum next do_without(struct claims *claims, struct claim *claim)
 {
     if (!may_do_without(claims, claim))
-        return refuse(claims, claim, claim->is_unknown ? RESUME_UNKNOWN : RESUME_ELSEWHERE);
+        return refuse(claims, claim,
+                      claim->is_unknown && claim->holder == 0 ? RESUME_UNKNOWN : RESUME_ELSEWHERE);
     claims->handover.n = 0;
     if (put_record(claims, claim, 0, 0) < 0)
         return refuse(claims, claim, RESUME_BUSY);
@@ -270,8 +271,10 @@ static enum next on_vouched(struct claims *claims, struct claim *claim,
 
     claim->is_proven = 1;
     claim->pid.offset = answer->start;
-    claim->holder = answer->result == PEER_ELSEWHERE ? answer->holder : 0;
-    claim->is_unknown = answer->result == PEER_UNKNOWN;
+    if (answer->result == PEER_ELSEWHERE)
+        claim->holder = answer->holder;
+    else
+        claim->is_unknown = 1;
     if (was_proven)
         return NEXT_STAY;
     return advance(claims, claim, 0);
@@ -345,27 +348,35 @@ void claims_unsent(struct claims *claims)
         go_on(claims, claim, refuse(claims, claim, RESUME_ELSEWHERE));
 }
 
+/* Whoever has a key for all proves it itself; else the word of who asks has to do, but never to the
+ * one whose pid it is. */
+static int is_proven_to_us(const struct claims *claims, const struct peer_question *question,
+                           struct pid *pid)
+{
+    return pidkeys_prove(&claims->keys, claims->conf, question->pid, question->uid, pid) ||
+           (question->is_vouched && !claims->keys.is_shared && pid->daemon != claims->self);
+}
+
 static void answer_question(struct claims *claims, uint64_t from,
                             const struct peer_question *question)
 {
     struct peer_answer answer = {.to = from, .id = question->id, .result = PEER_UNPROVEN};
+    int is_for_us;
     uint64_t holder;
     struct pid pid;
-    int is_own, is_proven;
 
     if (pid_read(&pid, question->pid) < 0) {
         claims->stats.dropped++;
         return;
     }
-    is_own = pid.daemon == claims->self;
-    if (!is_own && question->to != claims->self &&
-        reclaim_look(&claims->reclaim, pid.session, &holder) == RECLAIM_UNKNOWN)
+    is_for_us = pid.daemon == claims->self || question->to == claims->self;
+    if (!is_for_us && reclaim_look(&claims->reclaim, pid.session, &holder) == RECLAIM_UNKNOWN)
         return;
-    is_proven = pidkeys_prove(&claims->keys, claims->conf, question->pid, question->uid, &pid) ||
-                (!is_own && question->is_vouched);
-    if (is_proven)
+    if (is_proven_to_us(claims, question, &pid))
         handover_give(&claims->handover, &claims->reclaim, claims->parts->history, from, question,
                       &pid, &answer);
+    else if (!is_for_us)
+        return;
     if (daemons_answer(claims->daemons, &answer) < 0) {
         answer = (struct peer_answer){.to = from, .id = question->id, .result = PEER_ROOMS};
         (void)daemons_answer(claims->daemons, &answer);

@@ -20,11 +20,13 @@ struct daemons {
     const struct daemons_ops *ops;
     void *arg;
     struct table all;
-    struct buf out;  /* what is to be said: empty, or a head and items */
-    int has_more;    /* daemons_flush() has something to do */
-    int is_short;    /* some of it could not be published */
-    int is_due;      /* all are to hear that this one is there ... */
-    uint64_t gap_ms; /* ... since then; 0: it is not yet */
+    struct buf out;    /* what is to be said: empty, or a head and items */
+    int has_more;      /* daemons_flush() has something to do */
+    int is_short;      /* some of it could not be published */
+    int is_due;        /* all are to hear that this one is there ... */
+    uint64_t gap_ms;   /* ... since then; 0: it is not yet */
+    size_t nunder_way; /* messages that redis has not confirmed yet */
+    int is_over;       /* daemons_free() has been called: nobody is told anything */
     uint64_t dropped;
     struct log_every drop_log;
 };
@@ -58,7 +60,9 @@ void daemons_free(struct daemons **daemonsp)
     (void)table_each(&daemons->all, forget, &daemons->all);
     table_clear(&daemons->all);
     buf_free(&daemons->out);
-    free(daemons);
+    daemons->is_over = 1;
+    if (daemons->nunder_way == 0)
+        free(daemons);
     *daemonsp = NULL;
 }
 
@@ -114,20 +118,31 @@ struct daemons_known daemons_known(const struct daemons *daemons, uint64_t id, u
 
 /* --- what is said ----------------------------------------------------------------- */
 
+/* The presence may have been among it. */
+static void note_unsent(struct daemons *daemons)
+{
+    daemons->is_due = daemons->gap_ms != 0;
+    daemons->ops->unsent(daemons->arg);
+}
+
 static void on_published(int ok, void *arg)
 {
     struct daemons *daemons = arg;
 
-    if (ok)
-        return;
-    daemons->is_due = daemons->gap_ms != 0; /* it may have been among it */
-    daemons->ops->unsent(daemons->arg);
+    daemons->nunder_way--;
+    if (daemons->is_over && daemons->nunder_way == 0)
+        free(daemons);
+    else if (!daemons->is_over && !ok)
+        note_unsent(daemons);
 }
 
 static void publish(struct daemons *daemons)
 {
-    if (daemons->ops->publish(&daemons->out, on_published, daemons, daemons->arg) < 0)
+    daemons->nunder_way++;
+    if (daemons->ops->publish(&daemons->out, on_published, daemons, daemons->arg) < 0) {
+        daemons->nunder_way--;
         daemons->is_short = 1;
+    }
     buf_free(&daemons->out);
 }
 
@@ -195,7 +210,7 @@ void daemons_flush(struct daemons *daemons)
     daemons->has_more = 0;
     if (daemons->is_short) {
         daemons->is_short = 0;
-        on_published(0, daemons);
+        note_unsent(daemons);
     }
 }
 
