@@ -8,6 +8,7 @@
 #include "master/cluster.h"
 #include "master/feed.h"
 #include "master/presence.h"
+#include "master/recovery.h"
 #include "master/redis.h"
 #include "master/relay.h"
 
@@ -33,6 +34,7 @@ struct status {
     struct feed_commands commands;
     struct cluster_stats cluster;
     struct presence_stats presence;
+    struct recovery_stats recovery;
     struct relay_stats relay;
     size_t users;
     size_t rooms, memberships;        /* further rooms; clients in these, once for each */

@@ -248,6 +248,7 @@ static void on_admin_status(struct status *status, void *arg)
     status->commands = feed_commands(m->running.feed);
     cluster_stats(m->running.cluster, &status->cluster);
     status->presence = presence_stats(m->running.presence);
+    recovery_stats(m->running.recovery, &status->recovery);
     status->relay = *relay_stats(m->running.relay);
     status->users = relay_users(m->running.relay);
     status->rooms = route_rooms(relay_route(m->running.relay));

@@ -191,6 +191,74 @@ static void put_presence(struct buf *out, const struct presence_stats *presence)
             presence->waiting);
 }
 
+/* --- connection state recovery --------------------------------------------------- */
+
+static void put_history(struct buf *out, const struct recovery_stats *recovery)
+{
+    const struct history_stats *history = &recovery->history;
+
+    put_one(out, PREFIX "history_bytes", "gauge",
+            "Bytes of what is kept for clients that come back.", history->bytes);
+    put_one(out, PREFIX "history_limit_bytes", "gauge",
+            "Memory that it may take, with all that belongs to it; 0: there is none.",
+            recovery->max_bytes);
+    put_one(out, PREFIX "history_messages", "gauge", "Messages in it.", history->entries);
+    put_seconds(out, PREFIX "history_age_seconds", "gauge", "How long ago the oldest of them came.",
+                history->age_ms);
+    put_one(out, PREFIX "history_crowded_total", "counter",
+            "Messages that went before their time, for want of room.", history->crowded);
+    put_one(out, PREFIX "history_cuts_total", "counter",
+            "How often it was emptied, for something was missing behind it.", history->cuts);
+}
+
+static void put_resumed(struct buf *out, const struct resume_stats *resume)
+{
+    put_one(out, PREFIX "recovered_total", "counter", "Clients that were given their session back.",
+            resume->recovered);
+    put_head(out, PREFIX "recovery_refused_total", "counter",
+             "Clients that were not, though they had one, by reason.");
+    for (int reason = 0; reason < RESUME_REFUSALS; reason++)
+        (void)buf_printf(out, PREFIX "recovery_refused_total{reason=\"%s\"} %llu\n",
+                         resume_refusal_name((enum resume_refusal)reason),
+                         (unsigned long long)resume->refused[reason]);
+    put_one(out, PREFIX "recovery_takeovers_total", "counter",
+            "Connections that were closed, for their client has come back over another.",
+            resume->takeovers);
+}
+
+static void put_peers(struct buf *out, const struct resume_stats *resume)
+{
+    put_one(out, PREFIX "recovery_waiting", "gauge",
+            "Clients that wait for another daemon, or for redis.", resume->waiting);
+    put_one(out, PREFIX "peers_asked_total", "counter",
+            "Sessions that other daemons were asked for.", resume->asked);
+    put_one(out, PREFIX "peers_silent_total", "counter",
+            "Sessions for which none of them has answered in time.", resume->silent);
+    put_one(out, PREFIX "peers_answered_total", "counter",
+            "Questions of other daemons about sessions that this one knows.", resume->answered);
+    put_one(out, PREFIX "peers_dropped_total", "counter",
+            "Messages on the channel of daemons that are none, or were not heeded.",
+            resume->dropped);
+}
+
+static void put_recovery(struct buf *out, const struct recovery_stats *recovery)
+{
+    put_one(out, PREFIX "recovery_on", "gauge", "1 while clients may have their sessions back.",
+            recovery->is_on != 0);
+    put_one(out, PREFIX "recovery_offsets_shared", "gauge",
+            "1 while other daemons on this redis know the offsets of this one.",
+            recovery->is_shared != 0);
+    put_one(out, PREFIX "recovery_sessions", "gauge", "Sessions of clients that are connected.",
+            recovery->sessions);
+    put_one(out, PREFIX "recovery_sessions_gone", "gauge",
+            "Sessions of clients that may come back, or have ended not long ago.", recovery->gone);
+    put_one(out, PREFIX "recovery_sessions_forgotten_total", "counter",
+            "Of these, those that were forgotten before their time.", recovery->forgotten);
+    put_resumed(out, &recovery->resume);
+    put_peers(out, &recovery->resume);
+    put_history(out, recovery);
+}
+
 static int is_error(enum emit_result cause)
 {
     return cause >= EMIT_MALFORMED;
@@ -361,6 +429,7 @@ void metrics_put(const struct status *status, struct buf *out)
     put_relay(out, status);
     put_requests(out, &status->cluster);
     put_presence(out, &status->presence);
+    put_recovery(out, &status->recovery);
     put_counters(out, status->stats);
     put_process(out, status);
 }

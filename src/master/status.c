@@ -53,6 +53,27 @@ static void put_time(struct buf *out)
     (void)json_put_date(out, (double)ms);
 }
 
+static void put_recovery(struct buf *out, const struct recovery_stats *recovery)
+{
+    const struct history_stats *history = &recovery->history;
+    uint64_t refused = 0;
+
+    if (!recovery->is_on) {
+        (void)buf_puts(out, ",\"recovery\":false");
+        return;
+    }
+    for (int reason = 0; reason < RESUME_REFUSALS; reason++)
+        refused += recovery->resume.refused[reason];
+    (void)buf_printf(out, ",\"recovery\":{\"recovered\":%llu,\"refused\":%llu,\"shared\":%s",
+                     (unsigned long long)recovery->resume.recovered, (unsigned long long)refused,
+                     recovery->is_shared ? "true" : "false");
+    (void)buf_printf(
+        out, ",\"history\":{\"bytes\":%llu,\"limit\":%zu,\"messages\":%llu,\"age\":%llu.%03llu}}",
+        (unsigned long long)history->bytes, recovery->max_bytes,
+        (unsigned long long)history->entries, (unsigned long long)(history->age_ms / 1000),
+        (unsigned long long)(history->age_ms % 1000));
+}
+
 void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
@@ -72,10 +93,12 @@ void status_put(const struct status *status, struct buf *out)
                      (unsigned long long)sum.at[COUNTER_CLIENTS], status->users, status->rooms,
                      status->memberships);
     (void)buf_printf(
-        out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu,\"commands\":%s,\"counted\":%s}}\n",
+        out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu,\"commands\":%s,\"counted\":%s}",
         status->redis_subscribed ? "true" : "false", (unsigned long long)status->redis.gaps,
         status->commands.is_ready ? "true" : "false",
         status->commands.is_counted ? "true" : "false");
+    put_recovery(out, &status->recovery);
+    (void)buf_puts(out, "}\n");
 }
 
 static void put_reason(struct buf *out, int holds, const char *reason, const char **comma)

@@ -13,11 +13,11 @@ const { Daemon, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
 const { Raw, exchange, joined } = require('./lib/raw');
 const { Http, PATH, once, polled } = require('./lib/http');
 const { reload, relive, renew } = require('./lib/reload');
-const { settled } = require('./lib/metrics');
+const { scrape, settled } = require('./lib/metrics');
 const { heard, heardArgs } = require('./lib/hear');
 const { PASSWORD, guarded } = require('./lib/guarded');
 const { isRunning, tempDir } = require('./lib/proc');
-const { SLOW, within, until } = require('./lib/time');
+const { SLOW, within, until, elapse } = require('./lib/time');
 const jwt = require('./lib/jwt');
 
 const redisServer = shared((s) => Redis.start(s));
@@ -310,6 +310,53 @@ test('drainTimeout and shutdownTimeout: what a reload says counts for the worker
     await daemon.stop(); /* within 300 ms, and a little */
 });
 
+
+/* --- connection state recovery --- */
+
+/* A client that is let in, with what it claims: { client, sid, pid }. */
+async function session(t, daemon, claim = {}) {
+    const client = keep(t, await Raw.open(daemon.addr, { path: daemon.config.path }));
+    client.sendText(client.connectPacket('/axr', { token: good(daemon), ...claim }));
+    const text = await client.text();
+    assert.match(text, /^40\/axr,\{/);
+    return { client, ...JSON.parse(text.slice(7)) };
+}
+/* Has one its session back, which has been away for ms at least? */
+async function recovers(t, daemon, ms = 0, meanwhile = async () => {}) {
+    const { client, pid } = await session(t, daemon);
+    client.destroy();
+    await settled(daemon, (now) => now.get('clients') === 0, 'it has gone');
+    await elapse(ms);
+    await meanwhile();
+    const again = await session(t, daemon, { pid });
+    again.client.destroy();
+    await settled(daemon, (now) => now.get('clients') === 0, 'it has gone again');
+    return again.pid === pid;
+}
+test('socket.io:connectionStateRecovery:secretFile: sessions of before are not known, those from then on are', async (t) => {
+    const redis = await redisServer();
+    const dir = tempDir(t);
+    const write = (name, text) => {
+        fs.writeFileSync(path.join(dir, name), text, { mode: 0o600 });
+        return path.join(dir, name);
+    };
+    const secretFile = write('one', SECRET);
+    const daemon = await Daemon.start(t, { redis, config: { workers: 2, 'socket.io': { connectionStateRecovery: { secretFile } } } });
+    const pids = daemon.workers();
+    const changed = /changed: socket\.io:connectionStateRecovery:secretFile$/m;
+    assert.strictEqual(await recovers(t, daemon), true, 'before');
+    assert.strictEqual(await recovers(t, daemon, 0, async () => {
+        write('one', OTHER);
+        assert.match(await reload(daemon, {}), changed);
+    }), false, 'another secret in the file');
+    assert.strictEqual(await recovers(t, daemon, 0, () => reload(daemon, {})), true, 'a reload of the same');
+    assert.strictEqual(await recovers(t, daemon, 0, async () => {
+        const other = write('two', SECRET);
+        assert.match(await reload(daemon, { 'socket.io': { connectionStateRecovery: { secretFile: other } } }), changed);
+    }), false, 'another file');
+    assert.deepStrictEqual(daemon.workers(), pids);
+});
+
 /* --- what needs new workers --- */
 
 const open = async (daemon) => JSON.parse((await handshakeAt(daemon)).text.slice(1));
@@ -319,6 +366,15 @@ const pollingStatus = async (t, daemon) => (await handshakeAt(daemon)).status;
 const WORKERS = {
     'socket.io:transports (polling)': [{ 'socket.io': { transports: ['websocket'] } }, pollingStatus, 400, 200],
     'socket.io:transports (polling), back': [{ 'socket.io': { transports: ['websocket', 'polling'] } }, pollingStatus, 200, 400],
+    'socket.io:connectionStateRecovery': [{ 'socket.io': { connectionStateRecovery: {} } }, async (t, daemon) => {
+        const { client, pid } = await session(t, daemon);
+        client.destroy();
+        return typeof pid;
+    }, 'string', 'undefined'],
+    'socket.io:connectionStateRecovery:maxBytes': [{ 'socket.io': { connectionStateRecovery: { maxBytes: 2000000 } } },
+        async (t, daemon) => (await scrape(daemon)).get('history_limit_bytes'), 2000000, 67108864],
+    'socket.io:connectionStateRecovery:maxDisconnectionDuration': [{ 'socket.io': { connectionStateRecovery: { maxDisconnectionDuration: 100 } } },
+        (t, daemon) => recovers(t, daemon, 200), false, true],
     'path': [{ path: '/other' }, async (t, daemon) => (await once(daemon.addr, 'GET', '/other/?EIO=4&transport=polling')).status, 200, 404],
     'socket.io:pingInterval': [{ 'socket.io': { pingInterval: 20001 } }, async (t, daemon) => (await open(daemon)).pingInterval, 20001, 25000],
     'socket.io:pingTimeout': [{ 'socket.io': { pingTimeout: 15001 } }, async (t, daemon) => (await open(daemon)).pingTimeout, 15001, 20000],
@@ -359,7 +415,7 @@ const ELSEWHERE = {
 };
 /* Other names of values that are tried under one of theirs, and what is not implemented. */
 const SAME = ['auth:secretFile', 'auth:publicKeyFile', 'auth:keys', 'socket.io:redis:url', 'socket.io:redis:passwordFile', 'socket.io:redis:tls'];
-const HERE = ['admin:port', 'socket.io:redis:username', 'socket.io:redis:password', 'auth:jwksFile', 'drainTimeout', 'shutdownTimeout'];
+const HERE = ['socket.io:connectionStateRecovery:secretFile', 'admin:port', 'socket.io:redis:username', 'socket.io:redis:password', 'auth:jwksFile', 'drainTimeout', 'shutdownTimeout'];
 test('every key that -t prints is tried in a reload', () => {
     const printed = execFileSync(NOTIFYD, ['-t', '-c', '/dev/null', '--auth:secret', SECRET], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     const keys = [...printed.matchAll(/^(\S+) = /gm)].map(([, key]) => key);

@@ -19,7 +19,7 @@ static struct event_base *base;
 static struct stats *stats;
 static struct admin *admin;
 static int port;
-static int up = 1, subscribed = 1, stopping;
+static int up = 1, subscribed = 1, stopping, recovering;
 static int silent; /* workers do not answer */
 static int full;   /* they have no place for a client */
 static char asked_uid[600];
@@ -62,6 +62,23 @@ static void on_status(struct status *status, void *arg)
     status->commands.is_ready = 1;
     status->redis.gap_ms = 1234;
     status->relay.dropped[EMIT_MALFORMED] = 6;
+    status->recovery = (struct recovery_stats){
+        .is_on = recovering,
+        .is_shared = recovering,
+        .max_bytes = 2000,
+        .sessions = 31,
+        .gone = 32,
+        .forgotten = 33,
+        .history = {.bytes = 41, .entries = 42, .age_ms = 43210, .cuts = 44, .crowded = 45},
+        .resume = {.recovered = 51,
+                   .takeovers = 52,
+                   .asked = 53,
+                   .answered = 54,
+                   .silent = 55,
+                   .dropped = 56,
+                   .waiting = 57}};
+    for (unsigned i = 0; i < RESUME_REFUSALS; i++)
+        status->recovery.resume.refused[i] = 1 + i;
     status->nworkers = status->numbers = 2;
     status->workers[0] = (struct status_worker){.number = 1, .up = up, .restarts = 5};
     status->workers[1] = (struct status_worker){.number = 2, .up = 0, .queued = 77};
@@ -272,11 +289,18 @@ static void test_status(void)
     ok(strstr(text, "\"workers\":{\"configured\":2,\"up\":1,\"restarts\":5}") != NULL, "workers");
     ok(strstr(text, "\"clients\":3,\"users\":2,\"rooms\":4,\"memberships\":9,") != NULL,
        "clients as the worker tells");
-    ok(strstr(
-           text,
-           "\"redis\":{\"subscribed\":true,\"gaps\":0,\"commands\":true,\"counted\":false}}\n") !=
+    ok(strstr(text,
+              "\"redis\":{\"subscribed\":true,\"gaps\":0,\"commands\":true,\"counted\":false},") !=
            NULL,
        "redis");
+    ok(strstr(text, ",\"recovery\":false}\n") != NULL, "recovery is off");
+    recovering = 1;
+    text = body(get("GET", "/status"));
+    ok(strstr(text, ",\"recovery\":{\"recovered\":51,\"refused\":55,\"shared\":true,"
+                    "\"history\":{\"bytes\":41,\"limit\":2000,\"messages\":42,"
+                    "\"age\":43.210}}}\n") != NULL,
+       "recovery is on");
+    recovering = 0;
 }
 
 static void test_health(void)
@@ -334,6 +358,26 @@ static void test_metrics(void)
         "axr_notifyd_users 2\n",
         "axr_notifyd_further_rooms 4\n",
         "axr_notifyd_memberships 9\n",
+        "axr_notifyd_recovery_on 0\n",
+        "axr_notifyd_recovery_offsets_shared 0\n",
+        "axr_notifyd_recovery_sessions 31\n",
+        "axr_notifyd_recovery_sessions_gone 32\n",
+        "axr_notifyd_recovery_sessions_forgotten_total 33\n",
+        "axr_notifyd_history_bytes 41\n",
+        "axr_notifyd_history_limit_bytes 2000\n",
+        "axr_notifyd_history_messages 42\n",
+        "axr_notifyd_history_age_seconds 43.210\n",
+        "axr_notifyd_history_cuts_total 44\n",
+        "axr_notifyd_history_crowded_total 45\n",
+        "axr_notifyd_recovered_total 51\n",
+        "axr_notifyd_recovery_refused_total{reason=\"pid\"} 1\n",
+        "axr_notifyd_recovery_refused_total{reason=\"busy\"} 10\n",
+        "axr_notifyd_recovery_takeovers_total 52\n",
+        "axr_notifyd_peers_asked_total 53\n",
+        "axr_notifyd_peers_answered_total 54\n",
+        "axr_notifyd_peers_silent_total 55\n",
+        "axr_notifyd_peers_dropped_total 56\n",
+        "axr_notifyd_recovery_waiting 57\n",
         "axr_notifyd_build_info{version=\"" AXR_VERSION "\"} 1\n",
     };
     const char *text = get("GET", "/metrics");
