@@ -2,7 +2,10 @@
  * ends as the kernel has it. */
 #include "base/base64.h"
 #include "base/buf.h"
+#include "base/caps.h"
+#include "codec/broadcast.h"
 #include "codec/jwt.h"
+#include "master/history.h"
 #include "tap.h"
 #include "worker/sandbox.h"
 
@@ -13,11 +16,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -98,6 +104,29 @@ static void open_other_process(void)
     syscall(SYS_pidfd_open, getppid(), 0);
 }
 
+static void write_other(void)
+{
+    struct iovec here = {(char[]){"x"}, 1}, there = {&here, 1};
+
+    process_vm_writev(getppid(), &here, 1, &there, 1, 0);
+}
+
+static void trace_other(void)
+{
+    ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
+}
+
+static void truncate_one(void)
+{
+    if (ftruncate(STDIN_FILENO, 0) < 0)
+        _exit(1);
+}
+
+static void punch_one(void)
+{
+    fallocate(STDIN_FILENO, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -115,6 +144,10 @@ static const struct {
     {"prlimit of another", limit_other},
     {"ioctl(TIOCSTI)", other_ioctl},
     {"pidfd_open", open_other_process},
+    {"process_vm_writev", write_other},
+    {"ptrace of another", trace_other},
+    {"ftruncate", truncate_one},
+    {"fallocate", punch_one},
 };
 
 /* --- what is --- */
@@ -222,6 +255,135 @@ static int use_all(void)
     return 0;
 }
 
+/* --- the history, which a worker reads --- */
+
+static struct history *history;
+static int history_file = -1; /* its descriptor; a worker has closed it by then */
+static char *map, *map_end;   /* as the child has it */
+static size_t map_len;
+static char of_master[] = "m";
+
+static int maps_for_writing(int fd)
+{
+    void *at = mmap(NULL, map_len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (at == MAP_FAILED)
+        return 0;
+    memset(at, 'x', map_len);
+    return 1;
+}
+
+/* The file by that path, whatever may be done with it. */
+static int writes_by(const char *path)
+{
+    struct iovec bytes = {(char[]){"x"}, 1};
+    int fd = open(path, O_RDWR | O_CLOEXEC), trunc = open(path, O_RDWR | O_TRUNC | O_CLOEXEC);
+
+    return trunc >= 0 || (fd >= 0 && (write(fd, "x", 1) > 0 || pwritev2(fd, &bytes, 1, 0, 0) > 0 ||
+                                      maps_for_writing(fd)));
+}
+
+/* Through /proc/PID/mem.  It is there for what is the reader's own, but not for this. */
+static int writes_memory_of(const char *process, const char *at)
+{
+    char path[64];
+    struct iovec bytes = {(char[]){"x"}, 1};
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%s/mem", process);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    return fd >= 0 && pwritev2(fd, &bytes, 1, (off_t)(uintptr_t)at, 0) > 0;
+}
+
+/* All that a worker with a hostile mind could try, even if it still had the descriptor.  Returns
+ * 0, or which of these has done it. */
+static int cannot_write(void)
+{
+    struct iovec bytes = {(char[]){"x"}, 1};
+    char path[128], master[16];
+    char *moved;
+
+    if (mprotect(map, map_len, PROT_READ | PROT_WRITE) == 0)
+        return 20;
+    if (maps_for_writing(history_file))
+        return 21;
+    if (write(history_file, "x", 1) > 0 || pwritev2(history_file, &bytes, 1, 0, 0) > 0)
+        return 22;
+    (void)fchmod(history_file, 0666);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", history_file);
+    if (writes_by(path))
+        return 23;
+    snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)(uintptr_t)map,
+             (unsigned long)(uintptr_t)map_end);
+    if (writes_by(path))
+        return 24;
+    snprintf(master, sizeof(master), "%d", (int)getppid());
+    if (writes_memory_of("self", map))
+        return 25;
+    if (writes_memory_of(master, of_master)) /* anything in it */
+        return 26;
+    if (madvise(map, map_len, MADV_REMOVE) == 0)
+        return 27;
+    moved = mremap(map, map_len, map_len, MREMAP_MAYMOVE);
+    if (moved != MAP_FAILED && mprotect(moved, map_len, PROT_READ | PROT_WRITE) == 0)
+        return 28;
+    return 0;
+}
+
+/* As a worker's: it has no capability, and its master cannot be looked into. */
+static void map_history(void)
+{
+    struct stat st;
+
+    if (history_file < 0)
+        return;
+    caps_limit(0);
+    fstat(history_file, &st);
+    map_len = (size_t)st.st_size;
+    map = mmap(NULL, map_len, PROT_READ, MAP_SHARED, history_file, 0);
+    map_end = map + map_len;
+}
+
+/* Its bytes, to be freed. */
+static char *history_bytes(size_t *len)
+{
+    struct stat st;
+    char *bytes;
+
+    fstat(history_fd(history), &st);
+    *len = (size_t)st.st_size;
+    bytes = malloc(*len);
+    if (bytes == NULL || pread(history_fd(history), bytes, *len, 0) != (ssize_t)*len)
+        abort();
+    return bytes;
+}
+
+static int child(void (*run)(void), int (*allowed)(void));
+
+static void test_history(void)
+{
+    struct broadcast bc = {.offset = 1};
+    size_t before, after;
+    char *was, *is;
+    int status;
+
+    history = history_new(1 << 20, 60000);
+    history_put(history, 1, 1, &bc, SLICE("a message"), 0);
+    was = history_bytes(&before);
+    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
+    history_file = history_fd(history);
+    status = child(NULL, cannot_write);
+    history_file = -1;
+    prctl(PR_SET_DUMPABLE, 1L, 0L, 0L, 0L);
+    ok(WIFEXITED(status), "a worker that would write the history lives");
+    is_int(WEXITSTATUS(status), 0, "and cannot, in any way");
+    is = history_bytes(&after);
+    is_mem(is, after, was, before, "which is as it was");
+    free(was);
+    free(is);
+    history_free(&history);
+}
+
 /* --- */
 
 /* The wait status of a child that enters and runs one of the two. */
@@ -234,6 +396,7 @@ static int child(void (*run)(void), int (*allowed)(void))
         const struct rlimit none = {0, 0};
 
         setrlimit(RLIMIT_CORE, &none);
+        map_history();
         if (sandbox_enter() < 0)
             _exit(NOT_ENTERED);
         if (run != NULL)
@@ -282,6 +445,7 @@ int main(void)
     status = child(NULL, use_all);
     ok(WIFEXITED(status), "what a worker does is allowed");
     is_int(WEXITSTATUS(status), 0, "and succeeds, or fails softly where it should");
+    test_history();
     status = child(abort, NULL);
     is_int(WTERMSIG(status), SIGABRT, "abort() is what it is");
     return tap_done();
