@@ -8,9 +8,9 @@ const notepack = require('notepack.io');
 const { test, shared, mode, keep } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, merge } = require('./lib/daemon');
-const { joined } = require('./lib/raw');
+const { Raw, joined } = require('./lib/raw');
 const { polled, once } = require('./lib/http');
-const { scrape, settled } = require('./lib/metrics');
+const { askJson, scrape, settled } = require('./lib/metrics');
 const { isRunning } = require('./lib/proc');
 const { within, until, elapse } = require('./lib/time');
 
@@ -63,6 +63,67 @@ test('connections, rooms, requests and bytes, to the byte', async (t) => {
     const less = await settled(daemon, (m) => m.get('clients') === 2, 'two clients');
     assert.deepStrictEqual([less.get('rooms'), less.get('connections'), less.get('users')], [2, 2, 1]);
     assert.strictEqual(less.get('connections_accepted_total'), 4);
+});
+test('sessions that clients have back, or not, and what they missed', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': { connectionStateRecovery: { maxBytes: 2000000 } } } });
+    const come = async (uid, claim = {}) => {
+        const client = keep(t, await Raw.open(daemon.addr));
+        client.sendText(client.connectPacket('/axr', { token: daemon.token(uid), ...claim }));
+        return { client, ...JSON.parse((await client.text()).replace('40/axr,', '')) };
+    };
+    const heard = async ({ client }) => {
+        for (;;) {
+            const { args } = await client.event();
+            if (args[0] !== '$offset') return args.slice(0, -1);
+        }
+    };
+    const gone = async ({ client }, clients = 0) => {
+        client.destroy();
+        await settled(daemon, (now) => now.get('clients') === clients, 'it has gone');
+    };
+    const figures = async (...names) => {
+        const now = await scrape(daemon);
+        return names.map((name) => now.get(...name.split('|')));
+    };
+    const HISTORY = ['history_messages', 'history_crowded_total', 'history_limit_bytes', 'recovery_on'];
+    assert.deepStrictEqual(await figures(...HISTORY, 'recovered_total'), [0, 0, 2000000, 1, 0]);
+
+    const first = await come('u');
+    redis.emitter().to('u').emit('one');
+    assert.deepStrictEqual(await heard(first), ['one']);
+    await gone(first);
+    assert.deepStrictEqual(await figures('recovery_sessions', 'recovery_sessions_gone'), [0, 1]);
+    redis.emitter().to('u').emit('two');
+    redis.emitter().to('other').emit('not for it');
+    redis.emitter().to('u').emit('three');
+    await settled(daemon, (now) => now.get('history_messages') === 4, 'they are in the history');
+    const { pid } = first;
+    const second = await come('u', { pid });
+    assert.strictEqual(second.pid, pid);
+    for (const name of ['one', 'two', 'three']) assert.deepStrictEqual(await heard(second), [name]);
+    assert.deepStrictEqual(await figures('recovered_total', 'replays_total|result="recovered"', 'replayed_total', 'recovery_sessions', 'recovery_sessions_gone'), [1, 1, 3, 1, 0]);
+
+    const third = await come('u', { pid });
+    assert.strictEqual(third.pid, pid);
+    await second.client.end();
+    assert.deepStrictEqual(await figures('recovered_total', 'recovery_takeovers_total', 'sessions_closed_total|reason="taken"'), [2, 1, 1]);
+    const refusals = ['pid', 'offset', 'ended'].map((reason) => `recovery_refused_total|reason="${reason}"`);
+    assert.notStrictEqual((await come('v', { pid })).pid, pid);
+    assert.deepStrictEqual(await figures(...refusals), [1, 0, 0]);
+    await gone(third, 1);
+    assert.notStrictEqual((await come('u', { pid, offset: 'AAAAAAAAAAE' })).pid, pid);
+    assert.deepStrictEqual(await figures(...refusals), [1, 1, 0]);
+    const left = await come('w');
+    left.client.sendText('41/axr,');
+    await gone(left, 2);
+    assert.notStrictEqual((await come('w', { pid: left.pid })).pid, left.pid);
+    assert.deepStrictEqual(await figures(...refusals), [1, 1, 1]);
+    await come('w', { pid: 'no pid' });
+    assert.deepStrictEqual(await figures('replays_total|result="malformed"', 'recovered_total', 'history_messages'), [1, 2, 4]);
+    const { recovery } = await askJson(daemon, '/status');
+    assert.deepStrictEqual([recovery.recovered, recovery.refused, recovery.history.messages, recovery.history.limit], [2, 3, 4, 2000000]);
+    await settled(daemon, (now) => now.get('recovery_offsets_shared') === 1, 'two marks');
 });
 test('what is not delivered: volatile ones skipped, an overflow dropped and discarded', async (t) => {
     const redis = await redisServer();
