@@ -88,7 +88,7 @@ $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_history_v
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
-$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_hear test_held test_marks test_mirror test_missed test_replay test_roomlist test_route test_sio_recovery): UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_hear test_held test_marks test_absent test_gone test_mirror test_missed test_orders test_replay test_roomlist test_route test_sessions test_sio_recovery): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
@@ -141,14 +141,15 @@ build/test/faults/%.so: test/faults/%.c
 # What scripts/bench measures with.
 BENCH_DIR  := $(BUILD)/bench
 BENCH_OBJS := $(patsubst %,$(BENCH_DIR)/%.o,crowd hist note token usage)
-bench: $(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms
+bench: $(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms $(BENCH_DIR)/away
 $(BENCH_DIR)/%.o: test/bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BENCH_DIR)/swarm: $(BENCH_DIR)/swarm.o $(BENCH_OBJS)
 $(BENCH_DIR)/bare: $(BENCH_DIR)/bare.o $(BENCH_DIR)/note.o
 $(BENCH_DIR)/rooms: $(BENCH_DIR)/rooms.o $(LIB)
-$(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms:
+$(BENCH_DIR)/away: $(BENCH_DIR)/away.o $(LIB)
+$(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms $(BENCH_DIR)/away:
 	$(CC) $(CFLAGS) $(AXR_HARDEN_LD) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 
 # Loaded before unit tests; empty where a sanitizer looks.

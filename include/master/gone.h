@@ -20,9 +20,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GONE_MAX       1000000
-#define GONE_SEATS_MAX 1000000
-#define GONE_LOOKS_MAX 1000000
+#define GONE_MAX       500000
+#define GONE_SEATS_MAX 500000
+#define GONE_LOOKS_MAX 500000
 
 struct gone;
 struct route;
@@ -127,7 +127,8 @@ void gone_note_request(struct gone *gone);
 int64_t gone_last_request_ms(const struct gone *gone);
 
 struct gone_stats {
-    size_t sessions, seats; /* there are, and rooms of them */
+    size_t in, moved;       /* sessions of clients that are in; of them: by another place's id */
+    size_t sessions, seats; /* that have gone, and rooms of them */
     uint64_t forgotten;     /* before their time, because of a bound or for want of memory */
 };
 void gone_stats(const struct gone *gone, struct gone_stats *stats);

@@ -31,7 +31,7 @@ void sessions_free(struct sessions **sessions);
 /* The client, which is in, is session from now on.  may_move 0: it is a new one, which has to
  * name this lane and the client's place; 1: it was recovered.  Returns 0; 1 where it names
  * another place that it may not, where the client's is past the end, or where a newer client is
- * in that place already (nothing changed, it has no session); -1 without memory (likewise). */
+ * in that place already (nothing changed); -1 without memory.  But for 0 the client has none. */
 int sessions_put(struct sessions *sessions, unsigned lane, uint64_t client,
                  const uint8_t session[SESSION_LEN], int may_move);
 
@@ -45,7 +45,7 @@ struct sessions_entry {
 
 /* Returns 0, or -1 if that client has no session. */
 int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client,
-                 struct sessions_entry *entry);
+                 struct sessions_entry *out);
 
 /* Something is kept with it: 1 to SESSIONS_YOUTH_MAX. */
 #define SESSIONS_YOUTH_MAX 31

@@ -77,16 +77,30 @@ int absent_begin(struct absents *absents, struct absent *absent, struct slice ui
     return 0;
 }
 
+/* It is not in the room any more. */
+static void seat_leave(struct absents *absents, struct absent_seat *seat)
+{
+    table_remove(&absents->seats, &seat->node);
+    *(seat->prev != NULL ? &seat->prev->next : &seat->name->seats) = seat->next;
+    if (seat->next != NULL)
+        seat->next->prev = seat->prev;
+}
+
 void absent_end(struct absents *absents, struct absent *absent)
 {
     struct absent_name *own = absent->own;
+    struct absent_seat *next;
 
-    while (absent->seats != NULL) {
-        struct absent_name *name = absent->seats->name;
+    for (struct absent_seat *seat = absent->seats; seat != NULL; seat = next) {
+        struct absent_name *name = seat->name;
 
-        (void)absent_leave(absents, absent, name);
+        next = seat->other_next;
+        seat_leave(absents, seat);
+        free(seat);
         absents_name_tidy(absents, name);
     }
+    absent->seats = NULL;
+    absent->nseats = 0;
     if (own == NULL)
         return;
     *(absent->own_prev != NULL ? &absent->own_prev->own_next : &own->owners) = absent->own_next;
@@ -179,10 +193,7 @@ int absent_leave(struct absents *absents, struct absent *absent, struct absent_n
 
     if (seat == NULL)
         return 0;
-    table_remove(&absents->seats, &seat->node);
-    *(seat->prev != NULL ? &seat->prev->next : &name->seats) = seat->next;
-    if (seat->next != NULL)
-        seat->next->prev = seat->prev;
+    seat_leave(absents, seat);
     *(seat->other_prev != NULL ? &seat->other_prev->other_next : &absent->seats) = seat->other_next;
     if (seat->other_next != NULL)
         seat->other_next->other_prev = seat->other_prev;

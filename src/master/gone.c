@@ -123,7 +123,11 @@ int64_t gone_floor_ms(const struct gone *gone)
 
 void gone_stats(const struct gone *gone, struct gone_stats *stats)
 {
-    *stats = (struct gone_stats){known(gone), gone->absents.seats.count, gone->forgotten};
+    *stats = (struct gone_stats){.in = sessions_count(gone->sessions),
+                                 .moved = sessions_moved(gone->sessions),
+                                 .sessions = known(gone),
+                                 .seats = gone->absents.seats.count,
+                                 .forgotten = gone->forgotten};
 }
 
 /* --- one session ------------------------------------------------------------------ */

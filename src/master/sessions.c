@@ -162,12 +162,21 @@ static uint32_t slot_home(const struct sessions *sessions, const uint8_t session
 
 static const struct entry *entry_of(const struct sessions *sessions, const struct slot *slot)
 {
-    return entry_at(sessions, slot->lane, slot->place);
+    const struct entry *entry = entry_at(sessions, slot->lane, slot->place);
+
+    assert(entry != NULL);
+    return entry;
 }
 
 static uint32_t after(const struct sessions *sessions, uint32_t i)
 {
     return i + 1 < sessions->cap ? i + 1 : 0;
+}
+
+/* From one slot on to another. */
+static uint32_t steps(const struct sessions *sessions, uint32_t from, uint32_t to)
+{
+    return to >= from ? to - from : to + sessions->cap - from;
 }
 
 /* Its slot, or the free one where it would be.  There is always one that is free. */
@@ -228,7 +237,7 @@ static void slot_remove(struct sessions *sessions, struct slot *slot)
     while (slots[i = after(sessions, i)].lane != NOBODY) {
         uint32_t from = slot_home(sessions, entry_of(sessions, &slots[i])->at);
 
-        if ((i + cap - from) % cap < (i + cap - gap) % cap)
+        if (steps(sessions, from, i) < steps(sessions, gap, i))
             continue; /* it belongs behind the gap */
         slots[gap] = slots[i];
         slots[i].lane = NOBODY;

@@ -2,6 +2,8 @@
 #include "master/deed.h"
 
 #include "cluster_world.h"
+#include "master/gone.h"
+#include "master/sessions.h"
 
 #define JOIN_ALL "{\"type\":2,\"opts\":{\"rooms\":[],\"except\":[\"e\"]},\"rooms\":[\"x\",\"y\"]}"
 
@@ -218,6 +220,72 @@ static void test_unsent(void)
     world_end();
 }
 
+/* Those who have gone hear of it in the same moment, and what workers have not done is known. */
+static void test_gone(void)
+{
+    struct sessions *sessions = sessions_new();
+    struct gone_session session = {.state = GONE_AWAY, .uid = SLICE("ann")}, found = {0};
+    struct gone *gone;
+
+    world_begin(1);
+    world.conf.rooms_per_client = 10;
+    gone = gone_new(sessions, relay_route(world.relay), 1000);
+    if (sessions == NULL || gone == NULL)
+        abort();
+    comes("{\"type\":2,\"opts\":{\"rooms\":[\"ann\"]},\"rooms\":[\"w\"]}");
+    is_int((int)gone_last_request_ms(gone), 0, "whom nobody tells");
+    cluster_gone(world.cluster, gone);
+    gone_put(gone, &session, 1);
+    comes("{\"type\":2,\"opts\":{\"rooms\":[\"ann\"]},\"rooms\":[\"x\"]}");
+    is_str(sent(), "", "no worker holds the user");
+    gone_find(gone, session.session, &found);
+    ok(found.nrooms == 1 && slice_eq(found.rooms[0].name, SLICE("x")), "who has gone joins a room");
+    comes("{\"type\":3,\"opts\":{\"rooms\":[]},\"rooms\":[\"x\"]}");
+    gone_find(gone, session.session, &found);
+    is_int((int)found.nrooms, 0, "or leaves it");
+    is_str(sent(), "leave>1 ", "as everybody does");
+    acted(1, world.last_id, 0);
+    ok(gone_last_request_ms(gone) > 0, "it is known that there was a request");
+    comes(JOIN_ALL);
+    is_int((int)route_joined_seq(relay_route(world.relay), 1, 7, 99), 0,
+           "a worker is at a join of that place in the stream");
+    acted(1, world.last_id, 0);
+    is_int((int)route_joined_seq(relay_route(world.relay), 1, 7, 99), 99, "until it is done");
+    comes("{\"type\":4,\"opts\":{\"rooms\":[]},\"close\":true}");
+    gone_find(gone, session.session, &found);
+    is_int(found.state, GONE_ENDED, "or is put out");
+    cluster_gone(world.cluster, NULL);
+    gone_free(&gone);
+    sessions_free(&sessions);
+    world_end();
+}
+
+/* What is too much for us another daemon may do. */
+static void test_gone_unsent(void)
+{
+    struct sessions *sessions = sessions_new();
+    struct gone_session session = {.state = GONE_AWAY, .uid = SLICE("ann")}, found = {0};
+    struct gone *gone;
+
+    world_begin(1);
+    world.conf.rooms_per_client = 10;
+    gone = gone_new(sessions, relay_route(world.relay), 1000);
+    if (sessions == NULL || gone == NULL)
+        abort();
+    cluster_gone(world.cluster, gone);
+    gone_put(gone, &session, 1);
+    world.conf.message_bytes = 20; /* at the next reload */
+    cluster_configure(world.cluster, &world.conf);
+    comes(JOIN_ALL);
+    gone_find(gone, session.session, &found);
+    is_int((int)found.nrooms, 0, "a request that is too large does nothing");
+    ok(gone_last_request_ms(gone) > 0, "but it is known that there was one");
+    cluster_gone(world.cluster, NULL);
+    gone_free(&gone);
+    sessions_free(&sessions);
+    world_end();
+}
+
 int main(void)
 {
     test_bulk();
@@ -227,5 +295,7 @@ int main(void)
     test_many();
     test_malformed();
     test_unsent();
+    test_gone();
+    test_gone_unsent();
     return tap_done();
 }

@@ -1,6 +1,10 @@
 #include "master/route.h"
 
+#include "base/base64.h"
+#include "codec/sid.h"
+#include "ipc/msg.h"
 #include "master/expect.h"
+#include "master/sessions.h"
 
 #include "nomem_nth.h"
 #include "tap.h"
@@ -598,6 +602,153 @@ static void test_model(int memory_fails, const char *name)
     route_free(&m.route);
 }
 
+/* --- sessions ------------------------------------------------------------------- */
+
+static char rooms_text[256];
+
+static void visit_room(const struct route_seat *seat, void *arg)
+{
+    size_t at = strlen(rooms_text);
+
+    (void)arg;
+    snprintf(rooms_text + at, sizeof(rooms_text) - at, " %.*s@%u%s", (int)seat->room.len,
+             seat->room.ptr, (unsigned)seat->seq, seat->is_claimed ? "!" : "");
+}
+
+/* " a@5 b@6!": rooms with their seq, ! for those of a token. */
+static const char *rooms_of(const struct route *route, unsigned lane, uint64_t client,
+                            unsigned *left)
+{
+    rooms_text[0] = '\0';
+    *left = route_client_rooms(route, lane, client, visit_room, NULL);
+    return rooms_text;
+}
+
+static void test_client_rooms(void)
+{
+    struct route *route = three_workers("/axr");
+    struct sessions *sessions = sessions_new();
+    unsigned left;
+
+    join(route, "ann", 2, 7);
+    is_str(rooms_of(route, 2, 7, &left), "", "no further rooms");
+    is_int(left, 0, "none left");
+    route_room_join(route, 2, 7, SLICE("a"), 5, 1);
+    is_str(rooms_of(route, 2, 7, &left), " a@5!", "one of its token");
+    route_room_join(route, 2, 7, SLICE("a"), 6, 0);
+    is_str(rooms_of(route, 2, 7, &left), " a@5", "which it joins by request, too");
+    route_room_leave(route, 2, 7, SLICE(ROUTE_EVERYBODY));
+    route_room_join(route, 2, 7, SLICE(ROUTE_EVERYBODY), 7, 0);
+    is_str(rooms_of(route, 2, 7, &left), " a@5", "everybody's room again");
+    is_int(left, 0, "is as it was, where nobody comes back");
+    route_sessions(route, sessions);
+    route_room_leave(route, 2, 7, SLICE("ann"));
+    route_room_leave(route, 2, 7, SLICE(ROUTE_EVERYBODY));
+    route_room_join(route, 2, 7, SLICE(ROUTE_EVERYBODY), 8, 0);
+    is_str(rooms_of(route, 2, 7, &left), " allusers@8 a@5", "else since when is known");
+    is_int(left, MSG_LEFT_EVERYBODY | MSG_LEFT_OWN, "and what was left");
+    is_str(rooms_of(route, 1, 7, &left), "", "nobody else is in them");
+    sessions_free(&sessions);
+    route_free(&route);
+}
+
+static void visit_client(struct slice uid, uint64_t client, void *arg)
+{
+    (void)arg;
+    snprintf(rooms_text + strlen(rooms_text), sizeof(rooms_text) - strlen(rooms_text), " %.*s.%u",
+             (int)uid.len, uid.ptr, (unsigned)client);
+}
+
+static void test_each_client(void)
+{
+    struct route *route = three_workers("/axr");
+
+    for (uint64_t client = 1; client < 40; client++)
+        join(route, "ann", 1 + client % 3, client);
+    join(route, "bob", 2, 700);
+    leave(route, "ann", 2, 4);
+    rooms_text[0] = '\0';
+    route_each_client(route, 2, visit_client, NULL);
+    ok(strstr(rooms_text, " ann.1 ann.7 ann.10") != NULL &&
+           strstr(rooms_text, " bob.700") != NULL && strstr(rooms_text, "ann.2 ") == NULL &&
+           strstr(rooms_text, "ann.4 ") == NULL,
+       "each client of a worker, with its user");
+    rooms_text[0] = '\0';
+    route_each_client(route, 9, visit_client, NULL);
+    is_str(rooms_text, "", "one that has none has none");
+    route_free(&route);
+}
+
+static void test_moved(void)
+{
+    struct route *route = three_workers("/axr");
+    struct sessions *sessions = sessions_new();
+    struct sid_home home = {1, 1, 5};
+    char id[SIO_SID_LEN + 1];
+    uint8_t raw[SESSION_LEN];
+
+    id[sio_sid_encode(id, 4711, &home)] = '\0';
+    base64_decode(raw, id, SIO_SID_LEN);
+    join(route, "ann", 3, 7);
+    is_str(FIND(route, id), "1", "an id names the worker of a client");
+    sessions_put(sessions, 3, 7, raw, 1);
+    route_sessions(route, sessions);
+    is_str(FIND(route, id), "1 3", "where one goes by it elsewhere, that one, too");
+    is_str(FIND(route, "ann"), "3", "a user is where it is");
+    sessions_take(sessions, 3, 7);
+    is_str(FIND(route, id), "1", "until it has gone");
+    sessions_free(&sessions);
+    route_free(&route);
+}
+
+static void test_joining(void)
+{
+    struct route *route = three_workers("/axr");
+
+    is_int((int)route_joined_seq(route, 2, 7, 50), 50, "a join of which nothing is known is new");
+    route_joining(route, 2, 40);
+    is_int((int)route_joined_seq(route, 2, 7, 50), 40, "else it was in the stream before");
+    is_int((int)route_joined_seq(route, 1, 7, 50), 50, "of that worker");
+    route_joining(route, 2, 0);
+    is_int((int)route_joined_seq(route, 2, 7, 50), 0, "or at its beginning");
+    route_joining(route, 2, ROUTE_NOT_JOINING);
+    is_int((int)route_joined_seq(route, 2, 7, 50), 50, "until it is done");
+    route_joining(route, 2, ROUTE_UNKNOWN);
+    is_int((int)route_joined_seq(route, 2, 7, 50), 50, "where it is not known it is new");
+    route_free(&route);
+}
+
+/* Whose rooms are not all known has no session. */
+static void test_sessions_memory(void)
+{
+    struct route *route = three_workers("/axr");
+    struct sessions *sessions = sessions_new();
+    uint8_t raw[SESSION_LEN] = {0};
+
+    route_sessions(route, sessions);
+    join(route, "ann", 2, 7);
+    for (int nth = 1; nth < 4; nth++) {
+        sessions_put(sessions, 2, 7, raw, 1);
+        nomem_nth = nth;
+        ok(route_room_join(route, 2, 7, SLICE("a room"), 5, 0) < 0 && sessions_count(sessions) == 0,
+           "a room of which nothing can be kept, %d", nth);
+        nomem_nth = 0;
+    }
+    for (int i = 0; i < 2; i++) {
+        sessions_put(sessions, 2, 7, raw, 1);
+        nomem_nth = 1;
+        route_room_leave(route, 2, 7, i ? SLICE("ann") : SLICE(ROUTE_EVERYBODY));
+        nomem_nth = 0;
+        is_int((int)sessions_count(sessions), 0, "or that one that it was in is left");
+    }
+    sessions_put(sessions, 2, 7, raw, 1);
+    route_joining(route, 2, ROUTE_UNKNOWN);
+    route_joined_seq(route, 2, 7, 50);
+    is_int((int)sessions_count(sessions), 0, "or since when it is in one");
+    sessions_free(&sessions);
+    route_free(&route);
+}
+
 int main(void)
 {
     test_rooms();
@@ -611,6 +762,11 @@ int main(void)
     test_expectations();
     test_flood();
     test_memory();
+    test_client_rooms();
+    test_each_client();
+    test_moved();
+    test_joining();
+    test_sessions_memory();
     test_model(0, "30,000 changes of clients, rooms and joins on their way");
     test_model(1, "the same while memory is out now and then");
     return tap_done();

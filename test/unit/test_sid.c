@@ -17,6 +17,16 @@ static int home_of(int sio, struct sid_home in, struct sid_home *out)
     return sid_decode(slice_str(text), out);
 }
 
+static void test_bytes(void)
+{
+    static const uint8_t raw[SIO_SID_BYTES] = {1, 2, 3, 4, 5, 0x86, 7, 8, 9};
+    struct sid_home home = {0};
+
+    sio_sid_home(raw, &home);
+    ok(home.index == 0x01020304 && home.process == 0x105 && home.generation == 0x607,
+       "a home from bytes");
+}
+
 static void test_homes(void)
 {
     static const struct sid_home homes[] = {
@@ -105,6 +115,7 @@ static void test_process(void)
 int main(void)
 {
     test_homes();
+    test_bytes();
     test_generations();
     test_text();
     test_malformed();
