@@ -125,6 +125,8 @@ void gone_note_request(struct gone *gone);
 
 /* When the last one has (clock_wall_ms()); 0: none has. */
 int64_t gone_last_request_ms(const struct gone *gone);
+/* How many have. */
+uint64_t gone_requests(const struct gone *gone);
 
 struct gone_stats {
     size_t in, moved;       /* sessions of clients that are in; of them: by another place's id */

@@ -49,9 +49,10 @@ struct claim {
     struct claim *prev, *next;
     enum claim_stage stage;
     uint64_t until_ms;
-    uint64_t ping; /* CLAIM_SYNCING: for which one */
-    uint32_t id;   /* of its question; 0: none yet */
-    int is_gone;   /* its worker is: nobody waits for an answer */
+    uint64_t ping;     /* CLAIM_SYNCING: for which one */
+    uint32_t id;       /* of its question; 0: none yet */
+    uint64_t requests; /* gone_requests() in the place of that */
+    int is_gone;       /* its worker is: nobody waits for an answer */
     size_t bytes;
     struct follower *first, **end;
     unsigned nfollowers;

@@ -286,6 +286,10 @@ static enum next on_yours(struct claims *claims, struct claim *claim,
     int rc = handover_get(&claims->handover, claims->parts->history,
                           relay_seq(claims->parts->relay), answer->rooms);
 
+    /* Who gave it up has done what was requested before the question; what came behind it was
+     * for nobody there, and nobody here. */
+    if (claim->stage != CLAIM_ASKED || claim->requests != gone_requests(claims->parts->gone))
+        rc = 1;
     if (answer->start != 0)
         claim->pid.offset = answer->start;
     if (rc != 0)
@@ -335,8 +339,10 @@ void claims_echo(struct claims *claims, uint32_t id)
     struct claim *claim = waiting_id(&claims->waiting, id);
 
     claims->deaf_until_ms = 0;
-    if (claim != NULL && claim->stage == CLAIM_ASKING)
-        waiting_move(&claims->waiting, claim, CLAIM_ASKED, clock_ms() + RESUME_ANSWER_MS);
+    if (claim == NULL || claim->stage != CLAIM_ASKING)
+        return;
+    claim->requests = gone_requests(claims->parts->gone);
+    waiting_move(&claims->waiting, claim, CLAIM_ASKED, clock_ms() + RESUME_ANSWER_MS);
 }
 
 /* Without the right to publish, or a connection to redis: nobody has been asked. */
@@ -384,7 +390,9 @@ static void answer_question(struct claims *claims, uint64_t from,
     claims->stats.answered++;
 }
 
-/* A client of ours that asked for the session before has it first. */
+/* A client of ours that has asked for the session before has it first.  One that waits for redis
+ * has not asked yet, and may have come before or after the other: it goes without, for it must
+ * not disconnect who is there for good. */
 void claims_question(struct claims *claims, uint64_t from, const struct peer_question *question)
 {
     struct claim *waits = NULL;
@@ -392,9 +400,12 @@ void claims_question(struct claims *claims, uint64_t from, const struct peer_que
 
     if (pid_read(&pid, question->pid) == 0)
         waits = waiting_session(&claims->waiting, pid.session);
-    if (waits == NULL || waits->stage != CLAIM_ASKED ||
-        waiting_follow_question(&claims->waiting, waits, from, question) < 0)
-        answer_question(claims, from, question);
+    if (waits != NULL && waits->stage == CLAIM_ASKED &&
+        waiting_follow_question(&claims->waiting, waits, from, question) == 0)
+        return;
+    if (waits != NULL && waits->stage == CLAIM_SYNCING && is_proven_to_us(claims, question, &pid))
+        go_on(claims, waits, refuse(claims, waits, RESUME_ELSEWHERE));
+    answer_question(claims, from, question);
 }
 
 /* --- redis, and time -------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct gone {
     uint8_t youth[START_LANES]; /* of who comes in while a worker has requests to carry out; counts
                                    how often it had none */
     int64_t floor_ms, last_request_ms;
+    uint64_t requests;
     uint64_t forgotten;
 };
 
@@ -269,6 +270,12 @@ static struct apply apply_of(struct gone *gone)
 void gone_note_request(struct gone *gone)
 {
     gone->last_request_ms = clock_wall_ms();
+    gone->requests++;
+}
+
+uint64_t gone_requests(const struct gone *gone)
+{
+    return gone->requests;
 }
 
 int64_t gone_last_request_ms(const struct gone *gone)

@@ -436,6 +436,54 @@ static void test_refusals(void)
     world_down();
 }
 
+/* A request that comes while it is on its way is done to nobody. */
+static void test_request(void)
+{
+    struct client *a, *b;
+
+    world_up(2, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    one->is_deaf = 1;
+    b = client_back(a, 1, 1, 0);
+    turns();
+    world_put(REQUEST);
+    turns();
+    one->is_deaf = 0;
+    turns();
+    is_new(b, RESUME_ROOMS, 1, "a request behind the question");
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    one->is_deaf = 1;
+    world_put(REQUEST);
+    b = client_back(a, 1, 1, 0);
+    turns();
+    one->is_deaf = 0;
+    turns();
+    ok(b->resumed, "one before it is done by who gives it up");
+    world_down();
+}
+
+/* It has come before or after the other: nobody knows, while redis is slow. */
+static void test_yield(void)
+{
+    struct client *a, *b, *c;
+    uint64_t offset;
+
+    world_up(3, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    two->lag_ms = 500;
+    offset = say("ann");
+    c = client_back(a, 2, 1, offset);
+    turns();
+    b = client_back(a, 1, 1, offset);
+    pass(1000);
+    ok(c->resumed && !c->is_kicked, "one that has not asked yet disconnects nobody");
+    is_new(b, RESUME_ELSEWHERE, 1, "but goes without");
+    world_down();
+}
+
 /* What it missed was too large for this daemon. */
 static void test_hole(void)
 {
@@ -755,6 +803,8 @@ int main(void)
     test_reload();
     test_asked();
     test_refusals();
+    test_request();
+    test_yield();
     test_hole();
     test_silent();
     test_not_without();
