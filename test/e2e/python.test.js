@@ -21,9 +21,9 @@ const world = shared(async (s) => {
 const PYTHON = '/usr/bin/python3';
 const installed = spawnSync(PYTHON, ['-c', 'import socketio, requests, websocket, aiohttp']).status === 0;
 
-function start(t, daemon, token, transports, kind) {
+function start(t, daemon, token, transports, kind, { query = '', auth = {} } = {}) {
     const { host, port } = daemon.addr;
-    const args = [`http://${host}:${port}`, 'notifications', '/axr', token, transports, kind];
+    const args = [`http://${host}:${port}${query}`, 'notifications', '/axr', token, transports, kind, JSON.stringify(auth)];
     const client = new Process(PYTHON, [path.join(__dirname, 'lib/client.py'), ...args]);
     t.show(client);
     t.after(() => {
@@ -70,4 +70,27 @@ python('python-socketio: a token that is refused', async (t) => {
     const { daemon } = await world();
     const client = start(t, daemon, 'bad', 'polling', 'sync');
     await client.line(/refused/, within(5000));
+});
+
+/* What a client says, over which transports, and how many more arguments it has then. */
+const RECOVERING = [
+    [{}, 'polling', 1], [{}, 'websocket', 1],
+    [{ query: '?recovery=0' }, 'polling', 0], [{ query: '/?a=1&recovery=false' }, '', 0], [{ auth: { recovery: false } }, 'websocket', 0],
+];
+python('python-socketio, where clients recover: one more argument, unless it has said that it wants none', async (t) => {
+    const { redis } = await world();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': { connectionStateRecovery: true } } });
+    await Promise.all(RECOVERING.map(async ([how, transports, further], i) => {
+        const client = start(t, daemon, daemon.token(`u${i}`), transports, 'async', how);
+        await client.line(/connected (\w+)\n/, within(10000));
+        redis.emitter().to(`u${i}`).emit('text', 'one');
+        redis.emitter().to(`u${i}`).emit('end', 2);
+        assert.strictEqual((await client.ended(within(10000))).code, 0);
+        const events = client.log.split('\n').filter((line) => line.startsWith('event ')).map((line) => JSON.parse(line.slice(6)));
+        for (const args of events) {
+            assert.strictEqual(args.length, 2 + further, JSON.stringify(how));
+            for (const offset of args.splice(2)) assert.match(offset, /^[\w-]{11}$/);
+        }
+        assert.deepStrictEqual(events, [['text', 'one'], ['end', 2]], JSON.stringify(how));
+    }));
 });

@@ -1,4 +1,6 @@
-"""A client of python-socketio: client.py URL PATH NAMESPACE TOKEN TRANSPORTS async|sync
+"""A client of python-socketio: client.py URL PATH NAMESPACE TOKEN TRANSPORTS async|sync AUTH
+
+AUTH is what goes with the token, in JSON.
 
 Prints "connected TRANSPORT", then a line of JSON for each event.  async: up to "end";
 sync: until killed, in any order, for each event has a thread of its own there."""
@@ -8,9 +10,9 @@ import sys
 
 import socketio
 
-url, path, nsp, token, transports, kind = sys.argv[1:]
+url, path, nsp, token, transports, kind, more = sys.argv[1:]
 how = {
-    'namespaces': [nsp], 'socketio_path': path, 'auth': {'token': token},
+    'namespaces': [nsp], 'socketio_path': path, 'auth': {'token': token, **json.loads(more)},
     'transports': transports.split(',') if transports else None,
 }
 EVENTS = ['text', 'bin', 'end']
