@@ -9,6 +9,7 @@
 #include "ipc/start.h"
 #include "jwt_make.h"
 #include "loopback.h"
+#include "master/history.h"
 #include "net/close.h"
 #include "tap.h"
 #include "worker/worker.h"
@@ -53,6 +54,7 @@ static struct conf conf = {
 static char log_file[] = "/tmp/test_worker.XXXXXX";
 static pid_t worker;
 static int listen_fd, listen_port, down, up;
+static int history_file = -1; /* that the next worker gets */
 static struct buf up_buf;
 
 static void fork_worker(void)
@@ -69,7 +71,7 @@ static void fork_worker(void)
                                      .up_fd = from[1],
                                      .listen_fds = &listen_fd,
                                      .nlisten = 1,
-                                     .history_fd = -1};
+                                     .history_fd = history_file};
         close(to[1]);
         close(from[0]);
         buf_free(&up_buf);
@@ -143,6 +145,12 @@ struct heard { /* from the worker */
     uint64_t client;
     char uid[256]; /* or what was acknowledged: the JSON, and the attachments */
 };
+
+static struct { /* what the last MSG_ADMIT or MSG_LEFT had of a session */
+    size_t session_len, pid_len;
+    uint8_t has_offset, ended;
+    uint64_t offset;
+} heard_session;
 
 static int readable(int fd, int within_ms)
 {
@@ -220,12 +228,12 @@ static struct heard hear_any(int within_ms)
         snprintf(heard.uid, sizeof(heard.uid), "%.*s", (int)uid.len, uid.ptr);
         if (msg.type == MSG_ADMIT) {
             is_int(msg_get_u32(&msg), 0, "no rooms");
-            msg_get_bytes(&msg); /* session and pid */
-            msg_get_bytes(&msg);
-            msg_get_u8(&msg);
-            msg_get_u64(&msg); /* offset */
+            heard_session.session_len = msg_get_bytes(&msg).len;
+            heard_session.pid_len = msg_get_bytes(&msg).len;
+            heard_session.has_offset = msg_get_u8(&msg);
+            heard_session.offset = msg_get_u64(&msg);
         } else {
-            msg_get_u8(&msg); /* ended */
+            heard_session.ended = msg_get_u8(&msg);
         }
     } else if (msg.type == MSG_ROOMS) {
         is_int(msg_get_u32(&msg), 0, "unasked for an answer");
@@ -1369,6 +1377,154 @@ static void test_send_buffer(void)
     is_int(ended(WAIT_MS), 0, "drained");
 }
 
+/* --- clients that come back --- */
+
+#define PID      "PPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPPP" /* as bytes */
+#define PID_TEXT "UFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ"
+
+static struct history *history;
+static uint64_t happened; /* the number of the last notification */
+
+/* A notification to ann comes, which is kept; goes_down: the worker is sent it, too. */
+static void happens(const char *json, int goes_down)
+{
+    struct broadcast bc = {0};
+    struct buf message = {0};
+
+    bc.offset = 1000 + ++happened;
+    slices_put(&bc.rooms, SLICE("ann"));
+    buf_puts(&bc.json, json);
+    msg_put_broadcast(&message, 1, happened, clock_us(), &bc);
+    history_put(history, happened, bc.offset, &bc,
+                (struct slice){(const char *)message.data, message.len}, clock_ms());
+    if (goes_down && write(down, message.data, message.len) != (ssize_t)message.len)
+        perror("# write to the worker");
+    buf_free(&message);
+    broadcast_clear(&bc);
+}
+
+/* Let in, with a session; from: 0, or what it has missed. */
+static void let_back(uint64_t client, uint64_t from, const char *session)
+{
+    send_down(MSG_ADMITTED, "8188b818b1l", client, (unsigned)MSG_ADMIT_OK, (uint64_t)1, happened,
+              PID, (uint64_t)0, from != 0, from, session, 0U, "");
+}
+
+static struct peer come(const char *pid, uint64_t *client)
+{
+    struct peer peer = dial(4, "");
+    char claim[256];
+
+    snprintf(claim, sizeof(claim), "\"%s}", pid);
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", 0), claim));
+    *client = expect(MSG_ADMIT, "ann");
+    return peer;
+}
+
+/* 1005, in base64url, as the last argument. */
+#define OFFSET_5 "AAAAAAAAA-0"
+
+static void test_comeback(void)
+{
+    uint64_t client, first;
+    struct peer peer, other;
+    int status;
+
+    history = history_new(1 << 20, 60000);
+    history_file = history_fd(history);
+    conf.send_buffer = 4096;
+    start_worker();
+    peer = come("", &client);
+    ok(heard_session.session_len == SESSION_LEN && heard_session.pid_len == 0,
+       "a session that is new");
+    let_back(client, 0, "");
+    ok(strstr(next(&peer), "\"pid\":\"" PID_TEXT "\"") != NULL,
+       "which the client can come back to");
+    happens("[\"1\"", 1);
+    next_is(&peer, "42/axr,[\"1\",\"AAAAAAAAA-k\"]");
+    send_down(MSG_OFFSET, "88", happened, (uint64_t)77);
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+    is_int(heard_session.ended, 0, "it may come back");
+
+    first = history_end(history);
+    happens("[\"2\"", 0);
+    happens("[\"3\"", 0);
+    other = dial(4, "");
+    peer = come(",\"pid\":\"" PID_TEXT "\",\"offset\":\"AAAAAAAAA-k\"", &client);
+    ok(heard_session.pid_len == PID_LEN && heard_session.offset == 1001, "it does");
+    let_back(client, first, "sssssssssssssss");
+    happens("[\"4\"", 1);
+    send_down(MSG_JOIN, "41lll", (uint32_t)5, (unsigned)MSG_SELECT_ROOMS, "ann", "", "club");
+    happens("[\"5\"", 1);
+    next_is(&peer, "40/axr,{\"sid\":\"c3Nzc3Nzc3Nzc3Nzc3Nz\",\"pid\":\"" PID_TEXT "\"}");
+    next_is(&peer, "42/axr,[\"2\",\"AAAAAAAAA-o\"]");
+    next_is(&peer, "42/axr,[\"3\",\"AAAAAAAAA-s\"]");
+    next_is(&peer, "42/axr,[\"4\",\"AAAAAAAAA-w\"]");
+    next_is(&peer, "42/axr,[\"5\",\"" OFFSET_5 "\"]"); /* each once, in order */
+    is_int(expect(MSG_ROOMS, "+club"), client, "a request that came behind it means it, too");
+    expect(MSG_ACTED, "5:1");
+
+    /* It is elsewhere again, before this connection was found broken. */
+    send_down(MSG_KICK, "8b1", client, "ann", (unsigned)MSG_KICK_TAKEN);
+    next_is(&peer, "41/axr,");
+    is_int(expect(MSG_LEFT, "ann"), client, "taken");
+    is_int(heard_session.ended, 0, "its session is not over");
+    hang_up(&peer);
+
+    /* More than may wait for a client. */
+    first = history_end(history);
+    for (int i = 0; i < 40; i++)
+        happens("[\"0123456789012345678901234567890123456789012345678901234567890123456789\"", 0);
+    peer = come(",\"pid\":\"" PID_TEXT "\",\"offset\":\"" OFFSET_5 "\"", &client);
+    let_back(client, first, "sssssssssssssss");
+    is_int(expect(MSG_LEFT, "ann"), client, "what it missed does not fit");
+    is_int(heard_session.ended, 1, "that session is over");
+    is_int(expect(MSG_ADMIT, "ann"), client, "it gets a new one");
+    is_int((long)heard_session.pid_len, 0, "without a claim");
+    let_back(client, 0, "");
+    ok(strstr(next(&peer), "c3Nz") == NULL, "by its own id");
+    happens("[\"live\"", 1);
+    next_is(&peer, "42/axr,[\"live\""); /* and nothing else */
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+
+    /* What is gone. */
+    first = history_end(history);
+    happens("[\"lost\"", 0);
+    history_cut(history);
+    peer = come(",\"pid\":\"" PID_TEXT "\",\"offset\":\"x\"", &client);
+    is_int((long)heard_session.pid_len, 0, "an offset that is none");
+    let_back(client, 0, "");
+    next_is(&peer, "40/axr,{");
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+    peer = come(",\"pid\":\"" PID_TEXT "\",\"offset\":\"" OFFSET_5 "\"", &client);
+    let_back(client, first, "sssssssssssssss");
+    is_int(expect(MSG_LEFT, "ann"), client, "what it missed is gone");
+    is_int(expect(MSG_ADMIT, "ann"), client, "it gets a new session");
+    let_back(client, 0, "");
+    next_is(&peer, "40/axr,{");
+    send_down(MSG_COUNT, "4", (uint32_t)9);
+    expect(MSG_COUNTERS, "");
+    is_int((long)counted.at[COUNTER_REPLAYS + REPLAY_RECOVERED], 1, "recovered, counted");
+    is_int((long)counted.at[COUNTER_REPLAYS + REPLAY_UNFIT], 1, "too much, counted");
+    is_int((long)counted.at[COUNTER_REPLAYS + REPLAY_OVERRUN], 1, "gone, counted");
+    is_int((long)counted.at[COUNTER_REPLAYS + REPLAY_MALFORMED], 1, "malformed, counted");
+    ok(counted.at[COUNTER_REPLAYED] >= 2 && counted.at[COUNTER_CATCHING] == 0,
+       "and what was replayed");
+    settle(&other);
+    hang_up(&other);
+    hang_up(&peer);
+    expect(MSG_LEFT, "ann");
+    send_down(MSG_DRAIN, "444", (uint32_t)1000, (uint32_t)0, (uint32_t)0);
+    status = ended(WAIT_MS);
+    is_int(status, 0, "drained");
+    history_file = -1;
+    history_free(&history);
+    conf.send_buffer = 1 << 20;
+}
+
 static void test_master_gone(void)
 {
     struct peer peer;
@@ -1524,6 +1680,7 @@ int main(void)
     test_drain();
     test_settings();
     test_send_buffer();
+    test_comeback();
     test_master_gone();
     test_bad_master();
     buf_free(&up_buf);
