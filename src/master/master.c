@@ -609,6 +609,7 @@ int master_run(struct conf *conf, const struct conf_args *args, int detach,
     m.running =
         (struct running){.conf = conf, .args = &m.args, .admin_ops = &admin_ops, .admin_arg = &m};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log or a history past ulimit -f is an error like others */
     status = run(&m, detach);
     clear(&m);
     conf_free(&m.running.conf);

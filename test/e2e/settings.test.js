@@ -9,7 +9,7 @@ const net = require('net');
 const path = require('path');
 const { test, shared, keep } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
-const { Daemon, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
+const { Daemon, NOTIFYD, ROOT, SECRET, merge } = require('./lib/daemon');
 const { Raw, exchange, joined } = require('./lib/raw');
 const { Http, PATH, once, polled } = require('./lib/http');
 const { reload, relive, renew } = require('./lib/reload');
@@ -354,6 +354,22 @@ test('socket.io:connectionStateRecovery:secretFile: sessions of before are not k
         const other = write('two', SECRET);
         assert.match(await reload(daemon, { 'socket.io': { connectionStateRecovery: { secretFile: other } } }), changed);
     }), false, 'another file');
+    assert.deepStrictEqual(daemon.workers(), pids);
+});
+
+test('a history that there is no memory for: the reload is refused, and the one that there is stays', async (t) => {
+    const redis = await redisServer();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': { connectionStateRecovery: { maxBytes: 2000000 } } } });
+    const pids = daemon.workers();
+    /* The file that it lies in counts, too. */
+    execFileSync('prlimit', ['--pid', daemon.pid, '--fsize=3000000']);
+    assert.strictEqual(await recovers(t, daemon, 0, async () => {
+        const from = daemon.log.length;
+        daemon.write(merge(daemon.config, { 'socket.io': { connectionStateRecovery: { maxBytes: 4000000 } } }));
+        daemon.signal('SIGHUP');
+        await daemon.logged(/history: bytes=\d+: File too large[^]*configuration not reloaded/, within(3000), from);
+    }), true);
+    assert.strictEqual((await scrape(daemon)).get('history_limit_bytes'), 2000000);
     assert.deepStrictEqual(daemon.workers(), pids);
 });
 
