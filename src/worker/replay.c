@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MS   20 /* in which those come that are served together */
-#define SLICE_MS   5  /* in one turn of the loop, about */
-#define LOOK       256 /* entries that are looked at for one alone, at most, to see whether it waits */
+#define BATCH_MS   20  /* in which those come that are served together */
+#define SLICE_MS   5   /* in one turn of the loop, about */
+#define LOOK       64  /* entries that are looked at for one alone, to see whether it has to wait */
 #define CLOCK_EACH 64  /* clients that are told, or let in, for a look at the clock */
 #define TOLD_BYTES 320 /* the reply, and the offset behind what is replayed */
 
