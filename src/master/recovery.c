@@ -35,6 +35,8 @@ struct recovery {
     uint8_t pid[PID_LEN]; /* of the last one who was let in */
     struct event *turn;   /* gone_turn() is due */
     struct event *wake;   /* so is resume_wake() */
+
+    struct recovery_stats past; /* totals of what has been freed */
 };
 
 /* The last offset that a client was told is older than its disconnection by two pings at most,
@@ -148,12 +150,50 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
     (void)timer_set(recovery->turn, TURN_MS);
 }
 
+/* --- totals, which outlive what counts them ---------------------------------------------- */
+
+static void add_history(struct recovery_stats *to, const struct history *history)
+{
+    struct history_stats stats;
+
+    history_stats(history, clock_ms(), &stats);
+    to->history.cuts += stats.cuts;
+    to->history.crowded += stats.crowded;
+}
+
+static void add_resume(struct recovery_stats *to, const struct resume *resume)
+{
+    struct resume_stats stats = resume_stats(resume);
+
+    to->resume.recovered += stats.recovered;
+    for (int reason = 0; reason < RESUME_REFUSALS; reason++)
+        to->resume.refused[reason] += stats.refused[reason];
+    to->resume.takeovers += stats.takeovers;
+    to->resume.asked += stats.asked;
+    to->resume.answered += stats.answered;
+    to->resume.silent += stats.silent;
+    to->resume.dropped += stats.dropped;
+}
+
+static void add_gone(struct recovery_stats *to, const struct gone *gone)
+{
+    struct gone_stats stats;
+
+    gone_stats(gone, &stats);
+    to->forgotten += stats.forgotten;
+}
+
 /* --- on and off ------------------------------------------------------------------------- */
 
 static void turn_off(struct recovery *recovery)
 {
     struct resume_parts *parts = &recovery->parts;
 
+    if (is_on(recovery)) {
+        add_history(&recovery->past, parts->history);
+        add_resume(&recovery->past, recovery->resume);
+        add_gone(&recovery->past, parts->gone);
+    }
     route_sessions(relay_route(recovery->relay), NULL);
     cluster_gone(recovery->cluster, NULL);
     resume_free(&recovery->resume);
@@ -208,6 +248,7 @@ void recovery_give_up(struct recovery *recovery)
 /* Who is in, or has gone, has missed what is not in the new one. */
 static void replace(struct recovery *recovery, struct history *history)
 {
+    add_history(&recovery->past, recovery->parts.history);
     history_free(&recovery->parts.history);
     recovery->parts.history = history;
     history_step(history, marks_offset(recovery->marks), clock_ms());
@@ -438,22 +479,32 @@ void recovery_free(struct recovery **recoveryp)
     free(recovery);
 }
 
-void recovery_stats(const struct recovery *recovery, struct recovery_stats *stats)
+/* What is there now, and totals of now and before. */
+static void put_now(const struct recovery *recovery, struct recovery_stats *stats)
 {
+    const struct resume_parts *parts = &recovery->parts;
+    uint64_t cuts = stats->history.cuts, crowded = stats->history.crowded;
     struct gone_stats gone;
 
-    memset(stats, 0, sizeof(*stats));
-    if (!is_on(recovery))
-        return;
-    gone_stats(recovery->parts.gone, &gone);
+    gone_stats(parts->gone, &gone);
     stats->is_on = 1;
     stats->is_shared = marks_shared(recovery->marks);
     stats->max_bytes = recovery->conf->recovery_bytes;
-    stats->sessions = sessions_count(recovery->parts.sessions);
-    stats->moved = sessions_moved(recovery->parts.sessions);
+    stats->sessions = sessions_count(parts->sessions);
+    stats->moved = sessions_moved(parts->sessions);
     stats->gone = gone.sessions;
     stats->seats = gone.seats;
-    stats->forgotten = gone.forgotten;
-    history_stats(recovery->parts.history, clock_ms(), &stats->history);
-    stats->resume = resume_stats(recovery->resume);
+    history_stats(parts->history, clock_ms(), &stats->history);
+    stats->history.cuts += cuts;
+    stats->history.crowded += crowded;
+    stats->resume.waiting = resume_stats(recovery->resume).waiting;
+    add_resume(stats, recovery->resume);
+    add_gone(stats, parts->gone);
+}
+
+void recovery_stats(const struct recovery *recovery, struct recovery_stats *stats)
+{
+    *stats = recovery->past;
+    if (is_on(recovery))
+        put_now(recovery, stats);
 }

@@ -407,6 +407,58 @@ static void test_on_and_off(void)
     end();
 }
 
+/* Totals of the recovery, the history and the sessions, whatever is made anew. */
+static void is_total(uint64_t recovered, uint64_t refused, uint64_t cuts, const char *name)
+{
+    struct recovery_stats stats;
+
+    recovery_stats(recovery, &stats);
+    ok(stats.resume.recovered == recovered && stats.resume.refused[RESUME_PID] == refused &&
+           stats.history.cuts == cuts,
+       "%s: %llu %llu %llu", name, (unsigned long long)stats.resume.recovered,
+       (unsigned long long)stats.resume.refused[RESUME_PID],
+       (unsigned long long)stats.history.cuts);
+}
+
+static void turn(struct conf *to, const struct conf *from, int on, size_t bytes)
+{
+    *to = *from;
+    to->recovery = on;
+    to->recovery_bytes = bytes;
+    ok(recovery_prepare(recovery, to) == 0, "on: %d, bytes: %zu", on, bytes);
+    recovery_configure(recovery, to);
+}
+
+static void test_totals(void)
+{
+    static struct conf confs[3];
+    uint8_t pid[PID_LEN], forged[PID_LEN];
+    struct recovery_stats stats;
+
+    begin(1);
+    recovery_gap(recovery, (struct slice){0});
+    come(CLIENT, NULL, 0);
+    memcpy(pid, got.pid, PID_LEN);
+    memcpy(forged, pid, PID_LEN);
+    forged[PID_LEN - 1] ^= 1;
+    go(CLIENT, 0);
+    come(CLIENT + 1, pid, 0);
+    come(CLIENT + 2, forged, 0);
+    recovery_stats(recovery, &stats);
+    is_total(1, 1, stats.history.cuts, "one of each");
+    turn(&confs[0], &conf, 1, 2 << 20);
+    is_total(1, 1, stats.history.cuts, "another history");
+    recovery_gap(recovery, (struct slice){0});
+    is_total(1, 1, stats.history.cuts + 1, "which is emptied");
+    turn(&confs[1], &confs[0], 0, 2 << 20);
+    is_total(1, 1, stats.history.cuts + 1, "off");
+    turn(&confs[2], &confs[1], 1, 2 << 20);
+    is_total(1, 1, stats.history.cuts + 1, "and on");
+    come(CLIENT + 3, forged, 0);
+    is_total(1, 2, stats.history.cuts + 1, "one more");
+    end();
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -418,6 +470,7 @@ int main(void)
     test_worker_dies();
     test_configure();
     test_on_and_off();
+    test_totals();
     event_base_free(base);
     return tap_done();
 }
