@@ -1,10 +1,14 @@
 'use strict';
 /* The subscription, as redis sees it: every byte of it, and when it is asked for again. */
 const assert = require('assert');
+const fs = require('fs');
+const path = require('path');
 const { test } = require('./lib/suite');
 const { FakeRedis, commandsOf } = require('./lib/fakeredis');
 const { Redis } = require('./lib/redis');
-const { Daemon, merge } = require('./lib/daemon');
+const { Daemon, ROOT, merge } = require('./lib/daemon');
+const { Raw } = require('./lib/raw');
+const { scrape, settled } = require('./lib/metrics');
 const { within, until, elapse } = require('./lib/time');
 
 const BACKOFF = { min: 50, max: 1000 };
@@ -139,5 +143,50 @@ test('what an ACL does not allow: answers, the channel of requests, or both; the
         assert.ok(heard.every(([, text]) => text === '{}'), `${user}: nothing but {} is tried`);
         await daemon.stop();
         assert.match(daemon.log, /redis_gaps=0/);
+    }
+});
+
+/* The words of the command that conf(5) has for a user. */
+function rightsOfManual() {
+    const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.conf.5'), 'utf8');
+    const [, text] = /^redis-cli ACL SETUSER pusher ([^]*?)^\.Ed/m.exec(page);
+    return text.replace(/\\e\n/g, ' ').trim().split(/\s+/).map((word) => word.replace(/'/g, ''));
+}
+/* Is a client of one of them recovered at the other? */
+async function recovers(from, to) {
+    const come = async (daemon, claim) => {
+        const client = await Raw.open(daemon.addr);
+        client.sendText(client.connectPacket('/axr', { token: from.token('u'), ...claim }));
+        const { pid } = JSON.parse((await client.text()).replace('40/axr,', ''));
+        client.destroy();
+        await settled(daemon, (now) => now.get('clients') === 0, 'it has gone');
+        return pid;
+    };
+    const pid = await come(from);
+    return (await come(to, { pid })) === pid;
+}
+const shared = async (daemon) => (await scrape(daemon)).get('recovery_offsets_shared');
+const PEERS = '&socket.io-peer#/axr#';
+
+test('the rights that conf(5) gives are enough for two daemons that recover each other\'s clients; without the channel each has its own', async (t) => {
+    const redis = await Redis.start(t);
+    const rights = rightsOfManual();
+    assert.ok(rights.includes(PEERS), rights.join(' '));
+    const users = { full: rights, alone: rights.filter((word) => word !== PEERS && word !== '+cluster|myid') };
+    for (const [user, rules] of Object.entries(users)) {
+        await redis.client.sendCommand(['ACL', 'SETUSER', user, '-@all', ...rules]);
+        const socket = { redis: { username: user, password: 'password' }, connectionStateRecovery: true };
+        const daemons = [];
+        for (let i = 0; i < 2; i++) daemons.push(await Daemon.start(t, { redis, config: { workers: 1, 'socket.io': socket } }));
+        const [one, other] = daemons;
+        if (user === 'full') await until(async () => (await shared(one)) + (await shared(other)) === 2, within(3000), 'two marks');
+        assert.strictEqual(await recovers(one, one), true, `${user}: its own`);
+        assert.strictEqual(await recovers(one, other), user === 'full', `${user}: that of another`);
+        for (const daemon of daemons) {
+            const lines = daemon.log.split('\n').filter((line) => /redis does not allow (?!pattern=)/.test(line));
+            assert.strictEqual(lines.length, user === 'full' ? 0 : 1, lines.join('\n'));
+            if (user === 'alone') assert.strictEqual(await shared(daemon), 0);
+            await daemon.stop();
+        }
     }
 });
