@@ -304,6 +304,10 @@ static void recover(unsigned who, unsigned which)
         wrong("client %u: recovered at another node", who);
     for (unsigned i = 0; i < nevents && client->daemon == which; i++)
         client->may_miss[i] |= daemon->dropped[i];
+    /* Of the session before, at a daemon that was ahead: it has what is before that. */
+    if (client->has_offset && client->stop_is_old && client->stop.node == client->node &&
+        client->stop.at > client->next)
+        client->next = client->stop.at;
     client->daemon = which;
     client->state = CATCHING;
     client->is_lost = client->is_told = 0;
