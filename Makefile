@@ -106,6 +106,8 @@ $(BUILD)/test/unit/test_rand: UNIT_LD = -Wl,--wrap=RAND_bytes
 $(BUILD)/test/unit/test_secrets: UNIT_LD = -Wl,--wrap=free,--wrap=realloc
 # Where the kernel tells of a client what the test wants.
 $(BUILD)/test/unit/test_slow_info: UNIT_LD = -Wl,--wrap=getsockopt
+# Where there is no memory for a mapping.
+$(BUILD)/test/unit/test_history: UNIT_LD = -Wl,--wrap=madvise
 # Where a file brings nothing for now.
 $(BUILD)/test/unit/test_file: UNIT_LD = -Wl,--wrap=read
 

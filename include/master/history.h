@@ -32,7 +32,8 @@ void history_free(struct history **historyp);
 /* For workers.  The history's, who closes it. */
 int history_fd(const struct history *history);
 
-/* now_ms: of clock_ms(), and never less than before. */
+/* now_ms: of clock_ms(), and never less than before.  Without memory for what comes it is emptied,
+ * and what came has no place in it. */
 
 /* The stream has come to offset without a message that is kept: a mark, or one that is dropped
  * or volatile. */
@@ -40,7 +41,7 @@ void history_step(struct history *history, uint64_t offset, uint64_t now_ms);
 /* The same for a message that was dropped here, by limits, and maybe not by other daemons. */
 void history_hole(struct history *history, uint64_t offset, uint64_t now_ms);
 /* A message; seq is more than that before.  message: the whole MSG_BROADCAST, copied.  One that
- * has no room empties it. */
+ * has no room empties it, and has a place all the same. */
 void history_put(struct history *history, uint64_t seq, uint64_t offset, const struct broadcast *bc,
                  struct slice message, uint64_t now_ms);
 /* Empties it: something is missing here.  Every position and offset of before is of no use. */

@@ -24,10 +24,24 @@
 #define STOP_BYTES  (HEAD_BYTES + PLACES * sizeof(uint32_t))
 #define KEEP_MAX_MS (UINT64_C(1) << 31) /* the time in a head has 32 bits */
 
+#define READY_WORDS ((uint64_t)32 * 1024) /* that memory is asked for at once */
+#define LOG_MS      60000
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Memory comes with the first writing: as far as ready, it has. */
+struct ring {
+    uint64_t *at;
+    uint64_t words, ready;
+};
+
 struct history {
-    uint64_t *words, *heads, *bodies;
+    uint64_t *words;
     size_t mapped;
-    uint64_t nheads, nbodies;
+    struct ring heads, bodies;
+    uint64_t nheads;
     uint64_t key[2];
     uint64_t begin, end; /* as in the file */
     uint64_t body_end;   /* words ever written */
@@ -36,6 +50,7 @@ struct history {
     uint32_t *index; /* offset -> which head, from 1 on; 0: free.  Open addressing */
     size_t index_mapped;
     int fd;
+    struct log_every memory_log;
 };
 
 /* --- the memory --------------------------------------------------------------- */
@@ -53,6 +68,32 @@ static uint64_t *map(int fd, size_t bytes)
         return NULL;
     }
     return at;
+}
+
+/* Where the system has no memory left, writing would end the process.  Returns 0, or -1. */
+static int populate(uint64_t *at, uint64_t words)
+{
+    uint8_t *from = (uint8_t *)at, *to = from + words * WORD;
+
+    from -= (uintptr_t)from % (size_t)sysconf(_SC_PAGESIZE);
+    if (madvise(from, (size_t)(to - from), MADV_POPULATE_WRITE) == 0)
+        return 0;
+    if (errno == EINVAL)
+        return 0; /* before Linux 5.14 it takes its chances */
+    errno = ENOMEM;
+    return -1;
+}
+
+/* Its first words may be written.  Returns 0, or -1 without memory. */
+static int make_ready(struct ring *ring, uint64_t words)
+{
+    if (words <= ring->ready)
+        return 0;
+    words = words + READY_WORDS < ring->words ? words + READY_WORDS : ring->words;
+    if (populate(ring->at + ring->ready, words - ring->ready) < 0)
+        return -1;
+    ring->ready = words;
+    return 0;
 }
 
 /* A descriptor of its own that cannot write; a copy of the other one could. */
@@ -86,7 +127,8 @@ static int make_file(struct history *history)
     int fd = memfd_create("axr-notifyd history", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0 || ftruncate(fd, (off_t)history->mapped) < 0 ||
-        (history->words = map(fd, history->mapped)) == NULL || seal(fd) < 0) {
+        (history->words = map(fd, history->mapped)) == NULL ||
+        populate(history->words, HISTORY_FILE_WORDS) < 0 || seal(fd) < 0) {
         log_warn("history: bytes=%zu", history->mapped);
         if (fd >= 0)
             close(fd);
@@ -101,12 +143,12 @@ static void write_file_head(struct history *history)
 {
     uint64_t *words = history->words;
 
-    history->heads = words + HISTORY_FILE_WORDS;
-    history->bodies = history->heads + history->nheads * HISTORY_HEAD;
+    history->heads.at = words + HISTORY_FILE_WORDS;
+    history->bodies.at = history->heads.at + history->heads.words;
     rand_bytes(history->key, sizeof(history->key));
     history->begin = history->end = 1;
     history_store(&words[HISTORY_WORD_HEADS], history->nheads);
-    history_store(&words[HISTORY_WORD_BODIES], history->nbodies);
+    history_store(&words[HISTORY_WORD_BODIES], history->bodies.words);
     history_store(&words[HISTORY_WORD_KEY], history->key[0]);
     history_store(&words[HISTORY_WORD_KEY + 1], history->key[1]);
     history_store(&words[HISTORY_WORD_BEGIN], history->begin);
@@ -127,7 +169,8 @@ static void divide(struct history *history, size_t max_bytes)
     history->index_mapped = (history->nheads * PLACES * sizeof(uint32_t) + page - 1) / page * page;
     rest = max_bytes - history->index_mapped;
     history->mapped = rest / page * page;
-    history->nbodies = history->mapped / WORD - HISTORY_FILE_WORDS - history->nheads * HISTORY_HEAD;
+    history->heads.words = history->nheads * HISTORY_HEAD;
+    history->bodies.words = history->mapped / WORD - HISTORY_FILE_WORDS - history->heads.words;
 }
 
 struct history *history_new(size_t max_bytes, uint64_t keep_ms)
@@ -181,7 +224,7 @@ int history_fd(const struct history *history)
 
 static uint64_t *head_at(const struct history *history, uint64_t pos)
 {
-    return history->heads + (pos & (history->nheads - 1)) * HISTORY_HEAD;
+    return history->heads.at + (pos & (history->nheads - 1)) * HISTORY_HEAD;
 }
 
 static uint64_t of(const struct history *history, uint64_t pos, enum history_head word)
@@ -209,7 +252,7 @@ static uint64_t place_mask(const struct history *history)
 /* Offsets are a hash already, which nobody chooses. */
 static uint64_t home(const struct history *history, uint32_t head)
 {
-    return history->heads[(uint64_t)(head - 1) * HISTORY_HEAD + HISTORY_HEAD_OFFSET] &
+    return history->heads.at[(uint64_t)(head - 1) * HISTORY_HEAD + HISTORY_HEAD_OFFSET] &
            place_mask(history);
 }
 
@@ -267,7 +310,7 @@ int history_find(const struct history *history, uint64_t offset, uint64_t *pos)
     for (uint64_t place = offset & mask; history->index[place] != 0; place = (place + 1) & mask) {
         uint64_t head = history->index[place] - 1;
 
-        if (history->heads[head * HISTORY_HEAD + HISTORY_HEAD_OFFSET] != offset)
+        if (history->heads.at[head * HISTORY_HEAD + HISTORY_HEAD_OFFSET] != offset)
             continue;
         *pos = history->begin + ((head - history->begin) & (history->nheads - 1)) + 1;
         return 0;
@@ -320,7 +363,7 @@ static void make_room(struct history *history, size_t words)
     while (history->begin < history->end &&
            (history->end - history->begin == history->nheads ||
             history->body_end + words - of(history, history->begin, HISTORY_HEAD_BODY) >
-                history->nbodies))
+                history->bodies.words))
         drop(history);
     if (history->begin == before)
         return;
@@ -330,23 +373,39 @@ static void make_room(struct history *history, size_t words)
 
 /* --- what comes ----------------------------------------------------------------- */
 
-/* The words of a head but for seq, offset and body, which go_on() knows. */
+/* The words of a head but for those that put_stop() knows. */
 struct stop {
     uint32_t size;
     uint16_t nrooms, nexcept;
     uint32_t hashes[HISTORY_HASHES];
 };
 
+/* For one more stop, with so many words. */
+static int has_memory(struct history *history, size_t words)
+{
+    uint64_t head = history->end & (history->nheads - 1);
+    uint64_t to = history->body_end % history->bodies.words + words;
+
+    if (to > history->bodies.words)
+        to = history->bodies.words;
+    if (make_ready(&history->heads, (head + 1) * HISTORY_HEAD) == 0 &&
+        make_ready(&history->bodies, to) == 0)
+        return 1;
+    if (log_due(&history->memory_log, LOG_MS) > 0)
+        log_warn("history: no memory, it is emptied");
+    return 0;
+}
+
 static void put_message(struct history *history, struct slice message)
 {
-    uint64_t at = history->body_end % history->nbodies;
+    uint64_t at = history->body_end % history->bodies.words;
 
     for (size_t i = 0; i < message.len; i += WORD) {
         uint64_t word = 0;
 
         memcpy(&word, message.ptr + i, message.len - i < WORD ? message.len - i : WORD);
-        history_store(&history->bodies[at], word);
-        if (++at == history->nbodies)
+        history_store(&history->bodies.at[at], word);
+        if (++at == history->bodies.words)
             at = 0;
     }
 }
@@ -371,6 +430,10 @@ static void put_stop(struct history *history, const struct stop *stop, uint64_t 
 
 void history_step(struct history *history, uint64_t offset, uint64_t now_ms)
 {
+    if (!has_memory(history, 0)) {
+        history_cut(history);
+        return;
+    }
     history_trim(history, now_ms);
     make_room(history, 0);
     put_stop(history, &(struct stop){0}, offset, now_ms);
@@ -405,7 +468,7 @@ void history_put(struct history *history, uint64_t seq, uint64_t offset, const s
     size_t words = (message.len + WORD - 1) / WORD;
 
     history->last_seq = seq;
-    if (words > history->nbodies || message.len > UINT32_MAX) {
+    if (words > history->bodies.words || message.len > UINT32_MAX || !has_memory(history, words)) {
         history_cut(history);
         history_step(history, offset, now_ms);
         return;

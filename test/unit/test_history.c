@@ -6,8 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define BYTES (128UL * 1024)
 #define KEEP  100
@@ -255,6 +260,83 @@ static void test_long(void)
     history_free(&history);
 }
 
+/* --- without memory --------------------------------------------------------------- */
+
+int __real_madvise(void *at, size_t len, int advice);
+int __wrap_madvise(void *at, size_t len, int advice);
+
+static int populates = -1; /* so many more times; -1: always */
+static int populate_errno; /* else */
+static size_t populated;   /* bytes */
+
+int __wrap_madvise(void *at, size_t len, int advice)
+{
+    if (advice != MADV_POPULATE_WRITE)
+        return __real_madvise(at, len, advice);
+    if (populates == 0) {
+        errno = populate_errno;
+        return -1;
+    }
+    populates -= populates > 0;
+    populated += len;
+    return __real_madvise(at, len, advice);
+}
+
+static void test_no_memory(void)
+{
+    struct history *history = history_new(8 << 20, KEEP);
+    uint64_t end;
+
+    put_to(history, 1, 10, NULL, 0);
+    populate_errno = EFAULT;
+    populates = 0;
+    put_to(history, 2, 10, NULL, 0);
+    ok(find(history, 2) != 0, "what there is memory for is kept");
+    end = history_end(history);
+    put_to(history, 3, 1 << 20, NULL, 0);
+    ok(find(history, 2) == 0, "where there is none it is emptied");
+    is_int(find(history, 3), (long long)end + 2, "goes on from there");
+    is_int((long long)stats(history, 0).entries, 0, "and has no message");
+    for (uint64_t i = 4; i < 9000; i++)
+        history_step(history, offset_n(i), 0);
+    ok(find(history, 8999) == 0, "nor have steps a place without");
+    is_int((long long)stats(history, 0).bytes, 0, "there is nothing");
+    put_to(history, 9000, 10, NULL, 0);
+    ok(find(history, 9000) == 0, "nor messages");
+    populates = -1;
+    put_to(history, 9001, 10, NULL, 0);
+    put_to(history, 9002, 1 << 20, NULL, 0);
+    is_int(find(history, 9001), find(history, 9002) - 1, "then there is memory again");
+    history_free(&history);
+    populates = 0;
+    history = history_new(BYTES, KEEP);
+    ok(history == NULL, "none for the first page: there is no history");
+    populate_errno = EINVAL;
+    history = history_new(BYTES, KEEP);
+    ok(history != NULL, "a kernel that does not know how to ask");
+    for (uint64_t i = 1; i < 1000; i++)
+        put_to(history, i, 100, NULL, 0);
+    ok(find(history, 999) != 0, "gives it when it is written");
+    history_free(&history);
+    populates = -1;
+}
+
+/* All that is ever written was asked for, and not more than there is. */
+static void test_asked_for(void)
+{
+    struct history *history;
+    struct stat st;
+
+    populated = 0;
+    history = history_new(1 << 20, KEEP);
+    fstat(history_fd(history), &st);
+    for (uint64_t i = 1; i < 20000; i++)
+        put_to(history, i, 1 + i % 500, NULL, 0);
+    ok(populated >= (size_t)st.st_size && populated < (size_t)st.st_size + 20 * 4096,
+       "%zu bytes of %lld, each once", populated, (long long)st.st_size);
+    history_free(&history);
+}
+
 /* --- who may write --------------------------------------------------------------- */
 
 /* 1 if this cannot be done, for a reason that is not of the test. */
@@ -382,6 +464,8 @@ int main(void)
     test_holes();
     test_offset_of();
     test_long();
+    test_no_memory();
+    test_asked_for();
     test_worker();
     return tap_done();
 }
