@@ -16,6 +16,9 @@
 #define IN_BYTES    (256 << 10) /* read at once */
 #define SOURCE_EACH 12288       /* clients that come from one address: see dial() */
 #define TOLD        3           /* failures that are told of */
+#define MS_NS       UINT64_C(1000000)
+#define BACK_MS     1000 /* until a client comes back, at first */
+#define BACK_MAX_MS 5000
 
 int crowd_init(struct crowd *crowd)
 {
@@ -33,9 +36,39 @@ static void client_close(struct client *client)
     client->state = CLIENT_NONE;
 }
 
+/* Comes back later. */
+static void client_away(struct crowd *crowd, struct client *client, uint64_t after_ns)
+{
+    uint64_t now = note_now_ns();
+
+    if (client->state == CLIENT_IN)
+        crowd->in--;
+    else
+        crowd->dialling--;
+    if (client->lost_ns == 0)
+        client->lost_ns = now;
+    client_close(client);
+    client->state = CLIENT_AWAY;
+    client->back_ns = now + after_ns;
+    crowd->away++;
+}
+
+/* As socket.io-client: the delay doubles, and is less or more by up to a half. */
+static uint64_t backoff_ns(struct client *client)
+{
+    uint64_t ms = client->tries < 3 ? (uint64_t)BACK_MS << client->tries : BACK_MAX_MS;
+
+    client->tries += client->tries < 3;
+    return ms * MS_NS / 2 + (uint64_t)random() % (ms * MS_NS);
+}
+
 /* The client is of no more use, and counted as failed or gone. */
 static void client_lost(struct crowd *crowd, struct client *client, const char *why, size_t len)
 {
+    if (client->ticket != NULL && (client->state == CLIENT_IN || client->lost_ns != 0)) {
+        client_away(crowd, client, backoff_ns(client));
+        return;
+    }
     if (client->state == CLIENT_IN) {
         crowd->in--;
         crowd->gone++;
@@ -104,17 +137,33 @@ static void client_upgrade(struct crowd *crowd, struct client *client)
 
 static void client_ask(struct crowd *crowd, struct client *client)
 {
-    char uid[64], token[TOKEN_CAP], packet[TOKEN_CAP + 128];
+    char uid[64], token[TOKEN_CAP], packet[TOKEN_CAP + 320], back[224] = "";
+    const struct ticket *ticket = client->ticket;
     int n;
 
     snprintf(uid, sizeof(uid), "%.40s%td", crowd->prefix, client - crowd->clients);
     token_make(token, crowd->secret, uid);
-    n = snprintf(packet, sizeof(packet), "40%.80s,{\"token\":\"%s\"}", crowd->nsp, token);
+    if (ticket != NULL && ticket->pid[0] != '\0' && ticket->offset[0] != '\0')
+        snprintf(back, sizeof(back), ",\"pid\":\"%s\",\"offset\":\"%s\"", ticket->pid,
+                 ticket->offset);
+    else if (ticket != NULL && ticket->pid[0] != '\0')
+        snprintf(back, sizeof(back), ",\"pid\":\"%s\"", ticket->pid);
+    n = snprintf(packet, sizeof(packet), "40%.80s,{\"token\":\"%s\"%s}", crowd->nsp, token, back);
     client->state = CLIENT_JOINING;
     client_send(crowd, client, packet, (size_t)n);
 }
 
 /* --- in --- */
+
+/* It has what it missed, if it does. */
+static void client_caught(struct crowd *crowd, struct client *client, uint64_t now)
+{
+    if (client->lost_ns == 0 || client->state != CLIENT_IN || client->next < client->goal)
+        return;
+    hist_add(&crowd->caught, now - client->dial_ns);
+    hist_add(&crowd->missing, now - client->lost_ns);
+    client->lost_ns = 0;
+}
 
 static void client_hear(struct crowd *crowd, struct client *client, const struct note *note,
                         uint64_t now)
@@ -125,8 +174,62 @@ static void client_hear(struct crowd *crowd, struct client *client, const struct
                       : client->next != 0 && note->number != client->next)
         crowd->wrong++;
     client->next = note->number + 1;
+    if (client->next > crowd->published)
+        crowd->published = client->next;
     crowd->heard++;
-    hist_add(&crowd->latency, now - note->sent_ns);
+    if (client->lost_ns == 0)
+        hist_add(&crowd->latency, now - note->sent_ns);
+    else
+        client_caught(crowd, client, now);
+}
+
+/* Of what it is told: an event's last argument. */
+static void client_offset(struct client *client, const char *text, size_t len)
+{
+    const char *at;
+    size_t n = client->ticket != NULL ? note_offset(&at, text, len) : 0;
+
+    if (n == 0 || n >= sizeof(client->ticket->offset))
+        return;
+    memcpy(client->ticket->offset, at, n);
+    client->ticket->offset[n] = '\0';
+}
+
+/* The answer to its CONNECT. */
+static void client_joined(struct crowd *crowd, struct client *client, const char *text, size_t len,
+                          uint64_t now)
+{
+    const char *pid = memmem(text, len, "\"pid\":\"", 7), *end = NULL;
+    struct ticket *ticket = client->ticket;
+
+    client->state = CLIENT_IN;
+    client->tries = 0;
+    crowd->dialling--;
+    crowd->in++;
+    hist_add(&crowd->joined, now - client->dial_ns);
+    if (client->lost_ns != 0)
+        client->goal = crowd->published;
+    if (pid != NULL)
+        end = memchr(pid + 7, '"', len - (size_t)(pid + 7 - text));
+    if (ticket != NULL && end != NULL && (size_t)(end - pid - 7) < sizeof(ticket->pid)) {
+        size_t n = (size_t)(end - pid - 7);
+        int same = strlen(ticket->pid) == n && memcmp(ticket->pid, pid + 7, n) == 0;
+
+        if (client->lost_ns != 0 && same)
+            crowd->recovered++;
+        else if (client->lost_ns != 0)
+            crowd->forgotten++;
+        memcpy(ticket->pid, pid + 7, n);
+        ticket->pid[n] = '\0';
+    }
+    client_caught(crowd, client, now);
+}
+
+/* Events come before the answer, too: Node sends what was missed first. */
+static int takes_events(const struct client *client)
+{
+    return client->state == CLIENT_IN ||
+           (client->state == CLIENT_JOINING && client->ticket != NULL);
 }
 
 /* An event with an id: "id[...".  The answer is the user's name. */
@@ -154,18 +257,16 @@ static void client_packet(struct crowd *crowd, struct client *client, const char
     if (len < nsp + 2 || memcmp(text + 1, crowd->nsp, nsp) != 0 || text[nsp + 1] != ',')
         return;
     if (text[0] == '0' && client->state == CLIENT_JOINING) {
-        client->state = CLIENT_IN;
-        crowd->dialling--;
-        crowd->in++;
-        hist_add(&crowd->joined, now - client->dial_ns);
+        client_joined(crowd, client, text, len, now);
     } else if (text[0] == '4' || text[0] == '1') {
         client_lost(crowd, client, text, len);
-    } else if (text[0] == '2' && client->state == CLIENT_IN) {
+    } else if (text[0] == '2' && takes_events(client)) {
+        client_offset(client, text + nsp + 2, len - nsp - 2);
         if (len > nsp + 2 && isdigit((unsigned char)text[nsp + 2]))
             client_answer(crowd, client, text + nsp + 2, len - nsp - 2);
         else if (note_parse(&note, text + nsp + 2, len - nsp - 2) == 0)
             client_hear(crowd, client, &note, now);
-        else
+        else if (client->ticket == NULL || memmem(text, len, "[\"$offset\",", 11) == NULL)
             crowd->wrong++;
     }
 }
@@ -223,7 +324,7 @@ static size_t client_take(struct crowd *crowd, struct client *client, const char
         client->state = CLIENT_OPENING;
         done = (size_t)(end - bytes) + 4;
     }
-    while (client->state != CLIENT_NONE &&
+    while (client->state >= CLIENT_DIALLING &&
            (size = frame_size(bytes + done, len - done, &head)) != 0) {
         client_frame(crowd, client, bytes[done] & 15, bytes + done + head, size - head, now);
         done += size;
@@ -268,7 +369,7 @@ static void client_read(struct crowd *crowd, struct client *client)
     }
     len += (size_t)n;
     done = client_take(crowd, client, in, len);
-    if (client->state == CLIENT_NONE)
+    if (client->state < CLIENT_DIALLING)
         return;
     if (client_keep(client, in + done, len - done) != 0)
         client_fail(crowd, client, ENOMEM);
@@ -313,22 +414,56 @@ static int dial(struct crowd *crowd)
     return -1;
 }
 
+/* Returns 0, or -1 if it failed at once. */
+static int client_dial(struct crowd *crowd, struct client *client)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT,
+                                .data.u32 = (uint32_t)(client - crowd->clients)};
+
+    client->state = CLIENT_DIALLING;
+    client->dial_ns = note_now_ns();
+    crowd->dialling++;
+    client->fd = dial(crowd);
+    if (client->fd >= 0 && epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, client->fd, &event) == 0)
+        return 0;
+    client_fail(crowd, client, errno);
+    return -1;
+}
+
 int crowd_dial(struct crowd *crowd)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u32 = crowd->n};
     struct client *client = &crowd->clients[crowd->n];
 
     if (crowd->n == crowd->cap)
         return -1;
     crowd->n++;
-    *client = (struct client){.state = CLIENT_DIALLING, .dial_ns = note_now_ns()};
-    crowd->dialling++;
-    client->fd = dial(crowd);
-    if (client->fd < 0 || epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, client->fd, &event) != 0) {
-        client_fail(crowd, client, errno);
+    *client = (struct client){0};
+    if (crowd->returns && (client->ticket = calloc(1, sizeof(*client->ticket))) == NULL)
         return -1;
+    return client_dial(crowd, client);
+}
+
+/* Those whose time has come. */
+static void come_back(struct crowd *crowd)
+{
+    uint64_t now = note_now_ns();
+
+    for (uint32_t i = 0; i < crowd->n && crowd->away > 0; i++) {
+        struct client *client = &crowd->clients[i];
+
+        if (client->state != CLIENT_AWAY || client->back_ns > now)
+            continue;
+        crowd->away--;
+        client_dial(crowd, client);
     }
-    return 0;
+}
+
+void crowd_cut(struct crowd *crowd, uint64_t away_ns, uint64_t spread_ns)
+{
+    for (uint32_t i = 0; i < crowd->n; i++)
+        if (crowd->clients[i].state == CLIENT_IN)
+            client_away(crowd, &crowd->clients[i],
+                        away_ns + (spread_ns > 0 ? (uint64_t)random() % spread_ns : 0));
 }
 
 void crowd_poll(struct crowd *crowd, int wait_ms)
@@ -344,6 +479,8 @@ void crowd_poll(struct crowd *crowd, int wait_ms)
         if (client->state > CLIENT_DIALLING && events[i].events & ~(uint32_t)EPOLLOUT)
             client_read(crowd, client);
     }
+    if (crowd->away > 0)
+        come_back(crowd);
 }
 
 void crowd_listen(struct crowd *crowd, int direct)
@@ -351,15 +488,22 @@ void crowd_listen(struct crowd *crowd, int direct)
     crowd->direct = direct;
     crowd->heard = crowd->wrong = 0;
     memset(&crowd->latency, 0, sizeof(crowd->latency));
+    memset(&crowd->caught, 0, sizeof(crowd->caught));
+    memset(&crowd->missing, 0, sizeof(crowd->missing));
+    crowd->recovered = crowd->forgotten = 0;
     for (uint32_t i = 0; i < crowd->n; i++)
         crowd->clients[i].next = 0;
 }
 
 void crowd_close(struct crowd *crowd)
 {
-    for (uint32_t i = 0; i < crowd->n; i++)
-        if (crowd->clients[i].state != CLIENT_NONE)
+    for (uint32_t i = 0; i < crowd->n; i++) {
+        if (crowd->clients[i].state >= CLIENT_DIALLING)
             client_close(&crowd->clients[i]);
+        free(crowd->clients[i].ticket);
+        crowd->clients[i].ticket = NULL;
+    }
+    crowd->away = 0;
     crowd->n = crowd->dialling = crowd->in = crowd->failed = crowd->gone = 0;
     crowd->asked = 0;
     memset(&crowd->joined, 0, sizeof(crowd->joined));

@@ -2,7 +2,11 @@
  *
  * Each connects with a token of its own, user 0 to n-1, joins the namespace and then
  * counts the notes it hears: that none is lost, doubled or out of order.  What is to be
- * acknowledged is answered with the user's name.  No client is ever connected again. */
+ * acknowledged is answered with the user's name.
+ *
+ * A client that loses its connection is gone for good, unless crowd->returns: then it comes back
+ * as stock clients do, after 1 s, doubling to 5 s, each less or more by up to a half, and wants
+ * its session back with the pid and the offset that it was told last. */
 #ifndef BENCH_CROWD_H
 #define BENCH_CROWD_H
 
@@ -15,6 +19,7 @@
 
 enum client_state {
     CLIENT_NONE,
+    CLIENT_AWAY,      /* comes back at back_ns */
     CLIENT_DIALLING,  /* TCP */
     CLIENT_UPGRADING, /* waits for the answer to its request */
     CLIENT_OPENING,   /* for Engine.IO's handshake */
@@ -24,11 +29,20 @@ enum client_state {
 
 struct client {
     int fd;
-    uint8_t state;    /* enum client_state */
-    uint32_t next;    /* number of the next note; 0: any */
-    uint64_t dial_ns; /* when it began to connect */
-    char *rest;       /* a frame (or a head) that has not come whole */
+    uint8_t state;         /* enum client_state */
+    uint32_t next;         /* number of the next note; 0: any */
+    uint64_t dial_ns;      /* when it began to connect */
+    uint64_t lost_ns;      /* when it lost its last connection; 0: it has all that was missed */
+    uint64_t back_ns;      /* CLIENT_AWAY */
+    uint32_t goal;         /* the first note that it may be without, once it is in again */
+    uint8_t tries;         /* to come back */
+    struct ticket *ticket; /* crowd->returns: what it was told */
+    char *rest;            /* a frame (or a head) that has not come whole */
     uint32_t rest_len;
+};
+
+struct ticket {
+    char pid[96], offset[64]; /* empty: none */
 };
 
 struct crowd {
@@ -43,6 +57,14 @@ struct crowd {
     uint32_t in, failed, gone; /* gone: were in */
     uint64_t asked;            /* events that were to be acknowledged */
     struct hist joined;        /* from dialling to the answer to CONNECT */
+
+    int returns;
+    uint32_t away;                 /* clients that are to come back */
+    uint32_t published;            /* the number of the next note, as far as it is known: the
+                                      caller's, too */
+    uint64_t recovered, forgotten; /* came back to their session; to a new one */
+    struct hist caught;            /* from dialling until all that was missed is there */
+    struct hist missing;           /* the same from the loss of the connection */
 
     int direct;            /* each note is for note_user() alone */
     uint64_t heard, wrong; /* wrong: lost before it, doubled, out of order, another's */
@@ -61,6 +83,10 @@ void crowd_poll(struct crowd *crowd, int wait_ms);
 
 /* Forgets what was heard: notes of any number come next. */
 void crowd_listen(struct crowd *crowd, int direct);
+
+/* Cuts every client's connection; each comes back after away_ns and up to spread_ns more, by
+ * chance.  Only with crowd->returns. */
+void crowd_cut(struct crowd *crowd, uint64_t away_ns, uint64_t spread_ns);
 
 /* Closes every client without a word; users start at 0 again, and so do all counts. */
 void crowd_close(struct crowd *crowd);

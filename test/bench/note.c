@@ -143,6 +143,28 @@ static uint64_t digits(const char **at, const char *end)
     return value;
 }
 
+size_t note_offset(const char **at, const char *text, size_t len)
+{
+    const char *quote;
+
+    if (len < 4 || memcmp(text + len - 2, "\"]", 2) != 0)
+        return 0;
+    quote = memrchr(text, '"', len - 2);
+    if (quote == NULL || quote == text || quote[-1] != ',' || text + len - 3 - quote > 63)
+        return 0;
+    *at = quote + 1;
+    return (size_t)(text + len - 2 - *at);
+}
+
+/* Of what is behind the note: the array's end, and the offset with its comma and quotes. */
+static size_t end_len(const char *text, size_t len)
+{
+    const char *at;
+    size_t n = note_offset(&at, text, len);
+
+    return n > 0 ? n + 4 : 1;
+}
+
 int note_parse(struct note *note, const char *text, size_t len)
 {
     const char *at = text, *end = text + len;
@@ -153,8 +175,11 @@ int note_parse(struct note *note, const char *text, size_t len)
     if (skip(&at, end, ",\"n\":", 5) != 0)
         return -1;
     note->number = (uint32_t)digits(&at, end);
-    if (skip(&at, end, ",\"p\":\"", 6) != 0 || end - at < 3 || memcmp(end - 3, "\"}]", 3) != 0)
+    if (skip(&at, end, ",\"p\":\"", 6) != 0)
         return -1;
-    note->pad = (uint32_t)(end - at - 3);
+    end -= end_len(text, len);
+    if (text[len - 1] != ']' || end - at < 2 || memcmp(end - 2, "\"}", 2) != 0)
+        return -1;
+    note->pad = (uint32_t)(end - at - 2);
     return 0;
 }

@@ -36,8 +36,13 @@ int note_decode(struct note *note, const char *msgpack, size_t len);
 /* The text for clients of nsp, from the "42" on; dst holds NOTE_CAP bytes.  Returns the length. */
 size_t note_text(char *dst, const struct note *note, const char *nsp);
 
-/* Reads text that begins behind "42" and the namespace (and its comma).
+/* Reads text that begins behind "42" and the namespace (and its comma), with an offset of
+ * connection state recovery behind the note or without one.
  * Returns 0, or -1 if it is another event or not whole. */
 int note_parse(struct note *note, const char *text, size_t len);
+
+/* The last argument of an event, if it is a string of 1 to 63 characters: returns its length and
+ * where it begins; else 0. */
+size_t note_offset(const char **at, const char *text, size_t len);
 
 #endif

@@ -11,15 +11,19 @@
  *                                   publishes to all clients (direct: each note to one) and
  *                                   waits for the deliveries.  window: messages on their way
  *                                   at any time (1); rate: messages a second instead
+ *           [cut=S away=S [spread=S]]
+ *                                   cut: S after the beginning all connections are cut, and come
+ *                                   back after away and up to spread more (--returns 1)
  *   hear messages=N                 waits for N messages at each client that another swarm sends
  *   probe seconds=S                 connects one client alone and closes it, again and again
  *   memory                          PSS of the server
  *   close                           closes all clients
  *
  * Options: --port, --redis PORT, --key, --nsp, --path, --secret, --prefix (of the user ids),
- * --source ADDRESS (where the clients come from; further ones follow it), --pid (of the
- * server, whose whole tree is accounted for), --nice N, --patience SECONDS (without progress).
- * Times in answers are microseconds, memory is KB. */
+ * --returns 1 (who loses the connection comes back, and recovers), --source ADDRESS (where the
+ * clients come from; further ones follow it), --pid (of the server, whose whole tree is accounted
+ * for), --nice N, --patience SECONDS (without progress). Times in answers are microseconds, memory
+ * is KB. */
 #include "crowd.h"
 #include "note.h"
 #include "usage.h"
@@ -44,6 +48,7 @@
 struct command {
     char *name;
     double clients, at_once, messages, seconds, window, rate, payload, direct;
+    double cut, away, spread;
 };
 
 struct swarm {
@@ -178,6 +183,14 @@ static void run_connect(struct swarm *swarm, const struct command *command)
     answer_end(crowd);
 }
 
+static void answer_returns(const struct crowd *crowd)
+{
+    printf(",\"recovered\":%llu,\"forgotten\":%llu,\"away\":%u",
+           (unsigned long long)crowd->recovered, (unsigned long long)crowd->forgotten, crowd->away);
+    answer_times("caught", &crowd->caught);
+    answer_times("missing", &crowd->missing);
+}
+
 static void answer_heard(struct swarm *swarm, const struct command *command, uint64_t sent,
                          uint64_t wanted)
 {
@@ -186,6 +199,8 @@ static void answer_heard(struct swarm *swarm, const struct command *command, uin
            (unsigned long long)wanted, (unsigned long long)swarm->crowd.heard,
            (unsigned long long)swarm->crowd.wrong);
     answer_times("latency", &swarm->crowd.latency);
+    if (swarm->crowd.returns)
+        answer_returns(&swarm->crowd);
     answer_end(&swarm->crowd);
 }
 
@@ -210,10 +225,20 @@ static int is_over(const struct swarm *swarm, const struct command *command, uin
     return (double)sent >= command->messages;
 }
 
+/* Cuts the connections when it is time, once.  Returns whether it has. */
+static int cut(struct swarm *swarm, const struct command *command, int is_cut, uint64_t now)
+{
+    if (is_cut || command->cut == 0 || (double)(now - swarm->began_ns) / 1e9 < command->cut)
+        return is_cut;
+    crowd_cut(&swarm->crowd, (uint64_t)(command->away * 1e9), (uint64_t)(command->spread * 1e9));
+    return 1;
+}
+
 static void run_publish(struct swarm *swarm, const struct command *command)
 {
     struct crowd *crowd = &swarm->crowd;
     uint64_t sent = 0, now, per = command->direct > 0 ? 1 : crowd->in;
+    int is_cut = 0;
 
     crowd_listen(crowd, command->direct > 0);
     begin(swarm);
@@ -222,11 +247,13 @@ static void run_publish(struct swarm *swarm, const struct command *command)
          * server writes, one for each round of reading would be far fewer than the window. */
         for (now = note_now_ns(); is_due(swarm, command, sent, per, now); now = note_now_ns()) {
             publish(swarm, (uint32_t)command->payload, command->direct > 0);
+            crowd->published = swarm->number;
             sent++;
         }
+        is_cut = cut(swarm, command, is_cut, now);
         crowd_poll(crowd, command->rate > 0 ? 1 : POLL_MS);
-    } while ((!is_over(swarm, command, sent, now) || crowd->heard < sent * per) && crowd->in > 0 &&
-             !is_stuck(swarm, crowd->heard, now));
+    } while ((!is_over(swarm, command, sent, now) || crowd->heard < sent * per) &&
+             crowd->in + crowd->away + crowd->dialling > 0 && !is_stuck(swarm, crowd->heard, now));
     answer_heard(swarm, command, sent, sent * per);
 }
 
@@ -307,6 +334,8 @@ static double *field(struct command *command, const char *name)
         {"messages", &command->messages}, {"seconds", &command->seconds},
         {"window", &command->window},     {"rate", &command->rate},
         {"payload", &command->payload},   {"direct", &command->direct},
+        {"cut", &command->cut},           {"away", &command->away},
+        {"spread", &command->spread},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -441,6 +470,9 @@ static void set_option(struct swarm *swarm, int option, const char *value)
     case 'N':
         setpriority(PRIO_PROCESS, 0, atoi(value)); /* as far as we may */
         break;
+    case 'R':
+        crowd->returns = atoi(value);
+        break;
     case 't':
         swarm->patience_ns = (uint64_t)(atof(value) * 1e9);
         break;
@@ -455,7 +487,8 @@ int main(int argc, char **argv)
         {"port", 1, NULL, 'p'},   {"redis", 1, NULL, 'r'},    {"key", 1, NULL, 'k'},
         {"nsp", 1, NULL, 'n'},    {"path", 1, NULL, 'P'},     {"secret", 1, NULL, 's'},
         {"prefix", 1, NULL, 'u'}, {"source", 1, NULL, 'S'},   {"pid", 1, NULL, 'i'},
-        {"nice", 1, NULL, 'N'},   {"patience", 1, NULL, 't'}, {NULL, 0, NULL, 0},
+        {"nice", 1, NULL, 'N'},   {"patience", 1, NULL, 't'}, {"returns", 1, NULL, 'R'},
+        {NULL, 0, NULL, 0},
     };
     static struct swarm swarm;
     int option;

@@ -240,6 +240,134 @@ async function torrent(world, n) {
     }];
 }
 
+/* --- clients that come back --- */
+
+/* All connections of a server are cut while messages are published, and come back. */
+async function outage(world, id, n) {
+    const swarm = await world.peer(id, world.fresh(id, { returns: 1 }));
+    if (!swarm) return null;
+    await swarm.connect(n.clients);
+    await swarm.tell('publish', { messages: 2 });
+    const answer = await swarm.tell('publish', {
+        messages: n.rate * n.seconds, rate: n.rate, cut: n.seconds / 4, away: 2, spread: 1,
+    });
+    await swarm.stop();
+    await swarm.server.stop();
+    return answer;
+}
+
+const share = (part, whole) => (100 * part) / whole;
+
+async function comeback(world, n) {
+    await world.only();
+    const rounds = [];
+    for (let i = 0; i < n.rounds; i++) rounds.push(await outage(world, 'recovery', n));
+    const node = await outage(world, 'recovering', n);
+    const lost = (answer) => answer.wanted - answer.heard + answer.wrong;
+    const missed = rounds.reduce((sum, one) => sum + lost(one) + (n.clients - one.recovered), 0);
+    const all = [];
+    if (node) {
+        all.push(['Node, in memory: recovered', share(node.recovered, n.clients), '%'],
+            ['its p99', node.caught.p99 / 1000, 'ms'], ['lost, doubled or out of order', lost(node), '']);
+    }
+    return [{
+        what: `${n.clients} clients cut for 2 s, back within 1 s, ${n.rate} messages/s: connecting to having all that was missed, p99`,
+        goal: 1000, unit: 'ms', ...spread(rounds.map((one) => one.caught.p99 / 1000)),
+        cells: [['recovered', share(median(rounds.map((one) => one.recovered)), n.clients), '%'], ...all],
+    }, {
+        what: 'the same: not recovered, lost, doubled or out of order',
+        goal: 0, ...spread([missed]), cells: [['deliveries', rounds.reduce((sum, one) => sum + one.heard, 0), '']],
+    }];
+}
+
+/* The worker that has most of the clients is killed; those of the others go on hearing. */
+async function killed(world, server, n, victim) {
+    const options = (index) => ({ source: `127.0.${20 + index}.1`, prefix: `u${index}x`, returns: 1, patience: 20 });
+    const swarms = Array.from({ length: n.swarms }, (_, index) => world.another(server, options(index)));
+    for (const swarm of swarms) await swarm.connect(n.clients / n.swarms);
+    await swarms[0].tell('publish', { messages: 2 });
+    const messages = n.rate * n.seconds;
+    const heard = swarms.slice(1).map((swarm) => swarm.tell('hear', { messages: messages }));
+    const sent = swarms[0].tell('publish', { messages, rate: n.rate });
+    await new Promise((resolve) => setTimeout(resolve, (1000 * n.seconds) / 4));
+    process.kill(victim(), 'SIGKILL');
+    const all = [await sent, ...(await Promise.all(heard))];
+    for (const swarm of swarms) await swarm.stop();
+    await server.stop();
+    return all;
+}
+
+const total = (all, of) => all.reduce((sum, one) => sum + of(one), 0);
+const most = (all, of) => Math.max(...all.map(of));
+
+async function storm(world, n) {
+    await world.only();
+    const server = await world.daemon(2, { connectionStateRecovery: true });
+    const all = await killed(world, server, n, () => server.mayDie());
+    const cells = [];
+    const peer = await world.peer('node2', world.launch('node2'));
+    if (peer) {
+        const node = await killed(world, peer, { ...n, clients: n.fewer }, () => peer.workers()[0]);
+        cells.push(['Node x2, of them recovered', total(node, (one) => one.recovered), ''],
+            ['its clients back after, p99', most(node, (one) => one.missing.p99) / 1e6, 's'],
+            ['lost, doubled or out of order', total(node, (one) => one.wanted - one.heard + one.wrong), '']);
+    }
+    const back = total(all, (one) => one.recovered);
+    return [{
+        what: `a worker of two with half of ${n.clients} clients is killed, ${n.rate} messages/s: from the kill to having all that was missed, p99`,
+        goal: 5, unit: 's', ...spread([most(all, (one) => one.missing.p99) / 1e6]),
+        cells: [['recovered', back, ''], ['most', most(all, (one) => one.missing.max) / 1e6, 's'], ...cells],
+    }, {
+        what: 'the same: clients of the other worker, latency p99',
+        goal: 100, unit: 'ms', ...spread([most(all, (one) => one.latency.p99) / 1000]), cells: [],
+    }, {
+        what: 'the same: not recovered, lost, doubled or out of order',
+        goal: 0, ...spread([total(all, (one) => one.wanted - one.heard + one.wrong + one.forgotten + one.away + one.gone)]),
+        cells: [],
+    }];
+}
+
+/* Bytes of all processes for a client that is idle; and once it has come back, or again. */
+async function footprint(world, id, clients) {
+    const swarm = await world.fresh(id, { returns: 1 });
+    const memory = async () => 1024 * (await swarm.tell('memory')).all_kb;
+    const before = await memory();
+    await swarm.connect(clients);
+    const idle = await memory();
+    await swarm.tell('publish', { messages: 3, rate: 1, cut: 0.5, away: 0.2, spread: 1 });
+    const back = await memory();
+    await swarm.stop();
+    await swarm.server.stop();
+    return [(idle - before) / clients, (back - before) / clients];
+}
+
+/* What the option costs those who lose no connection. */
+async function recovery(world, n) {
+    const results = [];
+    await world.only();
+    const [off, again] = await footprint(world, 'axr', n.idle);
+    const [on, back] = await footprint(world, 'recovery', n.idle);
+    results.push(
+        { what: `idle client, ${n.idle} of them: memory of all processes with connection state recovery, beyond that without`,
+            goal: 32, unit: 'bytes', ...spread([on - off]), cells: [['without', off, 'bytes'], ['with it', on, 'bytes']] },
+        { what: 'the same of clients that have come back, beyond those that have connected again without', goal: 52, unit: 'bytes',
+            ...spread([back - again]), cells: [['without', again, 'bytes'], ['with it', back, 'bytes']] }
+    );
+    for (const [what, publish, messages] of [['one message at a time', { rate: 5 }, n.one], ['window 64', { window: 64 }, n.many]]) {
+        const swarms = await swarmsOf(world, ['axr', 'recovery']);
+        for (const swarm of Object.values(swarms)) {
+            await swarm.have(n.clients);
+            await swarm.publish({ ...publish, messages: 2 });
+        }
+        const values = await turns(['axr', 'recovery'], { rounds: n.rounds }, async (id) => each(await swarms[id].publish({ ...publish, messages })));
+        results.push({
+            what: `${what}, ${n.clients} clients: CPU per delivery with connection state recovery, to that without`,
+            goal: 1.05, ...ratios(values.recovery, values.axr), cells: cells(values, 'us'),
+        });
+    }
+    return results;
+}
+
 /* --- correctness, tables --- */
 
 async function verify(world, n) {
@@ -344,6 +472,21 @@ const ROWS = {
         run: torrent,
         full: { clients: 2000, rate: 400, seconds: 10, fewer: 3, rounds: 3 },
         quick: { clients: 2000, rate: 400, seconds: 2, fewer: 1, rounds: 1 },
+    },
+    recovery: {
+        run: recovery,
+        full: { clients: 2000, one: 100, many: 300, rounds: 7, idle: 10000 },
+        quick: { clients: 2000, one: 10, many: 64, rounds: 3, idle: 5000 },
+    },
+    comeback: {
+        run: comeback,
+        full: { clients: 10000, rate: 5, seconds: 12, rounds: 3 },
+        quick: { clients: 2000, rate: 5, seconds: 8, rounds: 1 },
+    },
+    storm: {
+        run: storm,
+        full: { clients: 39000, fewer: 10000, swarms: 3, rate: 2, seconds: 16 },
+        quick: { clients: 4000, fewer: 1000, swarms: 2, rate: 5, seconds: 10 },
     },
     verify: {
         run: verify,

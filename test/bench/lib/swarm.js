@@ -7,12 +7,13 @@ const { CLIENT } = require('./machine');
 const { BUILD, SECRET } = require('../../e2e/lib/daemon');
 
 class Swarm {
-    /* of one server; options: source (address), prefix (of the users), nice, patience (seconds). */
-    constructor(world, server, { source = '127.0.1.1', prefix = 'user', nice = 0, patience = 30 } = {}) {
+    /* of one server; options: source (address), prefix (of the users), nice, patience (seconds),
+     * returns (1: who loses the connection comes back). */
+    constructor(world, server, { source = '127.0.1.1', prefix = 'user', nice = 0, patience = 30, returns = 0 } = {}) {
         const words = [...CLIENT, path.join(BUILD, 'bench', 'swarm')]
             .concat(['--port', server.port, '--redis', world.redis.port, '--key', server.key])
             .concat(['--secret', SECRET, '--pid', server.pid, '--source', source])
-            .concat(['--prefix', prefix, '--nice', nice, '--patience', patience]);
+            .concat(['--prefix', prefix, '--nice', nice, '--patience', patience, '--returns', returns]);
         this.server = server;
         this.child = spawn(words[0], words.slice(1).map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
         this.waiting = [];

@@ -15,7 +15,7 @@ const SETTLE_MS = 60000;
 const ROOMS_MS = 300000;
 const PING_MS = 120000; /* servers/app.js has the same */
 
-const NAMES = { axr: 'axr-notifyd', bare: 'bare loop', node: 'Node', node2: 'Node x2', bun: 'Bun' };
+const NAMES = { axr: 'axr-notifyd', recovery: 'with recovery', recovering: 'Node, in memory', bare: 'bare loop', node: 'Node', node2: 'Node x2', bun: 'Bun' };
 
 /* Logs to a file, as in service: what reads a pipe would be measured too. */
 class Logged extends Daemon {
@@ -91,21 +91,25 @@ class World {
         await one.ended(START_MS);
     }
 
-    /* The daemon with so many workers; stop() ends it. */
-    async daemon(workers) {
+    /* The daemon with so many workers, and other settings of socket.io; stop() ends it. */
+    async daemon(workers, settings = {}) {
         const key = `axr-${process.pid}-${++this.launched}`;
         const daemon = new Logged(this, {
             redis: this.redis,
             wrap: SERVER,
             config: {
                 workers, shutdownTimeout: 2000,
-                'socket.io': { key, pingInterval: PING_MS, pingTimeout: PING_MS },
+                'socket.io': { key, pingInterval: PING_MS, pingTimeout: PING_MS, ...settings },
             },
         });
         daemon.spawn();
         await daemon.ready();
         const server = new Server({ name: NAMES.axr, port: daemon.addr.port, pid: daemon.pid, key });
         server.stop = () => daemon.stop();
+        server.mayDie = () => {
+            daemon.deaths = true;
+            return server.workers()[0];
+        };
         return server;
     }
     async program(id, words) {
@@ -126,6 +130,10 @@ class World {
                 return this.daemon(1);
             case 'axr8':
                 return this.daemon(8);
+            case 'recovery':
+                return this.daemon(1, { connectionStateRecovery: true });
+            case 'recovering':
+                return this.program(id, (key) => [process.execPath, script('recovering.js'), 0, port, key, SECRET]);
             case 'bare':
                 return this.program(id, (key) => [path.join(BUILD, 'bench', 'bare'), 0, port, key]);
             case 'node':
@@ -145,8 +153,8 @@ class World {
         return this.made.get(id);
     }
     /* A swarm at a server of its own; the caller stops both. */
-    async fresh(id) {
-        return new Swarm(this, await this.launch(id));
+    async fresh(id, options) {
+        return new Swarm(this, await this.launch(id), options);
     }
     /* One more swarm, which the caller stops. */
     another(server, options) {

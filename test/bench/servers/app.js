@@ -31,7 +31,11 @@ async function attach(io, { redis, key, secret }) {
     const sub = pub.duplicate();
     await Promise.all([pub.connect(), sub.connect()]);
     io.adapter(createAdapter(pub, sub, { key }));
-    io.of('/axr').use((socket, next) => {
+    authorize(io.of('/axr'), secret);
+}
+
+function authorize(nsp, secret) {
+    nsp.use((socket, next) => {
         const uid = userOf(socket.handshake.auth.token, secret);
         if (uid === undefined) return next(new Error('unauthorized'));
         socket.join(['allusers', uid]);
@@ -39,4 +43,4 @@ async function attach(io, { redis, key, secret }) {
     });
 }
 
-module.exports = { attach, options };
+module.exports = { attach, authorize, options };
