@@ -24,7 +24,7 @@
 struct replay {
     struct missing missing; /* its rooms are those below */
     struct client *client;
-    struct line *line; /* in which it stands, or NULL */
+    const struct line *line; /* in which it stands, or NULL */
     size_t place;
     size_t need;      /* bytes of all that it has missed, as they wait for a client */
     uint64_t last;    /* number of the last that it was sent; 0: none */
@@ -364,11 +364,10 @@ static void wait_for_others(struct replays *replays, struct replay *replay)
 int replay_finish(struct replays *replays, struct client *client)
 {
     struct replay *replay = client->replay;
-    struct missing *who = &replay->missing;
-    struct line alone = {&who, 1, 1};
-    struct group group = {.line = &alone, .pos = who->from, .visit = queue};
-    struct missed *missed = missed_new(alone.at, alone.n);
-    int result = -1;
+    struct missing *who[] = {&replay->missing};
+    const struct line alone = {who, 1, 1};
+    struct group group = {.line = &alone, .pos = replay->missing.from, .visit = queue};
+    struct missed *missed = missed_new(who, 1);
 
     assert(replay->told);
     if (replays->pass == PASS_SEND && replays->pos > group.pos)
@@ -376,15 +375,14 @@ int replay_finish(struct replays *replays, struct client *client)
     replay->line->at[replay->place] = NULL;
     replay->line = &alone;
     replay->place = 0;
-    group.missed = missed;
-    if (missed == NULL)
+    if (missed == NULL) {
         give_up(replays, replay, REPLAY_NO_MEMORY);
-    else
-        rerun_go_on(&replays->rerun, &group, UINT64_MAX);
-    if (who != NULL)
-        result = let_in(replays, replay);
+        return 0;
+    }
+    group.missed = missed;
+    rerun_go_on(&replays->rerun, &group, UINT64_MAX);
     missed_free(&missed);
-    return result == 0;
+    return who[0] != NULL && let_in(replays, of_missing(who[0])) == 0; /* NULL: it has gone */
 }
 
 /* --- coming and going --- */
