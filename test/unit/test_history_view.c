@@ -138,7 +138,7 @@ static void test_keyed(void)
     int same = 0, zero = 0;
 
     for (int i = 0; i < 100; i++) {
-        char name[16];
+        char name[32];
 
         snprintf(name, sizeof(name), "room %d", i);
         same += history_hash(va, slice_str(name)) == history_hash(vb, slice_str(name));

@@ -453,8 +453,6 @@ static void begin_world(uint64_t seed)
     away_max_ms = chance(3) == 0 ? 4000 : UINT32_MAX;
     nnodes = chance(3) == 0 ? 2 : 1;
     ndaemons = 2 + chance(DAEMONS - 1);
-    for (unsigned i = 0; i < CLIENTS; i++)
-        clients[i].daemon = NEVER;
     for (unsigned i = 0; i < ndaemons; i++)
         make_daemon(i);
     /* They are to come. */
@@ -480,7 +478,7 @@ static void say(void)
 static void act_on(unsigned who)
 {
     struct client *client = &clients[who];
-    unsigned which = chance(2) && client->daemon < ndaemons ? client->daemon : chance(ndaemons);
+    unsigned which = chance(2) ? client->daemon : chance(ndaemons);
 
     switch (chance(8)) {
     case 0:
@@ -536,7 +534,7 @@ static void end_world(void)
     }
     for (unsigned i = 0; i < CLIENTS; i++) {
         while (clients[i].is_lost || clients[i].state == AWAY)
-            come(i, clients[i].daemon < ndaemons ? clients[i].daemon : 0);
+            come(i, clients[i].daemon);
         replay(i, clients[i].state == CATCHING ? EVENTS : 0);
         if (clients[i].state == IN && clients[i].node == daemons[clients[i].daemon].node)
             must_have(i, daemons[clients[i].daemon].at, "at the end");
