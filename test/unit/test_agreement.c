@@ -340,7 +340,7 @@ static void test_agreement(void)
     } while (!is_through() && clock_ms() < stop);
     ok(is_through(), "all have heard the last of %u messages and %zu marks", number, nmarks);
     is_int((long)nwrong, 0, "no offset names two places, and what is lost is a gap");
-    ok(nshared > number / 4, "%zu times one daemon says what another has said", nshared);
+    ok(nshared > number / 20, "%zu times one daemon says what another has said", nshared);
     for (int i = 0; i < DAEMONS; i++) {
         printf("# daemon %d: %zu gaps, %zu losses, %zu marks, %zu shared\n", i, daemons[i].ngaps,
                daemons[i].nlost, daemons[i].npeers, daemons[i].shared);

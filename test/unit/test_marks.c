@@ -2,17 +2,44 @@
  * and the timer of one. */
 #include "master/marks.h"
 
-#include "base/clock.h"
-
 #include "nomem_nth.h"
 #include "tap.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define WAIT_MS 30000
-
 static struct event_base *base;
+
+/* --- the time, which passes when the test wants it -------------------------------- */
+
+uint64_t __wrap_clock_ms(void);
+int __wrap_event_add(struct event *event, const struct timeval *tv);
+
+static uint64_t now_ms = 1000000;
+static struct event *timer; /* the only one */
+static uint64_t due_ms;
+static int add_rc;
+
+uint64_t __wrap_clock_ms(void)
+{
+    return now_ms;
+}
+
+int __wrap_event_add(struct event *event, const struct timeval *tv)
+{
+    timer = event;
+    due_ms = now_ms + (uint64_t)tv->tv_sec * 1000 + (uint64_t)tv->tv_usec / 1000;
+    return add_rc;
+}
+
+/* Until the timer is due. */
+static void pass(void)
+{
+    if (due_ms > now_ms)
+        now_ms = due_ms;
+    event_active(timer, EV_TIMEOUT, 1);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+}
 
 /* --- one, and its timer --------------------------------------------------------- */
 
@@ -33,7 +60,7 @@ static int on_publish(const uint8_t mark[OFFSETS_MARK], void *arg)
 {
     (void)arg;
     npublished++;
-    published_ms = clock_ms();
+    published_ms = now_ms;
     memcpy(last, mark, sizeof(last));
     return publish_rc;
 }
@@ -60,13 +87,11 @@ static void end(void)
     event_base_loop(base, EVLOOP_NONBLOCK);
 }
 
-/* Runs the loop until *count is n; what is published comes back at once if it is heard. */
+/* Until *count is n; what is published comes back at once if it is heard. */
 static int until(const int *count, int n)
 {
-    int came = npublished;
-
-    for (uint64_t stop = clock_ms() + WAIT_MS; *count < n && clock_ms() < stop;) {
-        event_base_loop(base, EVLOOP_ONCE);
+    for (int i = 0, came = npublished; *count < n && i < 1000; i++) {
+        pass();
         if (is_heard && npublished > came) {
             came = npublished;
             (void)marks_peer(marks, slice_of(last));
@@ -108,16 +133,21 @@ static void test_messages(void)
 
 static void test_publishes(void)
 {
-    uint64_t before;
+    uint64_t before = now_ms;
 
     begin(0);
     is_heard = 1;
-    ok(until(&npublished, 1), "the first mark comes soon");
-    before = published_ms;
-    ok(until(&nsteps, 1), "it is heard");
-    ok(until(&npublished, 2) && published_ms - before >= MARKS_EVERY_MS,
-       "the next one a second later");
-    ok(until(&nsteps, 2) && marks_shared(marks), "and then it is shared");
+    ok(until(&npublished, 1) && published_ms - before < MARKS_JITTER_MS,
+       "the first mark comes soon");
+    for (int i = 2; i < 50; i++) {
+        uint64_t ms;
+        before = published_ms;
+        (void)until(&npublished, i);
+        ms = published_ms - before;
+        if (ms < MARKS_EVERY_MS || ms >= MARKS_EVERY_MS + MARKS_JITTER_MS)
+            ok(0, "the next one comes after %u ms", (unsigned)ms);
+    }
+    ok(nsteps == 49 && marks_shared(marks), "then one a second, and they are shared");
     end();
 }
 
@@ -125,57 +155,91 @@ static void test_publishes(void)
 static void test_waits(void)
 {
     uint8_t mark[OFFSETS_MARK] = {0};
+    int early = 0;
 
     begin(0);
     for (int i = 0; i < 60; i++) {
-        const struct timeval some = {0, 30000};
         mark[0]++;
         (void)marks_peer(marks, slice_of(mark));
-        event_base_loopexit(base, &some);
-        event_base_dispatch(base);
+        now_ms += MARKS_EVERY_MS - 1;
+        early += due_ms <= now_ms;
     }
-    ok(npublished == 0 && nsteps == 60, "while others publish it does not: %d, %d steps",
-       npublished, nsteps);
+    ok(npublished == 0 && nsteps == 60 && early == 0, "while others publish it does not");
     end();
 }
 
 /* Where nothing can be published. */
 static void test_alone(void)
 {
-    uint64_t start = clock_ms(), offset;
+    uint64_t start = now_ms, offset;
 
     begin(-1);
     offset = marks_message(marks, SLICE("c"), SLICE("x"));
-    ok(until(&nsteps, 1) && clock_ms() - start >= MARKS_ALONE_MS - 5,
-       "after a while it has marks of its own");
+    ok(until(&nsteps, 1), "after a while it has marks of its own");
+    is_int((long)(now_ms - start), MARKS_ALONE_MS, "when others would have had time");
     ok(npublished >= 3, "it has tried: %d", npublished);
     ok(stepped != offset && stepped == marks_offset(marks) && stepped == marks_marked(marks),
        "they move it");
-    ok(until(&nsteps, 3), "one after the other");
+    start = now_ms;
+    ok(until(&nsteps, 11), "one after the other");
+    is_int((long)(now_ms - start), 10 * MARKS_EVERY_MS, "a second each");
     ok(!marks_shared(marks), "but nobody else knows them");
     publish_rc = 0;
     is_heard = 1;
+    start = now_ms;
     npublished = 0;
-    ok(until(&npublished, 2), "once it can it publishes");
-    event_base_loop(base, EVLOOP_NONBLOCK);
-    (void)marks_peer(marks, slice_of(last));
+    ok(until(&npublished, 2) && now_ms - start <= 2000, "once it can it publishes");
     ok(marks_shared(marks), "and they are shared then");
+    end();
+}
+
+/* Others can, and are late. */
+static void test_late(void)
+{
+    uint8_t mark[OFFSETS_MARK] = {0};
+
+    begin(-1);
+    for (int i = 0; i < 60; i++) {
+        uint64_t stop = now_ms + MARKS_ALONE_MS - 1;
+        while (due_ms <= stop)
+            pass();
+        now_ms = stop;
+        mark[0]++;
+        (void)marks_peer(marks, slice_of(mark));
+    }
+    ok(nsteps == 60 && marks_shared(marks), "whoever cannot publish waits for those of others");
     end();
 }
 
 static void test_refused(void)
 {
-    int tries;
+    uint64_t start = now_ms;
 
     begin(0);
     ok(until(&npublished, 1), "one is published");
     marks_refused(marks);
-    ok(until(&nsteps, 2), "it is refused: two of its own");
-    tries = npublished;
-    is_int(tries, 1, "and none that would be refused again");
-    is_int(marks_peer(marks, slice_of(last)), 1, "one that others publish is taken");
+    ok(until(&nsteps, 3), "it is refused: some of its own");
+    is_int(npublished, 1, "and none that would be refused again");
+    is_int((long)(now_ms - start), MARKS_ALONE_MS + 2 * MARKS_EVERY_MS, "as if it were alone");
+    ok(until(&npublished, 2) && now_ms - start >= MARKS_RETRY_MS, "but for one now and then");
+    is_int(marks_peer(marks, slice_of(last)), 1, "which is taken when it comes");
+    start = now_ms;
     marks_refused(marks);
-    ok(until(&npublished, tries + 1), "what is refused later is not the one that has come");
+    ok(until(&npublished, 3) && now_ms - start <= MARKS_EVERY_MS + MARKS_JITTER_MS,
+       "what is refused later is not the one that has come");
+    end();
+}
+
+static void test_lost(void)
+{
+    uint64_t start = now_ms;
+
+    begin(0);
+    ok(until(&npublished, 1), "one is published");
+    ok(until(&nsteps, 1), "it never comes: one of its own");
+    ok(now_ms - start >= MARKS_LOST_MS && now_ms - start < MARKS_LOST_MS + MARKS_JITTER_MS,
+       "in the end");
+    is_int(npublished, 1, "and nothing is published meanwhile");
     end();
 }
 
@@ -191,6 +255,10 @@ static void test_memory(void)
         marks_free(&marks);
     }
     is_int(rc, 0, "without memory there are none");
+    add_rc = -1;
+    marks = marks_new(base, &ops, NULL);
+    add_rc = 0;
+    ok(marks == NULL, "nor without a timer");
 }
 
 /* --- many ------------------------------------------------------------------------ */
@@ -388,7 +456,9 @@ int main(void)
     test_publishes();
     test_waits();
     test_alone();
+    test_late();
     test_refused();
+    test_lost();
     event_base_free(base);
     return tap_done();
 }
