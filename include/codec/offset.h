@@ -16,11 +16,12 @@
  * What a client learns from offsets: they are 64 bits of a function that nobody can tell from
  * chance without k, and marks never reach clients.  So an offset says nothing of what came
  * before it, how much that was, or whose; made-up ones are unknown; and one that another client
- * was sent names a place in the stream, from which the receiver replays what is for whoever
- * asks, and nothing else.  What two offsets do show is whether they are the same: that nothing
- * came in between.  So a client is told no offset but that of a message which it gets (its
- * own place, whoever else got it) and that of the last mark (offsets_marked()), which moves
- * by the clock, whatever comes. */
+ * was sent names a place in the stream, from which whoever shows it, with a pid of his own, gets
+ * what was for himself, and nothing else.  What two offsets do show is whether they are the same:
+ * that nothing came in between.  So a client is told no offset but that of a message which it
+ * gets (its own place, whoever else got it) and that of the last mark (offsets_marked()), which
+ * moves by the clock, whatever comes.  That an offset is not known any more says that it is too
+ * old, or that more has come since than the history holds. */
 #ifndef CODEC_OFFSET_H
 #define CODEC_OFFSET_H
 

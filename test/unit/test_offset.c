@@ -204,7 +204,7 @@ static void test_text(void)
     offset_write(text, 1);
     is_mem(text, sizeof(text), "AAAAAAAAAAE", 11, "big-endian, base64url");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        is_int(offset_read(slice_str(bad[i]), &offset), -1, bad[i]);
+        ok(offset_read(slice_str(bad[i]), &offset) < 0, "not one: %zu", i);
 }
 
 int main(void)
