@@ -4,11 +4,11 @@
  * 16 bytes a client, in blocks of an array for each lane, indexed by the low 32 bits of the
  * worker's name for the client: that is its place among the worker's sessions, those that
  * are free are used first (eio/handles.c), so the places in use are about the first ones.
- * A client whose place is past SESSIONS_PLACE_MAX has no session here, and so cannot be
+ * A client whose place is not below SESSIONS_PLACE_MAX has no session here, and so cannot be
  * recovered: no honest worker has one, and a hostile one gets 16 MB of memory by it.
  *
  * A client that was recovered goes by an id that names another place, mostly: it has moved.
- * Those are in a hash table besides, 10 bytes each, 12 to 16 with what is free in it.
+ * Those are in a hash table besides, 8 bytes each, 10 to 13 with what is free in it.
  *
  * A session is one client's, the newest's: whoever had it before has none from then on. */
 #ifndef MASTER_SESSIONS_H
@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SESSIONS_PLACE_MAX (1U << 20)
+#define SESSIONS_PLACE_MAX ((1U << 20) - 1)
 
 struct sessions;
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK     256    /* clients; a power of two */
-#define NOBODY    0xffff /* as the lane of a slot */
+#define BLOCK     256        /* clients; a power of two */
+#define NOBODY    UINT32_MAX /* as what is at a slot */
 #define SLOTS_MIN 16
 
 _Static_assert(SESSION_LEN == SIO_SID_BYTES, "a session's id is that of a connection");
@@ -47,9 +47,16 @@ struct lane {
 
 /* One that has moved, in the first free slot from that of its hash on. */
 struct slot {
-    uint32_t place, serial;
-    uint16_t lane;
-} __attribute__((packed));
+    uint32_t at; /* some bits of the hash, lane, place */
+    uint32_t serial;
+};
+
+#define PLACE_BITS 20
+#define LANE_BITS  9
+#define TAG_SHIFT  (PLACE_BITS + LANE_BITS)
+
+_Static_assert(SESSIONS_PLACE_MAX < 1U << PLACE_BITS, "the last place is nobody's: NOBODY");
+_Static_assert(START_LANES <= 1 << LANE_BITS, "each lane has a number");
 
 struct sessions {
     struct lane lanes[START_LANES];
@@ -153,19 +160,45 @@ static void entry_free(struct sessions *sessions, unsigned lane, uint32_t place)
 /* --- those that have moved -------------------------------------------------------- */
 
 /* Ids are made by workers: with a key of ours nobody chooses where one is. */
-static uint32_t slot_home(const struct sessions *sessions, const uint8_t session[SESSION_LEN])
+static uint64_t hash_of(const struct sessions *sessions, const uint8_t session[SESSION_LEN])
 {
-    uint64_t hash = siphash(sessions->key, session, SESSION_LEN) >> 32;
+    return siphash(sessions->key, session, SESSION_LEN);
+}
 
-    return (uint32_t)(hash * sessions->cap >> 32);
+static uint32_t slot_home(const struct sessions *sessions, uint64_t hash)
+{
+    return (uint32_t)((hash >> 32) * sessions->cap >> 32);
+}
+
+/* Most that are another's are told by it, without a look at where they are. */
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash & ((1U << (32 - TAG_SHIFT)) - 1));
+}
+
+static unsigned lane_of(const struct slot *slot)
+{
+    return slot->at >> PLACE_BITS & ((1U << LANE_BITS) - 1);
+}
+
+static uint32_t slot_place(const struct slot *slot)
+{
+    return slot->at & ((1U << PLACE_BITS) - 1);
 }
 
 static const struct entry *entry_of(const struct sessions *sessions, const struct slot *slot)
 {
-    const struct entry *entry = entry_at(sessions, slot->lane, slot->place);
+    const struct entry *entry = entry_at(sessions, lane_of(slot), slot_place(slot));
 
     assert(entry != NULL);
     return entry;
+}
+
+static int is_at(const struct sessions *sessions, const struct slot *slot, uint64_t hash,
+                 const uint8_t session[SESSION_LEN])
+{
+    return slot->at >> TAG_SHIFT == tag_of(hash) &&
+           memcmp(entry_of(sessions, slot)->at, session, SESSION_LEN) == 0;
 }
 
 static uint32_t after(const struct sessions *sessions, uint32_t i)
@@ -182,10 +215,10 @@ static uint32_t steps(const struct sessions *sessions, uint32_t from, uint32_t t
 /* Its slot, or the free one where it would be.  There is always one that is free. */
 static struct slot *slot_find(const struct sessions *sessions, const uint8_t session[SESSION_LEN])
 {
-    uint32_t i = slot_home(sessions, session);
+    uint64_t hash = hash_of(sessions, session);
+    uint32_t i = slot_home(sessions, hash);
 
-    while (sessions->slots[i].lane != NOBODY &&
-           memcmp(entry_of(sessions, &sessions->slots[i])->at, session, SESSION_LEN) != 0)
+    while (sessions->slots[i].at != NOBODY && !is_at(sessions, &sessions->slots[i], hash, session))
         i = after(sessions, i);
     return &sessions->slots[i];
 }
@@ -195,7 +228,7 @@ static struct slot *moved_find(const struct sessions *sessions, const uint8_t se
 {
     struct slot *slot = sessions->moved > 0 ? slot_find(sessions, session) : NULL;
 
-    return slot != NULL && slot->lane != NOBODY ? slot : NULL;
+    return slot != NULL && slot->at != NOBODY ? slot : NULL;
 }
 
 /* The same with cap slots, which are enough.  Returns 0, or -1 without memory. */
@@ -210,7 +243,7 @@ static int slots_resize(struct sessions *sessions, uint32_t cap)
     sessions->slots = slots;
     sessions->cap = cap;
     for (uint32_t i = 0; i < old_cap; i++)
-        if (old[i].lane != NOBODY)
+        if (old[i].at != NOBODY)
             *slot_find(sessions, entry_of(sessions, &old[i])->at) = old[i];
     free(old);
     return 0;
@@ -232,15 +265,16 @@ static void slot_remove(struct sessions *sessions, struct slot *slot)
     struct slot *slots = sessions->slots;
     uint32_t cap = sessions->cap, gap = (uint32_t)(slot - slots), i = gap;
 
-    slots[gap].lane = NOBODY;
+    slots[gap].at = NOBODY;
     sessions->moved--;
-    while (slots[i = after(sessions, i)].lane != NOBODY) {
-        uint32_t from = slot_home(sessions, entry_of(sessions, &slots[i])->at);
+    while (slots[i = after(sessions, i)].at != NOBODY) {
+        uint64_t hash = hash_of(sessions, entry_of(sessions, &slots[i])->at);
+        uint32_t from = slot_home(sessions, hash);
 
         if (steps(sessions, from, i) < steps(sessions, gap, i))
             continue; /* it belongs behind the gap */
         slots[gap] = slots[i];
-        slots[i].lane = NOBODY;
+        slots[i].at = NOBODY;
         gap = i;
     }
     if (cap > SLOTS_MIN && sessions->moved <= cap / 4)
@@ -336,8 +370,10 @@ static void put_home(struct entry *entry, uint64_t client, const uint8_t session
 static void put_moved(struct sessions *sessions, struct entry *entry, unsigned lane,
                       uint64_t client, const uint8_t session[SESSION_LEN])
 {
+    uint32_t tag = tag_of(hash_of(sessions, session));
+
     *slot_find(sessions, session) =
-        (struct slot){place_of(client), serial_of(client), (uint16_t)lane};
+        (struct slot){tag << TAG_SHIFT | lane << PLACE_BITS | place_of(client), serial_of(client)};
     sessions->moved++;
     memcpy(entry->at, session, SESSION_LEN);
     entry->is = IS_MOVED;
@@ -400,8 +436,8 @@ int sessions_find(const struct sessions *sessions, const uint8_t session[SESSION
     struct sid_home home;
 
     if (slot != NULL) {
-        *lane = slot->lane;
-        *client = (uint64_t)slot->serial << 32 | slot->place;
+        *lane = lane_of(slot);
+        *client = (uint64_t)slot->serial << 32 | slot_place(slot);
         return 0;
     }
     sio_sid_home(session, &home);
@@ -424,7 +460,7 @@ int sessions_moved_lane(const struct sessions *sessions, struct slice id)
         base64_decode(session, id.ptr, id.len) != SESSION_LEN)
         return -1;
     slot = moved_find(sessions, session);
-    return slot != NULL ? slot->lane : -1;
+    return slot != NULL ? (int)lane_of(slot) : -1;
 }
 
 /* --- all of them ------------------------------------------------------------------ */

@@ -4,12 +4,15 @@
 #include "codec/sid.h"
 #include "master/route.h"
 #include "master/sessions.h"
+#include "worker/room.h"
 
 #include "nomem_nth.h"
 #include "tap.h"
 
 #define KEEP_MS 1000
 #define BUSY    (GONE_LOOKS_MAX / 2 - 10) /* sessions that may all join a room */
+
+_Static_assert(APPLY_NAME_MAX == ROOM_NAME_MAX, "a name is as long as for those who are connected");
 
 static struct sessions *sessions;
 static struct route *route;

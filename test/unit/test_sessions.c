@@ -150,7 +150,7 @@ static void test_places(void)
     is_int(sessions_put(sessions, 2, client(SESSIONS_PLACE_MAX - 1, 1),
                         raw(2, 3, SESSIONS_PLACE_MAX - 1, 1), 0),
            0, "the last place");
-    is_str(find(raw(2, 3, SESSIONS_PLACE_MAX - 1, 1)), "2:1048575.1", "is one");
+    is_str(find(raw(2, 3, SESSIONS_PLACE_MAX - 1, 1)), "2:1048574.1", "is one");
     sessions_free(&sessions);
 }
 
