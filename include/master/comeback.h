@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define COMEBACK_CLOCK_MS 10000 /* clocks of daemons differ by less */
+
 struct gone;
 struct history;
 
@@ -26,7 +28,8 @@ struct comeback_parts { /* borrowed */
     const struct conf *conf;
     const struct history *history;
     struct gone *gone;
-    uint64_t seq; /* of the stream */
+    uint64_t seq;  /* of the stream */
+    uint64_t self; /* relay_epoch() */
 };
 
 struct comeback_maker { /* zero is valid; reused */
@@ -38,11 +41,18 @@ struct comeback_maker { /* zero is valid; reused */
 
 void comeback_clear(struct comeback_maker *maker);
 
+struct comeback_start { /* of a session */
+    uint64_t offset;    /* where the stream was; 0: not known */
+    uint64_t at_ms;     /* since 1970, by the clock of its daemon */
+    int is_own;         /* this one */
+};
+
 /* The position in the history from which on a client misses what is there, that has all up to the
- * offset of admit, or where it came with none, to start, the offset at which its session began
- * (0: not known).  Never before start.  Returns 0, or -1 if it is not known. */
-int comeback_locate(const struct history *history, const struct admit *admit, uint64_t start,
-                    uint64_t *pos);
+ * offset of admit, or where it came with none, to the start of its session.  Never before
+ * that: a client that was refused its session comes with the offset of that one, and what it
+ * missed then is not for the next.  Returns 0, or -1 if it is not known. */
+int comeback_locate(const struct history *history, const struct admit *admit,
+                    const struct comeback_start *start, uint64_t *pos);
 
 /* What the client has back of the session of its pid, which has been proven: from what is known of
  * it at this moment (gone.h), and with the rooms that each has, those of its present token, and

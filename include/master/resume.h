@@ -4,7 +4,8 @@
  * - the pid proves itself, for the user of its token;
  * - what it missed is in the history: behind its offset, or where it has none from the start of its
  *   session on; an offset that is not known may be ahead of what has come here, so redis is asked
- *   for all it has, once for all who wait, and it is looked up again;
+ *   for all it has, once for all who wait, and it is looked up again (so it is where nothing has
+ *   come for a while);
  * - the session is here: connected still, then the older connection is disconnected and not
  *   waited for; or away, and not for longer than it may be;
  * - or another daemon gives it up (codec/peer.h, daemons.h), which disconnects it likewise.  One
@@ -13,6 +14,13 @@
  *   with the two rooms that each has, and a new Socket.IO id, if this daemon has heard of
  *   that one before, and of no gap of it, has itself seen all since before the session began, no
  *   request to join, leave or disconnect among it, and its token names no room.
+ *
+ * What that cannot know: that the client had left that daemon for good; or that it had a gap that
+ * it could not tell of, for it might not publish any more.
+ *
+ * Requests that come behind the question and before the answer are done to nobody, so then the
+ * session is not recovered.  What came to a room that was left while the client was away is not
+ * told to it.
  *
  * Two that want the same session at one moment have it one after the other, in the order of the
  * channel: the last one keeps it, the others are disconnected, and whoever is disconnected so
@@ -46,10 +54,10 @@
 
 #include <stdint.h>
 
-#define RESUME_SYNC_MS   2000  /* so long for redis to say that all has come: it may be behind */
-#define RESUME_ASK_MS    2000  /* ... to bring a question of our own back */
-#define RESUME_ANSWER_MS 300   /* and from then on, for an answer */
-#define RESUME_CLOCK_MS  10000 /* clocks of daemons differ by less */
+#define RESUME_LATE_MS   2500 /* marks come more often than that */
+#define RESUME_SYNC_MS   2000 /* so long for redis to say that all has come: it may be behind */
+#define RESUME_ASK_MS    2000 /* ... to bring a question of our own back */
+#define RESUME_ANSWER_MS 300  /* and from then on, for an answer */
 
 struct gone;
 struct history;

@@ -5,6 +5,7 @@
 #include "master/comeback.h"
 #include "master/daemons.h"
 #include "master/gone.h"
+#include "master/history.h"
 #include "master/relay.h"
 #include "master/resume.h"
 
@@ -63,15 +64,28 @@ static enum next recover(struct claims *claims, struct claim *claim, int resumes
     return NEXT_OVER;
 }
 
-/* 1 if it may be ahead of what has come here. */
+/* 1 if it may be ahead of what has come here.  Of a pid that cannot be read here the start comes
+ * with the answer, and is heeded then. */
 static int is_ahead(const struct claims *claims, const struct claim *claim)
 {
+    const struct comeback_start start = {.offset = claim->pid.offset,
+                                         .at_ms = claim->pid.start_ms,
+                                         .is_own = claim->pid.daemon == claims->self ||
+                                                   !claim->is_proven};
     uint64_t pos;
 
-    /* The start in a pid that cannot be read here comes with the answer. */
     if (!claim->is_proven && !claim->admit->has_offset)
         return 0;
-    return comeback_locate(claims->parts->history, claim->admit, claim->pid.offset, &pos) < 0;
+    return comeback_locate(claims->parts->history, claim->admit, &start, &pos) < 0;
+}
+
+/* 1 if nothing has come from redis for a while, not even a mark: what is on its way may be the
+ * question of another daemon for a client that was there before. */
+static int is_late(const struct claims *claims)
+{
+    const struct history *history = claims->parts->history;
+
+    return history_age_of(history, history_end(history), clock_ms()) > RESUME_LATE_MS;
 }
 
 /* may_sync: redis has not been asked yet for all it has.  The position is looked for before anybody
@@ -80,6 +94,8 @@ static enum next advance(struct claims *claims, struct claim *claim, int may_syn
 {
     enum reclaim_state state = RECLAIM_UNKNOWN;
 
+    if (claim->is_gone)
+        return NEXT_OVER; /* nobody is disconnected for who is not there */
     if (claim->is_proven)
         state = look(claims, claim, &claim->holder);
     if (claim->admit->has_offset && claim->admit->offset == 0)
@@ -92,6 +108,8 @@ static enum next advance(struct claims *claims, struct claim *claim, int may_syn
         return refuse(claims, claim, RESUME_UNKNOWN);
     if (is_ahead(claims, claim))
         return may_sync ? NEXT_SYNC : refuse(claims, claim, RESUME_OFFSET);
+    if (may_sync && is_late(claims))
+        return NEXT_SYNC;
     if (state == RECLAIM_HERE)
         return recover(claims, claim, 0);
     return NEXT_ASK;
@@ -110,9 +128,9 @@ static int may_do_without(struct claims *claims, const struct claim *claim)
     if (!claim->is_proven || claim->holder != 0 || claim->is_unknown || claim->admit->rooms.n > 0 ||
         look(claims, claim, &holder) != RECLAIM_UNKNOWN)
         return 0;
-    if (claims->since_ms == 0 || claims->since_ms + RESUME_CLOCK_MS >= start_ms)
+    if (claims->since_ms == 0 || claims->since_ms + COMEBACK_CLOCK_MS >= start_ms)
         return 0;
-    if ((request_ms != 0 && (uint64_t)request_ms + RESUME_CLOCK_MS >= start_ms) ||
+    if ((request_ms != 0 && (uint64_t)request_ms + COMEBACK_CLOCK_MS >= start_ms) ||
         (floor_ms != 0 && start_ms <= (uint64_t)floor_ms))
         return 0;
     return known.has_spoken && known.gap_ms < start_ms;
@@ -179,14 +197,6 @@ static int sync_begin(struct claims *claims, struct claim *claim)
     return 0;
 }
 
-/* Who has been silent is not waited for, unless another daemon may have the session. */
-static int is_futile(const struct claims *claims, const struct claim *claim, uint64_t now_ms)
-{
-    struct daemons_known known = daemons_known(claims->daemons, claim->pid.daemon, now_ms);
-
-    return claim->holder == 0 && known.is_silent && !known.is_sought;
-}
-
 /* All hear of it, also where nobody is waited for: who has it is to give it up. */
 static int ask(struct claims *claims, struct claim *claim)
 {
@@ -208,19 +218,17 @@ static int ask(struct claims *claims, struct claim *claim)
     return 0;
 }
 
-/* What next says of a claim that waits. */
+/* What next says of a claim that waits.  Without redis nothing is on its way. */
 static void go_on(struct claims *claims, struct claim *claim, enum next next)
 {
     uint64_t now_ms = clock_ms();
 
-    if (next == NEXT_SYNC && sync_begin(claims, claim) < 0) {
-        next = refuse(claims, claim, RESUME_OFFSET);
-    } else if (next == NEXT_ASK) {
+    if (next == NEXT_SYNC && sync_begin(claims, claim) < 0)
+        next = advance(claims, claim, 0);
+    if (next == NEXT_ASK) {
         waiting_move(&claims->waiting, claim, CLAIM_ASKING, now_ms + RESUME_ASK_MS);
         if (ask(claims, claim) < 0)
             next = refuse(claims, claim, RESUME_ELSEWHERE);
-        else if (is_futile(claims, claim, now_ms))
-            next = do_without(claims, claim);
     }
     if (next == NEXT_OVER)
         end(claims, claim);
@@ -334,15 +342,27 @@ void claims_answer(struct claims *claims, uint64_t from, const struct peer_answe
         go_on(claims, claim, judge(claims, claim, from, answer));
 }
 
+/* Who has been silent is not waited for, unless another daemon may have the session. */
+static int is_futile(const struct claims *claims, const struct claim *claim, uint64_t now_ms)
+{
+    struct daemons_known known = daemons_known(claims->daemons, claim->pid.daemon, now_ms);
+
+    return claim->holder == 0 && known.is_silent && !known.is_sought;
+}
+
+/* All that was published before it has come here. */
 void claims_echo(struct claims *claims, uint32_t id)
 {
     struct claim *claim = waiting_id(&claims->waiting, id);
+    uint64_t now_ms = clock_ms();
 
     claims->deaf_until_ms = 0;
     if (claim == NULL || claim->stage != CLAIM_ASKING)
         return;
     claim->requests = gone_requests(claims->parts->gone);
-    waiting_move(&claims->waiting, claim, CLAIM_ASKED, clock_ms() + RESUME_ANSWER_MS);
+    waiting_move(&claims->waiting, claim, CLAIM_ASKED, now_ms + RESUME_ANSWER_MS);
+    if (is_futile(claims, claim, now_ms))
+        go_on(claims, claim, do_without(claims, claim));
 }
 
 /* Without the right to publish, or a connection to redis: nobody has been asked. */
@@ -432,7 +452,7 @@ static enum next give_up(struct claims *claims, struct claim *claim, uint64_t no
     switch (claim->stage) {
     case CLAIM_SYNCING:
         claims->is_pinging = 0;
-        return refuse(claims, claim, RESUME_OFFSET);
+        return advance(claims, claim, 0);
     case CLAIM_ASKING:
         claims->deaf_until_ms = now_ms + DAEMONS_SILENT_MS;
         return refuse(claims, claim, RESUME_ELSEWHERE);

@@ -20,11 +20,21 @@ void comeback_clear(struct comeback_maker *maker)
     *maker = (struct comeback_maker){0};
 }
 
-int comeback_locate(const struct history *history, const struct admit *admit, uint64_t start,
-                    uint64_t *pos)
+/* The stream was at pos after the session began.  At its own daemon, of which the start is too
+ * old to be known, it was; at another it may be that the offsets of two daemons were not the same
+ * when it began. */
+static int is_later(const struct history *history, const struct comeback_start *start, uint64_t pos)
+{
+    uint64_t ago_ms = history_age_of(history, pos, clock_ms());
+
+    return start->is_own || (uint64_t)clock_wall_ms() > start->at_ms + COMEBACK_CLOCK_MS + ago_ms;
+}
+
+int comeback_locate(const struct history *history, const struct admit *admit,
+                    const struct comeback_start *start, uint64_t *pos)
 {
     uint64_t began = 0;
-    int has_start = start != 0 && history_find(history, start, &began) == 0;
+    int has_start = start->offset != 0 && history_find(history, start->offset, &began) == 0;
 
     if (!admit->has_offset) {
         *pos = began;
@@ -34,7 +44,7 @@ int comeback_locate(const struct history *history, const struct admit *admit, ui
         return -1;
     if (has_start && *pos < began)
         *pos = began;
-    return 0;
+    return has_start || is_later(history, start, *pos) ? 0 : -1;
 }
 
 /* --- its rooms -------------------------------------------------------------------- */
@@ -156,6 +166,7 @@ enum resume_refusal comeback_make(struct comeback_maker *maker, const struct com
                                   const struct admit *admit)
 {
     struct comeback *comeback = &maker->comeback;
+    struct comeback_start start = {.offset = admit->start};
     enum resume_refusal why;
     struct gone_session session;
     struct pid pid;
@@ -167,7 +178,9 @@ enum resume_refusal comeback_make(struct comeback_maker *maker, const struct com
     why = judge(&session, parts, admit);
     if (why != RESUME_REFUSALS)
         return why;
-    if (comeback_locate(parts->history, admit, admit->start, &comeback->from) < 0)
+    start.at_ms = pid.start_ms;
+    start.is_own = pid.daemon == parts->self;
+    if (comeback_locate(parts->history, admit, &start, &comeback->from) < 0)
         return RESUME_OFFSET;
     if ((admit->resumes & COMEBACK_FOREIGN) && comeback->from < history_holed(parts->history))
         return RESUME_HOLE;

@@ -176,7 +176,7 @@ const struct comeback *resume_comeback(struct resume *resume, const struct admit
 {
     struct claims *claims = &resume->claims;
     const struct comeback_parts parts = {claims->conf, claims->parts->history, claims->parts->gone,
-                                         relay_seq(claims->parts->relay)};
+                                         relay_seq(claims->parts->relay), claims->self};
     enum resume_refusal why = comeback_make(&resume->maker, &parts, admit);
 
     if (why != RESUME_REFUSALS) {

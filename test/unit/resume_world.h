@@ -12,6 +12,7 @@
 #include "codec/sid.h"
 #include "ipc/history.h"
 #include "ipc/msg.h"
+#include "master/comeback.h"
 #include "master/daemons.h"
 #include "master/gone.h"
 #include "master/history.h"
@@ -23,11 +24,14 @@
 
 #include "tap.h"
 
-#define WORLD_FN      static __attribute__((unused))
-#define DAEMONS       3
-#define CLIENTS       64
+#define WORLD_FN static __attribute__((unused))
+#define DAEMONS  3
+#ifndef CLIENTS
+#define CLIENTS 64
+#endif
 #define LANE_MAX      4
 #define WORLD_LOG_MAX 20000
+#define MARK_MS       1200 /* a step comes so often */
 
 uint64_t __wrap_clock_ms(void);
 int64_t __wrap_clock_wall_ms(void);
@@ -48,13 +52,15 @@ int64_t __wrap_clock_wall_ms(void)
 
 /* What has been published. */
 struct published {
-    enum { STEP, MESSAGE, PEER, REQUEST } kind;
+    enum { STEP, MESSAGE, PEER, REQUEST, JOIN, LEAVE } kind;
     uint64_t at_ms;
     uint64_t offset; /* behind it */
     struct buf channel, payload;
+    const char *uid, *room; /* JOIN, LEAVE: that user's; MESSAGE: the room */
 };
 static struct published world_log[WORLD_LOG_MAX];
 static size_t nlog;
+static uint64_t last_step_ms;
 
 /* A client of a made-up worker: its name in the master is its index. */
 struct client {
@@ -62,6 +68,7 @@ struct client {
     unsigned lane;
     int is_in, is_refused, is_kicked;
     int has_pid, resumed, has_own_id;
+    uint64_t start; /* the offset at which its session began, where that is a new one */
     uint64_t from;
     uint8_t sid[SESSION_LEN]; /* the id that is its own */
     uint8_t session[SESSION_LEN];
@@ -160,6 +167,9 @@ static void show_rooms(struct client *client, const struct comeback *comeback)
     client->left = comeback->left;
 }
 
+/* The worker hears that it is let in; or NULL. */
+static void (*world_admitted)(struct node *node, struct client *client);
+
 /* As master/recovery.c has it. */
 static void node_answer(const struct admit *admit, const struct comeback *comeback,
                         enum msg_verdict verdict, void *arg)
@@ -180,11 +190,14 @@ static void node_answer(const struct admit *admit, const struct comeback *comeba
         abort();
     client->has_pid = resume_pid(node->resume, admit, comeback, node->offset, client->pid) == 0;
     client->resumed = comeback != NULL;
-    if (comeback == NULL)
-        return;
-    client->from = comeback->from;
-    client->has_own_id = comeback->has_own_id;
-    show_rooms(client, comeback);
+    client->start = node->offset;
+    if (comeback != NULL) {
+        client->from = comeback->from;
+        client->has_own_id = comeback->has_own_id;
+        show_rooms(client, comeback);
+    }
+    if (world_admitted != NULL)
+        world_admitted(node, client);
 }
 
 static int node_relay_wake(unsigned ms, void *arg)
@@ -244,6 +257,8 @@ static struct published *world_put(int kind)
         abort();
     *published = (struct published){.at_ms = now_ms};
     published->kind = kind;
+    if (kind == STEP)
+        last_step_ms = now_ms;
     published->offset = ++nlog;
     return published;
 }
@@ -350,6 +365,30 @@ WORLD_FN void world_down(void)
 
 /* --- the stream -------------------------------------------------------------------- */
 
+/* What the workers do of a message or a request, for whoever models them. */
+static void (*world_live)(struct node *node, const struct published *published);
+
+static void node_request(struct node *node, const struct published *published)
+{
+    static uint32_t last_id;
+    struct slice uid = slice_str(published->uid), room = slice_str(published->room);
+    const struct slices who = {&uid, 1, 1}, names = {&room, 1, 1}, none = {0};
+    const struct route_targets *targets = route_find(relay_route(node->parts.relay), &who);
+    struct gone_request request = {.type = published->kind == JOIN ? MSG_JOIN : MSG_LEAVE,
+                                   .id = ++last_id,
+                                   .rooms = &who,
+                                   .except = &none,
+                                   .names = &names,
+                                   .seq = relay_seq(node->parts.relay),
+                                   .rooms_max = 1000};
+
+    gone_request(node->parts.gone, &request, targets);
+    if (world_live != NULL)
+        world_live(node, published);
+    for (unsigned lane = 0; lane <= LANE_MAX; lane++)
+        gone_acted(node->parts.gone, request.id, lane);
+}
+
 static void node_take(struct node *node, const struct published *published)
 {
     struct slice channel = {(const char *)published->channel.data, published->channel.len};
@@ -361,9 +400,17 @@ static void node_take(struct node *node, const struct published *published)
     switch (published->kind) {
     case STEP:
         history_step(node->parts.history, published->offset, now_ms);
+        if (world_live != NULL)
+            world_live(node, published);
         break;
     case MESSAGE:
         relay_message(node->parts.relay, channel, payload, 1, published->offset);
+        if (world_live != NULL)
+            world_live(node, published);
+        break;
+    case JOIN:
+    case LEAVE:
+        node_request(node, published);
         break;
     case REQUEST:
         gone_note_request(node->parts.gone);
@@ -434,6 +481,8 @@ WORLD_FN void pass(uint64_t ms)
         turns();
         now_ms += step;
         ms -= step;
+        if (nlog > 0 && now_ms - last_step_ms >= MARK_MS)
+            world_put(STEP);
     }
     turns();
 }
@@ -445,6 +494,7 @@ WORLD_FN void publish(const char *room, const char *json)
     const struct slices rooms = {&name, room[0] != '\0', 0}, none = {0};
     struct published *published = world_put(MESSAGE);
 
+    published->room = room;
     if (emit_encode(&published->channel, &published->payload, SLICE("socket.io"), SLICE("/axr"),
                     &rooms, &none, 0, slice_str(json)) < 0)
         abort();

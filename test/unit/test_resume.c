@@ -518,7 +518,7 @@ static struct client *from_silent(const char *room)
     struct client *a, *b;
 
     world_up(2, SECRET);
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     say("ann");
     one->is_deaf = 1;
@@ -535,7 +535,7 @@ static void test_silent(void)
     pass(RESUME_ANSWER_MS - 1);
     ok(!b->is_in, "it is waited for an answer");
     pass(1);
-    is_back(b, 2, "there is none");
+    is_back(b, clients[0].start, "there is none");
     ok(b->has_own_id, "under a new id");
     is_int(resume_stats(two->resume).silent, 1, "it is counted");
     is_mem(b->pid, PID_LEN, clients[0].pid, PID_LEN, "with its pid");
@@ -545,7 +545,7 @@ static void test_silent(void)
     ok(b->is_in && !b->is_kicked, "not the newer one");
     c = client_back(b, 0, 1, 0);
     turns();
-    is_back(c, 2, "which can go back there");
+    is_back(c, clients[0].start, "which can go back there");
     ok(b->is_kicked, "and is disconnected here");
     world_down();
 
@@ -572,7 +572,7 @@ static void test_not_without(void)
     node_up(1, SECRET);
     turns();
     one->is_deaf = 1;
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     say("");
     b = client_back(a, 1, 1, nlog);
     pass(RESUME_ANSWER_MS);
@@ -580,7 +580,7 @@ static void test_not_without(void)
     world_down();
 
     world_up(2, SECRET);
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     now_ms++;
     resume_gap(one->resume);
@@ -595,7 +595,7 @@ static void test_not_without(void)
     one->is_mute = 1;
     node_up(1, SECRET);
     turns();
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     b = client_back(a, 1, 1, 0);
     pass(RESUME_ANSWER_MS);
@@ -604,7 +604,7 @@ static void test_not_without(void)
     world_down();
 
     world_up(2, SECRET);
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     two->is_mute = 1;
     b = client_back(a, 1, 1, 0);
@@ -614,7 +614,7 @@ static void test_not_without(void)
     world_down();
 
     world_up(2, SECRET);
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     two->is_deaf = 1;
     b = client_back(a, 1, 1, 0);
@@ -632,7 +632,7 @@ static void test_not_again(void)
     struct client *a, *b, *c;
 
     world_up(3, SECRET);
-    pass(RESUME_CLOCK_MS + 1);
+    pass(COMEBACK_CLOCK_MS + 1);
     a = client_in(0, 1, "ann");
     b = client_in(0, 1, "bob");
     one->is_deaf = 1;
@@ -640,6 +640,7 @@ static void test_not_again(void)
     pass(RESUME_ANSWER_MS);
     ok(a->resumed, "one is silent");
     c = client_back(b, 1, 1, 0);
+    turns();
     ok(c->resumed, "the next client does not wait");
     client_left(c, 0);
     c = client_back(b, 2, 1, 0);
