@@ -1,9 +1,11 @@
 #include "master/relay.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "codec/json.h"
+#include "codec/sid.h"
 #include "ipc/start.h"
 #include "master/pending.h"
 #include "master/route.h"
@@ -327,6 +329,18 @@ static void join_all(struct relay *relay, const struct admit *admit)
             (void)join(relay, admit->lane, admit->client, admit->rooms.at[i], relay->seq, 1);
 }
 
+/* The id that it goes by until it comes back again is then a room as any other that it is in, for
+ * it has its session's. */
+static void join_id(struct relay *relay, const struct admit *admit)
+{
+    char id[SIO_SID_LEN];
+
+    if (admit->session.len != SIO_SID_BYTES)
+        return;
+    base64url_encode(id, admit->session.ptr, admit->session.len);
+    (void)join(relay, admit->lane, admit->client, (struct slice){id, sizeof(id)}, relay->seq, 0);
+}
+
 /* Its session comes with its rooms. */
 static void join_again(struct relay *relay, const struct admit *admit,
                        const struct comeback *comeback)
@@ -341,6 +355,8 @@ static void join_again(struct relay *relay, const struct admit *admit,
 
         (void)join(relay, admit->lane, admit->client, room, since, i < comeback->nclaimed);
     }
+    if (comeback->has_own_id)
+        join_id(relay, admit);
 }
 
 static void decide(struct relay *relay, const struct admit *admit)

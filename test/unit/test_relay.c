@@ -642,6 +642,75 @@ static void test_admission_rooms(void)
 
 /* --- what is not relayed, and what is said ---------------------------------------------- */
 
+/* --- one that has its session back --- */
+
+static struct comeback again;
+
+static const struct comeback *on_comeback(const struct admit *admit, void *arg)
+{
+    (void)admit, (void)arg;
+    return &again;
+}
+
+static char seats[256];
+
+static void visit_seat(const struct route_seat *seat, void *arg)
+{
+    size_t at = strlen(seats);
+
+    (void)arg;
+    snprintf(seats + at, sizeof(seats) - at, "%.*s@%u%s ", (int)seat->room.len, seat->room.ptr,
+             (unsigned)seat->seq, seat->is_claimed ? "!" : "");
+}
+
+/* "-3 a@5 b@6! ": default rooms that it has left, and the others. */
+static const char *rooms_of(unsigned lane, uint64_t client)
+{
+    static char text[300];
+    unsigned left;
+
+    seats[0] = '\0';
+    left = route_client_rooms(relay_route(sent.relay), lane, client, visit_seat, NULL);
+    snprintf(text, sizeof(text), "-%u %s", left, seats);
+    return text;
+}
+
+static void test_comeback(void)
+{
+    static const struct relay_ops with = {
+        .send = on_send, .answer = on_answer, .wake = on_wake, .comeback = on_comeback};
+    struct admit admit = {.lane = 1, .client = 7, .uid = SLICE("ann"), .resumes = 1};
+    struct buf items = {0};
+    struct slice room;
+
+    begin(conf_make());
+    relay_free(&sent.relay);
+    sent.relay = relay_new(conf_make(), &with, NULL);
+    relay_worker_up(sent.relay, 1);
+    msg_put_room(&items, 5, SLICE("a"));
+    room = (struct slice){(const char *)items.data, items.len};
+    again = (struct comeback){
+        .left = MSG_LEFT_EVERYBODY | MSG_LEFT_OWN, .rooms = {.at = &room, .n = 1}, .nclaimed = 1};
+    relay_admit(sent.relay, &admit);
+    is_str(rooms_of(1, 7), "-3 a@5! ", "who comes back is in the rooms of before, since then");
+    again.nclaimed = 0;
+    again.left = 0;
+    admit.client = 8;
+    relay_admit(sent.relay, &admit);
+    is_str(rooms_of(1, 8), "-0 a@5 ", "by request, where it is so");
+    again.has_own_id = 1;
+    admit.client = 9;
+    relay_admit(sent.relay, &admit);
+    is_str(rooms_of(1, 9), "-0 a@5 ", "without an id of its own");
+    admit.client = 10;
+    admit.session = SLICE("123456789012345");
+    again.rooms.n = 0;
+    relay_admit(sent.relay, &admit);
+    is_str(rooms_of(1, 10), "-0 MTIzNDU2Nzg5MDEyMzQ1@0 ", "an id that it has for once is a room");
+    buf_free(&items);
+    relay_free(&sent.relay);
+}
+
 static void test_drops(void)
 {
     char file[] = "/tmp/test_relay.XXXXXX";
@@ -797,6 +866,7 @@ int main(void)
     test_rooms();
     test_rooms_of_nobody();
     test_admission_rooms();
+    test_comeback();
     test_drops();
     test_shown();
     test_size();
