@@ -48,6 +48,7 @@ static void client_away(struct crowd *crowd, struct client *client, uint64_t aft
     if (client->lost_ns == 0)
         client->lost_ns = now;
     client_close(client);
+    client->was_away = 1;
     client->state = CLIENT_AWAY;
     client->back_ns = now + after_ns;
     crowd->away++;
@@ -177,10 +178,9 @@ static void client_hear(struct crowd *crowd, struct client *client, const struct
     if (client->next > crowd->published)
         crowd->published = client->next;
     crowd->heard++;
-    if (client->lost_ns == 0)
+    if (!client->was_away)
         hist_add(&crowd->latency, now - note->sent_ns);
-    else
-        client_caught(crowd, client, now);
+    client_caught(crowd, client, now);
 }
 
 /* Of what it is told: an event's last argument. */
@@ -208,7 +208,7 @@ static void client_joined(struct crowd *crowd, struct client *client, const char
     crowd->in++;
     hist_add(&crowd->joined, now - client->dial_ns);
     if (client->lost_ns != 0)
-        client->goal = crowd->published;
+        client->goal = crowd->direct ? 0 : crowd->published;
     if (pid != NULL)
         end = memchr(pid + 7, '"', len - (size_t)(pid + 7 - text));
     if (ticket != NULL && end != NULL && (size_t)(end - pid - 7) < sizeof(ticket->pid)) {
@@ -458,9 +458,9 @@ static void come_back(struct crowd *crowd)
     }
 }
 
-void crowd_cut(struct crowd *crowd, uint64_t away_ns, uint64_t spread_ns)
+void crowd_cut(struct crowd *crowd, uint32_t n, uint64_t away_ns, uint64_t spread_ns)
 {
-    for (uint32_t i = 0; i < crowd->n; i++)
+    for (uint32_t i = 0; i < crowd->n && i < n; i++)
         if (crowd->clients[i].state == CLIENT_IN)
             client_away(crowd, &crowd->clients[i],
                         away_ns + (spread_ns > 0 ? (uint64_t)random() % spread_ns : 0));
@@ -492,7 +492,7 @@ void crowd_listen(struct crowd *crowd, int direct)
     memset(&crowd->missing, 0, sizeof(crowd->missing));
     crowd->recovered = crowd->forgotten = 0;
     for (uint32_t i = 0; i < crowd->n; i++)
-        crowd->clients[i].next = 0;
+        crowd->clients[i].next = crowd->clients[i].was_away = 0;
 }
 
 void crowd_close(struct crowd *crowd)

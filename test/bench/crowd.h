@@ -35,6 +35,7 @@ struct client {
     uint64_t lost_ns;      /* when it lost its last connection; 0: it has all that was missed */
     uint64_t back_ns;      /* CLIENT_AWAY */
     uint32_t goal;         /* the first note that it may be without, once it is in again */
+    uint8_t was_away;      /* since crowd_listen(): how old notes are does not count for it */
     uint8_t tries;         /* to come back */
     struct ticket *ticket; /* crowd->returns: what it was told */
     char *rest;            /* a frame (or a head) that has not come whole */
@@ -68,7 +69,7 @@ struct crowd {
 
     int direct;            /* each note is for note_user() alone */
     uint64_t heard, wrong; /* wrong: lost before it, doubled, out of order, another's */
-    struct hist latency;   /* of the notes */
+    struct hist latency;   /* of the notes, at clients that were not away */
 };
 
 /* The fields of the first paragraph and cap are set.  Returns 0, or -1 with errno. */
@@ -84,9 +85,9 @@ void crowd_poll(struct crowd *crowd, int wait_ms);
 /* Forgets what was heard: notes of any number come next. */
 void crowd_listen(struct crowd *crowd, int direct);
 
-/* Cuts every client's connection; each comes back after away_ns and up to spread_ns more, by
- * chance.  Only with crowd->returns. */
-void crowd_cut(struct crowd *crowd, uint64_t away_ns, uint64_t spread_ns);
+/* Cuts the connections of the first n clients; each comes back after away_ns and up to spread_ns
+ * more, by chance.  Only with crowd->returns. */
+void crowd_cut(struct crowd *crowd, uint32_t n, uint64_t away_ns, uint64_t spread_ns);
 
 /* Closes every client without a word; users start at 0 again, and so do all counts. */
 void crowd_close(struct crowd *crowd);

@@ -11,9 +11,10 @@
  *                                   publishes to all clients (direct: each note to one) and
  *                                   waits for the deliveries.  window: messages on their way
  *                                   at any time (1); rate: messages a second instead
- *           [cut=S away=S [spread=S]]
- *                                   cut: S after the beginning all connections are cut, and come
- *                                   back after away and up to spread more (--returns 1)
+ *           [cut=S away=S [spread=S] [share=SHARE]]
+ *                                   cut: S after the beginning all connections (or that share)
+ *                                   are cut, and come back after away and up to spread more
+ *                                   (--returns 1)
  *   hear messages=N                 waits for N messages at each client that another swarm sends
  *   probe seconds=S                 connects one client alone and closes it, again and again
  *   memory                          PSS of the server
@@ -48,7 +49,7 @@
 struct command {
     char *name;
     double clients, at_once, messages, seconds, window, rate, payload, direct;
-    double cut, away, spread;
+    double cut, away, spread, share;
 };
 
 struct swarm {
@@ -230,7 +231,8 @@ static int cut(struct swarm *swarm, const struct command *command, int is_cut, u
 {
     if (is_cut || command->cut == 0 || (double)(now - swarm->began_ns) / 1e9 < command->cut)
         return is_cut;
-    crowd_cut(&swarm->crowd, (uint64_t)(command->away * 1e9), (uint64_t)(command->spread * 1e9));
+    crowd_cut(&swarm->crowd, (uint32_t)(command->share * swarm->crowd.n),
+              (uint64_t)(command->away * 1e9), (uint64_t)(command->spread * 1e9));
     return 1;
 }
 
@@ -335,7 +337,7 @@ static double *field(struct command *command, const char *name)
         {"window", &command->window},     {"rate", &command->rate},
         {"payload", &command->payload},   {"direct", &command->direct},
         {"cut", &command->cut},           {"away", &command->away},
-        {"spread", &command->spread},
+        {"spread", &command->spread},     {"share", &command->share},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -347,7 +349,7 @@ static double *field(struct command *command, const char *name)
 /* Takes a line apart, in place. */
 static void parse(struct command *command, char *line)
 {
-    *command = (struct command){.at_once = 512, .window = 1, .payload = 100};
+    *command = (struct command){.at_once = 512, .window = 1, .payload = 100, .share = 1};
     command->name = strtok(line, " \n");
     for (char *word; (word = strtok(NULL, " \n")) != NULL;) {
         char *equals = strchr(word, '='), *end;

@@ -258,11 +258,24 @@ async function outage(world, id, n) {
 
 const share = (part, whole) => (100 * part) / whole;
 
+/* Half of the clients come back, with all that each of them missed; the others go on hearing. */
+async function bystanders(world, n) {
+    const swarm = await world.fresh('recovery', { returns: 1 });
+    await swarm.connect(n.clients);
+    const fields = { messages: n.direct * n.seconds, rate: n.direct, direct: 1 };
+    const quiet = await swarm.publish(fields);
+    const busy = await swarm.tell('publish', { ...fields, cut: n.seconds / 4, away: 2, spread: 1, share: 0.5 });
+    await swarm.stop();
+    await swarm.server.stop();
+    return { quiet, busy };
+}
+
 async function comeback(world, n) {
     await world.only();
     const rounds = [];
     for (let i = 0; i < n.rounds; i++) rounds.push(await outage(world, 'recovery', n));
     const node = await outage(world, 'recovering', n);
+    const { quiet, busy } = await bystanders(world, n);
     const lost = (answer) => answer.wanted - answer.heard + answer.wrong;
     const missed = rounds.reduce((sum, one) => sum + lost(one) + (n.clients - one.recovered), 0);
     const all = [];
@@ -277,6 +290,10 @@ async function comeback(world, n) {
     }, {
         what: 'the same: not recovered, lost, doubled or out of order',
         goal: 0, ...spread([missed]), cells: [['deliveries', rounds.reduce((sum, one) => sum + one.heard, 0), '']],
+    }, {
+        what: `half of them cut and back, ${n.direct} messages/s, each to one user: latency p99 of those who stay`,
+        goal: 30, unit: 'ms', ...spread([busy.latency.p99 / 1000]),
+        cells: [['with nobody cut', quiet.latency.p99 / 1000, 'ms'], ['lost, doubled or out of order', lost(busy), '']],
     }];
 }
 
@@ -475,13 +492,13 @@ const ROWS = {
     },
     recovery: {
         run: recovery,
-        full: { clients: 2000, one: 100, many: 300, rounds: 7, idle: 10000 },
+        full: { clients: 2000, one: 100, many: 300, rounds: 7, idle: 19000 },
         quick: { clients: 2000, one: 10, many: 64, rounds: 3, idle: 5000 },
     },
     comeback: {
         run: comeback,
-        full: { clients: 10000, rate: 5, seconds: 12, rounds: 3 },
-        quick: { clients: 2000, rate: 5, seconds: 8, rounds: 1 },
+        full: { clients: 10000, rate: 5, direct: 500, seconds: 12, rounds: 3 },
+        quick: { clients: 2000, rate: 5, direct: 500, seconds: 8, rounds: 1 },
     },
     storm: {
         run: storm,
