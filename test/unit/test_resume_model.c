@@ -24,7 +24,7 @@ static const char *const uids[PERSONS] = {"p0", "p1", "p2", "p3", "p4"};
 struct person {
     struct client *client; /* its newest connection, or NULL */
     int is_wired;          /* what is sent to that arrives */
-    int has_pid, is_broken, has_left;
+    int has_pid, is_broken, has_left, is_split;
     uint8_t pid[PID_LEN];
     uint64_t offset;       /* 0: none */
     size_t base;           /* of the log: where its session began */
@@ -218,9 +218,11 @@ static void on_admitted(struct node *node, struct client *client)
     take_rooms(client);
     if (client->resumed) {
         recovered++;
-        /* That it had left is known to a daemon that was silent. */
+        /* That it had left is known to a daemon that was silent, or to one that does not know yet
+         * that another has done without its word. */
+        person->is_split |= client->has_own_id;
         if (person->client == client &&
-            (person->is_broken || (person->has_left && !client->has_own_id)))
+            (person->is_broken || (person->has_left && !person->is_split)))
             fault(person, "it must not have its session back", 0);
         if (person->client == client) {
             person->back = node->taken;
@@ -232,7 +234,7 @@ static void on_admitted(struct node *node, struct client *client)
     fresh++;
     if (person->client != client)
         return;
-    person->is_broken = person->has_left = 0;
+    person->is_broken = person->has_left = person->is_split = 0;
     person->base = person->last = node->taken;
     person->has_pid = client->has_pid;
     memcpy(person->pid, client->pid, PID_LEN);
