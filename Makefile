@@ -88,13 +88,15 @@ $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_history_v
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
-$(addprefix $(BUILD)/test/unit/,test_absent test_directory test_expect test_gone test_hear test_held test_mirror test_missed test_orders test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting): UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_absent test_directory test_expect test_gone test_handover test_hear test_held test_mirror test_missed test_orders test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
 $(addprefix $(BUILD)/test/unit/,test_inquiry test_emission test_deed): UNIT_LD = -Wl,--wrap=clock_ms
 $(addprefix $(BUILD)/test/unit/,test_resume test_resume_model): UNIT_LD = -Wl,--wrap=clock_ms,--wrap=clock_wall_ms
+$(BUILD)/test/unit/test_comeback: UNIT_LD = \
+    $(patsubst %,-Wl$(,)--wrap=%,clock_ms clock_wall_ms malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_cluster: UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,clock_ms request_decode malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_marks: UNIT_LD = \

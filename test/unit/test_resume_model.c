@@ -178,18 +178,21 @@ static void on_live(struct node *node, const struct published *published)
     }
 }
 
+/* Among them may be the id that it had. */
 static void take_rooms(const struct client *client)
 {
-    char name[8];
     const char *at = client->rooms;
+    char name[32];
     unsigned since;
     int n;
 
-    while (sscanf(at, "%7[a-z]@%u %n", name, &since, &n) == 2) {
+    while (sscanf(at, "%31[^@]@%u %n", name, &since, &n) == 2) {
         int i = room_of(name, strlen(name));
 
-        known[client - clients].is_in[i] = 1;
-        known[client - clients].since[i] = since;
+        if (i >= 0) {
+            known[client - clients].is_in[i] = 1;
+            known[client - clients].since[i] = since;
+        }
         at += n;
     }
 }
