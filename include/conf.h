@@ -50,15 +50,14 @@ struct conf {
     struct conf_redis redis;
     int presence; /* servers of the cluster are told who is connected */
     uint32_t ping_interval_ms, ping_timeout_ms, connect_timeout_ms, upgrade_timeout_ms;
+    uint32_t recovery_ms;   /* how long a client may be away; see below */
     size_t max_http_buffer; /* bytes of one message from a client */
     int polling, websocket; /* offered transports */
     int allow_eio3;
-    /* socket.io:connectionStateRecovery. */
-    int recovery;          /* it is on; where it is off the rest means nothing */
-    uint32_t recovery_ms;  /* how long a client may be away */
+    int recovery;          /* connectionStateRecovery; where it is off the rest means nothing */
     size_t recovery_bytes; /* of the history, at most */
     char *recovery_file;   /* name of the secret's file, or NULL */
-    char *recovery_secret; /* what pids are signed with, or NULL: the secrets of tokens */
+    char *recovery_secret; /* what sessions are signed with, or NULL: the secrets of tokens */
     size_t recovery_secret_len;
     char *client_file; /* its name, or NULL */
     char *client_text; /* what was in it */
