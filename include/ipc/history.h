@@ -3,7 +3,8 @@
  *
  * It is a row of stops, each a place in the stream that has an offset: an entry, with a message,
  * or a step, without one (a mark, or a message that is not kept).  A position counts stops: it
- * grows, and is never 0.  What a client missed are the entries from its position to the end.
+ * grows, is never 0, and those of one history are none of another.  What a client missed are the
+ * entries from its position to the end.
  *
  * The memory is words of 8 bytes, in this order:
  *     the head of the file, one page: enum history_word

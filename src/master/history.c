@@ -139,6 +139,16 @@ static int make_file(struct history *history)
     return history->fd >= 0 ? 0 : -1;
 }
 
+/* A worker may have another history than the one that a position is of: none has those of
+ * another.  The first head is the second in memory. */
+static uint64_t first_position(void)
+{
+    uint64_t any;
+
+    rand_bytes(&any, sizeof(any));
+    return (any >> 2) / HISTORY_HEADS_MAX * HISTORY_HEADS_MAX + 1;
+}
+
 static void write_file_head(struct history *history)
 {
     uint64_t *words = history->words;
@@ -146,7 +156,7 @@ static void write_file_head(struct history *history)
     history->heads.at = words + HISTORY_FILE_WORDS;
     history->bodies.at = history->heads.at + history->heads.words;
     rand_bytes(history->key, sizeof(history->key));
-    history->begin = history->end = 1;
+    history->begin = history->end = first_position();
     history_store(&words[HISTORY_WORD_HEADS], history->nheads);
     history_store(&words[HISTORY_WORD_BODIES], history->bodies.words);
     history_store(&words[HISTORY_WORD_KEY], history->key[0]);

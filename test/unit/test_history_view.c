@@ -98,10 +98,11 @@ static struct history_entry head_of(size_t nrooms, size_t nexcept)
     struct history_view *view = history_view_open(history_fd(history));
     struct broadcast bc = {.rooms = names(rooms, nrooms), .except = names(except, nexcept)};
     struct history_entry entry = {0};
+    uint64_t begin = history_end(history);
     int hashed = 1;
 
     history_put(history, 1, 2, &bc, SLICE("message"), 0);
-    is_int(history_next(view, 1, &entry), HISTORY_ENTRY, "a head");
+    is_int(history_next(view, begin, &entry), HISTORY_ENTRY, "a head");
     for (size_t i = 0; i < entry.nrooms; i++)
         hashed &= entry.hashes[i] == history_hash(view, bc.rooms.at[i]);
     for (size_t i = 0; i < entry.nexcept; i++)
@@ -135,6 +136,7 @@ static void test_keyed(void)
     struct history *a = history_new(BYTES, KEEP), *b = history_new(BYTES, KEEP);
     struct history_view *va = history_view_open(history_fd(a)),
                         *vb = history_view_open(history_fd(b));
+    struct history_entry entry;
     int same = 0, zero = 0;
 
     for (int i = 0; i < 100; i++) {
@@ -145,6 +147,10 @@ static void test_keyed(void)
         zero += history_hash(va, slice_str(name)) == 0;
     }
     ok(same < 3, "another history, other hashes");
+    put_to(a, 1, 10, NULL, 0);
+    put_to(b, 1, 10, NULL, 0);
+    is_int(history_next(vb, history_end(a) - 1, &entry), HISTORY_OVERRUN, "and other positions");
+    is_int(history_next(va, history_end(b) - 1, &entry), HISTORY_OVERRUN, "both ways");
     is_int(zero, 0, "none is 0");
     history_view_close(&va);
     history_view_close(&vb);
@@ -158,7 +164,7 @@ static void test_wrapping(void)
     struct history *history = history_new(BYTES, KEEP);
     struct history_view *view = history_view_open(history_fd(history));
     struct history_entry entry;
-    uint64_t read = 0, pos = 1;
+    uint64_t read = 0, begin = history_end(history), pos = begin;
     int whole = 1;
 
     for (uint64_t seq = 1; seq <= 20000; seq++) {
@@ -172,8 +178,8 @@ static void test_wrapping(void)
         }
     }
     ok(whole && read == 20000, "20000 messages of 1 to 977 bytes: each as it was");
-    is_int(history_next(view, 1, &entry), HISTORY_OVERRUN, "the first has gone");
-    is_int(history_copy(view, 1, &got), HISTORY_OVERRUN, "for who copies, too");
+    is_int(history_next(view, begin, &entry), HISTORY_OVERRUN, "the first has gone");
+    is_int(history_copy(view, begin, &got), HISTORY_OVERRUN, "for who copies, too");
     /* Everything that is still valid can be read to the end. */
     for (pos = history_end(history); history_next(view, pos - 1, &entry) != HISTORY_OVERRUN; pos--)
         ;
@@ -191,15 +197,16 @@ static void test_no_memory(void)
 {
     struct history *history = history_new(BYTES, KEEP);
     struct history_view *view = history_view_open(history_fd(history));
+    uint64_t begin = history_end(history);
 
     put_to(history, 1, 5000, NULL, 0);
     buf_free(&got);
     nomem = 1;
-    is_int(history_copy(view, 1, &got), HISTORY_OVERRUN, "no memory for the copy");
+    is_int(history_copy(view, begin, &got), HISTORY_OVERRUN, "no memory for the copy");
     nomem = 0;
     ok(got.len == 0 && got.failed, "which is said");
     buf_reset(&got);
-    is_int(history_copy(view, 1, &got), HISTORY_ENTRY, "then there is");
+    is_int(history_copy(view, begin, &got), HISTORY_ENTRY, "then there is");
     history_view_close(&view);
     history_free(&history);
     buf_free(&got);
@@ -222,14 +229,15 @@ static int is_torn(const struct history_view *view, const struct history_entry *
 
 /* Reads the oldest again and again until it is overwritten, up to the cut behind the last.  Returns
  * 0 if all that it got was whole. */
-static int race_reader(int fd)
+static int race_reader(int fd, uint64_t begin)
 {
     struct history_view *view = history_view_open(fd);
     struct history_entry entry;
-    uint64_t pos = 1, torn = 0, overruns = 0, read = 0;
+    uint64_t pos = begin, torn = 0, overruns = 0, read = 0;
     enum history_read result;
 
-    while ((result = history_next(view, pos, &entry)) != HISTORY_END || pos <= RACE_MESSAGES) {
+    while ((result = history_next(view, pos, &entry)) != HISTORY_END ||
+           pos < begin + RACE_MESSAGES) {
         if (result == HISTORY_ENTRY) {
             torn += is_torn(view, &entry);
             buf_reset(&got);
@@ -251,13 +259,14 @@ static int race_reader(int fd)
 static void test_race(void)
 {
     struct history *history = history_new(BYTES, KEEP);
+    uint64_t begin = history_end(history);
     pid_t child;
     int status = -1;
 
     fflush(stdout);
     child = fork();
     if (child == 0)
-        _exit(race_reader(history_fd(history)));
+        _exit(race_reader(history_fd(history), begin));
     for (uint64_t seq = 1; seq <= RACE_MESSAGES; seq++)
         put_to(history, seq, race_len(seq), "r", 0);
     history_cut(history);
