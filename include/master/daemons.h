@@ -49,7 +49,7 @@ void daemons_flush(struct daemons *daemons);
 void daemons_hear(struct daemons *daemons, struct slice payload);
 
 /* That daemon has not answered. */
-void daemons_note_silent(struct daemons *daemons, uint64_t daemon, uint64_t now_ms);
+void daemons_note_silent(struct daemons *daemons, uint64_t id, uint64_t now_ms);
 
 struct daemons_known {
     int has_spoken;  /* so it may publish */
@@ -57,7 +57,7 @@ struct daemons_known {
     int is_sought;   /* others have asked for a session of its own: they may have it */
     uint64_t gap_ms; /* what began at it before that, by its clock, may have missed something */
 };
-struct daemons_known daemons_known(const struct daemons *daemons, uint64_t daemon, uint64_t now_ms);
+struct daemons_known daemons_known(const struct daemons *daemons, uint64_t id, uint64_t now_ms);
 
 /* Messages that are none. */
 uint64_t daemons_dropped(const struct daemons *daemons);

@@ -24,7 +24,8 @@
  *
  * Two that want the same session at one moment have it one after the other, in the order of the
  * channel: the last one keeps it, the others are disconnected, and whoever is disconnected so
- * does not come back by itself.
+ * does not come back by itself.  (A daemon that has heard nothing from redis for some seconds may
+ * so take an older one for the last.)
  *
  * What an attacker with a good token of its own can do, and learn, by pids and offsets:
  * - A pid of another user is not proven with the uid of the attacker's token, whatever else it
@@ -108,7 +109,7 @@ const struct comeback *resume_comeback(struct resume *resume, const struct admit
 /* The pid that it is told; offset: of the stream, now.  comeback: as above.  Returns 0, or -1
  * if it has none: it does not want one, or there is no memory. */
 int resume_pid(struct resume *resume, const struct admit *admit, const struct comeback *comeback,
-               uint64_t offset, uint8_t pid[PID_LEN]);
+               uint64_t offset, uint8_t raw[PID_LEN]);
 
 /* That worker has gone, after relay_worker_down(). */
 void resume_worker_down(struct resume *resume, unsigned lane);

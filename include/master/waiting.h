@@ -45,6 +45,7 @@ struct claim {
     int is_unknown;  /* its daemon knows nothing of it */
     uint64_t holder; /* who has it, as another daemon says; 0: none does */
     /* Of waiting: */
+    struct admit *copy; /* what admit is then */
     struct table_node by_session, by_id;
     struct claim *prev, *next;
     enum claim_stage stage;

@@ -242,8 +242,9 @@ static void begin(struct claims *claims, struct claim *fresh)
 
     if (next == NEXT_OVER)
         return;
-    claim = waiting_put(&claims->waiting, fresh, next == NEXT_SYNC ? CLAIM_SYNCING : CLAIM_ASKING,
-                        clock_ms() + (next == NEXT_SYNC ? RESUME_SYNC_MS : RESUME_ASK_MS));
+    claim = next == NEXT_SYNC
+                ? waiting_put(&claims->waiting, fresh, CLAIM_SYNCING, clock_ms() + RESUME_SYNC_MS)
+                : waiting_put(&claims->waiting, fresh, CLAIM_ASKING, clock_ms() + RESUME_ASK_MS);
     if (claim == NULL)
         (void)refuse(claims, fresh, RESUME_BUSY);
     else

@@ -105,10 +105,11 @@ struct resume *resume_new(const struct conf *conf, const struct resume_parts *pa
                           const struct resume_ops *ops, void *arg)
 {
     struct resume *resume = calloc(1, sizeof(*resume));
-    struct claims *claims = resume != NULL ? &resume->claims : NULL;
+    struct claims *claims;
 
-    if (claims == NULL)
+    if (resume == NULL)
         return NULL;
+    claims = &resume->claims;
     *claims = (struct claims){.conf = conf,
                               .parts = parts,
                               .ops = ops,

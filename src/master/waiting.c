@@ -118,16 +118,17 @@ static struct claim *claim_new(const struct claim *from, size_t bytes)
 
     if (claim == NULL)
         return NULL;
-    *claim = (struct claim){.admit = admit_copy(from->admit),
+    *claim = (struct claim){.copy = admit_copy(from->admit),
                             .pid = from->pid,
                             .is_proven = from->is_proven,
                             .is_unknown = from->is_unknown,
                             .holder = from->holder,
                             .bytes = bytes};
-    if (claim->admit == NULL) {
+    if (claim->copy == NULL) {
         free(claim);
         return NULL;
     }
+    claim->admit = claim->copy;
     claim->end = &claim->first;
     claim->by_session.key = (const char *)claim->pid.session;
     claim->by_session.key_len = SESSION_LEN;
@@ -136,21 +137,21 @@ static struct claim *claim_new(const struct claim *from, size_t bytes)
     return claim;
 }
 
-struct claim *waiting_put(struct waiting *waiting, const struct claim *from, enum claim_stage stage,
-                          uint64_t until_ms)
+struct claim *waiting_put(struct waiting *waiting, const struct claim *claim,
+                          enum claim_stage stage, uint64_t until_ms)
 {
-    size_t bytes = sizeof(*from) + admit_bytes(from->admit);
-    struct claim *claim = is_full(waiting, bytes) ? NULL : claim_new(from, bytes);
+    size_t bytes = sizeof(*claim) + admit_bytes(claim->admit);
+    struct claim *waits = is_full(waiting, bytes) ? NULL : claim_new(claim, bytes);
 
-    if (claim == NULL)
+    if (waits == NULL)
         return NULL;
-    if (table_insert(&waiting->sessions, &claim->by_session) < 0) {
-        claim_free(claim);
+    if (table_insert(&waiting->sessions, &waits->by_session) < 0) {
+        claim_free(waits);
         return NULL;
     }
     count(waiting, bytes);
-    append(waiting, claim, stage, until_ms);
-    return claim;
+    append(waiting, waits, stage, until_ms);
+    return waits;
 }
 
 static void unnumber(struct waiting *waiting, struct claim *claim)
@@ -194,19 +195,13 @@ void waiting_take(struct waiting *waiting, struct claim *claim)
         uncount(waiting, follower->bytes);
 }
 
-/* The admit of a claim is a copy of its own, which those that are on the stack have not. */
-static void admit_free(const struct admit *admit)
-{
-    free((void *)(uintptr_t)admit);
-}
-
 void claim_free(struct claim *claim)
 {
     struct follower *follower;
 
     while ((follower = claim_follower(claim)) != NULL)
         follower_free(follower);
-    admit_free(claim->admit);
+    free(claim->copy);
     free(claim);
 }
 
