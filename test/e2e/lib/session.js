@@ -3,6 +3,7 @@
 const assert = require('assert');
 const { Raw } = require('./raw');
 const { Polling } = require('./http');
+const { within } = require('./time');
 
 const PID = /^[\w-]{72}$/;
 const OFFSET = /^[\w-]{11}$/;
@@ -31,6 +32,13 @@ async function next(client, ms) {
     client.offset = offset;
     return args;
 }
+/* The next that is no $offset. */
+async function nextEvent(client, ms) {
+    for (;;) {
+        const args = await next(client, ms);
+        if (args[0] !== '$offset') return args;
+    }
+}
 /* What clients have heard up to now, an array for each, without $offset. */
 let marks = 0;
 async function told(redis, clients, ms) {
@@ -46,7 +54,15 @@ async function told(redis, clients, ms) {
     }));
 }
 
+/* Publishes events of that name by fn(); resolves when a daemon has taken count of them. */
+async function taken(daemon, event, count, fn) {
+    const from = daemon.log.length;
+    fn();
+    const all = new RegExp(`(?:notification: event=${event} [^]*?){${count}}`);
+    await daemon.logged(all, within(3000), from);
+}
+
 /* What a client says of itself when it comes back. */
 const claimOf = ({ reply, offset }) => ({ pid: reply.pid, offset });
 
-module.exports = { visit, next, told, claimOf, PID, OFFSET };
+module.exports = { visit, next, nextEvent, told, taken, claimOf, PID, OFFSET };
