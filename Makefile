@@ -95,7 +95,7 @@ $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
 $(addprefix $(BUILD)/test/unit/,test_inquiry test_emission test_deed): UNIT_LD = -Wl,--wrap=clock_ms
 $(addprefix $(BUILD)/test/unit/,test_resume test_resume_model): UNIT_LD = -Wl,--wrap=clock_ms,--wrap=clock_wall_ms
-$(BUILD)/test/unit/test_comeback: UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_comeback test_resume_nomem): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,clock_ms clock_wall_ms malloc calloc realloc reallocarray)
 $(BUILD)/test/unit/test_cluster: UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,clock_ms request_decode malloc calloc realloc reallocarray)

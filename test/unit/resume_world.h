@@ -29,9 +29,10 @@
 #ifndef CLIENTS
 #define CLIENTS 64
 #endif
-#define LANE_MAX      4
-#define WORLD_LOG_MAX 20000
-#define MARK_MS       1200 /* a step comes so often */
+#define LANE_MAX        4
+#define UNCONFIRMED_MAX 100
+#define WORLD_LOG_MAX   20000
+#define MARK_MS         1200 /* a step comes so often */
 
 uint64_t __wrap_clock_ms(void);
 int64_t __wrap_clock_wall_ms(void);
@@ -98,15 +99,14 @@ struct node {
     unsigned dies; /* this lane turns out to be dead when it is sent to; 0: none */
     size_t npublished;
     unsigned answers, kicks;
-    struct buf unconfirmed; /* struct world_done */
+    struct world_done {
+        void (*done)(int ok, void *arg);
+        void *arg;
+        int ok;
+    } unconfirmed[UNCONFIRMED_MAX];
+    size_t nunconfirmed;
 };
 static struct node nodes[DAEMONS];
-
-struct world_done {
-    void (*done)(int ok, void *arg);
-    void *arg;
-    int ok;
-};
 
 /* --- what daemons want ------------------------------------------------------------- */
 
@@ -167,6 +167,8 @@ static void show_rooms(struct client *client, const struct comeback *comeback)
     client->left = comeback->left;
 }
 
+static int world_may_fail; /* there may be no memory */
+
 /* The worker hears that it is let in; or NULL. */
 static void (*world_admitted)(struct node *node, struct client *client);
 
@@ -186,7 +188,8 @@ static void node_answer(const struct admit *admit, const struct comeback *comeba
     client->seq = relay_seq(node->parts.relay);
     memcpy(client->session, comeback != NULL ? comeback->session : client->sid, SESSION_LEN);
     if (gone_client_in(node->parts.gone, admit->lane, admit->client, client->session,
-                       comeback != NULL) != 0)
+                       comeback != NULL) != 0 &&
+        !world_may_fail)
         abort();
     client->has_pid = resume_pid(node->resume, admit, comeback, node->offset, client->pid) == 0;
     client->resumed = comeback != NULL;
@@ -267,9 +270,8 @@ static int node_publish(struct buf *payload, void (*done)(int ok, void *done_arg
                         void *arg)
 {
     struct node *node = arg;
-    struct world_done under_way = {done, done_arg, !node->is_mute};
 
-    if (payload->len == 16 || payload->len > PEER_MAX)
+    if (payload->len == 16 || payload->len > PEER_MAX || node->nunconfirmed == UNCONFIRMED_MAX)
         abort();
     node->npublished++;
     if (!node->is_mute) {
@@ -277,7 +279,7 @@ static int node_publish(struct buf *payload, void (*done)(int ok, void *done_arg
         *payload = (struct buf){0};
     }
     buf_free(payload);
-    buf_put(&node->unconfirmed, &under_way, sizeof(under_way));
+    node->unconfirmed[node->nunconfirmed++] = (struct world_done){done, done_arg, !node->is_mute};
     return 0;
 }
 
@@ -323,15 +325,13 @@ WORLD_FN void node_up(int number, const char *secret)
 
 WORLD_FN void node_confirm(struct node *node)
 {
-    struct buf all = node->unconfirmed;
-    struct world_done one;
+    struct world_done all[UNCONFIRMED_MAX];
+    size_t n = node->nunconfirmed;
 
-    node->unconfirmed = (struct buf){0};
-    for (size_t at = 0; at < all.len; at += sizeof(one)) {
-        memcpy(&one, all.data + at, sizeof(one));
-        one.done(one.ok, one.arg);
-    }
-    buf_free(&all);
+    memcpy(all, node->unconfirmed, sizeof(all));
+    node->nunconfirmed = 0;
+    for (size_t i = 0; i < n; i++)
+        all[i].done(all[i].ok, all[i].arg);
 }
 
 WORLD_FN void node_down(int number)
@@ -439,7 +439,7 @@ static int node_turn(struct node *node)
         resume_pong(node->resume);
         busy = 1;
     }
-    if (node->unconfirmed.len > 0 && !node->is_deaf) {
+    if (node->nunconfirmed > 0 && !node->is_deaf) {
         node_confirm(node);
         busy = 1;
     }
