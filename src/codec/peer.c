@@ -98,6 +98,14 @@ struct rest {
     int bad;
 };
 
+static struct rest rest_of(struct slice bytes)
+{
+    const uint8_t *at = (const uint8_t *)bytes.ptr;
+
+    /* Nothing may be added to NULL, not even nothing. */
+    return (struct rest){at, bytes.len > 0 ? at + bytes.len : at, 0};
+}
+
 static struct slice get_bytes(struct rest *rest, size_t n)
 {
     struct slice bytes = {(const char *)rest->at, n};
@@ -150,7 +158,7 @@ static void get_room(struct rest *rest, struct peer_room *room)
 static struct slice get_rooms(struct rest *rest)
 {
     struct slice rooms = get_bytes(rest, (size_t)get_int(rest, 4));
-    struct rest inner = {(const uint8_t *)rooms.ptr, (const uint8_t *)rooms.ptr + rooms.len, 0};
+    struct rest inner = rest_of(rooms);
     struct peer_room room;
 
     while (!inner.bad && inner.at != inner.end)
@@ -200,8 +208,7 @@ static enum peer_kind get_item(struct rest *rest, struct peer *peer)
 
 int peer_read(struct peer *peer, struct slice payload)
 {
-    struct rest rest = {(const uint8_t *)payload.ptr, (const uint8_t *)payload.ptr + payload.len,
-                        0};
+    struct rest rest = rest_of(payload);
 
     *peer = (struct peer){0};
     if (payload.len <= PEER_HEAD_LEN || payload.len > PEER_MAX ||
@@ -228,7 +235,7 @@ enum peer_kind peer_next(struct peer *peer)
 
 int peer_next_room(struct slice *rooms, struct peer_room *room)
 {
-    struct rest rest = {(const uint8_t *)rooms->ptr, (const uint8_t *)rooms->ptr + rooms->len, 0};
+    struct rest rest = rest_of(*rooms);
 
     if (rooms->len == 0)
         return 0;
