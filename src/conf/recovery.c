@@ -2,6 +2,7 @@
 
 #include "codec/keys.h"
 #include "conf/file.h"
+#include "conf/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,9 +87,23 @@ static void read_secret(struct conf *conf, struct settings *set)
     file_clear(&file);
 }
 
+/* It is taken as messages come: the end would come days later, and without a word. */
+static void check_memory(const struct conf *conf, struct settings *set)
+{
+    const struct setting *setting = settings_at(set, "socket.io:connectionStateRecovery:maxBytes");
+    uint64_t limit = memory_limit("");
+
+    if (conf->recovery_bytes > limit / 2)
+        settings_warn(set, &setting->source, setting->path,
+                      "found %zu, more than half of the %llu bytes of memory that there are",
+                      conf->recovery_bytes, (unsigned long long)limit);
+}
+
 void build_recovery(struct conf *conf, struct settings *set)
 {
     conf->recovery = is_on(set);
+    if (conf->recovery)
+        check_memory(conf, set);
     if (conf->recovery && conf->recovery_file != NULL)
         read_secret(conf, set);
 }

@@ -252,21 +252,22 @@ test('keys of other services are taken and reported as ignored', async (t) => {
         'socket.io:connectionStateRecovery:skipMiddlewares'])
         assert.match(out, new RegExp(`^ignored: ${key} `, 'm'));
 });
-/* A cgroup of our own that is given so much of a CPU, where we may make one: its directory. */
-function cgroup(t, share) {
+/* A cgroup of our own, where we may make one: its directory.  tops: of the controller in
+ * version 1; limit(dir, version) sets what it is given. */
+function cgroup(t, tops, limit) {
     const name = `axr-e2e-${process.pid}`;
-    for (const [top, version] of [['cpu', 1], ['cpu,cpuacct', 1], ['.', 2]]) {
+    for (const [top, version] of [...tops.map((one) => [one, 1]), ['.', 2]]) {
         const dir = path.join('/sys/fs/cgroup', top, name);
         try {
             fs.mkdirSync(dir);
             t.after(() => fs.rmdirSync(dir));
-            if (version === 1) fs.writeFileSync(path.join(dir, 'cpu.cfs_quota_us'), String(share * fs.readFileSync(path.join(dir, 'cpu.cfs_period_us'))));
-            else fs.writeFileSync(path.join(dir, 'cpu.max'), `${share * 100000} 100000`);
+            limit(dir, version);
             return dir;
         } catch { /* not there, or not ours */ }
     }
     return null;
 }
+const inside = (dir) => ['sh', '-c', `echo $$ >${path.join(dir, 'cgroup.procs')} && exec "$@"`, 'sh'];
 test('workers: auto is no more than the CPU time that the cgroup has', async (t) => {
     const cpus = Number((await run('nproc', [])).out);
     const workers = async (wrap) => {
@@ -275,9 +276,27 @@ test('workers: auto is no more than the CPU time that the cgroup has', async (t)
     };
     const free = await workers([]);
     assert.ok(free >= 1 && free <= cpus, `${free} of ${cpus}`);
-    const dir = cgroup(t, 0.5);
+    const dir = cgroup(t, ['cpu', 'cpu,cpuacct'], (where, version) => {
+        if (version === 1) fs.writeFileSync(path.join(where, 'cpu.cfs_quota_us'), String(0.5 * fs.readFileSync(path.join(where, 'cpu.cfs_period_us'))));
+        else fs.writeFileSync(path.join(where, 'cpu.max'), '50000 100000');
+    });
     if (!dir) return t.skip('no cgroup may be made here');
-    assert.strictEqual(await workers(['sh', '-c', `echo $$ >${path.join(dir, 'cgroup.procs')} && exec "$@"`, 'sh']), 1);
+    assert.strictEqual(await workers(inside(dir)), 1);
+});
+test('maxBytes of connectionStateRecovery: more than half of the memory that the cgroup has is warned of', async (t) => {
+    const dir = cgroup(t, ['memory'], (where, version) =>
+        fs.writeFileSync(path.join(where, version === 1 ? 'memory.limit_in_bytes' : 'memory.max'), String(200 << 20)));
+    if (!dir) return t.skip('no cgroup may be made here');
+    const warned = async (...args) => {
+        const [command, ...words] = [...inside(dir), NOTIFYD, '-c', '/dev/null', '-t', '--auth:secretFile', (await files()).secrets[0], ...args];
+        const how = await run(command, words, { env: { PATH: process.env.PATH } });
+        assert.strictEqual(how.code, 0, how.err);
+        return /connectionStateRecovery:maxBytes: found \d+, more than half of the 209715200 bytes/.test(how.err);
+    };
+    const key = '--socket.io:connectionStateRecovery';
+    assert.deepStrictEqual([await warned(), await warned(`${key}=true`), await warned(`${key}:maxBytes=${100 << 20}`)], [false, false, false]);
+    assert.strictEqual(await warned(`${key}:maxBytes=${(100 << 20) + 1}`), true);
+    assert.strictEqual(await warned(`${key}:maxBytes=${(100 << 20) + 1}`, `${key}=false`), false);
 });
 test('comments, and broken files of the repository', async (t) => {
     await inForce(t, { file: `// one\n{ /* two */ "auth": { "secret": "${SECRET}" } // three\n}\n` });
