@@ -42,7 +42,7 @@ void admissions_clear(struct admissions *admissions);
 int admission_ask(struct admissions *admissions, struct client *client,
                   const struct sio_claim *claim);
 
-/* The answer is not here yet, and its client has sent a CONNECT again. */
+/* The answer is not here yet, and its client has left and sent a CONNECT again. */
 void admission_again(struct admission *admission, const struct sio_claim *claim);
 
 /* The one that the master answers now; free() it.  NULL if that was not asked. */

@@ -70,19 +70,10 @@ int admission_ask(struct admissions *admissions, struct client *client,
     return 0;
 }
 
-static int same_claim(const struct sio_claim *a, const struct sio_claim *b)
-{
-    if (!a->wants != !b->wants || !a->has_pid != !b->has_pid || !a->bad_offset != !b->bad_offset ||
-        !a->has_offset != !b->has_offset)
-        return 0;
-    return (!a->has_pid || memcmp(a->pid, b->pid, PID_LEN) == 0) &&
-           (!a->has_offset || a->offset == b->offset);
-}
-
+/* It has left in between, and with that what it has claimed. */
 void admission_again(struct admission *admission, const struct sio_claim *claim)
 {
-    /* What it has left it does not get back. */
-    if (!same_claim(&admission->claim, claim) || (admission->ended && claim->has_pid))
+    if (admission->claim.has_pid || claim->has_pid || !admission->claim.wants != !claim->wants)
         admission->changed = 1;
     admission->claim = *claim;
 }

@@ -17,13 +17,13 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define CLIENTS 6
+#define CLIENTS 140 /* the first is nobody; more than are let in between two looks at the clock */
 #define ENTRIES 400
 #define FRAME   100 /* bytes of each notification for a client */
 
 /* --- time --- */
 
-static uint64_t now_ms = 1000, fanout_ms; /* which one fan-out takes */
+static uint64_t now_ms = 1000, fanout_ms, in_ms; /* what one fan-out takes, and to let one in */
 
 uint64_t clock_ms(void)
 {
@@ -271,6 +271,7 @@ static void on_caught_up(struct client *client, uint64_t offset, void *arg)
     (void)arg;
     is_int(client->replay == NULL, 1, "it is catching up no more");
     note(of_client(client), "in:%llu ", (unsigned long long)offset);
+    now_ms += in_ms;
 }
 
 static void on_lost(struct client *client, enum close_reason why, void *arg)
@@ -300,20 +301,20 @@ static void begin(void)
 {
     const struct replay_parts parts = {
         .base = base, .conf = &conf, .engine = &engine, .rooms = &rooms, .stats = &stats};
-    static char uids[CLIENTS][2];
+    static char uids[CLIENTS][8];
 
     memset(&stats, 0, sizeof(stats));
     rooms_init(&rooms);
     replays = replays_new(&parts, &ops, made, on_settled, &rooms);
     for (int i = 1; i < CLIENTS; i++) {
-        uids[i][0] = (char)('a' + i - 1);
-        made[i] = (struct made){.client = {.uid = uids[i], .uid_len = 1}};
+        snprintf(uids[i], sizeof(uids[i]), i < 6 ? "%c" : "u%d", i < 6 ? 'a' + i - 1 : i);
+        made[i] = (struct made){.client = {.uid = uids[i], .uid_len = (uint8_t)strlen(uids[i])}};
         made[i].client.socket = &made[i].socket;
     }
     fanouts = takes_none = no_frame = fits_not = leaves_at_fits = settles = alike = copies = 0;
     bad = 0;
     overtaken = -1;
-    fanout_ms = 0;
+    fanout_ms = in_ms = 0;
     first = end = 1;
     conf.send_buffer = 100000;
 }
@@ -500,6 +501,7 @@ static void test_batch(void)
     for (uint64_t i = 1; i <= 4; i++)
         comes(i, (char[]){(char)('0' + i), '\0'}, i == 2 ? "a" : "allusers", "");
     comes(5, "5", "q", "");
+    happens(6, "6", "allusers", "");
     add(1, 1);
     add(2, 3);
     add(3, 4);
@@ -545,6 +547,33 @@ static void test_slices(void)
     turn();
     turn();
     got(3, "told 4/40 in:0 ", "then that one");
+    finish();
+}
+
+/* Not even to let many in takes longer than a slice. */
+static void test_crowd(void)
+{
+    int in = 0, wrong = 0;
+
+    begin();
+    comes(1, "1", "allusers", "");
+    for (int i = 1; i < CLIENTS; i++)
+        add(i, 1);
+    in_ms = 1;
+    turn();
+    for (int i = 1; i < CLIENTS; i++)
+        in += made[i].client.replay == NULL;
+    ok(in > 0 && in < CLIENTS / 2, "some are in: %d", in);
+    comes(2, "2", "allusers", "");
+    loop();
+    for (int i = 1; i < CLIENTS; i++) {
+        int is_late = strstr(made[i].got, "2/20") != NULL;
+
+        in -= !is_late;
+        wrong += strcmp(made[i].got, is_late ? "told 1/10 2/20 in:0 " : "told 1/10 in:0 ") != 0;
+    }
+    is_int(in, 0, "those who were not got what came meanwhile, the others as all do");
+    is_int(wrong, 0, "and each got each once");
     finish();
 }
 
@@ -851,6 +880,7 @@ int main(void)
     test_names();
     test_batch();
     test_slices();
+    test_crowd();
     test_fits();
     test_overrun();
     test_gone();
