@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ipc/msg.h"
 #include "master/comeback.h"
 #include "master/daemons.h"
 #include "master/gone.h"
@@ -10,6 +11,8 @@
 #include "master/resume.h"
 
 #include <string.h>
+
+#define LEFT_ANY (MSG_LEFT_EVERYBODY | MSG_LEFT_OWN | MSG_LEFT_ID)
 
 /* What becomes of a claim. */
 enum next {
@@ -303,7 +306,9 @@ static enum next on_yours(struct claims *claims, struct claim *claim,
         claim->pid.offset = answer->start;
     if (rc != 0)
         return refuse(claims, claim, rc > 0 ? RESUME_ROOMS : RESUME_BUSY);
-    if (put_record(claims, claim, answer->left, answer->away_ms) < 0)
+    if (answer->away_ms > claims->conf->recovery_ms)
+        return refuse(claims, claim, RESUME_AWAY);
+    if (put_record(claims, claim, answer->left & LEFT_ANY, answer->away_ms) < 0)
         return refuse(claims, claim, RESUME_BUSY);
     return recover(claims, claim, COMEBACK_FOREIGN);
 }

@@ -781,9 +781,28 @@ static void test_hostile(void)
         &(struct peer_answer){.to = relay_epoch(one->parts.relay), .id = 1, .result = PEER_YOURS});
     hear(0, &message);
     ok(!a->is_kicked, "an answer that nobody asked for");
+    two->is_deaf = 1;
     b = client_back(a, 1, 1, 0);
     turns();
-    ok(b->resumed, "all is as it was");
+    buf_reset(&message);
+    peer_begin(&message, 4711);
+    peer_put_answer(&message, &(struct peer_answer){.to = relay_epoch(two->parts.relay),
+                                                    .id = 1,
+                                                    .result = PEER_YOURS,
+                                                    .left = 255});
+    two->is_deaf = 0;
+    hear(1, &message);
+    is_new(b, RESUME_ROOMS, 1, "an answer before the question");
+    client_left(b, 0);
+    one->is_deaf = 1;
+    b = client_back(a, 1, 1, 0);
+    turns();
+    message.data[PEER_HEAD_LEN + 9] = 2; /* its id */
+    hear(1, &message);
+    ok(b->resumed && b->left == 7, "a strange one: what there is of it");
+    one->is_deaf = 0;
+    turns();
+    ok(a->is_kicked && !b->is_kicked, "the true one comes later");
     buf_free(&message);
     world_down();
 }
