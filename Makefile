@@ -88,8 +88,11 @@ $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_history_v
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
-$(addprefix $(BUILD)/test/unit/,test_absent test_directory test_expect test_gone test_handover test_hear test_held test_mirror test_missed test_orders test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting): UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_handover test_hear test_held test_mirror test_missed test_orders test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
+$(addprefix $(BUILD)/test/unit/,test_absent test_gone): UNIT_LD = \
+    $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray slab_alloc)
+$(BUILD)/test/unit/test_slab: UNIT_LD = -Wl,--wrap=pages_alloc
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc
 # Where names, addresses and clocks are what the test wants.
 $(BUILD)/test/unit/test_redis_connect: UNIT_LD = -Wl,--wrap=connect,--wrap=getaddrinfo
@@ -155,6 +158,7 @@ $(BENCH_DIR)/swarm: $(BENCH_DIR)/swarm.o $(BENCH_OBJS)
 $(BENCH_DIR)/bare: $(BENCH_DIR)/bare.o $(BENCH_DIR)/note.o
 $(BENCH_DIR)/rooms: $(BENCH_DIR)/rooms.o $(LIB)
 $(BENCH_DIR)/away: $(BENCH_DIR)/away.o $(LIB)
+$(BENCH_DIR)/away: LDFLAGS += -Wl,--wrap=pages_alloc,--wrap=pages_free
 $(BENCH_DIR)/swarm $(BENCH_DIR)/bare $(BENCH_DIR)/rooms $(BENCH_DIR)/away:
 	$(CC) $(CFLAGS) $(AXR_HARDEN_LD) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) $(LDLIBS)
 

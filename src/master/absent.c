@@ -24,6 +24,7 @@ void absents_clear(struct absents *absents)
     table_clear(&absents->sessions);
     table_clear(&absents->names);
     table_clear(&absents->seats);
+    slab_clear(&absents->slab);
 }
 
 /* --- sessions --------------------------------------------------------------------- */
@@ -36,7 +37,7 @@ struct absent *absents_find(const struct absents *absents, const uint8_t session
 struct absent *absents_put(struct absents *absents, const uint8_t session[SESSION_LEN],
                            uint64_t now_ms)
 {
-    struct absent *absent = malloc(sizeof(*absent));
+    struct absent *absent = slab_alloc(&absents->slab, sizeof(*absent));
 
     if (absent == NULL)
         return NULL;
@@ -45,7 +46,7 @@ struct absent *absents_put(struct absents *absents, const uint8_t session[SESSIO
     absent->node =
         (struct table_node){.key = (const char *)absent->session, .key_len = SESSION_LEN};
     if (table_insert(&absents->sessions, &absent->node) < 0) {
-        free(absent);
+        slab_free(&absents->slab, absent, sizeof(*absent));
         return NULL;
     }
     absents->number++;
@@ -60,7 +61,7 @@ void absents_take(struct absents *absents, struct absent *absent)
     table_remove(&absents->sessions, &absent->node);
     *(absent->prev != NULL ? &absent->prev->next : &absents->first) = absent->next;
     *(absent->next != NULL ? &absent->next->prev : &absents->last) = absent->prev;
-    free(absent);
+    slab_free(&absents->slab, absent, sizeof(*absent));
 }
 
 int absent_begin(struct absents *absents, struct absent *absent, struct slice uid)
@@ -96,7 +97,7 @@ void absent_end(struct absents *absents, struct absent *absent)
 
         next = seat->other_next;
         seat_leave(absents, seat);
-        free(seat);
+        slab_free(&absents->slab, seat, sizeof(*seat));
         absents_name_tidy(absents, name);
     }
     absent->seats = NULL;
@@ -120,14 +121,15 @@ struct absent_name *absents_name(struct absents *absents, struct slice name, int
 
     if (node != NULL || !make)
         return (struct absent_name *)node;
-    if (name.len > UINT32_MAX / 2 || (made = malloc(sizeof(*made) + name.len)) == NULL)
+    if (name.len > UINT32_MAX / 2 ||
+        (made = slab_alloc(&absents->slab, sizeof(*made) + name.len)) == NULL)
         return NULL;
     *made = (struct absent_name){.owners = NULL};
     if (name.len > 0)
         memcpy(made->text, name.ptr, name.len);
     made->node = (struct table_node){.key = made->text, .key_len = (uint32_t)name.len};
     if (table_insert(&absents->names, &made->node) < 0) {
-        free(made);
+        slab_free(&absents->slab, made, sizeof(*made) + name.len);
         return NULL;
     }
     return made;
@@ -143,7 +145,7 @@ void absents_name_tidy(struct absents *absents, struct absent_name *name)
     if (name->owners != NULL || name->seats != NULL)
         return;
     table_remove(&absents->names, &name->node);
-    free(name);
+    slab_free(&absents->slab, name, sizeof(*name) + name->node.key_len);
 }
 
 struct absent_seat *absent_seat(const struct absents *absents, const struct absent *absent,
@@ -165,7 +167,7 @@ int absent_join(struct absents *absents, struct absent *absent, struct absent_na
         seat->since &= since | ~ABSENT_CLAIMED;
         return 0;
     }
-    if ((seat = malloc(sizeof(*seat))) == NULL)
+    if ((seat = slab_alloc(&absents->slab, sizeof(*seat))) == NULL)
         return -1;
     *seat = (struct absent_seat){.absent = absent,
                                  .name = name,
@@ -174,7 +176,7 @@ int absent_join(struct absents *absents, struct absent *absent, struct absent_na
                                  .since = since};
     seat->node = (struct table_node){.key = (const char *)&seat->absent, .key_len = SEAT_KEY_LEN};
     if (table_insert(&absents->seats, &seat->node) < 0) {
-        free(seat);
+        slab_free(&absents->slab, seat, sizeof(*seat));
         return -1;
     }
     if (seat->next != NULL)
@@ -198,6 +200,6 @@ int absent_leave(struct absents *absents, struct absent *absent, struct absent_n
     if (seat->other_next != NULL)
         seat->other_next->other_prev = seat->other_prev;
     absent->nseats--;
-    free(seat);
+    slab_free(&absents->slab, seat, sizeof(*seat));
     return 1;
 }

@@ -1,6 +1,7 @@
 #include "master/gone.h"
 
 #include "base/clock.h"
+#include "base/pages.h"
 #include "ipc/start.h"
 #include "master/absent.h"
 #include "master/orders.h"
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FLOOD     2000
 #define TURN_MAX  5000 /* whose time is up, at once */
 #define PUT_DROPS 4    /* ... and with each that comes */
 #define ROOMS_MIN 16
@@ -26,6 +28,7 @@ struct gone {
     size_t cap;
     uint8_t youth[START_LANES]; /* of who comes in while a worker has requests to carry out; counts
                                    how often it had none */
+    size_t most;                /* that there have been, until they were few again */
     int64_t floor_ms, last_request_ms;
     uint64_t requests;
     uint64_t forgotten;
@@ -106,11 +109,23 @@ static void drop_due(struct gone *gone, uint64_t now_ms, unsigned n)
         take(gone, absent);
 }
 
+/* What a flood took the system has again: these lie among others, which stay. */
+static void trim(struct gone *gone)
+{
+    size_t n = gone->absents.sessions.count;
+
+    if (gone->most < FLOOD || n > gone->most / 4)
+        return;
+    pages_trim();
+    gone->most = n;
+}
+
 uint64_t gone_turn(struct gone *gone, uint64_t now_ms)
 {
     const struct absent *absent;
 
     drop_due(gone, now_ms, TURN_MAX);
+    trim(gone);
     absent = gone->absents.first;
     if (absent == NULL)
         return UINT64_MAX;
@@ -158,6 +173,8 @@ static struct absent *put(struct gone *gone, const uint8_t session[SESSION_LEN],
         count_forgotten(gone, 1);
         return NULL;
     }
+    if (gone->absents.sessions.count > gone->most)
+        gone->most = gone->absents.sessions.count;
     absent->state = (uint8_t)state;
     absent->left_ms = left_ms;
     return absent;

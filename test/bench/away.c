@@ -4,6 +4,7 @@
  * usage: away CLIENTS [ROUNDS]
  * One line of JSON: bytes, and ns for each, the least of the rounds; "down": one worker's end, with
  * CLIENTS on it, route_down() not among it; all_...: one request that means all. */
+#include "base/pages.h"
 #include "codec/sid.h"
 #include "master/gone.h"
 #include "master/route.h"
@@ -61,11 +62,30 @@ static uint64_t cpu_ns(void)
     return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
 }
 
+void *__real_pages_alloc(size_t size);
+void __real_pages_free(void *at, size_t size);
+void *__wrap_pages_alloc(size_t size);
+void __wrap_pages_free(void *at, size_t size);
+
+static size_t in_pages;
+
+void *__wrap_pages_alloc(size_t size)
+{
+    in_pages += size;
+    return __real_pages_alloc(size);
+}
+
+void __wrap_pages_free(void *at, size_t size)
+{
+    in_pages -= size;
+    __real_pages_free(at, size);
+}
+
 static size_t used_bytes(void)
 {
     struct mallinfo2 info = mallinfo2();
 
-    return info.uordblks + info.hblkhd;
+    return info.uordblks + info.hblkhd + in_pages;
 }
 
 static void lap(enum op op, uint64_t from, double n)

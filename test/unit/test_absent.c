@@ -1,6 +1,6 @@
 #include "master/absent.h"
 
-#include "nomem_nth.h"
+#include "nomem_slab.h"
 #include "tap.h"
 
 static struct absents absents;

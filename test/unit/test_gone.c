@@ -6,7 +6,7 @@
 #include "master/sessions.h"
 #include "worker/room.h"
 
-#include "nomem_nth.h"
+#include "nomem_slab.h"
 #include "tap.h"
 
 #define KEEP_MS 1000
