@@ -58,7 +58,7 @@ int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN])
 {
     char sid[SIO_SID_LEN];
 
-    if (socket->session.version != EIO4)
+    if (socket->session.version != EIO4 || socket->joins == UINT16_MAX)
         return -1;
     own_sid(socket, (uint16_t)(socket->joins + 1), sid);
     return base64url_decode(session, sid, sizeof(sid)) == SESSION_LEN ? 0 : -1;

@@ -46,7 +46,7 @@ static void welcome(struct socket *socket, const struct sio_session *session)
     char sid[SIO_SID_MAX], pid[PID_TEXT_LEN];
     size_t pid_len = 0;
 
-    socket->joins++;
+    socket->joins += socket->joins < UINT16_MAX;
     sio->stats.connects++;
     socket->recovers = session != NULL && session->pid.len > 0;
     if (socket->recovers) {

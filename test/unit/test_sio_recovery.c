@@ -44,6 +44,27 @@ static void test_accept(void)
     down();
 }
 
+/* No two sessions have one name, however often somebody leaves and comes. */
+static void test_often(void)
+{
+    uint8_t first[SESSION_LEN], last[SESSION_LEN];
+    int n = 1, fresh = 1;
+
+    up();
+    tell("40/axr,");
+    is_int(socket_session(socket_, first), 0, "the first has a name");
+    do {
+        socket_accept(socket_, NULL);
+        tell("41/axr,");
+        tell("40/axr,");
+        hear();
+        fresh &= socket_session(socket_, last) < 0 || memcmp(first, last, SESSION_LEN) != 0;
+    } while (++n < 70000 && fresh);
+    ok(fresh, "none of %d has it again", n);
+    is_int(socket_session(socket_, last), -1, "in the end there are no more");
+    down();
+}
+
 static void test_versions(void)
 {
     uint8_t raw[SESSION_LEN];
@@ -340,6 +361,7 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
     recovery_on();
     test_accept();
+    test_often();
     test_versions();
     test_replay();
     test_ends();
