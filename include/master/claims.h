@@ -34,6 +34,7 @@ struct claims {
     int is_pinging;    /* the last of these is under way */
     uint64_t deaf_until_ms; /* what is asked does not come back */
     struct claim *deciding; /* somebody is being disconnected for this one, or NULL */
+    struct claim *ending;   /* the followers of these are being served; by next */
     struct resume_stats stats;
 };
 

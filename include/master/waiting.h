@@ -107,5 +107,7 @@ void follower_free(struct follower *follower);
 
 /* Marks the clients of that worker as gone.  Takes none out. */
 void waiting_drop_lane(struct waiting *waiting, unsigned lane);
+/* Those of a claim that has been taken. */
+void claim_drop_lane(struct claim *claim, unsigned lane);
 
 #endif

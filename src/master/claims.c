@@ -171,12 +171,15 @@ static enum next do_without(struct claims *claims, struct claim *claim)
 static void answer_question(struct claims *claims, uint64_t from,
                             const struct peer_question *question);
 
-/* It waits no more; those who want the same session are next, in their order. */
+/* It waits no more; those who want the same session are next, in their order.  The worker of one
+ * may turn out to be dead while another is served. */
 static void end(struct claims *claims, struct claim *claim)
 {
     struct follower *follower;
 
     waiting_take(&claims->waiting, claim);
+    claim->next = claims->ending;
+    claims->ending = claim;
     while ((follower = claim_follower(claim)) != NULL) {
         if (follower->admit == NULL)
             answer_question(claims, follower->from, &follower->question);
@@ -184,6 +187,7 @@ static void end(struct claims *claims, struct claim *claim)
             claims_admit(claims, follower->admit);
         follower_free(follower);
     }
+    claims->ending = claim->next;
     claim_free(claim);
 }
 
@@ -501,5 +505,7 @@ void claims_worker_down(struct claims *claims, unsigned lane)
 {
     if (claims->deciding != NULL && claims->deciding->admit->lane == lane)
         claims->deciding->is_gone = 1;
+    for (struct claim *claim = claims->ending; claim != NULL; claim = claim->next)
+        claim_drop_lane(claim, lane);
     waiting_drop_lane(&claims->waiting, lane);
 }

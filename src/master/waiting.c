@@ -279,15 +279,16 @@ void follower_free(struct follower *follower)
     free(follower);
 }
 
+void claim_drop_lane(struct claim *claim, unsigned lane)
+{
+    claim->is_gone |= claim->admit->lane == lane;
+    for (struct follower *follower = claim->first; follower != NULL; follower = follower->next)
+        follower->is_gone |= follower->admit != NULL && follower->admit->lane == lane;
+}
+
 void waiting_drop_lane(struct waiting *waiting, unsigned lane)
 {
-    for (int stage = 0; stage < CLAIM_STAGES; stage++) {
-        for (struct claim *claim = waiting->queues[stage].first; claim != NULL;
-             claim = claim->next) {
-            claim->is_gone |= claim->admit->lane == lane;
-            for (struct follower *follower = claim->first; follower != NULL;
-                 follower = follower->next)
-                follower->is_gone |= follower->admit != NULL && follower->admit->lane == lane;
-        }
-    }
+    for (int stage = 0; stage < CLAIM_STAGES; stage++)
+        for (struct claim *claim = waiting->queues[stage].first; claim != NULL; claim = claim->next)
+            claim_drop_lane(claim, lane);
 }

@@ -304,7 +304,7 @@ static void test_twice(void)
 
 static void test_dying(void)
 {
-    struct client *a, *b, *c;
+    struct client *a, *b, *c, *d;
     unsigned answers;
 
     world_up(1, SECRET);
@@ -330,6 +330,17 @@ static void test_dying(void)
     relay_worker_up(one->parts.relay, 2);
     b = client_back(a, 0, 2, 0);
     ok(b->resumed, "which comes again");
+    client_left(b, 0);
+    one->lag_ms = 500;
+    publish("ann", "[1]");
+    b = client_back(a, 0, 2, nlog);
+    c = client_back(a, 0, 3, nlog);
+    d = client_back(a, 0, 2, nlog);
+    one->dies = 2;
+    pass(600);
+    ok(c->resumed && !c->is_kicked, "one that dies while those are served who want the same");
+    ok(!d->is_in && relay_user_connections(one->parts.relay, SLICE("ann")) == 1,
+       "takes along who is next");
     world_down();
 }
 
