@@ -1,6 +1,7 @@
 #include "worker/replay.h"
 #include "base/base64.h"
 #include "base/clock.h"
+#include "base/pages.h"
 #include "conf.h"
 #include "engine/engine.h"
 #include "ipc/history.h"
@@ -14,11 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_MS   20  /* in which those come that are served together */
-#define SLICE_MS   5   /* in one turn of the loop, about */
-#define LOOK       64  /* entries that are looked at for one alone, to see whether it has to wait */
-#define CLOCK_EACH 64  /* clients that are told, or let in, for a look at the clock */
-#define TOLD_BYTES 320 /* the reply, and the offset behind what is replayed */
+#define BATCH_MS   20 /* in which those come that are served together */
+#define SLICE_MS   5  /* in one turn of the loop, about */
+#define LOOK       64 /* entries that are looked at for one alone, to see whether it has to wait */
+#define CLOCK_EACH 64 /* clients that are told, or let in, for a look at the clock */
+#define CROWD      1000 /* clients that leave memory behind, */
+#define CALM_MS    1000 /* which the system has again so long after them */
+#define TOLD_BYTES 320  /* the reply, and the offset behind what is replayed */
 
 /* One client that is catching up. */
 struct replay {
@@ -48,6 +51,8 @@ struct replays {
     void (*settled)(void *arg);
     void *settled_arg;
     struct event *timer; /* pending while somebody is catching up */
+    struct event *calm;  /* pending when many have */
+    size_t nserved;      /* since it was the last time */
     size_t n;            /* how many are */
     int hurried;         /* replays_settle() has returned 0 */
 
@@ -206,8 +211,24 @@ static void begin_batch(struct replays *replays)
 
 static void end_batch(struct replays *replays)
 {
+    static const struct timeval wait = {CALM_MS / 1000, CALM_MS % 1000 * 1000L};
+
+    replays->nserved += replays->served->n;
     missed_free(&replays->missed);
     line_clear(replays->served);
+    if (replays->nserved >= CROWD)
+        evtimer_add(replays->calm, &wait);
+}
+
+/* What they took lies between what others have now. */
+static void on_calm(evutil_socket_t fd, short what, void *arg)
+{
+    struct replays *replays = arg;
+
+    (void)fd;
+    (void)what;
+    replays->nserved = 0;
+    pages_trim();
 }
 
 /* As rerun_go_on(). */
@@ -507,7 +528,8 @@ struct replays *replays_new(const struct replay_parts *parts, const struct repla
     replays->coming = &replays->lines[0];
     replays->served = &replays->lines[1];
     replays->timer = evtimer_new(parts->base, on_timer, replays);
-    if (replays->timer == NULL)
+    replays->calm = evtimer_new(parts->base, on_calm, replays);
+    if (replays->timer == NULL || replays->calm == NULL)
         replays_free(&replays);
     return replays;
 }
@@ -522,7 +544,10 @@ void replays_free(struct replays **replays_ptr)
     assert(replays->n == 0);
     if (replays->timer != NULL)
         event_free(replays->timer);
-    end_batch(replays);
+    if (replays->calm != NULL)
+        event_free(replays->calm);
+    missed_free(&replays->missed);
+    line_clear(replays->served);
     line_clear(replays->coming);
     rerun_clear(&replays->rerun);
     free(replays);

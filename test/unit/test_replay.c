@@ -3,6 +3,7 @@
  * the history (rerun.c, missed.c). */
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/pages.h"
 #include "conf.h"
 #include "engine/engine.h"
 #include "ipc/history.h"
@@ -38,6 +39,15 @@ uint64_t clock_us(void)
 int64_t clock_wall_ms(void)
 {
     return 0;
+}
+
+/* --- memory --- */
+
+static int trims;
+
+void pages_trim(void)
+{
+    trims++;
 }
 
 /* --- clients --- */
@@ -574,6 +584,19 @@ static void test_crowd(void)
     }
     is_int(in, 0, "those who were not got what came meanwhile, the others as all do");
     is_int(wrong, 0, "and each got each once");
+    is_int(trims, 0, "a hundred leave nothing behind");
+    for (int round = 0; round < 8; round++) {
+        for (int i = 1; i < CLIENTS; i++) {
+            room_leave_all(&rooms, &made[i].client.member);
+            add(i, 1);
+        }
+        event_base_loop(base, EVLOOP_ONCE);
+        while (replays_settle(replays) == 0)
+            turn();
+    }
+    is_int(trims, 0, "a thousand do, but more may come");
+    loop();
+    is_int(trims, 1, "the system has it again when it is calm");
     finish();
 }
 
