@@ -127,6 +127,15 @@ static void test_bad(struct slice payload)
     spoil(payload, UID + 3 + 13 + 14, 1, "rooms that end too soon");
     peer_begin(&message, 1);
     is_bad(&message, "no item");
+    put_question(&message, SLICE(""));
+    is_bad(&message, "a question for nobody");
+    buf_reset(&message);
+    peer_begin(&message, 1);
+    peer_put_answer(&message,
+                    &(struct peer_answer){.result = PEER_YOURS, .rooms = SLICE("half a room")});
+    is_bad(&message, "half a room");
+    buf_reset(&message);
+    peer_begin(&message, 1);
     while (message.len <= PEER_MAX)
         peer_put_presence(&message, &(struct peer_presence){1});
     is_bad(&message, "too much");

@@ -320,6 +320,16 @@ static void test_dying(void)
     is_int(one->answers, answers, "who waits on a worker that dies is not answered");
     ok(!b->is_in && !c->is_in && resume_stats(one->resume).waiting == 0, "nor waits");
     relay_worker_up(one->parts.relay, 2);
+    a = client_in(0, 1, "ann");
+    one->lag_ms = 100;
+    publish("ann", "[1]");
+    b = client_back(a, 0, 2, nlog);
+    node_worker_down(one, 2);
+    pass(200);
+    ok(!b->is_in && !a->is_kicked, "nor is anybody disconnected for it");
+    one->lag_ms = 0;
+    client_left(a, 0);
+    relay_worker_up(one->parts.relay, 2);
     a = client_in(0, 2, "ann");
     answers = one->answers;
     one->dies = 2;
@@ -495,6 +505,37 @@ static void test_yield(void)
     world_down();
 }
 
+/* Redis is silent: what is on its way may be for the connection before. */
+static void test_late(void)
+{
+    struct client *a, *b, *c;
+
+    world_up(2, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    one->is_deaf = 1;
+    b = client_back(a, 1, 1, 0);
+    pass(RESUME_LATE_MS + 1200);
+    c = client_back(a, 0, 1, 0);
+    ok(!c->is_in, "it waits for redis");
+    one->is_deaf = 0;
+    turns();
+    ok(c->is_in && !c->is_kicked, "an older question is not for it");
+    client_left(c, 0);
+    c = client_back(c, 0, 1, 0);
+    ok(c->is_in, "nobody waits while redis is heard");
+    one->is_deaf = 1;
+    pass(RESUME_LATE_MS + 1200);
+    c = client_back(c, 0, 1, 0);
+    pass(RESUME_SYNC_MS);
+    ok(c->resumed, "nor for ever");
+    one->ping_fails = 1;
+    c = client_back(c, 0, 1, 0);
+    ok(c->resumed, "nor where there is no redis");
+    (void)b;
+    world_down();
+}
+
 /* What it missed was too large for this daemon. */
 static void test_hole(void)
 {
@@ -579,6 +620,7 @@ static void test_not_without(void)
     struct client *a, *b;
 
     world_up(1, SECRET);
+    now_ms++; /* behind what the other tells of itself */
     a = client_in(0, 1, "ann");
     node_up(1, SECRET);
     turns();
@@ -836,6 +878,7 @@ int main(void)
     test_refusals();
     test_request();
     test_yield();
+    test_late();
     test_hole();
     test_silent();
     test_not_without();

@@ -493,7 +493,8 @@ int main(void)
 {
     const char *seconds = getenv("AXR_MODEL_SECONDS"), *only = getenv("AXR_MODEL_SEED");
     uint64_t first = seconds != NULL ? (uint64_t)time(NULL) * 1000000 : 1;
-    uint64_t last = only != NULL ? 1 : seconds != NULL ? UINT64_MAX : WORLDS, bad = 0, n = 0;
+    uint64_t worlds = getenv("VALGRIND") != NULL ? WORLDS / 20 : WORLDS;
+    uint64_t last = only != NULL ? 1 : seconds != NULL ? UINT64_MAX : worlds, bad = 0, n = 0;
     double limit = seconds != NULL ? atof(seconds) : MAX_MS / 1000.0;
     time_t begun = time(NULL);
 
