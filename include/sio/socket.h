@@ -201,8 +201,8 @@ void socket_known(struct socket *socket);
  * pid: it cannot be recovered. */
 void socket_accept(struct socket *socket, const struct sio_session *session);
 /* The id, as bytes, that its next socket_accept() gives it: what its session is called.  Returns
- * 0, or -1: clients of its version do not recover, or it was let in so often (65,535 times) that its
- * ids come again. */
+ * 0, or -1: clients of its version do not recover, or it was let in so often (65,535 times) that
+ * its ids come again. */
 int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN]);
 /* It is let in and is to get what it has missed first: NSP_REPLAYING, nothing is sent.  Where
  * that fails, socket_accept() or socket_refuse() may follow.  No deadline that was set before

@@ -63,8 +63,8 @@ static void begin(void)
     relay_worker_up(relay, 3);
     cluster = cluster_idle(&conf, relay);
     recovery = recovery_idle(base, &conf, relay, cluster);
-    hear = (struct hear){
-        .relay = relay, .recovery = recovery, .lane = 3, .has_hello = 1, .is_up = 1};
+    hear =
+        (struct hear){.relay = relay, .recovery = recovery, .lane = 3, .has_hello = 1, .is_up = 1};
     said[0] = '\0';
 }
 
