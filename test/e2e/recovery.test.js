@@ -225,7 +225,7 @@ test('whom a message is not for who is in such a room, or has such an id', async
 
 const own = async (t, config = {}) => {
     const redis = await redisServer();
-    const options = { workers: 2, drainTimeout: 500, 'socket.io': { connectionStateRecovery: true, ...PINGS, ...config['socket.io'] } };
+    const options = { workers: 2, drainTimeout: 500, 'socket.io': { connectionStateRecovery: true, ...PINGS } };
     return { redis, server: await Daemon.start(t, { redis, config: { ...config, ...options } }) };
 };
 /* Clients under a stream while fn() is at work. */
@@ -244,11 +244,10 @@ test('kill -9 of a worker, and of the next: all of its clients recover', async (
     place.server.deaths = true;
     await under(t, place, async (clients) => {
         for (const victim of place.server.workers()) {
-            const counts = clients.map(({ connects }) => connects.length);
             process.kill(victim, 'SIGKILL');
             await until(() => !isRunning(victim) && place.server.workers().length === 2, within(2000), 'the next worker');
-            await until(() => clients.some(({ connects }, i) => connects.length > counts[i]), within(5000), 'somebody is back');
         }
+        await all(clients, (client) => client.connectedAgain(1)); /* none is where it was */
     });
 });
 test('a reload that needs new workers, twice: all clients recover', async (t) => {
@@ -273,6 +272,56 @@ test('clients that are away while all workers are replaced', async (t) => {
     numbers.many(3);
     await back(clients);
     await all(clients, (client) => client.heardAll(numbers));
+    assertWhole(clients);
+});
+
+test('the only connection that its user may have: it need not be waited for', async (t) => {
+    for (const connectionsPerUserPolicy of ['refuse', 'replace']) {
+        const { redis, server } = await own(t, { limits: { connectionsPerUser: 1, connectionsPerUserPolicy } });
+        const clients = await all(KINDS, (kind, i) => cuttable(t, kind, { server, uid: `only${i}` }));
+        const numbers = new Numbers(redis, ['all', ...clients.map(({ hears }) => hears[1])]);
+        numbers.many(2);
+        await all(clients, (client) => client.heardAll(numbers));
+        for (let nth = 0; nth < 3; nth++) {
+            await lose(clients, { client: 'fin', server: 'none' });
+            numbers.many(2);
+            await back(clients);
+            numbers.many(2);
+            await all(clients, (client) => client.heardAll(numbers));
+        }
+        assertWhole(clients);
+        assert.ok(clients.every(({ connects }) => connects.length === 4));
+    }
+});
+test('rooms of its token: those of the one that it comes back with', async (t) => {
+    const { redis, server } = await own(t, { auth: { options: { roomsClaim: 'rooms' } } });
+    const token = (...rooms) => sign({ uid: 'claimer', rooms }, SECRET);
+    const first = await visit(t, server.addr, token('a', 'b'));
+    await told(redis, [first]);
+    first.destroy();
+    const say = (nth) => ['a', 'b', 'c', 'claimer'].forEach((room) => redis.emitter().to(room).emit('m', room, nth));
+    await taken(server, 'm', 4, () => say(1));
+    const second = await visit(t, server.addr, token('b', 'c'), claimOf(first));
+    assert.ok(second.recovered);
+    say(2);
+    const [events] = await told(redis, [second]);
+    assert.deepStrictEqual(events.map(([, room, nth]) => `${room}${nth}`), ['b1', 'claimer1', 'b2', 'c2', 'claimer2']);
+});
+test('a flood meanwhile', async (t) => {
+    const { redis, server } = await own(t, { limits: { sendBuffer: 64 << 20 } });
+    const clients = await all(KINDS, (kind, i) => cuttable(t, kind, { server, uid: `flood${i}`, hears: ['all'] }));
+    const numbers = new Numbers(redis, ['all']);
+    const timer = setInterval(() => numbers.many(100), 20 * SLOW);
+    t.after(() => clearInterval(timer));
+    for (let nth = 0; nth < 3; nth++) {
+        await lose(clients, Object.values(HOWS)[nth]);
+        await elapse(200);
+        clients.forEach(({ cutter }) => (cutter.rule = RULES.inReplay(100 * nth)));
+        await back(clients);
+        await all(clients, (client) => client.when(() => client.last.get('all') > numbers.said.get('all') - 2000, within(5000), 'it has caught up'));
+    }
+    clearInterval(timer);
+    await all(clients, (client) => client.heardAll(numbers, within(10000)));
     assertWhole(clients);
 });
 

@@ -17,7 +17,7 @@ const { isRunning } = require('./lib/proc');
 const { SLOW, within, until, elapse } = require('./lib/time');
 
 const SEED = Number(process.env.SEED || Math.floor(Math.random() * 2 ** 31));
-const RUN_MS = mode === 'long' ? 60000 * Number(process.env.MINUTES || 60) : 8000;
+const RUN_MS = mode === 'long' ? 60000 * Number(process.env.MINUTES || 60) : mode === 'quick' ? 5000 : 10000;
 const PINGS = { pingInterval: 1000 * SLOW, pingTimeout: 1000 * SLOW };
 const tokenOf = (uid) => sign({ uid }, SECRET);
 const HOWS = [{ client: 'fin', server: 'fin' }, { client: 'rst', server: 'rst' }, { client: 'fin', server: 'none' }, { client: 'none', server: 'none' }];
@@ -152,7 +152,11 @@ test(`everything at once for ${RUN_MS / 1000} s, SEED=${SEED}`, async (t) => {
     await until(() => {
         numbers.say();
         return all();
-    }, within(8000), 'everybody hears the last number');
+    }, within(8000), 'everybody hears the last number').catch((error) => {
+        for (const { title, uid, wrong, last, socket, notes } of clients)
+            error.message += `\n${uid} (${title}): heard ${last.get('all')}, connected ${socket.connected}, active ${socket.active}, ${JSON.stringify([wrong, notes.slice(-4)])}`;
+        throw error;
+    });
     for (const client of clients) assert.deepStrictEqual(client.wrong, []);
     const returns = clients.flatMap(({ connects }) => connects.slice(1));
     const recovered = returns.filter((one) => one.recovered).length;

@@ -125,7 +125,7 @@ test('the history is overrun while the client is away', async (t) => {
 });
 /* The worker stands still in the middle of it. */
 test('the history is overrun during the replay: the connection ends, and the next is refused', async (t) => {
-    const redis = await redisServer();
+    const redis = await Redis.start(t, { args: ['--client-output-buffer-limit', 'pubsub', '0', '0', '0'] });
     const limits = { sendBuffer: 256 << 20, sendTimeout: 60000 };
     const place = { redis, server: await start(t, redis, { maxBytes: 32 << 20 }, { workers: 1, limits }) };
     const [worker] = place.server.workers();

@@ -5,14 +5,14 @@ const { isDeepStrictEqual } = require('util');
 const notepack = require('notepack.io');
 const { Client } = require('./clients');
 const { payloadOf: encoded } = require('./emitters');
-const { within } = require('./time');
+const { SLOW, within } = require('./time');
 
 const CHANNEL = 'socket.io#/axr#';
 const REQUESTS = 'socket.io-request#/axr#';
 const OFFSET = /^[\w-]{11}$/;
 const TRANSPORTS = { default: ['polling', 'websocket'], websocket: ['websocket'], polling: ['polling'] };
 /* Back as soon as it may. */
-const AGAIN = { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 100, timeout: within(3000) };
+const AGAIN = { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 100, timeout: 1000 * SLOW };
 
 /* What comes behind the number: with bytes, and with texts that look like an offset. */
 function fillingOf(number) {
