@@ -21,25 +21,37 @@
 
 struct absent_seat;
 
+/* Of those that may not come back: what is known of them has to be kept, or is only good for
+ * saying why. */
+enum absent_over { ABSENT_KEPT, ABSENT_TOLD, ABSENT_OVERS };
+
 struct absent { /* fields are for whoever looks, but for left, mark and what is said to be its
                    user's: gone.c */
     struct table_node node;             /* first: a node is its absent; the key is session */
     struct absent *prev, *next;         /* in the order of number */
     struct absent_name *own;            /* its user's room; NULL: it may not come back */
-    struct absent *own_prev, *own_next; /* of the same user */
+    struct absent *own_prev, *own_next; /* a newer and an older one of its user; or of those that
+                                           are over */
     struct absent_seat *seats;
     uint64_t number, put_ms;
     uint64_t left_ms, daemon; /* its user's */
     uint32_t nseats;
     uint32_t mark;
     uint8_t session[SESSION_LEN];
-    uint8_t state; /* its user's */
-    uint8_t left;  /* enum msg_default */
+    uint8_t state;      /* its user's */
+    uint8_t left;       /* enum msg_default */
+    uint8_t over;       /* enum absent_over */
+    uint8_t is_foreign; /* its user's */
+};
+
+struct absent_list { /* by own_prev and own_next */
+    struct absent *newest, *oldest;
+    size_t n;
 };
 
 struct absent_name {
     struct table_node node;    /* first */
-    struct absent *owners;     /* of the user of that name */
+    struct absent_list owners; /* of the user of that name */
     struct absent_seat *seats; /* in the room of that name */
     char text[];
 };
@@ -57,6 +69,7 @@ struct absents {
     struct slab slab;
     struct table sessions, names, seats;
     struct absent *first, *last;
+    struct absent_list over[ABSENT_OVERS];
     uint64_t number; /* of the next */
     uint32_t turn;   /* marks up to that are old ones */
 };
@@ -68,14 +81,14 @@ struct absent *absents_find(const struct absents *absents, const uint8_t session
 
 /* One more, the last, which is not there yet; it may not come back.  NULL without memory. */
 struct absent *absents_put(struct absents *absents, const uint8_t session[SESSION_LEN],
-                           uint64_t now_ms);
+                           enum absent_over over, uint64_t now_ms);
 void absents_take(struct absents *absents, struct absent *absent);
 
 /* It may come back, as uid (copied).  Returns 0, or -1 without memory (nothing changed). */
 int absent_begin(struct absents *absents, struct absent *absent, struct slice uid);
 
 /* It may not any more, and is in no room. */
-void absent_end(struct absents *absents, struct absent *absent);
+void absent_end(struct absents *absents, struct absent *absent, enum absent_over over);
 
 /* NULL if no room is called so, or with make: without memory. */
 struct absent_name *absents_name(struct absents *absents, struct slice name, int make);

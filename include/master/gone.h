@@ -7,15 +7,19 @@
  * What a worker had been sent, and had not told to be done when its client left or it
  * died, is done here then.  A request that means everybody looks at all.
  *
- * What is kept is bounded: GONE_MAX sessions, GONE_SEATS_MAX rooms of them.  Where that is not
- * enough, where a request had to look at more than GONE_LOOKS_MAX, and without memory, some or
- * all are forgotten, which only means that they are not recovered: gone_floor_ms(). */
+ * What is kept is bounded: GONE_MAX sessions, GONE_OVER_MAX of which may be over, GONE_SEATS_MAX
+ * rooms of them.  Where that is not enough, where a request had to look at more than
+ * GONE_LOOKS_MAX, and without memory, some or all are forgotten, which only means that they are not
+ * recovered: gone_floor_ms().  So that nobody does this to others, a user has no more than
+ * GONE_USER_MAX while there are GONE_BUSY of all, its oldest go first; and of a session of this
+ * daemon that has ended only the reason is lost with it, of which GONE_TOLD_MAX are kept. */
 #ifndef MASTER_GONE_H
 #define MASTER_GONE_H
 
 #include "base/slices.h"
 #include "codec/pid.h"
 #include "master/apply.h"
+#include "master/sessions.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,11 +27,14 @@
 #define GONE_MAX       500000
 #define GONE_SEATS_MAX 500000
 #define GONE_LOOKS_MAX 500000
+#define GONE_OVER_MAX  100000
+#define GONE_TOLD_MAX  10000
+#define GONE_USER_MAX  1000
+#define GONE_BUSY      50000
 
 struct gone;
 struct route;
 struct route_targets;
-struct sessions;
 
 enum gone_state {
     GONE_AWAY,   /* it may come back */
@@ -70,7 +77,7 @@ void gone_keep(struct gone *gone, uint64_t keep_ms);
 
 /* As sessions_put(), in place of it. */
 int gone_client_in(struct gone *gone, unsigned lane, uint64_t client,
-                   const uint8_t session[SESSION_LEN], int may_move);
+                   const uint8_t session[SESSION_LEN], enum sessions_origin origin);
 
 /* The client, which is in, is about to be forgotten: to be called before route_leave().  is_ended:
  * as of MSG_LEFT.  uid: its own.  It has no session from then on. */
@@ -91,8 +98,8 @@ void gone_break(struct gone *gone);
 
 /* --- one session ---------------------------------------------------------------------- */
 
-/* Copied; in place of what there is of it.  Returns 0, or -1 without memory: then nothing is
- * known of it. */
+/* Copied; in place of what there is of it.  It counts as one of another daemon.  Returns 0, or -1
+ * without memory: then nothing is known of it. */
 int gone_put(struct gone *gone, const struct gone_session *session, uint64_t now_ms);
 
 /* Returns 0, or -1 if nothing is known.  What *out refers to is valid until the next call of

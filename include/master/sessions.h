@@ -24,21 +24,28 @@
 
 struct sessions;
 
+enum sessions_origin {
+    SESSIONS_NEW,    /* it begins with this client */
+    SESSIONS_OWN,    /* it was recovered, and began at this daemon */
+    SESSIONS_FOREIGN /* ... at another one */
+};
+
 /* NULL without memory. */
 struct sessions *sessions_new(void);
 void sessions_free(struct sessions **sessions);
 
-/* The client, which is in, is session from now on.  may_move 0: it is a new one, which has to
- * name this lane and the client's place; 1: it was recovered.  Returns 0; 1 where it names
+/* The client, which is in, is session from now on.  A new one has to
+ * name this lane and the client's place.  Returns 0; 1 where it names
  * another place that it may not, where the client's is past the end, or where a newer client is
  * in that place already (nothing changed); -1 without memory.  But for 0 the client has none. */
 int sessions_put(struct sessions *sessions, unsigned lane, uint64_t client,
-                 const uint8_t session[SESSION_LEN], int may_move);
+                 const uint8_t session[SESSION_LEN], enum sessions_origin origin);
 
 /* What is known of a session whose client is in. */
 struct sessions_entry {
     uint8_t session[SESSION_LEN];
     int has_moved; /* its id names another lane or place */
+    int is_foreign;
     int is_broken; /* sessions_break() */
     int youth;     /* sessions_mark_young(); 0: it has not been */
 };
@@ -48,7 +55,7 @@ int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client
                  struct sessions_entry *out);
 
 /* Something is kept with it: 1 to SESSIONS_YOUTH_MAX. */
-#define SESSIONS_YOUTH_MAX 31
+#define SESSIONS_YOUTH_MAX 15
 void sessions_mark_young(struct sessions *sessions, unsigned lane, uint64_t client, int youth);
 
 /* It has none any more.  Nothing happens where it had none. */

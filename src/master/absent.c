@@ -27,6 +27,22 @@ void absents_clear(struct absents *absents)
     slab_clear(&absents->slab);
 }
 
+static void list_put(struct absent_list *list, struct absent *absent)
+{
+    absent->own_prev = NULL;
+    absent->own_next = list->newest;
+    *(list->newest != NULL ? &list->newest->own_prev : &list->oldest) = absent;
+    list->newest = absent;
+    list->n++;
+}
+
+static void list_take(struct absent_list *list, const struct absent *absent)
+{
+    *(absent->own_prev != NULL ? &absent->own_prev->own_next : &list->newest) = absent->own_next;
+    *(absent->own_next != NULL ? &absent->own_next->own_prev : &list->oldest) = absent->own_prev;
+    list->n--;
+}
+
 /* --- sessions --------------------------------------------------------------------- */
 
 struct absent *absents_find(const struct absents *absents, const uint8_t session[SESSION_LEN])
@@ -35,13 +51,14 @@ struct absent *absents_find(const struct absents *absents, const uint8_t session
 }
 
 struct absent *absents_put(struct absents *absents, const uint8_t session[SESSION_LEN],
-                           uint64_t now_ms)
+                           enum absent_over over, uint64_t now_ms)
 {
     struct absent *absent = slab_alloc(&absents->slab, sizeof(*absent));
 
     if (absent == NULL)
         return NULL;
-    *absent = (struct absent){.prev = absents->last, .number = absents->number, .put_ms = now_ms};
+    *absent = (struct absent){
+        .prev = absents->last, .number = absents->number, .put_ms = now_ms, .over = (uint8_t)over};
     memcpy(absent->session, session, SESSION_LEN);
     absent->node =
         (struct table_node){.key = (const char *)absent->session, .key_len = SESSION_LEN};
@@ -52,12 +69,14 @@ struct absent *absents_put(struct absents *absents, const uint8_t session[SESSIO
     absents->number++;
     *(absents->last != NULL ? &absents->last->next : &absents->first) = absent;
     absents->last = absent;
+    list_put(&absents->over[over], absent);
     return absent;
 }
 
 void absents_take(struct absents *absents, struct absent *absent)
 {
-    absent_end(absents, absent);
+    absent_end(absents, absent, ABSENT_KEPT);
+    list_take(&absents->over[absent->over], absent);
     table_remove(&absents->sessions, &absent->node);
     *(absent->prev != NULL ? &absent->prev->next : &absents->first) = absent->next;
     *(absent->next != NULL ? &absent->next->prev : &absents->last) = absent->prev;
@@ -70,11 +89,9 @@ int absent_begin(struct absents *absents, struct absent *absent, struct slice ui
 
     if (name == NULL)
         return -1;
+    list_take(&absents->over[absent->over], absent);
+    list_put(&name->owners, absent);
     absent->own = name;
-    absent->own_next = name->owners;
-    if (absent->own_next != NULL)
-        absent->own_next->own_prev = absent;
-    name->owners = absent;
     return 0;
 }
 
@@ -87,7 +104,7 @@ static void seat_leave(struct absents *absents, struct absent_seat *seat)
         seat->next->prev = seat->prev;
 }
 
-void absent_end(struct absents *absents, struct absent *absent)
+void absent_end(struct absents *absents, struct absent *absent, enum absent_over over)
 {
     struct absent_name *own = absent->own;
     struct absent_seat *next;
@@ -104,11 +121,10 @@ void absent_end(struct absents *absents, struct absent *absent)
     absent->nseats = 0;
     if (own == NULL)
         return;
-    *(absent->own_prev != NULL ? &absent->own_prev->own_next : &own->owners) = absent->own_next;
-    if (absent->own_next != NULL)
-        absent->own_next->own_prev = absent->own_prev;
+    list_take(&own->owners, absent);
+    list_put(&absents->over[over], absent);
     absent->own = NULL;
-    absent->own_prev = absent->own_next = NULL;
+    absent->over = (uint8_t)over;
     absents_name_tidy(absents, own);
 }
 
@@ -124,7 +140,7 @@ struct absent_name *absents_name(struct absents *absents, struct slice name, int
     if (name.len > UINT32_MAX / 2 ||
         (made = slab_alloc(&absents->slab, sizeof(*made) + name.len)) == NULL)
         return NULL;
-    *made = (struct absent_name){.owners = NULL};
+    *made = (struct absent_name){.seats = NULL};
     if (name.len > 0)
         memcpy(made->text, name.ptr, name.len);
     made->node = (struct table_node){.key = made->text, .key_len = (uint32_t)name.len};
@@ -142,7 +158,7 @@ struct slice absent_name_text(const struct absent_name *name)
 
 void absents_name_tidy(struct absents *absents, struct absent_name *name)
 {
-    if (name->owners != NULL || name->seats != NULL)
+    if (name->owners.n > 0 || name->seats != NULL)
         return;
     table_remove(&absents->names, &name->node);
     slab_free(&absents->slab, name, sizeof(*name) + name->node.key_len);

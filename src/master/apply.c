@@ -132,7 +132,7 @@ static void leave(const struct apply *apply, struct absent *absent, struct slice
 
 static void end(const struct apply *apply, struct absent *absent)
 {
-    absent_end(apply->absents, absent);
+    absent_end(apply->absents, absent, absent->is_foreign ? ABSENT_KEPT : ABSENT_TOLD);
     absent->state = apply->ended;
 }
 
@@ -189,7 +189,7 @@ static void choose_room(struct chosen *chosen, struct slice room, uint32_t mark)
         choose(chosen, absent, mark);
     if (name == NULL)
         return;
-    for (absent = name->owners; absent != NULL && !chosen->failed; absent = absent->own_next)
+    for (absent = name->owners.newest; absent != NULL && !chosen->failed; absent = absent->own_next)
         if (!(absent->left & MSG_LEFT_OWN))
             choose(chosen, absent, mark);
     for (const struct absent_seat *seat = name->seats; seat != NULL && !chosen->failed;

@@ -156,19 +156,38 @@ static struct absent *find(const struct gone *gone, const uint8_t session[SESSIO
     return absent != NULL && absent->number >= gone->from ? absent : NULL;
 }
 
+/* Of one that has ended here only the reason is lost. */
+static void evict(struct gone *gone, struct absent *absent)
+{
+    if (absent->number >= gone->from && (absent->own != NULL || absent->over != ABSENT_TOLD))
+        count_forgotten(gone, 1);
+    take(gone, absent);
+}
+
+/* One more is to come. */
+static void make_room(struct gone *gone, enum gone_state state, enum absent_over over)
+{
+    static const size_t most[ABSENT_OVERS] = {
+        [ABSENT_KEPT] = GONE_OVER_MAX, [ABSENT_TOLD] = GONE_TOLD_MAX};
+    const struct absents *absents = &gone->absents;
+
+    if (state != GONE_AWAY && absents->over[over].n >= most[over])
+        evict(gone, absents->over[over].oldest);
+    if (absents->sessions.count >= GONE_MAX)
+        evict(gone, absents->first);
+}
+
 static struct absent *put(struct gone *gone, const uint8_t session[SESSION_LEN],
-                          enum gone_state state, uint64_t left_ms, uint64_t now_ms)
+                          enum gone_state state, int is_foreign, uint64_t now_ms)
 {
     struct absent *absent = absents_find(&gone->absents, session);
+    enum absent_over over = state == GONE_ENDED && !is_foreign ? ABSENT_TOLD : ABSENT_KEPT;
 
     if (absent != NULL)
         take(gone, absent);
     drop_due(gone, now_ms, PUT_DROPS);
-    if (gone->absents.sessions.count >= GONE_MAX) {
-        count_forgotten(gone, gone->absents.first->number >= gone->from);
-        take(gone, gone->absents.first);
-    }
-    absent = absents_put(&gone->absents, session, now_ms);
+    make_room(gone, state, over);
+    absent = absents_put(&gone->absents, session, over, now_ms);
     if (absent == NULL) {
         count_forgotten(gone, 1);
         return NULL;
@@ -176,8 +195,24 @@ static struct absent *put(struct gone *gone, const uint8_t session[SESSION_LEN],
     if (gone->absents.sessions.count > gone->most)
         gone->most = gone->absents.sessions.count;
     absent->state = (uint8_t)state;
-    absent->left_ms = left_ms;
+    absent->is_foreign = (uint8_t)is_foreign;
+    absent->left_ms = now_ms;
     return absent;
+}
+
+/* It may come back, as uid.  A user with very many loses its own first. */
+static int begin(struct gone *gone, struct absent *absent, struct slice uid)
+{
+    struct absent_list *owners;
+
+    if (absent_begin(&gone->absents, absent, uid) < 0)
+        return -1;
+    owners = &absent->own->owners;
+    if (owners->n > GONE_USER_MAX && gone->absents.sessions.count > GONE_BUSY) {
+        gone->forgotten++;
+        take(gone, owners->oldest);
+    }
+    return 0;
 }
 
 /* It is not known for sure what it is in. */
@@ -204,16 +239,17 @@ static int seat(struct gone *gone, struct absent *absent, struct slice room, uin
 
 int gone_put(struct gone *gone, const struct gone_session *session, uint64_t now_ms)
 {
-    struct absent *absent = put(gone, session->session, session->state, session->left_ms, now_ms);
+    struct absent *absent = put(gone, session->session, session->state, 1, now_ms);
     int rc = 0;
 
     if (absent == NULL)
         return -1;
+    absent->left_ms = session->left_ms;
     absent->daemon = session->daemon;
     absent->left = (uint8_t)session->left;
     if (session->state != GONE_AWAY)
         return 0;
-    rc = absent_begin(&gone->absents, absent, session->uid);
+    rc = begin(gone, absent, session->uid);
     for (size_t i = 0; rc == 0 && i < session->nrooms; i++)
         rc = seat(gone, absent, session->rooms[i].name, session->rooms[i].since,
                   session->rooms[i].is_claimed);
@@ -272,7 +308,7 @@ void gone_break(struct gone *gone)
          absent = absent->prev) {
         if (absent->own == NULL)
             continue;
-        absent_end(&gone->absents, absent);
+        absent_end(&gone->absents, absent, ABSENT_KEPT);
         absent->state = GONE_BROKEN;
     }
 }
@@ -343,9 +379,9 @@ static int youth(const struct gone *gone, unsigned lane)
 }
 
 int gone_client_in(struct gone *gone, unsigned lane, uint64_t client,
-                   const uint8_t session[SESSION_LEN], int may_move)
+                   const uint8_t session[SESSION_LEN], enum sessions_origin origin)
 {
-    int rc = sessions_put(gone->sessions, lane, client, session, may_move);
+    int rc = sessions_put(gone->sessions, lane, client, session, origin);
 
     if (rc == 0 && orders_are_open(&gone->orders, lane))
         sessions_mark_young(gone->sessions, lane, client, youth(gone, lane));
@@ -393,11 +429,12 @@ static struct absent *keep(struct gone *gone, unsigned lane, uint64_t client, st
     if (sessions_get(gone->sessions, lane, client, &entry) < 0)
         return NULL;
     sessions_take(gone->sessions, lane, client);
-    absent = put(gone, entry.session, entry.is_broken ? GONE_BROKEN : GONE_AWAY, now_ms, now_ms);
+    absent = put(gone, entry.session, entry.is_broken ? GONE_BROKEN : GONE_AWAY, entry.is_foreign,
+                 now_ms);
     if (absent == NULL || entry.is_broken)
         return NULL;
     keeper.absent = absent;
-    keeper.failed = absent_begin(&gone->absents, absent, uid) < 0;
+    keeper.failed = begin(gone, absent, uid) < 0;
     if (!keeper.failed)
         absent->left = (uint8_t)route_client_rooms(gone->route, lane, client, visit_room, &keeper);
     if (!keeper.failed && !orders_are_lost(&gone->orders, lane) &&
@@ -434,7 +471,7 @@ void gone_client_left(struct gone *gone, unsigned lane, uint64_t client, struct 
     if (sessions_get(gone->sessions, lane, client, &entry) < 0)
         return;
     sessions_take(gone->sessions, lane, client);
-    (void)put(gone, entry.session, GONE_ENDED, now_ms, now_ms);
+    (void)put(gone, entry.session, GONE_ENDED, entry.is_foreign, now_ms);
 }
 
 static void visit_client(struct slice uid, uint64_t client, void *arg)

@@ -407,6 +407,19 @@ static void fill(const struct comeback *comeback, struct msg_admitted *admitted)
         admitted->session = (struct slice){(const char *)comeback->session, SESSION_LEN};
 }
 
+static enum sessions_origin origin_of(const struct recovery *recovery, const struct admit *admit,
+                                      const struct comeback *comeback)
+{
+    struct pid pid;
+
+    if (comeback == NULL)
+        return SESSIONS_NEW;
+    if (pid_read(&pid, (const uint8_t *)admit->pid.ptr) == 0 &&
+        pid.daemon == relay_epoch(recovery->relay))
+        return SESSIONS_OWN;
+    return SESSIONS_FOREIGN;
+}
+
 void recovery_answer(struct recovery *recovery, const struct admit *admit,
                      const struct comeback *comeback, struct msg_admitted *admitted)
 {
@@ -417,7 +430,7 @@ void recovery_answer(struct recovery *recovery, const struct admit *admit,
     if (comeback != NULL)
         session = comeback->session;
     if (gone_client_in(recovery->parts.gone, admit->lane, admit->client, session,
-                       comeback != NULL) != 0 ||
+                       origin_of(recovery, admit, comeback)) != 0 ||
         resume_pid(recovery->resume, admit, comeback, marks_offset(recovery->marks),
                    recovery->pid) < 0)
         return;

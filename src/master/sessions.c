@@ -16,7 +16,7 @@
 
 _Static_assert(SESSION_LEN == SIO_SID_BYTES, "a session's id is that of a connection");
 
-enum { IS_HOME = 1, IS_MOVED = 2, IS_BROKEN = 4, YOUTH = 8 /* and above: times it */ };
+enum { IS_HOME = 1, IS_MOVED = 2, IS_BROKEN = 4, IS_FOREIGN = 8, YOUTH = 16 /* ... times it */ };
 
 /* What the place says is not kept again.  IS_HOME: hash (8), home (3), and the serial in the
  * client's name (4); IS_MOVED: the id, the serial is in its slot. */
@@ -380,14 +380,14 @@ static void put_moved(struct sessions *sessions, struct entry *entry, unsigned l
 }
 
 int sessions_put(struct sessions *sessions, unsigned lane, uint64_t client,
-                 const uint8_t session[SESSION_LEN], int may_move)
+                 const uint8_t session[SESSION_LEN], enum sessions_origin origin)
 {
     uint32_t place = place_of(client);
     int is_home = names_place(session, lane, place);
     struct entry *entry;
 
     assert(lane < START_LANES);
-    if (place >= SESSIONS_PLACE_MAX || (!is_home && !may_move) ||
+    if (place >= SESSIONS_PLACE_MAX || (!is_home && origin == SESSIONS_NEW) ||
         make_way(sessions, lane, client, session))
         return 1;
     if ((!is_home && slots_room(sessions) < 0) ||
@@ -397,6 +397,7 @@ int sessions_put(struct sessions *sessions, unsigned lane, uint64_t client,
         put_home(entry, client, session);
     else
         put_moved(sessions, entry, lane, client, session);
+    entry->is |= origin == SESSIONS_FOREIGN ? IS_FOREIGN : 0;
     return 0;
 }
 
@@ -409,6 +410,7 @@ int sessions_get(const struct sessions *sessions, unsigned lane, uint64_t client
         return -1;
     session_of(entry, place_of(client), out->session);
     out->has_moved = (entry->is & IS_MOVED) != 0;
+    out->is_foreign = (entry->is & IS_FOREIGN) != 0;
     out->is_broken = (entry->is & IS_BROKEN) != 0;
     out->youth = entry->is / YOUTH;
     return 0;

@@ -18,7 +18,7 @@ static const uint8_t *session(unsigned k)
 
 static struct absent *put(unsigned k, const char *uid)
 {
-    struct absent *absent = absents_put(&absents, session(k), k);
+    struct absent *absent = absents_put(&absents, session(k), ABSENT_KEPT, k);
 
     if (absent == NULL || (uid != NULL && absent_begin(&absents, absent, slice_str(uid)) < 0))
         abort();
@@ -70,15 +70,15 @@ static void test_sessions(void)
     ok(one->own == two->own && three->own == NULL, "one user is kept once");
     is_mem(absent_name_text(one->own).ptr, absent_name_text(one->own).len, "ann", 3,
            "with the name");
-    ok(one->own->owners == two && two->own_next == one, "from which all are found");
+    ok(one->own->owners.newest == two && two->own_next == one, "from which all are found");
     absents_take(&absents, two);
-    ok(one->own->owners == one && one->own_next == NULL &&
+    ok(one->own->owners.newest == one && one->own->owners.n == 1 && one->own_next == NULL &&
            absents_find(&absents, session(2)) == NULL,
        "one has gone");
     ok(one->next == three && three->prev == one, "out of the order, too");
-    absent_end(&absents, one);
+    absent_end(&absents, one, ABSENT_KEPT);
     ok(one->own == NULL && absents.names.count == 0, "one ends: its user is nobody's");
-    absent_end(&absents, one);
+    absent_end(&absents, one, ABSENT_KEPT);
     ok(absents_find(&absents, session(1)) == one, "it is still known");
     absents_take(&absents, three);
     absents_take(&absents, one);
@@ -114,7 +114,7 @@ static void test_seats(void)
     is_int(join(two, "ann", 9), 1, "a room that is called as a user");
     absents_take(&absents, one);
     ok(absents_name(&absents, SLICE("ann"), 0) != NULL, "stays when the user goes");
-    absent_end(&absents, two);
+    absent_end(&absents, two, ABSENT_KEPT);
     ok(absents.names.count == 0 && absents.seats.count == 0 && two->nseats == 0,
        "who ends has no seats");
     absents_clear(&absents);
@@ -154,7 +154,7 @@ static void test_memory(void)
             size_t names = absents.names.count;
 
             nomem_nth = nth;
-            absent = absents_put(&absents, session(k), 1);
+            absent = absents_put(&absents, session(k), ABSENT_KEPT, 1);
             if (absent != NULL && absent_begin(&absents, absent, slice_str(name)) == 0 &&
                 join(absent, name + 1, k) == 1)
                 break;

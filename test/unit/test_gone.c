@@ -578,6 +578,59 @@ static void test_bounds(void)
     end();
 }
 
+/* One user comes and goes all the time, and nobody else is the worse for it. */
+static void test_flood(void)
+{
+    struct gone_stats stats;
+    int64_t floor_ms;
+
+    begin();
+    many(GONE_BUSY);
+    floor_ms = gone_floor_ms(gone);
+    for (uint32_t i = 0; i < 3 * GONE_USER_MAX; i++)
+        away(GONE_BUSY + i, "ann");
+    gone_stats(gone, &stats);
+    is_int((int)stats.sessions, GONE_BUSY + GONE_USER_MAX, "one user has no more than it may");
+    is_str(show(GONE_BUSY), "-", "its oldest have gone");
+    is_str(show(GONE_BUSY + 3 * GONE_USER_MAX - 1), "ann:", "its newest are there");
+    is_str(show(0), "u0:", "and all of others");
+    for (uint32_t i = 0; i < 2 * GONE_TOLD_MAX; i++) {
+        enter(GONE_BUSY + i, "bob");
+        leave(GONE_BUSY + i, "bob", 1);
+    }
+    gone_stats(gone, &stats);
+    is_int((int)stats.sessions, GONE_BUSY + GONE_TOLD_MAX, "those that have ended are not many");
+    is_str(show(0), "u0:", "and put out nobody");
+    ok(gone_floor_ms(gone) == floor_ms, "nothing has been lost that may be needed");
+    end();
+}
+
+static void test_foreign(void)
+{
+    struct gone_session session = {.state = GONE_ENDED};
+    struct gone_stats stats;
+
+    begin();
+    route_join(route, SLICE("ann"), 1, client(7));
+    gone_client_in(gone, 1, client(7), session_of(8), SESSIONS_FOREIGN);
+    leave(7, "ann", 1);
+    is_str(show(8), "ended", "that a session of another daemon has ended is kept");
+    for (uint32_t i = 0; i < 2 * GONE_TOLD_MAX; i++) {
+        enter(100 + i, "bob");
+        leave(100 + i, "bob", 1);
+    }
+    is_str(show(8), "ended", "however many of this one have");
+    for (uint32_t i = 0; i < GONE_OVER_MAX; i++) {
+        memcpy(session.session, session_of(100000 + i), SESSION_LEN);
+        gone_put(gone, &session, 1);
+    }
+    gone_stats(gone, &stats);
+    is_int((int)stats.sessions, GONE_OVER_MAX + GONE_TOLD_MAX, "up to a bound");
+    is_str(show(8), "-", "then the oldest is forgotten");
+    ok(gone_floor_ms(gone) > 0, "which is known");
+    end();
+}
+
 /* Each allocation fails once, wherever: what is known is right, or nothing is. */
 static void test_memory(void)
 {
@@ -635,7 +688,11 @@ int main(void)
     test_break();
     test_put();
     test_time();
-    test_bounds();
+    if (getenv("VALGRIND") == NULL) { /* which would take a minute */
+        test_bounds();
+        test_flood();
+        test_foreign();
+    }
     test_memory();
     return tap_done();
 }

@@ -302,7 +302,9 @@ static void step(unsigned lane)
 
     if (worker->n == 0)
         return;
-    memmove(worker->pipe, worker->pipe + 1, (size_t)--worker->n * sizeof(item));
+    worker->n--;
+    for (int i = 0; i < worker->n; i++)
+        worker->pipe[i] = worker->pipe[i + 1];
     if (item.is_admitted) {
         worker->clients[item.place].is_in = 1;
         worker->clients[item.place].state = item.state;
@@ -617,8 +619,10 @@ static void round_of(unsigned number)
 
 int main(int argc, char **argv)
 {
-    unsigned rounds = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 2000;
+    unsigned rounds = getenv("VALGRIND") != NULL ? 50 : 2000;
 
+    if (argc > 1)
+        rounds = (unsigned)strtoul(argv[1], NULL, 10);
     for (int i = 0; i < NAMES; i++)
         snprintf(texts[i], sizeof(texts[i]), "%s%d", i < ROOMS ? "r" : "u", i);
     snprintf(texts[EVERYBODY], sizeof(texts[0]), "%s", ROUTE_EVERYBODY);

@@ -162,14 +162,14 @@ static void test_marks(void)
     sessions_put(sessions, 2, client(5, 1), raw(2, 3, 5, 7), 0);
     sessions_put(sessions, 3, client(700, 1), raw(2, 3, 6, 7), 1);
     sessions_mark_young(sessions, 3, client(700, 1), SESSIONS_YOUTH_MAX);
-    sessions_mark_young(sessions, 3, client(700, 1), 17);
+    sessions_mark_young(sessions, 3, client(700, 1), 9);
     sessions_mark_young(sessions, 3, client(700, 2), 3);
     sessions_break(sessions);
     sessions_put(sessions, 2, client(6, 1), raw(2, 3, 6, 8), 0);
     sessions_get(sessions, 2, client(5, 1), &entry);
     ok(entry.is_broken && entry.youth == 0, "who is in is broken");
     sessions_get(sessions, 3, client(700, 1), &entry);
-    ok(entry.is_broken && entry.has_moved && entry.youth == 17, "with all else that is known");
+    ok(entry.is_broken && entry.has_moved && entry.youth == 9, "with all else that is known");
     sessions_get(sessions, 2, client(6, 1), &entry);
     ok(!entry.is_broken, "who comes later is not");
     sessions_put(sessions, 3, client(700, 2), raw(2, 3, 9, 7), 1);
