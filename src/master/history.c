@@ -26,6 +26,7 @@
 
 #define READY_WORDS ((uint64_t)32 * 1024) /* that memory is asked for at once */
 #define LOG_MS      60000
+#define CUT_FEW     1024 /* are taken out of the index one by one */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -354,11 +355,23 @@ void history_trim(struct history *history, uint64_t now_ms)
         publish_begin(history);
 }
 
+/* Of a large one it would take a second to take each out. */
+static void drop_all(struct history *history)
+{
+    if (history->end - history->begin <= CUT_FEW) {
+        while (history->begin < history->end)
+            drop(history);
+        return;
+    }
+    if (madvise(history->index, history->index_mapped, MADV_DONTNEED) < 0)
+        memset(history->index, 0, history->index_mapped);
+    history->entries = 0;
+}
+
 /* One position is used up, so that who has read up to the end hears of it, too. */
 void history_cut(struct history *history)
 {
-    while (history->begin < history->end)
-        drop(history);
+    drop_all(history);
     history->begin = ++history->end;
     history->cuts++;
     publish_begin(history);

@@ -102,6 +102,27 @@ static void test_cut(void)
     history_free(&history);
 }
 
+/* Which is another way. */
+static void test_cut_many(void)
+{
+    struct history *history = history_new(1 << 20, KEEP);
+    unsigned known = 0;
+
+    for (uint64_t seq = 1; seq <= 3000; seq++)
+        put_to(history, seq, 10, NULL, 0);
+    history_cut(history);
+    for (uint64_t seq = 1; seq <= 3000; seq++)
+        known += find(history, seq) != 0;
+    is_int((long long)known, 0, "of many that are cut none is known");
+    is_int((long long)stats(history, 0).entries, 0, "nor left");
+    for (uint64_t seq = 2001; seq <= 5000; seq++)
+        put_to(history, seq, 10, NULL, 0);
+    for (uint64_t seq = 1; seq <= 5000; seq++)
+        known += find(history, seq) != 0;
+    is_int((long long)known, 3000, "those that come then are");
+    history_free(&history);
+}
+
 /* What the file says there is place for. */
 static uint64_t file_word(const struct history *history, enum history_word word)
 {
@@ -458,6 +479,7 @@ int main(void)
     test_age((UINT64_C(1) << 32) - 50);
     test_age(UINT64_C(5) << 32);
     test_cut();
+    test_cut_many();
     test_full_of_heads();
     test_full_of_messages();
     test_memory();
