@@ -84,6 +84,20 @@ static void got(int i, const char *want, const char *name)
     made[i].got[0] = '\0';
 }
 
+/* The number of what it got, by its replay or as all do: test_chance(). */
+#define HEARD 200
+
+static uint64_t heard[CLIENTS][HEARD];
+static size_t nheard[CLIENTS];
+
+static void hears(const struct made *to, uint64_t seq)
+{
+    size_t i = (size_t)(to - made);
+
+    if (nheard[i] < HEARD)
+        heard[i][nheard[i]++] = seq;
+}
+
 /* --- the engine --- */
 
 static int fanouts, takes_none, no_frame; /* the client whose queue is full, or 0; all */
@@ -132,6 +146,7 @@ int fanout_send(struct fanout *fanout, struct socket *socket)
         note(to, "wrong ");
     note(to, "%.*s/%llu ", (int)fanout->json.len, fanout->json.ptr,
          (unsigned long long)fanout->ack_id);
+    hears(to, fanout->ack_id / 10);
     return 1;
 }
 
@@ -833,6 +848,189 @@ static void test_long(void)
     finish();
 }
 
+/* --- by chance --- */
+
+/* A few clients that come, go in the middle of whatever they are at, and come again with what they
+ * got last, while notifications come to the history and, later, by the pipe: in the end each has
+ * each of its own, once, in order. */
+
+#define PLAYERS 5 /* 1 to 5 */
+#define ALL     120
+
+static struct said { /* a notification, by its number */
+    const char *to, *except;
+} said[ALL + 1];
+static uint64_t nsaid, npiped;
+static int is_out[PLAYERS + 1];    /* not here */
+static uint64_t came[PLAYERS + 1]; /* the number before its first */
+static const char *further[] = {"", "x:0,y:0", "x:7", "y:20,z:0", "x:0,z:40", "z:0"};
+
+/* Is the client in the room, for a notification of that number? */
+static int member(int i, const char *name, size_t len, uint64_t seq)
+{
+    const char *at = further[i];
+
+    if ((len == 8 && memcmp(name, "allusers", 8) == 0) ||
+        (len == 1 && name[0] == made[i].client.uid[0]))
+        return 1;
+    for (; len == 1 && *at != '\0'; at++)
+        if (at[0] == name[0] && at[1] == ':')
+            return seq > strtoul(at + 2, NULL, 10);
+    return 0;
+}
+
+static int member_of_one(int i, const char *names, uint64_t seq)
+{
+    for (size_t n; *names != '\0'; names += n + (names[n] == ',')) {
+        n = strcspn(names, ",");
+        if (member(i, names, n, seq))
+            return 1;
+    }
+    return 0;
+}
+
+static int is_for(int i, uint64_t seq)
+{
+    const struct said *one = &said[seq];
+
+    return (one->to[0] == '\0' || member_of_one(i, one->to, seq)) &&
+           !member_of_one(i, one->except, seq);
+}
+
+static unsigned chance; /* the same each time */
+
+static unsigned pick(unsigned n)
+{
+    chance = chance * 1103515245 + 12345;
+    return (chance >> 16) % n;
+}
+
+static void say(void)
+{
+    static const char *const rooms_of[] = {"", "allusers", "a", "b,x", "x", "y,z", "c,y", "d", "q"};
+    static const char *const not_to[] = {"", "", "", "x", "a,z", "q", "allusers"};
+
+    if (nsaid == ALL)
+        return;
+    nsaid++;
+    said[nsaid] = (struct said){rooms_of[pick(9)], not_to[pick(7)]};
+    happens(nsaid, "n", said[nsaid].to, said[nsaid].except);
+}
+
+/* The oldest that is in the pipe is taken. */
+static void take(void)
+{
+    if (npiped == nsaid)
+        return;
+    npiped++;
+    replays_taken(replays, npiped);
+    for (int i = 1; i <= PLAYERS; i++)
+        if (!is_out[i] && made[i].client.replay == NULL && is_for(i, npiped))
+            hears(&made[i], npiped);
+}
+
+/* With what it got last; the answer comes by the pipe, behind all else. */
+static void come_in(int i)
+{
+    uint64_t last = nheard[i] > 0 ? heard[i][nheard[i] - 1] : came[i];
+
+    while (npiped < nsaid)
+        take();
+    made[i].got[0] = '\0';
+    is_out[i] = 0;
+    add_with(i, 1 + last, further[i], 0, 0, "");
+}
+
+static void go_out(int i)
+{
+    if (made[i].client.replay != NULL)
+        (void)replay_remove(replays, &made[i].client);
+    room_leave_all(&rooms, &made[i].client.member);
+    is_out[i] = 1;
+}
+
+static void play(void)
+{
+    int i = 1 + (int)pick(PLAYERS);
+
+    switch (pick(9)) {
+    case 0:
+    case 1:
+    case 2:
+        say();
+        break;
+    case 3:
+    case 4:
+        take();
+        break;
+    case 5:
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        break;
+    case 6:
+        if (is_out[i])
+            come_in(i);
+        break;
+    case 7:
+        if (!is_out[i])
+            go_out(i);
+        break;
+    default:
+        if (pick(2) == 0)
+            (void)replays_settle(replays);
+        else if (made[i].client.replay != NULL && strstr(made[i].got, "told") != NULL)
+            (void)replay_finish(replays, &made[i].client);
+    }
+}
+
+/* How many clients have not just what was for them. */
+static int wrong_ones(void)
+{
+    int wrong = 0;
+
+    for (int i = 1; i <= PLAYERS; i++) {
+        size_t n = 0;
+        int same = 1;
+
+        for (uint64_t seq = came[i] + 1; seq <= nsaid; seq++)
+            if (is_for(i, seq))
+                same &= n < nheard[i] && heard[i][n++] == seq;
+        wrong += !same || n != nheard[i];
+    }
+    return wrong;
+}
+
+static void test_chance(void)
+{
+    int wrong = 0, replayed = 0;
+
+    for (unsigned round = 1; round <= 400; round++) {
+        begin();
+        chance = round;
+        nsaid = npiped = 0;
+        fanout_ms = pick(4) * 2;
+        in_ms = pick(3);
+        for (int i = 1; i <= PLAYERS; i++) {
+            is_out[i] = 1;
+            nheard[i] = 0;
+            came[i] = 0;
+        }
+        for (int step = 0; step < 600; step++)
+            play();
+        for (int i = 1; i <= PLAYERS; i++)
+            if (is_out[i])
+                come_in(i);
+        while (npiped < nsaid)
+            take();
+        for (int turns = 0; !replays_settle(replays) && turns < 10000; turns++)
+            event_base_loop(base, EVLOOP_NONBLOCK);
+        wrong += wrong_ones();
+        replayed += (int)stats.replayed;
+        finish();
+    }
+    is_int(wrong, 0, "by chance: each has each of its own, once, in order");
+    ok(replayed > 10000, "and much of it was replayed: %d", replayed);
+}
+
 static void test_memory(void)
 {
     const struct replay_parts parts = {.base = base, .engine = &engine};
@@ -911,6 +1109,7 @@ int main(void)
     test_settle();
     test_offsets();
     test_long();
+    test_chance();
     test_memory();
     for (size_t i = 0; i < ENTRIES; i++)
         buf_free(&entries[i].message);
