@@ -27,6 +27,7 @@ struct history_stats {
  * pages.  What is older
  * than keep_ms goes.  NULL if it cannot be made, which is logged. */
 struct history *history_new(size_t max_bytes, uint64_t keep_ms);
+/* Whoever still reads it hears HISTORY_OVERRUN, wherever he is. */
 void history_free(struct history **historyp);
 
 /* For workers.  The history's, who closes it. */

@@ -23,6 +23,7 @@
 #define PLACES      2 /* of the index for each head: half of it is empty at least */
 #define STOP_BYTES  (HEAD_BYTES + PLACES * sizeof(uint32_t))
 #define KEEP_MAX_MS (UINT64_C(1) << 31) /* the time in a head has 32 bits */
+#define NOWHERE     (UINT64_C(1) << 63) /* a position that is never reached */
 
 #define READY_WORDS ((uint64_t)32 * 1024) /* that memory is asked for at once */
 #define LOG_MS      60000
@@ -210,12 +211,29 @@ fail:
     return NULL;
 }
 
+/* Before anything of what is dropped is overwritten. */
+static void publish_begin(struct history *history)
+{
+    history_store(&history->words[HISTORY_WORD_BEGIN], history->begin);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+/* Who goes on reading it waits for nothing more: no position is in it. */
+static void give_up_file(struct history *history)
+{
+    history->begin = history->end = NOWHERE;
+    publish_begin(history);
+    __atomic_store_n(&history->words[HISTORY_WORD_END], history->end, __ATOMIC_RELEASE);
+}
+
 void history_free(struct history **historyp)
 {
     struct history *history = *historyp;
 
     if (history == NULL)
         return;
+    if (history->end > 0) /* there is somebody who may read */
+        give_up_file(history);
     if (history->words != NULL)
         (void)munmap(history->words, history->mapped);
     if (history->index != NULL)
@@ -336,13 +354,6 @@ static void drop(struct history *history)
     history->entries -= !is_step(history, history->begin);
     index_take(history, history->begin);
     history->begin++;
-}
-
-/* Before anything of what is dropped is overwritten. */
-static void publish_begin(struct history *history)
-{
-    history_store(&history->words[HISTORY_WORD_BEGIN], history->begin);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 void history_trim(struct history *history, uint64_t now_ms)

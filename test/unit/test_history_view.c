@@ -410,9 +410,32 @@ static void test_hostile_ends(void)
     is_int(wrong, 0, "whatever begin and end are, reading comes to an end");
 }
 
+/* As a worker whose place others take: what comes is in another history, whose positions are not
+ * this one's. */
+static void test_freed(void)
+{
+    struct history *history = history_new(BYTES, KEEP);
+    struct history_view *view = history_view_open(history_fd(history));
+    struct history_entry entry;
+    uint64_t pos = history_end(history), end;
+    int all = 1;
+
+    put_to(history, 1, 20, "a", 0);
+    put_to(history, 2, 20, "a", 0);
+    end = history_end(history);
+    history_free(&history);
+    for (uint64_t at = pos - 1; at < end + 4; at++)
+        all &= history_next(view, at, &entry) == HISTORY_OVERRUN;
+    ok(all, "nothing is in one that is not written any more, not even its end");
+    buf_reset(&got);
+    is_int(history_copy(view, pos, &got), HISTORY_OVERRUN, "also for who copies");
+    history_view_close(&view);
+}
+
 int main(void)
 {
     test_reading();
+    test_freed();
     test_hashes();
     test_keyed();
     test_wrapping();
