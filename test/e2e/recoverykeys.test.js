@@ -8,7 +8,7 @@ const path = require('path');
 const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
-const { visit, told, claimOf } = require('./lib/session');
+const { visit, told, taken, claimOf } = require('./lib/session');
 const { reload } = require('./lib/reload');
 const { scrape, settled } = require('./lib/metrics');
 const { tempDir } = require('./lib/proc');
@@ -60,7 +60,7 @@ for (const [what, [is, make]] of Object.entries(PAIRS)) {
         await told(redis, [client]);
         for (const to of [1, 0]) {
             await gone(daemons[1 - to], client);
-            redis.emitter().to('u').emit('missed', to);
+            await taken(daemons[to], 'missed', 1, () => redis.emitter().to('u').emit('missed', to));
             client = await visit(t, daemons[to].addr, ways[to].token, claimOf(client));
             assert.strictEqual(client.recovered, is, `at ${to}`);
             assert.deepStrictEqual(await told(redis, [client]), [is ? [['missed', to]] : []]);
