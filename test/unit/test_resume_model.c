@@ -238,7 +238,7 @@ static void on_admitted(struct node *node, struct client *client)
     if (person->client != client)
         return;
     person->is_broken = person->has_left = person->is_split = 0;
-    person->base = person->last = node->taken;
+    person->base = person->last = person->back = node->taken;
     person->has_pid = client->has_pid;
     memcpy(person->pid, client->pid, PID_LEN);
     person->offset = chance(4) > 0 ? node->offset : 0;
@@ -391,7 +391,7 @@ static void trouble(struct node *node)
         break;
     case 2:
     case 3:
-        node->lag_ms = chance(2) * chance(700);
+        node->lag_ms = chance(2) * chance(RETRY_MS);
         break;
     case 4:
         gap(node);
