@@ -56,7 +56,7 @@ class World {
         client.socket.on('connect', enter);
         client.socket.on('disconnect', (reason) => reason === 'io server disconnect' && client.socket.connect());
         enter();
-        return Object.assign(client, { cutter, uid, numbers: this.numbers });
+        return Object.assign(client, { cutter, uid });
     }
     async people() {
         const kinds = [4, 4.6].flatMap((version) => ['default', 'websocket', 'polling'].map((transports) => [version, transports]));
@@ -102,9 +102,34 @@ class World {
         await renew(daemon, { workers: this.random.pick([2, 3, 4].filter((count) => count !== daemon.config.workers)) });
         this.did('reloads');
     }
+    /* Another history. */
+    async resize() {
+        const maxBytes = this.random.pick([1, 8, 64].map((mb) => mb << 20));
+        const recovery = { maxBytes, maxDisconnectionDuration: 60000 + this.random.below(1000) };
+        await renew(this.random.pick(this.daemons), { 'socket.io': { connectionStateRecovery: recovery } });
+        this.did('resizes');
+    }
+    async flood() {
+        this.numbers.many(this.random.below(400));
+        this.did('floods');
+    }
+    /* A worker stands still, or what redis says to the second daemon comes late, for a while. */
+    async pause() {
+        const [victim] = this.random.pick(this.daemons).workers();
+        if (victim === undefined) return;
+        process.kill(victim, 'SIGSTOP');
+        await elapse(this.random.below(400));
+        if (isRunning(victim)) process.kill(victim, 'SIGCONT');
+        this.did('pauses');
+    }
+    async delay() {
+        this.proxy.delay = this.random.pick([0, 0, 50, 300]);
+        this.did('delays');
+    }
     async gap() {
         const [, daemon] = this.daemons;
-        const over = this.numbers.excuse(100);
+        const there = this.clients.filter(({ cutter }) => cutter.to === daemon.addr);
+        const over = this.numbers.excuse(there, 500);
         const from = daemon.log.length;
         this.proxy.cut();
         await daemon.logged(/subscribed/, within(5000), from);
@@ -125,7 +150,8 @@ class World {
     }
     async trouble(isLate) {
         const { random } = this;
-        const acts = [['kill', 4], ['replace', 3], ['gap', 2], ['kick', 6], ['anew', 1]].flatMap(([name, share]) => Array(share).fill(name));
+        const shares = { kill: 4, replace: 3, resize: 2, gap: 2, kick: 6, anew: 1, flood: 6, pause: 3, delay: 3 };
+        const acts = Object.entries(shares).flatMap(([name, share]) => Array(share).fill(name));
         while (!isLate()) {
             await elapse(random.below(600));
             await this[random.pick(acts)]();

@@ -58,7 +58,9 @@ class Line {
     /* Behind all that the server has said. */
     later(act) {
         const { delay, isPlain } = this.cutter;
-        if (delay && (this.isSubscriber || !isPlain)) setTimeout(act, delay);
+        const now = Date.now();
+        this.due = Math.max(this.due || 0, delay && (this.isSubscriber || !isPlain) ? now + delay : 0);
+        if (this.due > now) setTimeout(act, this.due - now);
         else act();
     }
     up(data) {

@@ -29,17 +29,13 @@ class Numbers {
     constructor(redis, streams, { size = 0 } = {}) {
         Object.assign(this, { redis, size, whispers: 0, asks: 0 });
         this.said = new Map(streams.map((name) => [name, 0]));
-        this.lost = []; /* those that redis or a daemon's subscription may have lost: Maps of [from, to) */
     }
-    /* What is said until the function that it returns is called may be lost for whoever is
-     * connected, and so may what was on its way: that is slack, the last numbers. */
-    excuse(slack = 0) {
+    /* What is said until the function that it returns is called may be lost for clients, which
+     * stay connected, and so may what was on its way: that is slack, the last numbers. */
+    excuse(clients, slack = 0) {
         const range = new Map([...this.said].map(([name, number]) => [name, [number - slack, Infinity]]));
-        this.lost.push(range);
+        for (const client of clients) client.excuses.push(range);
         return () => range.forEach((one, name) => (one[1] = this.said.get(name)));
-    }
-    isExcused(stream, number) {
-        return this.lost.some((range) => number >= range.get(stream)[0] && number < range.get(stream)[1]);
     }
     /* The next of a stream, or of each. */
     say(stream) {
@@ -93,7 +89,7 @@ class Follower extends Client {
         Object.assign(this, { hears, offsets, late });
         this.last = new Map(); /* number heard, by stream */
         this.mayMiss = new Set(); /* streams of which something may be missing */
-        this.numbers = null; /* whose excuses count */
+        this.excuses = []; /* Maps of ranges, by stream: that may be missing as well */
         this.connects = []; /* { recovered, id, pid } */
         this.wrong = [];
         this.others = []; /* events that are no numbers */
@@ -132,8 +128,8 @@ class Follower extends Client {
         this.last.set(stream, Math.max(number, last === undefined ? 0 : last));
     }
     isMissing(stream, from, to) {
-        for (let number = from; number < to; number++)
-            if (!this.numbers || !this.numbers.isExcused(stream, number)) return true;
+        const isExcused = (number) => this.excuses.some((range) => number >= range.get(stream)[0] && number < range.get(stream)[1]);
+        for (let number = from; number < to; number++) if (!isExcused(number)) return true;
         return false;
     }
     /* Resolves when it has heard the last number of each of its streams. */

@@ -97,10 +97,9 @@ row(57, 'redis restarts under clients that recover', 'who comes back then is tol
     const redis = await Redis.start(t);
     const daemon = await daemonOn(t, redis, 2);
     const { cutter, clients, numbers, heard } = await followers(t, redis, daemon);
-    clients.forEach((client) => (client.numbers = numbers));
     numbers.many(3);
     await heard();
-    const over = numbers.excuse();
+    const over = numbers.excuse(clients);
     const from = daemon.log.length;
     await redis.stop();
     await redis.again();
