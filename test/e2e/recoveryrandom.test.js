@@ -26,7 +26,7 @@ const ROOM = 'the room';
 class World {
     static async make(t, random) {
         const world = new World();
-        Object.assign(world, { t, random, counts: {}, isOver: false });
+        Object.assign(world, { t, random, counts: {}, isOver: false, lateUntil: 0 });
         world.redis = await Redis.start(t);
         /* The second daemon's subscription can be cut by itself. */
         world.proxy = await Cutter.start(t, { port: world.redis.port, host: '127.0.0.1' }, { isPlain: true });
@@ -56,7 +56,7 @@ class World {
         client.socket.on('connect', enter);
         client.socket.on('disconnect', (reason) => reason === 'io server disconnect' && client.socket.connect());
         enter();
-        return Object.assign(client, { cutter, uid });
+        return Object.assign(client, { cutter, uid, forgets: () => Date.now() < this.lateUntil });
     }
     async people() {
         const kinds = [4, 4.6].flatMap((version) => ['default', 'websocket', 'polling'].map((transports) => [version, transports]));
@@ -124,6 +124,7 @@ class World {
     }
     async delay() {
         this.proxy.delay = this.random.pick([0, 0, 50, 300]);
+        this.lateUntil = this.proxy.delay ? Infinity : Date.now() + 2000;
         this.did('delays');
     }
     async gap() {

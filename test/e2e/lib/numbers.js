@@ -91,6 +91,7 @@ class Follower extends Client {
         this.mayMiss = new Set(); /* streams of which something may be missing */
         this.excuses = []; /* Maps of ranges, by stream: that may be missing as well */
         this.connects = []; /* { recovered, id, pid } */
+        this.forgets = () => false; /* who is not recovered may hear something again: its daemon is late */
         this.wrong = [];
         this.others = []; /* events that are no numbers */
         this.refreshed = 0; /* how often an $offset came */
@@ -102,6 +103,7 @@ class Follower extends Client {
     connected() {
         const { recovered, id, _pid: pid } = this.socket;
         this.connects.push({ recovered: Boolean(recovered), id, pid });
+        if (!recovered && this.forgets()) this.last.clear();
         if (!recovered && (this.late || this.connects.length > 1)) for (const stream of this.hears) this.mayMiss.add(stream);
     }
     got(args) {
@@ -117,7 +119,7 @@ class Follower extends Client {
         const offset = this.offsets ? more.pop() : null;
         const last = this.last.get(stream);
         const complain = (what) => this.wrong.length < 20 &&
-            this.wrong.push(`${this.title}: ${stream} ${number} behind ${last}: ${what}, connection ${this.connects.length}`);
+            this.wrong.push(`${this.title}: ${stream} ${number} behind ${last}: ${what}, connection ${this.connects.length}${this.socket.recovered ? ', recovered' : ''}`);
         if (this.offsets && !this.offsets.test(offset)) complain(`offset ${offset}`);
         if (!this.hears.includes(stream)) complain('of a stranger');
         else if (last !== undefined && number <= last) complain('again');
