@@ -301,7 +301,7 @@ async function comeback(world, n) {
 async function killed(world, server, n, victim) {
     const options = (index) => ({ source: `127.0.${20 + index}.1`, prefix: `u${index}x`, returns: 1, patience: 20 });
     const swarms = Array.from({ length: n.swarms }, (_, index) => world.another(server, options(index)));
-    for (const swarm of swarms) await swarm.connect(n.clients / n.swarms);
+    for (const swarm of swarms) await swarm.connect(Math.floor(n.clients / n.swarms));
     await swarms[0].tell('publish', { messages: 2 });
     const messages = n.rate * n.seconds;
     const heard = swarms.slice(1).map((swarm) => swarm.tell('hear', { messages: messages }));
