@@ -1,12 +1,10 @@
 /* peer - what daemons on one redis say to each other about sessions, on the peer channel.
  *
  *     "axrpeer" 1 | from u64 | items, one at least
- *     item: 1 question   to u64, id u32, flags u8 (1: vouched), offset u64, pid 54, uid u8+
- *           2 answer     to u64, id u32, result u8, start u64; then, by the result:
- *                          yours   away u32, left u8, rooms u32+
- *                          moved   holder u64
- *           3 presence   gap u64
- *     room: since u64, flags u8 (1: claimed), name u32+
+ *     item: 1 question   to u64, id u32, flags u8 (1: vouched), age u32, offset u64, pid 54, uid
+ * u8+ 2 answer     to u64, id u32, result u8, start u64; then, by the result: yours   away u32,
+ * left u8, rooms u32+ moved   holder u64 3 presence   gap u64 room: since u64, flags u8 (1:
+ * claimed), name u32+
  *
  * Integers are little-endian, "u8+" is a length and that many bytes.  The shortest is 24 bytes:
  * none is as long as a mark, 16 bytes, which are alone on the channel with them.
@@ -34,6 +32,7 @@ struct peer_question {
     uint64_t to;     /* whose pid it is: it answers in any case, others if they have the session */
     uint32_t id;     /* for the answer */
     int is_vouched;  /* the pid is proven: by who asks, or by its daemon */
+    uint32_t age_ms; /* so long ago the client asked */
     uint64_t offset; /* from which on it is to have what it missed; 0: from its start on */
     const uint8_t *pid; /* PID_LEN bytes */
     struct slice uid;   /* of its token; 1 to 255 bytes */
@@ -47,6 +46,7 @@ enum peer_result {
     PEER_GAP,       /* it began before a gap of this daemon */
     PEER_ROOMS,     /* it has rooms of which it cannot be said since when, or too many */
     PEER_UNPROVEN,  /* that pid was not made for that user */
+    PEER_TAKEN,     /* another client, which asked later, has it */
     PEER_RESULTS
 };
 

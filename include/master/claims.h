@@ -5,6 +5,7 @@
 
 #include "conf.h"
 #include "master/handover.h"
+#include "master/newest.h"
 #include "master/pidkeys.h"
 #include "master/reclaim.h"
 #include "master/resume_stats.h"
@@ -29,6 +30,7 @@ struct claims {
     struct waiting waiting;
     struct reclaim reclaim;
     struct handover handover;
+    struct newest newest;
     uint64_t since_ms; /* what is published is seen since then, by the wall clock; 0: not yet */
     uint64_t pings;    /* so many have been sent */
     int is_pinging;    /* the last of these is under way */

@@ -32,7 +32,8 @@ struct follower {
     uint64_t from;
     struct peer_question question; /* with pid and uid of its own */
     uint8_t pid[PID_LEN];
-    int is_gone; /* its worker is */
+    int is_gone;       /* its worker is */
+    uint64_t asked_ms; /* since then it wants it */
     size_t bytes;
     char uid[];
 };
@@ -44,6 +45,7 @@ struct claim {
                         is there */
     int is_unknown;  /* its daemon knows nothing of it */
     uint64_t holder; /* who has it, as another daemon says; 0: none does */
+    uint64_t asked_ms; /* when its client came */
     /* Of waiting: */
     struct admit *copy; /* what admit is then */
     struct table_node by_session, by_id;
@@ -98,9 +100,10 @@ void waiting_take(struct waiting *waiting, struct claim *claim);
 void claim_free(struct claim *claim);
 
 /* Behind claim; all is copied.  Returns 0, or -1 if too many are, or without memory. */
-int waiting_follow_admit(struct waiting *waiting, struct claim *claim, const struct admit *admit);
+int waiting_follow_admit(struct waiting *waiting, struct claim *claim, const struct admit *admit,
+                         uint64_t asked_ms);
 int waiting_follow_question(struct waiting *waiting, struct claim *claim, uint64_t from,
-                            const struct peer_question *question);
+                            const struct peer_question *question, uint64_t asked_ms);
 /* Its first follower, the caller's: follower_free().  NULL: none.  claim has been taken. */
 struct follower *claim_follower(struct claim *claim);
 void follower_free(struct follower *follower);

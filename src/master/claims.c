@@ -63,6 +63,7 @@ static enum next recover(struct claims *claims, struct claim *claim, int resumes
     claims->deciding = NULL;
     if (rc < 0)
         return refuse(claims, claim, RESUME_PID);
+    newest_note(&claims->newest, claim->pid.session, claim->asked_ms);
     let_in(claims, claim, resumes | COMEBACK);
     return NEXT_OVER;
 }
@@ -168,8 +169,9 @@ static enum next do_without(struct claims *claims, struct claim *claim)
 
 /* --- waiting ---------------------------------------------------------------------- */
 
+static void admit_one(struct claims *claims, const struct admit *admit, uint64_t asked_ms);
 static void answer_question(struct claims *claims, uint64_t from,
-                            const struct peer_question *question);
+                            const struct peer_question *question, uint64_t asked_ms);
 
 /* It waits no more; those who want the same session are next, in their order.  The worker of one
  * may turn out to be dead while another is served. */
@@ -182,9 +184,9 @@ static void end(struct claims *claims, struct claim *claim)
     claims->ending = claim;
     while ((follower = claim_follower(claim)) != NULL) {
         if (follower->admit == NULL)
-            answer_question(claims, follower->from, &follower->question);
+            answer_question(claims, follower->from, &follower->question, follower->asked_ms);
         else if (!follower->is_gone)
-            claims_admit(claims, follower->admit);
+            admit_one(claims, follower->admit, follower->asked_ms);
         follower_free(follower);
     }
     claims->ending = claim->next;
@@ -211,6 +213,7 @@ static int ask(struct claims *claims, struct claim *claim)
     struct peer_question question = {
         .to = claim->holder != 0 ? claim->holder : claim->pid.daemon,
         .is_vouched = claim->is_proven,
+        .age_ms = (uint32_t)(clock_ms() - claim->asked_ms),
         .offset = admit->has_offset ? admit->offset : claim->pid.offset,
         .pid = (const uint8_t *)admit->pid.ptr,
         .uid = admit->uid,
@@ -258,9 +261,9 @@ static void begin(struct claims *claims, struct claim *fresh)
         go_on(claims, claim, next);
 }
 
-void claims_admit(struct claims *claims, const struct admit *admit)
+static void admit_one(struct claims *claims, const struct admit *admit, uint64_t asked_ms)
 {
-    struct claim claim = {.admit = admit}, *waits;
+    struct claim claim = {.admit = admit, .asked_ms = asked_ms}, *waits;
     const uint8_t *raw = (const uint8_t *)admit->pid.ptr;
 
     if (pid_read(&claim.pid, raw) < 0) {
@@ -273,8 +276,13 @@ void claims_admit(struct claims *claims, const struct admit *admit)
         (void)refuse(claims, &claim, RESUME_PID);
     else if (waits == NULL)
         begin(claims, &claim);
-    else if (waiting_follow_admit(&claims->waiting, waits, admit) < 0)
+    else if (waiting_follow_admit(&claims->waiting, waits, admit, asked_ms) < 0)
         (void)refuse(claims, &claim, RESUME_BUSY);
+}
+
+void claims_admit(struct claims *claims, const struct admit *admit)
+{
+    admit_one(claims, admit, clock_ms());
 }
 
 /* --- what other daemons say ------------------------------------------------------- */
@@ -338,6 +346,8 @@ static enum next judge(struct claims *claims, struct claim *claim, uint64_t from
         return refuse(claims, claim, RESUME_ROOMS);
     case PEER_UNPROVEN:
         return refuse(claims, claim, RESUME_PID);
+    case PEER_TAKEN:
+        return refuse(claims, claim, RESUME_ELSEWHERE);
     case PEER_RESULTS:
         break;
     }
@@ -394,7 +404,7 @@ static int is_proven_to_us(const struct claims *claims, const struct peer_questi
 }
 
 static void answer_question(struct claims *claims, uint64_t from,
-                            const struct peer_question *question)
+                            const struct peer_question *question, uint64_t asked_ms)
 {
     struct peer_answer answer = {.to = from, .id = question->id, .result = PEER_UNPROVEN};
     int is_for_us;
@@ -408,11 +418,15 @@ static void answer_question(struct claims *claims, uint64_t from,
     is_for_us = pid.daemon == claims->self || question->to == claims->self;
     if (!is_for_us && reclaim_look(&claims->reclaim, pid.session, &holder) == RECLAIM_UNKNOWN)
         return;
-    if (is_proven_to_us(claims, question, &pid))
+    if (!is_proven_to_us(claims, question, &pid)) {
+        if (!is_for_us)
+            return;
+    } else if (newest_is_later(&claims->newest, pid.session, asked_ms)) {
+        answer.result = PEER_TAKEN;
+    } else {
         handover_give(&claims->handover, &claims->reclaim, claims->parts->history, from, question,
                       &pid, &answer);
-    else if (!is_for_us)
-        return;
+    }
     if (daemons_answer(claims->daemons, &answer) < 0) {
         answer = (struct peer_answer){.to = from, .id = question->id, .result = PEER_ROOMS};
         (void)daemons_answer(claims->daemons, &answer);
@@ -425,17 +439,20 @@ static void answer_question(struct claims *claims, uint64_t from,
  * not disconnect who is there for good. */
 void claims_question(struct claims *claims, uint64_t from, const struct peer_question *question)
 {
+    uint64_t now_ms = clock_ms(), asked_ms = now_ms - question->age_ms;
     struct claim *waits = NULL;
     struct pid pid;
 
+    if (question->age_ms > now_ms)
+        asked_ms = 0;
     if (pid_read(&pid, question->pid) == 0)
         waits = waiting_session(&claims->waiting, pid.session);
     if (waits != NULL && waits->stage == CLAIM_ASKED &&
-        waiting_follow_question(&claims->waiting, waits, from, question) == 0)
+        waiting_follow_question(&claims->waiting, waits, from, question, asked_ms) == 0)
         return;
     if (waits != NULL && waits->stage == CLAIM_SYNCING && is_proven_to_us(claims, question, &pid))
         go_on(claims, waits, refuse(claims, waits, RESUME_ELSEWHERE));
-    answer_question(claims, from, question);
+    answer_question(claims, from, question, asked_ms);
 }
 
 /* --- redis, and time -------------------------------------------------------------- */

@@ -123,6 +123,7 @@ static struct claim *claim_new(const struct claim *from, size_t bytes)
                             .is_proven = from->is_proven,
                             .is_unknown = from->is_unknown,
                             .holder = from->holder,
+                            .asked_ms = from->asked_ms,
                             .bytes = bytes};
     if (claim->copy == NULL) {
         free(claim);
@@ -229,12 +230,14 @@ static struct follower *follower_new(const struct waiting *waiting, const struct
     return follower;
 }
 
-int waiting_follow_admit(struct waiting *waiting, struct claim *claim, const struct admit *admit)
+int waiting_follow_admit(struct waiting *waiting, struct claim *claim, const struct admit *admit,
+                         uint64_t asked_ms)
 {
     struct follower *follower = follower_new(waiting, claim, admit_bytes(admit), 0);
 
     if (follower == NULL)
         return -1;
+    follower->asked_ms = asked_ms;
     follower->admit = admit_copy(admit);
     if (follower->admit == NULL) {
         free(follower);
@@ -245,13 +248,14 @@ int waiting_follow_admit(struct waiting *waiting, struct claim *claim, const str
 }
 
 int waiting_follow_question(struct waiting *waiting, struct claim *claim, uint64_t from,
-                            const struct peer_question *question)
+                            const struct peer_question *question, uint64_t asked_ms)
 {
     struct follower *follower = follower_new(waiting, claim, 0, question->uid.len);
 
     if (follower == NULL)
         return -1;
     follower->from = from;
+    follower->asked_ms = asked_ms;
     follower->question = *question;
     memcpy(follower->pid, question->pid, PID_LEN);
     memcpy(follower->uid, question->uid.ptr, question->uid.len);

@@ -14,6 +14,7 @@ static void put_question(struct buf *out, struct slice uid)
     peer_put_question(out, &(struct peer_question){.to = 7,
                                                    .id = 0x01020304,
                                                    .is_vouched = 1,
+                                                   .age_ms = 0x99887766,
                                                    .offset = 0x1122334455667788,
                                                    .pid = pid,
                                                    .uid = uid});
@@ -53,7 +54,7 @@ static void test_all(struct slice payload)
     is_int(peer.from, 42, "whose it is");
     is_int(peer_next(&peer), PEER_QUESTION, "a question");
     ok(peer.question.to == 7 && peer.question.id == 0x01020304 && peer.question.is_vouched &&
-           peer.question.offset == 0x1122334455667788,
+           peer.question.age_ms == 0x99887766 && peer.question.offset == 0x1122334455667788,
        "its numbers");
     is_mem(peer.question.pid, PID_LEN, pid, PID_LEN, "its pid");
     ok(slice_eq(peer.question.uid, SLICE("u1")), "its user");
@@ -113,7 +114,7 @@ static void spoil(struct slice payload, size_t at, uint8_t byte, const char *nam
 
 static void test_bad(struct slice payload)
 {
-    enum { QUESTION = PEER_HEAD_LEN, FLAGS = QUESTION + 13, UID = FLAGS + 9 + PID_LEN };
+    enum { QUESTION = PEER_HEAD_LEN, FLAGS = QUESTION + 13, UID = FLAGS + 13 + PID_LEN };
     struct buf message = {0};
 
     spoil(payload, 0, 'b', "another beginning");

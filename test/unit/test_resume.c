@@ -505,6 +505,31 @@ static void test_yield(void)
     world_down();
 }
 
+/* It waits for redis at a daemon that is behind; meanwhile the client is back at the other. */
+static void test_stale(void)
+{
+    struct client *a, *b, *c, *d;
+    uint64_t offset;
+
+    world_up(3, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    two->lag_ms = 500;
+    offset = say("ann");
+    b = client_back(a, 1, 1, offset);
+    ok(!b->is_in, "it waits");
+    pass(100);
+    c = client_back(a, 0, 1, offset);
+    ok(c->resumed, "the newer one does not");
+    pass(1500);
+    ok(!c->is_kicked, "nor does it make way for the older one");
+    is_new(b, RESUME_ELSEWHERE, 1, "which goes without");
+    d = client_back(a, 1, 1, offset);
+    pass(1500);
+    ok(d->resumed && c->is_kicked, "one that is newer still has it");
+    world_down();
+}
+
 /* Redis is silent: what is on its way may be for the connection before. */
 static void test_late(void)
 {
@@ -878,6 +903,7 @@ int main(void)
     test_refusals();
     test_request();
     test_yield();
+    test_stale();
     test_late();
     test_hole();
     test_silent();

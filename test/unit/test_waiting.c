@@ -88,10 +88,10 @@ static void test_followers(void)
 
     waiting_init(&waiting);
     a = put(1, 1, CLAIM_SYNCING, 100);
-    is_int(waiting_follow_admit(&waiting, a, &admit), 0, "a client behind it");
-    is_int(waiting_follow_question(&waiting, a, 77, &question), 0, "another daemon");
+    is_int(waiting_follow_admit(&waiting, a, &admit, 6), 0, "a client behind it");
+    is_int(waiting_follow_question(&waiting, a, 77, &question, 7), 0, "another daemon");
     is_int(waiting.n, 3, "they are counted");
-    while (waiting_follow_admit(&waiting, a, &admit) == 0)
+    while (waiting_follow_admit(&waiting, a, &admit, 6) == 0)
         n++;
     is_int(n, WAITING_FOLLOWERS, "so many may be");
     waiting_drop_lane(&waiting, 1);
@@ -104,8 +104,8 @@ static void test_followers(void)
        "the client was the first");
     follower_free(follower);
     follower = claim_follower(a);
-    ok(follower->admit == NULL && follower->from == 77 && follower->question.id == 5 &&
-           memcmp(follower->question.pid, pid, PID_LEN) == 0 &&
+    ok(follower->admit == NULL && follower->from == 77 && follower->asked_ms == 7 &&
+           follower->question.id == 5 && memcmp(follower->question.pid, pid, PID_LEN) == 0 &&
            slice_eq(follower->question.uid, SLICE("bob")) && !follower->is_gone,
        "the question the next");
     follower_free(follower);
