@@ -37,6 +37,7 @@ class Line {
     constructor(cutter, client, where) {
         Object.assign(this, { cutter, client, where, bytes: Buffer.alloc(0), isSocket: false });
         this.events = 0; /* passed on since the last reply */
+        this.late = []; /* what is to be done, in order */
         this.swallowed = []; /* packets that a client will not see */
         this.server = net.connect(where);
         client.setNoDelay(true);
@@ -55,13 +56,19 @@ class Line {
             this.cutter.ended(this);
         });
     }
-    /* Behind all that the server has said. */
+    /* Behind all that the server has said, whatever delay counted then. */
     later(act) {
         const { delay, isPlain } = this.cutter;
-        const now = Date.now();
-        this.due = Math.max(this.due || 0, delay && (this.isSubscriber || !isPlain) ? now + delay : 0);
-        if (this.due > now) setTimeout(act, this.due - now);
-        else act();
+        const at = Date.now() + (delay && (this.isSubscriber || !isPlain) ? delay : 0);
+        this.late.push({ at, act });
+        if (this.late.length === 1) this.catchUp();
+    }
+    catchUp() {
+        while (this.late.length && this.late[0].at <= Date.now()) {
+            this.late[0].act();
+            this.late.shift();
+        }
+        if (this.late.length) setTimeout(() => this.catchUp(), this.late[0].at - Date.now());
     }
     up(data) {
         if (data.includes('SUBSCRIBE')) this.isSubscriber = true;
