@@ -158,6 +158,8 @@ static int put_record(struct claims *claims, const struct claim *claim, unsigned
 
 static enum next do_without(struct claims *claims, struct claim *claim)
 {
+    if (claim->is_gone)
+        return NEXT_OVER; /* or there would be a session here without its daemon's word */
     if (!may_do_without(claims, claim))
         return refuse(claims, claim,
                       claim->is_unknown && claim->holder == 0 ? RESUME_UNKNOWN : RESUME_ELSEWHERE);

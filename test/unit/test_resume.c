@@ -626,6 +626,16 @@ static void test_silent(void)
     ok(b->is_kicked, "and is disconnected here");
     world_down();
 
+    b = from_silent(NULL);
+    node_worker_down(two, 1);
+    pass(RESUME_ANSWER_MS);
+    ok(!b->is_in, "its worker has gone meanwhile");
+    relay_worker_up(two->parts.relay, 1);
+    c = client_back(&clients[0], 1, 1, 0);
+    pass(RESUME_ANSWER_MS);
+    ok(c->resumed && c->has_own_id, "which leaves nothing behind that looks like an answer");
+    world_down();
+
     b = from_silent("red");
     pass(RESUME_ANSWER_MS);
     is_new(b, RESUME_ELSEWHERE, 1, "a token with rooms");
