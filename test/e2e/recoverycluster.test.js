@@ -2,7 +2,7 @@
 /* Several daemons on one redis: who lost a connection recovers at any of them, or is told
  * that it does not.  Never is a message lost for who is recovered, doubled, or another's. */
 const assert = require('assert');
-const { test, shared, mode } = require('./lib/suite');
+const { test, shared, keep, mode } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, SECRET } = require('./lib/daemon');
 const { Cutter, RULES } = require('./lib/cutter');
@@ -10,6 +10,7 @@ const { Numbers, Follower, follow } = require('./lib/numbers');
 const { visit, next, told, taken, claimOf } = require('./lib/session');
 const { Asker } = require('./lib/cluster');
 const { Random } = require('./lib/values');
+const { Raw } = require('./lib/raw');
 const { sign } = require('./lib/jwt');
 const { SLOW, within, until, elapse } = require('./lib/time');
 
@@ -206,11 +207,15 @@ test('a pid that two use, at two daemons: the older is closed, no ping-pong', as
 
 /* --- daemons that are not alike --- */
 
+const late = shared(async (s) => {
+    const { redis } = await world();
+    const proxy = await Cutter.start(s, { port: redis.port, host: '127.0.0.1' }, { isPlain: true });
+    proxy.delay = 500;
+    return { behind: await start(s, { port: proxy.addr.port }) };
+});
 test('a daemon that is 500 ms behind: recovered there', async (t) => {
     const { redis, daemons: [one] } = await world();
-    const proxy = await Cutter.start(t, { port: redis.port, host: '127.0.0.1' }, { isPlain: true });
-    proxy.delay = 500;
-    const behind = await start(t, { port: proxy.addr.port });
+    const { behind } = await late();
     await follows(t, one, behind);
     const { clients, numbers } = await crowd(t, redis, one.addr);
     await move({ clients, numbers }, behind);
@@ -218,6 +223,22 @@ test('a daemon that is 500 ms behind: recovered there', async (t) => {
     assertClean(clients);
     await move({ clients, numbers }, one); /* which may not wait for an answer so long */
     assertClean(clients, null);
+});
+test('who has asked at a daemon that is behind, and is back at the first before that has found its offset, stays there', async (t) => {
+    const { redis, daemons: [one] } = await world();
+    const { behind } = await late();
+    const token = tokenOf('hasty');
+    const first = await visit(t, one.addr, token);
+    await told(redis, [first]);
+    first.destroy();
+    const asks = keep(t, await Raw.open(behind.addr));
+    asks.sendText(`40/axr,${JSON.stringify({ token, ...claimOf(first) })}`);
+    await elapse(100); /* else they come at one moment */
+    const second = await visit(t, one.addr, token, claimOf(first));
+    assert.ok(second.recovered);
+    assert.match(await asks.text(), /^40\/axr,/);
+    redis.emitter().to('hasty').emit('m', 1);
+    assert.deepStrictEqual(await told(redis, [second]), [[['m', 1]]]);
 });
 test('one that is started later: told not, until it agrees with the others, then recovered', async (t) => {
     const { redis, daemons: [one, other] } = await world();
