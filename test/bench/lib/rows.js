@@ -298,21 +298,26 @@ async function comeback(world, n) {
     }];
 }
 
+/* The first of them publishes, the others hear it, too. */
+async function together(swarms, fields) {
+    const heard = swarms.slice(1).map((swarm) => swarm.tell('hear', { messages: fields.messages }));
+    const sent = swarms[0].tell('publish', fields);
+    return [await sent, ...(await Promise.all(heard))];
+}
+
 /* The worker that has most of the clients is killed; those of the others go on hearing. */
 async function killed(world, server, n, victim) {
     const options = (index) => ({ source: `127.0.${20 + index}.1`, prefix: `u${index}x`, returns: 1, patience: 20 });
     const swarms = Array.from({ length: n.swarms }, (_, index) => world.another(server, options(index)));
     for (const swarm of swarms) await swarm.connect(Math.floor(n.clients / n.swarms));
-    await swarms[0].tell('publish', { messages: 2 });
-    const messages = n.rate * n.seconds;
-    const heard = swarms.slice(1).map((swarm) => swarm.tell('hear', { messages: messages }));
-    const sent = swarms[0].tell('publish', { messages, rate: n.rate });
+    const quiet = await together(swarms, { messages: (n.rate * n.seconds) / 4, rate: n.rate });
+    const heard = together(swarms, { messages: n.rate * n.seconds, rate: n.rate });
     await new Promise((resolve) => setTimeout(resolve, (1000 * n.seconds) / 4));
     process.kill(victim(), 'SIGKILL');
-    const all = [await sent, ...(await Promise.all(heard))];
+    const all = await heard;
     for (const swarm of swarms) await swarm.stop();
     await server.stop();
-    return all;
+    return { quiet, all };
 }
 
 const total = (all, of) => all.reduce((sum, one) => sum + of(one), 0);
@@ -321,11 +326,11 @@ const most = (all, of) => Math.max(...all.map(of));
 async function storm(world, n) {
     await world.only();
     const server = await world.daemon(2, { connectionStateRecovery: true });
-    const all = await killed(world, server, n, () => server.mayDie());
+    const { quiet, all } = await killed(world, server, n, () => server.mayDie());
     const cells = [];
     const peer = await world.peer('node2', world.launch('node2'));
     if (peer) {
-        const node = await killed(world, peer, { ...n, clients: n.fewer }, () => peer.workers()[0]);
+        const { all: node } = await killed(world, peer, { ...n, clients: n.fewer }, () => peer.workers()[0]);
         cells.push(['Node x2, of them recovered', total(node, (one) => one.recovered), ''],
             ['its clients back after, p99', most(node, (one) => one.missing.p99) / 1e6, 's'],
             ['lost, doubled or out of order', total(node, (one) => one.wanted - one.heard + one.wrong), '']);
@@ -337,7 +342,8 @@ async function storm(world, n) {
         cells: [['recovered', back, ''], ['most', most(all, (one) => one.missing.max) / 1e6, 's'], ...cells],
     }, {
         what: 'the same: clients of the other worker, latency p99',
-        goal: 100, unit: 'ms', ...spread([most(all, (one) => one.latency.p99) / 1000]), cells: [],
+        goal: 100, unit: 'ms', ...spread([most(all, (one) => one.latency.p99) / 1000]),
+        cells: [['with nobody killed', most(quiet, (one) => one.latency.p99) / 1000, 'ms']],
     }, {
         what: 'the same: not recovered, lost, doubled or out of order',
         goal: 0, ...spread([total(all, (one) => one.wanted - one.heard + one.wrong + one.forgotten + one.away + one.gone)]),
