@@ -214,7 +214,7 @@ static void test_no_memory(void)
 
 /* --- while the other side writes -------------------------------------------------- */
 
-#define RACE_MESSAGES 400000
+static uint64_t race_messages = 100000;
 
 static size_t race_len(uint64_t seq)
 {
@@ -237,7 +237,7 @@ static int race_reader(int fd, uint64_t begin)
     enum history_read result;
 
     while ((result = history_next(view, pos, &entry)) != HISTORY_END ||
-           pos < begin + RACE_MESSAGES) {
+           pos < begin + race_messages) {
         if (result == HISTORY_ENTRY) {
             torn += is_torn(view, &entry);
             buf_reset(&got);
@@ -253,7 +253,7 @@ static int race_reader(int fd, uint64_t begin)
     buf_free(&got);
     buf_free(&want);
     history_view_close(&view);
-    return torn > 0 || read == 0 || overruns < RACE_MESSAGES;
+    return torn > 0 || read == 0 || overruns < race_messages;
 }
 
 static void test_race(void)
@@ -267,7 +267,7 @@ static void test_race(void)
     child = fork();
     if (child == 0)
         _exit(race_reader(history_fd(history), begin));
-    for (uint64_t seq = 1; seq <= RACE_MESSAGES; seq++)
+    for (uint64_t seq = 1; seq <= race_messages; seq++)
         put_to(history, seq, race_len(seq), "r", 0);
     history_cut(history);
     waitpid(child, &status, 0);
@@ -434,6 +434,8 @@ static void test_freed(void)
 
 int main(void)
 {
+    if (getenv("VALGRIND") != NULL)
+        race_messages = 10000;
     test_reading();
     test_freed();
     test_hashes();

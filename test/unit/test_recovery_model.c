@@ -10,8 +10,8 @@
 #include "codec/broadcast.h"
 #include "tap.h"
 
-#define WORLDS     1500
-#define MAX_MS     20000 /* for those, where the machine is slow */
+#define WORLDS     700
+#define MAX_MS     5000 /* for those, where the machine is slow */
 #define MANY_BYTES (1UL << 20)
 #define FEW_BYTES  (64UL << 10)
 
@@ -450,7 +450,7 @@ static void begin_world(uint64_t seed)
     memset(clients, 0, sizeof(clients));
     fault[0] = '\0';
     now_ms = 100000;
-    away_max_ms = chance(3) == 0 ? 4000 : UINT32_MAX;
+    away_max_ms = chance(4) == 0 ? 500 : UINT32_MAX;
     nnodes = chance(3) == 0 ? 2 : 1;
     ndaemons = 2 + chance(DAEMONS - 1);
     for (unsigned i = 0; i < ndaemons; i++)
