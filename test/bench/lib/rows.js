@@ -454,7 +454,7 @@ const ONE = { what: 'one message at a time, 5/s', goal: 1.05, publish: { rate: 5
 const MANY = { what: 'window 64', goal: 0.07, publish: { window: 64 } };
 const FOUR = { what: 'window 4', goal: 0.3, publish: { window: 4 } };
 
-/* In the order in which they are run. */
+/* In the order in which they are run.  long: --quick leaves it out, unless it is named. */
 const ROWS = {
     connect: {
         run: connect,
@@ -509,16 +509,19 @@ const ROWS = {
     },
     recovery: {
         run: recovery,
+        long: true,
         full: { clients: 2000, one: 100, many: 300, rounds: 7, idle: 19000 },
         quick: { clients: 2000, one: 10, many: 64, rounds: 3, idle: 8000 },
     },
     comeback: {
         run: comeback,
+        long: true,
         full: { clients: 10000, rate: 5, direct: 500, seconds: 12, rounds: 3 },
         quick: { clients: 2000, rate: 5, direct: 500, seconds: 8, rounds: 1 },
     },
     storm: {
         run: storm,
+        long: true,
         full: { clients: 39000, fewer: 10000, swarms: 3, rate: 2, seconds: 16 },
         quick: { clients: 4000, fewer: 1000, swarms: 2, rate: 5, seconds: 10 },
     },
