@@ -208,7 +208,7 @@ static void client_joined(struct crowd *crowd, struct client *client, const char
     crowd->in++;
     hist_add(&crowd->joined, now - client->dial_ns);
     if (client->lost_ns != 0)
-        client->goal = crowd->direct ? 0 : crowd->published;
+        client->goal = crowd->direct ? client->due : crowd->published;
     if (pid != NULL)
         end = memchr(pid + 7, '"', len - (size_t)(pid + 7 - text));
     if (ticket != NULL && end != NULL && (size_t)(end - pid - 7) < sizeof(ticket->pid)) {
@@ -492,7 +492,7 @@ void crowd_listen(struct crowd *crowd, int direct)
     memset(&crowd->missing, 0, sizeof(crowd->missing));
     crowd->recovered = crowd->forgotten = 0;
     for (uint32_t i = 0; i < crowd->n; i++)
-        crowd->clients[i].next = crowd->clients[i].was_away = 0;
+        crowd->clients[i].next = crowd->clients[i].due = crowd->clients[i].was_away = 0;
 }
 
 void crowd_close(struct crowd *crowd)

@@ -34,6 +34,7 @@ struct client {
     uint64_t dial_ns;      /* when it began to connect */
     uint64_t lost_ns;      /* when it lost its last connection; 0: it has all that was missed */
     uint64_t back_ns;      /* CLIENT_AWAY */
+    uint32_t due;          /* direct: behind the last note that was for it: the caller's */
     uint32_t goal;         /* the first note that it may be without, once it is in again */
     uint8_t was_away;      /* since crowd_listen(): how old notes are does not count for it */
     uint8_t tries;         /* to come back */

@@ -148,9 +148,12 @@ static void publish(struct swarm *swarm, uint32_t pad, int direct)
     char room[64] = NOTE_ROOM, replies[4096];
     size_t len;
 
-    if (direct)
-        snprintf(room, sizeof(room), "%.40s%u", swarm->crowd.prefix,
-                 note_user(note.number, swarm->crowd.n));
+    if (direct) {
+        uint32_t user = note_user(note.number, swarm->crowd.n);
+
+        swarm->crowd.clients[user].due = note.number + 1;
+        snprintf(room, sizeof(room), "%.40s%u", swarm->crowd.prefix, user);
+    }
     note.sent_ns = note_now_ns();
     len = note_publish(command, &note, swarm->key, swarm->crowd.nsp, room);
     if (send(swarm->redis, command, len, MSG_NOSIGNAL) != (ssize_t)len)
