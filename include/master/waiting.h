@@ -2,7 +2,7 @@
  * wants the same session meanwhile.
  *
  * Each is in one of three queues, by what it waits for, in the order in which its time is up; and
- * is found by its session, and by the id of its question.  What is kept is bounded. */
+ * is found by its pid, and by the id of its question.  What is kept is bounded. */
 #ifndef MASTER_WAITING_H
 #define MASTER_WAITING_H
 
@@ -48,7 +48,7 @@ struct claim {
     uint64_t asked_ms; /* when its client came */
     /* Of waiting: */
     struct admit *copy; /* what admit is then */
-    struct table_node by_session, by_id;
+    struct table_node by_pid, by_id;
     struct claim *prev, *next;
     enum claim_stage stage;
     uint64_t until_ms;
@@ -65,7 +65,7 @@ struct waiting {
     struct {
         struct claim *first, *last;
     } queues[CLAIM_STAGES];
-    struct table sessions, ids;
+    struct table pids, ids;
     uint32_t last_id;
     size_t n, bytes; /* with followers */
 };
@@ -73,7 +73,7 @@ struct waiting {
 void waiting_init(struct waiting *waiting);
 void waiting_clear(struct waiting *waiting); /* nobody is answered */
 
-/* Claim waits (copied, with its admit); no other has its session.  NULL if too many do, or without
+/* Claim waits (copied, with its admit); no other has its pid.  NULL if too many do, or without
  * memory. */
 struct claim *waiting_put(struct waiting *waiting, const struct claim *claim,
                           enum claim_stage stage, uint64_t until_ms);
@@ -85,7 +85,9 @@ void waiting_move(struct waiting *waiting, struct claim *claim, enum claim_stage
 /* It has a new id, by which it is found.  Returns 0, or -1 without memory: then it has none. */
 int waiting_number(struct waiting *waiting, struct claim *claim);
 
-struct claim *waiting_session(const struct waiting *waiting, const uint8_t session[SESSION_LEN]);
+/* By all of the pid, of which nobody but its client knows more than the session: whoever makes one
+ * up is in nobody's way. */
+struct claim *waiting_pid(const struct waiting *waiting, const uint8_t pid[PID_LEN]);
 struct claim *waiting_id(const struct waiting *waiting, uint32_t id);
 
 /* The first of that queue if its time is up, or NULL. */

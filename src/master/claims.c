@@ -273,7 +273,7 @@ static void admit_one(struct claims *claims, const struct admit *admit, uint64_t
         return;
     }
     claim.is_proven = pidkeys_prove(&claims->keys, claims->conf, raw, admit->uid, &claim.pid);
-    waits = waiting_session(&claims->waiting, claim.pid.session);
+    waits = waiting_pid(&claims->waiting, raw);
     if (!claim.is_proven && (claim.pid.daemon == claims->self || claims->keys.is_shared))
         (void)refuse(claims, &claim, RESUME_PID);
     else if (waits == NULL)
@@ -448,7 +448,7 @@ void claims_question(struct claims *claims, uint64_t from, const struct peer_que
     if (question->age_ms > now_ms)
         asked_ms = 0;
     if (pid_read(&pid, question->pid) == 0)
-        waits = waiting_session(&claims->waiting, pid.session);
+        waits = waiting_pid(&claims->waiting, question->pid);
     if (waits != NULL && waits->stage == CLAIM_ASKED &&
         waiting_follow_question(&claims->waiting, waits, from, question, asked_ms) == 0)
         return;

@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct claim *of_session(struct table_node *node)
+static struct claim *of_pid(struct table_node *node)
 {
-    return node != NULL
-               ? (struct claim *)(void *)((char *)node - offsetof(struct claim, by_session))
-               : NULL;
+    return node != NULL ? (struct claim *)(void *)((char *)node - offsetof(struct claim, by_pid))
+                        : NULL;
 }
 
 static struct claim *of_id(struct table_node *node)
@@ -19,7 +18,7 @@ static struct claim *of_id(struct table_node *node)
 void waiting_init(struct waiting *waiting)
 {
     *waiting = (struct waiting){0};
-    table_init(&waiting->sessions);
+    table_init(&waiting->pids);
     table_init(&waiting->ids);
 }
 
@@ -33,7 +32,7 @@ void waiting_clear(struct waiting *waiting)
             claim_free(claim);
         }
     }
-    table_clear(&waiting->sessions);
+    table_clear(&waiting->pids);
     table_clear(&waiting->ids);
 }
 
@@ -131,8 +130,8 @@ static struct claim *claim_new(const struct claim *from, size_t bytes)
     }
     claim->admit = claim->copy;
     claim->end = &claim->first;
-    claim->by_session.key = (const char *)claim->pid.session;
-    claim->by_session.key_len = SESSION_LEN;
+    claim->by_pid.key = claim->admit->pid.ptr;
+    claim->by_pid.key_len = PID_LEN;
     claim->by_id.key = (const char *)&claim->id;
     claim->by_id.key_len = sizeof(claim->id);
     return claim;
@@ -146,7 +145,7 @@ struct claim *waiting_put(struct waiting *waiting, const struct claim *claim,
 
     if (waits == NULL)
         return NULL;
-    if (table_insert(&waiting->sessions, &waits->by_session) < 0) {
+    if (table_insert(&waiting->pids, &waits->by_pid) < 0) {
         claim_free(waits);
         return NULL;
     }
@@ -175,9 +174,9 @@ int waiting_number(struct waiting *waiting, struct claim *claim)
     return -1;
 }
 
-struct claim *waiting_session(const struct waiting *waiting, const uint8_t session[SESSION_LEN])
+struct claim *waiting_pid(const struct waiting *waiting, const uint8_t pid[PID_LEN])
 {
-    return of_session(table_find(&waiting->sessions, (const char *)session, SESSION_LEN));
+    return of_pid(table_find(&waiting->pids, (const char *)pid, PID_LEN));
 }
 
 struct claim *waiting_id(const struct waiting *waiting, uint32_t id)
@@ -189,7 +188,7 @@ void waiting_take(struct waiting *waiting, struct claim *claim)
 {
     detach(waiting, claim);
     unnumber(waiting, claim);
-    table_remove(&waiting->sessions, &claim->by_session);
+    table_remove(&waiting->pids, &claim->by_pid);
     uncount(waiting, claim->bytes);
     for (const struct follower *follower = claim->first; follower != NULL;
          follower = follower->next)

@@ -530,6 +530,30 @@ static void test_stale(void)
     world_down();
 }
 
+/* Somebody knows the id of ann's connection, and makes up pids with it, which nobody can prove but
+ * the daemon that they name. */
+static void test_in_the_way(void)
+{
+    struct client *a, *b, *c[WAITING_FOLLOWERS + 2];
+    uint8_t pid[PID_LEN];
+
+    world_up(2, NULL);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    memcpy(pid, a->pid, PID_LEN);
+    pid[1] ^= 1; /* another daemon */
+    for (size_t i = 0; i < WAITING_FOLLOWERS + 2; i++) {
+        c[i] = client_new(1, 1, "bob");
+        client_ask(c[i], pid, 0, NULL);
+    }
+    b = client_back(a, 1, 1, 0);
+    turns();
+    ok(b->resumed, "who makes up pids is in nobody's way");
+    pass(3000);
+    ok(!c[0]->resumed && !b->is_kicked, "and has nothing of it");
+    world_down();
+}
+
 /* Redis is silent: what is on its way may be for the connection before. */
 static void test_late(void)
 {
@@ -914,6 +938,7 @@ int main(void)
     test_request();
     test_yield();
     test_stale();
+    test_in_the_way();
     test_late();
     test_hole();
     test_silent();

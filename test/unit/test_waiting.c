@@ -14,16 +14,17 @@ static struct claim *put(uint8_t session, unsigned lane, enum claim_stage stage,
 {
     struct admit admit = admit_of(lane, session);
     struct claim claim = {.admit = &admit, .is_proven = 1};
+    const uint8_t raw[PID_LEN] = {session};
 
-    claim.pid.session[0] = session;
+    admit.pid = (struct slice){(const char *)raw, PID_LEN};
     return waiting_put(&waiting, &claim, stage, until_ms);
 }
 
 static struct claim *find(uint8_t session)
 {
-    uint8_t bytes[SESSION_LEN] = {session};
+    const uint8_t raw[PID_LEN] = {session};
 
-    return waiting_session(&waiting, bytes);
+    return waiting_pid(&waiting, raw);
 }
 
 static void drop(struct claim *claim)
@@ -42,7 +43,7 @@ static void test_queues(void)
     b = put(2, 1, CLAIM_SYNCING, 110);
     c = put(3, 2, CLAIM_ASKING, 50);
     is_int(waiting.n, 3, "three do");
-    ok(find(1) == a && find(2) == b && find(3) == c, "each is found by its session");
+    ok(find(1) == a && find(2) == b && find(3) == c, "each is found by its pid");
     ok(a->is_proven && slice_eq(a->admit->uid, SLICE("ann")), "it is copied");
     is_int(waiting_due_ms(&waiting), 50, "the time of one is up first");
     ok(waiting_expired(&waiting, CLAIM_ASKING, 49) == NULL &&
