@@ -35,6 +35,7 @@ const world = shared(async (s) => {
     return { redis, server };
 });
 
+const ROOM = 'a room by request';
 const KINDS = [4, 4.6].flatMap((version) => ['default', 'websocket', 'polling'].map((transports) => ({ version, transports })));
 /* A client behind a proxy of its own, that hears everybody's numbers and its user's. */
 async function cuttable(t, { version, transports }, { server, uid = `${transports}${version}`, hears = ['all', uid], ...how }) {
@@ -104,8 +105,9 @@ for (const [what, place] of Object.entries(PLACES))
     test(`cut ${what}: each number once, in order, recovered`, async (t) => {
         const { redis, server } = await world();
         const uids = KINDS.map(({ version, transports }) => `${transports}${version}`);
-        const numbers = new Numbers(redis, ['all', ...uids]);
-        const clients = await all(KINDS, (kind) => cuttable(t, kind, { server }));
+        const numbers = new Numbers(redis, ['all', ...uids, ROOM]);
+        const clients = await all(KINDS, (kind, i) => cuttable(t, kind, { server, hears: ['all', uids[i], ROOM] }));
+        redis.emitter().in(uids).socketsJoin(ROOM);
         numbers.many(3);
         await all(clients, (client) => client.heardAll(numbers));
         for (const how of Object.values(HOWS)) await loseAndCut({ clients, numbers }, place, how);
@@ -140,8 +142,9 @@ const workersOf = (server, uid) => [...new Set([...server.log.matchAll(/ worker 
 test(`cut at random for ${RUN_MS / 1000} s, SEED=${SEED}: each number once, in order, recovered`, async (t) => {
     const { redis, server } = await world();
     const uids = KINDS.map(({ version, transports }) => `${transports}${version}`);
-    const numbers = new Numbers(redis, ['all', ...uids]);
-    const clients = await all(KINDS, (kind) => cuttable(t, kind, { server }));
+    const numbers = new Numbers(redis, ['all', ...uids, ROOM]);
+    const clients = await all(KINDS, (kind, i) => cuttable(t, kind, { server, hears: ['all', uids[i], ROOM] }));
+    redis.emitter().in(uids).socketsJoin(ROOM);
     numbers.start(t, 10);
     const end = Date.now() + RUN_MS;
     await all(clients, (client, i) => harass(client, new Random(SEED + i), () => Date.now() > end));
@@ -230,8 +233,10 @@ const own = async (t, config = {}) => {
 };
 /* Clients under a stream while fn() is at work. */
 async function under(t, { redis, server }, fn) {
-    const clients = await all(KINDS, (kind) => cuttable(t, kind, { server }));
-    const numbers = new Numbers(redis, ['all', ...clients.map(({ hears }) => hears[1])]);
+    const clients = await all(KINDS, ({ version, transports }) =>
+        cuttable(t, { version, transports }, { server, hears: ['all', `${transports}${version}`, ROOM] }));
+    redis.emitter().in('allusers').socketsJoin(ROOM);
+    const numbers = new Numbers(redis, ['all', ...clients.map(({ hears }) => hears[1]), ROOM]);
     numbers.start(t, 5);
     await fn(clients);
     numbers.stop();

@@ -57,15 +57,16 @@ const world = shared(async (s) => {
 const KINDS = [4, 4.6].flatMap((version) => ['default', 'websocket', 'polling'].map((transports) => ({ version, transports })));
 let users = 0;
 /* Clients of each kind, with a proxy each. */
-async function crowd(t, redis, addr, { kinds = KINDS, numbers } = {}) {
+async function crowd(t, redis, addr, { kinds = KINDS, numbers, rooms = [] } = {}) {
     const clients = await all(kinds, async ({ version, transports }) => {
         const uid = `user${++users}`;
         const cutter = await Cutter.start(t, addr);
-        const client = await follow(t, version, cutter.addr, { token: tokenOf(uid), hears: ['all', uid], transports });
+        const client = await follow(t, version, cutter.addr, { token: tokenOf(uid), hears: ['all', uid, ...rooms], transports });
         return Object.assign(client, { cutter, uid });
     });
+    for (const room of rooms) redis.emitter().in(clients.map(({ uid }) => uid)).socketsJoin(room);
     if (numbers) clients.forEach(({ uid }) => numbers.said.set(uid, 0));
-    return { clients, numbers: numbers || new Numbers(redis, ['all', ...clients.map(({ uid }) => uid)]) };
+    return { clients, numbers: numbers || new Numbers(redis, ['all', ...rooms, ...clients.map(({ uid }) => uid)]) };
 }
 async function lose(clients, how) {
     clients.forEach(({ cutter }) => cutter.down(how));
@@ -106,14 +107,14 @@ const HOWS = {
 for (const [what, how] of Object.entries(HOWS))
     test(`to the other daemon and back, ${what}: each number once, recovered, with the same id`, async (t) => {
         const { redis, daemons: [one, other] } = await world();
-        const { clients, numbers } = await crowd(t, redis, one.addr);
+        const { clients, numbers } = await crowd(t, redis, one.addr, { rooms: ['r'] });
         for (const daemon of [other, one, one, other]) await move({ clients, numbers }, daemon, how);
         assertClean(clients);
         for (const { connects } of clients) assert.strictEqual(new Set(connects.map(({ id }) => id)).size, 1);
     });
 test('at every place of the reply and of what follows, at the other daemon each time', async (t) => {
     const { redis, daemons } = await world();
-    const { clients, numbers } = await crowd(t, redis, daemons[0].addr);
+    const { clients, numbers } = await crowd(t, redis, daemons[0].addr, { rooms: ['r'] });
     const places = [
         RULES.beforeReply, RULES.insideReply, RULES.behindReply, RULES.beforeOffset,
         (how) => RULES.inReplay(0, how), (how) => RULES.behindEvents(1, how), (how) => RULES.inReplay(3, how),
@@ -360,7 +361,7 @@ test(`three daemons, cut and led to any of them for ${RUN_MS / 1000} s, SEED=${S
     const third = await start(t, redis, { workers: 3 });
     await agreed(t, one, third);
     await agreed(t, other, third);
-    const { clients, numbers } = await crowd(t, redis, one.addr);
+    const { clients, numbers } = await crowd(t, redis, one.addr, { rooms: ['r'] });
     numbers.start(t, 10);
     const end = Date.now() + RUN_MS;
     await all(clients, async (client, i) => {
