@@ -19,6 +19,7 @@ struct gone_request {
     const struct slices *rooms, *except, *names; /* names: not of a MSG_DISCONNECT */
     uint64_t seq;                                /* of the stream: relay_seq() */
     uint32_t rooms_max;                          /* limits:roomsPerClient */
+    uint64_t number;                             /* gone_requests() with it: gone.c's */
 };
 
 struct apply_limits {

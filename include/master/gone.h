@@ -135,6 +135,13 @@ int64_t gone_last_request_ms(const struct gone *gone);
 /* How many have. */
 uint64_t gone_requests(const struct gone *gone);
 
+/* Those behind the first so many are kept, for sessions that are about to come from elsewhere;
+ * UINT64_MAX: none, for none is. */
+void gone_keep_requests(struct gone *gone, uint64_t from);
+/* Those behind the first so many, which are kept, are done to a session that has just been put.
+ * Returns 0, or -1 if they are not all known: then it is forgotten. */
+int gone_make_up(struct gone *gone, const uint8_t session[SESSION_LEN], uint64_t from);
+
 struct gone_stats {
     size_t in, moved;       /* sessions of clients that are in; of them: by another place's id */
     size_t sessions, seats; /* that have gone, and rooms of them */

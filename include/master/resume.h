@@ -18,8 +18,8 @@
  * What that cannot know: that the client had left that daemon for good; or that it had a gap that
  * it could not tell of, for it might not publish any more.
  *
- * Requests that come behind the question and before the answer are done to nobody, so then the
- * session is not recovered.  What came to a room that was left while the client was away is not
+ * Requests that come behind the question and before the answer are kept here, and done to the
+ * session when it has come.  What came to a room that was left while the client was away is not
  * told to it.
  *
  * Two that want the same session at one moment have it one after the other, in the order of the

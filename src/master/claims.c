@@ -171,6 +171,14 @@ static enum next do_without(struct claims *claims, struct claim *claim)
 
 /* --- waiting ---------------------------------------------------------------------- */
 
+/* For those that have asked, which are in the order of what they have heard. */
+static void keep_requests(const struct claims *claims)
+{
+    const struct claim *first = claims->waiting.queues[CLAIM_ASKED].first;
+
+    gone_keep_requests(claims->parts->gone, first != NULL ? first->requests : UINT64_MAX);
+}
+
 static void admit_one(struct claims *claims, const struct admit *admit, uint64_t asked_ms);
 static void answer_question(struct claims *claims, uint64_t from,
                             const struct peer_question *question, uint64_t asked_ms);
@@ -182,6 +190,7 @@ static void end(struct claims *claims, struct claim *claim)
     struct follower *follower;
 
     waiting_take(&claims->waiting, claim);
+    keep_requests(claims);
     claim->next = claims->ending;
     claims->ending = claim;
     while ((follower = claim_follower(claim)) != NULL) {
@@ -312,9 +321,7 @@ static enum next on_yours(struct claims *claims, struct claim *claim,
     int rc = handover_get(&claims->handover, claims->parts->history,
                           relay_seq(claims->parts->relay), answer->rooms);
 
-    /* Who gave it up has done what was requested before the question; what came behind it was
-     * for nobody there, and nobody here. */
-    if (claim->stage != CLAIM_ASKED || claim->requests != gone_requests(claims->parts->gone))
+    if (claim->stage != CLAIM_ASKED)
         rc = 1;
     if (answer->start != 0)
         claim->pid.offset = answer->start;
@@ -324,6 +331,12 @@ static enum next on_yours(struct claims *claims, struct claim *claim,
         return refuse(claims, claim, RESUME_AWAY);
     if (put_record(claims, claim, answer->left & LEFT_ANY, answer->away_ms) < 0)
         return refuse(claims, claim, RESUME_BUSY);
+    /* Who gave it up has done what was requested before the question; what came behind it was
+     * for nobody there. */
+    if (gone_make_up(claims->parts->gone, claim->pid.session, claim->requests) < 0)
+        return refuse(claims, claim, RESUME_ROOMS);
+    if (look(claims, claim, &claim->holder) == RECLAIM_ENDED)
+        return refuse(claims, claim, RESUME_ENDED);
     return recover(claims, claim, COMEBACK_FOREIGN);
 }
 
@@ -383,6 +396,7 @@ void claims_echo(struct claims *claims, uint32_t id)
         return;
     claim->requests = gone_requests(claims->parts->gone);
     waiting_move(&claims->waiting, claim, CLAIM_ASKED, now_ms + RESUME_ANSWER_MS);
+    keep_requests(claims);
     if (is_futile(claims, claim, now_ms))
         go_on(claims, claim, do_without(claims, claim));
 }

@@ -16,6 +16,8 @@
 #define PUT_DROPS 4    /* ... and with each that comes */
 #define ROOMS_MIN 16
 
+#define RECENT_LANE 0
+
 struct gone {
     struct sessions *sessions;
     struct route *route;
@@ -31,6 +33,9 @@ struct gone {
     size_t most;                /* that there have been, until they were few again */
     int64_t floor_ms, last_request_ms;
     uint64_t requests;
+    uint64_t unkept;      /* the last of them that recent has not */
+    struct orders recent; /* those of gone_keep_requests(), as if sent to RECENT_LANE */
+    int keeps_requests;
     uint64_t forgotten;
 };
 
@@ -45,6 +50,7 @@ struct gone *gone_new(struct sessions *sessions, struct route *route, uint64_t k
     gone->keep_ms = keep_ms;
     absents_init(&gone->absents);
     orders_init(&gone->orders);
+    orders_init(&gone->recent);
     return gone;
 }
 
@@ -58,6 +64,7 @@ void gone_free(struct gone **gonep)
         route_joining(gone->route, lane, ROUTE_NOT_JOINING);
     absents_clear(&gone->absents);
     orders_clear(&gone->orders);
+    orders_clear(&gone->recent);
     free(gone->rooms);
     free(gone);
     *gonep = NULL;
@@ -320,15 +327,62 @@ static struct apply apply_of(struct gone *gone)
     return (struct apply){&gone->absents, {GONE_LOOKS_MAX, GONE_SEATS_MAX}, GONE_ENDED};
 }
 
-void gone_note_request(struct gone *gone)
+static void count_request(struct gone *gone)
 {
     gone->last_request_ms = clock_wall_ms();
     gone->requests++;
 }
 
+void gone_note_request(struct gone *gone)
+{
+    count_request(gone);
+    gone->unkept = gone->requests;
+}
+
 uint64_t gone_requests(const struct gone *gone)
 {
     return gone->requests;
+}
+
+/* --- ... that sessions from elsewhere have missed --- */
+
+void gone_keep_requests(struct gone *gone, uint64_t from)
+{
+    const struct order *order;
+
+    gone->keeps_requests = from != UINT64_MAX;
+    while ((order = gone->recent.first) != NULL && order->request.number <= from)
+        orders_acted(&gone->recent, order->request.id, RECENT_LANE);
+    if (order == NULL)
+        orders_drop_lane(&gone->recent, RECENT_LANE);
+}
+
+/* Of what is too much for recent it is only known that it was. */
+static void keep_request(struct gone *gone, const struct gone_request *request)
+{
+    static const struct route_targets recent = {.n = 1, .lanes = {RECENT_LANE}};
+    struct gone_request numbered = *request;
+
+    numbered.number = gone->requests;
+    if (gone->keeps_requests)
+        orders_put(&gone->recent, &numbered, &recent);
+    if (gone->recent.last == NULL || gone->recent.last->request.number != gone->requests)
+        gone->unkept = gone->requests;
+}
+
+int gone_make_up(struct gone *gone, const uint8_t session[SESSION_LEN], uint64_t from)
+{
+    struct absent *absent = find(gone, session);
+    struct apply apply = apply_of(gone);
+    int failed = gone->unkept > from;
+
+    for (const struct order *order = gone->recent.first; absent != NULL && !failed && order != NULL;
+         order = order->next)
+        if (order->request.number > from)
+            failed = apply_to(&apply, &order->request, absent) < 0;
+    if (absent != NULL && failed)
+        forget(gone, absent);
+    return absent != NULL && !failed ? 0 : -1;
 }
 
 int64_t gone_last_request_ms(const struct gone *gone)
@@ -353,7 +407,8 @@ void gone_request(struct gone *gone, const struct gone_request *request,
 {
     struct apply apply = apply_of(gone);
 
-    gone_note_request(gone);
+    count_request(gone);
+    keep_request(gone, request);
     if (apply_request(&apply, request, gone->from) < 0)
         forget_all(gone);
     orders_put(&gone->orders, request, targets);

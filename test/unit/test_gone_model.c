@@ -475,8 +475,8 @@ static void order(const struct request *request)
 {
     struct slices rooms = {0}, except = {0}, names = {0};
     struct route_targets targets = {0};
-    struct gone_request what = {request->type, request->id, request->by_id, &rooms,
-                                &except,       &names,      request->seq,   ROOMS_MAX};
+    struct gone_request what = {request->type, request->id,  request->by_id, &rooms, &except,
+                                &names,        request->seq, ROOMS_MAX,      0};
 
     put_names(&rooms, request->rooms, request->nrooms);
     put_names(&except, request->except, request->nexcept);

@@ -505,6 +505,43 @@ static void test_yield(void)
     world_down();
 }
 
+/* What is requested behind the question, when the session is nowhere, is done to it in its new
+ * place. */
+static void test_requests(void)
+{
+    struct client *a, *b;
+    struct published *request;
+
+    world_up(2, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    one->is_deaf = 1;
+    b = client_back(a, 1, 1, 0);
+    turns();
+    for (int i = 0; i < 3; i++) {
+        request = world_put(i == 2 ? LEAVE : JOIN);
+        request->uid = i == 0 ? "bob" : "ann";
+        request->room = i == 1 ? "red" : "blue";
+    }
+    turns();
+    one->is_deaf = 0;
+    turns();
+    ok(b->resumed, "what others are requested to do is nothing to it");
+    ok(strncmp(b->rooms, "red@", 4) == 0 && strchr(b->rooms, ' ') == strrchr(b->rooms, ' '),
+       "what it is, is done: %s", b->rooms);
+    for (int i = 0; i < 2000; i++) {
+        request = world_put(JOIN);
+        request->uid = "bob";
+        request->room = "red";
+    }
+    turns();
+    client_left(b, 0);
+    a = client_back(b, 0, 1, 0);
+    turns();
+    ok(a->resumed, "what came before the question does not count");
+    world_down();
+}
+
 /* It waits for redis at a daemon that is behind; meanwhile the client is back at the other. */
 static void test_stale(void)
 {
@@ -937,6 +974,7 @@ int main(void)
     test_refusals();
     test_request();
     test_yield();
+    test_requests();
     test_stale();
     test_in_the_way();
     test_late();
