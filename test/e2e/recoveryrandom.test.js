@@ -129,8 +129,7 @@ class World {
     }
     async gap() {
         const [, daemon] = this.daemons;
-        const there = this.clients.filter(({ cutter }) => cutter.to === daemon.addr);
-        const over = this.numbers.excuse(there, 500);
+        const over = this.numbers.excuse(this.clients, 500, ({ cutter }) => cutter.to === daemon.addr);
         const from = daemon.log.length;
         this.proxy.cut();
         await daemon.logged(/subscribed/, within(5000), from);

@@ -30,12 +30,12 @@ class Numbers {
         Object.assign(this, { redis, size, whispers: 0, asks: 0 });
         this.said = new Map(streams.map((name) => [name, 0]));
     }
-    /* What is said until the function that it returns is called may be lost for clients, which
-     * stay connected, and so may what was on its way: that is slack, the last numbers. */
-    excuse(clients, slack = 0) {
-        const range = new Map([...this.said].map(([name, number]) => [name, [number - slack, Infinity]]));
-        for (const client of clients) client.excuses.push(range);
-        return () => range.forEach((one, name) => (one[1] = this.said.get(name)));
+    /* What is said until the function that it returns is called may be lost for clients while
+     * applies(client), and so may what was on its way: that is slack, the last numbers. */
+    excuse(clients, slack = 0, applies = () => true) {
+        const ranges = new Map([...this.said].map(([name, number]) => [name, [number - slack, Infinity]]));
+        for (const client of clients) client.excuses.push({ ranges, applies });
+        return () => ranges.forEach((one, name) => (one[1] = this.said.get(name)));
     }
     /* The next of a stream, or of each. */
     say(stream) {
@@ -89,7 +89,7 @@ class Follower extends Client {
         Object.assign(this, { hears, offsets, late });
         this.last = new Map(); /* number heard, by stream */
         this.mayMiss = new Set(); /* streams of which something may be missing */
-        this.excuses = []; /* Maps of ranges, by stream: that may be missing as well */
+        this.excuses = []; /* { ranges, applies }: what may be missing as well, by stream */
         this.connects = []; /* { recovered, id, pid } */
         this.forgets = () => false; /* who is not recovered may hear something again: its daemon is late */
         this.wrong = [];
@@ -130,7 +130,8 @@ class Follower extends Client {
         this.last.set(stream, Math.max(number, last === undefined ? 0 : last));
     }
     isMissing(stream, from, to) {
-        const isExcused = (number) => this.excuses.some((range) => number >= range.get(stream)[0] && number < range.get(stream)[1]);
+        const here = this.excuses.filter(({ applies }) => applies(this)).map(({ ranges }) => ranges.get(stream));
+        const isExcused = (number) => here.some(([first, end]) => number >= first && number < end);
         for (let number = from; number < to; number++) if (!isExcused(number)) return true;
         return false;
     }
