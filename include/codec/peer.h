@@ -29,11 +29,12 @@ enum peer_kind { PEER_END, PEER_QUESTION, PEER_ANSWER, PEER_PRESENCE };
 
 /* A client is here with that pid, and wants its session back.  Who has it gives it up. */
 struct peer_question {
-    uint64_t to;     /* whose pid it is: it answers in any case, others if they have the session */
-    uint32_t id;     /* for the answer */
-    int is_vouched;  /* the pid is proven: by who asks, or by its daemon */
-    uint32_t age_ms; /* so long ago the client asked */
-    uint64_t offset; /* from which on it is to have what it missed; 0: from its start on */
+    uint64_t to;    /* whose pid it is: it answers in any case, others if they have the session */
+    uint32_t id;    /* for the answer */
+    int is_vouched; /* the pid is proven: by who asks, or by its daemon */
+    uint32_t
+        came_ms; /* when the client asked, by the clock of who asks: since 1970, its last bits */
+    uint64_t offset;    /* from which on it is to have what it missed; 0: from its start on */
     const uint8_t *pid; /* PID_LEN bytes */
     struct slice uid;   /* of its token; 1 to 255 bytes */
 };

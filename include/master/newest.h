@@ -2,7 +2,9 @@
  *
  * Another daemon asks for a session on behalf of a client that may have waited for redis there,
  * and is not there any more: who came back here after it has asked is the newer one, and keeps
- * the session.  Of two whose places are the same the later is remembered. */
+ * the session.  Times are of the wall clock, for a question may be long on its way; where the
+ * clock there is slow, a client that comes to it within as much of its last return is not
+ * recovered.  Of two whose places are the same the later is remembered. */
 #ifndef MASTER_NEWEST_H
 #define MASTER_NEWEST_H
 
@@ -11,6 +13,7 @@
 #include <stdint.h>
 
 #define NEWEST_PLACES 2048
+#define NEWEST_MS     10000 /* no question is older: a later one has been set wrong by a clock */
 
 struct newest {
     struct newest_place {

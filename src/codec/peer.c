@@ -42,7 +42,7 @@ int peer_put_question(struct buf *out, const struct peer_question *question)
     put_int(out, question->to, 8);
     put_int(out, question->id, 4);
     put_int(out, question->is_vouched != 0, 1);
-    put_int(out, question->age_ms, 4);
+    put_int(out, question->came_ms, 4);
     put_int(out, question->offset, 8);
     (void)buf_put(out, question->pid, PID_LEN);
     put_int(out, question->uid.len, 1);
@@ -143,7 +143,7 @@ static void get_question(struct rest *rest, struct peer_question *question)
     question->to = get_int(rest, 8);
     question->id = (uint32_t)get_int(rest, 4);
     question->is_vouched = get_flag(rest);
-    question->age_ms = (uint32_t)get_int(rest, 4);
+    question->came_ms = (uint32_t)get_int(rest, 4);
     question->offset = get_int(rest, 8);
     question->pid = (const uint8_t *)get_bytes(rest, PID_LEN).ptr;
     question->uid = get_bytes(rest, (size_t)get_int(rest, 1));

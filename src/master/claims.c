@@ -224,7 +224,7 @@ static int ask(struct claims *claims, struct claim *claim)
     struct peer_question question = {
         .to = claim->holder != 0 ? claim->holder : claim->pid.daemon,
         .is_vouched = claim->is_proven,
-        .age_ms = (uint32_t)(clock_ms() - claim->asked_ms),
+        .came_ms = (uint32_t)claim->asked_ms,
         .offset = admit->has_offset ? admit->offset : claim->pid.offset,
         .pid = (const uint8_t *)admit->pid.ptr,
         .uid = admit->uid,
@@ -293,7 +293,7 @@ static void admit_one(struct claims *claims, const struct admit *admit, uint64_t
 
 void claims_admit(struct claims *claims, const struct admit *admit)
 {
-    admit_one(claims, admit, clock_ms());
+    admit_one(claims, admit, (uint64_t)clock_wall_ms());
 }
 
 /* --- what other daemons say ------------------------------------------------------- */
@@ -450,17 +450,23 @@ static void answer_question(struct claims *claims, uint64_t from,
     claims->stats.answered++;
 }
 
+/* A time by the wall clock, of which these are the last bits. */
+static uint64_t about_now(uint32_t bits)
+{
+    uint64_t now_ms = (uint64_t)clock_wall_ms();
+
+    return now_ms + (uint64_t)(int64_t)(int32_t)(bits - (uint32_t)now_ms);
+}
+
 /* A client of ours that has asked for the session before has it first.  One that waits for redis
  * has not asked yet, and may have come before or after the other: it goes without, for it must
  * not disconnect who is there for good. */
 void claims_question(struct claims *claims, uint64_t from, const struct peer_question *question)
 {
-    uint64_t now_ms = clock_ms(), asked_ms = now_ms - question->age_ms;
+    uint64_t asked_ms = about_now(question->came_ms);
     struct claim *waits = NULL;
     struct pid pid;
 
-    if (question->age_ms > now_ms)
-        asked_ms = 0;
     if (pid_read(&pid, question->pid) == 0)
         waits = waiting_pid(&claims->waiting, question->pid);
     if (waits != NULL && waits->stage == CLAIM_ASKED &&

@@ -22,5 +22,6 @@ int newest_is_later(const struct newest *newest, const uint8_t session[SESSION_L
 {
     const struct newest_place *place = &newest->places[place_of(session)];
 
-    return place->asked_ms > asked_ms && memcmp(place->session, session, SESSION_LEN) == 0;
+    return place->asked_ms > asked_ms && place->asked_ms - asked_ms < NEWEST_MS &&
+           memcmp(place->session, session, SESSION_LEN) == 0;
 }

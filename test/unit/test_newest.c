@@ -13,6 +13,9 @@ int main(void)
     ok(!newest_is_later(&newest, ann, 100) && !newest_is_later(&newest, ann, 101),
        "who asked then, or after it, does not");
     ok(!newest_is_later(&newest, bob, 0), "nor does another, at the same place");
+    newest_note(&newest, ann, NEWEST_MS + 100);
+    ok(newest_is_later(&newest, ann, 101) && !newest_is_later(&newest, ann, 100),
+       "nor who asked so long before that a clock must have been set");
     newest_note(&newest, bob, 50);
     ok(newest_is_later(&newest, bob, 49) && !newest_is_later(&newest, ann, 0),
        "which it has after that");

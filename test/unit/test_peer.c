@@ -14,7 +14,7 @@ static void put_question(struct buf *out, struct slice uid)
     peer_put_question(out, &(struct peer_question){.to = 7,
                                                    .id = 0x01020304,
                                                    .is_vouched = 1,
-                                                   .age_ms = 0x99887766,
+                                                   .came_ms = 0x99887766,
                                                    .offset = 0x1122334455667788,
                                                    .pid = pid,
                                                    .uid = uid});
@@ -54,7 +54,7 @@ static void test_all(struct slice payload)
     is_int(peer.from, 42, "whose it is");
     is_int(peer_next(&peer), PEER_QUESTION, "a question");
     ok(peer.question.to == 7 && peer.question.id == 0x01020304 && peer.question.is_vouched &&
-           peer.question.age_ms == 0x99887766 && peer.question.offset == 0x1122334455667788,
+           peer.question.came_ms == 0x99887766 && peer.question.offset == 0x1122334455667788,
        "its numbers");
     is_mem(peer.question.pid, PID_LEN, pid, PID_LEN, "its pid");
     ok(slice_eq(peer.question.uid, SLICE("u1")), "its user");

@@ -591,6 +591,28 @@ static void test_in_the_way(void)
     world_down();
 }
 
+/* The session's own daemon is behind: what the older one asked comes to it later. */
+static void test_owner_late(void)
+{
+    struct client *a, *b, *c;
+    uint64_t offset;
+
+    world_up(3, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    offset = say("ann");
+    pass(1000);
+    one->lag_ms = 250;
+    b = client_back(a, 1, 1, offset);
+    pass(60);
+    c = client_back(a, 0, 1, offset);
+    ok(c->resumed, "the newer one is back at once");
+    pass(2000);
+    ok(!c->is_kicked, "and stays");
+    is_new(b, RESUME_ELSEWHERE, 1, "the older one goes without");
+    world_down();
+}
+
 /* Redis is silent: what is on its way may be for the connection before. */
 static void test_late(void)
 {
@@ -976,6 +998,7 @@ int main(void)
     test_yield();
     test_requests();
     test_stale();
+    test_owner_late();
     test_in_the_way();
     test_late();
     test_hole();
