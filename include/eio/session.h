@@ -228,6 +228,8 @@ int session_put_binary(struct session *session, struct conn *ws, struct slice by
 enum eio_version session_version(const struct session *session);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
 const char *session_transport(const struct session *session);
+/* 1 if it is a WebSocket that its client has closed, which may not have been read yet. */
+int session_has_ended(const struct session *session);
 /* Its later requests, over polling or to upgrade, are shown to guarded() from now on (on: 0:
  * no more). */
 void session_guard(struct session *session, int on);

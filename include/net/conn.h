@@ -161,6 +161,9 @@ void conn_linger(struct conn *conn);
 /* Ends it now; its owner is told why.  abort != 0: reset, so that the kernel
  * drops its share too. */
 void conn_kill(struct conn *conn, enum close_reason why, int abort);
+/* 1 if the other side has closed it, or it is broken, though that may be read later: one system
+ * call. */
+int conn_has_ended(const struct conn *conn);
 /* Where it comes from, for the log.  Returns dst. */
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
 /* For net_sweep() and net_kill_all(): it is dead, and nobody refers to it. */

@@ -190,6 +190,8 @@ int socket_was_in(const struct socket *socket, uint64_t serial);
 enum eio_version socket_version(const struct socket *socket);
 /* "websocket" or "polling": what carries it now; it may go from polling to WebSocket. */
 const char *socket_transport(const struct socket *socket);
+/* As session_has_ended(). */
+int socket_has_ended(const struct socket *socket);
 /* As session_guard(). */
 void socket_guard(struct socket *socket, int on);
 

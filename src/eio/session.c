@@ -113,6 +113,11 @@ const char *session_transport(const struct session *session)
     return session->polling == NULL ? "websocket" : "polling";
 }
 
+int session_has_ended(const struct session *session)
+{
+    return session->ws != NULL && conn_has_ended(session->ws);
+}
+
 void session_guard(struct session *session, int on)
 {
     session->guarded = on != 0;

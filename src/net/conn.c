@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -85,6 +86,13 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     /* Freed on a later turn: our caller may still be using it. */
     net_flush_later(net);
     conn->ops->gone(conn, why);
+}
+
+int conn_has_ended(const struct conn *conn)
+{
+    struct pollfd wait = {.fd = conn->fd, .events = POLLRDHUP};
+
+    return poll(&wait, 1, 0) > 0;
 }
 
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX])

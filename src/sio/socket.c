@@ -377,6 +377,11 @@ enum eio_version socket_version(const struct socket *socket)
     return session_version(&socket->session);
 }
 
+int socket_has_ended(const struct socket *socket)
+{
+    return session_has_ended(&socket->session);
+}
+
 const char *socket_transport(const struct socket *socket)
 {
     return session_transport(&socket->session);

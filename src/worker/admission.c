@@ -25,7 +25,8 @@ void admissions_clear(struct admissions *admissions)
     slices_clear(&admissions->rooms);
 }
 
-/* What the master is to know of its session: nothing, where it is to have none. */
+/* What the master is to know of its session: nothing, where it is to have none.  A client that has
+ * gone, which is read late, may be back elsewhere: it must not be put out there. */
 static void put_session(const struct admissions *admissions, const struct admission *admission,
                         uint8_t session[SESSION_LEN], struct msg_admit *admit)
 {
@@ -36,7 +37,7 @@ static void put_session(const struct admissions *admissions, const struct admiss
         socket_session(client->socket, session) < 0)
         return;
     admit->session = (struct slice){(const char *)session, SESSION_LEN};
-    if (!claim->has_pid || claim->bad_offset)
+    if (!claim->has_pid || claim->bad_offset || socket_has_ended(client->socket))
         return;
     admit->pid = (struct slice){(const char *)claim->pid, PID_LEN};
     admit->has_offset = claim->has_offset != 0;

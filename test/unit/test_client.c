@@ -163,6 +163,14 @@ void socket_accept(struct socket *socket, const struct sio_session *session)
 
 static int eio3, no_place; /* it recovers nothing; it cannot */
 
+static int has_ended;
+
+int socket_has_ended(const struct socket *socket)
+{
+    (void)socket;
+    return has_ended;
+}
+
 int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN])
 {
     (void)socket;
@@ -778,6 +786,12 @@ static void test_session(void)
     client_left(clients, one.client, CLOSE_CLIENT);
     connect_with('p', 0);
     done("known ADMIT:7:ann:s:p:0:0 ", "a pid without one");
+    answer_with(0);
+    client_left(clients, one.client, CLOSE_CLIENT);
+    has_ended = 1;
+    connect_with('p', 8);
+    done("known ADMIT:7:ann:s ", "who has gone already takes no session from who may have it");
+    has_ended = 0;
     answer_with(0);
     client_left(clients, one.client, CLOSE_CLIENT);
     connect_with('p', 8);

@@ -213,6 +213,33 @@ static void test_abort(void)
     }
 }
 
+/* Before it is read: by an end, by a reset, or not at all. */
+static void test_has_ended(void)
+{
+    const struct linger reset = {.l_onoff = 1};
+
+    for (int how = 0; how < 3; how++) {
+        int port, listener = loopback_listen(0, &port), client = loopback_dial(port);
+        struct conn *conn;
+        net_up(NULL, NULL);
+        net_speaks(net, &speaker, NULL, 60000);
+        conn = conn_new(net, accept4(listener, NULL, NULL, SOCK_NONBLOCK));
+        is_int(send(client, "there", 5, 0), 5, "something comes");
+        is_int(conn_has_ended(conn), 0, "it is there");
+        if (how == 0)
+            shutdown(client, SHUT_WR);
+        if (how == 1)
+            setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        if (how == 1)
+            close(client);
+        is_int(conn_has_ended(conn), how < 2, "or has gone, behind that");
+        if (how != 1)
+            close(client);
+        close(listener);
+        net_down();
+    }
+}
+
 static int told;
 
 static void on_gone(void *arg)
@@ -277,6 +304,7 @@ int main(void)
     test_asks();
     test_timeout();
     test_abort();
+    test_has_ended();
     test_net_told();
     test_kill_all();
     event_base_free(base);
