@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STACK_BYTES 131072 /* more than reading a configuration takes of the stack */
+
 static void build(struct conf *conf, struct settings *set)
 {
     build_fields(conf, set);
@@ -42,10 +44,28 @@ static struct conf *load(const struct conf_args *args, const char *text, size_t 
     return conf;
 }
 
+/* What the functions that have read a configuration left of its secrets: in their frames, which
+ * others may take without writing to all of them, and in vector registers, through which memory
+ * is copied.  The dynamic linker saves those on the stack whenever it looks up a function, so that
+ * a child would have a secret there that nobody can find. */
+__attribute__((noinline)) static void traces_wipe(void)
+{
+    static void *(*const volatile copy)(void *, const void *, size_t) = memmove;
+    char frames[STACK_BYTES];
+
+    explicit_bzero(frames, sizeof(frames));
+    /* Each length takes other registers. */
+    for (size_t n = 8; n <= 4096; n *= 2)
+        (void)copy(frames, frames + n, n);
+}
+
 struct conf *conf_load(const struct conf_args *args, enum conf_for purpose, struct buf *errors,
                        struct buf *warnings)
 {
-    return load(args, NULL, 0, purpose, errors, warnings);
+    struct conf *conf = load(args, NULL, 0, purpose, errors, warnings);
+
+    traces_wipe();
+    return conf;
 }
 
 struct conf *conf_load_text(const struct conf_args *args, const char *text, size_t len,
