@@ -507,7 +507,7 @@ const ROWS = {
     recovery: {
         run: recovery,
         long: true,
-        full: { clients: 2000, one: 100, many: 300, rounds: 7, idle: 19000 },
+        full: { clients: 2000, one: 20, many: 300, rounds: 5, idle: 19000 },
         quick: { clients: 2000, one: 10, many: 64, rounds: 3, idle: 8000 },
     },
     comeback: {
