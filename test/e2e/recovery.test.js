@@ -463,9 +463,11 @@ test('volatile messages have an offset and are not sent again; those with acknow
     assert.deepStrictEqual((await nextEvent(first)).slice(0, 3), ['n', 'mixed', 1]);
     assert.notStrictEqual(first.offset, offsets[0]);
     first.destroy();
-    numbers.whisper();
-    numbers.ask();
-    numbers.say('mixed');
+    await taken(server, 'n', 1, () => {
+        numbers.whisper();
+        numbers.ask();
+        numbers.say('mixed');
+    });
     for (const offset of offsets) {
         const second = await visit(t, server.addr, tokenOf('mixed'), { pid: first.reply.pid, offset });
         assert.ok(second.recovered);
