@@ -28,6 +28,28 @@ struct conf_listen {
     char *host;      /* NULL: all addresses; no brackets around IPv6 */
     int port;        /* 0: any free one */
     char *unix_path; /* set: a Unix socket, host and port mean nothing */
+    int tls;         /* its clients speak TLS */
+    int proxy;       /* each connection begins with a PROXY header */
+};
+
+/* A certificate with the others of its chain and its private key, both PEM, as they were
+ * read from their files and found good. */
+struct conf_certificate {
+    char *cert_file, *key_file; /* may be the same */
+    char *cert, *key;           /* the key is overwritten before it is freed */
+    size_t cert_len, key_len;
+};
+
+#define CONF_CERTIFICATES_MAX 64
+#define CONF_TLS_1_2          0x0303 /* as OpenSSL numbers versions */
+#define CONF_TLS_1_3          0x0304
+
+struct conf_tls {
+    struct conf_certificate *at; /* the first is for clients that name none of them */
+    size_t n;                    /* 0: no listener speaks TLS */
+    int min_version;             /* CONF_TLS_... */
+    char *ciphers;               /* of TLS 1.2, OpenSSL's syntax; NULL: those of net/tls_context */
+    char *cipher_suites;         /* of TLS 1.3, likewise */
 };
 
 struct conf_redis {
@@ -43,6 +65,7 @@ struct conf {
     int workers; /* "auto" is resolved */
     struct conf_listen *listen;
     size_t nlisten;
+    struct conf_tls tls;
 
     char *path; /* of the endpoint; begins and ends with '/' */
     char *nsp;  /* the namespace; begins with '/', at most 256 bytes */

@@ -18,11 +18,15 @@
 static char dir[] = "/tmp/test_listen.XXXXXX";
 static char path[64];
 
+#define TCP(name, number) ((struct conf_listen){.host = (name), .port = (number)})
+#define UNIX(path)        ((struct conf_listen){.unix_path = (path)})
+
 static struct buf error, names;
 
 static int open_one(struct listeners *listeners, const char *host, int port, const char *unix_path)
 {
-    struct conf_listen one = {(char *)(uintptr_t)host, port, (char *)(uintptr_t)unix_path};
+    struct conf_listen one = {
+        .host = (char *)(uintptr_t)host, .port = port, .unix_path = (char *)(uintptr_t)unix_path};
     struct conf conf = {.listen = &one, .nlisten = 1};
     int rc;
 
@@ -162,8 +166,8 @@ static void test_unix(void)
 static void test_several(void)
 {
     struct listeners all = {0};
-    struct conf_listen some[] = {
-        {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}, {(char[]){"192.0.2.1"}, 1, NULL}};
+    struct conf_listen some[] = {TCP((char[]){"127.0.0.1"}, 0), UNIX(path),
+                                 TCP((char[]){"192.0.2.1"}, 1)};
     struct conf conf = {.listen = some, .nlisten = 2};
 
     buf_reset(&error);
@@ -185,9 +189,9 @@ static void test_reopen(void)
     int port;
 
     snprintf(other, sizeof(other), "%s/other", dir);
-    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}};
-    struct conf_listen after[] = {
-        {NULL, 0, other}, {(char[]){"127.0.0.1"}, 0, NULL}, {(char[]){"127.0.0.1"}, 0, NULL}};
+    struct conf_listen before[] = {TCP((char[]){"127.0.0.1"}, 0), UNIX(path)};
+    struct conf_listen after[] = {UNIX(other), TCP((char[]){"127.0.0.1"}, 0),
+                                  TCP((char[]){"127.0.0.1"}, 0)};
     struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 3};
     buf_reset(&error);
     is_int(listen_open(&old, &was, NULL, &error), 0, "two");
@@ -209,10 +213,8 @@ static void test_reopen(void)
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     ok(can_connect((struct sockaddr *)&addr, sizeof(addr)), "what is shared goes on listening");
 
-    struct conf_listen bad[] = {{(char[]){"127.0.0.1"}, 0, NULL},
-                                {NULL, 0, other},
-                                {NULL, 0, path},
-                                {(char[]){"127.0.0.1"}, port, NULL}};
+    struct conf_listen bad[] = {TCP((char[]){"127.0.0.1"}, 0), UNIX(other), UNIX(path),
+                                TCP((char[]){"127.0.0.1"}, port)};
     struct conf wanted = {.listen = bad, .nlisten = 4};
     struct listeners none = {0};
     buf_reset(&error);
@@ -297,11 +299,11 @@ static void test_refused(void)
 
     snprintf(other, sizeof(other), "%s/other", dir);
     names_put(known, "site.test", "127.0.0.1\n127.0.0.2\n");
-    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path}};
+    struct conf_listen before[] = {TCP((char[]){"127.0.0.1"}, 0), UNIX(path)};
     struct conf_listen after[] = {
-        {(char[]){"127.0.0.1"}, ports[0], NULL}, {NULL, ports[1], NULL},           {NULL, 0, other},
-        {(char[]){"site.test"}, ports[2], NULL}, {(char[]){"127.0.0.1"}, 0, NULL}, {NULL, 0, path},
-        {(char[]){"127.0.0.1"}, busy_port, NULL}};
+        TCP((char[]){"127.0.0.1"}, ports[0]), TCP(NULL, ports[1]),           UNIX(other),
+        TCP((char[]){"site.test"}, ports[2]), TCP((char[]){"127.0.0.1"}, 0), UNIX(path),
+        TCP((char[]){"127.0.0.1"}, busy_port)};
     struct conf was = {.listen = before, .nlisten = 2}, conf = {.listen = after, .nlisten = 7};
     buf_reset(&error);
     is_int(listen_open(&old, &was, NULL, &error), 0, "what is in force");
@@ -334,10 +336,8 @@ static void test_not_started(void)
     struct listeners all = {0};
     int busy_port, busy = loopback_listen(SOCK_CLOEXEC, &busy_port), fds = open_fds();
     int ports[] = {free_port(), free_port()};
-    struct conf_listen some[] = {{(char[]){"127.0.0.1"}, ports[0], NULL},
-                                 {NULL, 0, path},
-                                 {NULL, ports[1], NULL},
-                                 {(char[]){"127.0.0.1"}, busy_port, NULL}};
+    struct conf_listen some[] = {TCP((char[]){"127.0.0.1"}, ports[0]), UNIX(path),
+                                 TCP(NULL, ports[1]), TCP((char[]){"127.0.0.1"}, busy_port)};
     struct conf conf = {.listen = some, .nlisten = 4};
 
     buf_reset(&error);
@@ -356,9 +356,8 @@ static void test_names(void)
     struct event_base *base = event_base_new();
     struct names *known = names_new(base, &ops, NULL);
     struct listeners old = {0}, fresh = {0};
-    struct conf_listen before[] = {{(char[]){"127.0.0.1"}, 0, NULL}};
-    struct conf_listen after[] = {{(char[]){"127.0.0.1"}, 0, NULL},
-                                  {(char[]){"site.test"}, 0, NULL}};
+    struct conf_listen before[] = {TCP((char[]){"127.0.0.1"}, 0)};
+    struct conf_listen after[] = {TCP((char[]){"127.0.0.1"}, 0), TCP((char[]){"site.test"}, 0)};
     struct conf was = {.listen = before, .nlisten = 1}, conf = {.listen = after, .nlisten = 2};
 
     buf_reset(&error);

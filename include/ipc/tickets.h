@@ -1,0 +1,25 @@
+/* tickets - the keys of TLS session tickets: made by the master, the same in every worker of
+ * all generations, so that a client may resume on any of them.  They are in no file. */
+#ifndef IPC_TICKETS_H
+#define IPC_TICKETS_H
+
+#include <stdint.h>
+
+#define TICKETS_MAX  3
+#define TICKET_BYTES 16 /* of a name */
+#define TICKET_KEY   32 /* of each of its two keys */
+
+struct ticket_key {
+    uint8_t name[TICKET_BYTES]; /* chance; what a ticket begins with */
+    uint8_t aes[TICKET_KEY];    /* AES-256-CBC */
+    uint8_t hmac[TICKET_KEY];   /* SHA-256 */
+};
+
+/* The first makes new tickets; all of them open old ones, and who comes with one of another
+ * key than the first gets a new ticket. */
+struct tickets {
+    uint32_t n; /* 0: none are made */
+    struct ticket_key at[TICKETS_MAX];
+};
+
+#endif
