@@ -14,7 +14,6 @@
 #include "net/net.h"
 
 #include <stdint.h>
-#include <sys/socket.h>
 
 #define EIO_SID_LEN 32 /* characters of an Engine.IO session id */
 
@@ -52,7 +51,7 @@ struct eio_app {
     /* The handshake is complete; its request is here for the last time.  Returns 0 (it may
      * have closed the session), or -1 without memory: the session ends without closed(). */
     int (*opened)(struct session *session, const struct http_request *req,
-                  const struct sockaddr *peer, void *arg);
+                  const struct address *peer, void *arg);
     /* req is for a session of which session_guard() was said: whether it may be one of its
      * client's.  If not (0) it is answered with EIO_FORBIDDEN, and the session goes on.
      * NULL: it may. */
@@ -197,7 +196,7 @@ struct session *session_new(struct eio *eio, struct conn *ws, enum eio_version v
 /* The open packet, and the application's part.  Returns 0, or -1 if it has been closed, and
  * over polling freed. */
 int session_start(struct session *session, const struct http_request *req,
-                  const struct sockaddr *peer);
+                  const struct address *peer);
 /* Tells the application of the end, and frees; nothing refers to it any more. */
 void session_end(struct session *session, enum close_reason why);
 /* Closes whatever its transport is; code is WebSocket's. */

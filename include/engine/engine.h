@@ -72,8 +72,9 @@ void engine_configure(struct engine *engine, const struct engine_options *option
 /* As http_adopt(). */
 int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int orphan);
 
-/* Accepts from a listening socket (non-blocking), which stays the caller's. */
-int engine_listen(struct engine *engine, int fd);
+/* Accepts from a listening socket (non-blocking), which stays the caller's; speaks: bits of
+ * enum net_speaks. */
+int engine_listen(struct engine *engine, int fd, unsigned speaks);
 void engine_stop_listening(struct engine *engine);
 
 size_t engine_connections(const struct engine *engine);

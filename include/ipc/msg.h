@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION 4
+#define MSG_VERSION 5
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
@@ -52,6 +52,7 @@ enum msg_type {
     MSG_NOTED,      /* id u32: the answer to a MSG_ROOMS that wants one */
     MSG_OFFSET,     /* seq u64, offset u64: the offset behind the message of that seq, and all
                        that came before it for this worker is on the link before this */
+    MSG_TICKETS,    /* keys bytes: those of TLS tickets from now on (ipc/tickets.h) */
     /* worker -> master */
     MSG_WORKER_HELLO = 64, /* version u32 */
     MSG_READY,             /* nothing: accepting from now on */
@@ -72,6 +73,8 @@ enum msg_type {
     MSG_ACK,     /* id u32, json bytes, attachments list: one of these has acknowledged it.
                     json: the first argument, with a placeholder for each attachment, or
                     nothing where there is none */
+    MSG_SOURCES, /* id u32 (as of MSG_COUNTERS, which follows), n u32, records bytes: where the
+                    connections of this worker come from, of those with most */
 };
 
 /* Who is meant by rooms and except: those in one of the rooms (none: all that are in) and

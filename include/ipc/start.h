@@ -9,8 +9,8 @@
 
 struct balance;
 
-/* The worker owns down_fd and up_fd; listen_fds is borrowed for as long as the
- * process lives, the descriptors in it are the worker's to close.
+/* The worker owns down_fd and up_fd; listen_fds and listen_speaks are borrowed for as long as
+ * the process lives, the descriptors are the worker's to close.
  *
  * The child begins with every other descriptor of the master closed (but stdio
  * and the log), an empty signal mask, SIGPIPE ignored, and TERM, INT, HUP and
@@ -23,6 +23,7 @@ struct worker_start {
     int down_fd;         /* reads what the master sends; EOF: the master has gone */
     int up_fd;           /* writes to the master */
     const int *listen_fds;
+    const uint8_t *listen_speaks; /* of each: bits of START_SPEAKS_... */
     size_t nlisten;
     /* ipc/handoff.h: the end that this worker reads, for each lane the end that the
      * others write (-1: there is none yet), and where the master sends those that
@@ -34,6 +35,10 @@ struct worker_start {
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no peers */
 };
+
+/* A PROXY header comes first, TLS comes first, or one behind the other. */
+#define START_SPEAKS_PROXY 1
+#define START_SPEAKS_TLS   2
 
 /* Workers are of two generations at most, the one that serves and one that comes or
  * goes: each has half of the lanes. */

@@ -7,6 +7,7 @@
 #include "conf.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct names;
@@ -21,7 +22,8 @@ struct listener {
 
 struct listeners { /* zero is empty */
     struct listener *at;
-    int *fds; /* the same descriptors, as workers get them */
+    int *fds;        /* the same descriptors, as workers get them ... */
+    uint8_t *speaks; /* ... and what comes first on each: ipc/start.h */
     size_t n;
 };
 

@@ -12,11 +12,32 @@
 #include <event2/event_struct.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LINGER_MS 1000 /* after the last byte we send, for the client to read it */
 
 struct conn;
 struct net;
+
+/* What stands between the socket and ops, for a while (a PROXY header) or for all of the
+ * connection's life (TLS).  There is none on a plain connection. */
+struct veil_ops {
+    /* Bytes from the socket; len > 0, and they are the veil's to write to until it returns.
+     * What is in them for ops goes to conn_input(), the end of it to conn_input_ended(). */
+    void (*input)(struct conn *conn, uint8_t *bytes, size_t len);
+    /* One send of what comes next in conn->out, or, where conn->owes, of the veil's own.
+     * Returns how many bytes of conn->out are done with, which may be 0 where it owed some; or
+     * -1 with errno, as send(2) does: with EAGAIN it is called again, with no less in
+     * conn->out, when the kernel takes more.  NULL: conn->out goes as it is. */
+    ssize_t (*send)(struct conn *conn);
+    /* All output has left, and the socket is about to be shut down for writing.  NULL: it has
+     * no word of its own for that. */
+    void (*finish)(struct conn *conn);
+    /* While conn->opening: its deadline has come, and is no more. */
+    void (*timeout)(struct conn *conn);
+    /* It is no veil of conn any more: conn->veil_state goes.  conn may be dead. */
+    void (*free)(struct conn *conn);
+};
 
 struct conn_ops {
     /* Bytes from the client; len > 0. */
@@ -86,11 +107,21 @@ struct conn {
     uint8_t stranger : 1;   /* whom it serves has no good token yet */
     uint8_t place : 2;      /* enum place */
     uint8_t paired : 1;     /* it and its owner have one place, which is the owner's */
+    uint8_t veiled : 1;     /* there is a veil */
+    uint8_t owes : 1;       /* the veil has bytes of its own that the kernel has not taken */
+    uint8_t opening : 1;    /* nothing has passed the veil yet: deadlines are its */
+    uint8_t secure : 1;     /* the client's own connection is encrypted, here or before us */
+    uint8_t carried : 1;    /* fd is one end of a pair, and a worker carries between the other
+                               and the client: no TCP */
     uint8_t closing_why;
 
     const struct conn_ops *ops;
-    void *input;               /* of ops: what was read and is not used yet; or NULL */
-    struct conn *next, **prev; /* in net->conns, or net->dead */
+    void *input;                 /* of ops: what was read and is not used yet; or NULL */
+    const struct veil_ops *veil; /* or NULL */
+    void *veil_state;            /* the veil's own */
+    struct address *peer;        /* where the client is, if that is not what the kernel says of
+                                    fd; or NULL */
+    struct conn *next, **prev;   /* in net->conns, or net->dead */
     struct wheel_entry timer;
     uint64_t due_ms;         /* its deadline; 0: none */
     uint64_t leaving;        /* of who put it: whose answer is in out; 0 when all has left */
@@ -164,7 +195,24 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort);
 /* 1 if the other side has closed it, or it is broken, though that may be read later: one system
  * call. */
 int conn_has_ended(const struct conn *conn);
-/* Where it comes from, for the log.  Returns dst. */
+/* A veil for conn, which is new or has none any more: state is what it keeps in
+ * conn->veil_state, and until conn_opened() it has in_ms to come to the first byte for ops.
+ * And none any more: veil->free is called. */
+void conn_veil(struct conn *conn, const struct veil_ops *veil, void *state, uint32_t in_ms);
+void conn_unveil(struct conn *conn);
+/* For the veil: the way to ops is open; the speaker has net->first_ms to say something. */
+void conn_opened(struct conn *conn);
+/* Bytes for ops, and their end, as if they came from the socket; the connection may be dead
+ * afterwards. */
+void conn_input(struct conn *conn, const uint8_t *bytes, size_t len);
+void conn_input_ended(struct conn *conn);
+
+/* The client is there, and not where the kernel says (NULL: it is where the kernel says).
+ * Returns 0, or -1 without memory: then it is as it was. */
+int conn_set_peer(struct conn *conn, const struct address *peer);
+/* Where it comes from: what was set, or what the kernel says. */
+void conn_peer(const struct conn *conn, struct address *peer);
+/* The same for the log.  Returns dst. */
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
 /* For net_sweep() and net_kill_all(): it is dead, and nobody refers to it. */
 void conn_free(struct conn *conn);

@@ -7,6 +7,7 @@
 
 #include "base/latency.h"
 #include "base/log.h"
+#include "ipc/start.h"
 #include "net/chunk.h"
 #include "net/close.h"
 #include "net/compact.h"
@@ -77,8 +78,13 @@ struct stranger_list {
     size_t n;
 };
 
+/* What comes first on the connections of a listening socket, below what the speaker hears. */
+enum net_speaks { NET_PROXY = START_SPEAKS_PROXY, NET_TLS = START_SPEAKS_TLS };
+
 struct listener {
     struct event ev;
+    struct net *net;
+    unsigned speaks; /* bits of enum net_speaks */
     struct listener *next;
 };
 
@@ -229,8 +235,9 @@ void accept_again(struct net *net);
 /* Takes what waits to be accepted, before the sockets are given up: it would be reset
  * where nobody shares them any more. */
 void accept_backlog(struct net *net);
-/* Accepts from a listening socket (non-blocking), which stays the caller's. */
-int net_listen(struct net *net, int fd);
+/* Accepts from a listening socket (non-blocking), which stays the caller's; speaks: bits of
+ * enum net_speaks. */
+int net_listen(struct net *net, int fd, unsigned speaks);
 void net_stop_listening(struct net *net);
 
 #endif

@@ -56,7 +56,7 @@ struct sio_app {
      * until admission).  Returns the application's pointer for socket_data,
      * or NULL to refuse without memory. */
     void *(*opened)(struct socket *socket, const struct http_request *req,
-                    const struct sockaddr *peer, void *arg);
+                    const struct address *peer, void *arg);
     /* As in eio_app. */
     int (*guarded)(const struct http_request *req, void *arg);
     /* The client asks to join the namespace.  packet->data is the auth object

@@ -52,7 +52,7 @@ struct http_request;
 struct replay;
 struct replay_ops;
 struct replays;
-struct sockaddr;
+struct address;
 struct uplink;
 
 struct client { /* socket_data() of every session */
@@ -108,7 +108,7 @@ extern const struct replay_ops client_replay_ops;
 
 /* NULL without memory; client_closed() frees it. */
 struct client *client_opened(struct clients *clients, struct socket *socket,
-                             const struct http_request *req, const struct sockaddr *peer);
+                             const struct http_request *req, const struct address *peer);
 int client_guarded(const struct clients *clients, const struct http_request *req);
 void client_connect(struct clients *clients, struct client *client,
                     const struct sio_packet *packet);

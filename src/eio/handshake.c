@@ -132,9 +132,8 @@ static int verify(struct conn *conn, struct target *target, enum eio_error *erro
 
 static void open_session(struct conn *conn, const struct target *target)
 {
-    struct sockaddr_storage peer = {0};
-    socklen_t peer_len = sizeof(peer);
     struct session *session, *older;
+    struct address peer;
 
     session = session_new(eio_of(conn), target->websocket ? conn : NULL, version_of(target->req),
                           wants_base64(target->req));
@@ -145,10 +144,10 @@ static void open_session(struct conn *conn, const struct target *target)
             answer_refuse(conn, 503);
         return;
     }
-    getpeername(conn->fd, (struct sockaddr *)&peer, &peer_len);
+    conn_peer(conn, &peer);
     if (target->websocket)
         stranger_carry(conn, session);
-    if (session_start(session, target->req, (struct sockaddr *)&peer) < 0) {
+    if (session_start(session, target->req, &peer) < 0) {
         if (!target->websocket)
             answer_refuse(conn, 503);
     } else if (!target->websocket) {

@@ -296,7 +296,7 @@ int session_send_binary(struct session *session, struct slice bytes)
 }
 
 int session_start(struct session *session, const struct http_request *req,
-                  const struct sockaddr *peer)
+                  const struct address *peer)
 {
     struct eio *eio = session->eio;
     const struct eio_options *options = &eio->options;

@@ -131,9 +131,9 @@ int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, i
     return http_adopt(engine->http, fd, bytes, len, orphan);
 }
 
-int engine_listen(struct engine *engine, int fd)
+int engine_listen(struct engine *engine, int fd, unsigned speaks)
 {
-    return net_listen(engine->net, fd);
+    return net_listen(engine->net, fd, speaks);
 }
 
 void engine_stop_listening(struct engine *engine)

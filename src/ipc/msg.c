@@ -44,6 +44,8 @@ const char *msg_name(unsigned type)
         return "noted";
     case MSG_OFFSET:
         return "offset";
+    case MSG_TICKETS:
+        return "tickets";
     case MSG_WORKER_HELLO:
         return "worker_hello";
     case MSG_READY:
@@ -64,13 +66,17 @@ const char *msg_name(unsigned type)
         return "reached";
     case MSG_ACK:
         return "ack";
+    case MSG_SOURCES:
+        return "sources";
     }
     return "unknown";
 }
 
 int msg_is_secret(const void *data, size_t len)
 {
-    return len > LENGTH_BYTES && ((const uint8_t *)data)[LENGTH_BYTES] == MSG_SETTINGS;
+    int type = len > LENGTH_BYTES ? ((const uint8_t *)data)[LENGTH_BYTES] : -1;
+
+    return type == MSG_SETTINGS || type == MSG_TICKETS;
 }
 
 /* --- writing ---------------------------------------------------------------- */

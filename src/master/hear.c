@@ -141,6 +141,8 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
     case MSG_EMIT:
     case MSG_NOTED:
     case MSG_OFFSET:
+    case MSG_TICKETS:
+    case MSG_SOURCES: /* nobody asks for it */
         break;
     }
     return HEARD_BAD;

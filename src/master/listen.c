@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/slice.h"
+#include "ipc/start.h"
 #include "master/daemon.h"
 #include "master/names.h"
 
@@ -41,6 +42,7 @@ static int complain(struct buf *error, const struct conf_listen *conf, const cha
 static struct listener *listener_add(struct listeners *listeners, int fd)
 {
     struct listener *at = realloc(listeners->at, (listeners->n + 1) * sizeof(*at));
+    uint8_t *speaks;
     int *fds;
 
     if (at != NULL)
@@ -48,12 +50,16 @@ static struct listener *listener_add(struct listeners *listeners, int fd)
     fds = realloc(listeners->fds, (listeners->n + 1) * sizeof(*fds));
     if (fds != NULL)
         listeners->fds = fds;
-    if (at == NULL || fds == NULL) {
+    speaks = realloc(listeners->speaks, (listeners->n + 1) * sizeof(*speaks));
+    if (speaks != NULL)
+        listeners->speaks = speaks;
+    if (at == NULL || fds == NULL || speaks == NULL) {
         close(fd);
         errno = ENOMEM;
         return NULL;
     }
     listeners->fds[listeners->n] = fd;
+    listeners->speaks[listeners->n] = 0;
     listeners->at[listeners->n] = (struct listener){.fd = fd};
     return &listeners->at[listeners->n++];
 }
@@ -263,6 +269,14 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
 
 /* --- all of them -------------------------------------------------------------- */
 
+static void entry_set(struct listeners *listeners, size_t k, size_t entry,
+                      const struct conf_listen *conf)
+{
+    listeners->at[k].entry = (unsigned)entry;
+    listeners->speaks[k] =
+        (uint8_t)((conf->proxy ? START_SPEAKS_PROXY : 0) | (conf->tls ? START_SPEAKS_TLS : 0));
+}
+
 static int open_entry(struct listeners *listeners, const struct conf *conf, size_t i,
                       const struct names *names, struct buf *error)
 {
@@ -277,7 +291,7 @@ static int open_entry(struct listeners *listeners, const struct conf *conf, size
     else
         rc = open_everywhere(listeners, one, error);
     for (size_t k = had; k < listeners->n; k++)
-        listeners->at[k].entry = (unsigned)i;
+        entry_set(listeners, k, i, one);
     return rc;
 }
 
@@ -292,9 +306,9 @@ int listen_open(struct listeners *listeners, const struct conf *conf, const stru
     return 0;
 }
 
-/* Copies the sockets of entry number old of from, as those of number i. */
-static int share_entry(struct listeners *listeners, size_t i, const struct listeners *from,
-                       size_t old, struct buf *error)
+/* Copies the sockets of entry number old of from, as those of number i, which is conf. */
+static int share_entry(struct listeners *listeners, size_t i, const struct conf_listen *conf,
+                       const struct listeners *from, size_t old, struct buf *error)
 {
     for (size_t k = 0; k < from->n; k++) {
         const struct listener *one = &from->at[k];
@@ -311,7 +325,7 @@ static int share_entry(struct listeners *listeners, size_t i, const struct liste
         if (copy != NULL) {
             *copy = *one;
             copy->fd = fd;
-            copy->entry = (unsigned)i;
+            entry_set(listeners, listeners->n - 1, i, conf);
             copy->unix_path = one->unix_path != NULL ? strdup(one->unix_path) : NULL;
         }
         if (copy == NULL || (one->unix_path != NULL && copy->unix_path == NULL)) {
@@ -362,7 +376,7 @@ int listen_reopen(struct listeners *listeners, const struct conf *conf, const st
         if (old == was->nlisten)
             rc = open_entry(listeners, conf, i, names, error);
         else
-            rc = share_entry(listeners, i, from, old, error);
+            rc = share_entry(listeners, i, &conf->listen[i], from, old, error);
     }
     if (rc < 0)
         listen_leave(listeners, from);
@@ -428,6 +442,7 @@ static void all_close(struct listeners *listeners)
     }
     free(listeners->at);
     free(listeners->fds);
+    free(listeners->speaks);
     *listeners = (struct listeners){0};
 }
 

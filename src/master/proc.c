@@ -373,6 +373,7 @@ static int fork_one(struct proc *proc)
         &(struct spawn){.start = {.lane = proc->lane,
                                   .generation = common->forks[proc->lane],
                                   .listen_fds = terms->listeners->fds,
+                                  .listen_speaks = terms->listeners->speaks,
                                   .nlisten = terms->listeners->n,
                                   .handoff_fd = lanes_reader(common->lanes, proc->lane),
                                   .handoff_fds = lanes_writers(common->lanes),

@@ -108,15 +108,24 @@ static int accept_error_is_peers(int error)
            error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
+/* What comes first on it.  Returns 0, or -1 if nobody here understands that. */
+static int begin(struct conn *conn, unsigned speaks)
+{
+    (void)conn;
+    return speaks == 0 ? 0 : -1;
+}
+
 /* Returns 1 if a connection was taken, 0 if it failed for its own reasons, -1 if
  * no more can be taken now. */
-static int accept_one(struct net *net, int listen_fd)
+static int accept_one(const struct listener *listener)
 {
+    struct net *net = listener->net;
+    struct conn *conn;
     int fd;
 
     if (accept_full(net)) /* by those that others handed over */
         return -1;
-    fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    fd = accept4(event_get_fd(&listener->ev), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return -1;
@@ -130,25 +139,29 @@ static int accept_one(struct net *net, int listen_fd)
         accept_failed(net, errno);
         return -1;
     }
-    if (conn_new(net, fd) == NULL) {
+    conn = conn_new(net, fd);
+    if (conn == NULL) {
         close(fd);
         accept_failed(net, ENOMEM);
         return -1;
     }
     net->stats.accepted++;
+    if (begin(conn, listener->speaks) < 0)
+        conn_kill(conn, CLOSE_NO_MEMORY, 0);
     net_evict(net); /* before there are more than there may be descriptors */
     return accept_full(net) ? -1 : 1;
 }
 
 /* Returns how many were taken. */
-static size_t accept_some(struct net *net, int listen_fd, unsigned max)
+static size_t accept_some(const struct listener *listener, unsigned max)
 {
-    size_t before = net->nconns, taken;
+    struct net *net = listener->net;
+    uint64_t before = net->stats.accepted, taken;
 
     for (unsigned i = 0; i < max; i++)
-        if (accept_one(net, listen_fd) < 0)
+        if (accept_one(listener) < 0)
             break;
-    taken = net->nconns - before;
+    taken = net->stats.accepted - before;
     if (net->options.balance != NULL && taken > 0)
         balance_accepted(net->options.balance, net->options.place, (uint32_t)taken);
     return taken;
@@ -177,18 +190,19 @@ static void on_rest(evutil_socket_t fd, short what, void *arg)
     (void)what;
     accept_resume(net);
     for (; listener != NULL && net->accepting && others == net->others; listener = listener->next)
-        accept_some(net, event_get_fd(&listener->ev), ACCEPT_BATCH);
+        accept_some(listener, ACCEPT_BATCH);
 }
 
 /* With other workers: a connection is left to those that have fewer.  Every connection
  * wakes all that listen, so who comes too late for one sleeps over the next few,
  * as long as enough others are awake. */
-static void accept_in_turn(struct net *net, int listen_fd)
+static void accept_in_turn(const struct listener *listener)
 {
+    struct net *net = listener->net;
     const struct balance *balance = net->options.balance;
     unsigned room = balance_room(balance, net->options.place, ACCEPT_BATCH);
 
-    if (room > 0 && (accept_some(net, listen_fd, room) > 0 || !net->accepting ||
+    if (room > 0 && (accept_some(listener, room) > 0 || !net->accepting ||
                      balance_awake(balance, net->options.place) < AWAKE_MIN))
         return;
     accept_rest(net);
@@ -196,13 +210,14 @@ static void accept_in_turn(struct net *net, int listen_fd)
 
 static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
 {
-    struct net *net = arg;
+    const struct listener *listener = arg;
 
+    (void)listen_fd;
     (void)what;
-    if (net->options.balance != NULL)
-        accept_in_turn(net, listen_fd);
+    if (listener->net->options.balance != NULL)
+        accept_in_turn(listener);
     else
-        accept_some(net, listen_fd, ACCEPT_BATCH);
+        accept_some(listener, ACCEPT_BATCH);
 }
 
 void accept_backlog(struct net *net)
@@ -210,10 +225,10 @@ void accept_backlog(struct net *net)
     evtimer_del(&net->rest_timer);
     accept_again(net);
     for (struct listener *l = net->listeners; l != NULL && net->accepting; l = l->next)
-        accept_some(net, event_get_fd(&l->ev), BACKLOG_MAX);
+        accept_some(l, BACKLOG_MAX);
 }
 
-int net_listen(struct net *net, int fd)
+int net_listen(struct net *net, int fd, unsigned speaks)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
     int one = 1, lowat = NOTSENT_LOWAT_BYTES, sndbuf = SNDBUF_BYTES;
@@ -225,7 +240,9 @@ int net_listen(struct net *net, int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
-    event_assign(&listener->ev, net->base, fd, EV_READ | EV_PERSIST, on_accept, net);
+    event_assign(&listener->ev, net->base, fd, EV_READ | EV_PERSIST, on_accept, listener);
+    listener->net = net;
+    listener->speaks = speaks;
     listener->next = net->listeners;
     net->listeners = listener;
     accept_start(net);

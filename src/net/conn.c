@@ -83,6 +83,7 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     net->gone = 1;
     net_counted(net);
     stranger_conn(conn);
+    conn_unveil(conn);
     /* Freed on a later turn: our caller may still be using it. */
     net_flush_later(net);
     conn->ops->gone(conn, why);
@@ -95,17 +96,41 @@ int conn_has_ended(const struct conn *conn)
     return poll(&wait, 1, 0) > 0;
 }
 
+/* --- where it comes from --- */
+
+int conn_set_peer(struct conn *conn, const struct address *peer)
+{
+    if (peer == NULL) {
+        free(conn->peer);
+        conn->peer = NULL;
+        return 0;
+    }
+    if (conn->peer == NULL && (conn->peer = malloc(sizeof(*conn->peer))) == NULL)
+        return -1;
+    *conn->peer = *peer;
+    return 0;
+}
+
+void conn_peer(const struct conn *conn, struct address *peer)
+{
+    if (conn->peer != NULL)
+        *peer = *conn->peer;
+    else
+        address_of_peer(peer, conn->fd);
+}
+
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX])
 {
     struct address address;
 
-    address_of_peer(&address, conn->fd);
+    conn_peer(conn, &address);
     return address_text(&address, dst);
 }
 
 void conn_free(struct conn *conn)
 {
     conn->ops->free(conn);
+    free(conn->peer);
     free(conn);
 }
 
@@ -125,7 +150,10 @@ void conn_linger(struct conn *conn)
 static void due(struct conn *conn)
 {
     conn_deadline(conn, 0);
-    conn->ops->timeout(conn);
+    if (conn->opening)
+        conn->veil->timeout(conn);
+    else
+        conn->ops->timeout(conn);
 }
 
 void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
@@ -141,6 +169,32 @@ void conn_timeout(struct wheel_entry *entry, uint64_t now_ms, void *arg)
         due(conn);
     else
         conn_kill(conn, CLOSE_CLIENT, conn->out.bytes > 0);
+}
+
+/* --- what is between --- */
+
+void conn_veil(struct conn *conn, const struct veil_ops *veil, void *state, uint32_t in_ms)
+{
+    conn->veil = veil;
+    conn->veil_state = state;
+    conn->veiled = conn->opening = 1;
+    conn_deadline(conn, in_ms);
+}
+
+void conn_unveil(struct conn *conn)
+{
+    if (!conn->veiled)
+        return;
+    conn->veiled = conn->opening = conn->owes = 0;
+    conn->veil->free(conn);
+    conn->veil = NULL;
+    conn->veil_state = NULL;
+}
+
+void conn_opened(struct conn *conn)
+{
+    conn->opening = 0;
+    conn_deadline(conn, conn->net->first_ms);
 }
 
 /* --- output --- */
@@ -165,7 +219,7 @@ void conn_flush(struct conn *conn)
 
 /* What waits leaves first; while it does, the end is not looked at, for it would be found
  * again and again. */
-static void conn_ended(struct conn *conn)
+void conn_input_ended(struct conn *conn)
 {
     net_clock(conn->net);
     if (conn->state == CONN_OPEN && conn->ops->ended(conn) && conn->state == CONN_OPEN) {
@@ -180,6 +234,13 @@ static void conn_ended(struct conn *conn)
     conn_kill(conn, CLOSE_CLIENT, 0);
 }
 
+/* CONN_LINGER: it is read so that closing does not reset what we sent. */
+void conn_input(struct conn *conn, const uint8_t *bytes, size_t len)
+{
+    if (conn->state == CONN_OPEN)
+        conn->ops->input(conn, bytes, len);
+}
+
 static void conn_read(struct conn *conn)
 {
     uint8_t *input = conn->net->input;
@@ -190,12 +251,13 @@ static void conn_read(struct conn *conn)
     if (n > 0)
         conn->net->stats.bytes_received += (uint64_t)n;
     if (n == 0)
-        conn_ended(conn);
+        conn_input_ended(conn);
     else if (n < 0)
         conn_kill(conn, CLOSE_CLIENT, 0);
-    else if (conn->state == CONN_OPEN)
-        conn->ops->input(conn, input, (size_t)n);
-    /* CONN_LINGER: it is read so that closing does not reset what we sent. */
+    else if (conn->veiled)
+        conn->veil->input(conn, input, (size_t)n);
+    else
+        conn_input(conn, input, (size_t)n);
     if (n > 0)
         explicit_bzero(input, (size_t)n); /* there may be a token in it */
 }

@@ -126,6 +126,8 @@ static void sent_all(struct conn *conn)
     conn_hear(conn, 1);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
         conn->fin_sent = 1;
+        if (conn->veiled && conn->veil->finish != NULL)
+            conn->veil->finish(conn);
         shutdown(conn->fd, SHUT_WR);
         conn_deadline(conn, LINGER_MS);
     }
@@ -150,11 +152,13 @@ static void count(struct conn *conn, size_t n)
 }
 
 /* One send of what comes next. */
-static ssize_t send_next(const struct conn *conn)
+static ssize_t send_next(struct conn *conn)
 {
     struct iovec iov[IOV_RUNS];
     struct msghdr msg = {.msg_iov = iov};
 
+    if (conn->veiled && conn->veil->send != NULL)
+        return conn->veil->send(conn);
     msg.msg_iovlen = (size_t)outq_iov(&conn->out, iov, IOV_RUNS);
     if (msg.msg_iovlen == 1) /* nearly always, and the kernel has less to copy */
         return send(conn->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -165,7 +169,7 @@ int conn_write(struct conn *conn)
 {
     if (conn->closing)
         return -1;
-    while (conn->out.bytes > 0) {
+    while (conn->out.bytes > 0 || conn->owes) {
         ssize_t n = send_next(conn);
         if (n < 0 && errno == EINTR)
             continue;

@@ -418,7 +418,7 @@ static void on_release(struct session *session, void *arg)
 }
 
 static int on_opened(struct session *session, const struct http_request *req,
-                     const struct sockaddr *peer, void *arg)
+                     const struct address *peer, void *arg)
 {
     const struct sio *sio = arg;
     struct socket *socket = socket_of(session);

@@ -349,7 +349,7 @@ void client_renewed(struct clients *clients, struct client *client, const struct
 /* --- what the engine tells --- */
 
 struct client *client_opened(struct clients *clients, struct socket *socket,
-                             const struct http_request *req, const struct sockaddr *peer)
+                             const struct http_request *req, const struct address *peer)
 {
     struct client *client = calloc(1, sizeof(*client));
 
@@ -358,7 +358,7 @@ struct client *client_opened(struct clients *clients, struct socket *socket,
     client->socket = socket;
     client->forgoes = clients->replays != NULL && !sio_claim_query(req->query);
     client->polled = strcmp(socket_transport(socket), "polling") == 0;
-    address_set(&client->address, peer);
+    client->address = *peer;
     if (auth_collect(&client->tokens, req, &clients->conf->token, clients->conf->cors_origins) <
         0) {
         free(client);

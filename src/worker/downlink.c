@@ -304,6 +304,8 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_FETCHED:
     case MSG_REACHED:
     case MSG_ACK:
+    case MSG_SOURCES:
+    case MSG_TICKETS: /* there is no TLS */
         break;
     }
     return -1;

@@ -80,7 +80,7 @@ struct worker {
 /* --- from the engine --- */
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     struct worker *worker = arg;
 
@@ -241,7 +241,8 @@ static int on_hello(void *arg)
     struct worker *worker = arg;
 
     for (size_t i = 0; i < worker->start->nlisten; i++) {
-        if (engine_listen(worker->engine, worker->start->listen_fds[i]) < 0) {
+        if (engine_listen(worker->engine, worker->start->listen_fds[i],
+                          worker->start->listen_speaks[i]) < 0) {
             log_errorx("no memory to listen");
             return -1;
         }

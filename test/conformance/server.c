@@ -44,7 +44,7 @@ static void on_release(struct session *session, void *arg)
 /* The suite of version 3 waits for the connection to be open and only then for the
  * first message: that must not arrive together with the 101; see hide_offer(). */
 static int on_opened(struct session *session, const struct http_request *req,
-                     const struct sockaddr *peer, void *arg)
+                     const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -83,7 +83,7 @@ static const struct eio_app echo = {
 /* --- Socket.IO --- */
 
 static void *on_socket_opened(struct socket *socket, const struct http_request *req,
-                              const struct sockaddr *peer, void *arg)
+                              const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;

@@ -87,7 +87,7 @@ static struct player *player_new(struct session *session)
 }
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -238,7 +238,7 @@ static struct player *plain_player(struct session *session)
 }
 
 static int on_plain_opened(struct session *session, const struct http_request *req,
-                           const struct sockaddr *peer, void *arg)
+                           const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;

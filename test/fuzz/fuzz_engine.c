@@ -376,7 +376,7 @@ static void begin(unsigned first, unsigned second)
     hands_off = first % 4 % 3 == 0;
     options.handoff = hands_off ? on_handoff : NULL;
     engine = without_sio ? plain_engine() : engine_new(base, &options, &apps[first % 4 % 3], NULL);
-    must(engine != NULL && engine_listen(engine, listener) == 0);
+    must(engine != NULL && engine_listen(engine, listener, 0) == 0);
 }
 
 /* Everybody reads until nothing comes any more. */

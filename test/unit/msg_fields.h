@@ -30,6 +30,7 @@ static const struct msg_fields msg_fields[] = {
     {MSG_EMIT, "emit", "4488884llbl"},
     {MSG_NOTED, "noted", "4"},
     {MSG_OFFSET, "offset", "88"},
+    {MSG_TICKETS, "tickets", "b"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},
     {MSG_READY, "ready", ""},
     {MSG_ADMIT, "admit", "8blbb18"},
@@ -40,6 +41,7 @@ static const struct msg_fields msg_fields[] = {
     {MSG_FETCHED, "fetched", "414b"},
     {MSG_REACHED, "reached", "44"},
     {MSG_ACK, "ack", "4bl"},
+    {MSG_SOURCES, "sources", "44b"},
 };
 /* clang-format on */
 

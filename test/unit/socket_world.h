@@ -21,7 +21,7 @@ static enum close_reason left_why, closed_why;
 static struct slice first_attachment;
 
 static void *on_opened(struct socket *of, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;

@@ -20,7 +20,7 @@ static void begin(struct balance *balance)
     net_up(NULL, NULL);
     net_speaks(net, &speaker, NULL, 60000);
     listener = loopback_listen(SOCK_NONBLOCK, &port);
-    is_int(net_listen(net, listener), 0, "it listens");
+    is_int(net_listen(net, listener, 0), 0, "it listens");
 }
 
 static void end(int n)

@@ -394,7 +394,10 @@ static struct client *opened(struct made *of)
     struct sockaddr_in peer = {
         .sin_family = AF_INET, .sin_port = htons(4321), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-    of->client = client_opened(clients, &of->socket, &request, (struct sockaddr *)&peer);
+    struct address address;
+
+    address_set(&address, (struct sockaddr *)&peer);
+    of->client = client_opened(clients, &of->socket, &request, &address);
     return of->client;
 }
 

@@ -10,7 +10,7 @@ static struct engine *engine;
 static int nclosed, drained;
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;

@@ -34,7 +34,7 @@ static char heard_text[256]; /* the last packet: "type nsp data", then attachmen
 static struct socket *last;
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -88,7 +88,7 @@ static void on_joined(struct socket *socket, const struct sio_packet *packet, vo
 }
 
 static int on_echo_opened(struct session *session, const struct http_request *req,
-                          const struct sockaddr *peer, void *arg)
+                          const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -262,7 +262,7 @@ static void engine_up(const char *nsp)
     fd = loopback_listen(SOCK_NONBLOCK, &port);
     up_options = options;
     engine = engine_new(base, &options, used, NULL);
-    engine_listen(engine, fd);
+    engine_listen(engine, fd, 0);
     verdict = 1;
     connects = lefts = joins = closes = packets = drained = 0;
 }
@@ -288,7 +288,7 @@ static void echo_up(void)
     engine->http = http_new(engine->net, &http);
     engine->eio = eio_new(engine->http, &eio, &echo, NULL);
     drain_init(&engine->drain, engine->eio);
-    engine_listen(engine, fd);
+    engine_listen(engine, fd, 0);
 }
 
 /* The gauges are what a walk over everything finds. */
@@ -1575,7 +1575,7 @@ static void test_kernel_share(void)
     int there, listener = loopback_listen(0, &there), client, accepted, value = 0;
 
     engine_up("/axr");
-    engine_listen(engine, listener);
+    engine_listen(engine, listener, 0);
     client = loopback_dial(there);
     accepted = accept(listener, NULL, NULL); /* before the engine, whose loop does not run */
     getsockopt(accepted, SOL_SOCKET, SO_SNDBUF, &value, &size);

@@ -35,8 +35,8 @@ static void on_release(struct session *of, void *arg)
     free(of);
 }
 
-static int on_opened(struct session *of, const struct http_request *req,
-                     const struct sockaddr *peer, void *arg)
+static int on_opened(struct session *of, const struct http_request *req, const struct address *peer,
+                     void *arg)
 {
     (void)peer;
     (void)arg;

@@ -48,7 +48,7 @@ void *__wrap_pages_alloc(size_t size)
 }
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -109,7 +109,7 @@ static void engine_up(void)
         close(fd);
     fd = loopback_listen(SOCK_NONBLOCK, &port);
     engine = engine_new(base, &options, &app, NULL);
-    engine_listen(engine, fd);
+    engine_listen(engine, fd, 0);
     closes = 0;
 }
 

@@ -38,7 +38,7 @@ struct client {
 };
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -92,7 +92,7 @@ static int up(int family)
     if (bind(fd, addr, len) < 0 || listen(fd, 10) < 0)
         perror("bind");
     engine = engine_new(base, &options, &app, NULL);
-    engine_listen(engine, fd);
+    engine_listen(engine, fd, 0);
     return fd;
 }
 

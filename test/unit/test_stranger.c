@@ -30,7 +30,7 @@ static enum close_reason last_why;
 enum { REFUSE = -1, WAIT, ACCEPT };
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
-                       const struct sockaddr *peer, void *arg)
+                       const struct address *peer, void *arg)
 {
     (void)req;
     (void)peer;
@@ -103,7 +103,7 @@ static void engine_up(size_t connections, size_t strangers)
         close(fd);
     fd = loopback_listen(SOCK_NONBLOCK, &port);
     engine = engine_new(base, &own, &app, NULL);
-    engine_listen(engine, fd);
+    engine_listen(engine, fd, 0);
     closes = evicted = 0;
     verdict = ACCEPT;
 }

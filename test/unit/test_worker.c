@@ -70,6 +70,7 @@ static void fork_worker(void)
                                      .down_fd = to[0],
                                      .up_fd = from[1],
                                      .listen_fds = &listen_fd,
+                                     .listen_speaks = &(const uint8_t){0},
                                      .nlisten = 1,
                                      .history_fd = history_file};
         close(to[1]);
