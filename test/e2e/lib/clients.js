@@ -1,5 +1,6 @@
 'use strict';
 /* Real socket.io-client packages, one for each generation. */
+const { urlOf } = require('./dial');
 const { within, deadline } = require('./time');
 
 const VERSIONS = [1, 2, 3, 4];
@@ -8,14 +9,14 @@ const libs = { 1: require('c1'), 2: require('c2'), 3: require('c3'), 4: require(
 
 class Client {
     /* how.token goes where this generation puts it; how.options override. */
-    constructor(version, { host, port }, { token, nsp = '/axr', path = '/notifications', options = {} } = {}) {
+    constructor(version, where, { token, nsp = '/axr', path = '/notifications', options = {} } = {}) {
         this.version = version;
         this.events = []; /* [name, ...args] of each */
         this.notes = []; /* what happened to the connection, in order */
         this.watchers = new Set();
         const credentials = version >= 3 ? { auth: { token } } : { query: { token } };
-        this.socket = libs[version](`http://${host}:${port}${nsp}`, {
-            path, transports: ['websocket'], forceNew: true, reconnection: false,
+        this.socket = libs[version](urlOf(where) + nsp, {
+            path, transports: ['websocket'], forceNew: true, reconnection: false, ...(where.tls ? { ca: where.tls.ca } : {}),
             ...(token === undefined ? {} : credentials), ...options,
         });
         const manager = this.socket.io;

@@ -1,7 +1,7 @@
 'use strict';
 /* HTTP/1.1 on one connection, byte by byte as a test wants it, and Engine.IO's
  * long-polling on top. */
-const net = require('net');
+const { dial } = require('./dial');
 const { within, deadline } = require('./time');
 
 const PATH = '/notifications/';
@@ -39,7 +39,7 @@ class Http {
     constructor(where) {
         this.bytes = Buffer.alloc(0);
         this.watchers = new Set();
-        this.socket = net.connect({ ...where, allowHalfOpen: true });
+        this.socket = dial(where, { allowHalfOpen: true });
         this.socket.setNoDelay(true);
         this.socket.on('data', (data) => {
             this.bytes = Buffer.concat([this.bytes, data]);

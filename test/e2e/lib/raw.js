@@ -3,7 +3,7 @@
  * Engine.IO and Socket.IO only as far as a test asks for it. */
 const assert = require('assert');
 const crypto = require('crypto');
-const net = require('net');
+const { dial } = require('./dial');
 const { within, deadline } = require('./time');
 
 const OP = { CONT: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 };
@@ -97,7 +97,7 @@ function dechunk(body) {
 /* Sends bytes on a new connection and reads until the server closes:
  * { status, headers, body, ms }.  status is 0 if nothing was answered. */
 function exchange(where, bytes, ms = within(2000)) {
-    const socket = net.connect(where);
+    const socket = dial(where);
     const began = Date.now();
     const parts = [];
     const over = new Promise((resolve) => {
@@ -124,7 +124,7 @@ class Refused extends Error {
 }
 
 class Raw {
-    /* where: what net.connect takes.  options: eio (4), path, query, headers,
+    /* where: what dial() takes.  options: eio (4), path, query, headers,
      * target (instead of path and query), early (bytes sent with the request),
      * heartbeat (true: answer the server's, EIO4), echo (true: answer a close). */
     constructor(where, options = {}) {
@@ -136,7 +136,7 @@ class Raw {
         this.over = null;
         const { key, text } = upgradeRequest(this.options);
         this.key = key;
-        this.socket = net.connect(where);
+        this.socket = dial(where);
         this.socket.setNoDelay(true);
         this.closed = new Promise((resolve) => (this.resolveClosed = resolve));
         this.upgraded = new Promise((resolve, reject) => {

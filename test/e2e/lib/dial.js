@@ -1,0 +1,18 @@
+'use strict';
+/* Connections of clients, plain or by TLS: where is what net.connect takes, and .tls in it what
+ * tls.connect takes on top ({ ca, servername, session, ... }). */
+const net = require('net');
+const tls = require('tls');
+
+function dial(where, options = {}) {
+    const { tls: how, ...address } = where;
+    return how ? tls.connect({ ...address, ...options, ...how }) : net.connect({ ...address, ...options });
+}
+
+/* The beginning of a URL. */
+function urlOf({ host, port, tls: how }) {
+    const name = host.includes(':') ? `[${host}]` : host;
+    return `${how ? 'https' : 'http'}://${name}:${port}`;
+}
+
+module.exports = { dial, urlOf };
