@@ -52,13 +52,23 @@ struct conf_tls {
     char *cipher_suites;         /* of TLS 1.3, likewise */
 };
 
-struct conf_redis {
+struct conf_sentinel {
     char *host;
+    int port;
+};
+
+struct conf_redis {
+    char *host; /* with sentinels it means nothing, nor do port and path */
     int port;
     char *path;     /* Unix socket, or NULL: TCP */
     char *username; /* ACL user, or NULL */
     char *password; /* or NULL */
     int database;   /* pub/sub ignores it; selected where not 0 */
+
+    struct conf_sentinel *sentinels; /* they know where redis is; NULL: none */
+    size_t nsentinels;
+    char *name; /* of the master that is asked for; with sentinels never NULL */
+    char *sentinel_username, *sentinel_password; /* as above, or NULL */
 };
 
 struct conf {

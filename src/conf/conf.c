@@ -1,6 +1,7 @@
 #include "conf.h"
 
 #include "conf/build.h"
+#include "conf/server.h"
 #include "conf/source.h"
 
 #include <stdlib.h>
@@ -114,6 +115,7 @@ void conf_free(struct conf **conf)
     for (size_t i = 0; i < conf_nkeys; i++)
         if (conf_keys[i].field == FIELD_TEXT)
             build_set((char **)(void *)((char *)c + conf_keys[i].offset), NULL);
+    server_clear(&c->redis);
     free_listeners(c);
     free_auth(c);
     build_strings_free(&c->cors_origins);

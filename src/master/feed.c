@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "conf/server.h"
 #include "master/backlog.h"
 #include "master/leaving.h"
 #include "master/member.h"
@@ -398,18 +399,12 @@ static void settle(struct feed *feed)
         give(feed, SIZE_MAX);
 }
 
-static int same_redis(const struct conf_redis *a, const struct conf_redis *b)
-{
-    return same_server(a, b) && text_eq(a->username, b->username) &&
-           text_eq(a->password, b->password);
-}
-
 void feed_configure(struct feed *feed, const struct conf *was, const struct conf *conf)
 {
     feed->conf = conf;
     redis_limits(member_redis(feed->now), conf);
     successor_configure(&feed->next, conf);
-    if (same_redis(&was->redis, &conf->redis) && !was->recovery == !conf->recovery) {
+    if (server_eq(&was->redis, &conf->redis) && !was->recovery == !conf->recovery) {
         member_retry(feed->now);
         if (feed->next.member != NULL)
             member_retry(feed->next.member);

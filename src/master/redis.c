@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "conf/server.h"
 #include "master/redis_link.h"
 #include "master/subscription.h"
 #include "master/timer.h"
@@ -251,40 +252,9 @@ static const struct redis_link_ops link_ops = {on_begin, on_input, on_lost, ATTE
 
 /* --- coming and going --------------------------------------------------------- */
 
-static char *text_copy(const char *text, int *failed)
-{
-    char *copy = text != NULL ? strdup(text) : NULL;
-
-    *failed |= text != NULL && copy == NULL;
-    return copy;
-}
-
-static int server_copy(struct conf_redis *to, const struct conf_redis *from)
-{
-    int failed = 0;
-
-    *to = (struct conf_redis){.host = text_copy(from->host, &failed),
-                              .port = from->port,
-                              .path = text_copy(from->path, &failed),
-                              .username = text_copy(from->username, &failed),
-                              .password = text_copy(from->password, &failed),
-                              .database = from->database};
-    return failed ? -1 : 0;
-}
-
 void redis_wipe(struct redis *redis)
 {
-    if (redis->server.password != NULL)
-        explicit_bzero(redis->server.password, strlen(redis->server.password));
-}
-
-static void server_free(struct redis *redis)
-{
-    redis_wipe(redis);
-    free(redis->server.host);
-    free(redis->server.path);
-    free(redis->server.username);
-    free(redis->server.password);
+    server_wipe(&redis->server);
 }
 
 void redis_limits(struct redis *redis, const struct conf *conf)
@@ -365,7 +335,7 @@ void redis_free(struct redis **redisp)
     if (redis->pulse != NULL)
         event_free(redis->pulse);
     subscription_clear(&redis->subscription);
-    server_free(redis);
+    server_clear(&redis->server);
     free(redis);
 }
 
