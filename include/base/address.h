@@ -2,6 +2,8 @@
 #ifndef BASE_ADDRESS_H
 #define BASE_ADDRESS_H
 
+#include "base/slice.h"
+
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -19,7 +21,16 @@ void address_set(struct address *address, const struct sockaddr *peer);
 /* That of a connected socket. */
 void address_of_peer(struct address *address, int fd);
 
-/* "192.0.2.7:51234", "[2001:db8::1]:51234" or "unix".  Returns dst. */
+/* An address without a port: IPv4, or IPv6 without brackets and zone.  Returns 0, or -1. */
+int address_parse_ip(struct address *address, struct slice text);
+
+/* 1 if there is none. */
+int address_is_none(const struct address *address);
+/* 1 if it is IPv4. */
+int address_is_v4(const struct address *address);
+
+/* "192.0.2.7:51234", "[2001:db8::1]:51234" or "unix"; where the port is not known (0),
+ * without it and the brackets.  Returns dst. */
 const char *address_text(const struct address *address, char dst[ADDRESS_TEXT_MAX]);
 
 /* The same without the port: "192.0.2.7", "2001:db8::1" or "unix". */

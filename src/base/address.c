@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
 void address_set(struct address *address, const struct sockaddr *peer)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
     memset(address, 0, sizeof(*address));
     if (peer->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)peer;
@@ -33,34 +33,54 @@ void address_of_peer(struct address *address, int fd)
     address_set(address, (struct sockaddr *)&peer);
 }
 
+int address_parse_ip(struct address *address, struct slice text)
+{
+    char ip[INET6_ADDRSTRLEN];
+
+    if (text.len == 0 || text.len >= sizeof(ip) || memchr(text.ptr, '\0', text.len) != NULL)
+        return -1;
+    memcpy(ip, text.ptr, text.len);
+    ip[text.len] = '\0';
+    *address = (struct address){0};
+    if (inet_pton(AF_INET, ip, address->ip + 12) != 1)
+        return inet_pton(AF_INET6, ip, address->ip) == 1 ? 0 : -1;
+    memcpy(address->ip, mapped, sizeof(mapped));
+    return 0;
+}
+
+int address_is_none(const struct address *address)
+{
+    static const uint8_t none[16];
+
+    return memcmp(address->ip, none, sizeof(none)) == 0;
+}
+
+int address_is_v4(const struct address *address)
+{
+    return memcmp(address->ip, mapped, sizeof(mapped)) == 0;
+}
+
 const char *address_ip_text(const struct address *address, char dst[ADDRESS_TEXT_MAX])
 {
-    struct in6_addr ip;
-
-    memcpy(&ip, address->ip, 16);
-    if (IN6_IS_ADDR_V4MAPPED(&ip))
+    if (address_is_v4(address))
         inet_ntop(AF_INET, address->ip + 12, dst, ADDRESS_TEXT_MAX);
-    else if (IN6_IS_ADDR_UNSPECIFIED(&ip))
+    else if (address_is_none(address))
         snprintf(dst, ADDRESS_TEXT_MAX, "unix");
     else
-        inet_ntop(AF_INET6, &ip, dst, ADDRESS_TEXT_MAX);
+        inet_ntop(AF_INET6, address->ip, dst, ADDRESS_TEXT_MAX);
     return dst;
 }
 
 const char *address_text(const struct address *address, char dst[ADDRESS_TEXT_MAX])
 {
-    struct in6_addr ip;
-    char text[INET6_ADDRSTRLEN];
+    char ip[ADDRESS_TEXT_MAX];
 
-    memcpy(&ip, address->ip, 16);
-    if (IN6_IS_ADDR_V4MAPPED(&ip)) {
-        inet_ntop(AF_INET, address->ip + 12, text, sizeof(text));
-        snprintf(dst, ADDRESS_TEXT_MAX, "%s:%u", text, address->port);
-    } else if (IN6_IS_ADDR_UNSPECIFIED(&ip)) {
-        snprintf(dst, ADDRESS_TEXT_MAX, "unix");
-    } else {
-        inet_ntop(AF_INET6, &ip, text, sizeof(text));
-        snprintf(dst, ADDRESS_TEXT_MAX, "[%s]:%u", text, address->port);
-    }
+    address_ip_text(address, ip);
+    if (address->port == 0 || address_is_none(address))
+        memcpy(dst, ip, ADDRESS_TEXT_MAX);
+    else if (address_is_v4(address))
+        snprintf(dst, ADDRESS_TEXT_MAX, "%.15s:%u", ip, address->port);
+    else
+        snprintf(dst, ADDRESS_TEXT_MAX, "[%.45s]:%u", ip, address->port);
     return dst;
 }
