@@ -29,6 +29,8 @@ int crowd_init(struct crowd *crowd)
 
 static void client_close(struct client *client)
 {
+    secure_free(client->ssl);
+    client->ssl = NULL;
     close(client->fd);
     free(client->rest);
     client->rest = NULL;
@@ -94,7 +96,8 @@ static void client_fail(struct crowd *crowd, struct client *client, int error)
 
 static void client_write(struct crowd *crowd, struct client *client, const char *bytes, size_t len)
 {
-    ssize_t n = send(client->fd, bytes, len, MSG_NOSIGNAL);
+    ssize_t n = client->ssl != NULL ? secure_send(client->ssl, bytes, len)
+                                    : send(client->fd, bytes, len, MSG_NOSIGNAL);
 
     if (n != (ssize_t)len)
         client_fail(crowd, client, n < 0 ? errno : ENOBUFS);
@@ -129,10 +132,8 @@ static void client_upgrade(struct crowd *crowd, struct client *client)
                      "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
                      "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n",
                      crowd->path, ntohs(crowd->server.sin_port));
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - crowd->clients)};
 
     client->state = CLIENT_UPGRADING;
-    epoll_ctl(crowd->epoll, EPOLL_CTL_MOD, client->fd, &event);
     client_write(crowd, client, request, (size_t)n);
 }
 
@@ -207,6 +208,8 @@ static void client_joined(struct crowd *crowd, struct client *client, const char
     crowd->dialling--;
     crowd->in++;
     hist_add(&crowd->joined, now - client->dial_ns);
+    if (client->ssl != NULL)
+        secure_keep(crowd->secure, client->ssl);
     if (client->lost_ns != 0)
         client->goal = crowd->direct ? client->due : crowd->published;
     if (pid != NULL)
@@ -352,7 +355,8 @@ static int client_keep(struct client *client, const char *bytes, size_t len)
     return 0;
 }
 
-static void client_read(struct crowd *crowd, struct client *client)
+/* Returns 1 if there may be more that nobody tells of: TLS has read ahead. */
+static int client_read(struct crowd *crowd, struct client *client)
 {
     static char in[IN_BYTES];
     size_t len = client->rest_len, done;
@@ -360,31 +364,59 @@ static void client_read(struct crowd *crowd, struct client *client)
 
     if (len > 0)
         memcpy(in, client->rest, len);
-    n = recv(client->fd, in + len, sizeof(in) - len, 0);
+    n = client->ssl != NULL ? secure_recv(client->ssl, in + len, sizeof(in) - len)
+                            : recv(client->fd, in + len, sizeof(in) - len, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return 0;
     if (n <= 0) {
         client_fail(crowd, client, n < 0 ? errno : 0);
-        return;
+        return 0;
     }
     len += (size_t)n;
     done = client_take(crowd, client, in, len);
     if (client->state < CLIENT_DIALLING)
-        return;
-    if (client_keep(client, in + done, len - done) != 0)
+        return 0;
+    if (client_keep(client, in + done, len - done) != 0) {
         client_fail(crowd, client, ENOMEM);
+        return 0;
+    }
+    return client->ssl != NULL && SSL_has_pending(client->ssl);
+}
+
+static void client_shake(struct crowd *crowd, struct client *client)
+{
+    int done = secure_shake(client->ssl);
+
+    if (done < 0) {
+        client_fail(crowd, client, errno);
+    } else if (done > 0) {
+        crowd->resumed += (uint64_t)SSL_session_reused(client->ssl);
+        client_upgrade(crowd, client);
+    }
 }
 
 static void client_dialled(struct crowd *crowd, struct client *client)
 {
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(client - crowd->clients)};
     int error = 0;
     socklen_t len = sizeof(error);
 
     getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-    if (error != 0)
+    if (error != 0) {
         client_fail(crowd, client, error);
-    else
+        return;
+    }
+    epoll_ctl(crowd->epoll, EPOLL_CTL_MOD, client->fd, &event);
+    if (crowd->secure == NULL) {
         client_upgrade(crowd, client);
+        return;
+    }
+    client->state = CLIENT_SECURING;
+    client->ssl = secure_new(crowd->secure, client->fd);
+    if (client->ssl == NULL)
+        client_fail(crowd, client, ENOMEM);
+    else
+        client_shake(crowd, client);
 }
 
 /* --- all of them --- */
@@ -476,8 +508,13 @@ void crowd_poll(struct crowd *crowd, int wait_ms)
 
         if (client->state == CLIENT_DIALLING)
             client_dialled(crowd, client);
-        if (client->state > CLIENT_DIALLING && events[i].events & ~(uint32_t)EPOLLOUT)
-            client_read(crowd, client);
+        if ((events[i].events & ~(uint32_t)EPOLLOUT) == 0)
+            continue;
+        if (client->state == CLIENT_SECURING)
+            client_shake(crowd, client);
+        else if (client->state > CLIENT_SECURING)
+            while (client_read(crowd, client))
+                ;
     }
     if (crowd->away > 0)
         come_back(crowd);
@@ -505,7 +542,7 @@ void crowd_close(struct crowd *crowd)
     }
     crowd->away = 0;
     crowd->n = crowd->dialling = crowd->in = crowd->failed = crowd->gone = 0;
-    crowd->asked = 0;
+    crowd->asked = crowd->resumed = 0;
     memset(&crowd->joined, 0, sizeof(crowd->joined));
     crowd_listen(crowd, 0);
 }

@@ -12,6 +12,7 @@
 
 #include "hist.h"
 #include "note.h"
+#include "secure.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@ enum client_state {
     CLIENT_NONE,
     CLIENT_AWAY,      /* comes back at back_ns */
     CLIENT_DIALLING,  /* TCP */
+    CLIENT_SECURING,  /* TLS */
     CLIENT_UPGRADING, /* waits for the answer to its request */
     CLIENT_OPENING,   /* for Engine.IO's handshake */
     CLIENT_JOINING,   /* for the answer to its CONNECT */
@@ -29,6 +31,7 @@ enum client_state {
 
 struct client {
     int fd;
+    SSL *ssl;              /* crowd->secure */
     uint8_t state;         /* enum client_state */
     uint32_t next;         /* number of the next note; 0: any */
     uint64_t dial_ns;      /* when it began to connect */
@@ -50,6 +53,7 @@ struct ticket {
 struct crowd {
     struct sockaddr_in server, source; /* source.sin_addr: where the first clients come from */
     const char *path, *nsp, *secret, *prefix; /* prefix of the user ids */
+    struct secure *secure;                    /* TLS; or NULL */
 
     int epoll;
     struct client *clients;
@@ -58,6 +62,7 @@ struct crowd {
     uint32_t dialling;         /* not in yet, not failed */
     uint32_t in, failed, gone; /* gone: were in */
     uint64_t asked;            /* events that were to be acknowledged */
+    uint64_t resumed;          /* TLS handshakes that were short */
     struct hist joined;        /* from dialling to the answer to CONNECT */
 
     int returns;

@@ -7,6 +7,8 @@
  * and acknowledgements of what is to be acknowledged (asked, in each answer, of all time).
  *
  *   connect clients=N [at_once=N]   N more clients; at_once of them are on their way (512)
+ *           [resume=1]              with --tls 1: by short handshakes, with what the first client
+ *                                   of all was told
  *   publish messages=N|seconds=S [window=N] [rate=N] [payload=BYTES] [direct=1]
  *                                   publishes to all clients (direct: each note to one) and
  *                                   waits for the deliveries.  window: messages on their way
@@ -21,10 +23,10 @@
  *   close                           closes all clients
  *
  * Options: --port, --redis PORT, --key, --nsp, --path, --secret, --prefix (of the user ids),
- * --returns 1 (who loses the connection comes back, and recovers), --source ADDRESS (where the
- * clients come from; further ones follow it), --pid (of the server, whose whole tree is accounted
- * for), --nice N, --patience SECONDS (without progress). Times in answers are microseconds, memory
- * is KB. */
+ * --tls 1, --returns 1 (who loses the connection comes back, and recovers), --source ADDRESS (where
+ * the clients come from; further ones follow it), --pid (of the server, whose whole tree is
+ * accounted for; given again, of one more), --nice N, --patience SECONDS (without progress). Times
+ * in answers are microseconds, memory is KB. */
 #include "crowd.h"
 #include "note.h"
 #include "usage.h"
@@ -45,18 +47,21 @@
 #define SECOND_NS    UINT64_C(1000000000)
 #define POLL_MS      5
 #define FILES_SPARED 64 /* descriptors that are no clients */
+#define SERVERS      4
 
 struct command {
     char *name;
     double clients, at_once, messages, seconds, window, rate, payload, direct;
-    double cut, away, spread, share;
+    double cut, away, spread, share, resume;
 };
 
 struct swarm {
     struct crowd crowd;
     const char *key;
     int redis; /* or -1 */
-    pid_t server;
+    struct secure secure;
+    pid_t servers[SERVERS];
+    int nservers;
     uint64_t patience_ns;
     uint32_t number; /* of the next note */
 
@@ -83,7 +88,7 @@ static uint64_t own_cpu_ns(void)
 
 static void begin(struct swarm *swarm)
 {
-    usage_tree(&swarm->tree, swarm->server);
+    usage_tree(&swarm->tree, swarm->servers, swarm->nservers);
     swarm->own_ns = own_cpu_ns();
     swarm->cpu_ns = usage_cpu_ns(&swarm->tree);
     swarm->began_ns = swarm->moved_ns = note_now_ns();
@@ -105,7 +110,7 @@ static void answer(struct swarm *swarm, const char *name)
 {
     uint64_t now = note_now_ns(), own = own_cpu_ns(), cpu;
 
-    usage_tree(&swarm->tree, swarm->server);
+    usage_tree(&swarm->tree, swarm->servers, swarm->nservers);
     cpu = usage_cpu_ns(&swarm->tree);
     printf("{\"command\":\"%s\",\"seconds\":%.6f,\"cpu_us\":%.3f,\"own_cpu_us\":%.3f", name,
            (double)(now - swarm->began_ns) / 1e9, ((double)cpu - (double)swarm->cpu_ns) / 1e3,
@@ -122,8 +127,9 @@ static void answer_times(const char *name, const struct hist *hist)
 
 static void answer_end(const struct crowd *crowd)
 {
-    printf(",\"clients\":%u,\"failed\":%u,\"gone\":%u,\"asked\":%llu}\n", crowd->in, crowd->failed,
-           crowd->gone, (unsigned long long)crowd->asked);
+    printf(",\"clients\":%u,\"failed\":%u,\"gone\":%u,\"asked\":%llu,\"resumed\":%llu}\n",
+           crowd->in, crowd->failed, crowd->gone, (unsigned long long)crowd->asked,
+           (unsigned long long)crowd->resumed);
     fflush(stdout);
 }
 
@@ -171,6 +177,7 @@ static void run_connect(struct swarm *swarm, const struct command *command)
     uint32_t left = (uint32_t)command->clients;
     uint64_t before = crowd->in + crowd->failed;
 
+    swarm->secure.resumes = command->resume > 0;
     memset(&crowd->joined, 0, sizeof(crowd->joined));
     begin(swarm);
     while (left > 0 || crowd->dialling > 0) {
@@ -302,7 +309,7 @@ static void run_memory(struct swarm *swarm, const struct command *command)
     answer(swarm, command->name);
     printf(",\"processes\":%d,\"all_kb\":%llu,\"children_kb\":%llu", swarm->tree.n,
            (unsigned long long)usage_pss_kb(&swarm->tree, 0),
-           (unsigned long long)usage_pss_kb(&swarm->tree, 1));
+           (unsigned long long)usage_pss_kb(&swarm->tree, swarm->tree.roots));
     answer_end(&swarm->crowd);
 }
 
@@ -341,6 +348,7 @@ static double *field(struct command *command, const char *name)
         {"payload", &command->payload},   {"direct", &command->direct},
         {"cut", &command->cut},           {"away", &command->away},
         {"spread", &command->spread},     {"share", &command->share},
+        {"resume", &command->resume},
     };
 
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -470,10 +478,14 @@ static void set_option(struct swarm *swarm, int option, const char *value)
         address(&crowd->source, value);
         break;
     case 'i':
-        swarm->server = atoi(value);
+        if (swarm->nservers < SERVERS)
+            swarm->servers[swarm->nservers++] = atoi(value);
         break;
     case 'N':
         setpriority(PRIO_PROCESS, 0, atoi(value)); /* as far as we may */
+        break;
+    case 'T':
+        crowd->secure = atoi(value) > 0 ? &swarm->secure : NULL;
         break;
     case 'R':
         crowd->returns = atoi(value);
@@ -493,7 +505,7 @@ int main(int argc, char **argv)
         {"nsp", 1, NULL, 'n'},    {"path", 1, NULL, 'P'},     {"secret", 1, NULL, 's'},
         {"prefix", 1, NULL, 'u'}, {"source", 1, NULL, 'S'},   {"pid", 1, NULL, 'i'},
         {"nice", 1, NULL, 'N'},   {"patience", 1, NULL, 't'}, {"returns", 1, NULL, 'R'},
-        {NULL, 0, NULL, 0},
+        {"tls", 1, NULL, 'T'},    {NULL, 0, NULL, 0},
     };
     static struct swarm swarm;
     int option;
@@ -505,7 +517,7 @@ int main(int argc, char **argv)
         fputs("swarm: --port is missing\n", stderr);
         return 2;
     }
-    if (crowd_init(&swarm.crowd) != 0)
+    if (secure_init(&swarm.secure) != 0 || crowd_init(&swarm.crowd) != 0)
         die("start");
     for (int i = optind; i < argc; i++)
         run(&swarm, argv[i]);

@@ -20,12 +20,11 @@ static void add_children(struct tree *tree, pid_t pid)
     fclose(file);
 }
 
-void usage_tree(struct tree *tree, pid_t root)
+void usage_tree(struct tree *tree, const pid_t *roots, int n)
 {
-    tree->n = 0;
-    if (root == 0)
-        return;
-    tree->pids[tree->n++] = root;
+    tree->n = tree->roots = n;
+    for (int i = 0; i < n; i++)
+        tree->pids[i] = roots[i];
     for (int i = 0; i < tree->n; i++)
         add_children(tree, tree->pids[i]);
 }

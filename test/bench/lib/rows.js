@@ -8,39 +8,16 @@
  *     cells           [[name, value, unit]]: the figures behind it
  *     bars            { title, unit }: the cells are for the chart too */
 const { NAMES, filesOf } = require('./world');
+const { swarmsOf, each, cells, deliveries, connections, growth } = require('./measure');
 const { median, spread, turns, ratios } = require('./stats');
+const { TLS_ROWS } = require('./tls');
 
 const SETTLE_MS = 3000;
 const PEERS = ['node', 'node2', 'bun'];
-
-/* Those of ids that can be had; their swarms. */
-async function swarmsOf(world, ids) {
-    const swarms = {};
-    for (const id of ids) {
-        const swarm = PEERS.includes(id) ? await world.peer(id) : await world.swarm(id);
-        if (swarm) swarms[id] = swarm;
-    }
-    await world.only(...ids);
-    return swarms;
-}
-
-const each = (answer) => answer.cpu_us / (answer.heard || answer.clients);
-const cells = (values, unit) => Object.entries(values).map(([id, list]) => [NAMES[id] || id, median(list), unit]);
-
 /* --- a message to all --- */
 
 async function fanOut(world, n, { what, goal, publish }) {
-    const ids = ['axr', 'bare', ...PEERS];
-    const swarms = await swarmsOf(world, ids);
-    for (const swarm of Object.values(swarms)) {
-        await swarm.have(n.clients);
-        await swarm.publish({ ...publish, messages: 2 });
-    }
-    const rounds = { rounds: n.rounds, steady: 2, others: n.others };
-    const values = await turns(Object.keys(swarms), rounds, async (id) => {
-        const messages = PEERS.includes(id) ? n.fewer : n.messages;
-        return each(await swarms[id].publish({ ...publish, messages }));
-    });
+    const values = await deliveries(world, n, ['axr', 'bare', ...PEERS], publish);
     return [{
         what: `${what}, ${n.clients} clients: CPU per delivery, to the bare loop's`,
         goal, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
@@ -76,14 +53,7 @@ async function direct(world, n) {
 /* --- connections --- */
 
 async function connect(world, n) {
-    const swarms = await swarmsOf(world, ['axr', 'bare', ...PEERS]);
-    for (const swarm of Object.values(swarms)) await swarm.close();
-    const rounds = { rounds: n.rounds, steady: 2, others: n.others };
-    const values = await turns(Object.keys(swarms), rounds, async (id) => {
-        const answer = await swarms[id].connect(PEERS.includes(id) ? n.fewer : n.clients);
-        await swarms[id].close();
-        return each(answer);
-    });
+    const values = await connections(world, n, ['axr', 'bare', ...PEERS]);
     return [{
         what: `connect with token, ${n.clients} clients: CPU per connect, to the bare loop's`,
         goal: 1.5, ...ratios(values.axr, values.bare), cells: cells(values, 'us'),
@@ -92,18 +62,6 @@ async function connect(world, n) {
 }
 
 /* --- memory --- */
-
-/* KB per client, of a server that has had none before: a heap that was larger once shows less. */
-async function growth(world, id, clients) {
-    const swarm = await world.peer(id, world.fresh(id));
-    if (!swarm) return [];
-    const before = await swarm.tell('memory');
-    await swarm.connect(clients);
-    const after = await swarm.tell('memory');
-    await swarm.stop();
-    await swarm.server.stop();
-    return [[NAMES[id], (after.all_kb - before.all_kb) / clients, 'KB']];
-}
 
 async function idle(world, n) {
     await world.only();
@@ -527,6 +485,7 @@ const ROWS = {
         full: { clients: 2000, messages: 1000 },
         quick: { clients: 1000, messages: 300 },
     },
+    ...TLS_ROWS,
     rooms: {
         run: rooms,
         full: { members: 1 << 20, rounds: 3, rooms: [10, 1000, 100000, 1000000] },

@@ -12,7 +12,8 @@ class Swarm {
     constructor(world, server, { source = '127.0.1.1', prefix = 'user', nice = 0, patience = 30, returns = 0 } = {}) {
         const words = [...CLIENT, path.join(BUILD, 'bench', 'swarm')]
             .concat(['--port', server.port, '--redis', world.redis.port, '--key', server.key])
-            .concat(['--secret', SECRET, '--pid', server.pid, '--source', source])
+            .concat(['--secret', SECRET, '--source', source, '--tls', Number(server.tls || 0)])
+            .concat(server.pids.flatMap((pid) => ['--pid', pid]))
             .concat(['--prefix', prefix, '--nice', nice, '--patience', patience, '--returns', returns]);
         this.server = server;
         this.child = spawn(words[0], words.slice(1).map(String), { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -38,10 +39,17 @@ class Swarm {
             this.child.stdin.write(`${[command, ...words].join(' ')}\n`);
         });
     }
-    async connect(clients) {
-        const answer = await this.tell('connect', { clients });
+    /* how.resume: 1: by short handshakes, from the second client of all on. */
+    async connect(clients, how = {}) {
+        if (how.resume && this.server.tls && !this.toldOnce) {
+            this.toldOnce = await this.connect(1);
+            await this.close();
+        }
+        const answer = await this.tell('connect', { clients, ...how });
         if (answer.failed || answer.joined.n !== clients)
             throw new Error(`${this.server.name}: ${clients - answer.joined.n} of ${clients} clients not connected`);
+        if (this.server.tls && answer.resumed !== (how.resume ? clients : 0))
+            throw new Error(`${this.server.name}: ${answer.resumed} of ${clients} handshakes were resumed`);
         return answer;
     }
     /* All is delivered, or it is an error. */
