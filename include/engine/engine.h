@@ -23,7 +23,8 @@ struct engine_options { /* strings are borrowed for the engine's life */
     int credentials;
     struct slice client_file;
     const char *name, *version;
-    int (*handoff)(uint32_t process, int fd, const void *bytes, size_t len, void *arg);
+    int (*handoff)(uint32_t process, int fd, const struct handoff_conn *conn, const void *bytes,
+                   size_t len, void *arg);
 
     const char *nsp; /* as in sio_options */
     const char *const *open_nsps;
@@ -70,7 +71,8 @@ void engine_free(struct engine **engine);
 void engine_configure(struct engine *engine, const struct engine_options *options);
 
 /* As http_adopt(). */
-int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int orphan);
+int engine_adopt(struct engine *engine, int fd, const struct handoff_conn *known, const void *bytes,
+                 size_t len, int orphan);
 
 /* Accepts from a listening socket (non-blocking), which stays the caller's; speaks: bits of
  * enum net_speaks. */

@@ -20,6 +20,7 @@
 #define HTTP_APP_BYTES 32
 #define HTTP_SUCCESSOR UINT32_MAX
 
+struct handoff_conn;
 struct http;
 
 struct http_options { /* strings are borrowed for as long as http lives */
@@ -33,11 +34,12 @@ struct http_options { /* strings are borrowed for as long as http lives */
      * itself; NULL: nothing is there. */
     const char *name, *version;
     /* A connection is for a session of another process: the one of that number.
-     * bytes is what has been read of it, which may be nothing.  HTTP_SUCCESSOR: to
-     * one that takes new sessions in this one's place.  Returns 0 when fd (a copy of
-     * it) and bytes are on their way, 1 if that cannot be now, -1 if there is no such
+     * bytes is what has been read of it, which may be nothing, conn what fd does not tell.
+     * HTTP_SUCCESSOR: to one that takes new sessions in this one's place.  Returns 0 when fd (a
+     * copy of it) and bytes are on their way, 1 if that cannot be now, -1 if there is no such
      * process.  NULL: there are no others. */
-    int (*handoff)(uint32_t process, int fd, const void *bytes, size_t len, void *arg);
+    int (*handoff)(uint32_t process, int fd, const struct handoff_conn *conn, const void *bytes,
+                   size_t len, void *arg);
     void *handoff_arg;
 };
 
@@ -132,10 +134,11 @@ void http_free(struct http **http);
 /* limits, idle_timeout_ms, origins and credentials come into force. */
 void http_configure(struct http *http, const struct http_options *options);
 
-/* Takes a connection that another process has handed over, with the bytes that
- * it had read.  orphan: it is not to be handed on for its first request.  Returns 0,
- * or -1 without memory (fd stays the caller's). */
-int http_adopt(struct http *http, int fd, const void *bytes, size_t len, int orphan);
+/* Takes a connection that another process has handed over, with what it knows of it (NULL:
+ * what fd tells) and the bytes that it had read.  orphan: it is not to be handed on for its
+ * first request.  Returns 0, or -1 without memory (fd stays the caller's). */
+int http_adopt(struct http *http, int fd, const struct handoff_conn *known, const void *bytes,
+               size_t len, int orphan);
 
 /* Looks at what the head says of the body, which may have max bytes.  Returns 0, or -1: it
  * has been refused. */

@@ -1,6 +1,7 @@
 /* handoff - descriptors on their way between processes (SCM_RIGHTS, unix(7)).
  *
- * From one worker to another: connections, with the bytes that were read of them.
+ * From one worker to another: connections, with the bytes that were read of them, and what
+ * the descriptor does not tell.
  * Each lane has one connected pair of SOCK_SEQPACKET sockets, made by the master for
  * the daemon's life: the lane's worker reads one end, all others write to the other.
  * What was sent to a worker that died waits for its successor, which does not know
@@ -11,6 +12,8 @@
  * that were made after that worker was forked. */
 #ifndef IPC_HANDOFF_H
 #define IPC_HANDOFF_H
+
+#include "base/address.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,19 +26,28 @@ enum handoff_kind {
     HANDOFF_ORPHAN,         /* the worker it was for has gone: not to be passed on again */
 };
 
+struct handoff_conn {
+    struct address peer; /* where the client is; if known is 0, where the kernel says */
+    uint8_t known;
+    uint8_t secure;  /* the client's own connection is encrypted */
+    uint8_t carried; /* the descriptor is one end of a pair (net/pair.h), and a worker carries
+                        between the other end and the client */
+};
+
 /* The two ends, non-blocking and close-on-exec: *read_fd for the lane's worker,
  * *write_fd for the others.  Returns 0, or -1 with errno. */
 int handoff_pair(int *read_fd, int *write_fd);
 
 /* Sends a copy of fd; len may be 0.  Returns 0, 1 if there is no room now, -1 with
  * errno. */
-int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes, size_t len);
+int handoff_send(int write_fd, enum handoff_kind kind, int fd, const struct handoff_conn *conn,
+                 const void *bytes, size_t len);
 
 /* Receives one: *fd is the caller's from then on (close-on-exec), *len bytes are in
- * dst, which has room for HANDOFF_MAX_BYTES.  Returns its kind, 0 if there is none,
- * -1 with errno: EPIPE once nobody has the other end any more; a message that is
- * malformed is dropped as EBADMSG. */
-int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len);
+ * dst, which has room for HANDOFF_MAX_BYTES, and *conn says what was said of it.  Returns its kind,
+ * 0 if there is none, -1 with errno: EPIPE once nobody has the other end any more; a message that
+ * is malformed is dropped as EBADMSG. */
+int handoff_receive(int read_fd, int *fd, struct handoff_conn *conn, uint8_t *dst, size_t *len);
 
 /* Sends copies of the ends of n lanes, first and those after it; n is at most
  * HANDOFF_PEERS_MAX.  Returns 0, or -1 with errno; then none was sent. */

@@ -8,6 +8,7 @@
 
 struct engine;
 struct event_base;
+struct handoff_conn;
 struct peers;
 struct worker_start;
 struct worker_stats;
@@ -25,6 +26,7 @@ int peers_have_successors(const struct peers *peers);
 
 /* http_options.handoff: hands the connection to the worker in that lane, or to one of the
  * successors. */
-int peers_handoff(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len);
+int peers_handoff(struct peers *peers, uint32_t lane, int fd, const struct handoff_conn *conn,
+                  const void *bytes, size_t len);
 
 #endif

@@ -126,9 +126,10 @@ void engine_configure(struct engine *engine, const struct engine_options *option
     net_configure(engine->net, &net);
 }
 
-int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int orphan)
+int engine_adopt(struct engine *engine, int fd, const struct handoff_conn *known, const void *bytes,
+                 size_t len, int orphan)
 {
-    return http_adopt(engine->http, fd, bytes, len, orphan);
+    return http_adopt(engine->http, fd, known, bytes, len, orphan);
 }
 
 int engine_listen(struct engine *engine, int fd, unsigned speaks)

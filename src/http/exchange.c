@@ -2,6 +2,8 @@
  * bodies: none is served before the answer to the one before it has left. */
 #include "http/http.h"
 
+#include "ipc/handoff.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -350,12 +352,25 @@ void http_configure(struct http *http, const struct http_options *options)
     http->options.credentials = options->credentials;
 }
 
-int http_adopt(struct http *http, int fd, const void *bytes, size_t len, int orphan)
+static void adopted(struct conn *conn, const struct handoff_conn *known)
+{
+    conn->secure = known->secure;
+    conn->carried = known->carried;
+    if (known->known && conn_set_peer(conn, &known->peer) < 0)
+        conn_kill(conn, CLOSE_NO_MEMORY, 0);
+}
+
+int http_adopt(struct http *http, int fd, const struct handoff_conn *known, const void *bytes,
+               size_t len, int orphan)
 {
     struct conn *conn = conn_new(http->net, fd);
 
     if (conn == NULL)
         return -1;
+    if (known != NULL)
+        adopted(conn, known);
+    if (conn->state == CONN_DEAD)
+        return 0;
     http->stats.handoffs_received++;
     if (len == 0) {
         answer_await(conn);

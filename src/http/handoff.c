@@ -1,5 +1,6 @@
 /* handoff - a request that another process serves: the connection is passed to it with all
  * that was read of it. */
+#include "ipc/handoff.h"
 #include "base/clock.h"
 #include "http/http.h"
 
@@ -8,6 +9,16 @@
 #define HANDOFF_MS       1000 /* a connection waits to be handed to its worker */
 #define HANDOFF_RETRY_MS 20
 
+static struct handoff_conn described(const struct conn *conn)
+{
+    struct handoff_conn known = {
+        .known = conn->peer != NULL, .secure = conn->secure, .carried = conn->carried};
+
+    if (conn->peer != NULL)
+        known.peer = *conn->peer;
+    return known;
+}
+
 /* Returns what http_options.handoff does. */
 static int pass(struct conn *conn, uint32_t process)
 {
@@ -15,7 +26,9 @@ static int pass(struct conn *conn, uint32_t process)
     const struct exchange *exchange = exchange_of(conn);
     const void *bytes = exchange != NULL ? exchange->in.data : NULL;
     size_t len = exchange != NULL ? exchange->in.len : 0;
-    int result = http->options.handoff(process, conn->fd, bytes, len, http->options.handoff_arg);
+    const struct handoff_conn known = described(conn);
+    int result =
+        http->options.handoff(process, conn->fd, &known, bytes, len, http->options.handoff_arg);
 
     if (result == 0) {
         http->stats.handoffs_sent++;

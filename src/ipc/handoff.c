@@ -95,11 +95,46 @@ static struct iovec iov_const(const void *bytes, size_t len)
 
 /* --- connections --- */
 
-int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes, size_t len)
-{
-    uint8_t type = (uint8_t)kind;
-    struct iovec iov[2] = {{&type, 1}, iov_const(bytes, len)};
+/* In front of the bytes: the kind, then what struct handoff_conn has: bits, the address, and
+ * its port. */
+#define HEAD_BYTES (1 + 1 + 16 + 2)
 
+enum { BIT_KNOWN = 1, BIT_SECURE = 2, BIT_CARRIED = 4, BITS = 7 };
+
+static void head_put(uint8_t head[HEAD_BYTES], enum handoff_kind kind,
+                     const struct handoff_conn *conn)
+{
+    static const struct address none;
+    const struct address *peer = conn->known ? &conn->peer : &none;
+
+    head[0] = (uint8_t)kind;
+    head[1] = (uint8_t)((conn->known ? BIT_KNOWN : 0) | (conn->secure ? BIT_SECURE : 0) |
+                        (conn->carried ? BIT_CARRIED : 0));
+    memcpy(head + 2, peer->ip, 16);
+    head[18] = (uint8_t)(peer->port >> 8);
+    head[19] = (uint8_t)peer->port;
+}
+
+/* Returns the kind, or -1. */
+static int head_get(const uint8_t head[HEAD_BYTES], struct handoff_conn *conn)
+{
+    *conn = (struct handoff_conn){.known = (head[1] & BIT_KNOWN) != 0,
+                                  .secure = (head[1] & BIT_SECURE) != 0,
+                                  .carried = (head[1] & BIT_CARRIED) != 0,
+                                  .peer.port = (uint16_t)(head[18] << 8 | head[19])};
+    memcpy(conn->peer.ip, head + 2, 16);
+    if ((head[0] != HANDOFF_CONNECTION && head[0] != HANDOFF_ORPHAN) || (head[1] & ~BITS) != 0)
+        return -1;
+    return head[0];
+}
+
+int handoff_send(int write_fd, enum handoff_kind kind, int fd, const struct handoff_conn *conn,
+                 const void *bytes, size_t len)
+{
+    uint8_t head[HEAD_BYTES];
+    struct iovec iov[2] = {{head, sizeof(head)}, iov_const(bytes, len)};
+
+    head_put(head, kind, conn);
     if (len > HANDOFF_MAX_BYTES) {
         errno = EMSGSIZE;
         return -1;
@@ -107,20 +142,21 @@ int handoff_send(int write_fd, enum handoff_kind kind, int fd, const void *bytes
     return send_fds(write_fd, iov, &fd, 1);
 }
 
-int handoff_receive(int read_fd, int *fd, uint8_t *dst, size_t *len)
+int handoff_receive(int read_fd, int *fd, struct handoff_conn *conn, uint8_t *dst, size_t *len)
 {
-    uint8_t type = 0;
-    struct iovec iov[2] = {{&type, 1}, {dst, HANDOFF_MAX_BYTES}};
-    int fds[HANDOFF_PEERS_MAX];
+    uint8_t head[HEAD_BYTES];
+    struct iovec iov[2] = {{head, sizeof(head)}, {dst, HANDOFF_MAX_BYTES}};
+    int fds[HANDOFF_PEERS_MAX], kind;
     size_t n;
     ssize_t got = receive_fds(read_fd, iov, fds, &n);
 
     if (got <= 0)
         return (int)got;
-    if (n == 1 && (type == HANDOFF_CONNECTION || type == HANDOFF_ORPHAN)) {
+    kind = got >= HEAD_BYTES ? head_get(head, conn) : -1;
+    if (n == 1 && kind > 0) {
         *fd = fds[0];
-        *len = (size_t)got - 1;
-        return type;
+        *len = (size_t)got - HEAD_BYTES;
+        return kind;
     }
     close_all(fds, n);
     errno = EBADMSG;

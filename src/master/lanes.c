@@ -71,13 +71,13 @@ static unsigned host_next(struct lanes *lanes)
     return START_LANES;
 }
 
-static void orphan_pass_on(struct lanes *lanes, int fd, size_t len)
+static void orphan_pass_on(struct lanes *lanes, int fd, const struct handoff_conn *conn, size_t len)
 {
     unsigned host = host_next(lanes);
 
     /* Where nobody takes it, its client sees it closed. */
     if (host < START_LANES)
-        (void)handoff_send(lanes->writers[host], HANDOFF_ORPHAN, fd, lanes->orphan, len);
+        (void)handoff_send(lanes->writers[host], HANDOFF_ORPHAN, fd, conn, lanes->orphan, len);
     explicit_bzero(lanes->orphan, len); /* there may be a token in it */
     close(fd);
 }
@@ -85,16 +85,17 @@ static void orphan_pass_on(struct lanes *lanes, int fd, size_t len)
 static void on_orphan(evutil_socket_t reader, short what, void *arg)
 {
     struct lanes *lanes = arg;
+    struct handoff_conn conn;
     size_t len;
     int fd;
 
     (void)what;
     for (int i = 0; i < ORPHAN_BATCH; i++) {
-        int rc = handoff_receive(reader, &fd, lanes->orphan, &len);
+        int rc = handoff_receive(reader, &fd, &conn, lanes->orphan, &len);
         if (rc == 0)
             return;
         if (rc > 0)
-            orphan_pass_on(lanes, fd, len);
+            orphan_pass_on(lanes, fd, &conn, len);
     }
 }
 

@@ -42,16 +42,17 @@ static void log_lost_one(struct peers *peers)
 static void on_connection(evutil_socket_t read_fd, short what, void *arg)
 {
     struct peers *peers = arg;
+    struct handoff_conn conn;
     size_t len;
     int fd, result;
 
     (void)what;
     for (int i = 0; i < TURN_CONNECTIONS; i++) {
-        result = handoff_receive(read_fd, &fd, peers->bytes, &len);
+        result = handoff_receive(read_fd, &fd, &conn, peers->bytes, &len);
         if (result == 0)
             return;
-        if (result > 0 &&
-            engine_adopt(peers->engine, fd, peers->bytes, len, result == HANDOFF_ORPHAN) == 0) {
+        if (result > 0 && engine_adopt(peers->engine, fd, &conn, peers->bytes, len,
+                                       result == HANDOFF_ORPHAN) == 0) {
             explicit_bzero(peers->bytes, len); /* there may be a token in it */
             continue;
         }
@@ -98,7 +99,8 @@ static void on_lanes(evutil_socket_t fd, short what, void *arg)
     take_lanes(arg);
 }
 
-static int hand_to(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len)
+static int hand_to(struct peers *peers, uint32_t lane, int fd, const struct handoff_conn *conn,
+                   const void *bytes, size_t len)
 {
     int result;
 
@@ -109,27 +111,29 @@ static int hand_to(struct peers *peers, uint32_t lane, int fd, const void *bytes
         take_lanes(peers);
     if (peers->fds[lane] < 0)
         return -1;
-    result = handoff_send(peers->fds[lane], HANDOFF_CONNECTION, fd, bytes, len);
+    result = handoff_send(peers->fds[lane], HANDOFF_CONNECTION, fd, conn, bytes, len);
     if (result == 0)
         log_debug("connection handed to worker %u: bytes=%zu", start_number(lane), len);
     return result;
 }
 
 /* In turn, and not to one whose socket is full. */
-static int hand_to_successor(struct peers *peers, int fd, const void *bytes, size_t len)
+static int hand_to_successor(struct peers *peers, int fd, const struct handoff_conn *conn,
+                             const void *bytes, size_t len)
 {
     int result = -1;
 
     for (uint32_t i = 0; i < peers->n && result != 0; i++)
-        result = hand_to(peers, peers->first + peers->next++ % peers->n, fd, bytes, len);
+        result = hand_to(peers, peers->first + peers->next++ % peers->n, fd, conn, bytes, len);
     return result;
 }
 
-int peers_handoff(struct peers *peers, uint32_t lane, int fd, const void *bytes, size_t len)
+int peers_handoff(struct peers *peers, uint32_t lane, int fd, const struct handoff_conn *conn,
+                  const void *bytes, size_t len)
 {
     if (lane == HTTP_SUCCESSOR)
-        return hand_to_successor(peers, fd, bytes, len);
-    return hand_to(peers, lane, fd, bytes, len);
+        return hand_to_successor(peers, fd, conn, bytes, len);
+    return hand_to(peers, lane, fd, conn, bytes, len);
 }
 
 void peers_set_successors(struct peers *peers, uint32_t first, uint32_t n)

@@ -138,11 +138,12 @@ static void on_closed(struct socket *socket, enum close_reason why, void *arg)
     client_closed(worker->clients, socket_data(socket), why);
 }
 
-static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const struct handoff_conn *conn, const void *bytes,
+                      size_t len, void *arg)
 {
     struct worker *worker = arg;
 
-    return peers_handoff(worker->peers, process, fd, bytes, len);
+    return peers_handoff(worker->peers, process, fd, conn, bytes, len);
 }
 
 static const struct sio_app from_engine = {

@@ -315,7 +315,7 @@ static void on_line(evutil_socket_t fd, short what, void *arg)
         return; /* not all of it is there */
     event_del(caller->ev);
     hide_offer(caller);
-    if (http_adopt(http, fd, caller->line, caller->len, 0) < 0)
+    if (http_adopt(http, fd, NULL, caller->line, caller->len, 0) < 0)
         close(fd);
     caller_free(caller);
 }

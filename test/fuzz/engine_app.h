@@ -172,8 +172,10 @@ static void on_closed(struct socket *socket, enum close_reason why, void *arg)
     over(player_of(socket), why);
 }
 
-static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const struct handoff_conn *known, const void *bytes,
+                      size_t len, void *arg)
 {
+    (void)known;
     (void)process;
     (void)arg;
     if (handoff_result != 0)

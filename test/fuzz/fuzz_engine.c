@@ -82,7 +82,7 @@ static void open_adopted(struct peer *peer, int bytes)
         abort();
     if (bytes > 0)
         setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-    if (engine_adopt(engine, pair[0], NULL, 0, 0) < 0) {
+    if (engine_adopt(engine, pair[0], NULL, NULL, 0, 0) < 0) {
         close(pair[0]);
         close(pair[1]);
         return;
@@ -106,7 +106,7 @@ static void op_return(struct peer *peer, unsigned which)
     which %= OTHERS;
     if (others[which].fd < 0)
         return;
-    if (engine_adopt(engine, others[which].fd, others[which].bytes, others[which].len,
+    if (engine_adopt(engine, others[which].fd, NULL, others[which].bytes, others[which].len,
                      (int)u8() % 2) < 0)
         close(others[which].fd);
     others[which].fd = -1;

@@ -84,7 +84,7 @@ static int dial(const char *text)
     int fds[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0 ||
-        engine_adopt(engine, fds[1], text, strlen(text), 0) < 0)
+        engine_adopt(engine, fds[1], NULL, text, strlen(text), 0) < 0)
         abort();
     return fds[0];
 }

@@ -43,8 +43,10 @@ static void on_closed(struct socket *socket, enum close_reason why, void *arg)
 static const struct sio_app app = {
     .opened = on_opened, .connect = on_connect, .left = on_left, .closed = on_closed};
 
-static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const struct handoff_conn *known, const void *bytes,
+                      size_t len, void *arg)
 {
+    (void)known;
     (void)process;
     (void)fd;
     (void)bytes;

@@ -164,8 +164,10 @@ static int handed, handoff_result;
 static char handed_bytes[4096];
 static size_t handed_len;
 
-static int on_handoff(uint32_t to, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t to, int fd, const struct handoff_conn *known, const void *bytes,
+                      size_t len, void *arg)
 {
+    (void)known;
     (void)fd;
     (void)arg;
     if (handoff_result != 0)
@@ -1789,7 +1791,7 @@ static int adopt(const char *query, const char *rest, int orphan)
                                "GET /notifications/?%s HTTP/1.1\r\nHost: h\r\n%s", query, rest);
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0 ||
-        engine_adopt(engine, fds[1], request, (size_t)len, orphan) < 0)
+        engine_adopt(engine, fds[1], NULL, request, (size_t)len, orphan) < 0)
         ok(0, "adopted");
     return fds[0];
 }

@@ -1,6 +1,7 @@
 /* The requests of a connection, with an application that is made up: what it is asked, in
  * which order, and what becomes of the connection. */
 #include "http/http.h"
+#include "ipc/handoff.h"
 #include "peer.h"
 
 #include <signal.h>
@@ -12,6 +13,7 @@ static int app;             /* http_app's arg */
 static enum { ANSWER, WAIT, BODY, HAND_OVER, LEAVE, CHECK } does;
 static size_t body_max;
 static int handoff_result, nhanded, handed_len;
+static struct handoff_conn handed;
 static uint32_t handed_to;
 static char left[4096];
 
@@ -104,7 +106,8 @@ static const struct http_app http_app = {
     .error = on_error,
 };
 
-static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const struct handoff_conn *known, const void *bytes,
+                      size_t len, void *arg)
 {
     (void)fd;
     (void)bytes;
@@ -113,6 +116,7 @@ static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, v
         return handoff_result;
     nhanded++;
     handed_to = process;
+    handed = *known;
     handed_len = (int)len;
     return 0;
 }
@@ -384,6 +388,8 @@ static void test_timeouts(void)
 
 /* --- other processes --- */
 
+static const struct address somewhere = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 7}, .port = 99};
+
 static void test_hand_over(void)
 {
     up();
@@ -395,6 +401,16 @@ static void test_hand_over(void)
            "with all that was read");
     is_int((long)net->nconns, 0, "it is not ours any more");
     is_int((long)http->stats.handoffs_sent, 1, "counted");
+    ok(!handed.known && !handed.secure && !handed.carried, "its descriptor tells the rest");
+    down();
+    up();
+    does = HAND_OVER;
+    conn_set_peer(conn, &somewhere);
+    conn->secure = 1;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    ok(handed.known && memcmp(&handed.peer, &somewhere, sizeof(somewhere)) == 0,
+       "an address that the descriptor does not tell goes along");
+    ok(handed.secure && !handed.carried, "and that it is encrypted");
     down();
     up();
     does = HAND_OVER;
@@ -444,6 +460,8 @@ static void test_pass_on(void)
 static void test_adopt(void)
 {
     static const char text[] = "GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n";
+    const struct handoff_conn known = {.peer = somewhere, .known = 1, .secure = 1, .carried = 1};
+    char from[ADDRESS_TEXT_MAX];
     int pair[2];
 
     up();
@@ -451,8 +469,11 @@ static void test_adopt(void)
         abort();
     peer_close();
     peer_fd = pair[1];
-    is_int(http_adopt(http, pair[0], text, sizeof(text) - 1, 0), 0, "one that comes from another");
+    is_int(http_adopt(http, pair[0], &known, text, sizeof(text) - 1, 0), 0,
+           "one that comes from another");
     is_int(answers(), 1, "is answered");
+    is_str(conn_peer_text(net->conns, from), "192.0.2.7:99", "it comes from where it is said");
+    ok(net->conns->secure && net->conns->carried, "in the way that is said");
     is_int((long)http->stats.requests, 0, "its request was counted there");
     is_int((long)http->stats.handoffs_received, 1, "its coming is here");
     ask(text);

@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 
 static int reader, writer;
-static uint8_t bytes[HANDOFF_MAX_BYTES + 2], got[HANDOFF_MAX_BYTES];
+static struct handoff_conn known; /* of what is received */
+static const struct handoff_conn plain;
+static uint8_t bytes[HANDOFF_MAX_BYTES + 21], got[HANDOFF_MAX_BYTES];
 
 static int same_file(int a, int b)
 {
@@ -22,22 +24,38 @@ static int same_file(int a, int b)
            one.st_dev == other.st_dev;
 }
 
-static void test_connection(enum handoff_kind kind, size_t len, const char *name)
+static void test_connection(enum handoff_kind kind, const struct handoff_conn *conn, size_t len,
+                            const char *name)
 {
     int pipes[2], fd = -1;
     size_t n = 1;
 
     if (pipe(pipes) < 0)
         exit(1);
-    is_int(handoff_send(writer, kind, pipes[0], bytes, len), 0, name);
-    is_int(handoff_receive(reader, &fd, got, &n), kind, "its kind");
+    is_int(handoff_send(writer, kind, pipes[0], conn, bytes, len), 0, name);
+    is_int(handoff_receive(reader, &fd, &known, got, &n), kind, "its kind");
+    is_mem(&known, sizeof(known), conn, sizeof(*conn), "what is known of it");
     is_mem(got, n, bytes, len, "its bytes");
     ok(fd != pipes[0] && same_file(fd, pipes[0]), "its descriptor");
     ok(fcntl(fd, F_GETFD) == FD_CLOEXEC, "closed by exec");
-    is_int(handoff_receive(reader, &fd, got, &n), 0, "and no more");
+    is_int(handoff_receive(reader, &fd, &known, got, &n), 0, "and no more");
     close(fd);
     close(pipes[0]);
     close(pipes[1]);
+}
+
+static void test_known(void)
+{
+    struct handoff_conn conn = {.known = 1};
+
+    for (size_t i = 0; i < 16; i++)
+        conn.peer.ip[i] = (uint8_t)(i * 17 + 1);
+    conn.peer.port = 0xfedc;
+    test_connection(HANDOFF_CONNECTION, &conn, 3, "one with an address");
+    conn.secure = 1;
+    test_connection(HANDOFF_ORPHAN, &conn, 3, "one that is encrypted, too");
+    conn = (struct handoff_conn){.carried = 1};
+    test_connection(HANDOFF_CONNECTION, &conn, 0, "one that is carried");
 }
 
 static void test_bad(void)
@@ -45,22 +63,22 @@ static void test_bad(void)
     int fd;
     size_t n;
 
-    is_int(handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, HANDOFF_MAX_BYTES + 1), -1,
+    is_int(handoff_send(writer, HANDOFF_CONNECTION, 0, &plain, bytes, HANDOFF_MAX_BYTES + 1), -1,
            "too long");
     is_int(errno, EMSGSIZE, "is not sent");
     send(writer, "\001x", 2, 0);
-    is_int(handoff_receive(reader, &fd, got, &n), -1, "without a descriptor");
+    is_int(handoff_receive(reader, &fd, &known, got, &n), -1, "without a descriptor");
     is_int(errno, EBADMSG, "is dropped");
-    is_int(handoff_send(writer, (enum handoff_kind)9, 0, "x", 1), 0, "an unknown kind");
-    is_int(handoff_receive(reader, &fd, got, &n), -1, "is dropped");
+    is_int(handoff_send(writer, (enum handoff_kind)9, 0, &plain, "x", 1), 0, "an unknown kind");
+    is_int(handoff_receive(reader, &fd, &known, got, &n), -1, "is dropped");
     int two[2] = {0, 1};
     handoff_send_peers(writer, 3, two, 2);
-    is_int(handoff_receive(reader, &fd, got, &n), -1, "ends where a connection is wanted");
-    handoff_send(writer, HANDOFF_ORPHAN, 0, "x", 1);
+    is_int(handoff_receive(reader, &fd, &known, got, &n), -1, "ends where a connection is wanted");
+    handoff_send(writer, HANDOFF_ORPHAN, 0, &plain, "x", 1);
     unsigned first;
     int fds[HANDOFF_PEERS_MAX];
     is_int(handoff_receive_peers(reader, &first, fds, &n), -1, "and the other way round");
-    is_int(handoff_receive(reader, &fd, got, &n), 0, "nothing is left");
+    is_int(handoff_receive(reader, &fd, &known, got, &n), 0, "nothing is left");
 }
 
 /* --- descriptors of what is bad --- */
@@ -105,7 +123,7 @@ static void bad_costs_nothing(const void *data, size_t len, size_t n, int error,
     size_t bytes_n;
 
     send_raw(data, len, n);
-    is_int(handoff_receive(reader, &fd, got, &bytes_n), -1, name);
+    is_int(handoff_receive(reader, &fd, &known, got, &bytes_n), -1, name);
     is_int(errno, error, "... as a connection");
     is_int(open_fds(), before, "... and no descriptor of it stays");
     send_raw(data, len, n);
@@ -134,13 +152,15 @@ static void test_descriptors(void)
         memcpy(bytes, &kinds[i], 1);
         for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]); j++) {
             (void)snprintf(name, sizeof(name), "kind %u with %zu descriptors", kinds[i], counts[j]);
-            bad_costs_nothing(bytes, 20, counts[j], EBADMSG, name);
+            bad_costs_nothing(bytes, 40, counts[j], EBADMSG, name);
         }
     }
     bad_costs_nothing("\0", 1, 1, EBADMSG, "kind 0 with one");
     bad_costs_nothing("\3abc", 4, 1, EBADMSG, "kind 3 with one");
-    bytes[0] = HANDOFF_CONNECTION;
-    bad_costs_nothing(bytes, HANDOFF_MAX_BYTES + 2, 1, EBADMSG,
+    bad_costs_nothing("\1\0abcdefghijklmnopq", 19, 1, EBADMSG, "less than a head");
+    bad_costs_nothing("\1\10abcdefghijklmnopqr", 20, 1, EBADMSG, "a head with an unknown bit");
+    memcpy(bytes, "\1\0", 2);
+    bad_costs_nothing(bytes, 20 + HANDOFF_MAX_BYTES + 1, 1, EBADMSG,
                       "a byte more than there is room for");
     bad_costs_nothing("", 0, 1, EPIPE, "nothing, with one");
     bad_costs_nothing("", 0, 3, EPIPE, "nothing, with three");
@@ -179,12 +199,13 @@ static void test_full(void)
     int sent = 0, rc, fd = reader;
     size_t n;
 
-    while ((rc = handoff_send(writer, HANDOFF_CONNECTION, 0, bytes, 60000)) == 0 && sent < 10000)
+    while ((rc = handoff_send(writer, HANDOFF_CONNECTION, 0, &plain, bytes, 60000)) == 0 &&
+           sent < 10000)
         sent++;
     is_int(rc, 1, "no room");
     is_int(handoff_send_peers(writer, 0, &fd, 1), -1, "for ends neither");
     is_int(errno, EAGAIN, "and it is said");
-    while (handoff_receive(reader, &fd, got, &n) > 0) {
+    while (handoff_receive(reader, &fd, &known, got, &n) > 0) {
         sent--;
         close(fd);
     }
@@ -200,7 +221,7 @@ static void test_gone(void)
     close(writer);
     is_int(handoff_receive_peers(reader, &first, fds, &n), -1, "nobody has the other end");
     is_int(errno, EPIPE, "and it is said");
-    is_int(handoff_receive(reader, &fd, got, &n), -1, "for connections too");
+    is_int(handoff_receive(reader, &fd, &known, got, &n), -1, "for connections too");
     is_int(errno, EPIPE, "in the same way");
 }
 
@@ -210,12 +231,13 @@ int main(void)
         bytes[i] = (uint8_t)(i * 7);
     if (handoff_pair(&reader, &writer) < 0)
         return 1;
-    test_connection(HANDOFF_CONNECTION, 100, "a connection");
-    test_connection(HANDOFF_ORPHAN, 0, "one of which nothing was read");
-    test_connection(HANDOFF_CONNECTION, HANDOFF_MAX_BYTES, "as much as there is room for");
+    test_connection(HANDOFF_CONNECTION, &plain, 100, "a connection");
+    test_connection(HANDOFF_ORPHAN, &plain, 0, "one of which nothing was read");
+    test_connection(HANDOFF_CONNECTION, &plain, HANDOFF_MAX_BYTES, "as much as there is room for");
+    test_known();
     test_bad();
     test_descriptors();
-    test_connection(HANDOFF_CONNECTION, 100, "a good one after all that");
+    test_connection(HANDOFF_CONNECTION, &plain, 100, "a good one after all that");
     test_ends();
     test_full();
     test_gone();

@@ -91,8 +91,10 @@ static const struct eio_app app = {
     .closed = on_closed,
 };
 
-static int on_handoff(uint32_t process, int fd, const void *bytes, size_t len, void *arg)
+static int on_handoff(uint32_t process, int fd, const struct handoff_conn *known, const void *bytes,
+                      size_t len, void *arg)
 {
+    (void)known;
     (void)fd;
     (void)bytes;
     (void)len;

@@ -31,13 +31,16 @@ static void begin(unsigned first_half, unsigned second_half)
         abort();
 }
 
+static const struct handoff_conn sent = {
+    .peer = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 1}, .port = 4711}, .known = 1, .carried = 1};
+
 /* A connection for that lane; the other end of it is returned. */
 static int send_to(unsigned lane, const char *text)
 {
     int ends[2];
 
     if (pipe2(ends, O_NONBLOCK) < 0 || handoff_send(lanes_writers(lanes)[lane], HANDOFF_CONNECTION,
-                                                    ends[1], text, strlen(text)) < 0)
+                                                    ends[1], &sent, text, strlen(text)) < 0)
         abort();
     close(ends[1]);
     return ends[0];
@@ -48,12 +51,15 @@ static const char *gets(unsigned lane)
 {
     static uint8_t bytes[HANDOFF_MAX_BYTES];
     static char text[64];
+    struct handoff_conn got;
     size_t len = 0;
-    int fd = -1, kind = handoff_receive(lanes_reader(lanes, lane), &fd, bytes, &len);
+    int fd = -1, kind = handoff_receive(lanes_reader(lanes, lane), &fd, &got, bytes, &len);
 
     text[0] = '\0';
     if (kind > 0) {
-        snprintf(text, sizeof(text), "%d %.*s", kind, (int)len, (const char *)bytes);
+        int same = memcmp(&got, &sent, sizeof(got)) == 0;
+        snprintf(text, sizeof(text), "%d %.*s%s", kind, (int)len, (const char *)bytes,
+                 same ? "" : ", of another");
         close(fd);
     }
     return text;

@@ -19,20 +19,26 @@
 
 static int adopted, adopted_orphans, adopt_fails;
 static char adopted_bytes[64];
+static struct handoff_conn adopted_conn;
 
-int engine_adopt(struct engine *engine, int fd, const void *bytes, size_t len, int orphan)
+int engine_adopt(struct engine *engine, int fd, const struct handoff_conn *known, const void *bytes,
+                 size_t len, int orphan)
 {
     (void)engine;
     if (adopt_fails)
         return -1;
     adopted++;
     adopted_orphans += orphan;
+    adopted_conn = *known;
     snprintf(adopted_bytes, sizeof(adopted_bytes), "%.*s", (int)len, (const char *)bytes);
     close(fd);
     return 0;
 }
 
 /* --- lanes --- */
+
+static const struct handoff_conn sent = {
+    .peer = {.ip = {0x20, 0x01, 0x0d, 0xb8, [15] = 7}, .port = 51234}, .known = 1, .secure = 1};
 
 enum { OWN = 0, NEAR = 1, LATER = 300, GONE = 7 };
 
@@ -96,18 +102,22 @@ static void turn(void)
 
 static int hand(uint32_t lane, const char *bytes)
 {
-    return peers_handoff(peers, lane, STDERR_FILENO, bytes, strlen(bytes));
+    return peers_handoff(peers, lane, STDERR_FILENO, &sent, bytes, strlen(bytes));
 }
 
 /* The next that has come to that lane; "" if none has. */
 static const char *came(unsigned lane)
 {
     static uint8_t bytes[HANDOFF_MAX_BYTES + 1];
+    struct handoff_conn got;
     size_t len = 0;
-    int fd, kind = handoff_receive(lane_read[lane], &fd, bytes, &len);
+    int fd, kind = handoff_receive(lane_read[lane], &fd, &got, bytes, &len);
 
-    if (kind > 0)
+    if (kind > 0) {
         close(fd);
+        if (memcmp(&got, &sent, sizeof(got)) != 0)
+            return "another's";
+    }
     bytes[kind == HANDOFF_CONNECTION ? len : 0] = '\0';
     return (const char *)bytes;
 }
@@ -170,8 +180,9 @@ static void test_to(void)
     turn();
     int fd;
     size_t len;
+    struct handoff_conn got;
     static uint8_t bytes[HANDOFF_MAX_BYTES];
-    is_int(handoff_receive(second[0], &fd, bytes, &len), -1, "nothing came");
+    is_int(handoff_receive(second[0], &fd, &got, bytes, &len), -1, "nothing came");
     is_int(errno, EPIPE, "and nobody has its end");
     close(second[0]);
     is_int(hand(NEAR, "still"), 0, "the first one stays");
@@ -238,23 +249,24 @@ static void test_from(void)
     before = descriptors();
     for (int i = 0; i < 20; i++)
         handoff_send(lane_write[OWN], i == 0 ? HANDOFF_ORPHAN : HANDOFF_CONNECTION, STDERR_FILENO,
-                     "GET", 3);
+                     &sent, "GET", 3);
     turn();
     is_int(adopted, 16, "so many in one turn of the loop");
     is_str(adopted_bytes, "GET", "with their bytes");
+    is_mem(&adopted_conn, sizeof(sent), &sent, sizeof(sent), "and what is known of them");
     turn();
     is_int(adopted, 20, "and the others in the next");
     is_int(adopted_orphans, 1, "an orphan is told as one");
     is_int((long)stats.handoffs_lost, 0, "none is lost");
 
     adopt_fails = 1;
-    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, "GET", 3);
+    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, &sent, "GET", 3);
     turn();
     is_int((long)stats.handoffs_lost, 1, "one that the engine does not take is lost");
     is_int(descriptors(), before, "and closed");
     adopt_fails = 0;
     send(lane_write[OWN], "x", 1, 0);
-    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, "GET", 3);
+    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, &sent, "GET", 3);
     turn();
     is_int((long)stats.handoffs_lost, 2, "so is what is malformed");
     is_int(adopted, 21, "what comes behind it is not");
@@ -272,7 +284,7 @@ static void test_master_gone(void)
     is_int(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 1,
            "the master's end is not looked at for ever");
     is_int(hand(LATER, "x"), -1, "no lane comes any more");
-    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, "GET", 3);
+    handoff_send(lane_write[OWN], HANDOFF_CONNECTION, STDERR_FILENO, &sent, "GET", 3);
     turn();
     is_int(adopted, 1, "connections do");
     is_int(logged("\n"), 0, "the link tells of it, not this");

@@ -139,11 +139,12 @@ static int worker_ends(const struct worker_start *start)
 /* A connection for the worker in lane 1. */
 static void worker_hands_on(const struct worker_start *start)
 {
+    static const struct handoff_conn known;
     int pipes[2];
     int rc = pipe(pipes);
 
     if (rc == 0)
-        rc = handoff_send(start->handoff_fds[1], HANDOFF_CONNECTION, pipes[0], "hello", 5);
+        rc = handoff_send(start->handoff_fds[1], HANDOFF_CONNECTION, pipes[0], &known, "hello", 5);
     worker_says("handed on %d: %d\n", (int)start->lane, rc);
     close(pipes[0]);
     close(pipes[1]);
@@ -193,8 +194,9 @@ static void worker_take(const struct worker_start *start, struct msg *msg)
 static void worker_takes_over(const struct worker_start *start)
 {
     static uint8_t bytes[HANDOFF_MAX_BYTES];
+    struct handoff_conn known;
     size_t len;
-    int fd, kind = handoff_receive(start->handoff_fd, &fd, bytes, &len);
+    int fd, kind = handoff_receive(start->handoff_fd, &fd, &known, bytes, &len);
 
     if (kind > 0)
         worker_says("orphan %d kind=%d %.*s\n", (int)start->lane, kind, (int)len, (char *)bytes);
