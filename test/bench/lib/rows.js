@@ -6,7 +6,10 @@
  *     value, low, high  the median of the rounds, and what they lay between
  *     goal            the most it may be
  *     cells           [[name, value, unit]]: the figures behind it
- *     bars            { title, unit }: the cells are for the chart too */
+ *     bars            { title, unit }: the cells are for the chart too
+ *
+ * profile: the servers that --profile looks at one after the other, and the fields of the publish
+ * (else of the connect) that it looks at. */
 const { NAMES, filesOf } = require('./world');
 const { swarmsOf, each, cells, deliveries, connections, growth } = require('./measure');
 const { median, spread, turns, ratios } = require('./stats');
@@ -413,16 +416,19 @@ const FOUR = { what: 'window 4', goal: 0.3, publish: { window: 4 } };
 const ROWS = {
     connect: {
         run: connect,
+        profile: { ids: ['axr'] },
         full: { clients: 10000, fewer: 2000, rounds: 5, others: 2 },
         quick: { clients: 2000, fewer: 300, rounds: 3, others: 1 },
     },
     one: {
         run: (world, n) => fanOut(world, n, ONE),
+        profile: { ids: ['axr'], publish: ONE.publish },
         full: { clients: 10000, messages: 25, fewer: 15, rounds: 7, others: 2 },
         quick: { clients: 2000, messages: 5, fewer: 3, rounds: 3, others: 1 },
     },
     window64: {
         run: (world, n) => fanOut(world, n, MANY),
+        profile: { ids: ['axr'], publish: MANY.publish },
         full: { clients: 2000, messages: 300, fewer: 100, rounds: 7, others: 2 },
         quick: { clients: 2000, messages: 128, fewer: 20, rounds: 3, others: 1 },
     },

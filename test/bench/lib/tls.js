@@ -54,7 +54,7 @@ async function idle(world, n) {
 const ONE = { what: 'one message at a time, 3/s', goal: 1.5, publish: { rate: 3 } };
 const MANY = { what: 'window 64', goal: 4, publish: { window: 64 } };
 
-/* long: as in rows.js.  profile: the server that --profile looks at, and what it has to do. */
+/* As rows.js has it. */
 const TLS_ROWS = {
     'tls-connect': {
         run: (world, n) => handshakes(world, n, { what: 'full handshake' }),
