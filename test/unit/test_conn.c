@@ -292,6 +292,176 @@ static void test_kill_all(void)
     net_down();
 }
 
+/* --- what stands between --- */
+
+enum { KEY = 0x55 };
+static int nfinished, nveils_freed, nveil_timeouts, veil_takes;
+
+/* The first byte opens it, an 'E' behind it ends the input. */
+static void veil_input(struct conn *conn, uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        bytes[i] ^= KEY;
+    if (conn->opening) {
+        conn_opened(conn);
+        bytes++;
+        len--;
+    }
+    if (len > 0 && bytes[0] == 'E')
+        conn_input_ended(conn);
+    else if (len > 0)
+        conn_input(conn, bytes, len);
+}
+
+/* A word of its own first, if it owes one; then veil_takes bytes at a time. */
+static ssize_t veil_send(struct conn *conn)
+{
+    struct iovec iov;
+    uint8_t text[64];
+    size_t n;
+
+    if (conn->owes) {
+        if (send(conn->fd, "own:", 4, MSG_NOSIGNAL) < 0)
+            return -1;
+        conn->owes = 0;
+        return 0;
+    }
+    outq_iov(&conn->out, &iov, 1);
+    n = iov.iov_len < (size_t)veil_takes ? iov.iov_len : (size_t)veil_takes;
+    for (size_t i = 0; i < n; i++)
+        text[i] = ((const uint8_t *)iov.iov_base)[i] ^ KEY;
+    return send(conn->fd, text, n, MSG_NOSIGNAL);
+}
+
+static void veil_finish(struct conn *conn)
+{
+    nfinished++;
+    (void)send(conn->fd, "bye", 3, MSG_NOSIGNAL);
+}
+
+static void veil_timeout(struct conn *conn)
+{
+    nveil_timeouts++;
+    conn_kill(conn, CLOSE_CLIENT, 0);
+}
+
+static void veil_free(struct conn *conn)
+{
+    nveils_freed += conn->veil_state == &veil_takes;
+}
+
+static const struct veil_ops veil = {veil_input, veil_send, veil_finish, veil_timeout, veil_free};
+
+static struct conn *veiled_up(void)
+{
+    struct conn *conn = speaker_up(0, 0);
+
+    nfinished = nveils_freed = nveil_timeouts = 0;
+    veil_takes = 3;
+    conn_veil(conn, &veil, &veil_takes, 5000);
+    return conn;
+}
+
+static const char *through_veil(const char *text)
+{
+    static char out[64];
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(text[i] ^ KEY);
+    out[n] = '\0';
+    return out;
+}
+
+static void test_veil(void)
+{
+    struct conn *conn = veiled_up();
+
+    ok(conn->due_ms <= clock_ms() + 5000, "it has its time");
+    say(through_veil("!"), 1);
+    is_int((long)ninput, 0, "its first byte is nobody's");
+    ok(conn->due_ms > clock_ms() + 5000, "then the speaker's time begins");
+    say(through_veil("hello"), 5);
+    is_str(input_text, "hello", "what it makes of what comes is heard");
+    conn_put(conn, "answer", 6);
+    is_str(hear(), through_veil("answer"), "and it sends what waits, in parts");
+    conn->owes = 1;
+    conn_flush(conn);
+    is_str(hear(), "own:", "its own as well, with nothing else to send");
+    conn_linger(conn);
+    is_str(hear(), "bye", "the last word is its own");
+    is_int(nfinished, 1, "said once");
+    ok(is_closed(), "then FIN");
+    say(through_veil("late"), 4);
+    is_str(input_text, "hello", "what comes then is thrown away");
+    conn_kill(conn, CLOSE_CLIENT, 0);
+    is_int(nveils_freed, 1, "it goes with the connection");
+    net_down();
+}
+
+static void test_veil_waits(void)
+{
+    struct conn *conn = veiled_up();
+    size_t stuffed = 0;
+    ssize_t n;
+
+    say(through_veil("!hello"), 6);
+    is_str(input_text, "hello", "first byte and more in one read");
+    while ((n = send(conn->fd, letters('x', 1000), 1000, MSG_NOSIGNAL)) > 0)
+        stuffed += (size_t)n;
+    is_int(conn_put(conn, "answer", 6), 0, "an answer");
+    conn->owes = 1;
+    turns(1);
+    is_int(conn->blocked, 1, "the kernel takes nothing");
+    is_int((long)conn->out.bytes, 6, "all waits");
+    is_int((long)(strlen(hear()) - stuffed), 10, "then it takes more");
+    is_str(heard + stuffed, "own:\x34;&\x22\x30'", "what the veil owed comes first");
+    is_int(conn->blocked, 0, "nothing waits");
+    say(through_veil("E"), 1);
+    is_int(ngone, 1, "an end that only it sees is one");
+    net_down();
+}
+
+static void test_veil_timeout(void)
+{
+    struct conn *conn = veiled_up();
+
+    due(conn);
+    is_int(nveil_timeouts, 1, "until it is open its deadline is its own");
+    is_int(ntimeouts, 0, "the speaker knows nothing of it");
+    ok(ngone == 1 && nveils_freed == 1, "it ends");
+    net_down();
+    conn = veiled_up();
+    conn_unveil(conn);
+    is_int(nveils_freed, 1, "one that is over goes");
+    say("plain", 5);
+    is_str(input_text, "plain", "the rest is as it comes");
+    net_down();
+}
+
+/* --- where it comes from --- */
+
+static void test_peer(void)
+{
+    struct conn *conn = speaker_up(0, 0);
+    struct address there = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 7},
+                            .port = 80};
+    struct address got;
+    char text[ADDRESS_TEXT_MAX];
+
+    is_str(conn_peer_text(conn, text), "unix", "as the kernel says");
+    is_int(conn_set_peer(conn, &there), 0, "elsewhere");
+    is_str(conn_peer_text(conn, text), "192.0.2.7:80", "so it is told");
+    there.port = 81;
+    conn_set_peer(conn, &there);
+    conn_peer(conn, &got);
+    is_int(got.port, 81, "and somewhere else");
+    conn_set_peer(conn, NULL);
+    is_str(conn_peer_text(conn, text), "unix", "as the kernel says again");
+    conn_set_peer(conn, &there);
+    net_down();
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -307,6 +477,10 @@ int main(void)
     test_has_ended();
     test_net_told();
     test_kill_all();
+    test_veil();
+    test_veil_waits();
+    test_veil_timeout();
+    test_peer();
     event_base_free(base);
     return tap_done();
 }
