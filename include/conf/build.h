@@ -11,6 +11,11 @@
 
 void build_listen(struct conf *conf, struct settings *set);
 void build_redis(struct conf *conf, struct settings *set);
+/* Those that know where redis is, once conf->redis is as it is without them. */
+void build_sentinels(struct conf *conf, struct settings *set);
+/* The password in the file that the setting at `file` names, in place of the one that the
+ * setting at `password` gave *field, unless that counts more. */
+void build_password(struct settings *set, const char *file, const char *password, char **field);
 void build_auth(struct conf *conf, struct settings *set);
 /* Its keys.  conf->token.algs is to be set before. */
 void build_keys(struct conf *conf, struct settings *set);

@@ -18,8 +18,9 @@ enum key_type {
                   begins as an array of strings does is one outside the file */
     KEY_KEYS,  /* an array of objects: auth:keys */
     KEY_LISTEN,
-    KEY_TLS,    /* true, false or an object */
-    KEY_SWITCH, /* likewise; the object has keys of its own in the table, and is true */
+    KEY_SENTINELS, /* an array of addresses, likewise */
+    KEY_TLS,       /* true, false or an object */
+    KEY_SWITCH,    /* likewise; the object has keys of its own in the table, and is true */
 };
 
 enum key_flags {

@@ -48,7 +48,7 @@ struct tree {
     struct jsonc *root;
 };
 
-#define SETTINGS_MAX 128 /* keys in the table, at most */
+#define SETTINGS_MAX 192 /* keys in the table, at most */
 
 struct settings {
     const struct conf_args *args;

@@ -240,7 +240,7 @@ static void choose_endpoint(struct conf *conf, struct settings *set)
     }
 }
 
-static void read_password(struct conf *conf, struct settings *set, const struct setting *setting)
+static void read_password(struct settings *set, const struct setting *setting, char **field)
 {
     /* A shell may give axr-notify one as <(...). */
     enum file_kind kind = set->purpose == CONF_FOR_NOTIFY ? FILE_ANY : FILE_REGULAR;
@@ -258,7 +258,7 @@ static void read_password(struct conf *conf, struct settings *set, const struct 
     if (strlen(file.text) != file.len)
         settings_error(set, &setting->source, setting->path, "%s: found a NUL, wanted text", name);
     else if (file.len > 0)
-        build_set(&conf->redis.password, build_strdup(set, file.text));
+        build_set(field, build_strdup(set, file.text));
     if (file.shared)
         settings_warn(set, &setting->source, setting->path, "%s may be read by everyone", name);
     file_clear(&file);
@@ -266,25 +266,25 @@ out:
     free(name);
 }
 
-static void take_password_file(struct conf *conf, struct settings *set)
+void build_password(struct settings *set, const char *file, const char *password, char **field)
 {
-    struct setting *file = settings_at(set, "socket.io:redis:passwordFile");
-    struct setting *password = settings_at(set, "socket.io:redis:password");
+    const struct setting *named = settings_at(set, file);
+    struct setting *given = settings_at(set, password);
 
-    if (setting_text(file) == NULL)
+    if (setting_text(named) == NULL)
         return;
-    if (password->value != NULL && password->source.layer == file->source.layer) {
-        settings_error(set, &file->source, file->path,
-                       "found socket.io:redis:password as well, wanted one of them");
-    } else if (password->source.layer <= file->source.layer) {
-        password->source = file->source;
-        read_password(conf, set, file);
+    if (given->value != NULL && given->source.layer == named->source.layer) {
+        settings_error(set, &named->source, named->path, "found %s as well, wanted one of them",
+                       password);
+    } else if (given->source.layer <= named->source.layer) {
+        given->source = named->source;
+        read_password(set, named, field);
     }
 }
 
-static void refuse_tls(struct settings *set)
+static void refuse_tls(struct settings *set, const char *path)
 {
-    const struct setting *tls = settings_at(set, "socket.io:redis:tls");
+    const struct setting *tls = settings_at(set, path);
 
     if (tls->value != NULL && tls->value->type != JSONC_FALSE)
         settings_error(set, &tls->source, tls->path,
@@ -297,13 +297,16 @@ void build_redis(struct conf *conf, struct settings *set)
     const struct setting *host = settings_at(set, "socket.io:redis:host");
     const struct setting *user = settings_at(set, "socket.io:redis:username");
 
-    refuse_tls(set);
+    refuse_tls(set, "socket.io:redis:tls");
+    refuse_tls(set, "socket.io:redis:sentinelTLS");
     if (conf->redis.host != NULL && !address_host(conf->redis.host, strlen(conf->redis.host)))
         settings_error(set, &host->source, host->path, "found no host name and no address");
     if (url->value != NULL)
         take_url(conf, set, url);
     choose_endpoint(conf, set);
-    take_password_file(conf, set);
+    build_password(set, "socket.io:redis:passwordFile", "socket.io:redis:password",
+                   &conf->redis.password);
     if (conf->redis.username != NULL && conf->redis.password == NULL)
         settings_warn(set, &user->source, user->path, "has no effect without a password");
+    build_sentinels(conf, set);
 }

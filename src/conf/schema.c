@@ -72,6 +72,14 @@ const struct key conf_keys[] = {
     TEXT("socket.io:redis:passwordFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE),
     INT("socket.io:redis:database", 0, INT32_MAX, "0", KEY_NOTIFY, AT(FIELD_INT, redis.database)),
     {.path = "socket.io:redis:tls", .type = KEY_TLS, .flags = KEY_NOTIFY, .deflt = "false"},
+    {.path = "socket.io:redis:sentinels", .type = KEY_SENTINELS, .flags = KEY_NOTIFY},
+    TEXT("socket.io:redis:name", 255, "\"mymaster\"", KEY_NOTIFY, AT(FIELD_TEXT, redis.name)),
+    TEXT("socket.io:redis:sentinelUsername", 1024, NULL, KEY_NOTIFY,
+         AT(FIELD_TEXT, redis.sentinel_username)),
+    TEXT("socket.io:redis:sentinelPassword", 65536, NULL, KEY_NOTIFY | KEY_SECRET,
+         AT(FIELD_TEXT, redis.sentinel_password)),
+    TEXT("socket.io:redis:sentinelPasswordFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE),
+    {.path = "socket.io:redis:sentinelTLS", .type = KEY_TLS, .flags = KEY_NOTIFY, .deflt = "false"},
     TEXT("socket.io:key", 256, "\"socket.io\"", KEY_NOTIFY, AT(FIELD_TEXT, key)),
     INT("socket.io:pingInterval", 10, MS_MAX, "25000", 0, AT(FIELD_U32, ping_interval_ms)),
     INT("socket.io:pingTimeout", 10, MS_MAX, "20000", 0, AT(FIELD_U32, ping_timeout_ms)),
@@ -193,6 +201,15 @@ const struct key conf_keys[] = {
     IGNORED("socket.io:redis:enableOfflineQueue"),
     IGNORED("socket.io:redis:maxRetriesPerRequest"),
     IGNORED("socket.io:redis:autoResubscribe"),
+    IGNORED("socket.io:redis:role"),
+    IGNORED("socket.io:redis:preferredSlaves"),
+    IGNORED("socket.io:redis:enableTLSForSentinelMode"),
+    IGNORED("socket.io:redis:sentinelRetryStrategy"),
+    IGNORED("socket.io:redis:sentinelReconnectStrategy"),
+    IGNORED("socket.io:redis:sentinelCommandTimeout"),
+    IGNORED("socket.io:redis:sentinelMaxConnections"),
+    IGNORED("socket.io:redis:updateSentinels"),
+    IGNORED("socket.io:redis:failoverDetector"),
 };
 /* clang-format on */
 
@@ -287,7 +304,7 @@ static int match_one(struct match *match, const struct key *key, const char *pat
     if (!*rest || key->type == KEY_IGNORED)
         return 1;
     if (key->type == KEY_LIST || key->type == KEY_LISTEN || key->type == KEY_TEXTS ||
-        key->type == KEY_KEYS)
+        key->type == KEY_KEYS || key->type == KEY_SENTINELS)
         match->element = element_of(rest, how);
     return match->element >= 0;
 }
@@ -456,6 +473,9 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
         return dst;
     case KEY_LISTEN:
         return "an array of \"host:port\", \"[::1]:port\", \"unix:/path\", ports or objects";
+    case KEY_SENTINELS:
+        return "an array of \"host:port\", \"[::1]:port\" or objects with host and port, one at "
+               "least";
     case KEY_INT:
         (void)snprintf(dst, cap, "an integer from %lld to %lld%s%s", (long long)key->min,
                        (long long)key->max, key->words != NULL ? ", or " : "", words);

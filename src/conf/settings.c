@@ -183,6 +183,7 @@ static int fits(const struct key *key, const struct jsonc *value)
         return value->type == JSONC_STRING && has_word(key->words, value);
     case KEY_LISTEN: /* their elements are for the one who builds the list */
     case KEY_KEYS:
+    case KEY_SENTINELS:
         return value->type == JSONC_ARRAY && value->count > 0;
     case KEY_LIST:
         if (is_bool(value))

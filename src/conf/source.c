@@ -220,7 +220,7 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
                                struct jsonc_error *error)
 {
     if (element)
-        return key->type == KEY_LISTEN || key->type == KEY_KEYS
+        return key->type == KEY_LISTEN || key->type == KEY_KEYS || key->type == KEY_SENTINELS
                    ? json_or_text(text, error)
                    : value_from_text(text, strlen(text));
     switch (key->type) {
@@ -231,6 +231,7 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
     case KEY_LIST:
         return list_from_text(key, text, error);
     case KEY_LISTEN:
+    case KEY_SENTINELS:
         return listen_from_text(text, error);
     case KEY_TEXTS:
         return texts_from_text(text, error);

@@ -1,15 +1,16 @@
 #include "ipc/change.h"
 #include "base/slice.h"
 #include "codec/http.h"
+#include "conf/server.h"
 
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* KEYS, LISTEN, FILE_TEXT and SECRET are of several members: those of struct conf that are
- * named for them below, whatever at says. */
-enum kind { INT, U32, I64, SIZE, STRING, STRINGS, KEYS, LISTEN, FILE_TEXT, SECRET };
+/* KEYS, LISTEN, FILE_TEXT, SECRET and SENTINELS are of several members: those of struct conf that
+ * are named for them below, whatever at says. */
+enum kind { INT, U32, I64, SIZE, STRING, STRINGS, KEYS, LISTEN, FILE_TEXT, SECRET, SENTINELS };
 
 struct field {
     const char *key;
@@ -62,6 +63,10 @@ static const struct field fields[] = {
     FIELD(MASTER, "socket.io:redis:username", STRING, redis.username),
     FIELD(MASTER, "socket.io:redis:password", STRING, redis.password),
     FIELD(MASTER, "socket.io:redis:database", INT, redis.database),
+    FIELD(MASTER, "socket.io:redis:sentinels", SENTINELS, redis.sentinels),
+    FIELD(MASTER, "socket.io:redis:name", STRING, redis.name),
+    FIELD(MASTER, "socket.io:redis:sentinelUsername", STRING, redis.sentinel_username),
+    FIELD(MASTER, "socket.io:redis:sentinelPassword", STRING, redis.sentinel_password),
     FIELD(MASTER, "socket.io:requestsTimeout", U32, requests_timeout_ms),
     FIELD(MASTER, "socket.io:presence", INT, presence),
     FIELD(MASTER, "socket.io:connectionStateRecovery:secretFile", SECRET, recovery_secret),
@@ -188,6 +193,8 @@ static int same(const struct field *field, const struct conf *a, const struct co
         return text_eq(a->recovery_file, b->recovery_file) &&
                same_bytes(a->recovery_secret, a->recovery_secret_len, b->recovery_secret,
                           b->recovery_secret_len);
+    case SENTINELS:
+        return server_eq_sentinels(&a->redis, &b->redis);
     }
     return 0;
 }

@@ -23,6 +23,9 @@ static const struct {
     {"socket.io:redis:url", NULL},
     {"socket.io:redis:passwordFile", NULL},
     {"socket.io:redis:tls", NULL}, /* nothing but false is taken */
+    {"socket.io:redis:sentinels", "socket.io:redis:sentinels"},
+    {"socket.io:redis:sentinelPasswordFile", NULL},
+    {"socket.io:redis:sentinelTLS", NULL},
     {"socket.io:transports", "socket.io:transports (polling)"},
     {"auth:secret", "auth (a key)"},
     {"auth:secretFile", "auth (a key)"},
@@ -82,6 +85,7 @@ static void test_member(const struct key *key)
 static void test_others(void)
 {
     static struct conf_listen listen = {.port = 1};
+    static struct conf_sentinel sentinel = {text, 1};
     static char *list[] = {text, NULL};
     static const char *const words[] = {text, NULL};
     struct conf one = {0},
@@ -97,6 +101,8 @@ static void test_others(void)
     other.log_level = LOG_LEVEL_DEBUG;
     other.log_target = LOG_TO_FILE;
     other.log_format = LOG_JSON;
+    other.redis.sentinels = &sentinel;
+    other.redis.nsentinels = 1;
     other.admin_host = text;
     other.admin_port = 1;
     change_diff(&one, &other, ALL, &out);
