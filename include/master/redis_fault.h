@@ -19,6 +19,9 @@ enum redis_fault_kind {
     REDIS_FAULT_PERMISSION,
     REDIS_FAULT_LOADING,
     REDIS_FAULT_CLIENTS,
+    REDIS_FAULT_SENTINELS, /* none of them answers */
+    REDIS_FAULT_NAME,      /* those that do know no such master */
+    REDIS_FAULT_MASTER,    /* it is none, or another one is */
     REDIS_FAULT_ERROR /* another -ERR */
 };
 

@@ -48,6 +48,7 @@ struct redis_link { /* fields are private, but for those that are said to be not
     struct bufferevent *bev; /* writes, and owns the socket */
     struct event *input;     /* reads the socket */
     struct event *timer;     /* the attempt's deadline, or the next one's time */
+    int is_held;             /* WAITS: for a place, not for the time */
     int paused;
     uint32_t backoff_ms;
     uint64_t up_ms;
@@ -76,6 +77,23 @@ void redis_link_fail(struct redis_link *link);
 /* Reads nothing until it is resumed, or until it is another connection. */
 void redis_link_pause(struct redis_link *link);
 void redis_link_resume(struct redis_link *link);
+
+/* The server may have no host and no path: then it is not known where it is, and no attempt is
+ * made.  What happens to that: */
+enum redis_place_change {
+    REDIS_PLACE_FOUND, /* it has a place (again), which is not another one */
+    REDIS_PLACE_MOVED, /* another one, or none any more: a connection to the one before is lost */
+    REDIS_PLACE_SOUGHT /* it has none, though one was looked for: that is a failed attempt */
+};
+
+struct redis_place { /* why, where that is a fault */
+    enum redis_place_change change;
+    enum redis_fault_kind kind;
+    char why[256];
+};
+
+/* Acts on it; a change to a place is followed at once.  Not from within ops. */
+void redis_link_place(struct redis_link *link, const struct redis_place *place);
 
 /* How many bytes the other side has not taken yet. */
 size_t redis_link_waiting(const struct redis_link *link);

@@ -27,13 +27,15 @@ enum redis_reply_kind {
 struct redis_reply {
     enum redis_reply_kind kind;
     struct slice name, text; /* with a NUL behind, which does not count */
-    void *parsed;            /* they are of it */
+    void *parsed;            /* they are of it: a redisReply */
 };
 
 struct redis_replies;
 
 /* For a new connection.  fault is borrowed.  NULL without memory. */
 struct redis_replies *redis_replies_new(struct redis_fault *fault);
+/* Arrays may be within arrays, and larger: of who is asked for more than messages. */
+void redis_replies_deepen(struct redis_replies *replies);
 void redis_replies_free(struct redis_replies **replies);
 
 /* Bytes from redis.  Returns 0, or -1 where it noted a fault. */

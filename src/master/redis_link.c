@@ -56,6 +56,7 @@ void redis_link_fail(struct redis_link *link)
     int was_up = link->state == REDIS_LINK_UP;
 
     link->fault.is_found = 0;
+    link->is_held = 0;
     disconnect(link);
     backoff_next(link);
     link->state = REDIS_LINK_WAITS;
@@ -65,6 +66,7 @@ void redis_link_fail(struct redis_link *link)
 void redis_link_stop(struct redis_link *link)
 {
     disconnect(link);
+    link->is_held = 0;
     link->state = REDIS_LINK_WAITS;
 }
 
@@ -161,10 +163,29 @@ static void on_connected(int fd, const char *why, void *arg)
 
 static const struct redis_connect_ops connect_ops = {.done = on_connected};
 
+/* For the log. */
+static void where_put(struct redis_link *link)
+{
+    const struct conf_redis *server = link->server;
+
+    if (server->path != NULL)
+        snprintf(link->where, sizeof(link->where), "unix:%s", server->path);
+    else if (server->host == NULL)
+        snprintf(link->where, sizeof(link->where), "the master %s", server->name);
+    else
+        snprintf(link->where, sizeof(link->where),
+                 strchr(server->host, ':') != NULL ? "[%s]:%d" : "%s:%d", server->host,
+                 server->port);
+}
+
 static void attempt(struct redis_link *link)
 {
     const struct conf_redis *conf = link->server;
 
+    where_put(link);
+    link->is_held = conf->path == NULL && conf->host == NULL;
+    if (link->is_held)
+        return;
     ++*link->attempts;
     link->state = REDIS_LINK_CONNECTS;
     timer_set(link->timer, link->ops->attempt_ms);
@@ -209,12 +230,7 @@ int redis_link_init(struct redis_link *link, struct event_base *base,
                                 .ops = ops,
                                 .arg = arg,
                                 .backoff_ms = BACKOFF_MIN_MS};
-    if (server->path != NULL)
-        snprintf(link->where, sizeof(link->where), "unix:%s", server->path);
-    else
-        snprintf(link->where, sizeof(link->where),
-                 strchr(server->host, ':') != NULL ? "[%s]:%d" : "%s:%d", server->host,
-                 server->port);
+    where_put(link);
     link->timer = event_new(base, -1, 0, on_timer, link);
     return link->timer != NULL ? 0 : -1;
 }
@@ -260,6 +276,23 @@ void redis_link_resume(struct redis_link *link)
     /* Fails for want of memory only: then it is silent, and soon found to be. */
     if (link->input != NULL)
         (void)event_add(link->input, NULL);
+}
+
+/* One that has been stopped stays so. */
+void redis_link_place(struct redis_link *link, const struct redis_place *place)
+{
+    int is_moved = place->change == REDIS_PLACE_MOVED;
+
+    if (is_moved ? link->state != REDIS_LINK_WAITS
+                 : link->is_held && place->change == REDIS_PLACE_SOUGHT) {
+        (void)redis_fault_note(&link->fault, place->kind, "%s", place->why);
+        redis_link_fail(link);
+    }
+    if (place->change == REDIS_PLACE_SOUGHT ||
+        !(link->is_held || (is_moved && event_pending(link->timer, EV_TIMEOUT, NULL))))
+        return;
+    link->backoff_ms = BACKOFF_MIN_MS;
+    timer_set(link->timer, 0);
 }
 
 size_t redis_link_waiting(const struct redis_link *link)

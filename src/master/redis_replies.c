@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ELEMENTS_MAX 64 /* of an array; a message has 4 */
+#define ELEMENTS_MAX 64  /* of an array; a message has 4 */
+#define DEEP_MAX     256 /* the same, where they are deep; and so many within each other: */
+#define DEPTH_MAX    3
 
 struct redis_replies {
     struct redis_fault *fault;
@@ -15,6 +17,7 @@ struct redis_replies {
     redisReplyObjectFunctions functions; /* the reader's, with a bound */
     const redisReplyObjectFunctions *defaults;
     size_t unfinished; /* bytes since the last whole reply */
+    int is_deep;
 };
 
 /* --- what they say ------------------------------------------------------------ */
@@ -129,13 +132,23 @@ void redis_reply_clear(struct redis_reply *reply)
 
 /* --- from bytes --------------------------------------------------------------- */
 
+static int may_be(const struct redis_replies *replies, const redisReadTask *task, size_t elements)
+{
+    int depth = 1;
+
+    for (; task->parent != NULL; task = task->parent)
+        depth++;
+    return depth <= (replies->is_deep ? DEPTH_MAX : 1) &&
+           elements <= (replies->is_deep ? DEEP_MAX : ELEMENTS_MAX);
+}
+
 /* "*2147483647" would make hiredis allocate 16 GB and then look through it, and what
  * nests takes nineteen times its bytes.  No message does either. */
 static void *create_array(const redisReadTask *task, hiredis_count elements)
 {
     struct redis_replies *replies = task->privdata;
 
-    if (task->parent == NULL && elements <= ELEMENTS_MAX)
+    if (may_be(replies, task, (size_t)elements))
         return replies->defaults->createArray(task, elements);
     (void)redis_fault_note(replies->fault, REDIS_FAULT_PROTOCOL, "an array %s",
                            task->parent != NULL ? "within an array" : "of too many elements");
@@ -160,6 +173,11 @@ struct redis_replies *redis_replies_new(struct redis_fault *fault)
     replies->reader->fn = &replies->functions;
     replies->reader->privdata = replies;
     return replies;
+}
+
+void redis_replies_deepen(struct redis_replies *replies)
+{
+    replies->is_deep = 1;
 }
 
 void redis_replies_free(struct redis_replies **replies)
