@@ -24,7 +24,7 @@ VERSION    := 0.1.0
 
 PKGS       := libevent wslay hiredis libcjson libjwt jansson openssl zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   := -levent_core -lwslay -lhiredis -lcjson -ljwt -ljansson -lcrypto -lz -lm
+PKG_LIBS   := -levent_core -lwslay -lhiredis -lcjson -ljwt -ljansson -lssl -lcrypto -lz -lm
 
 AXR_WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
               -Wcast-qual -Wpointer-arith -Wwrite-strings -Wundef -Wvla

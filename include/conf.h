@@ -52,6 +52,16 @@ struct conf_tls {
     char *cipher_suites;         /* of TLS 1.3, likewise */
 };
 
+/* TLS to a server, as its client. */
+struct conf_redis_tls {
+    int on;                               /* 0: the rest means nothing */
+    int verify;                           /* rejectUnauthorized */
+    char *servername;                     /* that its certificate is to have; NULL: the host's */
+    char *ca_file, *cert_file, *key_file; /* names, or NULL */
+    char *ca, *cert, *key;                /* PEM, of these files or as given, or NULL.  ca: who is
+                                             trusted in place of the system's authorities */
+};
+
 struct conf_sentinel {
     char *host;
     int port;
@@ -64,6 +74,7 @@ struct conf_redis {
     char *username; /* ACL user, or NULL */
     char *password; /* or NULL */
     int database;   /* pub/sub ignores it; selected where not 0 */
+    struct conf_redis_tls tls;
 
     struct conf_sentinel *sentinels; /* they know where redis is; NULL: none */
     size_t nsentinels;
