@@ -19,6 +19,7 @@
 
 struct commands;
 struct event_base;
+struct tls_client;
 
 #define COMMANDS_MAX_BYTES (64UL * 1024 * 1024) /* may wait for redis to confirm them */
 
@@ -35,12 +36,16 @@ struct commands_stats {
     uint64_t failed;    /* refused by it, or lost with the connection */
 };
 
-/* Begins at once.  server and ops are borrowed, conf is not kept.  NULL without memory. */
+/* Begins at once.  client: redis_tls_client().  server, client and ops are borrowed, conf is not
+ * kept.  NULL without memory. */
 struct commands *commands_new(struct event_base *base, const struct conf *conf,
-                              const struct conf_redis *server, const struct commands_ops *ops,
-                              void *arg);
+                              const struct conf_redis *server, const struct tls_client *client,
+                              const struct commands_ops *ops, void *arg);
 /* What waits is told that it has failed. */
 void commands_free(struct commands **commands);
+
+/* In a child: gives up the secrets of TLS. */
+void commands_wipe(struct commands *commands);
 
 /* 1: commands can be sent, and answers published. */
 int commands_ready(const struct commands *commands);

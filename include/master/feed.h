@@ -98,8 +98,8 @@ int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct b
  * after that. */
 void feed_leave(struct feed *feed, unsigned ms, void (*done)(void *arg), void *arg);
 
-/* Overwrites passwords: for a child that has no use for them. */
-void feed_wipe(struct feed *feed);
+/* In a child, which has no use for them: gives up all its secrets. */
+void feed_disown(struct feed *feed);
 
 struct feed_commands {
     int is_ready;   /* commands can be sent */

@@ -43,7 +43,7 @@ struct member *leaving_via(const struct leaving *leaving, uint32_t via);
 /* What they and those before have published. */
 struct commands_stats leaving_stats(const struct leaving *leaving);
 
-/* Overwrites passwords. */
-void leaving_wipe(struct leaving *leaving);
+/* In a child: gives up all secrets. */
+void leaving_disown(struct leaving *leaving);
 
 #endif

@@ -46,6 +46,9 @@ struct member *member_new(struct event_base *base, const struct conf *conf, unsi
                           const struct member_ops *ops, void *arg);
 void member_free(struct member **member);
 
+/* In a child, which has no use for them: gives up all its secrets. */
+void member_disown(struct member *member);
+
 /* Its parts; the rest of what they do is theirs to be asked. */
 struct redis *member_redis(const struct member *member);
 struct commands *member_commands(const struct member *member);

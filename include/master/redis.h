@@ -30,6 +30,7 @@
 
 struct event_base;
 struct redis;
+struct tls_client;
 
 struct redis_ops { /* none may call redis_free */
     /* One published message, or one of daemons; both are valid for the call. */
@@ -88,8 +89,9 @@ void redis_give_up(struct redis *redis);
 /* There is no connection any more, and none is made; state() is not told. */
 void redis_stop(struct redis *redis);
 
-/* Where it is, borrowed. */
+/* Where it is, and how it is spoken to: NULL without TLS.  Both are borrowed. */
 const struct conf_redis *redis_server(const struct redis *redis);
+const struct tls_client *redis_tls(const struct redis *redis);
 
 /* The connection before this one, as far as it is known. */
 const struct redis_client *redis_former(const struct redis *redis);
@@ -99,8 +101,11 @@ int redis_subscribed(const struct redis *redis);
 /* The bound of what redis may answer follows conf->message_bytes. */
 void redis_limits(struct redis *redis, const struct conf *conf);
 
-/* Overwrites the password: for a child that has no use for it. */
+/* Overwrites the password: there will be no other connection. */
 void redis_wipe(struct redis *redis);
+
+/* In a child, which has no use for them: gives up all its secrets. */
+void redis_disown(struct redis *redis);
 
 /* Reads nothing until redis_resume(), or until it is another connection; what redis sends
  * waits. */

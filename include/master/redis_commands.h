@@ -6,6 +6,7 @@
 #include "base/slice.h"
 #include "conf.h"
 #include "master/redis_fault.h"
+#include "master/redis_tls.h"
 #include "master/topics.h"
 
 /* Come back behind all that was published before. */
@@ -21,9 +22,10 @@ struct redis_client { /* texts; empty: not known */
     char addr[80];
 };
 
-/* Where conf has a password: AUTH, before all else, and to the socket itself.  Returns
- * how many +OK are to come, or -1 where it noted a fault. */
-int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_fault *fault);
+/* Where conf has a password: AUTH, before all else, and at once.  Returns how many +OK are
+ * to come, or -1 where it noted a fault. */
+int redis_commands_auth(const struct conf_redis *conf, const struct redis_wire *wire,
+                        struct redis_fault *fault);
 
 /* Where it is not the first database: SELECT.  Returns how many +OK are to come, or -1
  * without memory. */

@@ -19,10 +19,14 @@ enum redis_fault_kind {
     REDIS_FAULT_PERMISSION,
     REDIS_FAULT_LOADING,
     REDIS_FAULT_CLIENTS,
-    REDIS_FAULT_SENTINELS, /* none of them answers */
-    REDIS_FAULT_NAME,      /* those that do know no such master */
-    REDIS_FAULT_MASTER,    /* it is none, or another one is */
-    REDIS_FAULT_ERROR /* another -ERR */
+    REDIS_FAULT_SENTINELS,       /* none of them answers */
+    REDIS_FAULT_NAME,            /* those that do know no such master */
+    REDIS_FAULT_MASTER,          /* it is none, or another one is */
+    REDIS_FAULT_TLS,             /* no TLS comes about */
+    REDIS_FAULT_CERTIFICATE,     /* that of redis does not hold */
+    REDIS_FAULT_OUR_CERTIFICATE, /* ours does not please redis, or it wants one */
+    REDIS_FAULT_WANTS_TLS,       /* it was spoken to in plain text */
+    REDIS_FAULT_ERROR            /* another -ERR */
 };
 
 struct redis_fault { /* zero is none */

@@ -89,9 +89,10 @@ const struct topics *subscription_topics(const struct subscription *subscription
 /* A longer reply is a fault. */
 void subscription_limit(struct subscription *subscription, size_t bytes);
 
-/* Asks for all that it wants, on a connection that has come about: fd is bev's.  Returns 0,
+/* Asks for all that it wants, on a connection that has come about: bev's is wire.  Returns 0,
  * or -1 where a fault was noted. */
-int subscription_begin(struct subscription *subscription, struct bufferevent *bev, int fd);
+int subscription_begin(struct subscription *subscription, struct bufferevent *bev,
+                       const struct redis_wire *wire);
 
 /* The connection is over. */
 void subscription_end(struct subscription *subscription);

@@ -102,7 +102,7 @@ struct successor_taken { /* all of it is the caller's */
 void successor_take(struct successor *successor, struct successor_taken *taken,
                     struct backlog *waiting);
 
-/* Overwrites passwords. */
-void successor_wipe(struct successor *successor);
+/* In a child: gives up all secrets. */
+void successor_disown(struct successor *successor);
 
 #endif

@@ -28,6 +28,19 @@ static struct conf_sentinel *sentinels_copy(const struct conf_redis *from, int *
     return copy;
 }
 
+static struct conf_redis_tls tls_copy(const struct conf_redis_tls *from, int *failed)
+{
+    return (struct conf_redis_tls){.on = from->on,
+                                   .verify = from->verify,
+                                   .servername = text_copy(from->servername, failed),
+                                   .ca_file = text_copy(from->ca_file, failed),
+                                   .cert_file = text_copy(from->cert_file, failed),
+                                   .key_file = text_copy(from->key_file, failed),
+                                   .ca = text_copy(from->ca, failed),
+                                   .cert = text_copy(from->cert, failed),
+                                   .key = text_copy(from->key, failed)};
+}
+
 int server_copy(struct conf_redis *to, const struct conf_redis *from)
 {
     int failed = 0;
@@ -38,6 +51,7 @@ int server_copy(struct conf_redis *to, const struct conf_redis *from)
                               .username = text_copy(from->username, &failed),
                               .password = text_copy(from->password, &failed),
                               .database = from->database,
+                              .tls = tls_copy(&from->tls, &failed),
                               .sentinels = sentinels_copy(from, &failed),
                               .name = text_copy(from->name, &failed),
                               .sentinel_username = text_copy(from->sentinel_username, &failed),
@@ -55,7 +69,19 @@ static void text_wipe(char *text)
 void server_wipe(struct conf_redis *server)
 {
     text_wipe(server->password);
+    text_wipe(server->tls.key);
     text_wipe(server->sentinel_password);
+}
+
+static void tls_clear(struct conf_redis_tls *tls)
+{
+    free(tls->servername);
+    free(tls->ca_file);
+    free(tls->cert_file);
+    free(tls->key_file);
+    free(tls->ca);
+    free(tls->cert);
+    free(tls->key);
 }
 
 void server_clear(struct conf_redis *server)
@@ -68,6 +94,7 @@ void server_clear(struct conf_redis *server)
     free(server->path);
     free(server->username);
     free(server->password);
+    tls_clear(&server->tls);
     free(server->name);
     free(server->sentinel_username);
     free(server->sentinel_password);
@@ -85,11 +112,20 @@ int server_eq_sentinels(const struct conf_redis *a, const struct conf_redis *b)
     return 1;
 }
 
+/* The files are what is in them. */
+static int eq_tls(const struct conf_redis_tls *a, const struct conf_redis_tls *b)
+{
+    if (!a->on || !b->on)
+        return !a->on == !b->on;
+    return !a->verify == !b->verify && text_eq(a->servername, b->servername) &&
+           text_eq(a->ca, b->ca) && text_eq(a->cert, b->cert) && text_eq(a->key, b->key);
+}
+
 int server_eq(const struct conf_redis *a, const struct conf_redis *b)
 {
     return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
            text_eq(a->username, b->username) && text_eq(a->password, b->password) &&
-           a->database == b->database && server_eq_sentinels(a, b) && text_eq(a->name, b->name) &&
-           text_eq(a->sentinel_username, b->sentinel_username) &&
+           a->database == b->database && eq_tls(&a->tls, &b->tls) && server_eq_sentinels(a, b) &&
+           text_eq(a->name, b->name) && text_eq(a->sentinel_username, b->sentinel_username) &&
            text_eq(a->sentinel_password, b->sentinel_password);
 }

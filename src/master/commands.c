@@ -394,7 +394,7 @@ static int expect_oks(struct commands *commands, int n)
     return rc;
 }
 
-static int on_begin(struct bufferevent *bev, int fd, void *arg)
+static int on_begin(struct bufferevent *bev, const struct redis_wire *wire, void *arg)
 {
     struct commands *commands = arg;
     const struct conf_redis *server = commands->link.server;
@@ -407,7 +407,7 @@ static int on_begin(struct bufferevent *bev, int fd, void *arg)
     commands->replies = redis_replies_new(&commands->link.fault);
     if (commands->replies == NULL || timer_set(commands->pulse, TICK_MS) < 0)
         return no_memory(commands);
-    oks = redis_commands_auth(server, fd, &commands->link.fault);
+    oks = redis_commands_auth(server, wire, &commands->link.fault);
     if (oks < 0 || expect_oks(commands, oks) < 0)
         return -1;
     oks = redis_commands_select(bev, server->database);
@@ -551,8 +551,8 @@ void commands_add(struct commands_stats *sum, const struct commands *commands)
 /* --- coming and going --------------------------------------------------------- */
 
 struct commands *commands_new(struct event_base *base, const struct conf *conf,
-                              const struct conf_redis *server, const struct commands_ops *ops,
-                              void *arg)
+                              const struct conf_redis *server, const struct tls_client *client,
+                              const struct commands_ops *ops, void *arg)
 {
     struct commands *commands = calloc(1, sizeof(*commands));
 
@@ -563,7 +563,7 @@ struct commands *commands_new(struct event_base *base, const struct conf *conf,
     command_queue_init(&commands->sent);
     command_queue_init(&commands->held);
     commands->pulse = event_new(base, -1, 0, on_pulse, commands);
-    if (redis_link_init(&commands->link, base, server, &commands->stats.attempts, &link_ops,
+    if (redis_link_init(&commands->link, base, server, client, &commands->stats.attempts, &link_ops,
                         commands) < 0 ||
         commands->pulse == NULL ||
         buf_printf(&commands->response, "%s-response#%s#", conf->key, conf->nsp) < 0) {
@@ -572,6 +572,11 @@ struct commands *commands_new(struct event_base *base, const struct conf *conf,
     }
     redis_link_start(&commands->link, 0);
     return commands;
+}
+
+void commands_wipe(struct commands *commands)
+{
+    redis_link_wipe(&commands->link);
 }
 
 void commands_free(struct commands **commandsp)

@@ -429,11 +429,11 @@ int feed_ping(struct feed *feed)
     return 0;
 }
 
-void feed_wipe(struct feed *feed)
+void feed_disown(struct feed *feed)
 {
-    redis_wipe(member_redis(feed->now));
-    successor_wipe(&feed->next);
-    leaving_wipe(&feed->leaving);
+    member_disown(feed->now);
+    successor_disown(&feed->next);
+    leaving_disown(&feed->leaving);
 }
 
 int feed_subscribed(const struct feed *feed)

@@ -117,10 +117,10 @@ struct commands_stats leaving_stats(const struct leaving *leaving)
     return sum;
 }
 
-void leaving_wipe(struct leaving *leaving)
+void leaving_disown(struct leaving *leaving)
 {
     for (struct member *at = leaving->first; at != NULL; at = member_next(at))
-        redis_wipe(member_redis(at));
+        member_disown(at);
 }
 
 void leaving_init(struct leaving *leaving, const struct leaving_ops *ops, void *arg)

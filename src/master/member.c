@@ -399,8 +399,8 @@ struct member *member_new(struct event_base *base, const struct conf *conf, unsi
     member->timer = event_new(base, -1, 0, on_timer, member);
     member->redis = redis_new(base, conf, &redis_ops, member);
     if (member->redis != NULL)
-        member->commands =
-            commands_new(base, conf, redis_server(member->redis), &commands_ops, member);
+        member->commands = commands_new(base, conf, redis_server(member->redis),
+                                        redis_tls(member->redis), &commands_ops, member);
     if (member->timer == NULL || member->commands == NULL ||
         timer_set(member->timer, LOST_MS) < 0) { /* from now on its memory is there */
         member_free(&member);
@@ -411,6 +411,12 @@ struct member *member_new(struct event_base *base, const struct conf *conf, unsi
     if (member->is_patient)
         redis_delay(member->redis, PATIENCE_MS);
     return member;
+}
+
+void member_disown(struct member *member)
+{
+    commands_wipe(member->commands);
+    redis_disown(member->redis);
 }
 
 void member_free(struct member **memberp)

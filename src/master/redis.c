@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/tls_client.h"
 #include "conf/server.h"
 #include "master/redis_link.h"
 #include "master/subscription.h"
@@ -19,7 +20,8 @@
 #define REPLY_MIN_BYTES (64UL * 1024 * 1024) /* a longer reply ends the connection */
 
 struct redis {
-    struct conf_redis server; /* its own */
+    struct conf_redis server;  /* its own, but for what is in client */
+    struct tls_client *client; /* NULL: no TLS */
     const struct redis_ops *ops;
     void *arg;
 
@@ -229,11 +231,11 @@ void redis_give_up(struct redis *redis)
 
 /* --- connecting --------------------------------------------------------------- */
 
-static int on_begin(struct bufferevent *bev, int fd, void *arg)
+static int on_begin(struct bufferevent *bev, const struct redis_wire *wire, void *arg)
 {
     struct redis *redis = arg;
 
-    if (subscription_begin(&redis->subscription, bev, fd) < 0)
+    if (subscription_begin(&redis->subscription, bev, wire) < 0)
         return -1;
     if (redis->ops->asking != NULL)
         redis->ops->asking(redis->arg);
@@ -255,6 +257,13 @@ static const struct redis_link_ops link_ops = {on_begin, on_input, on_lost, ATTE
 void redis_wipe(struct redis *redis)
 {
     server_wipe(&redis->server);
+}
+
+void redis_disown(struct redis *redis)
+{
+    redis_wipe(redis);
+    redis_link_wipe(&redis->link);
+    tls_client_free(&redis->client);
 }
 
 void redis_limits(struct redis *redis, const struct conf *conf)
@@ -302,8 +311,9 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
     redis->arg = arg;
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
     if (redis->pulse == NULL || server_copy(&redis->server, &conf->redis) < 0 ||
-        redis_link_init(&redis->link, base, &redis->server, &redis->stats.attempts, &link_ops,
-                        redis) < 0 ||
+        redis_tls_client(&redis->client, &conf->redis.tls) < 0 ||
+        redis_link_init(&redis->link, base, &redis->server, redis->client, &redis->stats.attempts,
+                        &link_ops, redis) < 0 ||
         subscription_init(&redis->subscription, conf, &redis->server, &redis->link.fault,
                           &subscription_ops, redis) < 0) {
         redis_free(&redis);
@@ -335,6 +345,7 @@ void redis_free(struct redis **redisp)
     if (redis->pulse != NULL)
         event_free(redis->pulse);
     subscription_clear(&redis->subscription);
+    tls_client_free(&redis->client);
     server_clear(&redis->server);
     free(redis);
 }
@@ -349,6 +360,11 @@ void redis_stop(struct redis *redis)
 const struct conf_redis *redis_server(const struct redis *redis)
 {
     return &redis->server;
+}
+
+const struct tls_client *redis_tls(const struct redis *redis)
+{
+    return redis->client;
 }
 
 void redis_delay(struct redis *redis, unsigned ms)

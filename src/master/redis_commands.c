@@ -5,11 +5,11 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
-/* Straight to the socket, which is new and takes it whole: in a buffer of the
- * bufferevent the password would lie about in memory, in that of children too. */
-int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_fault *fault)
+/* At once, for the socket is new and takes it whole: in a buffer of the bufferevent the
+ * password would lie about in memory, in that of children too. */
+int redis_commands_auth(const struct conf_redis *conf, const struct redis_wire *wire,
+                        struct redis_fault *fault)
 {
     const char *argv[] = {"AUTH", conf->password, NULL};
     int argc = 2, len;
@@ -26,7 +26,7 @@ int redis_commands_auth(const struct conf_redis *conf, int fd, struct redis_faul
     len = redisFormatCommandArgv(&command, argc, argv, NULL);
     if (len < 0)
         return redis_fault_note(fault, REDIS_FAULT_MEMORY, "out of memory");
-    n = send(fd, command, (size_t)len, MSG_NOSIGNAL);
+    n = redis_wire_send(wire, command, (size_t)len);
     explicit_bzero(command, (size_t)len);
     redisFreeCommand(command);
     /* Where it fails redis may have said why already: reading will tell. */

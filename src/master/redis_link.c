@@ -30,7 +30,9 @@ static void disconnect(struct redis_link *link)
     if (link->input != NULL)
         event_free(link->input);
     link->input = NULL;
-    if (link->bev != NULL)
+    if (link->wire.tls != NULL)
+        redis_tls_free(&link->wire.tls);
+    else if (link->bev != NULL)
         bufferevent_free(link->bev);
     link->bev = NULL;
     link->paused = 0;
@@ -72,11 +74,70 @@ void redis_link_stop(struct redis_link *link)
 
 /* --- reading ------------------------------------------------------------------ */
 
+static int begin(struct redis_link *link)
+{
+    link->state = REDIS_LINK_ASKS;
+    return link->ops->begin(link->bev, &link->wire, link->arg);
+}
+
+/* Takes all that TLS makes of what came.  Returns 0, or -1 where a fault was noted. */
+static int read_tls(struct redis_link *link)
+{
+    char bytes[READ_BYTES];
+    ssize_t n;
+
+    while ((n = redis_tls_read(link->wire.tls, bytes, sizeof(bytes))) >= 0) {
+        if (link->state == REDIS_LINK_SHAKES && redis_tls_is_ready(link->wire.tls) &&
+            begin(link) < 0)
+            return -1;
+        if (n == 0)
+            return 0;
+        link->bytes += (size_t)n;
+        if (link->ops->input(bytes, (size_t)n, link->arg) < 0)
+            return -1;
+    }
+    return -1;
+}
+
+/* An alert of TLS, which is all that a server says to what is not TLS. */
+static int is_alert(const char *bytes, size_t len)
+{
+    return len > 1 && bytes[0] == 0x15 && bytes[1] == 0x03;
+}
+
+static int take(struct redis_link *link, const char *bytes, size_t len)
+{
+    int is_first = !link->has_read;
+
+    link->has_read = 1;
+    if (link->wire.tls != NULL)
+        return redis_tls_feed(link->wire.tls, bytes, len) < 0 ? -1 : read_tls(link);
+    if (is_first && is_alert(bytes, len))
+        return redis_fault_note(&link->fault, REDIS_FAULT_WANTS_TLS,
+                                "it speaks TLS, which is not configured (socket.io:redis:tls)");
+    link->bytes += len;
+    return link->ops->input(bytes, len, link->arg);
+}
+
+/* The end of it.  Where nothing came before, that may be why. */
+static int closed(struct redis_link *link)
+{
+    if (link->state == REDIS_LINK_SHAKES)
+        return redis_fault_note(&link->fault, REDIS_FAULT_TLS,
+                                "TLS: it closed the connection within the handshake");
+    if (!link->has_read)
+        return redis_fault_note(
+            &link->fault, link->server->path == NULL ? REDIS_FAULT_WANTS_TLS : REDIS_FAULT_CLOSED,
+            "it closed the connection without a word%s",
+            link->server->path == NULL ? "; does it want TLS (socket.io:redis:tls)?" : "");
+    return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "it closed the connection");
+}
+
 /* Returns 1 if there may be more, 0 if not, -1 where a fault was noted. */
 static int read_once(struct redis_link *link)
 {
     char bytes[READ_BYTES];
-    ssize_t n = recv(bufferevent_getfd(link->bev), bytes, sizeof(bytes), MSG_DONTWAIT);
+    ssize_t n = recv(link->wire.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
@@ -84,9 +145,8 @@ static int read_once(struct redis_link *link)
         return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
                                 strerror(errno));
     if (n == 0)
-        return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "it closed the connection");
-    link->bytes += (size_t)n;
-    if (link->ops->input(bytes, (size_t)n, link->arg) < 0)
+        return closed(link);
+    if (take(link, bytes, (size_t)n) < 0)
         return -1;
     return n == sizeof(bytes) && !link->paused;
 }
@@ -134,27 +194,73 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     redis_link_fail(link);
 }
 
+/* The same of TLS. */
+static void on_broken(void *arg)
+{
+    struct redis_link *link = arg;
+
+    link->read_us = clock_us();
+    (void)read_once(link);
+    redis_link_fail(link);
+}
+
+static void on_again(void *arg)
+{
+    struct redis_link *link = arg;
+
+    link->read_us = clock_us();
+    if (read_tls(link) < 0)
+        redis_link_fail(link);
+}
+
+static const struct redis_tls_ops tls_ops = {on_broken, on_again};
+
 /* --- connecting --------------------------------------------------------------- */
 
-static int handshake(struct redis_link *link, int fd)
+/* Takes fd.  Returns 0, or -1 without memory. */
+static int make_plain(struct redis_link *link, int fd)
 {
-    link->state = REDIS_LINK_ASKS;
     link->bev = bufferevent_socket_new(link->base, fd, BEV_OPT_CLOSE_ON_FREE);
     if (link->bev == NULL)
         close(fd);
-    link->input = event_new(link->base, fd, EV_READ | EV_PERSIST, on_input, link);
-    if (link->bev == NULL || link->input == NULL || event_add(link->input, NULL) < 0 ||
-        bufferevent_enable(link->bev, EV_WRITE) < 0)
-        return redis_fault_note(&link->fault, REDIS_FAULT_MEMORY, "out of memory");
+    if (link->bev == NULL || bufferevent_enable(link->bev, EV_WRITE) < 0)
+        return -1;
     bufferevent_setcb(link->bev, NULL, NULL, on_event, link);
-    return link->ops->begin(link->bev, fd, link->arg);
+    return 0;
+}
+
+static int make_tls(struct redis_link *link, int fd)
+{
+    link->wire.tls = redis_tls_new(link->base, fd, link->client, redis_tls_name(link->server),
+                                   &link->fault, &tls_ops, link);
+    if (link->wire.tls == NULL)
+        return -1;
+    link->bev = redis_tls_bev(link->wire.tls);
+    return 0;
+}
+
+static int connected(struct redis_link *link, int fd)
+{
+    int rc;
+
+    link->has_read = 0;
+    link->wire.fd = fd;
+    rc = link->client != NULL ? make_tls(link, fd) : make_plain(link, fd);
+    if (rc == 0)
+        link->input = event_new(link->base, fd, EV_READ | EV_PERSIST, on_input, link);
+    if (link->input == NULL || event_add(link->input, NULL) < 0)
+        return redis_fault_note(&link->fault, REDIS_FAULT_MEMORY, "out of memory");
+    if (link->client == NULL)
+        return begin(link);
+    link->state = REDIS_LINK_SHAKES;
+    return read_tls(link); /* which writes first */
 }
 
 static void on_connected(int fd, const char *why, void *arg)
 {
     struct redis_link *link = arg;
     int rc = fd < 0 ? redis_fault_note(&link->fault, REDIS_FAULT_CONNECT, "%s", why)
-                    : handshake(link, fd);
+                    : connected(link, fd);
 
     redis_connect_free(&link->connect);
     if (rc < 0)
@@ -212,6 +318,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (link->state == REDIS_LINK_CONNECTS)
         (void)redis_fault_note(&link->fault, REDIS_FAULT_DEADLINE, "not connected within %u ms: %s",
                                ms, redis_connect_why(link->connect));
+    else if (link->state == REDIS_LINK_SHAKES)
+        (void)redis_fault_note(&link->fault, REDIS_FAULT_TLS,
+                               "TLS: %s to the handshake within %u ms%s",
+                               link->has_read ? "no end" : "no answer", ms,
+                               link->has_read ? "" : "; does it speak TLS there?");
     else
         (void)redis_fault_note(&link->fault, REDIS_FAULT_DEADLINE, "not %s within %u ms",
                                link->ops->goal, ms);
@@ -221,11 +332,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* --- for its owner ------------------------------------------------------------ */
 
 int redis_link_init(struct redis_link *link, struct event_base *base,
-                    const struct conf_redis *server, uint64_t *attempts,
-                    const struct redis_link_ops *ops, void *arg)
+                    const struct conf_redis *server, const struct tls_client *client,
+                    uint64_t *attempts, const struct redis_link_ops *ops, void *arg)
 {
     *link = (struct redis_link){.base = base,
                                 .server = server,
+                                .client = client,
                                 .attempts = attempts,
                                 .ops = ops,
                                 .arg = arg,
@@ -295,13 +407,19 @@ void redis_link_place(struct redis_link *link, const struct redis_place *place)
     timer_set(link->timer, 0);
 }
 
+void redis_link_wipe(struct redis_link *link)
+{
+    if (link->wire.tls != NULL)
+        redis_tls_wipe(link->wire.tls);
+}
+
 size_t redis_link_waiting(const struct redis_link *link)
 {
     int queued = 0;
 
     if (link->bev == NULL)
         return 0;
-    if (ioctl(bufferevent_getfd(link->bev), SIOCOUTQ, &queued) < 0)
+    if (ioctl(link->wire.fd, SIOCOUTQ, &queued) < 0)
         queued = 0;
     return evbuffer_get_length(bufferevent_get_output(link->bev)) + (size_t)queued;
 }

@@ -489,7 +489,7 @@ void reload_wipe(struct reload *reload, const struct conf *own)
     conf_wipe(reload->wanted, own);
     conf_wipe(reload->asking, own);
     if (reload->running->feed != NULL)
-        feed_wipe(reload->running->feed);
+        feed_disown(reload->running->feed);
     if (reload->running->recovery != NULL)
         recovery_wipe(reload->running->recovery);
 }

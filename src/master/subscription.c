@@ -484,7 +484,8 @@ static int commands_put(struct subscription *subscription)
     return topics_put(subscription);
 }
 
-int subscription_begin(struct subscription *subscription, struct bufferevent *bev, int fd)
+int subscription_begin(struct subscription *subscription, struct bufferevent *bev,
+                       const struct redis_wire *wire)
 {
     int oks;
 
@@ -496,7 +497,7 @@ int subscription_begin(struct subscription *subscription, struct bufferevent *be
     subscription->replies = redis_replies_new(subscription->fault);
     if (subscription->replies == NULL)
         return no_memory(subscription);
-    oks = redis_commands_auth(subscription->server, fd, subscription->fault);
+    oks = redis_commands_auth(subscription->server, wire, subscription->fault);
     if (oks < 0)
         return -1;
     if (expect_oks(subscription, oks) < 0 || commands_put(subscription) < 0)

@@ -366,12 +366,12 @@ void successor_configure(struct successor *successor, const struct conf *conf)
         redis_limits(member_redis(successor->member), conf);
 }
 
-void successor_wipe(struct successor *successor)
+void successor_disown(struct successor *successor)
 {
     if (successor->member != NULL)
-        redis_wipe(member_redis(successor->member));
+        member_disown(successor->member);
     if (successor->compare.marker.redis != NULL)
-        redis_wipe(successor->compare.marker.redis);
+        redis_disown(successor->compare.marker.redis);
 }
 
 int successor_init(struct successor *successor, struct event_base *base, struct leaving *leaving,

@@ -169,7 +169,7 @@ static void begin_refused(void)
     changes = ticks = 0;
     log_begin();
     fake_start();
-    commands = commands_new(base, &conf, &conf.redis, &ops, NULL);
+    commands = commands_new(base, &conf, &conf.redis, NULL, &ops, NULL);
     if (commands == NULL || !wait_for(has_client))
         abort();
 }

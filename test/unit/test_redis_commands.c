@@ -124,7 +124,7 @@ static const char *auth(const char *user, const char *password, int *oks)
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) < 0)
         abort();
-    *oks = redis_commands_auth(&conf, ends[0], &fault);
+    *oks = redis_commands_auth(&conf, &(struct redis_wire){ends[0], NULL}, &fault);
     n = read(ends[1], text, sizeof(text) - 1);
     text[n > 0 ? n : 0] = '\0';
     close(ends[0]);
@@ -147,7 +147,8 @@ static void test_auth(void)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) < 0)
         abort();
     close(ends[1]);
-    is_int(redis_commands_auth(&conf, ends[0], &fault), 1, "who hangs up may have said why");
+    is_int(redis_commands_auth(&conf, &(struct redis_wire){ends[0], NULL}, &fault), 1,
+           "who hangs up may have said why");
     ok(!fault.is_found, "that is for whoever reads");
     close(ends[0]);
 }

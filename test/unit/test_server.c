@@ -16,6 +16,7 @@ static struct conf_redis full(void)
                                .username = text,
                                .password = text,
                                .database = 2,
+                               .tls = {1, 1, text, text, text, text, text, text, text},
                                .sentinels = two,
                                .nsentinels = 2,
                                .name = text,
@@ -33,6 +34,7 @@ static void test_copy(void)
            to.sentinels[1].host != from.sentinels[1].host,
        "of its own");
     server_wipe(&to);
+    ok(to.tls.key[0] == '\0' && to.tls.key[3] == '\0', "no key is left");
     ok(to.password[0] == '\0' && to.password[3] == '\0' && to.sentinel_password[3] == '\0',
        "no secret is left");
     is_str(to.host, "text", "and all else is");
@@ -71,9 +73,32 @@ static void test_eq(void)
        "the sentinels alone");
 }
 
+/* Likewise, but for the names of files: what is in them counts. */
+static void test_eq_tls(void)
+{
+    const struct conf_redis one = full();
+    struct conf_redis others[7];
+
+    for (int i = 0; i < 7; i++)
+        others[i] = full();
+    others[0].tls.on = 0;
+    others[1].tls.verify = 0;
+    others[2].tls.servername = NULL;
+    others[3].tls.ca = other;
+    others[4].tls.cert = NULL;
+    others[5].tls.key = other;
+    others[6].tls.ca_file = others[6].tls.cert_file = others[6].tls.key_file = other;
+    for (int i = 0; i < 6; i++)
+        ok(!server_eq(&one, &others[i]) && !server_eq(&others[i], &one), "another TLS: %d", i);
+    ok(server_eq(&one, &others[6]), "the same in other files");
+    others[3].tls.on = 0;
+    ok(server_eq(&others[0], &others[3]), "what is off makes no difference");
+}
+
 int main(void)
 {
     test_copy();
     test_eq();
+    test_eq_tls();
     return tap_done();
 }

@@ -100,7 +100,7 @@ static void connection_begin(void)
     bev = bufferevent_socket_new(base, ends[0], BEV_OPT_CLOSE_ON_FREE);
     server = ends[1];
     if (bev == NULL || bufferevent_enable(bev, EV_WRITE) < 0 ||
-        subscription_begin(&subscription, bev, ends[0]) < 0)
+        subscription_begin(&subscription, bev, &(struct redis_wire){ends[0], NULL}) < 0)
         abort();
 }
 
