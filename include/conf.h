@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "codec/token.h"
 
 #include <stddef.h>
@@ -62,6 +63,12 @@ struct conf_redis_tls {
                                              trusted in place of the system's authorities */
 };
 
+/* Who is believed to say whose the connections and requests are that come from it. */
+struct conf_proxies {
+    struct networks from;
+    int header; /* enum forwarded_header (codec/forwarded.h) */
+};
+
 struct conf_sentinel {
     char *host;
     int port;
@@ -87,6 +94,8 @@ struct conf {
     struct conf_listen *listen;
     size_t nlisten;
     struct conf_tls tls;
+
+    struct conf_proxies proxies;
 
     char *path; /* of the endpoint; begins and ends with '/' */
     char *nsp;  /* the namespace; begins with '/', at most 256 bytes */

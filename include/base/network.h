@@ -2,11 +2,13 @@
 #ifndef BASE_NETWORK_H
 #define BASE_NETWORK_H
 
-#include "base/address.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+struct address;
 
 struct network {
     uint8_t ip[16]; /* as in struct address; all bits behind the first ones are 0 */
@@ -29,6 +31,16 @@ enum network_fault {
 /* "192.0.2.0/24", "2001:db8::/32", "192.0.2.1" or "::1"; what is mapped into IPv6 is IPv4.
  * *network is set only where the result is NETWORK_GOOD. */
 enum network_fault network_parse(struct network *network, struct slice text);
+
+int network_equal(const struct network *a, const struct network *b);
+
+/* Appends NETWORK_BYTES to out; and takes so many.  Returns 0, or -1 if they are none. */
+#define NETWORK_BYTES 17
+void network_encode(const struct network *network, struct buf *out);
+int network_decode(struct network *network, const uint8_t *bytes);
+
+/* 1 if it is all of IPv4, or of IPv6. */
+int network_is_all(const struct network *network);
 
 /* 1 if address is of one of them.  IPv4 is in no network of IPv6, not even in ::/0, and who
  * has no address in none; unix_too decides on those. */

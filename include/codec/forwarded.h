@@ -3,6 +3,7 @@
 #ifndef CODEC_FORWARDED_H
 #define CODEC_FORWARDED_H
 
+#include "base/address.h"
 #include "base/network.h"
 #include "codec/http.h"
 

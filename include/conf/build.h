@@ -10,6 +10,8 @@
 #include "conf/settings.h"
 
 void build_listen(struct conf *conf, struct settings *set);
+/* Who is believed to say whose requests it passes on.  conf->listen is to be built before. */
+void build_proxies(struct conf *conf, struct settings *set);
 void build_redis(struct conf *conf, struct settings *set);
 /* Those that know where redis is, once conf->redis is as it is without them. */
 void build_sentinels(struct conf *conf, struct settings *set);

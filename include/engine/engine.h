@@ -36,6 +36,9 @@ struct engine_options { /* strings are borrowed for the engine's life */
     size_t max_payload;
     uint32_t process, generation;
 
+    const struct networks *proxies; /* as in net_options and http_options */
+    int proxy_header;
+
     struct balance *balance; /* as in net_options */
     uint32_t place;
     size_t connections_max, strangers_max, send_buffer;
@@ -66,8 +69,8 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
 void engine_free(struct engine **engine);
 
 /* The options that a live engine takes come into force: origins, credentials, http,
- * connections_max, strangers_max, send_buffer, send_timeout_ms, idle_timeout_ms,
- * connect_timeout_ms and upgrade_timeout_ms.  The others are not looked at. */
+ * proxies, proxy_header, connections_max, strangers_max, send_buffer, send_timeout_ms,
+ * idle_timeout_ms, connect_timeout_ms and upgrade_timeout_ms.  The others are not looked at. */
 void engine_configure(struct engine *engine, const struct engine_options *options);
 
 /* As http_adopt(). */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/body.h"
+#include "codec/forwarded.h"
 #include "codec/http.h"
 #include "net/net.h"
 
@@ -29,6 +30,7 @@ struct http_options { /* strings are borrowed for as long as http lives */
     uint32_t idle_timeout_ms; /* a connection waits for its next request; 0: for ever */
     char *const *origins;     /* who may come from a browser; NULL-terminated */
     int credentials;          /* cors:credentials */
+    enum forwarded_header proxy_header;
     struct slice client_file; /* what <path>socket.io.js is; ptr NULL: there is none */
     /* What GET /status says is running here, where path does not take /status for
      * itself; NULL: nothing is there. */
@@ -131,7 +133,7 @@ struct http *http_new(struct net *net, const struct http_options *options);
 void http_serves(struct http *http, const struct http_app *app, void *arg);
 /* When there are no connections any more. */
 void http_free(struct http **http);
-/* limits, idle_timeout_ms, origins and credentials come into force. */
+/* limits, idle_timeout_ms, origins, credentials and proxy_header come into force. */
 void http_configure(struct http *http, const struct http_options *options);
 
 /* Takes a connection that another process has handed over, with what it knows of it (NULL:
@@ -182,6 +184,12 @@ void exchange_hand_over_again(struct conn *conn);
 /* Passes all connections without a request to the successor, those of which it takes none
  * now excepted. */
 void http_pass_on(struct http *http);
+
+/* --- forwarded.c --- */
+
+/* From here on until its next request conn is that of the client which req is of, as far as it
+ * comes from one of the proxies.  Returns 0, or -1 without memory: whose it is is not known. */
+int forwarded_request(struct conn *conn, const struct http_request *req);
 
 /* --- hint.c --- */
 

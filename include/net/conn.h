@@ -113,6 +113,8 @@ struct conn {
     uint8_t secure : 1;     /* the client's own connection is encrypted, here or before us */
     uint8_t carried : 1;    /* fd is one end of a pair, and a worker carries between the other
                                and the client: no TCP */
+    uint8_t relayed : 1;    /* a proxy's: peer and secure are those of its last request, and ... */
+    uint8_t own_secure : 1; /* ... what the connection itself is, is in these */
     uint8_t closing_why;
 
     const struct conn_ops *ops;
@@ -121,6 +123,7 @@ struct conn {
     void *veil_state;            /* the veil's own */
     struct address *peer;        /* where the client is, if that is not what the kernel says of
                                     fd; or NULL */
+    struct address *own;         /* relayed: what peer is without a request; or NULL */
     struct conn *next, **prev;   /* in net->conns, or net->dead */
     struct wheel_entry timer;
     uint64_t due_ms;         /* its deadline; 0: none */
@@ -134,6 +137,18 @@ struct conn {
     struct stranger age;     /* PLACE_OWN: in net->strangers */
     struct event ev;         /* read, and write too while blocked */
 };
+
+/* Where the connection itself comes from, whatever requests have said; NULL: it is what the
+ * kernel says. */
+static inline const struct address *conn_own(const struct conn *conn)
+{
+    return conn->relayed ? conn->own : conn->peer;
+}
+
+static inline int conn_own_secure(const struct conn *conn)
+{
+    return conn->relayed ? conn->own_secure : conn->secure;
+}
 
 /* Has the CPU fetch what is in front of conn. */
 static inline void conn_fetch(const struct conn *conn)
@@ -210,8 +225,15 @@ void conn_input_ended(struct conn *conn);
 /* The client is there, and not where the kernel says (NULL: it is where the kernel says).
  * Returns 0, or -1 without memory: then it is as it was. */
 int conn_set_peer(struct conn *conn, const struct address *peer);
+/* A proxy says that the request on it is of that client, and whether it is encrypted there.
+ * Returns 0, or -1 without memory. */
+int conn_relay(struct conn *conn, const struct address *client, int secure);
+/* ... or says nothing: as it was before the first conn_relay().  The same result. */
+int conn_relay_end(struct conn *conn);
 /* Where it comes from: what was set, or what the kernel says. */
 void conn_peer(const struct conn *conn, struct address *peer);
+/* The same without what requests have said. */
+void conn_own_peer(const struct conn *conn, struct address *peer);
 /* The same for the log.  Returns dst. */
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
 /* For net_sweep() and net_kill_all(): it is dead, and nobody refers to it. */

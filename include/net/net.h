@@ -7,6 +7,7 @@
 
 #include "base/latency.h"
 #include "base/log.h"
+#include "base/network.h"
 #include "ipc/start.h"
 #include "net/chunk.h"
 #include "net/close.h"
@@ -33,6 +34,8 @@ struct event_base;
 struct net_options {
     struct balance *balance; /* with whom it shares its listeners; NULL: with nobody */
     uint32_t place;          /* its line in balance */
+    /* Who may say whose connections and requests it passes on; NULL: nobody.  Borrowed. */
+    const struct networks *proxies;
     size_t connections_max;
     /* Places for those that have no good token yet, see evict.c; 0: as many as there
      * are. */

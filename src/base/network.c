@@ -1,5 +1,7 @@
 #include "base/network.h"
 
+#include "base/address.h"
+
 #include <string.h>
 
 #define BITS_V4 96 /* in front of an IPv4 address that is mapped */
@@ -27,6 +29,14 @@ static uint8_t mask(unsigned bits, size_t i)
     return bits <= 8 * i ? 0 : (uint8_t)(0xff << (8 * (i + 1) - bits));
 }
 
+static int has_host_bits(const uint8_t ip[16], unsigned bits)
+{
+    for (size_t i = 0; i < 16; i++)
+        if ((ip[i] & ~mask(bits, i)) != 0)
+            return 1;
+    return 0;
+}
+
 enum network_fault network_parse(struct network *network, struct slice text)
 {
     const char *slash = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
@@ -44,12 +54,37 @@ enum network_fault network_parse(struct network *network, struct slice text)
     }
     if (bits < 0)
         return NETWORK_NO_PREFIX;
-    for (size_t i = 0; i < sizeof(address.ip); i++)
-        if ((address.ip[i] & ~mask((unsigned)bits, i)) != 0)
-            return NETWORK_HOST_BITS;
+    if (has_host_bits(address.ip, (unsigned)bits))
+        return NETWORK_HOST_BITS;
     memcpy(network->ip, address.ip, sizeof(network->ip));
     network->bits = (uint8_t)bits;
     return NETWORK_GOOD;
+}
+
+int network_equal(const struct network *a, const struct network *b)
+{
+    return a->bits == b->bits && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+void network_encode(const struct network *network, struct buf *out)
+{
+    buf_put(out, network->ip, sizeof(network->ip));
+    buf_putc(out, network->bits);
+}
+
+int network_decode(struct network *network, const uint8_t *bytes)
+{
+    memcpy(network->ip, bytes, sizeof(network->ip));
+    network->bits = bytes[sizeof(network->ip)];
+    return network->bits > 128 || has_host_bits(network->ip, network->bits) ? -1 : 0;
+}
+
+int network_is_all(const struct network *network)
+{
+    struct address address;
+
+    memcpy(address.ip, network->ip, sizeof(address.ip));
+    return network->bits == 0 || (network->bits == BITS_V4 && address_is_v4(&address));
 }
 
 static int is_in(const struct network *network, const struct address *address)

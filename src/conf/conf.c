@@ -17,6 +17,7 @@ static void build(struct conf *conf, struct settings *set)
     if (set->purpose == CONF_FOR_NOTIFY)
         return;
     build_listen(conf, set);
+    build_proxies(conf, set);
     build_auth(conf, set);
     build_cors(conf, set);
     build_recovery(conf, set);
@@ -117,6 +118,7 @@ void conf_free(struct conf **conf)
             build_set((char **)(void *)((char *)c + conf_keys[i].offset), NULL);
     server_clear(&c->redis);
     free_listeners(c);
+    free(c->proxies.from.at);
     free_auth(c);
     build_strings_free(&c->cors_origins);
     free(c->log_file);

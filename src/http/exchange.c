@@ -46,6 +46,10 @@ static void serve(struct conn *conn, const struct http_request *req, size_t head
     http->stats.requests += !exchange->counted;
     exchange->counted = 0;
     read_head(conn, req);
+    if (forwarded_request(conn, req) < 0) {
+        answer_refuse(conn, 503);
+        return;
+    }
     if (!http_path_below(req->path, http->options.path)) {
         if (!pages_status(conn, req)) {
             hint_path(conn, req);
@@ -350,6 +354,7 @@ void http_configure(struct http *http, const struct http_options *options)
     http->options.idle_timeout_ms = options->idle_timeout_ms;
     http->options.origins = options->origins;
     http->options.credentials = options->credentials;
+    http->options.proxy_header = options->proxy_header;
 }
 
 static void adopted(struct conn *conn, const struct handoff_conn *known)

@@ -9,13 +9,16 @@
 #define HANDOFF_MS       1000 /* a connection waits to be handed to its worker */
 #define HANDOFF_RETRY_MS 20
 
+/* Not what a request has said: who takes it reads that again, and the next one may be of
+ * somebody else. */
 static struct handoff_conn described(const struct conn *conn)
 {
+    const struct address *own = conn_own(conn);
     struct handoff_conn known = {
-        .known = conn->peer != NULL, .secure = conn->secure, .carried = conn->carried};
+        .known = own != NULL, .secure = conn_own_secure(conn), .carried = conn->carried};
 
-    if (conn->peer != NULL)
-        known.peer = *conn->peer;
+    if (own != NULL)
+        known.peer = *own;
     return known;
 }
 

@@ -1,5 +1,6 @@
 #include "ipc/change.h"
 #include "base/slice.h"
+#include "codec/forwarded.h"
 #include "codec/http.h"
 #include "conf/server.h"
 
@@ -10,7 +11,20 @@
 
 /* KEYS, LISTEN, FILE_TEXT, SECRET and SENTINELS are of several members: those of struct conf that
  * are named for them below, whatever at says. */
-enum kind { INT, U32, I64, SIZE, STRING, STRINGS, KEYS, LISTEN, FILE_TEXT, SECRET, SENTINELS };
+enum kind {
+    INT,
+    U32,
+    I64,
+    SIZE,
+    STRING,
+    STRINGS,
+    NETWORKS,
+    KEYS,
+    LISTEN,
+    FILE_TEXT,
+    SECRET,
+    SENTINELS
+};
 
 struct field {
     const char *key;
@@ -45,6 +59,8 @@ static const struct field fields[] = {
     LIVE("auth:options:roomsClaim", STRING, token.rooms_claim, 0),
     LIVE("cors:origins", STRINGS, cors_origins, 0),
     LIVE("cors:credentials", INT, cors_credentials, 1),
+    LIVE("proxies", NETWORKS, proxies.from, 0),
+    LIVE("proxyHeader", INT, proxies.header, FORWARDED_STANDARD),
     LIVE("socket.io:connectTimeout", U32, connect_timeout_ms, UINT32_MAX),
     LIVE("socket.io:upgradeTimeout", U32, upgrade_timeout_ms, UINT32_MAX),
     LIVE("limits:connections", SIZE, connections_max, SIZE_MAX),
@@ -154,6 +170,16 @@ static int same_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
     return a_len == b_len && memcmp(a, b, a_len) == 0;
 }
 
+static int same_networks(const struct networks *a, const struct networks *b)
+{
+    if (a->n != b->n || a->unix_too != b->unix_too)
+        return 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (!network_equal(&a->at[i], &b->at[i]))
+            return 0;
+    return 1;
+}
+
 static int same_listen(const struct conf *a, const struct conf *b)
 {
     if (a->nlisten != b->nlisten)
@@ -182,6 +208,8 @@ static int same(const struct field *field, const struct conf *a, const struct co
         return text_eq(*(const char *const *)one, *(const char *const *)other);
     case STRINGS:
         return same_texts(*(const char *const *const *)one, *(const char *const *const *)other);
+    case NETWORKS:
+        return same_networks(one, other);
     case KEYS:
         return token_keys_equal(a->token.keys, b->token.keys);
     case LISTEN:
@@ -234,7 +262,7 @@ int change_keep(const struct conf *now, struct conf *wanted)
 }
 
 /* --- on the wire: numbers u64; texts u8 (1: it is there) and bytes; lists of texts
- * u8 and list; the keys as keys_put() has them --- */
+ * u8 and list; networks u8 (unix_too) and bytes; the keys as keys_put() has them --- */
 
 static void text_put(struct buf *out, const char *text, size_t len)
 {
@@ -252,6 +280,19 @@ static void texts_put(struct buf *out, const char *const *texts)
             out->failed = 1;
     msg_put_list(out, &list);
     free(list.at);
+}
+
+static void networks_put(struct buf *out, const struct networks *networks)
+{
+    struct buf bytes = {0};
+
+    msg_put_u8(out, networks->unix_too != 0);
+    for (size_t i = 0; i < networks->n; i++)
+        network_encode(&networks->at[i], &bytes);
+    if (bytes.failed)
+        out->failed = 1;
+    msg_put_bytes(out, bytes.data, bytes.len);
+    buf_free(&bytes);
 }
 
 static void keys_put(struct buf *out, const struct token_keys *keys)
@@ -276,6 +317,9 @@ static void field_put(struct buf *out, const struct field *field, const struct c
         break;
     case STRINGS:
         texts_put(out, *(const char *const *const *)at);
+        break;
+    case NETWORKS:
+        networks_put(out, at);
         break;
     case KEYS:
         keys_put(out, conf->token.keys);
@@ -344,6 +388,25 @@ out:
     return result;
 }
 
+static int networks_get(struct msg *msg, struct networks *networks)
+{
+    unsigned unix_too = msg_get_u8(msg);
+    struct slice bytes = msg_get_bytes(msg);
+    size_t n = bytes.len / NETWORK_BYTES;
+
+    if (msg->bad || unix_too > 1 || bytes.len % NETWORK_BYTES != 0)
+        return -1;
+    networks->unix_too = (int)unix_too;
+    networks->at = calloc(n + 1, sizeof(*networks->at));
+    if (networks->at == NULL)
+        return -1;
+    for (; networks->n < n; networks->n++)
+        if (network_decode(&networks->at[networks->n],
+                           (const uint8_t *)bytes.ptr + NETWORK_BYTES * networks->n) < 0)
+            return -1;
+    return 0;
+}
+
 static int keys_get(struct msg *msg, struct conf *conf)
 {
     struct slice bytes;
@@ -399,6 +462,8 @@ static int field_get(struct msg *msg, const struct field *field, struct conf *co
         result = texts_get(msg, texts);
         memcpy(member_of(conf, field), texts, sizeof(*texts));
         return result;
+    case NETWORKS:
+        return networks_get(msg, member_of(conf, field));
     case KEYS:
         return keys_get(msg, conf);
     default:
@@ -427,9 +492,13 @@ fail:
 
 void change_apply(struct conf *to, const struct conf *from)
 {
-    static const size_t sizes[] = {
-        [INT] = sizeof(int),     [U32] = sizeof(uint32_t),  [I64] = sizeof(int64_t),
-        [SIZE] = sizeof(size_t), [STRING] = sizeof(char *), [STRINGS] = sizeof(char **)};
+    static const size_t sizes[] = {[INT] = sizeof(int),
+                                   [U32] = sizeof(uint32_t),
+                                   [I64] = sizeof(int64_t),
+                                   [SIZE] = sizeof(size_t),
+                                   [STRING] = sizeof(char *),
+                                   [STRINGS] = sizeof(char **),
+                                   [NETWORKS] = sizeof(struct networks)};
 
     for (const struct field *field = fields; field < END; field++) {
         if (field->class != CHANGE_LIVE)

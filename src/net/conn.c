@@ -111,10 +111,56 @@ int conn_set_peer(struct conn *conn, const struct address *peer)
     return 0;
 }
 
+static int same(const struct address *a, const struct address *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* What is its own is kept before it is another's. */
+static int relay_begin(struct conn *conn)
+{
+    if (conn->peer != NULL && (conn->own = malloc(sizeof(*conn->own))) == NULL)
+        return -1;
+    if (conn->peer != NULL)
+        *conn->own = *conn->peer;
+    conn->own_secure = conn->secure;
+    conn->relayed = 1;
+    return 0;
+}
+
+int conn_relay(struct conn *conn, const struct address *client, int secure)
+{
+    if (!conn->relayed && relay_begin(conn) < 0)
+        return -1;
+    conn->secure = secure != 0;
+    if (conn->peer != NULL && same(conn->peer, client))
+        return 0;
+    return conn_set_peer(conn, client);
+}
+
+int conn_relay_end(struct conn *conn)
+{
+    if (!conn->relayed || conn_set_peer(conn, conn->own) < 0)
+        return conn->relayed ? -1 : 0;
+    free(conn->own);
+    conn->own = NULL;
+    conn->relayed = 0;
+    conn->secure = conn->own_secure;
+    return 0;
+}
+
 void conn_peer(const struct conn *conn, struct address *peer)
 {
     if (conn->peer != NULL)
         *peer = *conn->peer;
+    else
+        address_of_peer(peer, conn->fd);
+}
+
+void conn_own_peer(const struct conn *conn, struct address *peer)
+{
+    if (conn_own(conn) != NULL)
+        *peer = *conn_own(conn);
     else
         address_of_peer(peer, conn->fd);
 }
@@ -131,6 +177,7 @@ void conn_free(struct conn *conn)
 {
     conn->ops->free(conn);
     free(conn->peer);
+    free(conn->own);
     free(conn);
 }
 

@@ -117,6 +117,7 @@ void net_free(struct net **netp)
 
 void net_configure(struct net *net, const struct net_options *options)
 {
+    net->options.proxies = options->proxies;
     net->options.connections_max = options->connections_max;
     net->options.strangers_max = options->strangers_max;
     net->options.send_buffer = options->send_buffer;

@@ -25,6 +25,8 @@ struct engine_options options_of(const struct conf *conf, const struct worker_st
         .generation = start->generation,
         .balance = start->balance,
         .place = start_number(start->lane) - 1,
+        .proxies = &conf->proxies.from,
+        .proxy_header = conf->proxies.header,
         .origins = conf->cors_origins,
         .credentials = conf->cors_credentials,
         .client_file = {conf->client_text, conf->client_len},

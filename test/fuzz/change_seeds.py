@@ -29,6 +29,10 @@ def texts(values):
     return bytes([values is not None]) + struct.pack('<I', len(items)) + b''.join(map(data, items))
 
 
+def networks(unix_too, *items):
+    return bytes([unix_too]) + data(b''.join(ip + bytes([bits]) for ip, bits in items))
+
+
 def settings(**given):
     """By their keys, of which those in given are other ones; in the order on the pipe."""
     fields = {
@@ -37,6 +41,7 @@ def settings(**given):
         'audience': texts(None), 'issuer': texts([b'issuer']), 'types': texts([b'JWT', b'at+jwt']),
         'clockTolerance': number(5), 'roomsClaim': text(b'rooms'),
         'origins': texts([b'https://a.example', b'*']), 'credentials': number(1),
+        'proxies': networks(0, (bytes([10] + [0] * 15), 8)), 'proxyHeader': number(0),
         'connectTimeout': number(45000), 'upgradeTimeout': number(10000),
         'connections': number(1000), 'strangers': number(250), 'roomsPerClient': number(1000),
         'headerBytes': number(16384), 'headers': number(100), 'tokenBytes': number(8192),
@@ -54,21 +59,26 @@ def keys(name):
 
 
 zeros = {key: number(0) for key in (
-    'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'connectTimeout',
+    'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'proxyHeader', 'connectTimeout',
     'upgradeTimeout', 'connections', 'strangers', 'roomsPerClient', 'headerBytes', 'headers',
     'tokenBytes', 'sendBuffer', 'sendTimeout', 'idleTimeout')}
 none = texts(None)
+one = bytes([0] * 15 + [1])
 
 SEEDS = {
     'secret': settings(keys=keys('secret')),
     'rsa': settings(keys=keys('rsa')),
     'p256': settings(keys=keys('p256'), algorithms=number(0x1c0), audience=texts([b'a', b''])),
-    'zero': settings(file=text(None), issuer=none, types=none, origins=texts([]), **zeros),
+    'proxies': settings(proxies=networks(1, (one, 128), (bytes(16), 0)), proxyHeader=number(2)),
+    'zero': settings(proxies=networks(0), file=text(None), issuer=none, types=none, origins=texts([]), **zeros),
     'bad-level': settings(level=number(9)),
     'bad-file': settings(file=text(None)),
     'bad-algs': settings(algorithms=number(1 << 20)),
     'bad-nul': settings(issuer=texts([b'is\0uer'])),
     'bad-origins': settings(origins=none),
+    'bad-network': settings(proxies=networks(0, (one, 127))),
+    'bad-networks': settings(proxies=b'\0' + data(one)),
+    'bad-unix': settings(proxies=networks(2)),
     'bad-leftover': settings(keys=keys('secret')) + b'\0',
 }
 

@@ -20,6 +20,8 @@ static const struct {
     {"port", "listen (host and port)"},
     {"host", "listen (host and port)"},
     {"listen", "listen (host and port)"},
+    {"proxies", "proxies"},
+    {"proxyHeader", "proxyHeader"},
     {"socket.io:redis:url", NULL},
     {"socket.io:redis:passwordFile", NULL},
     {"socket.io:redis:tls", NULL}, /* nothing but false is taken */
@@ -92,6 +94,7 @@ static void test_others(void)
                 other = {.listen = &listen, .nlisten = 1, .polling = 1, .cors_origins = list};
     struct buf out = {0};
 
+    other.proxies = (struct conf_proxies){.from.unix_too = 1, .header = 1};
     other.keys = token_keys_new();
     other.token.keys = other.keys;
     other.token.algs = TOKEN_HS256;

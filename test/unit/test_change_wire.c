@@ -1,5 +1,6 @@
 /* Each live setting on its way to workers: different in one configuration from all the others,
  * it arrives with that very value, and is in force, and nothing else has changed. */
+#include "codec/forwarded.h"
 #include "conf.h"
 #include "ipc/change.h"
 #include "tap.h"
@@ -16,6 +17,9 @@ static char *first_origins[] = {first_origin, NULL},
 static const char *const first_names[] = {"first", NULL},
                          *const other_names[] = {"", "other", NULL}, *const no_names[] = {NULL};
 static char first_file[] = "/first", other_file[] = "/other";
+
+static struct network first_networks[] = {{{10}, 8}},
+                      other_networks[] = {{{10}, 8}, {{0xfd, 1}, 16}, {{0}, 0}, {{[15] = 1}, 128}};
 
 /* As it is before. */
 static struct conf base(void)
@@ -34,6 +38,7 @@ static struct conf base(void)
                   .token_bytes = 8192},
         .cors_origins = first_origins,
         .cors_credentials = 0,
+        .proxies = {{first_networks, 1, 0}, FORWARDED_EITHER},
         .connect_timeout_ms = 45000,
         .upgrade_timeout_ms = 10000,
         .connections_max = 1000,
@@ -69,6 +74,16 @@ static struct conf base(void)
         return 1;                                                                                  \
     }
 
+#define STRUCTS(name, member, ...)                                                                 \
+    static int set_##name(struct conf *conf, size_t i)                                             \
+    {                                                                                              \
+        const __typeof__(conf->member) values[] = {__VA_ARGS__};                                   \
+        if (i >= COUNT(values))                                                                    \
+            return 0;                                                                              \
+        conf->member = values[i];                                                                  \
+        return 1;                                                                                  \
+    }
+
 NUMBERS(level, log_level, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_DEBUG)
 NUMBERS(target, log_target, LOG_TO_SYSLOG, LOG_TO_FILE)
 POINTERS(file, log_file, other_file, NULL)
@@ -82,6 +97,9 @@ POINTERS(rooms_claim, token.rooms_claim, other_file)
 NUMBERS(tolerance, token.tolerance_s, 0, 86400, INT64_C(1) << 31)
 POINTERS(origins, cors_origins, other_origins, no_origins)
 NUMBERS(credentials, cors_credentials, 1)
+STRUCTS(proxies, proxies.from, {NULL, 0, 0}, {first_networks, 1, 1}, {other_networks, 1, 1},
+        {other_networks, 2, 0}, {other_networks + 1, 1, 0}, {other_networks, 4, 1})
+NUMBERS(proxy_header, proxies.header, FORWARDED_X_FOR, FORWARDED_STANDARD)
 NUMBERS(connect_timeout, connect_timeout_ms, 10, 45001, 86400000, UINT32_MAX)
 NUMBERS(upgrade_timeout, upgrade_timeout_ms, 10, 10001, 86400000, UINT32_MAX)
 NUMBERS(connections, connections_max, 1, 1001, 16000000, INT64_MAX)
@@ -112,6 +130,8 @@ static const struct {
     {"auth:options:roomsClaim", set_rooms_claim},
     {"cors:origins", set_origins},
     {"cors:credentials", set_credentials},
+    {"proxies", set_proxies},
+    {"proxyHeader", set_proxy_header},
     {"socket.io:connectTimeout", set_connect_timeout},
     {"socket.io:upgradeTimeout", set_upgrade_timeout},
     {"limits:connections", set_connections},
@@ -144,6 +164,16 @@ static int same_list(const char *const *a, const char *const *b)
     return a[i] == NULL && b[i] == NULL;
 }
 
+static int same_networks(const struct networks *a, const struct networks *b)
+{
+    if (a->n != b->n || a->unix_too != b->unix_too)
+        return 0;
+    for (size_t i = 0; i < a->n; i++)
+        if (memcmp(a->at[i].ip, b->at[i].ip, 16) != 0 || a->at[i].bits != b->at[i].bits)
+            return 0;
+    return 1;
+}
+
 /* Bit i of what is returned: it is not in both what row i sets. */
 static uint32_t others(const struct conf *a, const struct conf *b)
 {
@@ -161,6 +191,8 @@ static uint32_t others(const struct conf *a, const struct conf *b)
         same_text(a->token.rooms_claim, b->token.rooms_claim),
         same_list((const char *const *)a->cors_origins, (const char *const *)b->cors_origins),
         a->cors_credentials == b->cors_credentials,
+        same_networks(&a->proxies.from, &b->proxies.from),
+        a->proxies.header == b->proxies.header,
         a->connect_timeout_ms == b->connect_timeout_ms,
         a->upgrade_timeout_ms == b->upgrade_timeout_ms,
         a->connections_max == b->connections_max,
@@ -251,6 +283,7 @@ static void test_whole(void)
     all.token.keys = first_keys;
     all.token.audiences = all.token.issuers = all.token.types = (const char *const *)texts;
     all.cors_origins = texts;
+    all.proxies.from = (struct networks){other_networks, 1, 1};
     n = change_diff(&none, &all, CHANGE_LIVE, &keys);
     is_int(n, COUNT(rows), "there are no more live settings than rows");
     buf_putc(&keys, '\0');
@@ -287,11 +320,26 @@ static void test_range(void)
     REFUSED(log_format, LOG_JSON + 1);
     REFUSED(log_level, -1);
     REFUSED(cors_credentials, 2);
+    REFUSED(proxies.header, FORWARDED_STANDARD + 1);
+    REFUSED(proxies.header, -1);
     REFUSED(token.algs, (TOKEN_HS | TOKEN_RS | TOKEN_ES) + 1);
     REFUSED(token.tolerance_s, (INT64_C(1) << 31) + 1);
     REFUSED(token.tolerance_s, -1);
     REFUSED(head_headers, 257);
     REFUSED(token.token_bytes, 65537);
+}
+
+/* No configuration has them, but a pipe might. */
+static void test_networks(void)
+{
+    static struct network bad[] = {{{10, 1}, 8}, {{0}, 129}, {{[15] = 1}, 127}};
+
+    for (size_t i = 0; i < COUNT(bad); i++) {
+        struct conf conf = base();
+
+        conf.proxies.from.at = &bad[i];
+        is_refused(&conf, "a network that is none");
+    }
 }
 
 static struct token_keys *keys_make(const char *secret)
@@ -312,6 +360,7 @@ int main(void)
     for (size_t i = 0; i < COUNT(rows); i++)
         test_row(i);
     test_range();
+    test_networks();
     token_keys_free(&first_keys);
     token_keys_free(&other_keys);
     return tap_done();

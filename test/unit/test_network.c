@@ -1,5 +1,6 @@
 #include "base/network.h"
 
+#include "base/address.h"
 #include "tap.h"
 
 #define MAX 4
@@ -165,8 +166,44 @@ static void test_bits(void)
     is_int(wrong, 0, "a bit counts if it is one of the first ones");
 }
 
+static void test_bytes(void)
+{
+    static const struct {
+        const char *text;
+        int is_all;
+    } rows[] = {{"0.0.0.0/0", 1}, {"::/0", 1},       {"::/1", 0}, {"0.0.0.0/1", 0},
+                {"::/96", 0},     {"10.0.0.0/8", 0}, {"::1", 0}};
+    static const uint8_t bits[] = {0, 1, 127, 128, 129, 255};
+    uint8_t bytes[NETWORK_BYTES] = {[15] = 1};
+    struct network network;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct network again, other;
+        struct buf out = {0};
+
+        network_parse(&network, slice_str(rows[i].text));
+        network_encode(&network, &out);
+        ok(out.len == NETWORK_BYTES && network_decode(&again, out.data) == 0 &&
+               network_equal(&network, &again),
+           "%s as bytes, and back", rows[i].text);
+        other = network;
+        other.bits ^= 1;
+        ok(!network_equal(&network, &other), "other bits, another network");
+        other = network;
+        other.ip[15] ^= 1;
+        ok(!network_equal(&network, &other), "another address");
+        is_int(network_is_all(&network), rows[i].is_all, "is it all?");
+        buf_free(&out);
+    }
+    for (size_t i = 0; i < sizeof(bits); i++) {
+        bytes[16] = bits[i];
+        ok(network_decode(&network, bytes) == (bits[i] == 128 ? 0 : -1), "::1/%u", bits[i]);
+    }
+}
+
 int main(void)
 {
+    test_bytes();
     test_faults();
     test_have();
     test_bits();

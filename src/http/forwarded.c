@@ -1,0 +1,25 @@
+/* forwarded - whose request it is that a proxy passes on.
+ *
+ * A proxy keeps its connections, and each request on one may be another client's: each says
+ * anew whose it is, and one that does not say is the proxy's own.  Who is believed is whoever
+ * the connection itself is of: the peer, or the one that a PROXY header names, which is
+ * another proxy where there is a chain of them. */
+#include "codec/forwarded.h"
+#include "http/http.h"
+
+int forwarded_request(struct conn *conn, const struct http_request *req)
+{
+    const struct networks *proxies = conn->net->options.proxies;
+    struct forwarded forwarded;
+    struct address own;
+    int secure;
+
+    if (proxies == NULL || (proxies->n == 0 && !proxies->unix_too))
+        return conn_relay_end(conn);
+    conn_own_peer(conn, &own);
+    if (!networks_have(proxies, &own))
+        return conn_relay_end(conn);
+    forwarded_read(&forwarded, req, http_of(conn)->options.proxy_header, proxies, &own);
+    secure = forwarded.is_https >= 0 ? forwarded.is_https : conn_own_secure(conn);
+    return conn_relay(conn, &forwarded.client, secure);
+}
