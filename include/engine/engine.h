@@ -15,6 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
+struct conf_tls;
+struct tickets;
+
 struct engine_options { /* strings are borrowed for the engine's life */
     const char *path;   /* these as in http_options */
     struct http_limits http;
@@ -72,6 +76,10 @@ void engine_free(struct engine **engine);
  * proxies, proxy_header, connections_max, strangers_max, send_buffer, send_timeout_ms,
  * idle_timeout_ms, connect_timeout_ms and upgrade_timeout_ms.  The others are not looked at. */
 void engine_configure(struct engine *engine, const struct engine_options *options);
+
+/* TLS on listeners that speak it: net/tls.h. */
+int engine_certify(struct engine *engine, const struct conf_tls *tls, struct buf *error);
+int engine_tickets(struct engine *engine, const struct tickets *tickets);
 
 /* As http_adopt(). */
 int engine_adopt(struct engine *engine, int fd, const struct handoff_conn *known, const void *bytes,

@@ -18,6 +18,7 @@
 
 enum { COUNTERS_REASONS = 17 };  /* enum close_reason */
 enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
+enum { COUNTERS_TLS = 13 };      /* enum tls_fault */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
 /* "ok", or the code that the client is told. */
@@ -75,6 +76,12 @@ enum ack_drop {
       "many workers that holds for.")                                                              \
     X(EVICTED, COUNTERS_STRANGERS, TOTAL, STRANGER, "strangers_evicted_total",                     \
       "Strangers closed for others that came, by kind.")                                           \
+    X(TLS_CONNECTIONS, 1, GAUGE, NONE, "tls_connections",                                          \
+      "Connections that are open and speak TLS, their handshake done.")                            \
+    X(TLS_HANDSHAKES, 4, TOTAL, TLS, "tls_handshakes_total",                                       \
+      "TLS handshakes that were completed, by version, and whether a session was resumed.")        \
+    X(TLS_FAILURES, COUNTERS_TLS, TOTAL, TLS_FAULT, "tls_failures_total",                          \
+      "Connections on which TLS came to nothing, in the handshake or later, by reason.")           \
     X(SESSIONS, 4, GAUGE, TRANSPORT, "sessions",                                                   \
       "Engine.IO sessions by transport and protocol revision.")                                    \
     X(OPENED, 4, TOTAL, TRANSPORT, "sessions_opened_total",                                        \

@@ -30,8 +30,8 @@ struct veil_ops {
      * -1 with errno, as send(2) does: with EAGAIN it is called again, with no less in
      * conn->out, when the kernel takes more.  NULL: conn->out goes as it is. */
     ssize_t (*send)(struct conn *conn);
-    /* All output has left, and the socket is about to be shut down for writing.  NULL: it has
-     * no word of its own for that. */
+    /* All output has left, and the socket is about to be shut down for writing, or closed; it
+     * may be called again.  NULL: it has no word of its own for that. */
     void (*finish)(struct conn *conn);
     /* While conn->opening: its deadline has come, and is no more. */
     void (*timeout)(struct conn *conn);
@@ -178,6 +178,9 @@ int conn_close_soon(struct conn *conn, enum close_reason why);
 /* One try to write what is queued.  Returns 0, or -1 if the connection is broken, or
  * closing: it has lost output, and what is left is not to pass for all. */
 int conn_write(struct conn *conn);
+/* Of one that is veiled, and whose output has left: the veil's last word, if it has one.
+ * Returns 0, or -1 if that is still to leave. */
+int conn_finish(struct conn *conn);
 /* Writes no more until the kernel says that it can be. */
 void conn_set_blocked(struct conn *conn);
 /* Whether it is read from.  If not, all that comes stays with the kernel, its end

@@ -14,6 +14,7 @@
 #include "net/compact.h"
 #include "net/conn.h"
 #include "net/gather.h"
+#include "net/tls_fault.h"
 #include "net/wheel.h"
 
 #include <event2/event_struct.h>
@@ -21,6 +22,8 @@
 #include <stdint.h>
 
 #define INPUT_BYTES 65536 /* read from one socket at a time */
+#define VEIL_BYTES  32768 /* ... where a veil may have kept some that came before */
+#define NET_VEIL_MS 5000  /* for what comes before the first byte that the speaker hears */
 #define STAMP_BITS  6     /* stamps are in units of 64 us */
 #define FULL_LOG_MS 60000 /* a line about a limit that is reached each so often */
 
@@ -30,6 +33,7 @@
 
 struct balance;
 struct event_base;
+struct tls_net;
 
 struct net_options {
     struct balance *balance; /* with whom it shares its listeners; NULL: with nobody */
@@ -50,6 +54,9 @@ struct net_stats {
     uint64_t accept_failures;                   /* no descriptor or no memory for one */
     uint64_t strangers[STRANGER_KINDS];         /* now */
     uint64_t strangers_evicted[STRANGER_KINDS]; /* for others that came */
+    uint64_t tls_handshakes[2][2];              /* done: TLS 1.2 and 1.3, in full and resumed */
+    uint64_t tls_faults[TLS_FAULTS];
+    uint64_t tls_connections; /* now, with their handshakes done */
     uint64_t bytes_received, bytes_sent;
     uint64_t writes;                         /* to a socket that took something */
     uint64_t queued_bytes;                   /* now: output that waits for clients */
@@ -125,7 +132,8 @@ struct net {
     int gone;        /* connections have gone, and ops is to be told */
     int draining;    /* who is closed is to hear first all that was sent to it */
     struct wheel *wheel;
-    uint8_t *input; /* INPUT_BYTES, for whoever reads now */
+    uint8_t *input;      /* INPUT_BYTES, for whoever reads now */
+    struct tls_net *tls; /* net/tls.h; NULL: nobody speaks it */
 
     struct listener *listeners;
     struct event resume_timer; /* accepting again after a pause */

@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include "net/tls.h"
+
 #include <stdlib.h>
 
 static void on_gone(void *arg)
@@ -126,6 +128,16 @@ void engine_configure(struct engine *engine, const struct engine_options *option
     engine->sio.options.connect_timeout_ms = options->connect_timeout_ms;
     http_configure(engine->http, &http);
     net_configure(engine->net, &net);
+}
+
+int engine_certify(struct engine *engine, const struct conf_tls *tls, struct buf *error)
+{
+    return net_certify(engine->net, tls, error);
+}
+
+int engine_tickets(struct engine *engine, const struct tickets *tickets)
+{
+    return net_tickets(engine->net, tickets);
 }
 
 int engine_adopt(struct engine *engine, int fd, const struct handoff_conn *known, const void *bytes,

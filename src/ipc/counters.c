@@ -40,6 +40,28 @@ static const char *label_STRANGER(unsigned i)
     return labels[i];
 }
 
+static const char *label_TLS(unsigned i)
+{
+    static const char *const labels[] = {
+        "version=\"1.2\",resumed=\"false\"", "version=\"1.2\",resumed=\"true\"",
+        "version=\"1.3\",resumed=\"false\"", "version=\"1.3\",resumed=\"true\""};
+
+    return labels[i];
+}
+
+static const char *label_TLS_FAULT(unsigned i)
+{
+    static const char *const labels[] = {
+        "reason=\"timeout\"",  "reason=\"closed\"",  "reason=\"http\"",
+        "reason=\"proxy\"",    "reason=\"not_tls\"", "reason=\"version\"",
+        "reason=\"cipher\"",   "reason=\"alpn\"",    "reason=\"refused\"",
+        "reason=\"record\"",   "reason=\"flood\"",   "reason=\"renegotiation\"",
+        "reason=\"no_memory\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_TLS, "one for each");
+    return labels[i];
+}
+
 /* A good token is refused for one reason only. */
 static const char *label_REFUSAL(unsigned i)
 {

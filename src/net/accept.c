@@ -2,6 +2,7 @@
  * the workers settle among them (ipc/balance.h). */
 #include "ipc/balance.h"
 #include "net/net.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -111,8 +112,9 @@ static int accept_error_is_peers(int error)
 /* What comes first on it.  Returns 0, or -1 if nobody here understands that. */
 static int begin(struct conn *conn, unsigned speaks)
 {
-    (void)conn;
-    return speaks == 0 ? 0 : -1;
+    if (speaks & NET_PROXY)
+        return -1;
+    return speaks & NET_TLS ? tls_begin(conn, NET_VEIL_MS) : 0;
 }
 
 /* Returns 1 if a connection was taken, 0 if it failed for its own reasons, -1 if

@@ -70,6 +70,8 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
         struct linger reset = {1, 0};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
     }
+    if (!abort && conn->veiled && conn->out.bytes == 0)
+        conn_finish(conn);
     event_del(&conn->ev);
     close(conn->fd);
     wheel_unset(net->wheel, &conn->timer);
@@ -291,7 +293,7 @@ void conn_input(struct conn *conn, const uint8_t *bytes, size_t len)
 static void conn_read(struct conn *conn)
 {
     uint8_t *input = conn->net->input;
-    ssize_t n = recv(conn->fd, input, INPUT_BYTES, MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, input, conn->veiled ? VEIL_BYTES : INPUT_BYTES, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return;

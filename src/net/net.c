@@ -1,5 +1,7 @@
 #include "net/net.h"
 
+#include "net/tls.h"
+
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -110,6 +112,7 @@ void net_free(struct net **netp)
     chunklog_clear(&net->private_log);
     chunks_clear(&net->chunks);
     compact_clear(&net->compact);
+    net_tls_clear(net);
     free(net->input);
     free(net);
     *netp = NULL;

@@ -119,15 +119,27 @@ static void progress(struct conn *conn, size_t n)
     conn->stall_bytes = stall_share(conn);
 }
 
+int conn_finish(struct conn *conn)
+{
+    if (conn->fin_sent || conn->owes)
+        return 0;
+    if (conn->veil->finish != NULL)
+        conn->veil->finish(conn);
+    if (!conn->owes)
+        return 0;
+    conn_set_blocked(conn);
+    return -1;
+}
+
 static void sent_all(struct conn *conn)
 {
     conn->leaving = 0;
     set_flowing(conn);
     conn_hear(conn, 1);
     if (conn->state == CONN_LINGER && !conn->fin_sent) {
+        if (conn->veiled && conn_finish(conn) < 0)
+            return;
         conn->fin_sent = 1;
-        if (conn->veiled && conn->veil->finish != NULL)
-            conn->veil->finish(conn);
         shutdown(conn->fd, SHUT_WR);
         conn_deadline(conn, LINGER_MS);
     }

@@ -106,6 +106,9 @@ static void test_places(void)
     NUMBER(eio.closed, 1300);
     NUMBER(net.strangers, 1400);
     NUMBER(net.strangers_evicted, 1500);
+    NUMBER(net.tls_connections, 1551);
+    NUMBER(net.tls_handshakes, 1560);
+    NUMBER(net.tls_faults, 1570);
     NUMBER(sio.connects, 1601);
     NUMBER(http.requests, 1602);
     NUMBER(http.http_errors, 1700);
@@ -154,6 +157,9 @@ static void test_places(void)
     told(COUNTER_CLOSED, CLOSE_REASONS, 1300, "closed");
     told(COUNTER_STRANGERS, STRANGER_KINDS, 1400, "strangers");
     told(COUNTER_EVICTED, STRANGER_KINDS, 1500, "evicted");
+    told(COUNTER_TLS_CONNECTIONS, 1, 1551, "connections over TLS");
+    told(COUNTER_TLS_HANDSHAKES, 4, 1560, "their handshakes");
+    told(COUNTER_TLS_FAILURES, TLS_FAULTS, 1570, "and those that failed");
     told(COUNTER_CONNECTS, 1, 1601, "connects");
     told(COUNTER_REQUESTS, 1, 1602, "requests");
     told(COUNTER_HTTP, HTTP_ERROR_KINDS, 1700, "errors of HTTP");
