@@ -100,7 +100,7 @@ struct session {
     uint64_t app_due_ms;    /* of the app; 0: never.  session_rearm() after a change */
     uint32_t index, serial; /* in eio->slots: the handle */
     uint8_t random[16];     /* of the sid */
-    struct stranger age;    /* in net->strangers */
+    struct stranger age;    /* where it comes from, and among the strangers of there */
 };
 
 struct session_slot {
@@ -239,6 +239,8 @@ void session_guard(struct session *session, int on);
 void session_known(struct session *session);
 /* It is new, or was refused: it is nobody's. */
 void session_unknown(struct session *session);
+/* It is new, a stranger, and was asked for over conn: it is of that address. */
+void stranger_asked(const struct conn *conn, struct session *session);
 /* conn carries it from now on. */
 void stranger_carry(struct conn *conn, struct session *session);
 /* A request of the session of that handle has come over conn, and is over. */

@@ -45,8 +45,9 @@ struct engine_options { /* strings are borrowed for the engine's life */
 
     struct balance *balance; /* as in net_options */
     uint32_t place;
+    struct census *census; /* likewise */
     size_t connections_max, strangers_max, send_buffer;
-    uint32_t send_timeout_ms;
+    uint32_t send_timeout_ms, address_max;
 };
 
 struct engine {
@@ -73,8 +74,9 @@ struct engine *engine_new(struct event_base *base, const struct engine_options *
 void engine_free(struct engine **engine);
 
 /* The options that a live engine takes come into force: origins, credentials, http,
- * proxies, proxy_header, connections_max, strangers_max, send_buffer, send_timeout_ms,
- * idle_timeout_ms, connect_timeout_ms and upgrade_timeout_ms.  The others are not looked at. */
+ * proxies, proxy_header, connections_max, strangers_max, address_max, send_buffer,
+ * send_timeout_ms, idle_timeout_ms, connect_timeout_ms and upgrade_timeout_ms.  The others are
+ * not looked at. */
 void engine_configure(struct engine *engine, const struct engine_options *options);
 
 /* TLS on listeners that speak it: net/tls.h. */

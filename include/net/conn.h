@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "net/chunk.h"
 #include "net/close.h"
+#include "net/sources.h"
 #include "net/wheel.h"
 
 #include <event2/event_struct.h>
@@ -67,15 +68,6 @@ enum conn_state {
 
 enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
 
-/* What holds the place of a client that has no good token yet (strangers.c): a
- * connection, a session that polls and so needs none, a WebSocket with its session. */
-enum stranger_kind { STRANGER_SOCKET, STRANGER_POLLING, STRANGER_WEBSOCKET, STRANGER_KINDS };
-
-/* In a list of those, by age. */
-struct stranger {
-    struct stranger *older, *newer;
-};
-
 /* How a connection counts as such. */
 enum place {
     PLACE_NONE,   /* a user's, or with the WebSocket's session */
@@ -115,6 +107,7 @@ struct conn {
                                and the client: no TCP */
     uint8_t relayed : 1;    /* a proxy's: peer and secure are those of its last request, and ... */
     uint8_t own_secure : 1; /* ... what the connection itself is, is in these */
+    uint8_t tallied : 1;    /* it counts for limits:connectionsPerAddress */
     uint8_t closing_why;
 
     const struct conn_ops *ops;
@@ -134,7 +127,7 @@ struct conn {
     uint16_t pings_blocked;  /* pings that came while blocked */
     uint8_t nopened;         /* sessions in opened */
     void *opened;            /* of the layer of sessions: those opened over it; or NULL */
-    struct stranger age;     /* PLACE_OWN: in net->strangers */
+    struct stranger age;     /* where it comes from; PLACE_OWN: among the strangers of there */
     struct event ev;         /* read, and write too while blocked */
 };
 

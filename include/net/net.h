@@ -44,7 +44,9 @@ struct net_options {
     /* Places for those that have no good token yet, see evict.c; 0: as many as there
      * are. */
     size_t strangers_max;
-    size_t send_buffer; /* bytes */
+    struct census *census; /* what addresses have in other workers, at place; NULL: nothing */
+    uint32_t address_max;  /* connections of one address, and sessions, in all; 0: no limit */
+    size_t send_buffer;    /* bytes */
     uint32_t send_timeout_ms;
 };
 
@@ -57,6 +59,7 @@ struct net_stats {
     uint64_t tls_handshakes[2][2];              /* done: TLS 1.2 and 1.3, in full and resumed */
     uint64_t tls_faults[TLS_FAULTS];
     uint64_t tls_connections; /* now, with their handshakes done */
+    uint64_t turned_away[SOURCE_MEMBERS];       /* beyond address_max */
     uint64_t bytes_received, bytes_sent;
     uint64_t writes;                         /* to a socket that took something */
     uint64_t queued_bytes;                   /* now: output that waits for clients */
@@ -80,12 +83,6 @@ struct stranger_ops {
     const struct conn *(*carrier)(struct stranger *stranger, void *arg);
     /* Ends that session at once, without a word, and all its connections. */
     void (*evict)(struct stranger *stranger, void *arg);
-};
-
-/* Oldest first. */
-struct stranger_list {
-    struct stranger ends; /* older is the newest, newer the oldest */
-    size_t n;
 };
 
 /* What comes first on the connections of a listening socket, below what the speaker hears. */
@@ -140,9 +137,9 @@ struct net {
     struct event rest_timer;   /* ... after others had their turn */
     uint32_t others;           /* balance_others() when the rest began */
     int accepting, stopped;
-    struct log_every emfile_log, full_log, strangers_log;
+    struct log_every emfile_log, full_log, strangers_log, beyond_log;
 
-    struct stranger_list strangers[STRANGER_KINDS];
+    struct sources sources;      /* by address: who is here, and its strangers */
     size_t stranger_send_buffer; /* bytes that may wait for a stranger */
 
     struct chunklog private_log; /* what goes to one client only */
@@ -171,7 +168,7 @@ void net_kill_all(struct net *net, enum close_reason why);
 void net_speaks(struct net *net, const struct conn_ops *speaker, void *upper, uint32_t first_ms);
 /* Who is asked when a session's place is needed; ops and arg are borrowed. */
 void net_evicts(struct net *net, const struct stranger_ops *ops, void *arg);
-/* All but balance and place come into force. */
+/* All but balance, place and census come into force. */
 void net_configure(struct net *net, const struct net_options *options);
 
 /* --- dirty.c --- */
@@ -202,9 +199,22 @@ void net_sweep(struct net *net);
  * blocked instead. */
 int slow_blocks(struct conn *conn);
 
+/* --- tally.c --- */
+
+/* conn, which is new, comes from there, or does now; carried and relayed are set. */
+void tally_conn(struct conn *conn, const struct address *peer);
+/* conn is dead. */
+void tally_conn_gone(struct conn *conn);
+/* A session is asked for over conn: its place is one of that address; and its end. */
+void tally_session(struct net *net, struct stranger *session, const struct conn *conn);
+void tally_session_gone(struct net *net, struct stranger *session);
+/* 1 if an address has as many connections as it may; that is counted, and logged. */
+int tally_is_beyond(struct net *net, const struct address *peer);
+/* The same of sessions, of the address of conn. */
+int tally_session_is_beyond(struct net *net, const struct conn *conn);
+
 /* --- strangers.c --- */
 
-void strangers_init(struct net *net);
 /* What a stranger may have of what a user may: a tenth, but min where there is as much. */
 size_t stranger_part(size_t of, size_t min);
 /* How conn counts may be different: its state, or whom it carries, is another. */

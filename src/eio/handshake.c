@@ -144,6 +144,7 @@ static void open_session(struct conn *conn, const struct target *target)
             answer_refuse(conn, 503);
         return;
     }
+    stranger_asked(conn, session);
     conn_peer(conn, &peer);
     if (target->websocket)
         stranger_carry(conn, session);
@@ -261,6 +262,8 @@ static void on_request(struct conn *conn, const struct http_request *req, size_t
         exchange_hand_over(conn, HTTP_SUCCESSOR); /* here it would be closed soon */
     else if (result == 0 && target.session == NULL && net_clients_full(eio->net))
         refuse_full(conn);
+    else if (result == 0 && target.session == NULL && tally_session_is_beyond(eio->net, conn))
+        answer_refuse(conn, 429);
     else if (result == 0 && target.websocket)
         upgrade_conn(conn, &target);
     else if (result == 0)

@@ -110,6 +110,15 @@ struct session *stranger_opened(struct conn *conn, struct session *session)
 
 /* --- sessions --- */
 
+void stranger_asked(const struct conn *conn, struct session *session)
+{
+    struct net *net = session->eio->net;
+
+    stranger_remove(net, kind_of(session), &session->age);
+    tally_session(net, &session->age, conn);
+    stranger_add(net, kind_of(session), &session->age);
+}
+
 /* What it is has changed, and so its connections have. */
 static void tell_conns(const struct session *session)
 {
@@ -166,4 +175,5 @@ void stranger_session_gone(struct session *session)
     if (session->stranger)
         stranger_remove(session->eio->net, kind_of(session), &session->age);
     session->stranger = 0;
+    tally_session_gone(session->eio->net, &session->age);
 }

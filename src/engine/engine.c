@@ -23,6 +23,8 @@ static struct net_options net_options_of(const struct engine_options *options)
         .proxies = options->proxies,
         .connections_max = options->connections_max,
         .strangers_max = options->strangers_max,
+        .census = options->census,
+        .address_max = options->address_max,
         .send_buffer = options->send_buffer,
         .send_timeout_ms = options->send_timeout_ms,
     };

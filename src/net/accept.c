@@ -117,6 +117,16 @@ static int begin(struct conn *conn, unsigned speaks)
     return speaks & NET_TLS ? tls_begin(conn, NET_VEIL_MS) : 0;
 }
 
+static int is_beyond(struct net *net, int fd)
+{
+    struct address peer;
+
+    if (net->options.address_max == 0)
+        return 0;
+    address_of_peer(&peer, fd);
+    return tally_is_beyond(net, &peer);
+}
+
 /* Returns 1 if a connection was taken, 0 if it failed for its own reasons, -1 if
  * no more can be taken now. */
 static int accept_one(const struct listener *listener)
@@ -140,6 +150,10 @@ static int accept_one(const struct listener *listener)
         }
         accept_failed(net, errno);
         return -1;
+    }
+    if (is_beyond(net, fd)) {
+        close(fd);
+        return 0;
     }
     conn = conn_new(net, fd);
     if (conn == NULL) {

@@ -33,6 +33,7 @@ static void list_remove(struct conn *conn)
 struct conn *conn_new(struct net *net, int fd)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
+    struct address peer;
 
     if (conn == NULL)
         return NULL;
@@ -48,6 +49,8 @@ struct conn *conn_new(struct net *net, int fd)
     list_add(&net->conns, conn);
     net->nconns++;
     net_counted(net);
+    address_of_peer(&peer, fd);
+    tally_conn(conn, &peer);
     conn->stranger = 1;
     stranger_conn(conn);
     conn_deadline(conn, net->first_ms);
@@ -85,6 +88,7 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     net->gone = 1;
     net_counted(net);
     stranger_conn(conn);
+    tally_conn_gone(conn);
     conn_unveil(conn);
     /* Freed on a later turn: our caller may still be using it. */
     net_flush_later(net);
@@ -102,14 +106,19 @@ int conn_has_ended(const struct conn *conn)
 
 int conn_set_peer(struct conn *conn, const struct address *peer)
 {
+    struct address own;
+
     if (peer == NULL) {
         free(conn->peer);
         conn->peer = NULL;
+        address_of_peer(&own, conn->fd);
+        tally_conn(conn, &own);
         return 0;
     }
     if (conn->peer == NULL && (conn->peer = malloc(sizeof(*conn->peer))) == NULL)
         return -1;
     *conn->peer = *peer;
+    tally_conn(conn, peer);
     return 0;
 }
 

@@ -1,6 +1,7 @@
-/* evict - who goes when there are too many that have no good token: the oldest, of the
- * kind that has most, so that a flood of one kind leaves the others alone, and who has come
- * as far as a session does not fall to sockets that say nothing.  No place of a user is
+/* evict - who goes when there are too many that have no good token: of the address that has
+ * most of them (sources.h), so that those of others come in however many it sends; there the
+ * oldest of the kind that has most, so that a flood of one kind leaves the others alone, and who
+ * has come as far as a session does not fall to sockets that say nothing.  No place of a user is
  * ever taken. */
 #include "net/net.h"
 
@@ -8,12 +9,26 @@
 
 #define EVICT_SLICE 256 /* places taken before the loop gets its turn */
 
-/* The kind that has most; of connections, where that is what there are too many of. */
-static enum stranger_kind kind_to_go(const struct net *net, enum excess what)
+/* Whose strangers are too many. */
+static struct source *source_to_go(struct net *net, enum excess what)
 {
-    const struct stranger_list *lists = net->strangers;
-    size_t sockets = lists[STRANGER_SOCKET].n, polling = lists[STRANGER_POLLING].n,
-           websocket = lists[STRANGER_WEBSOCKET].n;
+    struct sources *sources = &net->sources;
+    struct source *source = NULL;
+
+    if (what == EXCESS_CONNS)
+        source = sources_first(sources, SOURCE_CONNS);
+    else if (what == EXCESS_CLIENTS)
+        source = sources_first(sources, SOURCE_SESSIONS);
+    /* Connections may be nobody's by themselves: with their sessions they go. */
+    return source != NULL ? source : sources_first(sources, SOURCE_PLACES);
+}
+
+/* The kind that has most there; of connections, where that is what there are too many of. */
+static enum stranger_kind kind_to_go(const struct source *source, enum excess what)
+{
+    size_t sockets = source->strangers[STRANGER_SOCKET],
+           polling = source->strangers[STRANGER_POLLING],
+           websocket = source->strangers[STRANGER_WEBSOCKET];
 
     if (what == EXCESS_CLIENTS)
         sockets = 0;
@@ -24,22 +39,28 @@ static enum stranger_kind kind_to_go(const struct net *net, enum excess what)
     return websocket > 0 && websocket >= sockets ? STRANGER_WEBSOCKET : STRANGER_SOCKET;
 }
 
-/* conn NULL: not known. */
-static void evict_log(struct net *net, enum excess what, const struct conn *conn)
+/* conn NULL: there is none now. */
+static void evict_log(struct net *net, enum excess what, const struct source *source,
+                      const struct conn *conn)
 {
     const uint64_t *n = net->stats.strangers;
     uint64_t times = log_due(&net->strangers_log, FULL_LOG_MS);
-    char address[ADDRESS_TEXT_MAX] = "unknown";
+    char address[ADDRESS_TEXT_MAX];
 
+    _Static_assert(WORST_TEXT_MAX <= ADDRESS_TEXT_MAX, "either fits");
     if (times == 0)
         return;
     if (conn != NULL)
         conn_peer_text(conn, address);
+    else
+        source_text(source, address);
     log_warnx("limits:%s reached: sockets=%llu polling=%llu websocket=%llu without a good token; "
-              "for each that comes the oldest is closed: address=%s times=%llu",
+              "for each that comes the oldest is closed, of the address that has most: "
+              "strangers=%u address=%s times=%llu",
               what == EXCESS_PLACES ? "strangers" : "connections",
               (unsigned long long)n[STRANGER_SOCKET], (unsigned long long)n[STRANGER_POLLING],
-              (unsigned long long)n[STRANGER_WEBSOCKET], address, (unsigned long long)times);
+              (unsigned long long)n[STRANGER_WEBSOCKET], source_strangers(source, SOURCE_PLACES),
+              address, (unsigned long long)times);
 }
 
 static void evict_conn(struct net *net, enum excess what, struct stranger *oldest)
@@ -48,22 +69,26 @@ static void evict_conn(struct net *net, enum excess what, struct stranger *oldes
 
     if (net->stranger_ops != NULL && net->stranger_ops->spares(conn, net->stranger_arg))
         return;
-    evict_log(net, what, conn);
+    evict_log(net, what, oldest->source, conn);
     net->stats.strangers_evicted[STRANGER_SOCKET]++;
     conn_kill(conn, CLOSE_EVICTED, conn->out.bytes > 0);
 }
 
 static void evict(struct net *net, enum excess what)
 {
-    enum stranger_kind kind = kind_to_go(net, what);
-    struct stranger *oldest = net->strangers[kind].ends.newer;
+    const struct source *source = source_to_go(net, what);
+    enum stranger_kind kind;
+    struct stranger *oldest;
 
-    assert(net->strangers[kind].n > 0);
+    assert(source != NULL);
+    kind = kind_to_go(source, what);
+    oldest = source->oldest[kind];
+    assert(oldest != NULL);
     if (kind == STRANGER_SOCKET) {
         evict_conn(net, what, oldest);
         return;
     }
-    evict_log(net, what, net->stranger_ops->carrier(oldest, net->stranger_arg));
+    evict_log(net, what, source, net->stranger_ops->carrier(oldest, net->stranger_arg));
     net->stranger_ops->evict(oldest, net->stranger_arg);
 }
 

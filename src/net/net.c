@@ -59,7 +59,6 @@ struct net *net_new(struct event_base *base, const struct net_options *options,
     no_dirty(net);
     evtimer_assign(&net->flush_timer, base, on_flush, net);
     gather_init(net);
-    strangers_init(net);
     accept_init(net);
     net->private_log.chunks = &net->chunks;
     net->chunks.on_thin = on_thin;
@@ -67,8 +66,11 @@ struct net *net_new(struct event_base *base, const struct net_options *options,
     compact_init(&net->compact, &net->chunks);
     net->input = malloc(INPUT_BYTES);
     net->wheel = wheel_new(base, conn_timeout, net);
-    if (net->input == NULL || net->wheel == NULL)
+    if (sources_init(&net->sources, options->census, options->place) < 0 || net->input == NULL ||
+        net->wheel == NULL)
         net_free(&net);
+    else
+        sources_limit(&net->sources, options->address_max);
     return net;
 }
 
@@ -113,6 +115,7 @@ void net_free(struct net **netp)
     chunks_clear(&net->chunks);
     compact_clear(&net->compact);
     net_tls_clear(net);
+    sources_clear(&net->sources);
     free(net->input);
     free(net);
     *netp = NULL;
@@ -123,6 +126,8 @@ void net_configure(struct net *net, const struct net_options *options)
     net->options.proxies = options->proxies;
     net->options.connections_max = options->connections_max;
     net->options.strangers_max = options->strangers_max;
+    net->options.address_max = options->address_max;
+    sources_limit(&net->sources, options->address_max);
     net->options.send_buffer = options->send_buffer;
     net->options.send_timeout_ms = options->send_timeout_ms;
     limit_strangers(net);

@@ -1,38 +1,14 @@
-/* strangers - those that have no good token yet, in order of age, and how many there are.
+/* strangers - those that have no good token yet, and how many there are.
  *
  * A place is what somebody holds who may be nobody: a connection, or a session that
  * polls, which needs no connection; a WebSocket and its session are one.  Strangers have
  * options.strangers_max of them.  Beside that connections_max holds, for connections and for
- * sessions: strangers have what users leave of it.  Who goes when there are too many is
- * evict.c's. */
+ * sessions: strangers have what users leave of it.  Each is with its address (sources.c), in
+ * order of age; who goes when there are too many is evict.c's. */
 #include "ipc/balance.h"
 #include "net/net.h"
 
 #define PART 10
-
-static void list_add(struct stranger_list *list, struct stranger *stranger)
-{
-    stranger->newer = &list->ends;
-    stranger->older = list->ends.older;
-    stranger->older->newer = stranger;
-    list->ends.older = stranger;
-    list->n++;
-}
-
-static void list_remove(struct stranger_list *list, struct stranger *stranger)
-{
-    stranger->older->newer = stranger->newer;
-    stranger->newer->older = stranger->older;
-    list->n--;
-}
-
-void strangers_init(struct net *net)
-{
-    for (int i = 0; i < STRANGER_KINDS; i++) {
-        struct stranger *ends = &net->strangers[i].ends;
-        *ends = (struct stranger){ends, ends};
-    }
-}
 
 /* --- how many there are, and may be, and what of --- */
 
@@ -121,16 +97,15 @@ static enum place place_of(const struct conn *conn)
 void stranger_conn(struct conn *conn)
 {
     struct net *net = conn->net;
-    struct stranger_list *list = &net->strangers[STRANGER_SOCKET];
     enum place place = place_of(conn);
     int was = conn->place != PLACE_NONE, is = place != PLACE_NONE;
 
     if (place == conn->place)
         return;
     if (conn->place == PLACE_OWN)
-        list_remove(list, &conn->age);
+        source_remove(&net->sources, STRANGER_SOCKET, &conn->age);
     if (place == PLACE_OWN)
-        list_add(list, &conn->age);
+        source_add(&net->sources, STRANGER_SOCKET, &conn->age);
     net->stats.strangers[STRANGER_SOCKET] += (uint64_t)is;
     net->stats.strangers[STRANGER_SOCKET] -= (uint64_t)was;
     conn->place = place;
@@ -140,14 +115,14 @@ void stranger_conn(struct conn *conn)
 
 void stranger_add(struct net *net, enum stranger_kind kind, struct stranger *stranger)
 {
-    list_add(&net->strangers[kind], stranger);
+    source_add(&net->sources, kind, stranger);
     net->stats.strangers[kind]++;
     came(net);
 }
 
 void stranger_remove(struct net *net, enum stranger_kind kind, struct stranger *stranger)
 {
-    list_remove(&net->strangers[kind], stranger);
+    source_remove(&net->sources, kind, stranger);
     net->stats.strangers[kind]--;
 }
 

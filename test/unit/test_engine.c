@@ -2056,7 +2056,7 @@ static void test_answer_slow(void)
     ok(conn != NULL && conn->blocked, "an answer leaves slowly");
     if (conn != NULL) {
         conn->due_ms = clock_ms();
-        conn_timeout(&conn->timer, conn->due_ms, engine);
+        conn_timeout(&conn->timer, conn->due_ms, engine->net);
     }
     is_int(take(get, sink, sizeof(sink)), sizeof(sink), "a minute later it still does");
     is_int(closes, 0, "which does not end the session");

@@ -431,7 +431,7 @@ static void test_deadlines(void)
     turns(10);
     if ((conn = answering()) != NULL) {
         conn->due_ms = clock_ms();
-        conn_timeout(&conn->timer, conn->due_ms, engine);
+        conn_timeout(&conn->timer, conn->due_ms, engine->net);
     }
     ok(heard(fd, "x,"), "an answer that leaves slowly is not cut short for a head");
     turns(10);

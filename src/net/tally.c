@@ -1,0 +1,122 @@
+/* tally - for which address a connection or session counts, and whether that has as many as it
+ * may.
+ *
+ * A connection counts for limits:connectionsPerAddress where it is the client's own: not if a
+ * proxy sends the requests of many over it (their sessions count), nor if another worker has it
+ * and carries it here.  The place of a stranger is one of the address that is known: of a
+ * relayed connection that of its last request. */
+#include "net/net.h"
+
+/* --- connections --- */
+
+/* That of the address; proxies have none of their own. */
+static struct source *source_at(struct net *net, const struct address *peer)
+{
+    static const struct address none;
+    const struct networks *proxies = net->options.proxies;
+    int is_proxy = proxies != NULL && networks_have(proxies, peer);
+
+    return source_take(&net->sources, is_proxy ? &none : peer);
+}
+
+static int counts(const struct conn *conn)
+{
+    return !conn->relayed && !conn->carried;
+}
+
+static void conn_leave(struct conn *conn)
+{
+    struct sources *sources = &conn->net->sources;
+    struct source *source = conn->age.source;
+
+    if (conn->tallied)
+        source_go(sources, source, SOURCE_CONN);
+    conn->tallied = 0;
+    conn->age.source = NULL;
+    source_drop(sources, source);
+}
+
+void tally_conn(struct conn *conn, const struct address *peer)
+{
+    struct sources *sources = &conn->net->sources;
+    struct source *source = source_at(conn->net, peer), *was = conn->age.source;
+
+    if (source == was && conn->tallied == counts(conn)) {
+        source_drop(sources, source);
+        return;
+    }
+    if (conn->place == PLACE_OWN)
+        source_remove(sources, STRANGER_SOCKET, &conn->age);
+    if (was != NULL)
+        conn_leave(conn);
+    conn->age.source = source;
+    conn->tallied = counts(conn) != 0;
+    if (conn->tallied)
+        source_come(sources, source, SOURCE_CONN);
+    if (conn->place == PLACE_OWN)
+        source_add(sources, STRANGER_SOCKET, &conn->age);
+}
+
+void tally_conn_gone(struct conn *conn)
+{
+    conn_leave(conn);
+}
+
+/* --- sessions --- */
+
+void tally_session(struct net *net, struct stranger *session, const struct conn *conn)
+{
+    struct sources *sources = &net->sources;
+
+    session->source = source_hold(conn->age.source);
+    source_come(sources, session->source, SOURCE_SESSION);
+    source_count(sources, session->source, SOURCE_HANDSHAKES);
+}
+
+void tally_session_gone(struct net *net, struct stranger *session)
+{
+    struct source *source = session->source;
+
+    if (source == NULL)
+        return;
+    session->source = NULL;
+    source_go(&net->sources, source, SOURCE_SESSION);
+    source_drop(&net->sources, source);
+}
+
+/* --- the limit --- */
+
+static const char *member_name(enum source_member what)
+{
+    return what == SOURCE_CONN ? "connection closed" : "session refused with 429";
+}
+
+static int is_beyond(struct net *net, struct source *source, enum source_member what)
+{
+    char address[WORST_TEXT_MAX];
+    uint64_t times;
+
+    if (!source_is_full(&net->sources, source, what))
+        return 0;
+    net->stats.turned_away[what]++;
+    source_count(&net->sources, source, SOURCE_TURNED_AWAY);
+    times = log_due(&net->beyond_log, FULL_LOG_MS);
+    if (times > 0)
+        log_warnx("limits:connectionsPerAddress reached: %s: address=%s times=%llu",
+                  member_name(what), source_text(source, address), (unsigned long long)times);
+    return 1;
+}
+
+int tally_is_beyond(struct net *net, const struct address *peer)
+{
+    struct source *source = source_at(net, peer);
+    int beyond = is_beyond(net, source, SOURCE_CONN);
+
+    source_drop(&net->sources, source);
+    return beyond;
+}
+
+int tally_session_is_beyond(struct net *net, const struct conn *conn)
+{
+    return is_beyond(net, conn->age.source, SOURCE_SESSION);
+}
