@@ -130,6 +130,7 @@ struct conf {
     size_t connections_max;            /* per worker */
     size_t strangers_max;              /* likewise: places of those without a good token */
     uint32_t connections_per_user;     /* 0: no limit */
+    uint32_t connections_per_address;  /* likewise; and sessions; over all workers */
     uint32_t rooms_per_client;         /* everybody's and its user's among them */
     int replace_connections;           /* past it the oldest leaves, else the newest is refused */
     size_t head_bytes, head_headers;   /* of a request; HTTP_HEADERS_CAP or less */

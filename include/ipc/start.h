@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct balance;
+struct census;
 
 /* The worker owns down_fd and up_fd; listen_fds and listen_speaks are borrowed for as long as
  * the process lives, the descriptors are the worker's to close.
@@ -34,6 +35,7 @@ struct worker_start {
     int history_fd;          /* ipc/history.h, for reading; the worker's; -1: there is none */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no peers */
+    struct census *census;   /* ipc/census.h, likewise; NULL: there was no memory */
 };
 
 /* A PROXY header comes first, TLS comes first, or one behind the other. */

@@ -26,11 +26,13 @@ struct generation_ops { /* none may call generation_free */
 };
 
 /* Nothing is forked yet.  number: in the log, from 1; half: of the lanes (ipc/start.h), 0
- * or 1.  common, ops, conf and listeners are borrowed, the last two until it leaves or
- * generation_configure() names others.  NULL with errno. */
+ * or 1; before: the one whose place it is to take, until generation_alone(), or NULL.  common, ops,
+ * conf and listeners are borrowed, the last two until it leaves or generation_configure() names
+ * others.  NULL with errno. */
 struct generation *generation_new(struct proc_common *common, const struct conf *conf,
                                   const struct listeners *listeners, unsigned number, unsigned half,
-                                  const struct generation_ops *ops, void *arg);
+                                  const struct generation *before, const struct generation_ops *ops,
+                                  void *arg);
 
 /* Kills and reaps what is left. */
 void generation_free(struct generation **generation);
@@ -38,6 +40,9 @@ void generation_free(struct generation **generation);
 /* Forks its workers; what fails is tried again as if it had died.  on_trial: it is to take
  * the place of another, and ops->failed may come, perhaps before this returns. */
 void generation_start(struct generation *generation, int on_trial);
+
+/* The one before has left, and is about to be freed. */
+void generation_alone(struct generation *generation);
 
 /* Workers are forked with these from now on. */
 void generation_configure(struct generation *generation, const struct conf *conf,

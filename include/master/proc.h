@@ -23,6 +23,7 @@
 #define PROC_SILENT_MS 4000
 
 struct balance;
+struct census;
 struct cluster;
 struct event_base;
 struct lanes;
@@ -56,6 +57,7 @@ struct proc_terms {
     const struct conf *conf;
     const struct listeners *listeners;
     struct balance *balance; /* who accepts; NULL: one worker */
+    struct census *census;   /* what addresses have; NULL: each worker knows of its own only */
     unsigned generation;     /* in the log: from 1 */
 };
 

@@ -126,6 +126,7 @@ const struct key conf_keys[] = {
     INT("limits:connections", 1, CONF_CONNECTIONS_MAX, NULL, 0, AT(FIELD_SIZE, connections_max)),
     INT("limits:strangers", 1, CONF_CONNECTIONS_MAX, NULL, 0, AT(FIELD_SIZE, strangers_max)),
     INT("limits:connectionsPerUser", 0, 1000000, "0", 0, AT(FIELD_U32, connections_per_user)),
+    INT("limits:connectionsPerAddress", 0, 1000000, "0", 0, AT(FIELD_U32, connections_per_address)),
     WORD("limits:connectionsPerUserPolicy", "refuse|replace", "\"refuse\"", 0),
     INT("limits:roomsPerClient", 2, 1000000, "1000", 0, AT(FIELD_U32, rooms_per_client)),
     INT("limits:headerBytes", 1024, 1 << 20, "16384", 0, AT(FIELD_SIZE, head_bytes)),

@@ -65,6 +65,7 @@ static const struct field fields[] = {
     LIVE("socket.io:upgradeTimeout", U32, upgrade_timeout_ms, UINT32_MAX),
     LIVE("limits:connections", SIZE, connections_max, SIZE_MAX),
     LIVE("limits:strangers", SIZE, strangers_max, SIZE_MAX),
+    LIVE("limits:connectionsPerAddress", U32, connections_per_address, UINT32_MAX),
     LIVE("limits:roomsPerClient", U32, rooms_per_client, UINT32_MAX),
     LIVE("limits:headerBytes", SIZE, head_bytes, SIZE_MAX),
     LIVE("limits:headers", SIZE, head_headers, HTTP_HEADERS_CAP),

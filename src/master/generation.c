@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "ipc/balance.h"
+#include "ipc/census.h"
 #include "ipc/msg.h"
 #include "master/lanes.h"
 #include "master/timer.h"
@@ -88,6 +89,17 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 /* --- coming ------------------------------------------------------------------- */
 
+/* Without it the limit holds for each worker alone. */
+static void census_make(struct generation *generation, const struct generation *before)
+{
+    struct proc_terms *terms = &generation->terms;
+
+    terms->census = census_new(generation->nprocs, 2 * terms->conf->connections_max,
+                               before != NULL ? before->terms.census : NULL);
+    if (terms->census == NULL && terms->conf->connections_per_address > 0)
+        log_warn("limits:connectionsPerAddress holds for each worker, not for all: no memory");
+}
+
 /* What it needs.  Returns 0, or -1 with errno. */
 static int make(struct generation *generation)
 {
@@ -112,7 +124,8 @@ static int make(struct generation *generation)
 
 struct generation *generation_new(struct proc_common *common, const struct conf *conf,
                                   const struct listeners *listeners, unsigned number, unsigned half,
-                                  const struct generation_ops *ops, void *arg)
+                                  const struct generation *before, const struct generation_ops *ops,
+                                  void *arg)
 {
     size_t procs = (size_t)conf->workers * sizeof(struct proc *);
     struct generation *generation = calloc(1, sizeof(*generation) + procs);
@@ -126,6 +139,7 @@ struct generation *generation_new(struct proc_common *common, const struct conf 
     generation->arg = arg;
     generation->half = half;
     generation->nprocs = (unsigned)conf->workers;
+    census_make(generation, before);
     if (make(generation) < 0) {
         int saved = errno;
         generation_free(&generation);
@@ -146,6 +160,7 @@ void generation_free(struct generation **generationp)
     if (generation->deadline != NULL)
         event_free(generation->deadline);
     balance_free(&generation->terms.balance);
+    census_free(&generation->terms.census);
     free(generation);
 }
 
@@ -157,6 +172,12 @@ void generation_start(struct generation *generation, int on_trial)
     /* A fork that fails may end all of it. */
     for (unsigned i = 0; i < generation->nprocs && !generation->leaving; i++)
         proc_start(generation->procs[i]);
+}
+
+void generation_alone(struct generation *generation)
+{
+    if (generation->terms.census != NULL)
+        census_alone(generation->terms.census);
 }
 
 void generation_configure(struct generation *generation, const struct conf *conf,

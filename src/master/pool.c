@@ -195,6 +195,7 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
         return;
     log_info("generation %u has left", generation_number(pool->leaving));
     pool->at[generation_half(pool->leaving)] = NULL;
+    generation_alone(pool->current);
     generation_free(&pool->leaving);
     pool->ops->left(pool->arg);
 }
@@ -203,8 +204,9 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
 static struct generation *generation_make(struct pool *pool, const struct conf *conf,
                                           const struct listeners *listeners, unsigned half)
 {
-    struct generation *generation = generation_new(
-        &pool->common, conf, listeners, pool->generations + 1, half, &generation_ops, pool);
+    struct generation *generation =
+        generation_new(&pool->common, conf, listeners, pool->generations + 1, half, pool->current,
+                       &generation_ops, pool);
 
     if (generation == NULL)
         return NULL;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "ipc/balance.h"
+#include "ipc/census.h"
 #include "master/cluster.h"
 #include "master/hear.h"
 #include "master/lanes.h"
@@ -379,7 +380,8 @@ static int fork_one(struct proc *proc)
                                   .handoff_fds = lanes_writers(common->lanes),
                                   .nhandoff = START_LANES,
                                   .history_fd = recovery_fd(common->recovery, terms->conf),
-                                  .balance = terms->balance},
+                                  .balance = terms->balance,
+                                  .census = terms->census},
                         .conf = terms->conf,
                         .child = common->child,
                         .arg = common->arg,
@@ -465,6 +467,8 @@ void proc_reaped(struct proc *proc, int status)
     close(proc->peers_fd);
     proc->peers_fd = -1;
     proc->state = DEAD;
+    if (proc->terms->census != NULL)
+        census_clear(proc->terms->census, proc->number - 1);
     lanes_vacant(proc->common->lanes, proc->lane);
     how_ended(how, sizeof(how), proc, status, lived_ms);
     proc->ops->gone(proc, status, lived_ms, how, proc->arg);

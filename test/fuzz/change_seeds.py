@@ -43,7 +43,8 @@ def settings(**given):
         'origins': texts([b'https://a.example', b'*']), 'credentials': number(1),
         'proxies': networks(0, (bytes([10] + [0] * 15), 8)), 'proxyHeader': number(0),
         'connectTimeout': number(45000), 'upgradeTimeout': number(10000),
-        'connections': number(1000), 'strangers': number(250), 'roomsPerClient': number(1000),
+        'connections': number(1000), 'strangers': number(250), 'perAddress': number(50),
+        'roomsPerClient': number(1000),
         'headerBytes': number(16384), 'headers': number(100), 'tokenBytes': number(8192),
         'sendBuffer': number(1 << 20), 'sendTimeout': number(10000), 'idleTimeout': number(65000),
     }
@@ -59,8 +60,9 @@ def keys(name):
 
 
 zeros = {key: number(0) for key in (
-    'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'proxyHeader', 'connectTimeout',
-    'upgradeTimeout', 'connections', 'strangers', 'roomsPerClient', 'headerBytes', 'headers',
+    'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'proxyHeader',
+    'connectTimeout', 'upgradeTimeout', 'connections', 'strangers', 'perAddress', 'roomsPerClient',
+    'headerBytes', 'headers',
     'tokenBytes', 'sendBuffer', 'sendTimeout', 'idleTimeout')}
 none = texts(None)
 one = bytes([0] * 15 + [1])

@@ -127,6 +127,7 @@ static struct conf full(void)
     conf.connect_timeout_ms = 4000000000U;
     conf.connections_max = (size_t)1 << 33;
     conf.strangers_max = (size_t)1 << 31;
+    conf.connections_per_address = 1000001;
     conf.send_buffer = 12345;
     conf.head_headers = 77;
     conf.token.keys = other_keys;

@@ -43,6 +43,7 @@ static struct conf base(void)
         .upgrade_timeout_ms = 10000,
         .connections_max = 1000,
         .strangers_max = 250,
+        .connections_per_address = 50,
         .rooms_per_client = 1000,
         .head_bytes = 16384,
         .head_headers = 100,
@@ -104,6 +105,7 @@ NUMBERS(connect_timeout, connect_timeout_ms, 10, 45001, 86400000, UINT32_MAX)
 NUMBERS(upgrade_timeout, upgrade_timeout_ms, 10, 10001, 86400000, UINT32_MAX)
 NUMBERS(connections, connections_max, 1, 1001, 16000000, INT64_MAX)
 NUMBERS(strangers, strangers_max, 1, 251, 16000000, INT64_MAX)
+NUMBERS(per_address, connections_per_address, 0, 51, 1000000, UINT32_MAX)
 NUMBERS(rooms_per_client, rooms_per_client, 2, 1001, 1000000, UINT32_MAX)
 NUMBERS(head_bytes, head_bytes, 1024, 16385, 1 << 20, INT64_MAX)
 NUMBERS(headers, head_headers, 8, 101, 256)
@@ -136,6 +138,7 @@ static const struct {
     {"socket.io:upgradeTimeout", set_upgrade_timeout},
     {"limits:connections", set_connections},
     {"limits:strangers", set_strangers},
+    {"limits:connectionsPerAddress", set_per_address},
     {"limits:roomsPerClient", set_rooms_per_client},
     {"limits:headerBytes", set_head_bytes},
     {"limits:headers", set_headers},
@@ -197,6 +200,7 @@ static uint32_t others(const struct conf *a, const struct conf *b)
         a->upgrade_timeout_ms == b->upgrade_timeout_ms,
         a->connections_max == b->connections_max,
         a->strangers_max == b->strangers_max,
+        a->connections_per_address == b->connections_per_address,
         a->rooms_per_client == b->rooms_per_client,
         a->head_bytes == b->head_bytes,
         a->head_headers == b->head_headers,

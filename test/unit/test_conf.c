@@ -316,6 +316,7 @@ static const struct sample {
     {"limits:connections", {"10", "11", "12", "13"}, {0}},
     {"limits:strangers", {"10", "11", "12", "13"}, {0}},
     {"limits:connectionsPerUser", {"1", "2", "3", "0"}, {0}},
+    {"limits:connectionsPerAddress", {"1", "2", "3", "0"}, {0}},
     {"limits:connectionsPerUserPolicy",
      {"\"replace\"", "refuse", "replace", "refuse"},
      {0, "\"refuse\"", "\"replace\"", "\"refuse\""}},

@@ -155,7 +155,7 @@ static void begin(int workers, int dying)
     common.recovery = recovery_idle(base, &conf, common.relay, common.cluster);
     common.stats = stats_new(base, &stats_ops, NULL);
     common.lanes = lanes_new(base, &lanes_ops, NULL);
-    generation = generation_new(&common, &conf, &listeners, 7, 1, &ops, NULL);
+    generation = generation_new(&common, &conf, &listeners, 7, 1, NULL, &ops, NULL);
     if (common.lanes == NULL || generation == NULL)
         abort();
 }
