@@ -94,6 +94,7 @@ struct session {
     uint8_t over;            /* ended; waits for a GET to tell the client */
     uint8_t known;           /* to the app: opened, and not closed yet */
     uint8_t guarded;         /* session_guard() */
+    uint8_t secure;          /* its handshake came over a connection that was encrypted */
     uint8_t stranger;        /* no good token yet: stranger.c */
     struct wheel_entry timer;
     uint64_t heartbeat_due_ms;

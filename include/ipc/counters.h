@@ -19,6 +19,7 @@
 enum { COUNTERS_REASONS = 17 };  /* enum close_reason */
 enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
 enum { COUNTERS_TLS = 13 };      /* enum tls_fault */
+enum { COUNTERS_PROXY = 5 };     /* enum proxy_refusal */
 /* What came of a renewal, beside enum token_result. */
 enum { RENEWAL_OTHER_USER = TOKEN_RESULTS, RENEWAL_RATE, RENEWAL_RESULTS };
 /* "ok", or the code that the client is told. */
@@ -82,6 +83,11 @@ enum ack_drop {
       "TLS handshakes that were completed, by version, and whether a session was resumed.")        \
     X(TLS_FAILURES, COUNTERS_TLS, TOTAL, TLS_FAULT, "tls_failures_total",                          \
       "Connections on which TLS came to nothing, in the handshake or later, by reason.")           \
+    X(PROXY_HEADERS, 2, TOTAL, PROXY_VERSION, "proxy_headers_total",                               \
+      "PROXY headers taken, by the version of the protocol.")                                      \
+    X(PROXY_REFUSED, COUNTERS_PROXY, TOTAL, PROXY, "proxy_refused_total",                          \
+      "Connections closed on listeners with proxyProtocol before a PROXY header was through, by "  \
+      "reason.")                                                                                   \
     X(SESSIONS, 4, GAUGE, TRANSPORT, "sessions",                                                   \
       "Engine.IO sessions by transport and protocol revision.")                                    \
     X(OPENED, 4, TOTAL, TRANSPORT, "sessions_opened_total",                                        \

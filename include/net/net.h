@@ -50,6 +50,17 @@ struct net_options {
     uint32_t send_timeout_ms;
 };
 
+/* Why a connection on which a PROXY header was to come is closed: its peer is none of proxies;
+ * it begins with something else; the header is malformed, too long, or never became whole. */
+enum proxy_refusal {
+    PROXY_UNTRUSTED,
+    PROXY_ABSENT,
+    PROXY_MALFORMED,
+    PROXY_TOO_LONG,
+    PROXY_INCOMPLETE,
+    PROXY_REFUSALS
+};
+
 /* What has happened, counted where it happens by one addition. */
 struct net_stats {
     uint64_t accepted;                          /* connections taken from a listening socket */
@@ -58,8 +69,10 @@ struct net_stats {
     uint64_t strangers_evicted[STRANGER_KINDS]; /* for others that came */
     uint64_t tls_handshakes[2][2];              /* done: TLS 1.2 and 1.3, in full and resumed */
     uint64_t tls_faults[TLS_FAULTS];
-    uint64_t tls_connections; /* now, with their handshakes done */
-    uint64_t turned_away[SOURCE_MEMBERS];       /* beyond address_max */
+    uint64_t tls_connections;             /* now, with their handshakes done */
+    uint64_t turned_away[SOURCE_MEMBERS]; /* beyond address_max */
+    uint64_t proxy_headers[2];            /* taken, of version 1 and 2 */
+    uint64_t proxy_refused[PROXY_REFUSALS];
     uint64_t bytes_received, bytes_sent;
     uint64_t writes;                         /* to a socket that took something */
     uint64_t queued_bytes;                   /* now: output that waits for clients */
@@ -138,6 +151,7 @@ struct net {
     uint32_t others;           /* balance_others() when the rest began */
     int accepting, stopped;
     struct log_every emfile_log, full_log, strangers_log, beyond_log;
+    struct log_every proxy_logs[PROXY_REFUSALS];
 
     struct sources sources;      /* by address: who is here, and its strangers */
     size_t stranger_send_buffer; /* bytes that may wait for a stranger */

@@ -146,6 +146,7 @@ static void open_session(struct conn *conn, const struct target *target)
     }
     stranger_asked(conn, session);
     conn_peer(conn, &peer);
+    session->secure = conn->secure;
     if (target->websocket)
         stranger_carry(conn, session);
     if (session_start(session, target->req, &peer) < 0) {

@@ -62,6 +62,21 @@ static const char *label_TLS_FAULT(unsigned i)
     return labels[i];
 }
 
+static const char *label_PROXY_VERSION(unsigned i)
+{
+    return i == 0 ? "version=\"1\"" : "version=\"2\"";
+}
+
+static const char *label_PROXY(unsigned i)
+{
+    static const char *const labels[] = {"reason=\"not_a_proxy\"", "reason=\"absent\"",
+                                         "reason=\"malformed\"", "reason=\"too_long\"",
+                                         "reason=\"incomplete\""};
+
+    _Static_assert(sizeof(labels) / sizeof(labels[0]) == COUNTERS_PROXY, "one for each");
+    return labels[i];
+}
+
 /* A good token is refused for one reason only. */
 static const char *label_REFUSAL(unsigned i)
 {

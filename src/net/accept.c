@@ -2,6 +2,7 @@
  * the workers settle among them (ipc/balance.h). */
 #include "ipc/balance.h"
 #include "net/net.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 
 #include <errno.h>
@@ -113,7 +114,7 @@ static int accept_error_is_peers(int error)
 static int begin(struct conn *conn, unsigned speaks)
 {
     if (speaks & NET_PROXY)
-        return -1;
+        return proxy_begin(conn, speaks);
     return speaks & NET_TLS ? tls_begin(conn, NET_VEIL_MS) : 0;
 }
 

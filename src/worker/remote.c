@@ -64,8 +64,9 @@ void remote_handshake(struct buf *out, const struct client *client, const struct
 
     buf_puts(out, "{\"headers\":{},\"time\":");
     put_time(out, at_ms);
-    buf_printf(out, ",\"address\":\"%s\",\"xdomain\":false,\"secure\":false,\"issued\":%lld",
-               address_ip_text(&client->address, address), (long long)at_ms);
+    buf_printf(out, ",\"address\":\"%s\",\"xdomain\":false,\"secure\":%s,\"issued\":%lld",
+               address_ip_text(&client->address, address),
+               client->socket->session.secure ? "true" : "false", (long long)at_ms);
     buf_puts(out, ",\"url\":");
     put_url(out, conf, version, transport);
     buf_printf(out, ",\"query\":{\"EIO\":\"%d\",\"transport\":\"%s\"},\"auth\":{}}", version,

@@ -21,6 +21,7 @@ struct report {
 _Static_assert((int)COUNTERS_REASONS == (int)CLOSE_REASONS, "a label for each reason");
 _Static_assert((int)COUNTERS_STRANGERS == (int)STRANGER_KINDS, "a label for each kind");
 _Static_assert((int)COUNTERS_TLS == (int)TLS_FAULTS, "a label for each fault");
+_Static_assert((int)COUNTERS_PROXY == (int)PROXY_REFUSALS, "a label for each refusal");
 
 static void take(struct counters *counters, unsigned first, const uint64_t *values, unsigned n)
 {
@@ -41,6 +42,8 @@ static void take_engine(struct counters *counters, struct engine_stats stats)
     at[COUNTER_TLS_CONNECTIONS] = stats.net->tls_connections;
     take(counters, COUNTER_TLS_HANDSHAKES, &stats.net->tls_handshakes[0][0], 4);
     take(counters, COUNTER_TLS_FAILURES, stats.net->tls_faults, TLS_FAULTS);
+    take(counters, COUNTER_PROXY_HEADERS, stats.net->proxy_headers, 2);
+    take(counters, COUNTER_PROXY_REFUSED, stats.net->proxy_refused, PROXY_REFUSALS);
     at[COUNTER_CONNECTS] = stats.sio->connects;
     at[COUNTER_REQUESTS] = stats.http->requests;
     take(counters, COUNTER_HTTP, stats.http->http_errors, HTTP_ERROR_KINDS);

@@ -37,7 +37,7 @@ const WS = '/notifications/?EIO=4&transport=websocket';
 const BYTES = {
     'a client of another path': [get('/socket.io/?EIO=4&transport=polling'), 'request for another path: path=/socket.io/ served=/notifications/'],
     'TLS': [Buffer.from('16030102000100', 'hex'), 'TLS on a port for plain HTTP:'],
-    'a PROXY line': [`PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n${get(WS)}`, 'PROXY protocol on a port for plain HTTP:'],
+    'a PROXY line': [`PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n${get(WS)}`, 'PROXY header on a listener without proxyProtocol:'],
     'an upgrade that a proxy took away': [get(WS), 'WebSocket request without its upgrade: a proxy has to pass on Upgrade and Connection:'],
     'a page that may not': [get('/notifications/?EIO=4&transport=polling', 'Origin: https://evil.example\r\n'), 'request of a page that may not: origin=https://evil.example site=-'],
 };

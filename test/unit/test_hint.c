@@ -106,12 +106,12 @@ static void test_bytes(void)
     bytes("\x16\x03\x01\x02\x00", 5);
     is_int(logged("times=2"), 1, "TLS, its first byte or all of it");
     bytes("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36);
-    said("PROXY protocol on a port for plain HTTP:");
+    said("PROXY header on a listener without proxyProtocol:");
     for (size_t n = 5; n < sizeof(proxy2); n++) {
         http.hints[HINT_PROXY] = (struct log_every){0, 0};
         bytes(proxy2, n);
     }
-    is_int(logged("PROXY protocol"), 1 + (int)sizeof(proxy2) - 5, "the binary form, or part of it");
+    is_int(logged("PROXY header on"), 1 + (int)sizeof(proxy2) - 5, "the binary form, or part of it");
 }
 
 static void test_requests(void)

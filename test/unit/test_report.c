@@ -109,6 +109,8 @@ static void test_places(void)
     NUMBER(net.tls_connections, 1551);
     NUMBER(net.tls_handshakes, 1560);
     NUMBER(net.tls_faults, 1570);
+    NUMBER(net.proxy_headers, 1520);
+    NUMBER(net.proxy_refused, 1525);
     NUMBER(sio.connects, 1601);
     NUMBER(http.requests, 1602);
     NUMBER(http.http_errors, 1700);
@@ -160,6 +162,8 @@ static void test_places(void)
     told(COUNTER_TLS_CONNECTIONS, 1, 1551, "connections over TLS");
     told(COUNTER_TLS_HANDSHAKES, 4, 1560, "their handshakes");
     told(COUNTER_TLS_FAILURES, TLS_FAULTS, 1570, "and those that failed");
+    told(COUNTER_PROXY_HEADERS, 2, 1520, "PROXY headers");
+    told(COUNTER_PROXY_REFUSED, PROXY_REFUSALS, 1525, "and those refused");
     told(COUNTER_CONNECTS, 1, 1601, "connects");
     told(COUNTER_REQUESTS, 1, 1602, "requests");
     told(COUNTER_HTTP, HTTP_ERROR_KINDS, 1700, "errors of HTTP");
