@@ -39,6 +39,11 @@ struct conf_certificate {
     char *cert_file, *key_file; /* may be the same */
     char *cert, *key;           /* the key is overwritten before it is freed */
     size_t cert_len, key_len;
+    /* What is said of it, by who has read the files; a worker that takes it later has none. */
+    char *names;                   /* all or, of many, the first: "example.org, *.example.org" */
+    char *kind;                    /* of its key: "ECDSA P-256" */
+    int64_t not_before, not_after; /* seconds since 1970, of all of the chain */
+    int unread; /* nothing of it is there: who we are by now may not read its files */
 };
 
 #define CONF_CERTIFICATES_MAX 64
@@ -155,11 +160,14 @@ struct conf {
 };
 
 enum conf_for {
-    CONF_FOR_DAEMON, /* everything is needed, keys above all */
-    CONF_FOR_RELOAD, /* the same in place of one that is in force: a file that is empty is
-                        one that is just being written */
-    CONF_FOR_NOTIFY, /* axr-notify: only redis, namespace and key are used; no
-                        secret is read or required */
+    CONF_FOR_DAEMON,    /* everything is needed, keys above all */
+    CONF_FOR_RELOAD,    /* the same in place of one that is in force: a file that is empty is
+                           one that is just being written, and certificates that may not be read
+                           are left to conf_keep_certificates() */
+    CONF_FOR_REHEARSAL, /* by whoever will read it for that, to hear whether they can: such
+                           certificates are what conf_unread_put() names */
+    CONF_FOR_NOTIFY,    /* axr-notify: only redis, namespace and key are used; no
+                           secret is read or required */
 };
 
 /* Where conf_load() looks.  conf_args_split() (conf/args.h) makes one from a
@@ -198,6 +206,28 @@ void conf_print(const struct conf *conf, struct buf *out);
  * everything stays as it was. */
 #define CONF_KEYS_UNREAD (-2)
 int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings);
+
+/* Settles which certificates of a configuration made with CONF_FOR_RELOAD come into force
+ * after those of now: where we may not read the files of one, that which now has of the same
+ * files stays; one whose time has not come, or is over, does not take the place of a good
+ * one.  Returns 0, or -1 with errors: what is wanted cannot be in force. */
+int conf_keep_certificates(const struct conf *now, struct conf *wanted, struct buf *errors,
+                           struct buf *warnings);
+
+/* A line for each certificate of one made with CONF_FOR_REHEARSAL whose files may not be
+ * read. */
+void conf_unread_put(const struct conf *conf, struct buf *lines);
+
+/* Reads the files of all certificates again.  Each that is good, and another than before,
+ * takes the place of the one before; whatever is wrong with one, that stays as it was.
+ * Returns bits. */
+#define CONF_CERTIFICATES_CHANGED 1 /* there is one in another's place */
+#define CONF_CERTIFICATES_BAD     2 /* one is bad, for reasons that are in errors */
+#define CONF_CERTIFICATES_UNREAD  4 /* or could not be read, which the same file may outlive */
+unsigned conf_reread_certificates(struct conf *conf, struct buf *errors, struct buf *warnings);
+
+/* Overwrites the private keys, which nobody can use from then on. */
+void conf_tls_wipe(const struct conf_tls *tls);
 
 /* Frees it with its secrets overwritten. */
 void conf_free(struct conf **conf);

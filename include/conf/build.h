@@ -9,6 +9,8 @@
 #include "conf.h"
 #include "conf/settings.h"
 
+/* Certificates, and what else tls has: before build_listen(). */
+void build_tls(struct conf *conf, struct settings *set);
 void build_listen(struct conf *conf, struct settings *set);
 /* Who is believed to say whose requests it passes on.  conf->listen is to be built before. */
 void build_proxies(struct conf *conf, struct settings *set);

@@ -16,7 +16,7 @@ enum key_type {
     KEY_LIST,  /* a string or an array of strings */
     KEY_TEXTS, /* a string or an array of strings, which may hold anything: only what
                   begins as an array of strings does is one outside the file */
-    KEY_KEYS,  /* an array of objects: auth:keys */
+    KEY_KEYS,  /* an array of objects: auth:keys, tls:certificates */
     KEY_LISTEN,
     KEY_SENTINELS, /* an array of addresses, likewise */
     KEY_TLS,       /* true, false or an object */

@@ -36,11 +36,11 @@ struct remark {
     struct source source;
 };
 
-/* Where a key that checks tokens came from. */
+/* Where a key that checks tokens, or a certificate, came from. */
 struct key_source {
     struct source source;
     const char *path; /* of the setting */
-    long element;     /* of auth:keys, or -1 */
+    long element;     /* of auth:keys or tls:certificates, or -1 */
     const char *file; /* that it is in, as the setting has it, or NULL */
 };
 
@@ -62,6 +62,7 @@ struct settings {
     struct remark ignored[SETTINGS_MAX];
     size_t nignored;
     struct key_source key_sources[KEYS_MAX]; /* in the order of conf->given_keys */
+    struct key_source certificate_sources[CONF_CERTIFICATES_MAX]; /* of conf->tls.at */
 };
 
 /* Every key has its default.  args and both buffers are borrowed. */

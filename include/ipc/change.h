@@ -29,6 +29,10 @@ int change_keep(const struct conf *now, struct conf *wanted);
  * memory (out is as it was).  out is secret from then on: there are keys in it. */
 int change_put(struct buf *out, const struct conf *conf);
 
+/* 1 if both have the same chains and keys in the same order, whatever their files are
+ * called. */
+int change_same_certificates(const struct conf_tls *a, const struct conf_tls *b);
+
 /* Takes one apart: a configuration in which nothing but those settings is filled in,
  * to be freed with conf_free().  NULL if a field is missing, of another kind or out of
  * range, if bytes are left over, or without memory. */

@@ -1,6 +1,7 @@
 #include "conf.h"
 
 #include "conf/build.h"
+#include "conf/certfile.h"
 #include "conf/server.h"
 #include "conf/source.h"
 
@@ -16,6 +17,7 @@ static void build(struct conf *conf, struct settings *set)
     build_redis(conf, set);
     if (set->purpose == CONF_FOR_NOTIFY)
         return;
+    build_tls(conf, set);
     build_listen(conf, set);
     build_proxies(conf, set);
     build_auth(conf, set);
@@ -90,6 +92,13 @@ static void free_listeners(struct conf *conf)
     free(conf->listen);
 }
 
+static void free_certificates(struct conf *conf)
+{
+    for (size_t i = 0; i < conf->tls.n; i++)
+        certfile_clear(&conf->tls.at[i]);
+    free(conf->tls.at);
+}
+
 static void free_auth(struct conf *conf)
 {
     token_keys_free(&conf->keys);
@@ -119,6 +128,7 @@ void conf_free(struct conf **conf)
     server_clear(&c->redis);
     free_listeners(c);
     free(c->proxies.from.at);
+    free_certificates(c);
     free_auth(c);
     build_strings_free(&c->cors_origins);
     free(c->log_file);

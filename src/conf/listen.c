@@ -75,6 +75,8 @@ struct place { /* of the listener in the configuration */
     struct settings *set;
     const struct setting *setting;
     struct source source;
+    int tls; /* 1 or 0 where it says so; -1: where there are certificates, but for a Unix socket */
+    int proxy; /* it expects a PROXY header */
 };
 
 static void bad(struct place *place, const struct jsonc *value, const char *wanted)
@@ -96,6 +98,23 @@ static int same(const struct conf_listen *a, const struct conf_listen *b)
                                               : a->host == b->host;
 }
 
+/* What is wrong with the certificates has been said by who has read them. */
+static int certificates_given(struct settings *set)
+{
+    return setting_given(settings_at(set, "tls:certFile")) ||
+           setting_given(settings_at(set, "tls:certificates"));
+}
+
+static void speak(struct place *place, struct conf_listen *listen)
+{
+    listen->proxy = place->proxy;
+    listen->tls =
+        place->tls >= 0 ? place->tls : place->conf->tls.n > 0 && listen->unix_path == NULL;
+    if (listen->tls && !certificates_given(place->set))
+        settings_error(place->set, &place->source, place->setting->path,
+                       "found \"tls\": true, wanted a certificate for it in tls:certFile");
+}
+
 /* Appends listener (takes its strings) unless it is there already. */
 static void add(struct place *place, struct conf_listen *listen, const struct jsonc *value)
 {
@@ -109,6 +128,7 @@ static void add(struct place *place, struct conf_listen *listen, const struct js
     } else if (conf->nlisten == LISTEN_MAX) {
         bad(place, value, "at most 64 addresses");
     } else {
+        speak(place, listen);
         conf->listen[conf->nlisten++] = *listen;
         return;
     }
@@ -188,23 +208,86 @@ static int member_host(struct place *place, const struct jsonc *value, const cha
     return 0;
 }
 
-static void add_object(struct place *place, const struct jsonc *value)
+/* A switch of an object: 0, or -1 (reported).  What is not there stays as it is. */
+static int member_switch(struct place *place, const struct jsonc *value, const char *wanted,
+                         int *target)
+{
+    if (value == NULL)
+        return 0;
+    if (value->type != JSONC_TRUE && value->type != JSONC_FALSE) {
+        bad(place, value, wanted);
+        return -1;
+    }
+    *target = value->type == JSONC_TRUE;
+    return 0;
+}
+
+static int has_other_members(const struct jsonc *object)
+{
+    static const char *const names[] = {"host", "port", "address", "tls", "proxyProtocol"};
+    const size_t n = sizeof(names) / sizeof(names[0]);
+
+    for (const struct jsonc *m = object->first; m != NULL; m = m->next) {
+        size_t i = 0;
+
+        while (i < n && strcmp(m->key, names[i]) != 0)
+            i++;
+        if (i == n)
+            return 1;
+    }
+    return 0;
+}
+
+static void add_at(struct place *place, const struct jsonc *value)
+{
+    if (value->type == JSONC_STRING)
+        add_text(place, value);
+    else if (value->type == JSONC_NUMBER)
+        add_number(place, NULL, value);
+    else
+        bad(place, value, "address to be \"host:port\", \"unix:/path\" or a port");
+}
+
+/* {"host": "127.0.0.1", "port": 3000} */
+static void add_host_port(struct place *place, const struct jsonc *value)
 {
     const struct jsonc *port = jsonc_member(value, "port");
     const char *host;
 
-    for (const struct jsonc *m = value->first; m != NULL; m = m->next) {
-        if (strcmp(m->key, "host") != 0 && strcmp(m->key, "port") != 0) {
-            bad(place, value, "its keys to be host and port");
-            return;
-        }
-    }
     if (member_host(place, jsonc_member(value, "host"), &host) < 0)
         return;
     if (port == NULL || port->type != JSONC_NUMBER)
         bad(place, port != NULL ? port : value, "port to be a number from 0 to 65535");
     else
         add_number(place, host, port);
+}
+
+static void add_where(struct place *place, const struct jsonc *value, const struct jsonc *address)
+{
+    if (address != NULL)
+        add_at(place, address);
+    else
+        add_host_port(place, value);
+}
+
+static void add_object(struct place *place, const struct jsonc *value)
+{
+    const struct jsonc *address = jsonc_member(value, "address");
+
+    place->tls = -1;
+    place->proxy = 0;
+    if (has_other_members(value))
+        bad(place, value, "its keys to be address, or host and port, tls and proxyProtocol");
+    else if (address != NULL &&
+             (jsonc_member(value, "host") != NULL || jsonc_member(value, "port") != NULL))
+        bad(place, value, "address, or host and port");
+    else if (member_switch(place, jsonc_member(value, "tls"), "tls to be true or false",
+                           &place->tls) == 0 &&
+             member_switch(place, jsonc_member(value, "proxyProtocol"),
+                           "proxyProtocol to be true or false", &place->proxy) == 0)
+        add_where(place, value, address);
+    place->tls = -1;
+    place->proxy = 0;
 }
 
 static void add_any(struct place *place, const struct jsonc *value)
@@ -271,9 +354,20 @@ static void build_one(struct place *place)
         add_tcp(place, host, len, (int)port->number, port);
 }
 
+/* Certificates for nobody. */
+static void warn_unspoken(const struct conf *conf, struct settings *set)
+{
+    size_t i = 0;
+
+    while (i < conf->nlisten && !conf->listen[i].tls)
+        i++;
+    if (conf->tls.n > 0 && conf->nlisten > 0 && i == conf->nlisten)
+        settings_warn(set, NULL, "tls", "not used: no listener speaks TLS");
+}
+
 void build_listen(struct conf *conf, struct settings *set)
 {
-    struct place place = {conf, set, settings_at(set, "listen"), {0}};
+    struct place place = {conf, set, settings_at(set, "listen"), {0}, -1, 0};
 
     conf->listen = calloc(LISTEN_MAX, sizeof(*conf->listen));
     if (conf->listen == NULL) {
@@ -285,6 +379,7 @@ void build_listen(struct conf *conf, struct settings *set)
         build_list(&place);
     else if (!place.setting->broken)
         build_one(&place);
+    warn_unspoken(conf, set);
 }
 
 /* --- the admin address --- */

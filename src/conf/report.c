@@ -1,9 +1,13 @@
 #include "conf/build.h"
 
+#include "codec/certificate.h"
 #include "codec/json.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define DAY_S 86400
 
 static const char mask[] = "********";
 
@@ -78,19 +82,24 @@ static void put_url(struct buf *out, const char *url)
     buf_free(&shown);
 }
 
+static void put_address(struct buf *out, const struct conf_listen *listen)
+{
+    const char *host = listen->host != NULL ? listen->host : "*";
+    const char *open = strchr(host, ':') != NULL ? "[" : "", *close = *open ? "]" : "";
+
+    if (listen->unix_path != NULL)
+        buf_printf(out, "unix:%s", listen->unix_path);
+    else
+        buf_printf(out, "%s%s%s:%d", open, host, close, listen->port);
+}
+
 static void put_listen(struct buf *out, const struct conf *conf)
 {
     buf_putc(out, '[');
     for (size_t i = 0; i < conf->nlisten; i++) {
-        const struct conf_listen *listen = &conf->listen[i];
-        const char *host = listen->host != NULL ? listen->host : "*";
-        const char *open = strchr(host, ':') != NULL ? "[" : "", *close = *open ? "]" : "";
-
         buf_puts(out, i > 0 ? ",\"" : "\"");
-        if (listen->unix_path != NULL)
-            buf_printf(out, "unix:%s\"", listen->unix_path);
-        else
-            buf_printf(out, "%s%s%s:%d\"", open, host, close, listen->port);
+        put_address(out, &conf->listen[i]);
+        buf_putc(out, '"');
     }
     buf_putc(out, ']');
 }
@@ -214,6 +223,21 @@ static struct key_source key_source(const struct conf *conf, struct settings *se
     return (struct key_source){jwks->source, jwks->path, -1, jwks->value->text};
 }
 
+/* Where something came from that is no value of a key. */
+static void put_key_source(struct buf *out, const struct key_source *from)
+{
+    buf_puts(out, "  (");
+    source_put(out, &from->source);
+    buf_printf(out, ", %s", from->path);
+    if (from->element >= 0)
+        buf_printf(out, ":%ld", from->element);
+    if (from->file != NULL) {
+        buf_putc(out, ' ');
+        put_text(out, from->file);
+    }
+    buf_puts(out, ")\n");
+}
+
 /* Which keys tokens are checked with, in the order in which they are tried. */
 static void put_keys_in_force(struct buf *out, const struct conf *conf, struct settings *set)
 {
@@ -222,16 +246,49 @@ static void put_keys_in_force(struct buf *out, const struct conf *conf, struct s
 
         buf_puts(out, "key: ");
         token_keys_describe(conf->keys, i, out);
-        buf_puts(out, "  (");
-        source_put(out, &from.source);
-        buf_printf(out, ", %s", from.path);
-        if (from.element >= 0)
-            buf_printf(out, ":%ld", from.element);
-        if (from.file != NULL) {
-            buf_putc(out, ' ');
-            put_text(out, from.file);
-        }
-        buf_puts(out, ")\n");
+        put_key_source(out, &from);
+    }
+}
+
+static void put_left(struct buf *out, int64_t not_after)
+{
+    int64_t left = not_after - time(NULL);
+
+    if (left < 0)
+        buf_puts(out, "expired");
+    else
+        buf_printf(out, "%lld day%s left", (long long)(left / DAY_S), left / DAY_S == 1 ? "" : "s");
+}
+
+static void put_certificates(struct buf *out, const struct conf *conf, const struct settings *set)
+{
+    for (size_t i = 0; i < conf->tls.n; i++) {
+        const struct conf_certificate *one = &conf->tls.at[i];
+
+        if (one->unread)
+            continue;
+        buf_printf(out, "certificate: %s; %s, until ", one->names, one->kind);
+        certificate_time_put(one->not_after, out);
+        buf_puts(out, ", ");
+        put_left(out, one->not_after);
+        put_key_source(out, &set->certificate_sources[i]);
+    }
+}
+
+/* What is spoken where, if it is not the same everywhere. */
+static void put_listeners(struct buf *out, const struct conf *conf)
+{
+    int differ = conf->tls.n > 0;
+
+    for (size_t i = 0; i < conf->nlisten; i++)
+        differ = differ || conf->listen[i].proxy;
+    for (size_t i = 0; i < conf->nlisten && differ; i++) {
+        const struct conf_listen *listen = &conf->listen[i];
+
+        buf_puts(out, "listener: ");
+        put_address(out, listen);
+        buf_printf(out, "  %s%s\n", listen->tls ? "TLS" : "plain",
+                   listen->proxy ? " behind a PROXY header" : "");
     }
 }
 
@@ -243,6 +300,8 @@ void build_report(struct conf *conf, struct settings *set)
         if (conf_keys[i].type != KEY_SECTION && conf_keys[i].type != KEY_IGNORED)
             put_key(out, conf, &conf_keys[i], &set->at[i]);
     put_keys_in_force(out, conf, set);
+    put_certificates(out, conf, set);
+    put_listeners(out, conf);
     put_ignored(out, set->ignored, set->nignored);
     if (out->failed)
         settings_error(set, NULL, NULL, "out of memory");

@@ -61,6 +61,16 @@ const struct key conf_keys[] = {
      .absent = "X-Forwarded-For, else Forwarded"},
     TEXT("path", 256, "\"/notifications\"", 0, AT(FIELD_TEXT, path)),
 
+    SECTION("tls"),
+    TEXT("tls:certFile", PATH_MAX_BYTES, NULL, KEY_FILE),
+    TEXT("tls:keyFile", PATH_MAX_BYTES, NULL, KEY_FILE, .absent = "that of tls:certFile"),
+    {.path = "tls:certificates", .type = KEY_KEYS},
+    WORD("tls:minVersion", "TLSv1.2|TLSv1.3", "\"TLSv1.2\"", 0),
+    TEXT("tls:ciphers", 4096, NULL, 0, .absent = "those with forward secrecy and AEAD",
+         AT(FIELD_TEXT, tls.ciphers)),
+    TEXT("tls:cipherSuites", 1024, NULL, 0, .absent = "OpenSSL's",
+         AT(FIELD_TEXT, tls.cipher_suites)),
+
     SECTION("socket.io"),
     TEXT("socket.io:namespace", CONF_NSP_MAX, "\"/axr\"", KEY_NOTIFY, AT(FIELD_TEXT, nsp)),
     SECTION("socket.io:redis"),

@@ -68,7 +68,7 @@ static int take_empty(struct settings *set, const struct file *file, const char 
 {
     if (!file->regular || set->purpose == CONF_FOR_NOTIFY)
         return 0;
-    if (set->purpose == CONF_FOR_DAEMON) {
+    if (set->purpose != CONF_FOR_RELOAD) {
         settings_warn(set, NULL, NULL, "%s: the file is empty", name);
         return 0;
     }

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* KEYS, LISTEN, FILE_TEXT, SECRET and SENTINELS are of several members: those of struct conf that
- * are named for them below, whatever at says. */
+/* KEYS, LISTEN, CERTIFICATES, FILE_TEXT, SECRET and SENTINELS are of several members: those of
+ * struct conf that are named for them below, whatever at says. */
 enum kind {
     INT,
     U32,
@@ -21,6 +21,7 @@ enum kind {
     NETWORKS,
     KEYS,
     LISTEN,
+    CERTIFICATES,
     FILE_TEXT,
     SECRET,
     SENTINELS
@@ -73,6 +74,10 @@ static const struct field fields[] = {
     LIVE("limits:sendBuffer", SIZE, send_buffer, SIZE_MAX),
     LIVE("limits:sendTimeout", U32, send_timeout_ms, UINT32_MAX),
     LIVE("limits:idleTimeout", U32, idle_timeout_ms, UINT32_MAX),
+    LIVE("tls (a certificate)", CERTIFICATES, tls, 0),
+    LIVE("tls:minVersion", INT, tls.min_version, CONF_TLS_1_3),
+    LIVE("tls:ciphers", STRING, tls.ciphers, 0),
+    LIVE("tls:cipherSuites", STRING, tls.cipher_suites, 0),
 
     FIELD(MASTER, "socket.io:redis:host", STRING, redis.host),
     FIELD(MASTER, "socket.io:redis:port", INT, redis.port),
@@ -189,7 +194,23 @@ static int same_listen(const struct conf *a, const struct conf *b)
         const struct conf_listen *one = &a->listen[i], *other = &b->listen[i];
 
         if (one->port != other->port || !text_eq(one->host, other->host) ||
-            !text_eq(one->unix_path, other->unix_path))
+            !text_eq(one->unix_path, other->unix_path) || one->tls != other->tls ||
+            one->proxy != other->proxy)
+            return 0;
+    }
+    return 1;
+}
+
+/* Their files may have other names: what counts is what was in them. */
+int change_same_certificates(const struct conf_tls *a, const struct conf_tls *b)
+{
+    if (a->n != b->n)
+        return 0;
+    for (size_t i = 0; i < a->n; i++) {
+        const struct conf_certificate *one = &a->at[i], *other = &b->at[i];
+
+        if (!same_bytes(one->cert, one->cert_len, other->cert, other->cert_len) ||
+            !same_bytes(one->key, one->key_len, other->key, other->key_len))
             return 0;
     }
     return 1;
@@ -215,6 +236,8 @@ static int same(const struct field *field, const struct conf *a, const struct co
         return token_keys_equal(a->token.keys, b->token.keys);
     case LISTEN:
         return same_listen(a, b);
+    case CERTIFICATES:
+        return change_same_certificates(&a->tls, &b->tls);
     case FILE_TEXT:
         return text_eq(a->client_file, b->client_file) &&
                same_bytes(a->client_text, a->client_len, b->client_text, b->client_len);
@@ -263,7 +286,8 @@ int change_keep(const struct conf *now, struct conf *wanted)
 }
 
 /* --- on the wire: numbers u64; texts u8 (1: it is there) and bytes; lists of texts
- * u8 and list; networks u8 (unix_too) and bytes; the keys as keys_put() has them --- */
+ * u8 and list; networks u8 (unix_too) and bytes; the keys as keys_put() has them; certificates
+ * u32 how many, and of each the PEM of chain and key, both bytes --- */
 
 static void text_put(struct buf *out, const char *text, size_t len)
 {
@@ -306,6 +330,15 @@ static void keys_put(struct buf *out, const struct token_keys *keys)
     buf_free(&bytes);
 }
 
+static void certificates_put(struct buf *out, const struct conf_tls *tls)
+{
+    msg_put_u32(out, (uint32_t)tls->n);
+    for (size_t i = 0; i < tls->n; i++) {
+        msg_put_bytes(out, tls->at[i].cert, tls->at[i].cert_len);
+        msg_put_bytes(out, tls->at[i].key, tls->at[i].key_len);
+    }
+}
+
 static void field_put(struct buf *out, const struct field *field, const struct conf *conf)
 {
     const void *at = member(conf, field);
@@ -324,6 +357,9 @@ static void field_put(struct buf *out, const struct field *field, const struct c
         break;
     case KEYS:
         keys_put(out, conf->token.keys);
+        break;
+    case CERTIFICATES:
+        certificates_put(out, &conf->tls);
         break;
     default:
         msg_put_u64(out, number(conf, field));
@@ -420,6 +456,40 @@ static int keys_get(struct msg *msg, struct conf *conf)
     return conf->keys != NULL ? 0 : -1;
 }
 
+/* PEM holds no NUL. */
+static char *pem_get(struct msg *msg, size_t *len)
+{
+    struct slice bytes = msg_get_bytes(msg);
+    char *text = NULL;
+
+    if (!msg->bad && bytes.len > 0 && memchr(bytes.ptr, '\0', bytes.len) == NULL)
+        text = strndup(bytes.ptr, bytes.len);
+    *len = text != NULL ? bytes.len : 0;
+    return text;
+}
+
+static int certificates_get(struct msg *msg, struct conf *conf)
+{
+    uint32_t n = msg_get_u32(msg);
+
+    if (msg->bad || n > CONF_CERTIFICATES_MAX)
+        return -1;
+    conf->tls.at = n > 0 ? calloc(n, sizeof(*conf->tls.at)) : NULL;
+    if (n > 0 && conf->tls.at == NULL)
+        return -1;
+    for (; conf->tls.n < n; conf->tls.n++) {
+        struct conf_certificate *one = &conf->tls.at[conf->tls.n];
+
+        one->cert = pem_get(msg, &one->cert_len);
+        one->key = pem_get(msg, &one->key_len);
+        if (one->cert == NULL || one->key == NULL) {
+            conf->tls.n++; /* what there is of it is to be freed */
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int number_get(struct msg *msg, const struct field *field, struct conf *conf)
 {
     uint64_t value = msg_get_u64(msg);
@@ -467,6 +537,8 @@ static int field_get(struct msg *msg, const struct field *field, struct conf *co
         return networks_get(msg, member_of(conf, field));
     case KEYS:
         return keys_get(msg, conf);
+    case CERTIFICATES:
+        return certificates_get(msg, conf);
     default:
         return number_get(msg, field, conf);
     }
@@ -504,11 +576,14 @@ void change_apply(struct conf *to, const struct conf *from)
     for (const struct field *field = fields; field < END; field++) {
         if (field->class != CHANGE_LIVE)
             continue;
-        if (field->kind != KEYS) {
+        if (field->kind == KEYS) {
+            to->token.keys = from->token.keys;
+        } else if (field->kind == CERTIFICATES) {
+            to->tls.at = from->tls.at;
+            to->tls.n = from->tls.n;
+        } else {
             memcpy(member_of(to, field), member(from, field), sizes[field->kind]);
-            continue;
         }
-        to->token.keys = from->token.keys;
     }
     to->token.rooms_per_client = to->rooms_per_client;
 }

@@ -94,9 +94,12 @@ static int read_as(const struct privileges *privileges, const struct conf_args *
     if (privileges_drop(privileges, &errors) < 0)
         buf_putc(&errors, '\n');
     else
-        conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
+        conf = conf_load(args, CONF_FOR_REHEARSAL, &errors, &warnings);
     if (conf != NULL) {
         warn_log(conf);
+        buf_reset(&warnings); /* the others have been told */
+        conf_unread_put(conf, &warnings);
+        check_complain(&warnings, LOG_LEVEL_WARN);
     } else {
         (void)fprintf(stderr,
                       "axr-notifyd: user %s, whom the daemon becomes, cannot read all it needs: a "

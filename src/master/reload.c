@@ -61,6 +61,9 @@ static struct conf *load(struct reload *reload)
     struct buf errors = {0}, warnings = {0};
     struct conf *wanted = conf_load(reload->running->args, CONF_FOR_RELOAD, &errors, &warnings);
 
+    if (wanted != NULL &&
+        conf_keep_certificates(reload->running->conf, wanted, &errors, &warnings) < 0)
+        conf_free(&wanted);
     log_lines(log_warnx, "configuration: ", (const char *)warnings.data, warnings.len);
     log_lines(log_errorx, "configuration: ", (const char *)errors.data, errors.len);
     if (wanted != NULL && reload->running->detached && wanted->log_target == LOG_TO_STDERR)
@@ -479,8 +482,10 @@ static void conf_wipe(struct conf *conf, const struct conf *own)
     if (conf->recovery_secret != NULL)
         explicit_bzero(conf->recovery_secret, conf->recovery_secret_len);
     token_keys_clear(conf->given_keys); /* for the master, to read the JWKS file again */
-    if (conf != own)
-        token_keys_clear(conf->keys);
+    if (conf == own)
+        return;
+    token_keys_clear(conf->keys);
+    conf_tls_wipe(&conf->tls);
 }
 
 void reload_wipe(struct reload *reload, const struct conf *own)

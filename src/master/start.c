@@ -62,10 +62,14 @@ static void rehearse(const struct start *start, const struct privileges *privile
     if (log_reopen() < 0)
         log_warn("the log file %s cannot be opened again by the user that this runs as now",
                  start->conf->log_file);
-    again = conf_load(start->args, CONF_FOR_DAEMON, &errors, &warnings);
+    again = conf_load(start->args, CONF_FOR_REHEARSAL, &errors, &warnings);
     if (again == NULL) {
         log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
         log_lines(log_warnx, "configuration: ", (const char *)errors.data, errors.len);
+    } else {
+        buf_reset(&warnings); /* the others have been told */
+        conf_unread_put(again, &warnings);
+        log_lines(log_warnx, "", (const char *)warnings.data, warnings.len);
     }
     conf_free(&again);
     buf_free(&errors);

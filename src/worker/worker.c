@@ -368,11 +368,14 @@ static void on_settings(struct conf *settings, void *arg)
 {
     struct worker *worker = arg;
     struct conf *old = worker->settings;
+    struct conf_tls before = worker->conf.tls;
     struct engine_options options;
 
     change_apply(&worker->conf, settings);
-    if (old == NULL)
+    if (old == NULL) {
         token_keys_clear(worker->conf.keys);
+        conf_tls_wipe(&before);
+    }
     worker->settings = settings;
     options = options_of(&worker->conf, worker->start);
     engine_configure(worker->engine, &options);

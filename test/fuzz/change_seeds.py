@@ -33,6 +33,10 @@ def networks(unix_too, *items):
     return bytes([unix_too]) + data(b''.join(ip + bytes([bits]) for ip, bits in items))
 
 
+def certificates(pairs):
+    return struct.pack('<I', len(pairs)) + b''.join(data(pem) for pair in pairs for pem in pair)
+
+
 def settings(**given):
     """By their keys, of which those in given are other ones; in the order on the pipe."""
     fields = {
@@ -47,6 +51,8 @@ def settings(**given):
         'roomsPerClient': number(1000),
         'headerBytes': number(16384), 'headers': number(100), 'tokenBytes': number(8192),
         'sendBuffer': number(1 << 20), 'sendTimeout': number(10000), 'idleTimeout': number(65000),
+        'certificates': certificates([]), 'minVersion': number(0x303), 'ciphers': text(None),
+        'cipherSuites': text(None),
     }
     assert set(given) <= set(fields)
     fields.update(given)
@@ -63,7 +69,7 @@ zeros = {key: number(0) for key in (
     'level', 'target', 'format', 'algorithms', 'clockTolerance', 'credentials', 'proxyHeader',
     'connectTimeout', 'upgradeTimeout', 'connections', 'strangers', 'perAddress', 'roomsPerClient',
     'headerBytes', 'headers',
-    'tokenBytes', 'sendBuffer', 'sendTimeout', 'idleTimeout')}
+    'tokenBytes', 'sendBuffer', 'sendTimeout', 'idleTimeout', 'minVersion')}
 none = texts(None)
 one = bytes([0] * 15 + [1])
 
@@ -73,6 +79,12 @@ SEEDS = {
     'p256': settings(keys=keys('p256'), algorithms=number(0x1c0), audience=texts([b'a', b''])),
     'proxies': settings(proxies=networks(1, (one, 128), (bytes(16), 0)), proxyHeader=number(2)),
     'zero': settings(proxies=networks(0), file=text(None), issuer=none, types=none, origins=texts([]), **zeros),
+    'certificates': settings(certificates=certificates([(b'chain', b'key'), (b'another', b'key')]),
+                             minVersion=number(0x304), ciphers=text(b'HIGH'),
+                             cipherSuites=text(b'TLS_AES_128_GCM_SHA256')),
+    'bad-certificates': settings(certificates=certificates([(b'chain', b'')])),
+    'bad-certificates-many': settings(certificates=struct.pack('<I', 65)),
+    'bad-version': settings(minVersion=number(0x305)),
     'bad-level': settings(level=number(9)),
     'bad-file': settings(file=text(None)),
     'bad-algs': settings(algorithms=number(1 << 20)),

@@ -12,7 +12,11 @@
 static char one[] = "one", same[] = "one", two[] = "two";
 static char *some[] = {one, two, NULL}, *fewer[] = {one, NULL};
 static const char *const issuers[] = {one, NULL}, *const others[] = {two, NULL};
-static struct conf_listen here = {one, 1, NULL}, there = {two, 1, NULL};
+static struct conf_listen here = {.host = one, .port = 1}, there = {.host = two, .port = 1};
+static struct conf_certificate ours[] = {
+    {.cert = one, .key = two, .cert_len = 3, .key_len = 3},
+    {.cert = two, .key = one, .cert_len = 3, .key_len = 3},
+};
 
 static struct token_keys *first_keys, *other_keys;
 
@@ -92,9 +96,43 @@ static void test_diff(void)
     check(&conf, CHANGE_WORKERS, "listen (host and port)", "another address");
     conf.nlisten = 0;
     check(&conf, CHANGE_WORKERS, "listen (host and port)", "another number of them");
+    there = here;
+    there.tls = 1;
+    conf = conf_make();
+    conf.listen = &there;
+    check(&conf, CHANGE_WORKERS, "listen (host and port)", "TLS on one of them");
+    there.tls = 0;
+    there.proxy = 1;
+    check(&conf, CHANGE_WORKERS, "listen (host and port)", "a PROXY header on one of them");
+    conf = conf_make();
+    conf.tls.at = ours;
+    conf.tls.n = 1;
+    check(&conf, CHANGE_LIVE, "tls (a certificate)", "a certificate");
+    conf = conf_make();
+    conf.tls.min_version = CONF_TLS_1_3;
+    conf.tls.ciphers = two;
+    check(&conf, CHANGE_LIVE, "tls:minVersion, tls:ciphers", "what else tls has");
     conf = conf_make();
     conf.nsp = two;
     check(&conf, CHANGE_RESTART, "socket.io:namespace", "what needs a restart");
+}
+
+static void test_certificates(void)
+{
+    struct conf_certificate theirs[2];
+    struct conf_tls a = {.at = ours, .n = 2}, b = {.at = theirs, .n = 2};
+
+    memcpy(theirs, ours, sizeof(theirs));
+    theirs[0].cert_file = two;
+    theirs[0].cert = same;
+    ok(change_same_certificates(&a, &b), "the same under other names");
+    theirs[1].key = two;
+    ok(!change_same_certificates(&a, &b), "another key");
+    theirs[1].key = one;
+    theirs[1].cert_len = 2;
+    ok(!change_same_certificates(&a, &b), "a shorter chain");
+    b.n = 1;
+    ok(!change_same_certificates(&a, &b), "one less");
 }
 
 static void test_keep(void)
@@ -130,6 +168,8 @@ static struct conf full(void)
     conf.connections_per_address = 1000001;
     conf.send_buffer = 12345;
     conf.head_headers = 77;
+    conf.tls = (struct conf_tls){
+        .at = ours, .n = 2, .min_version = CONF_TLS_1_3, .ciphers = one, .cipher_suites = two};
     conf.token.keys = other_keys;
     conf.token.types = others;
     conf.token.algs = TOKEN_HS | TOKEN_ES256;
@@ -277,6 +317,7 @@ int main(void)
     first_keys = keys_make("a secret that is long enough to be one", 38);
     other_keys = keys_make("a\0secret with a NUL that is long enough", 39);
     test_diff();
+    test_certificates();
     test_keep();
     test_settings();
     test_prefixes();

@@ -22,6 +22,10 @@ static const struct {
     {"listen", "listen (host and port)"},
     {"proxies", "proxies"},
     {"proxyHeader", "proxyHeader"},
+    {"tls:certFile", "tls (a certificate)"},
+    {"tls:keyFile", "tls (a certificate)"},
+    {"tls:certificates", "tls (a certificate)"},
+    {"tls:minVersion", "tls:minVersion"},
     {"socket.io:redis:url", NULL},
     {"socket.io:redis:passwordFile", NULL},
     {"socket.io:redis:tls", NULL}, /* nothing but false is taken */
@@ -88,6 +92,8 @@ static void test_others(void)
 {
     static struct conf_listen listen = {.port = 1};
     static struct conf_sentinel sentinel = {text, 1};
+    static struct conf_certificate certificate = {
+        .cert = text, .key = text, .cert_len = 4, .key_len = 4};
     static char *list[] = {text, NULL};
     static const char *const words[] = {text, NULL};
     struct conf one = {0},
@@ -95,6 +101,7 @@ static void test_others(void)
     struct buf out = {0};
 
     other.proxies = (struct conf_proxies){.from.unix_too = 1, .header = 1};
+    other.tls = (struct conf_tls){.at = &certificate, .n = 1, .min_version = CONF_TLS_1_2};
     other.keys = token_keys_new();
     other.token.keys = other.keys;
     other.token.algs = TOKEN_HS256;

@@ -17,6 +17,10 @@ static char *first_origins[] = {first_origin, NULL},
 static const char *const first_names[] = {"first", NULL},
                          *const other_names[] = {"", "other", NULL}, *const no_names[] = {NULL};
 static char first_file[] = "/first", other_file[] = "/other";
+static struct conf_certificate
+    first_certificates[] = {{.cert = first_file, .cert_len = 6, .key = other_file, .key_len = 6}},
+    other_certificates[] = {{.cert = first_file, .cert_len = 6, .key = first_file, .key_len = 6},
+                            {.cert = other_file, .cert_len = 6, .key = other_file, .key_len = 6}};
 
 static struct network first_networks[] = {{{10}, 8}},
                       other_networks[] = {{{10}, 8}, {{0xfd, 1}, 16}, {{0}, 0}, {{[15] = 1}, 128}};
@@ -50,6 +54,10 @@ static struct conf base(void)
         .send_buffer = 1048576,
         .send_timeout_ms = 10000,
         .idle_timeout_ms = 65000,
+        .tls = {.at = first_certificates,
+                .n = 1,
+                .min_version = CONF_TLS_1_2,
+                .ciphers = first_file},
     };
 }
 
@@ -86,6 +94,22 @@ static struct conf base(void)
     }
 
 NUMBERS(level, log_level, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_DEBUG)
+static int set_certificates(struct conf *conf, size_t i)
+{
+    static const struct conf_tls values[] = {{.at = other_certificates, .n = 1},
+                                             {.at = other_certificates, .n = 2},
+                                             {.at = NULL, .n = 0}};
+
+    if (i >= COUNT(values))
+        return 0;
+    conf->tls.at = values[i].at;
+    conf->tls.n = values[i].n;
+    return 1;
+}
+
+NUMBERS(min_version, tls.min_version, CONF_TLS_1_3)
+POINTERS(ciphers, tls.ciphers, other_file, NULL)
+POINTERS(cipher_suites, tls.cipher_suites, other_file)
 NUMBERS(target, log_target, LOG_TO_SYSLOG, LOG_TO_FILE)
 POINTERS(file, log_file, other_file, NULL)
 NUMBERS(format, log_format, LOG_JSON)
@@ -146,6 +170,10 @@ static const struct {
     {"limits:sendBuffer", set_send_buffer},
     {"limits:sendTimeout", set_send_timeout},
     {"limits:idleTimeout", set_idle_timeout},
+    {"tls (a certificate)", set_certificates},
+    {"tls:minVersion", set_min_version},
+    {"tls:ciphers", set_ciphers},
+    {"tls:cipherSuites", set_cipher_suites},
 };
 
 /* --- the same? ---------------------------------------------------------------- */
@@ -175,6 +203,16 @@ static int same_networks(const struct networks *a, const struct networks *b)
         if (memcmp(a->at[i].ip, b->at[i].ip, 16) != 0 || a->at[i].bits != b->at[i].bits)
             return 0;
     return 1;
+}
+
+static int same_certificates(const struct conf_tls *a, const struct conf_tls *b)
+{
+    size_t i = 0;
+
+    while (i < a->n && i < b->n && same_text(a->at[i].cert, b->at[i].cert) &&
+           same_text(a->at[i].key, b->at[i].key))
+        i++;
+    return i == a->n && i == b->n;
 }
 
 /* Bit i of what is returned: it is not in both what row i sets. */
@@ -208,6 +246,10 @@ static uint32_t others(const struct conf *a, const struct conf *b)
         a->send_buffer == b->send_buffer,
         a->send_timeout_ms == b->send_timeout_ms,
         a->idle_timeout_ms == b->idle_timeout_ms,
+        same_certificates(&a->tls, &b->tls),
+        a->tls.min_version == b->tls.min_version,
+        same_text(a->tls.ciphers, b->tls.ciphers),
+        same_text(a->tls.cipher_suites, b->tls.cipher_suites),
     };
     uint32_t bits = 0;
 

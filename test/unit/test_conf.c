@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "conf/schema.h"
 
+#include "certificate_make.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -223,6 +224,27 @@ static const struct sample {
     {"proxyHeader",
      {"\"Forwarded\"", "X-Forwarded-For", "Forwarded", "X-Forwarded-For"},
      {0, "\"X-Forwarded-For\"", "\"Forwarded\"", "\"X-Forwarded-For\""}},
+    {"tls:certFile",
+     {"\"DIR/server.pem\"", "DIR/server.pem", "DIR/server.pem", "DIR/server.pem"},
+     {0, "\"DIR/server.pem\"", "\"DIR/server.pem\"", "\"DIR/server.pem\""}},
+    {"tls:keyFile",
+     {"\"DIR/server.pem\"", "DIR/server.pem", "DIR/server.pem", "DIR/server.pem"},
+     {0, "\"DIR/server.pem\"", "\"DIR/server.pem\"", "\"DIR/server.pem\""}},
+    {"tls:certificates",
+     {"[{\"certFile\":\"DIR/server.pem\"}]", "[{\"certFile\":\"DIR/server.pem\"}]",
+      "[{\"certFile\":\"DIR/server.pem\"}]", "[{\"certFile\":\"DIR/server.pem\"}]"},
+     {0}},
+    {"tls:minVersion",
+     {"\"TLSv1.3\"", "TLSv1.2", "TLSv1.3", "TLSv1.2"},
+     {0, "\"TLSv1.2\"", "\"TLSv1.3\"", "\"TLSv1.2\""}},
+    {"tls:ciphers",
+     {"\"HIGH\"", "ECDHE+AESGCM", "HIGH:!aNULL", "HIGH"},
+     {0, "\"ECDHE+AESGCM\"", "\"HIGH:!aNULL\"", "\"HIGH\""}},
+    {"tls:cipherSuites",
+     {"\"TLS_AES_128_GCM_SHA256\"", "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+      "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"},
+     {0, "\"TLS_AES_256_GCM_SHA384\"", "\"TLS_AES_128_GCM_SHA256\"",
+      "\"TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256\""}},
     {"path", {"\"/a\"", "b", "/c/", "/d/e"}, {"\"/a/\"", "\"/b/\"", "\"/c/\"", "\"/d/e/\""}},
     {"socket.io:namespace", {"\"/a\"", "b", "/", "/d"}, {0, "\"/b\"", "\"/\"", "\"/d\""}},
     {"socket.io:redis:host", {"\"a\"", "b", "c", "d"}, {0, "\"b\"", "\"c\"", "\"d\""}},
@@ -371,6 +393,8 @@ static void nest(char *dst, size_t cap, const char *path, const char *value)
         n += (size_t)snprintf(dst + n, cap - n, "{%s",
                               is_auth && !is_secret && depth == 0 ? "\"secret\":\"" SECRET "\",\n"
                                                                   : "\n");
+        if (strcmp(path, "tls:keyFile") == 0)
+            n += (size_t)snprintf(dst + n, cap - n, "\"certFile\":\"%s/server.pem\",", scratch);
         depth++;
         name += len + 1;
     }
@@ -1128,7 +1152,7 @@ static void test_listen(void)
     refused_listen("[[1]]", "listen: found an array");
     refused_listen("[{}]", "port to be a number");
     refused_listen("[{\"port\":\"80\"}]", "port to be a number");
-    refused_listen("[{\"port\":80,\"tls\":true}]", "its keys to be host and port");
+    refused_listen("[{\"port\":80,\"tsl\":true}]", "its keys to be address, or host and port, tls");
     refused_listen("[{\"port\":80,\"host\":\"[::1]\"}]", "host to be a name");
     refused_listen("[80,\":80\"]", "found \":80\", wanted each address once");
     refused_listen("a:1,A:1", "each address once");
@@ -1508,6 +1532,10 @@ static void make_files(void)
     scratch_write("large", large, sizeof(large), 0600);
     scratch_write("huge", "", 0, 0600);
     scratch_write("password", "pa ss\n", 6, 0600);
+    struct made server = make((struct make){.name = "a", .names = "DNS:a"});
+    scratch_write("server.pem", strcat(server.cert, server.pem_key),
+                  strlen(server.cert) + strlen(server.pem_key), 0600);
+    made_free(&server);
     scratch_write("ec.pem", public_pem, sizeof(public_pem) - 1, 0644);
     scratch_write("private.pem", "-----BEGIN PRIVATE KEY-----\n", 28, 0600);
     scratch_write("cert.pem", "-----BEGIN CERTIFICATE-----\n", 28, 0600);
@@ -1519,10 +1547,10 @@ static void make_files(void)
 static void remove_files(void)
 {
     static const char *const names[] = {
-        "secret",   "secret2",     "shared",     "newline",      "nul",
-        "large",    "password",    "ec.pem",     "huge",         "private.pem",
-        "cert.pem", "garbage.pem", "empty.conf", "comment.conf", "utf16.conf",
-        "nul.conf", "good.conf",   "jwks",       "crlf",         "crlf-password"};
+        "secret",      "secret2",    "shared",       "newline",     "nul",        "large",
+        "password",    "ec.pem",     "huge",         "private.pem", "server.pem", "cert.pem",
+        "garbage.pem", "empty.conf", "comment.conf", "utf16.conf",  "nul.conf",   "good.conf",
+        "jwks",        "crlf",       "crlf-password"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(scratch_path(names[i]));

@@ -1,0 +1,194 @@
+#include "conf.h"
+
+#include "base/slice.h"
+#include "conf/certfile.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int is_same_place(const struct conf_certificate *a, const struct conf_certificate *b)
+{
+    return strcmp(a->cert_file, b->cert_file) == 0 && strcmp(a->key_file, b->key_file) == 0;
+}
+
+static int is_same(const struct conf_certificate *a, const struct conf_certificate *b)
+{
+    return a->cert_len == b->cert_len && a->key_len == b->key_len &&
+           memcmp(a->cert, b->cert, a->cert_len) == 0 && memcmp(a->key, b->key, a->key_len) == 0;
+}
+
+static const struct conf_certificate *find(const struct conf_tls *tls,
+                                           const struct conf_certificate *wanted)
+{
+    for (size_t i = 0; i < tls->n; i++)
+        if (!tls->at[i].unread && is_same_place(&tls->at[i], wanted))
+            return &tls->at[i];
+    return NULL;
+}
+
+static char *copy(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+
+    if (copy != NULL) {
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
+/* Fills in what was not read.  0, or -1 without memory. */
+static int keep(struct conf_certificate *wanted, const struct conf_certificate *now)
+{
+    wanted->cert = copy(now->cert, now->cert_len);
+    wanted->cert_len = now->cert_len;
+    wanted->key = copy(now->key, now->key_len);
+    wanted->key_len = now->key_len;
+    wanted->names = strdup(now->names);
+    wanted->kind = strdup(now->kind);
+    wanted->not_before = now->not_before;
+    wanted->not_after = now->not_after;
+    wanted->unread = 0;
+    if (wanted->cert != NULL && wanted->key != NULL && wanted->names != NULL &&
+        wanted->kind != NULL)
+        return 0;
+    if (wanted->key == NULL)
+        wanted->key_len = 0;
+    return -1;
+}
+
+/* It is good for nobody at this time, and that in force is. */
+static int is_worse(const struct conf_certificate *wanted, const struct conf_certificate *now)
+{
+    int64_t seconds = time(NULL);
+
+    return certfile_is_timely(now, seconds) && !certfile_is_timely(wanted, seconds);
+}
+
+static void say_worse(struct settings *set, const struct conf_certificate *wanted)
+{
+    settings_error(set, NULL, "tls", "%s: %s, and the certificate in force is good",
+                   wanted->cert_file,
+                   wanted->not_after < time(NULL) ? "it has expired" : "it is not valid yet");
+}
+
+static int settle(struct settings *set, const struct conf_tls *now, struct conf_certificate *wanted)
+{
+    const struct conf_certificate *old = find(now, wanted);
+
+    if (!wanted->unread) {
+        if (old == NULL || !is_worse(wanted, old))
+            return 0;
+        say_worse(set, wanted);
+        return -1;
+    }
+    if (old == NULL) {
+        settings_error(set, NULL, "tls", "cannot read %s and its key as the user that this runs as",
+                       wanted->cert_file);
+        return -1;
+    }
+    settings_warn(set, NULL, "tls",
+                  "cannot read %s and its key as the user that this runs as: the certificate in "
+                  "force stays until a restart",
+                  wanted->cert_file);
+    if (keep(wanted, old) == 0)
+        return 0;
+    settings_error(set, NULL, NULL, "out of memory");
+    return -1;
+}
+
+int conf_keep_certificates(const struct conf *now, struct conf *wanted, struct buf *errors,
+                           struct buf *warnings)
+{
+    struct settings set = {.errors = errors, .warnings = warnings};
+    int result = 0;
+
+    for (size_t i = 0; i < wanted->tls.n; i++)
+        if (settle(&set, &now->tls, &wanted->tls.at[i]) < 0)
+            result = -1;
+    return result;
+}
+
+void conf_unread_put(const struct conf *conf, struct buf *lines)
+{
+    for (size_t i = 0; i < conf->tls.n; i++)
+        if (conf->tls.at[i].unread)
+            (void)buf_printf(lines,
+                             "tls: %s and its key cannot be read by the user that the daemon runs "
+                             "as: new ones come into force with a restart only\n",
+                             conf->tls.at[i].cert_file);
+}
+
+/* --- while they are in force -------------------------------------------------------------- */
+
+/* Another of the same files, without what it holds. */
+static int same_files(const struct conf_certificate *one, struct conf_certificate *fresh)
+{
+    *fresh = (struct conf_certificate){.cert_file = strdup(one->cert_file),
+                                       .key_file = strdup(one->key_file)};
+    return fresh->cert_file != NULL && fresh->key_file != NULL ? 0 : -1;
+}
+
+static unsigned judge(struct settings *set, const struct conf_certificate *one,
+                      const struct conf_certificate *fresh, enum certfile_result result,
+                      struct buf *why)
+{
+    switch (result) {
+    case CERTFILE_READ:
+        break;
+    case CERTFILE_FORBIDDEN:
+        (void)buf_putc(why, '\0');
+        settings_error(set, NULL, "tls", "%s", (const char *)why->data);
+        return CONF_CERTIFICATES_UNREAD;
+    case CERTFILE_UNREAD:
+        return CONF_CERTIFICATES_UNREAD;
+    case CERTFILE_BAD:
+        return CONF_CERTIFICATES_BAD;
+    }
+    if (is_same(one, fresh))
+        return 0;
+    if (!is_worse(fresh, one))
+        return CONF_CERTIFICATES_CHANGED;
+    say_worse(set, fresh);
+    return CONF_CERTIFICATES_BAD;
+}
+
+static unsigned reread(struct settings *set, struct conf_certificate *one)
+{
+    const struct certfile_place place = {set, NULL, "tls:"};
+    struct conf_certificate fresh;
+    struct buf why = {0};
+    unsigned result = CONF_CERTIFICATES_UNREAD;
+
+    if (same_files(one, &fresh) < 0)
+        settings_error(set, NULL, NULL, "out of memory");
+    else
+        result = judge(set, one, &fresh, certfile_read(&place, &fresh, &why), &why);
+    if (result == CONF_CERTIFICATES_CHANGED) {
+        struct conf_certificate old = *one;
+
+        *one = fresh;
+        fresh = old;
+    }
+    certfile_clear(&fresh);
+    buf_free(&why);
+    return result;
+}
+
+unsigned conf_reread_certificates(struct conf *conf, struct buf *errors, struct buf *warnings)
+{
+    struct settings set = {.errors = errors, .warnings = warnings};
+    unsigned result = 0;
+
+    for (size_t i = 0; i < conf->tls.n; i++)
+        result |= reread(&set, &conf->tls.at[i]);
+    return result;
+}
+
+void conf_tls_wipe(const struct conf_tls *tls)
+{
+    for (size_t i = 0; i < tls->n; i++)
+        if (tls->at[i].key != NULL)
+            explicit_bzero(tls->at[i].key, tls->at[i].key_len);
+}
