@@ -224,8 +224,8 @@ int conn_set_peer(struct conn *conn, const struct address *peer);
 /* A proxy says that the request on it is of that client, and whether it is encrypted there.
  * Returns 0, or -1 without memory. */
 int conn_relay(struct conn *conn, const struct address *client, int secure);
-/* ... or says nothing: as it was before the first conn_relay().  The same result. */
-int conn_relay_end(struct conn *conn);
+/* ... or says nothing: as it was before the first conn_relay(). */
+void conn_relay_end(struct conn *conn);
 /* Where it comes from: what was set, or what the kernel says. */
 void conn_peer(const struct conn *conn, struct address *peer);
 /* The same without what requests have said. */

@@ -7,19 +7,29 @@
 #include "codec/forwarded.h"
 #include "http/http.h"
 
-int forwarded_request(struct conn *conn, const struct http_request *req)
+/* Where the connection comes from is own then. */
+static int is_proxys(const struct conn *conn, struct address *own)
 {
     const struct networks *proxies = conn->net->options.proxies;
+
+    if (proxies == NULL || (proxies->n == 0 && !proxies->unix_too))
+        return 0; /* most often: without a system call */
+    conn_own_peer(conn, own);
+    return networks_have(proxies, own);
+}
+
+int forwarded_request(struct conn *conn, const struct http_request *req)
+{
     struct forwarded forwarded;
     struct address own;
     int secure;
 
-    if (proxies == NULL || (proxies->n == 0 && !proxies->unix_too))
-        return conn_relay_end(conn);
-    conn_own_peer(conn, &own);
-    if (!networks_have(proxies, &own))
-        return conn_relay_end(conn);
-    forwarded_read(&forwarded, req, http_of(conn)->options.proxy_header, proxies, &own);
+    if (!is_proxys(conn, &own)) {
+        conn_relay_end(conn);
+        return 0;
+    }
+    forwarded_read(&forwarded, req, http_of(conn)->options.proxy_header, conn->net->options.proxies,
+                   &own);
     secure = forwarded.is_https >= 0 ? forwarded.is_https : conn_own_secure(conn);
     return conn_relay(conn, &forwarded.client, secure);
 }

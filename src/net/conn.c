@@ -149,15 +149,17 @@ int conn_relay(struct conn *conn, const struct address *client, int secure)
     return conn_set_peer(conn, client);
 }
 
-int conn_relay_end(struct conn *conn)
+void conn_relay_end(struct conn *conn)
 {
-    if (!conn->relayed || conn_set_peer(conn, conn->own) < 0)
-        return conn->relayed ? -1 : 0;
-    free(conn->own);
+    struct address *own = conn->own;
+
+    if (!conn->relayed)
+        return;
     conn->own = NULL;
-    conn->relayed = 0;
+    conn->relayed = 0; /* from here on it counts for its address again */
     conn->secure = conn->own_secure;
-    return 0;
+    (void)conn_set_peer(conn, own); /* needs no memory: there is a peer, or own is NULL */
+    free(own);
 }
 
 void conn_peer(const struct conn *conn, struct address *peer)
