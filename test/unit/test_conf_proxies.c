@@ -127,8 +127,32 @@ static void test_many(void)
     buf_free(&keys);
 }
 
+/* Where a PROXY header comes first there has to be somebody who may send it. */
+static void test_listeners(void)
+{
+    static const char tcp[] = "\"listen\":[80,\n{\"address\":\"[::1]:81\",\"proxyProtocol\":true}]",
+                      path[] = "\"listen\":[{\"address\":\"unix:/a\",\"proxyProtocol\":true}]";
+    char keys[256];
+    struct conf *conf;
+
+    refused(tcp, "listen: found proxyProtocol, wanted the addresses of those who connect there");
+    snprintf(keys, sizeof(keys), "%s,\"proxies\":\"unix\"", tcp);
+    refused(keys, "listen: found proxyProtocol, wanted the addresses of those who connect there");
+    snprintf(keys, sizeof(keys), "%s,\"proxies\":\"::1\"", tcp);
+    conf = load(keys);
+    ok(conf != NULL && !conf->listen[0].proxy && conf->listen[1].proxy, "with its proxies");
+    conf_free(&conf);
+    snprintf(keys, sizeof(keys), "%s,\"proxies\":\"::1\"", path);
+    refused(keys, "listen: found proxyProtocol on a Unix socket, wanted \"unix\" in proxies");
+    snprintf(keys, sizeof(keys), "%s,\"proxies\":\"unix\"", path);
+    conf = load(keys);
+    ok(conf != NULL && conf->listen[0].proxy, "over a Unix socket");
+    conf_free(&conf);
+}
+
 int main(void)
 {
+    test_listeners();
     test_none();
     test_some();
     test_all();
