@@ -3,9 +3,12 @@
 #ifndef IPC_TICKETS_H
 #define IPC_TICKETS_H
 
+#include "base/buf.h"
+#include "ipc/msg.h"
+
 #include <stdint.h>
 
-#define TICKETS_MAX  3
+#define TICKETS_MAX  4
 #define TICKET_BYTES 16 /* of a name */
 #define TICKET_KEY   32 /* of each of its two keys */
 
@@ -16,10 +19,19 @@ struct ticket_key {
 };
 
 /* The first makes new tickets; all of them open old ones, and who comes with one of another
- * key than the first gets a new ticket. */
+ * key than the first gets a new ticket.  One of them is that which is to be the first next:
+ * so a worker that hears of the change late opens what another makes already. */
 struct tickets {
     uint32_t n; /* 0: none are made */
     struct ticket_key at[TICKETS_MAX];
 };
+
+/* Appends a MSG_TICKETS.  Returns 0, or -1 without memory (out is as it was).  out is secret
+ * from then on. */
+int tickets_put(struct buf *out, const struct tickets *tickets);
+
+/* Takes one apart.  Returns 0, or -1 if it is malformed: one key at least, no more than there
+ * is room for. */
+int tickets_get(struct msg *msg, struct tickets *tickets);
 
 #endif
