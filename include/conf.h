@@ -92,6 +92,7 @@ struct conf_redis {
     size_t nsentinels;
     char *name; /* of the master that is asked for; with sentinels never NULL */
     char *sentinel_username, *sentinel_password; /* as above, or NULL */
+    struct conf_redis_tls sentinel_tls;
 };
 
 struct conf {

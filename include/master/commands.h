@@ -13,6 +13,7 @@
 #include "base/slice.h"
 #include "conf.h"
 #include "master/redis_commands.h"
+#include "master/redis_link.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -65,6 +66,9 @@ void commands_retry(struct commands *commands);
 
 /* 1: what is to be published while it is not connected waits, until it is or until 0. */
 void commands_hold(struct commands *commands, int on);
+
+/* Where server is has changed. */
+void commands_place(struct commands *commands, const struct redis_place *place);
 
 /* It is not made again when it is lost. */
 void commands_last(struct commands *commands);

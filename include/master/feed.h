@@ -114,6 +114,9 @@ int feed_hears_peers(const struct feed *feed);
 /* The id of the node of a Cluster that the connection in force is subscribed at, borrowed until
  * the loop's next turn; empty: there is none, or it is not known. */
 struct slice feed_node(const struct feed *feed);
+/* Where the connection in force is, as redis_server(); who knows it. */
+const struct conf_redis *feed_server(const struct feed *feed);
+struct finder_stats feed_sentinels(const struct feed *feed);
 struct redis_stats feed_stats(const struct feed *feed);
 struct feed_commands feed_commands(const struct feed *feed);
 

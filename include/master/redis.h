@@ -22,7 +22,9 @@
 
 #include "base/slice.h"
 #include "conf.h"
+#include "master/finder.h"
 #include "master/redis_commands.h"
+#include "master/redis_link.h"
 #include "master/topics.h"
 
 #include <stddef.h>
@@ -51,6 +53,9 @@ struct redis_ops { /* none may call redis_free */
     void (*asking)(void *arg);
     /* The answer to redis_echo(): to the last, where several are to come.  May be NULL. */
     void (*echoed)(void *arg);
+    /* Where the server is has changed, as sentinels have it: for who has another connection to
+     * it.  redis_server() has it.  May be NULL. */
+    void (*place)(const struct redis_place *place, void *arg);
 };
 
 struct redis_stats {
@@ -86,11 +91,17 @@ unsigned redis_quiet_ms(const struct redis *redis, uint64_t *pinged_ms);
 /* The connection says nothing: another one. */
 void redis_give_up(struct redis *redis);
 
+/* The master is not looked for any more: a connection that is lost is not made again elsewhere. */
+void redis_settle(struct redis *redis);
+
 /* There is no connection any more, and none is made; state() is not told. */
 void redis_stop(struct redis *redis);
 
-/* Where it is, and how it is spoken to: NULL without TLS.  Both are borrowed. */
+/* Where it is, and how it is spoken to: NULL without TLS.  Both are borrowed.  With sentinels it
+ * has a host while the master is known. */
 const struct conf_redis *redis_server(const struct redis *redis);
+/* Where the present connection goes, for the log. */
+const char *redis_where(const struct redis *redis);
 const struct tls_client *redis_tls(const struct redis *redis);
 
 /* The connection before this one, as far as it is known. */
@@ -142,6 +153,9 @@ int redis_hears_peers(const struct redis *redis);
 
 /* clock_us() when the bytes being worked on were read: of the message, within ops->message. */
 uint64_t redis_read_us(const struct redis *redis);
+
+/* Those that know where it is; zero: there are none. */
+struct finder_stats redis_sentinels(const struct redis *redis);
 
 const struct redis_stats *redis_stats(const struct redis *redis);
 

@@ -57,6 +57,17 @@ int redis_commands_echo(struct bufferevent *bev);
  * Cluster. */
 int redis_commands_node(struct bufferevent *bev);
 
+/* ROLE, to which the answer is an array: "master" or "slave", and more. */
+int redis_commands_role(struct bufferevent *bev);
+
+/* What a sentinel is asked of the master of that name: SENTINEL GET-MASTER-ADDR-BY-NAME, to which
+ * the answer is an array of two or nil, and SENTINEL MASTER, with an array of names and values or
+ * an error. */
+int redis_commands_master(struct bufferevent *bev, const char *name);
+
+/* SUBSCRIBE (on is 1) or UNSUBSCRIBE, of one channel. */
+int redis_commands_hear(struct bufferevent *bev, const char *channel, int on);
+
 /* PUBLISH, into a buffer; and all of it but the payload and what ends the command. */
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload);
 int redis_commands_publish_head(struct bufferevent *bev, struct slice channel, size_t len);

@@ -31,6 +31,8 @@ struct status {
     int stopping;
     int redis_subscribed;
     struct redis_stats redis;
+    struct finder_stats sentinels;
+    const struct conf_redis *redis_server; /* with sentinels: where redis is (feed_server()) */
     struct feed_commands commands;
     struct cluster_stats cluster;
     struct presence_stats presence;

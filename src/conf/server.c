@@ -55,7 +55,8 @@ int server_copy(struct conf_redis *to, const struct conf_redis *from)
                               .sentinels = sentinels_copy(from, &failed),
                               .name = text_copy(from->name, &failed),
                               .sentinel_username = text_copy(from->sentinel_username, &failed),
-                              .sentinel_password = text_copy(from->sentinel_password, &failed)};
+                              .sentinel_password = text_copy(from->sentinel_password, &failed),
+                              .sentinel_tls = tls_copy(&from->sentinel_tls, &failed)};
     to->nsentinels = to->sentinels != NULL ? from->nsentinels : 0;
     return failed ? -1 : 0;
 }
@@ -71,6 +72,7 @@ void server_wipe(struct conf_redis *server)
     text_wipe(server->password);
     text_wipe(server->tls.key);
     text_wipe(server->sentinel_password);
+    text_wipe(server->sentinel_tls.key);
 }
 
 static void tls_clear(struct conf_redis_tls *tls)
@@ -95,6 +97,7 @@ void server_clear(struct conf_redis *server)
     free(server->username);
     free(server->password);
     tls_clear(&server->tls);
+    tls_clear(&server->sentinel_tls);
     free(server->name);
     free(server->sentinel_username);
     free(server->sentinel_password);
@@ -126,6 +129,7 @@ int server_eq(const struct conf_redis *a, const struct conf_redis *b)
     return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
            text_eq(a->username, b->username) && text_eq(a->password, b->password) &&
            a->database == b->database && eq_tls(&a->tls, &b->tls) && server_eq_sentinels(a, b) &&
-           text_eq(a->name, b->name) && text_eq(a->sentinel_username, b->sentinel_username) &&
+           eq_tls(&a->sentinel_tls, &b->sentinel_tls) && text_eq(a->name, b->name) &&
+           text_eq(a->sentinel_username, b->sentinel_username) &&
            text_eq(a->sentinel_password, b->sentinel_password);
 }

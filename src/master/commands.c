@@ -501,6 +501,11 @@ void commands_last(struct commands *commands)
     commands_hold(commands, 0);
 }
 
+void commands_place(struct commands *commands, const struct redis_place *place)
+{
+    redis_link_place(&commands->link, place);
+}
+
 int commands_ready(const struct commands *commands)
 {
     return commands->is_ready;

@@ -310,18 +310,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         give(feed, GIVE_BYTES);
 }
 
-static int same_server(const struct conf_redis *a, const struct conf_redis *b)
-{
-    return text_eq(a->host, b->host) && a->port == b->port && text_eq(a->path, b->path) &&
-           a->database == b->database;
-}
-
-/* What comes over one is what comes over the other. */
+/* What comes over one is what comes over the other: they are connected to the same place. */
 static int same_stream(const struct member *a, const struct member *b)
 {
     const struct redis *one = member_redis(a), *other = member_redis(b);
 
-    return same_server(redis_server(one), redis_server(other)) &&
+    return strcmp(redis_where(one), redis_where(other)) == 0 &&
+           redis_server(one)->database == redis_server(other)->database &&
            slice_eq(redis_node(one), redis_node(other));
 }
 
@@ -449,6 +444,16 @@ int feed_hears_peers(const struct feed *feed)
 struct slice feed_node(const struct feed *feed)
 {
     return redis_node(member_redis(feed->now));
+}
+
+const struct conf_redis *feed_server(const struct feed *feed)
+{
+    return redis_server(member_redis(feed->now));
+}
+
+struct finder_stats feed_sentinels(const struct feed *feed)
+{
+    return redis_sentinels(member_redis(feed->now));
 }
 
 struct redis_stats feed_stats(const struct feed *feed)

@@ -245,6 +245,8 @@ static void on_admin_status(struct status *status, void *arg)
     status->stopping = m->stops > 0;
     status->redis_subscribed = feed_subscribed(m->running.feed);
     status->redis = feed_stats(m->running.feed);
+    status->sentinels = feed_sentinels(m->running.feed);
+    status->redis_server = feed_server(m->running.feed);
     status->commands = feed_commands(m->running.feed);
     cluster_stats(m->running.cluster, &status->cluster);
     status->presence = presence_stats(m->running.presence);

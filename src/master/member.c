@@ -189,6 +189,7 @@ void member_leave(struct member *member, unsigned ms, const struct member_end *e
     }
     /* What is lost now is not made again: nobody needs the password any more. */
     commands_last(member->commands);
+    redis_settle(member->redis);
     redis_wipe(member->redis);
     if (redis_subscribed(member->redis))
         redis_resume(member->redis);
@@ -295,8 +296,17 @@ static void on_echoed(void *arg)
     member->ops->echoed(member->arg);
 }
 
-static const struct redis_ops redis_ops = {on_message, on_request, on_requests, on_too_large,
-                                           on_state,   on_synced,  on_asking,   on_echoed};
+static void on_place(const struct redis_place *place, void *arg)
+{
+    struct member *member = arg;
+
+    if (member->commands != NULL)
+        commands_place(member->commands, place);
+}
+
+static const struct redis_ops redis_ops = {on_message,   on_request, on_requests,
+                                           on_too_large, on_state,   on_synced,
+                                           on_asking,    on_echoed,  on_place};
 
 static void on_commands(void *arg)
 {

@@ -128,6 +128,10 @@ static void put_redis(struct buf *out, const struct status *status)
             redis->messages);
     put_one(out, PREFIX "redis_odd_replies_total", "counter",
             "Replies of redis that mean nothing here and were ignored.", redis->odd);
+    put_one(out, PREFIX "redis_sentinels_up", "gauge", "Sentinels that answer.",
+            status->sentinels.answering);
+    put_one(out, PREFIX "redis_switches_total", "counter",
+            "Changes of the master that sentinels name.", status->sentinels.switches);
 }
 
 static void put_commands(struct buf *out, const struct feed_commands *commands)

@@ -4,12 +4,14 @@
 #include "base/log.h"
 #include "codec/tls_client.h"
 #include "conf/server.h"
+#include "master/finder.h"
 #include "master/redis_link.h"
 #include "master/subscription.h"
 #include "master/timer.h"
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,17 +27,19 @@ struct redis {
     const struct redis_ops *ops;
     void *arg;
 
+    struct finder *finder; /* who sets the host and port of server; NULL: they stay */
     struct redis_link link;
     struct subscription subscription;
     struct event *pulse; /* while subscribed: the next tick */
 
     uint64_t heard_ms, subscribed_ms;
-    uint64_t lost_ms;   /* since when the subscription is missing; 0: it never was there */
-    uint64_t pinged_ms; /* when the PING that is out was sent; 0: none is */
-    unsigned ticks;     /* since the last PING */
-    unsigned silent;    /* ticks since the last whole reply */
-    unsigned quiet;     /* ticks since the last byte */
-    uint64_t bytes;     /* those that had come at the last tick */
+    uint64_t lost_ms;       /* since when the subscription is missing; 0: it never was there */
+    uint64_t pinged_ms;     /* when the PING that is out was sent; 0: none is */
+    unsigned ticks;         /* since the last PING */
+    unsigned silent;        /* ticks since the last whole reply */
+    unsigned quiet;         /* ticks since the last byte */
+    uint64_t bytes;         /* those that had come at the last tick */
+    uint64_t past_switches; /* of the master, of those whose place it has taken */
     struct redis_stats stats;
 };
 
@@ -48,6 +52,19 @@ static void not_published(struct redis *redis)
     redis_link_stop(&redis->link);
     subscription_end(&redis->subscription);
     redis->ops->state(0, redis->arg);
+}
+
+/* What a silent redis published since it was last heard may be lost too, and what another master
+ * did since this one was it for sure. */
+static uint64_t lost_since(const struct redis *redis, enum redis_fault_kind kind, uint64_t now)
+{
+    uint64_t since = now;
+
+    if (kind == REDIS_FAULT_SILENT)
+        since = redis->heard_ms;
+    else if (kind == REDIS_FAULT_MASTER && redis->finder != NULL)
+        since = finder_master_ms(redis->finder);
+    return since < redis->subscribed_ms ? redis->subscribed_ms : since;
 }
 
 static void on_lost(int was_up, void *arg)
@@ -65,9 +82,10 @@ static void on_lost(int was_up, void *arg)
     event_del(redis->pulse);
     if (was_up) {
         redis->stats.gaps++;
-        /* What a silent redis published since it was last heard may be lost too. */
-        redis->lost_ms = fault->kind == REDIS_FAULT_SILENT ? redis->heard_ms : now;
+        redis->lost_ms = lost_since(redis, fault->kind, now);
     }
+    if (redis->finder != NULL && redis->server.host != NULL)
+        finder_doubt(redis->finder);
     if (fault->kind == REDIS_FAULT_TOO_LARGE)
         redis->ops->too_large(redis->arg);
     redis->ops->state(0, redis->arg);
@@ -252,6 +270,67 @@ static int on_input(const char *bytes, size_t len, void *arg)
 static const struct redis_link_ops link_ops = {on_begin, on_input, on_lost, ATTEMPT_MS,
                                                "subscribed"};
 
+/* --- where it is ---------------------------------------------------------------- */
+
+/* Both connections follow. */
+static void place(struct redis *redis, enum redis_place_change change, enum redis_fault_kind kind,
+                  const char *why)
+{
+    struct redis_place place = {.change = change, .kind = kind};
+
+    snprintf(place.why, sizeof(place.why), "%s", why);
+    redis_link_place(&redis->link, &place);
+    if (redis->ops->place != NULL)
+        redis->ops->place(&place, redis->arg);
+    if (change == REDIS_PLACE_MOVED) /* its number means nothing elsewhere */
+        redis->subscription.former.id[0] = '\0';
+}
+
+static void on_found(const char *host, int port, int is_other, void *arg)
+{
+    struct redis *redis = arg;
+    char *copy = strdup(host), why[256];
+
+    if (copy == NULL) {
+        log_errorx("out of memory: the master is not followed");
+        return;
+    }
+    free(redis->server.host);
+    redis->server.host = copy;
+    redis->server.port = port;
+    snprintf(why, sizeof(why), "the master is at %s:%d", host, port);
+    place(redis, is_other ? REDIS_PLACE_MOVED : REDIS_PLACE_FOUND, REDIS_FAULT_MASTER, why);
+}
+
+static void on_unsure(int is_demoted, const char *why, void *arg)
+{
+    struct redis *redis = arg;
+
+    free(redis->server.host);
+    redis->server.host = NULL;
+    if (is_demoted)
+        place(redis, REDIS_PLACE_MOVED, REDIS_FAULT_MASTER, why);
+}
+
+static void on_missing(enum redis_fault_kind kind, const char *why, void *arg)
+{
+    place(arg, REDIS_PLACE_SOUGHT, kind, why);
+}
+
+static const struct finder_ops finder_ops = {on_found, on_unsure, on_missing};
+
+/* What conf has in place of sentinels means nothing beside them. */
+static int find(struct redis *redis, struct event_base *base)
+{
+    if (redis->server.nsentinels == 0)
+        return 0;
+    free(redis->server.host);
+    free(redis->server.path);
+    redis->server.host = redis->server.path = NULL;
+    redis->finder = finder_new(base, &redis->server, redis->client, &finder_ops, redis);
+    return redis->finder != NULL ? 0 : -1;
+}
+
 /* --- coming and going --------------------------------------------------------- */
 
 void redis_wipe(struct redis *redis)
@@ -263,6 +342,8 @@ void redis_disown(struct redis *redis)
 {
     redis_wipe(redis);
     redis_link_wipe(&redis->link);
+    if (redis->finder != NULL)
+        finder_disown(redis->finder);
     tls_client_free(&redis->client);
 }
 
@@ -296,6 +377,7 @@ void redis_succeed(struct redis *redis, const struct redis *old)
     redis->stats.odd += past->odd;
     redis->stats.gaps += past->gaps;
     redis->stats.gap_ms += past->gap_ms;
+    redis->past_switches += redis_sentinels(old).switches;
     if (!redis_subscribed(old) && old->lost_ms > 0 && redis->subscribed_ms > old->lost_ms)
         gap_end(redis, redis->subscribed_ms - old->lost_ms);
 }
@@ -311,7 +393,7 @@ struct redis *redis_new(struct event_base *base, const struct conf *conf,
     redis->arg = arg;
     redis->pulse = event_new(base, -1, 0, on_pulse, redis);
     if (redis->pulse == NULL || server_copy(&redis->server, &conf->redis) < 0 ||
-        redis_tls_client(&redis->client, &conf->redis.tls) < 0 ||
+        redis_tls_client(&redis->client, &conf->redis.tls) < 0 || find(redis, base) < 0 ||
         redis_link_init(&redis->link, base, &redis->server, redis->client, &redis->stats.attempts,
                         &link_ops, redis) < 0 ||
         subscription_init(&redis->subscription, conf, &redis->server, &redis->link.fault,
@@ -341,6 +423,7 @@ void redis_free(struct redis **redisp)
     if (redis == NULL)
         return;
     *redisp = NULL;
+    finder_free(&redis->finder);
     redis_link_clear(&redis->link);
     if (redis->pulse != NULL)
         event_free(redis->pulse);
@@ -350,8 +433,15 @@ void redis_free(struct redis **redisp)
     free(redis);
 }
 
+void redis_settle(struct redis *redis)
+{
+    if (redis->finder != NULL)
+        finder_stop(redis->finder);
+}
+
 void redis_stop(struct redis *redis)
 {
+    redis_settle(redis);
     redis_link_stop(&redis->link);
     subscription_end(&redis->subscription);
     event_del(redis->pulse);
@@ -360,6 +450,11 @@ void redis_stop(struct redis *redis)
 const struct conf_redis *redis_server(const struct redis *redis)
 {
     return &redis->server;
+}
+
+const char *redis_where(const struct redis *redis)
+{
+    return redis->link.where;
 }
 
 const struct tls_client *redis_tls(const struct redis *redis)
@@ -437,6 +532,16 @@ int redis_hears_peers(const struct redis *redis)
 uint64_t redis_read_us(const struct redis *redis)
 {
     return redis->link.read_us;
+}
+
+struct finder_stats redis_sentinels(const struct redis *redis)
+{
+    struct finder_stats now = {0};
+
+    if (redis->finder != NULL)
+        now = finder_stats(redis->finder);
+    now.switches += redis->past_switches;
+    return now;
 }
 
 const struct redis_stats *redis_stats(const struct redis *redis)

@@ -149,6 +149,28 @@ int redis_commands_node(struct bufferevent *bev)
     return command_put(bev, 2, argv, NULL);
 }
 
+int redis_commands_role(struct bufferevent *bev)
+{
+    const char *argv[] = {"ROLE"};
+
+    return command_put(bev, 1, argv, NULL);
+}
+
+int redis_commands_master(struct bufferevent *bev, const char *name)
+{
+    const char *place[] = {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name};
+    const char *all[] = {"SENTINEL", "MASTER", name};
+
+    return command_put(bev, 3, place, NULL) < 0 ? -1 : command_put(bev, 3, all, NULL);
+}
+
+int redis_commands_hear(struct bufferevent *bev, const char *channel, int on)
+{
+    const char *argv[] = {on ? "SUBSCRIBE" : "UNSUBSCRIBE", channel};
+
+    return command_put(bev, 2, argv, NULL);
+}
+
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload)
 {
     const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};

@@ -4,6 +4,7 @@
 #include "codec/request.h"
 #include "master/stats.h"
 
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,6 +75,27 @@ static void put_recovery(struct buf *out, const struct recovery_stats *recovery)
         (unsigned long long)(history->age_ms % 1000));
 }
 
+static void put_sentinels(struct buf *out, const struct status *status)
+{
+    const struct finder_stats *sentinels = &status->sentinels;
+    const struct conf_redis *server = status->redis_server;
+
+    if (sentinels->sentinels == 0)
+        return;
+    (void)buf_puts(out, ",\"sentinels\":{\"name\":");
+    (void)json_put_string(out, server->name, strlen(server->name));
+    if (server->host != NULL)
+        (void)buf_printf(out,
+                         strchr(server->host, ':') != NULL ? ",\"master\":\"[%s]:%d\""
+                                                           : ",\"master\":\"%s:%d\"",
+                         server->host, server->port);
+    else
+        (void)buf_puts(out, ",\"master\":null");
+    (void)buf_printf(out, ",\"configured\":%zu,\"answering\":%zu,\"switches\":%llu}",
+                     sentinels->sentinels, sentinels->answering,
+                     (unsigned long long)sentinels->switches);
+}
+
 void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
@@ -93,10 +115,12 @@ void status_put(const struct status *status, struct buf *out)
                      (unsigned long long)sum.at[COUNTER_CLIENTS], status->users, status->rooms,
                      status->memberships);
     (void)buf_printf(
-        out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu,\"commands\":%s,\"counted\":%s}",
+        out, ",\"redis\":{\"subscribed\":%s,\"gaps\":%llu,\"commands\":%s,\"counted\":%s",
         status->redis_subscribed ? "true" : "false", (unsigned long long)status->redis.gaps,
         status->commands.is_ready ? "true" : "false",
         status->commands.is_counted ? "true" : "false");
+    put_sentinels(out, status);
+    (void)buf_putc(out, '}');
     put_recovery(out, &status->recovery);
     (void)buf_puts(out, "}\n");
 }

@@ -20,8 +20,9 @@ static struct stats *stats;
 static struct admin *admin;
 static int port;
 static int up = 1, subscribed = 1, stopping, recovering;
-static int silent; /* workers do not answer */
-static int full;   /* they have no place for a client */
+static int finding; /* there are sentinels */
+static int silent;  /* workers do not answer */
+static int full;    /* they have no place for a client */
 static char asked_uid[600];
 
 /* --- what the master knows, and a worker that answers ------------------------------ */
@@ -58,6 +59,13 @@ static void on_status(struct status *status, void *arg)
     status->rooms = 4;
     status->memberships = 9;
     status->stopping = stopping;
+    if (finding) {
+        static char name[] = "m\"1", host[] = "::1";
+        static struct conf_redis server = {.name = name, .host = host, .port = 7};
+
+        status->sentinels = (struct finder_stats){3, 2, 71};
+        status->redis_server = &server;
+    }
     status->redis_subscribed = subscribed;
     status->commands.is_ready = 1;
     status->redis.gap_ms = 1234;
@@ -294,6 +302,12 @@ static void test_status(void)
            NULL,
        "redis");
     ok(strstr(text, ",\"recovery\":false}\n") != NULL, "recovery is off");
+    finding = 1;
+    text = body(get("GET", "/status"));
+    ok(strstr(text, ",\"counted\":false,\"sentinels\":{\"name\":\"m\\\"1\",\"master\":\"[::1]:7\","
+                    "\"configured\":3,\"answering\":2,\"switches\":71}},\"recovery\"") != NULL,
+       "sentinels");
+    finding = 0;
     recovering = 1;
     text = body(get("GET", "/status"));
     ok(strstr(text, ",\"recovery\":{\"recovered\":51,\"refused\":55,\"shared\":true,"
