@@ -108,6 +108,7 @@ $(BUILD)/test/unit/test_redis: UNIT_LD = -Wl,--wrap=clock_ms,--wrap=event_add
 # Where the calls of the system are counted, some of which fail.
 $(BUILD)/test/unit/test_log_ways: UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,write send pwritev2 poll getpid clock_gettime open)
+$(addprefix $(BUILD)/test/unit/,test_carry test_pair): UNIT_LD = -Wl,--wrap=socketpair
 $(BUILD)/test/unit/test_rand: UNIT_LD = -Wl,--wrap=RAND_bytes
 # Where what is freed is looked at.
 $(BUILD)/test/unit/test_secrets: UNIT_LD = -Wl,--wrap=free,--wrap=realloc

@@ -50,8 +50,13 @@ struct http_stats {
     uint64_t requests; /* heads that were understood */
     uint64_t http_errors[HTTP_ERROR_KINDS];
     uint64_t handoffs_sent, handoffs_received;
-    uint64_t handoffs_failed; /* nobody took it: the client was refused */
+    uint64_t handoffs_failed;  /* nobody took it: the client was refused */
+    uint64_t carried;          /* of handoffs_sent: by a pair, the connection stayed */
+    uint64_t carried_bytes[2]; /* HTTP_CARRIED_... */
+    uint64_t carry_failures;   /* of handoffs_failed: there was no pair to be had */
 };
+
+enum { HTTP_CARRIED_IN, HTTP_CARRIED_OUT }; /* from clients, and to them */
 
 enum http_fault {
     HTTP_FORBIDDEN, /* to the page that it comes from */
@@ -111,7 +116,7 @@ struct http {
     void *arg; /* of app */
     struct http_stats stats;
     char etag[ETAG_BYTES]; /* of options.client_file */
-    struct log_every handoff_log, hints[HINTS];
+    struct log_every handoff_log, carry_log, hints[HINTS];
 };
 
 static inline struct http *http_of(const struct conn *conn)
@@ -182,8 +187,32 @@ void exchange_hand_over(struct conn *conn, uint32_t process);
 /* Its deadline has come: tries again. */
 void exchange_hand_over_again(struct conn *conn);
 /* Passes all connections without a request to the successor, those of which it takes none
- * now excepted. */
-void http_pass_on(struct http *http);
+ * now excepted.  Those over TLS end, once their answers have left, or now; so do those that are
+ * carried, once the last word was the other worker's, but for WebSockets, which it ends. */
+void http_pass_on(struct http *http, int now);
+
+/* --- carry.c --- */
+
+/* A connection over TLS for a request of another worker.  That worker gets one end of a pair
+ * with all that was read, and takes it for any other connection; this one carries the bytes
+ * between the other end and the client for the rest of the connection's life, of whatever
+ * requests, and when they are a WebSocket's.
+ *
+ * The other worker judges: who may come, what may wait for a client and for how long, when it
+ * is idle or does not answer.  It sees a client that does not read as a pair that is full,
+ * and one that has gone as the end of the pair.  This worker holds at most two reads
+ * in each direction, never ends a connection of its own accord while the other end is
+ * open, and gives what is left after that limits:sendTimeout as any answer. */
+struct carry;
+
+/* What it takes to carry conn; *theirs is the other end, the caller's.  NULL with errno. */
+struct carry *carry_new(struct conn *conn, int *theirs);
+/* theirs will not be passed. */
+void carry_cancel(struct carry **carry);
+/* It is on its way with all that was read of conn, whose the carry is from now on. */
+void carry_begin(struct carry *carry);
+/* We leave: conn, which is carried (conn->carries), ends as http_pass_on() says. */
+void carry_leave(struct conn *conn, int now);
 
 /* --- forwarded.c --- */
 

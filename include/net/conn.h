@@ -70,9 +70,10 @@ enum dirt { CLEAN, DIRTY, DIRTIER }; /* DIRTIER: more has come since */
 
 /* How a connection counts as such. */
 enum place {
-    PLACE_NONE,   /* a user's, or with the WebSocket's session */
-    PLACE_OWN,    /* may go by itself */
-    PLACE_CARRIES /* with the session of its request, or those that were opened over it */
+    PLACE_NONE,    /* a user's, or with the WebSocket's session */
+    PLACE_OWN,     /* may go by itself */
+    PLACE_CARRIES, /* with the session of its request, or those that were opened over it */
+    PLACE_BOTH     /* may go by itself, and takes two: so many descriptors end with it */
 };
 
 /* What a fan-out to thousands touches of each is in front, on two lines of the CPU's
@@ -108,6 +109,9 @@ struct conn {
     uint8_t relayed : 1;    /* a proxy's: peer and secure are those of its last request, and ... */
     uint8_t own_secure : 1; /* ... what the connection itself is, is in these */
     uint8_t tallied : 1;    /* it counts for limits:connectionsPerAddress */
+    uint8_t carries : 1;    /* ... and here is the client's end: a further descriptor is its */
+    uint8_t asked : 1;      /* a request has come over it */
+    uint8_t patient : 1;    /* output may wait for ever: whoever it comes from sees to that */
     uint8_t closing_why;
 
     const struct conn_ops *ops;
@@ -126,6 +130,7 @@ struct conn {
     uint32_t acked, window;  /* slow.c: bytes that its kernel has got, and would take */
     uint16_t pings_blocked;  /* pings that came while blocked */
     uint8_t nopened;         /* sessions in opened */
+    uint8_t told;            /* carried: what was said to who carries, and 1; 0: nothing yet */
     void *opened;            /* of the layer of sessions: those opened over it; or NULL */
     struct stranger age;     /* where it comes from; PLACE_OWN: among the strangers of there */
     struct event ev;         /* read, and write too while blocked */

@@ -138,6 +138,7 @@ struct net {
 
     struct conn *conns, *dead;
     size_t nconns;
+    size_t ncarried; /* of those, how many have a further descriptor: conn->carries */
     size_t nclients; /* sessions: those of polling live without a connection */
     int gone;        /* connections have gone, and ops is to be told */
     int draining;    /* who is closed is to hear first all that was sent to it */
@@ -233,6 +234,9 @@ int tally_session_is_beyond(struct net *net, const struct conn *conn);
 size_t stranger_part(size_t of, size_t min);
 /* How conn counts may be different: its state, or whom it carries, is another. */
 void stranger_conn(struct conn *conn);
+/* conn has a further descriptor, of a pair over which another worker serves it, or has none
+ * any more.  It is a connection more as far as limits are concerned. */
+void stranger_carries(struct conn *conn, int carries);
 /* A session of that kind, which is nobody's, comes or goes. */
 void stranger_add(struct net *net, enum stranger_kind kind, struct stranger *stranger);
 void stranger_remove(struct net *net, enum stranger_kind kind, struct stranger *stranger);

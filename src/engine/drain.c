@@ -13,14 +13,14 @@
 #define DRAIN_STEP_MIN_MS 10
 
 /* What is between two requests, or in one that is not answered: no session has
- * use for it any more. */
+ * use for it any more.  What is carried ends when the worker that serves it says so. */
 static void kill_http(struct net *net)
 {
     struct conn *conn = net->conns, *next;
 
     for (; conn != NULL; conn = next) {
         next = conn->next;
-        if (conn->state == CONN_OPEN && !conn->streams && conn->out.bytes == 0)
+        if (conn->state == CONN_OPEN && !conn->streams && !conn->carries && conn->out.bytes == 0)
             conn_kill(conn, CLOSE_SHUTDOWN, 0);
     }
 }
@@ -49,7 +49,7 @@ static int is_done(const struct drain *drain, uint64_t now_ms)
     if (eio->migrate_end_ms == 0 && (is_empty || now_ms >= drain->end_ms))
         kill_http(eio->net);
     if (eio->migrate_end_ms != 0 && (is_empty || now_ms >= eio->migrate_end_ms))
-        http_pass_on(eio->http);
+        http_pass_on(eio->http, now_ms >= eio->migrate_end_ms);
     return eio->net->nconns == 0 && (eio->migrate_end_ms == 0 || eio->nsessions == 0);
 }
 
@@ -132,7 +132,7 @@ void drain_migrate_now(struct drain *drain)
 {
     eio_close_all(drain->eio, CLOSE_SHUTDOWN);
     net_flush_all(drain->eio->net);
-    http_pass_on(drain->eio->http);
+    http_pass_on(drain->eio->http, 1);
 }
 
 void drain_conn_gone(struct drain *drain)

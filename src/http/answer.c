@@ -19,10 +19,13 @@ void answer_await(struct conn *conn)
 
 int answer_head(struct conn *conn, int status, const char *type, const char *extra, size_t len)
 {
-    const struct exchange *exchange = exchange_of(conn);
+    struct exchange *exchange = exchange_of(conn);
     char head[1024], length[48] = "";
     int n;
 
+    /* Its next request would be carried by, or for, who is about to go. */
+    if (conn->net->draining && (conn->veiled || conn->carried))
+        exchange->keep = 0;
     if (status >= 400)
         http_of(conn)->stats.http_errors[http_error_kind(status)]++;
     if (status != 304) /* there it would be that of the whole */

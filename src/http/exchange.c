@@ -127,6 +127,7 @@ static long pump_head(struct conn *conn)
     if (used == 0)
         return 0;
     exchange->scanned = 0;
+    conn->asked = 1;
     conn->stranger = 1; /* unless it is for a user's session */
     serve(conn, &req, (size_t)used);
     stranger_conn(conn);

@@ -16,7 +16,7 @@
 /* A WebSocket that has been closed is given LINGER_MS, and no more, but while we drain. */
 int conn_may_stall(const struct conn *conn)
 {
-    return conn->blocked && (conn->state != CONN_LINGER || conn->answering);
+    return conn->blocked && !conn->patient && (conn->state != CONN_LINGER || conn->answering);
 }
 
 /* Its own, or that of output that the kernel does not take. */
@@ -92,6 +92,8 @@ static void set_flowing(struct conn *conn)
     conn->blocked = conn->slow = 0;
     conn_wait(conn);
     conn_rearm(conn);
+    if (conn->carried)
+        stranger_conn(conn); /* there is room for what is to be said of it */
 }
 
 int conn_ping(struct conn *conn)

@@ -44,7 +44,9 @@ int slow_blocks(struct conn *conn)
     struct tcp_info info;
     socklen_t len = sizeof(info);
 
-    if (conn->state != CONN_OPEN || !conn->streams || conn->blocked || !is_late(conn)) {
+    /* Of a pair there is nothing to ask, and it takes little. */
+    if (conn->state != CONN_OPEN || !conn->streams || conn->blocked || conn->carried ||
+        !is_late(conn)) {
         conn->slow = 0;
         return 0;
     }

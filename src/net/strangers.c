@@ -4,9 +4,15 @@
  * polls, which needs no connection; a WebSocket and its session are one.  Strangers have
  * options.strangers_max of them.  Beside that connections_max holds, for connections and for
  * sessions: strangers have what users leave of it.  Each is with its address (sources.c), in
- * order of age; who goes when there are too many is evict.c's. */
+ * order of age; who goes when there are too many is evict.c's.
+ *
+ * A connection that is carried for another worker counts as two here, and as one there.  Who
+ * carries it cannot see a token.  To it the connection is what the other worker last said it
+ * is, and a stranger's until then; so both agree on it, a flood of such connections has no
+ * more of any worker than its share, and none of a user's has to go for it. */
 #include "ipc/balance.h"
 #include "net/net.h"
+#include "net/pair.h"
 
 #define PART 10
 
@@ -47,9 +53,15 @@ static int has_sessions(const struct net *net)
     return n[STRANGER_POLLING] + n[STRANGER_WEBSOCKET] > 0;
 }
 
+/* Of its connections, and of what they carry. */
+static size_t descriptors(const struct net *net)
+{
+    return net->nconns + net->ncarried;
+}
+
 int net_conns_full(const struct net *net)
 {
-    return net->nconns >= net->options.connections_max && !has_conns(net);
+    return descriptors(net) >= net->options.connections_max && !has_conns(net);
 }
 
 int net_clients_full(const struct net *net)
@@ -71,7 +83,7 @@ enum excess net_excess(const struct net *net)
 {
     size_t max = net->options.connections_max;
 
-    if (net->nconns > max && has_conns(net))
+    if (descriptors(net) > max && has_conns(net))
         return EXCESS_CONNS;
     if (net->nclients > max && has_sessions(net))
         return EXCESS_CLIENTS;
@@ -91,26 +103,65 @@ static enum place place_of(const struct conn *conn)
 {
     if (!conn->stranger || conn->state == CONN_DEAD || conn->paired)
         return PLACE_NONE;
-    return conn->owner != NULL || conn->nopened > 0 ? PLACE_CARRIES : PLACE_OWN;
+    if (conn->owner != NULL || conn->nopened > 0)
+        return PLACE_CARRIES;
+    return conn->carries ? PLACE_BOTH : PLACE_OWN;
+}
+
+/* Of each place: is it in the list, and how many it takes. */
+static int is_listed(enum place place)
+{
+    return place == PLACE_OWN || place == PLACE_BOTH;
+}
+
+static unsigned takes(enum place place)
+{
+    return place == PLACE_NONE ? 0 : place == PLACE_BOTH ? 2 : 1;
+}
+
+/* Who carries it is told what it is.  If that is not possible now, it will be when output
+ * flows again. */
+static void tell(struct conn *conn)
+{
+    unsigned says = (conn->stranger ? 0 : PAIR_USER) | (conn->streams ? PAIR_STREAMS : 0);
+
+    if (conn->told != says + 1 && conn->state == CONN_OPEN && pair_say(conn->fd, says) == 0)
+        conn->told = (uint8_t)(says + 1);
 }
 
 void stranger_conn(struct conn *conn)
 {
     struct net *net = conn->net;
     enum place place = place_of(conn);
-    int was = conn->place != PLACE_NONE, is = place != PLACE_NONE;
+    unsigned was = takes((enum place)conn->place), is = takes(place);
 
+    if (conn->carried)
+        tell(conn);
     if (place == conn->place)
         return;
-    if (conn->place == PLACE_OWN)
+    /* One that is in the list stays where it is: it gets no younger. */
+    if (is_listed((enum place)conn->place) && !is_listed(place))
         source_remove(&net->sources, STRANGER_SOCKET, &conn->age);
-    if (place == PLACE_OWN)
+    if (!is_listed((enum place)conn->place) && is_listed(place))
         source_add(&net->sources, STRANGER_SOCKET, &conn->age);
-    net->stats.strangers[STRANGER_SOCKET] += (uint64_t)is;
-    net->stats.strangers[STRANGER_SOCKET] -= (uint64_t)was;
+    net->stats.strangers[STRANGER_SOCKET] += is;
+    net->stats.strangers[STRANGER_SOCKET] -= was;
     conn->place = place;
-    if (is && !was)
+    if (is > was)
         came(net);
+}
+
+void stranger_carries(struct conn *conn, int carries)
+{
+    struct net *net = conn->net;
+
+    if (conn->carries == (carries != 0))
+        return;
+    conn->carries = carries != 0;
+    net->ncarried += carries ? 1 : (size_t)-1;
+    net_counted(net);
+    stranger_conn(conn);
+    came(net);
 }
 
 void stranger_add(struct net *net, enum stranger_kind kind, struct stranger *stranger)
@@ -131,7 +182,7 @@ void stranger_remove(struct net *net, enum stranger_kind kind, struct stranger *
 void net_counted(const struct net *net)
 {
     struct balance *balance = net->options.balance;
-    size_t clients = net->nconns > net->nclients ? net->nconns : net->nclients;
+    size_t conns = descriptors(net), clients = conns > net->nclients ? conns : net->nclients;
 
     if (balance != NULL)
         balance_set(balance, net->options.place, (uint32_t)clients);

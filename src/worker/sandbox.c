@@ -155,6 +155,7 @@ static void program_make(struct program *program)
     put_allow_without(program, SYS_mmap, ARG(2), PROT_EXEC);
     put_allow_without(program, SYS_mprotect, ARG(2), PROT_EXEC);
     put_allow_values(program, SYS_socket, ARG(0), socket_domains, COUNT(socket_domains));
+    put_allow_values(program, SYS_socketpair, ARG(0), socket_domains, COUNT(socket_domains));
     put_allow_values(program, SYS_fcntl, ARG(1), fcntls, COUNT(fcntls));
     put_allow_values(program, SYS_ioctl, ARG(1), ioctls, COUNT(ioctls));
     put_allow_values(program, SYS_prlimit64, ARG(0), nobody_else, COUNT(nobody_else));

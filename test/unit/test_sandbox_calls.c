@@ -76,8 +76,8 @@ static const int always_here[] = {441};
 #endif
 
 /* Decided by an argument: below. */
-static const int sifted[] = {SYS_mmap,  SYS_mprotect,  SYS_socket, SYS_fcntl,
-                             SYS_ioctl, SYS_prlimit64, SYS_tgkill};
+static const int sifted[] = {SYS_mmap,  SYS_mprotect, SYS_socket,    SYS_socketpair,
+                             SYS_fcntl, SYS_ioctl,    SYS_prlimit64, SYS_tgkill};
 
 /* Allowed with these arguments, and with no other of what is tried: see windows[]. */
 static const unsigned long domains[] = {AF_UNIX};
@@ -94,6 +94,7 @@ static const struct {
     size_t n;
 } by_value[] = {
     {"socket: domain", SYS_socket, 0, domains, COUNT(domains)},
+    {"socketpair: domain", SYS_socketpair, 0, domains, COUNT(domains)},
     {"fcntl: command", SYS_fcntl, 1, commands, COUNT(commands)},
     {"ioctl: request", SYS_ioctl, 1, requests, COUNT(requests)},
     {"prlimit64: process", SYS_prlimit64, 0, nobody, COUNT(nobody)},
