@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct balance;
+struct tickets;
 struct census;
 
 /* The worker owns down_fd and up_fd; listen_fds and listen_speaks are borrowed for as long as
@@ -31,8 +32,9 @@ struct worker_start {
      * are made later.  The worker closes them; nhandoff 0: there are no others. */
     int handoff_fd, peers_fd;
     const int *handoff_fds;
-    size_t nhandoff;         /* 0 or START_LANES */
-    int history_fd;          /* ipc/history.h, for reading; the worker's; -1: there is none */
+    size_t nhandoff;               /* 0 or START_LANES */
+    int history_fd;                /* ipc/history.h, for reading; the worker's; -1: there is none */
+    const struct tickets *tickets; /* ipc/tickets.h, as they are at the fork; NULL: none */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no peers */
     struct census *census;   /* ipc/census.h, likewise; NULL: there was no memory */

@@ -16,6 +16,7 @@ struct presence;
 struct recovery;
 struct relay;
 struct stats;
+struct ticketing;
 
 struct running {
     struct event_base *base;
@@ -26,6 +27,7 @@ struct running {
     struct cluster *cluster;
     struct presence *presence;
     struct recovery *recovery;
+    struct ticketing *ticketing;
     struct pool *pool;
     struct feed *feed;
     const struct admin_ops *admin_ops;

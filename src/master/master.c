@@ -24,6 +24,7 @@
 #include "master/start.h"
 #include "master/status.h"
 #include "master/systemd.h"
+#include "master/ticketing.h"
 #include "master/timer.h"
 
 #include <errno.h>
@@ -324,7 +325,11 @@ static void secrets_wipe(struct master *m, const struct conf *own)
 /* One that looks up a name has no use for anything. */
 static void on_child_wipe(void *arg)
 {
-    secrets_wipe(arg, NULL);
+    struct master *m = arg;
+
+    secrets_wipe(m, NULL);
+    if (m->running.ticketing != NULL)
+        ticketing_wipe(m->running.ticketing);
 }
 
 static void on_pool_child(const struct conf *conf, void *arg)
@@ -494,9 +499,10 @@ static int parts_start(struct master *m)
     m->parts = parts_new(running);
     if (m->reload == NULL || m->parts == NULL)
         return -1;
-    options =
-        (struct pool_options){running->base,  running->conf,    &running->listeners, running->relay,
-                              running->stats, running->cluster, running->recovery,   m->worker};
+    options = (struct pool_options){
+        running->base,     running->conf,  &running->listeners,
+        running->relay,    running->stats, running->cluster,
+        running->recovery, m->worker,      ticketing_keys(running->ticketing)};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     running->pool = pool_new(&options, &pool_ops, m);
     if (running->pool == NULL)

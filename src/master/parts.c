@@ -1,6 +1,7 @@
 #include "master/parts.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "codec/request.h"
 #include "ipc/msg.h"
 #include "master/cluster.h"
@@ -11,6 +12,7 @@
 #include "master/relay.h"
 #include "master/running.h"
 #include "master/stats.h"
+#include "master/ticketing.h"
 #include "master/timer.h"
 
 #include <event2/event.h>
@@ -255,6 +257,20 @@ static int recovery_make(struct parts *parts)
     return running->recovery != NULL ? 0 : -1;
 }
 
+/* --- tickets of TLS ----------------------------------------------------------------- */
+
+static void on_tickets(const struct tickets *tickets, void *arg)
+{
+    struct parts *parts = arg;
+    struct buf message = {0};
+
+    if (tickets_put(&message, tickets) < 0)
+        log_errorx("out of memory: the workers do not get the new keys of TLS tickets");
+    else if (parts->running->pool != NULL)
+        pool_send_all(parts->running->pool, &message);
+    buf_free(&message);
+}
+
 struct parts *parts_new(struct running *running)
 {
     struct parts *parts = calloc(1, sizeof(*parts));
@@ -265,8 +281,10 @@ struct parts *parts_new(struct running *running)
     parts->wake = event_new(running->base, -1, 0, on_wake, parts);
     running->relay = relay_new(running->conf, &relay_ops, parts);
     running->stats = stats_new(running->base, &stats_ops, parts);
+    running->ticketing = ticketing_new(running->base, on_tickets, parts);
     if (parts->wake == NULL || running->relay == NULL || running->stats == NULL ||
-        cluster_make(parts) < 0 || presence_make(parts) < 0 || recovery_make(parts) < 0)
+        running->ticketing == NULL || cluster_make(parts) < 0 || presence_make(parts) < 0 ||
+        recovery_make(parts) < 0)
         parts_free(&parts);
     return parts;
 }
@@ -278,6 +296,7 @@ void parts_free(struct parts **partsp)
     if (parts == NULL)
         return;
     *partsp = NULL;
+    ticketing_free(&parts->running->ticketing);
     stats_free(&parts->running->stats);
     recovery_free(&parts->running->recovery);
     presence_free(&parts->running->presence);

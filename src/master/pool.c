@@ -378,6 +378,7 @@ static void common_set(struct pool *pool, const struct pool_options *options)
     common->cluster = options->cluster;
     common->recovery = options->recovery;
     common->worker = options->worker;
+    common->tickets = options->tickets;
     common->child = pool->ops->child;
     common->arg = pool->arg;
     common->lanes = lanes_new(options->base, &lanes_ops, pool);

@@ -380,6 +380,7 @@ static int fork_one(struct proc *proc)
                                   .handoff_fds = lanes_writers(common->lanes),
                                   .nhandoff = START_LANES,
                                   .history_fd = recovery_fd(common->recovery, terms->conf),
+                                  .tickets = common->tickets,
                                   .balance = terms->balance,
                                   .census = terms->census},
                         .conf = terms->conf,
