@@ -93,6 +93,8 @@ int engine_listen(struct engine *engine, int fd, unsigned speaks);
 void engine_stop_listening(struct engine *engine);
 
 size_t engine_connections(const struct engine *engine);
+/* ... of which so many are carried for other workers. */
+size_t engine_carried(const struct engine *engine);
 /* Bytes of the blocks in which output is or was, whoever waits for it. */
 size_t engine_output_memory(const struct engine *engine);
 struct engine_stats engine_stats(const struct engine *engine);

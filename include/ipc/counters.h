@@ -125,6 +125,15 @@ enum ack_drop {
     X(TAKEN, 2, TOTAL, RESULT, "handoffs_received_total",                                          \
       "Connections that came from another worker, by result; failed: lost for want of a "          \
       "descriptor or memory.")                                                                     \
+    X(CARRIED, 1, GAUGE, NONE, "carried_connections",                                              \
+      "Connections over TLS whose bytes a worker carries to another, which serves them.")          \
+    X(CARRIES, 1, TOTAL, NONE, "carried_connections_total",                                        \
+      "Connections that came to be carried.")                                                      \
+    X(CARRIED_BYTES, 2, TOTAL, DIRECTION, "carried_bytes_total",                                   \
+      "Bytes carried, without those of TLS, by direction: in, from clients, or out.")              \
+    X(CARRY_FAILURES, 1, TOTAL, NONE, "carry_failures_total",                                      \
+      "Connections that could not be carried for want of descriptors or memory: the client was "   \
+      "refused.")                                                                                  \
     X(BROADCASTS, 1, TOTAL, NONE, "broadcasts_total", "Notifications received from the master.")   \
     X(ACKED, 1, TOTAL, NONE, "broadcasts_with_acks_total",                                         \
       "Those of them that clients are to acknowledge.")                                            \

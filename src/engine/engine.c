@@ -165,6 +165,11 @@ size_t engine_connections(const struct engine *engine)
     return engine->net->nconns;
 }
 
+size_t engine_carried(const struct engine *engine)
+{
+    return engine->net->ncarried;
+}
+
 size_t engine_output_memory(const struct engine *engine)
 {
     return engine->net->chunks.bytes + engine->net->chunks.spare_bytes;

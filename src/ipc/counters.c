@@ -155,6 +155,11 @@ static const char *label_ACK_DROP(unsigned i)
     return labels[i];
 }
 
+static const char *label_DIRECTION(unsigned i)
+{
+    return i == 0 ? "direction=\"in\"" : "direction=\"out\"";
+}
+
 static const char *label_RESULT(unsigned i)
 {
     return i == 0 ? "result=\"done\"" : "result=\"failed\"";

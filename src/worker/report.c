@@ -53,6 +53,9 @@ static void take_engine(struct counters *counters, struct engine_stats stats)
     at[COUNTER_HANDOFFS] = stats.http->handoffs_sent;
     at[COUNTER_HANDOFFS + 1] = stats.http->handoffs_failed;
     at[COUNTER_TAKEN] = stats.http->handoffs_received;
+    at[COUNTER_CARRIES] = stats.http->carried;
+    take(counters, COUNTER_CARRIED_BYTES, stats.http->carried_bytes, 2);
+    at[COUNTER_CARRY_FAILURES] = stats.http->carry_failures;
     at[COUNTER_DELIVERIES] = stats.sio->deliveries;
     at[COUNTER_SKIPPED] = stats.sio->volatile_skipped;
     at[COUNTER_ACKS_DROPPED + ACK_NO_ROOM] = stats.sio->inbound_given_up;
@@ -73,6 +76,7 @@ static void take_all(const struct report_sources *from, struct counters *counter
 
     take_engine(counters, engine_stats(from->engine));
     at[COUNTER_CONNECTIONS] = engine_connections(from->engine);
+    at[COUNTER_CARRIED] = engine_carried(from->engine);
     at[COUNTER_MEMORY] = engine_output_memory(from->engine);
     at[COUNTER_LIMIT] = from->conf->connections_max;
     at[COUNTER_FULL] = (uint64_t)engine_is_full(from->engine);

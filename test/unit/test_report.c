@@ -31,6 +31,12 @@ size_t engine_connections(const struct engine *of)
     return 501;
 }
 
+size_t engine_carried(const struct engine *engine)
+{
+    (void)engine;
+    return 505;
+}
+
 size_t engine_output_memory(const struct engine *of)
 {
     (void)of;
@@ -120,6 +126,9 @@ static void test_places(void)
     NUMBER(http.handoffs_sent, 1903);
     NUMBER(http.handoffs_failed, 1904);
     NUMBER(http.handoffs_received, 1905);
+    NUMBER(http.carried, 1910);
+    NUMBER(http.carried_bytes, 1920);
+    NUMBER(http.carry_failures, 1911);
     NUMBER(sio.deliveries, 1906);
     NUMBER(sio.volatile_skipped, 1907);
     NUMBER(sio.dropped, 2000);
@@ -172,6 +181,9 @@ static void test_places(void)
     told(COUNTER_HANDOFFS, 2, 1903, "handoffs, and those that failed");
     told(COUNTER_TAKEN, 1, 1905, "taken from others");
     told(COUNTER_TAKEN + 1, 1, 2902, "and lost");
+    told(COUNTER_CARRIES, 1, 1910, "carried");
+    told(COUNTER_CARRIED_BYTES, 2, 1920, "bytes of that");
+    told(COUNTER_CARRY_FAILURES, 1, 1911, "and what could not be carried");
     told(COUNTER_DELIVERIES, 1, 1906, "deliveries");
     told(COUNTER_SKIPPED, 1, 1907, "skipped");
     told(COUNTER_DROPPED, CLOSE_REASONS, 2000, "dropped");
@@ -183,6 +195,7 @@ static void test_places(void)
     told(COUNTER_LATENCY, LATENCY_BUCKETS, 2300, "the histogram");
     told(COUNTER_LATENCY_LAST, 1, 2401, "and its sum");
     told(COUNTER_CONNECTIONS, 1, 501, "connections");
+    told(COUNTER_CARRIED, 1, 505, "those that are carried");
     told(COUNTER_MEMORY, 1, 502, "memory");
     told(COUNTER_LIMIT, 1, 503, "the limit");
     told(COUNTER_STRANGERS_LIMIT, 1, 504, "the strangers' limit");
