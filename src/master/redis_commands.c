@@ -11,16 +11,17 @@
 int redis_commands_auth(const struct conf_redis *conf, const struct redis_wire *wire,
                         struct redis_fault *fault)
 {
-    const char *argv[] = {"AUTH", conf->password, NULL};
+    const char *password = conf->password != NULL ? conf->password : ""; /* of a user: nopass */
+    const char *argv[] = {"AUTH", password, NULL};
     int argc = 2, len;
     char *command;
     ssize_t n;
 
-    if (conf->password == NULL)
+    if (conf->password == NULL && conf->username == NULL)
         return 0;
     if (conf->username != NULL) {
         argv[1] = conf->username;
-        argv[2] = conf->password;
+        argv[2] = password;
         argc = 3;
     }
     len = redisFormatCommandArgv(&command, argc, argv, NULL);

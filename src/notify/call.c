@@ -144,14 +144,15 @@ int call_next(redisContext *redis, uint64_t until, redisReply **reply, void (*re
 
 static int let_in(redisContext *redis, const struct conf_redis *conf)
 {
-    const char *argv[] = {"AUTH", conf->username, conf->password};
+    const char *password = conf->password != NULL ? conf->password : ""; /* of a user: nopass */
+    const char *argv[] = {"AUTH", conf->username, password};
     redisReply *reply;
     int argc = 3;
 
-    if (conf->password == NULL)
+    if (conf->password == NULL && conf->username == NULL)
         return 0;
     if (conf->username == NULL) {
-        argv[1] = conf->password;
+        argv[1] = password;
         argc = 2;
     }
     reply = call_redis(redis, REDIS_REPLY_STATUS, argc, argv, NULL);

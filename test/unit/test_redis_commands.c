@@ -141,6 +141,9 @@ static void test_auth(void)
     is_int(oks, 0, "and nothing is waited for");
     is_str(auth(NULL, "sesame", &oks), "*2\r\n" BULK(4, "AUTH") BULK(6, "sesame"), "a password");
     is_int(oks, 1, "which is to be confirmed");
+    is_str(auth("me", NULL, &oks), "*3\r\n" BULK(4, "AUTH") BULK(2, "me") BULK(0, ""),
+           "a user without one");
+    is_int(oks, 1, "which is to be confirmed, too");
     is_str(auth("me", "sesame", &oks), "*3\r\n" BULK(4, "AUTH") BULK(2, "me") BULK(6, "sesame"),
            "and a user");
     is_int(oks, 1, "likewise");
