@@ -29,7 +29,7 @@ int redis_tls_client(struct tls_client **client, const struct conf_redis_tls *co
 const char *redis_tls_name(const struct conf_redis *conf);
 
 struct redis_tls_ops { /* redis_tls_free() is allowed in both */
-    /* Writing has failed and a fault was noted. */
+    /* Writing has failed: redis_tls_tell() notes why, if what redis has said does not. */
     void (*broken)(void *arg);
     /* redis_tls_read() is to be called, though nothing has come. */
     void (*again)(void *arg);
@@ -59,6 +59,9 @@ int redis_tls_feed(struct redis_tls *tls, const char *bytes, size_t len);
 /* Goes on with the handshake, or decrypts.  Returns bytes, 0: no more for now; -1 where a fault
  * was noted. */
 ssize_t redis_tls_read(struct redis_tls *tls, char *dst, size_t cap);
+
+/* Notes why writing has failed, if it has. */
+void redis_tls_tell(struct redis_tls *tls);
 
 /* A connection's socket, and what is on it or NULL: for what is not to lie about in buffers. */
 struct redis_wire {

@@ -119,18 +119,21 @@ static int take(struct redis_link *link, const char *bytes, size_t len)
     return link->ops->input(bytes, len, link->arg);
 }
 
-/* The end of it.  Where nothing came before, that may be why. */
-static int closed(struct redis_link *link)
+/* The end of it, or error.  Where nothing came before, that may be why. */
+static int closed(struct redis_link *link, int error)
 {
+    const char *how = error != 0 ? "connection broken: " : "it closed the connection";
+    const char *why = error != 0 ? strerror(error) : "";
+
     if (link->state == REDIS_LINK_SHAKES)
-        return redis_fault_note(&link->fault, REDIS_FAULT_TLS,
-                                "TLS: it closed the connection within the handshake");
-    if (!link->has_read)
-        return redis_fault_note(
-            &link->fault, link->server->path == NULL ? REDIS_FAULT_WANTS_TLS : REDIS_FAULT_CLOSED,
-            "it closed the connection without a word%s",
-            link->server->path == NULL ? "; does it want TLS (socket.io:redis:tls)?" : "");
-    return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "it closed the connection");
+        return redis_fault_note(&link->fault, REDIS_FAULT_TLS, "TLS: within the handshake: %s%s",
+                                how, why);
+    if (!link->has_read && link->server->path == NULL)
+        return redis_fault_note(&link->fault, REDIS_FAULT_WANTS_TLS,
+                                "%s%s, and it has said nothing: does it want TLS "
+                                "(socket.io:redis:tls)?",
+                                how, why);
+    return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "%s%s", how, why);
 }
 
 /* Returns 1 if there may be more, 0 if not, -1 where a fault was noted. */
@@ -141,11 +144,8 @@ static int read_once(struct redis_link *link)
 
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
-    if (n < 0)
-        return redis_fault_note(&link->fault, REDIS_FAULT_CLOSED, "connection broken: %s",
-                                strerror(errno));
-    if (n == 0)
-        return closed(link);
+    if (n <= 0)
+        return closed(link, n < 0 ? errno : 0);
     if (take(link, bytes, (size_t)n) < 0)
         return -1;
     return n == sizeof(bytes) && !link->paused;
@@ -201,6 +201,7 @@ static void on_broken(void *arg)
 
     link->read_us = clock_us();
     (void)read_once(link);
+    redis_tls_tell(link->wire.tls);
     redis_link_fail(link);
 }
 

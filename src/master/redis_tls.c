@@ -29,7 +29,7 @@ struct redis_tls {
     BIO *in;                 /* of ssl: what came from the socket */
     struct bufferevent *bev; /* has no socket: its output is what is to be encrypted */
     struct event *writable;
-    struct tls_client_why why;
+    struct tls_client_why why, unsent; /* unsent: why writing has failed */
     int is_ready;
     int is_over; /* why says it, and it is to be told */
 };
@@ -39,12 +39,13 @@ struct redis_tls {
 int redis_tls_client(struct tls_client **client, const struct conf_redis_tls *conf)
 {
     const struct tls_client_options options = {conf->ca, conf->cert, conf->key, conf->verify};
+    enum tls_client_part part;
     struct buf error = {0};
 
     *client = NULL;
     if (!conf->on)
         return 0;
-    *client = tls_client_new(&options, &error);
+    *client = tls_client_new(&options, &error, &part);
     if (*client == NULL)
         log_errorx("redis: TLS: %.*s", (int)error.len, (const char *)error.data);
     buf_free(&error);
@@ -74,7 +75,7 @@ static enum redis_fault_kind kind_of(enum tls_client_fault fault)
 }
 
 /* SSL_do_handshake(), SSL_read() or SSL_write() returned that.  Returns 0 where it waits for
- * something, or -1. */
+ * something, or -1: why says it. */
 static int judge(struct redis_tls *tls, int result)
 {
     int saved = errno;
@@ -91,13 +92,22 @@ static int judge(struct redis_tls *tls, int result)
     }
     errno = saved;
     tls_client_explain(tls->ssl, result);
-    tls->is_over = 1;
     return -1;
 }
 
-static int tell(struct redis_tls *tls)
+/* The same of SSL_write().  What redis has said before may be a better reason. */
+static int judge_write(struct redis_tls *tls, int result)
 {
-    return redis_fault_note(tls->fault, kind_of(tls->why.kind), "TLS: %s", tls->why.text);
+    if (judge(tls, result) == 0)
+        return 0;
+    tls->unsent = tls->why;
+    tls->why.text[0] = '\0';
+    return -1;
+}
+
+static int tell(struct redis_tls *tls, const struct tls_client_why *why)
+{
+    return redis_fault_note(tls->fault, kind_of(why->kind), "TLS: %s", why->text);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -154,13 +164,14 @@ ssize_t redis_tls_read(struct redis_tls *tls, char *dst, size_t cap)
         if (n > 0)
             got += (size_t)n;
     }
-    return got > 0 || n >= 0 ? (ssize_t)got : tell(tls);
+    tls->is_over = n < 0;
+    return got > 0 || n >= 0 ? (ssize_t)got : tell(tls, &tls->why);
 }
 
 /* --- writing ---------------------------------------------------------------------- */
 
-/* The next record.  Returns 1 if there may be more to write, 0 if it waits or there is no more, -1
- * where a fault was noted. */
+/* The next record.  Returns 1 if there may be more to write, 0 if it waits or there is no more, -1:
+ * unsent says why. */
 static int write_record(struct redis_tls *tls)
 {
     struct evbuffer *out = bufferevent_get_output(tls->bev);
@@ -173,7 +184,7 @@ static int write_record(struct redis_tls *tls)
     errno = 0;
     sent = SSL_write(tls->ssl, bytes, (int)n);
     if (sent <= 0)
-        return judge(tls, sent) < 0 ? tell(tls) : 0;
+        return judge_write(tls, sent);
     (void)evbuffer_drain(out, (size_t)sent);
     return evbuffer_get_length(out) > 0;
 }
@@ -215,9 +226,15 @@ ssize_t redis_wire_send(const struct redis_wire *wire, const void *bytes, size_t
         return send(wire->fd, bytes, len, MSG_NOSIGNAL);
     errno = 0;
     n = SSL_write(wire->tls->ssl, bytes, (int)len);
-    if (n > 0 || judge(wire->tls, n) < 0)
-        return n > 0 ? n : -1;
-    return 0;
+    if (n <= 0)
+        return judge_write(wire->tls, n);
+    return n;
+}
+
+void redis_tls_tell(struct redis_tls *tls)
+{
+    if (tls->unsent.text[0] != '\0')
+        (void)tell(tls, &tls->unsent);
 }
 
 /* --- coming and going ------------------------------------------------------------- */
@@ -270,6 +287,8 @@ struct redis_tls *redis_tls_new(struct event_base *base, int fd, const struct tl
     tls->bev = bufferevent_socket_new(base, -1, 0);
     if (tls->writable == NULL || tls->bev == NULL || session(tls, fd, client, name) < 0 ||
         bufferevent_disable(tls->bev, EV_READ | EV_WRITE) < 0 ||
+        /* It takes nothing out itself, and lets nobody else. */
+        evbuffer_unfreeze(bufferevent_get_output(tls->bev), 1) < 0 ||
         evbuffer_add_cb(bufferevent_get_output(tls->bev), on_output, tls) == NULL)
         redis_tls_free(&tls);
     return tls;
