@@ -7,6 +7,7 @@
 #include "base/buf.h"
 
 #include <openssl/ssl.h>
+#include <stdint.h>
 
 struct tls_client;
 
@@ -16,9 +17,16 @@ struct tls_client_options { /* PEM, each terminated, or NULL */
     int verify;             /* 0: any certificate will do */
 };
 
-/* options are not kept.  Returns NULL with what is wrong in error, as "ca: ...", "cert: ..." or
- * "key: ..." and without a newline. */
-struct tls_client *tls_client_new(const struct tls_client_options *options, struct buf *error);
+enum tls_client_part { TLS_CLIENT_CA, TLS_CLIENT_CERT, TLS_CLIENT_KEY };
+
+/* options are not kept.  Returns NULL with what is wrong in error, without a newline, and
+ * *part where. */
+struct tls_client *tls_client_new(const struct tls_client_options *options, struct buf *error,
+                                  enum tls_client_part *part);
+
+/* How many certificates of a text are good at that time (seconds since 1970); appends a line for
+ * each that is not. */
+int tls_client_dates(const char *pem, int64_t now_s, struct buf *lines);
 
 /* Sessions that were made of it stay. */
 void tls_client_free(struct tls_client **client);

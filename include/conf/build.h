@@ -23,6 +23,11 @@ void build_password(struct settings *set, const char *file, const char *password
 void build_auth(struct conf *conf, struct settings *set);
 /* Its keys.  conf->token.algs is to be set before. */
 void build_keys(struct conf *conf, struct settings *set);
+/* TLS as a client, whose keys begin with path, and what it needs from files.  It may be on
+ * already. */
+void build_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls);
+/* It is off: where it has been asked for, that is warned of. */
+void build_no_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls);
 void build_cors(struct conf *conf, struct settings *set);
 /* Is connection state recovery on, and the secret of its file. */
 void build_recovery(struct conf *conf, struct settings *set);

@@ -19,8 +19,7 @@ enum key_type {
     KEY_KEYS,  /* an array of objects: auth:keys, tls:certificates */
     KEY_LISTEN,
     KEY_SENTINELS, /* an array of addresses, likewise */
-    KEY_TLS,       /* true, false or an object */
-    KEY_SWITCH,    /* likewise; the object has keys of its own in the table, and is true */
+    KEY_SWITCH, /* true, false or an object, which has keys of its own in the table and is true */
 };
 
 enum key_flags {
@@ -29,6 +28,7 @@ enum key_flags {
     KEY_FILE = 1 << 2,   /* a file name; a relative one begins at conf_args.dir */
     KEY_ANY = 1 << 3,    /* KEY_LIST: true is "*", false is none */
     KEY_FILLED = 1 << 4, /* KEY_LIST: one element at least */
+    KEY_LINES = 1 << 5,  /* KEY_TEXT: of several lines, PEM, which are not shown */
 };
 
 enum key_field { FIELD_NONE, FIELD_INT, FIELD_U32, FIELD_SIZE, FIELD_TEXT };

@@ -295,15 +295,27 @@ void tls_client_explain(SSL *ssl, int result)
 
 /* --- a context -------------------------------------------------------------------- */
 
+struct making {
+    SSL_CTX *ctx;
+    struct buf *error;
+    enum tls_client_part part;
+};
+
 /* Returns -1. */
-static int wrong(struct buf *error, const char *what, const char *fallback)
+static int wrong(const struct making *making, const char *text)
+{
+    buf_puts(making->error, text);
+    ERR_clear_error();
+    return -1;
+}
+
+/* The same in OpenSSL's words, where it has some. */
+static int failed(const struct making *making, const char *text)
 {
     unsigned long code = ERR_peek_last_error();
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
-    buf_printf(error, "%s: %s", what, reason != NULL ? reason : fallback);
-    ERR_clear_error();
-    return -1;
+    return wrong(making, reason != NULL ? reason : text);
 }
 
 /* Nobody is there to be asked for the password of a key. */
@@ -328,121 +340,115 @@ static X509 *next_cert(BIO *bio, int *ended)
 }
 
 /* Calls take for each certificate of text, until it returns -1.  Returns how many, or -1. */
-static int each_cert(const char *text, int (*take)(SSL_CTX *ctx, X509 *cert, int n), SSL_CTX *ctx)
+static int each_cert(const char *text, int (*take)(void *arg, X509 *cert, int n), void *arg)
 {
     BIO *bio = BIO_new_mem_buf(text, -1);
     int n = 0, ended = 0, rc = bio != NULL ? 0 : -1;
     X509 *cert;
 
     while (rc == 0 && (cert = next_cert(bio, &ended)) != NULL) {
-        rc = take(ctx, cert, n++);
+        rc = take(arg, cert, n++);
         X509_free(cert);
     }
     BIO_free(bio);
     return rc == 0 && ended ? n : -1;
 }
 
-static int trust(SSL_CTX *ctx, X509 *cert, int n)
+static int trust(void *arg, X509 *cert, int n)
 {
     (void)n;
-    return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) == 1 ? 0 : -1;
+    return X509_STORE_add_cert(SSL_CTX_get_cert_store(arg), cert) == 1 ? 0 : -1;
 }
 
 /* The first is ours, the others lead from it to an authority. */
-static int show(SSL_CTX *ctx, X509 *cert, int n)
+static int show(void *arg, X509 *cert, int n)
 {
     if (n == 0)
-        return SSL_CTX_use_certificate(ctx, cert) == 1 ? 0 : -1;
-    return SSL_CTX_add1_chain_cert(ctx, cert) == 1 ? 0 : -1;
+        return SSL_CTX_use_certificate(arg, cert) == 1 ? 0 : -1;
+    return SSL_CTX_add1_chain_cert(arg, cert) == 1 ? 0 : -1;
 }
 
-static int use_ca(SSL_CTX *ctx, const char *ca, struct buf *error)
+static int use_certs(const struct making *making, const char *text,
+                     int (*take)(void *arg, X509 *cert, int n))
 {
-    int n;
+    int n = each_cert(text, take, making->ctx);
 
-    if (ca == NULL)
-        return SSL_CTX_set_default_verify_paths(ctx) == 1
-                   ? 0
-                   : wrong(error, "ca", "the system's authorities cannot be read");
-    n = each_cert(ca, trust, ctx);
-    if (n > 0)
-        return 0;
     if (n < 0)
-        return wrong(error, "ca", "a broken certificate");
-    buf_puts(error, "ca: no certificate in PEM");
-    return -1;
+        return failed(making, "a broken certificate");
+    return n > 0 ? 0 : wrong(making, "found no certificate, wanted PEM");
 }
 
-static int use_key(SSL_CTX *ctx, const char *key, struct buf *error)
+static int use_ca(struct making *making, const char *ca)
 {
-    BIO *bio = BIO_new_mem_buf(key, -1);
-    int is_locked = 0, rc = -1;
-    EVP_PKEY *parsed =
+    making->part = TLS_CLIENT_CA;
+    if (ca != NULL)
+        return use_certs(making, ca, trust);
+    return SSL_CTX_set_default_verify_paths(making->ctx) == 1
+               ? 0
+               : failed(making, "the system's authorities cannot be read");
+}
+
+static int fit_key(const struct making *making, EVP_PKEY *key)
+{
+    if (X509_check_private_key(SSL_CTX_get0_certificate(making->ctx), key) != 1)
+        return wrong(making, "it does not fit the certificate");
+    return SSL_CTX_use_PrivateKey(making->ctx, key) == 1 ? 0 : failed(making, "it cannot be used");
+}
+
+static int use_key(struct making *making, const char *text)
+{
+    BIO *bio = BIO_new_mem_buf(text, -1);
+    int is_locked = 0, rc;
+    EVP_PKEY *key =
         bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, &is_locked) : NULL;
 
-    if (is_locked) {
-        buf_puts(error, "key: it has a password, wanted one without");
-        ERR_clear_error();
-    } else if (parsed == NULL) {
-        buf_puts(error, "key: no private key in PEM");
-        ERR_clear_error();
-    } else if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), parsed) != 1) {
-        buf_puts(error, "key: does not fit the certificate");
-        ERR_clear_error();
-    } else if (SSL_CTX_use_PrivateKey(ctx, parsed) != 1) {
-        wrong(error, "key", "it cannot be used");
-    } else {
-        rc = 0;
-    }
-    EVP_PKEY_free(parsed);
+    making->part = TLS_CLIENT_KEY;
+    if (key != NULL)
+        rc = fit_key(making, key);
+    else
+        rc = wrong(making, is_locked ? "found a key with a password, wanted one without"
+                                     : "found no private key, wanted PEM");
+    EVP_PKEY_free(key);
     BIO_free(bio);
     return rc;
 }
 
-static int use_cert(SSL_CTX *ctx, const char *cert, const char *key, struct buf *error)
+static int configure(struct making *making, const struct tls_client_options *options)
 {
-    int n;
+    SSL_CTX *ctx = making->ctx;
 
-    if (cert == NULL)
-        return 0;
-    n = each_cert(cert, show, ctx);
-    if (n < 0)
-        return wrong(error, "cert", "a broken certificate");
-    if (n == 0) {
-        buf_puts(error, "cert: no certificate in PEM");
-        return -1;
-    }
-    return use_key(ctx, key, error);
-}
-
-static int configure(SSL_CTX *ctx, const struct tls_client_options *options, struct buf *error)
-{
-    if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
-        return wrong(error, "tls", "no TLS 1.2");
+    if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
+        return failed(making, "out of memory");
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     /* What is no data of the application comes back to whoever reads, who has others to serve. */
     SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    if (options->verify)
-        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
     SSL_CTX_set_cert_cb(ctx, on_asked, NULL);
-    if (options->verify && use_ca(ctx, options->ca, error) < 0)
-        return -1;
-    return use_cert(ctx, options->cert, options->key, error);
+    if (options->verify) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, on_verify);
+        if (use_ca(making, options->ca) < 0)
+            return -1;
+    }
+    if (options->cert == NULL)
+        return 0;
+    making->part = TLS_CLIENT_CERT;
+    return use_certs(making, options->cert, show) < 0 ? -1 : use_key(making, options->key);
 }
 
-struct tls_client *tls_client_new(const struct tls_client_options *options, struct buf *error)
+struct tls_client *tls_client_new(const struct tls_client_options *options, struct buf *error,
+                                  enum tls_client_part *part)
 {
     struct tls_client *client = calloc(1, sizeof(*client));
+    struct making making = {SSL_CTX_new(TLS_client_method()), error, TLS_CLIENT_CA};
 
-    if (client != NULL)
-        client->ctx = SSL_CTX_new(TLS_client_method());
-    if (client == NULL || client->ctx == NULL)
-        wrong(error, "tls", "out of memory");
-    else if (configure(client->ctx, options, error) == 0)
+    if (client != NULL && configure(&making, options) == 0) {
+        client->ctx = making.ctx;
         return client;
-    tls_client_free(&client);
+    }
+    *part = making.part;
+    SSL_CTX_free(making.ctx);
+    free(client);
     return NULL;
 }
 
@@ -453,6 +459,41 @@ void tls_client_free(struct tls_client **client)
     SSL_CTX_free((*client)->ctx);
     free(*client);
     *client = NULL;
+}
+
+/* --- dates ------------------------------------------------------------------------ */
+
+struct dates {
+    time_t now;
+    struct buf *lines;
+    int good;
+};
+
+static int look_at_dates(void *arg, X509 *cert, int n)
+{
+    const ASN1_TIME *from = X509_get0_notBefore(cert), *to = X509_get0_notAfter(cert);
+    struct dates *dates = arg;
+    int is_over = X509_cmp_time(to, &dates->now) <= 0;
+    char name[NAME_MAX_SHOWN], when[32];
+
+    (void)n;
+    if (!is_over && X509_cmp_time(from, &dates->now) <= 0)
+        dates->good++;
+    else
+        buf_printf(dates->lines, "the certificate of %s %s %s\n",
+                   name_shown(X509_get_subject_name(cert), name),
+                   is_over ? "has expired on" : "is not valid before",
+                   time_shown(is_over ? to : from, when));
+    return 0;
+}
+
+int tls_client_dates(const char *pem, int64_t now_s, struct buf *lines)
+{
+    struct dates dates = {(time_t)now_s, lines, 0};
+
+    (void)each_cert(pem, look_at_dates, &dates);
+    ERR_clear_error();
+    return dates.good;
 }
 
 /* --- a session -------------------------------------------------------------------- */

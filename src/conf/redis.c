@@ -11,11 +11,12 @@
 
 #define PASSWORD_MAX 65536
 
-/* redis://USER:PASSWORD@HOST:PORT/DATABASE
+/* redis://USER:PASSWORD@HOST:PORT/DATABASE, with TLS rediss://
  * redis+unix://USER:PASSWORD@/PATH?db=DATABASE, or unix:// */
 struct url {
     char *host, *path, *username, *password; /* NULL: not in it */
     int port, database;                      /* -1: not in it */
+    int is_unix, is_tls;
 };
 
 static void wipe(char **text)
@@ -100,7 +101,8 @@ static const char *read_host(struct url *url, const char *text, const char *end)
 
 static const char *read_query(struct url *url, const char *text)
 {
-    static const char wanted[] = "nothing but ?db=NUMBER after the ?";
+    static const char wanted[] =
+        "nothing but ?db=NUMBER after the ?; what TLS needs is in socket.io:redis:tls";
     const char *value = strchr(text, '=');
 
     if (!*text)
@@ -127,32 +129,34 @@ static const char *read_path(struct url *url, const char *text, const char *end)
     return NULL;
 }
 
-static const char *read_scheme(const char **text, int *is_unix)
+static const char *read_scheme(struct url *url, const char **text)
 {
-    static const char *const schemes[] = {"redis://", "redis+unix://", "unix://"};
+    static const struct {
+        const char *text;
+        int is_unix, is_tls;
+    } schemes[] = {
+        {"redis://", 0, 0}, {"rediss://", 0, 1}, {"redis+unix://", 1, 0}, {"unix://", 1, 0}};
 
-    if (strncasecmp(*text, "rediss://", 9) == 0)
-        return "redis://: TLS (rediss) is not supported yet, and plain text would be unsafe";
-    for (int i = 0; i < 3; i++) {
-        size_t n = strlen(schemes[i]);
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t n = strlen(schemes[i].text);
 
-        if (strncasecmp(*text, schemes[i], n) == 0) {
-            *is_unix = i > 0;
+        if (strncasecmp(*text, schemes[i].text, n) == 0) {
+            url->is_unix = schemes[i].is_unix;
+            url->is_tls = schemes[i].is_tls;
             *text += n;
             return NULL;
         }
     }
-    return "redis://user:password@host:port/database or redis+unix:///path";
+    return "redis://user:password@host:port/database, rediss:// or redis+unix:///path";
 }
 
 /* Returns NULL, or what was wanted. */
 static const char *url_parse(struct url *url, const char *text)
 {
     const char *wanted, *end, *slash, *at, *query;
-    int is_unix = 0;
 
     url->port = url->database = -1;
-    wanted = read_scheme(&text, &is_unix);
+    wanted = read_scheme(url, &text);
     if (wanted != NULL)
         return wanted;
     query = strchr(text, '?');
@@ -163,12 +167,12 @@ static const char *url_parse(struct url *url, const char *text)
     at = memrchr(text, '@', (size_t)(slash - text));
     if (at != NULL)
         wanted = read_user(url, text, at);
-    if (wanted == NULL && !is_unix)
+    if (wanted == NULL && !url->is_unix)
         wanted = read_host(url, at != NULL ? at + 1 : text, slash);
     else if (wanted == NULL && slash != (at != NULL ? at + 1 : text))
         wanted = "no host in the URL of a Unix socket";
     if (wanted == NULL)
-        wanted = is_unix ? read_path(url, slash, end) : read_database(url, slash, end);
+        wanted = url->is_unix ? read_path(url, slash, end) : read_database(url, slash, end);
     return wanted != NULL || query == NULL ? wanted : read_query(url, query + 1);
 }
 
@@ -204,6 +208,20 @@ static void take_int(struct settings *set, const char *path, int *field, int val
     part->source = url->source;
 }
 
+/* rediss:// is as good as "tls": true, and no worse than a false elsewhere that counts less. */
+static void take_tls(struct conf_redis *redis, struct settings *set, const struct setting *url)
+{
+    struct setting *tls = settings_at(set, "socket.io:redis:tls");
+    int is_off = setting_given(tls) && tls->value->type == JSONC_FALSE;
+
+    if (is_off && tls->source.layer == url->source.layer) {
+        settings_error(set, &tls->source, tls->path, "found false, and rediss: in %s", url->path);
+    } else if (!is_off || tls->source.layer < url->source.layer) {
+        redis->tls.on = 1;
+        tls->source = url->source;
+    }
+}
+
 static void take_url(struct conf *conf, struct settings *set, const struct setting *setting)
 {
     struct conf_redis *redis = &conf->redis;
@@ -219,6 +237,8 @@ static void take_url(struct conf *conf, struct settings *set, const struct setti
         take_text(set, "socket.io:redis:password", &redis->password, &url.password, setting);
         take_int(set, "socket.io:redis:port", &redis->port, url.port, setting);
         take_int(set, "socket.io:redis:database", &redis->database, url.database, setting);
+        if (url.is_tls)
+            take_tls(redis, set, setting);
     }
     url_clear(&url);
 }
@@ -282,23 +302,11 @@ void build_password(struct settings *set, const char *file, const char *password
     }
 }
 
-static void refuse_tls(struct settings *set, const char *path)
-{
-    const struct setting *tls = settings_at(set, path);
-
-    if (tls->value != NULL && tls->value->type != JSONC_FALSE)
-        settings_error(set, &tls->source, tls->path,
-                       "TLS is not supported yet, and plain text would be unsafe; wanted false");
-}
-
 void build_redis(struct conf *conf, struct settings *set)
 {
     const struct setting *url = settings_at(set, "socket.io:redis:url");
     const struct setting *host = settings_at(set, "socket.io:redis:host");
-    const struct setting *user = settings_at(set, "socket.io:redis:username");
 
-    refuse_tls(set, "socket.io:redis:tls");
-    refuse_tls(set, "socket.io:redis:sentinelTLS");
     if (conf->redis.host != NULL && !address_host(conf->redis.host, strlen(conf->redis.host)))
         settings_error(set, &host->source, host->path, "found no host name and no address");
     if (url->value != NULL)
@@ -306,7 +314,10 @@ void build_redis(struct conf *conf, struct settings *set)
     choose_endpoint(conf, set);
     build_password(set, "socket.io:redis:passwordFile", "socket.io:redis:password",
                    &conf->redis.password);
-    if (conf->redis.username != NULL && conf->redis.password == NULL)
-        settings_warn(set, &user->source, user->path, "has no effect without a password");
     build_sentinels(conf, set);
+    if (conf->redis.path != NULL && conf->redis.nsentinels == 0)
+        build_no_tls_client(set, "socket.io:redis:tls", &conf->redis.tls);
+    else
+        build_tls_client(set, "socket.io:redis:tls", &conf->redis.tls);
+    build_tls_client(set, "socket.io:redis:sentinelTLS", &conf->redis.sentinel_tls);
 }

@@ -166,6 +166,8 @@ static int put_field(struct buf *out, const struct conf *conf, const struct key 
             return 0;
         if (key->flags & KEY_SECRET)
             buf_puts(out, mask);
+        else if (key->flags & KEY_LINES)
+            buf_puts(out, "PEM");
         else
             put_text(out, *(char *const *)field);
         return 1;

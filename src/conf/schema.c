@@ -12,6 +12,7 @@
 
 #define MS_MAX         86400000 /* a day */
 #define PATH_MAX_BYTES 4096
+#define PEM_MAX_BYTES  262144
 #define CONF_RECOVERY  "socket.io:connectionStateRecovery"
 
 /* clang-format off: a table is read by its columns */
@@ -51,6 +52,27 @@
         .path = (p), .type = KEY_TEXTS, .flags = (f), .max = (n)                                   \
     }
 
+/* TLS as a client: all its keys. */
+#define TLS_CLIENT(p, member)                                                                      \
+    {.path = (p),                                                                                  \
+     .type = KEY_SWITCH,                                                                           \
+     .flags = KEY_NOTIFY,                                                                          \
+     .deflt = "false",                                                                             \
+     AT(FIELD_INT, member.on)},                                                                    \
+        TEXT(p ":ca", PEM_MAX_BYTES, NULL, KEY_NOTIFY | KEY_LINES, AT(FIELD_TEXT, member.ca),      \
+             .absent = "the system's authorities"),                                                \
+        TEXT(p ":caFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE,                             \
+             AT(FIELD_TEXT, member.ca_file)),                                                      \
+        TEXT(p ":cert", PEM_MAX_BYTES, NULL, KEY_NOTIFY | KEY_LINES, AT(FIELD_TEXT, member.cert)), \
+        TEXT(p ":certFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE,                           \
+             AT(FIELD_TEXT, member.cert_file)),                                                    \
+        TEXT(p ":key", PEM_MAX_BYTES, NULL, KEY_NOTIFY | KEY_SECRET, AT(FIELD_TEXT, member.key)),  \
+        TEXT(p ":keyFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE,                            \
+             AT(FIELD_TEXT, member.key_file)),                                                     \
+        TEXT(p ":servername", 255, NULL, KEY_NOTIFY, AT(FIELD_TEXT, member.servername),            \
+             .absent = "the host"),                                                                \
+        BOOL(p ":rejectUnauthorized", "true", KEY_NOTIFY, AT(FIELD_INT, member.verify))
+
 const struct key conf_keys[] = {
     INT("workers", 1, CONF_WORKERS_MAX, "\"auto\"", 0, .words = "auto", AT(FIELD_INT, workers)),
     INT("port", 0, 65535, "3000", 0),
@@ -84,7 +106,7 @@ const struct key conf_keys[] = {
          AT(FIELD_TEXT, redis.password)),
     TEXT("socket.io:redis:passwordFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE),
     INT("socket.io:redis:database", 0, INT32_MAX, "0", KEY_NOTIFY, AT(FIELD_INT, redis.database)),
-    {.path = "socket.io:redis:tls", .type = KEY_TLS, .flags = KEY_NOTIFY, .deflt = "false"},
+    TLS_CLIENT("socket.io:redis:tls", redis.tls),
     {.path = "socket.io:redis:sentinels", .type = KEY_SENTINELS, .flags = KEY_NOTIFY},
     TEXT("socket.io:redis:name", 255, "\"mymaster\"", KEY_NOTIFY, AT(FIELD_TEXT, redis.name)),
     TEXT("socket.io:redis:sentinelUsername", 1024, NULL, KEY_NOTIFY,
@@ -92,7 +114,7 @@ const struct key conf_keys[] = {
     TEXT("socket.io:redis:sentinelPassword", 65536, NULL, KEY_NOTIFY | KEY_SECRET,
          AT(FIELD_TEXT, redis.sentinel_password)),
     TEXT("socket.io:redis:sentinelPasswordFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE),
-    {.path = "socket.io:redis:sentinelTLS", .type = KEY_TLS, .flags = KEY_NOTIFY, .deflt = "false"},
+    TLS_CLIENT("socket.io:redis:sentinelTLS", redis.sentinel_tls),
     TEXT("socket.io:key", 256, "\"socket.io\"", KEY_NOTIFY, AT(FIELD_TEXT, key)),
     INT("socket.io:pingInterval", 10, MS_MAX, "25000", 0, AT(FIELD_U32, ping_interval_ms)),
     INT("socket.io:pingTimeout", 10, MS_MAX, "20000", 0, AT(FIELD_U32, ping_timeout_ms)),
@@ -479,7 +501,6 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
         return "an object";
     case KEY_BOOL:
         return "true or false";
-    case KEY_TLS:
     case KEY_SWITCH:
         return "true, false or an object";
     case KEY_WORD:

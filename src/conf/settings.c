@@ -146,7 +146,7 @@ static const char *text_fault(const struct key *key, const struct jsonc *value, 
                        (long long)key->max);
         return dst;
     }
-    if (key->flags & KEY_SECRET)
+    if (key->flags & (KEY_SECRET | KEY_LINES))
         return NULL;
     if (!utf8_valid(value->text, value->len))
         return "found invalid UTF-8, wanted text";
@@ -174,7 +174,6 @@ static int fits(const struct key *key, const struct jsonc *value)
         return is_int(key, value);
     case KEY_BOOL:
         return is_bool(value);
-    case KEY_TLS:
     case KEY_SWITCH:
         return is_bool(value) || value->type == JSONC_OBJECT;
     case KEY_TEXT:

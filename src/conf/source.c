@@ -239,7 +239,6 @@ static struct jsonc *from_text(const struct key *key, int element, const char *t
     case KEY_SECTION:
     case KEY_INT:
     case KEY_BOOL:
-    case KEY_TLS:
     case KEY_SWITCH:
         break;
     }

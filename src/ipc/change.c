@@ -44,6 +44,17 @@ struct field {
         key, kind, CHANGE_LIVE, offsetof(struct conf, member), max                                 \
     }
 
+/* Of a file what is in it counts, too. */
+#define TLS_CLIENT(path, member)                                                                   \
+    FIELD(MASTER, path, INT, member.on), FIELD(MASTER, path ":ca", STRING, member.ca),             \
+        FIELD(MASTER, path ":caFile", STRING, member.ca_file),                                     \
+        FIELD(MASTER, path ":cert", STRING, member.cert),                                          \
+        FIELD(MASTER, path ":certFile", STRING, member.cert_file),                                 \
+        FIELD(MASTER, path ":key", STRING, member.key),                                            \
+        FIELD(MASTER, path ":keyFile", STRING, member.key_file),                                   \
+        FIELD(MASTER, path ":servername", STRING, member.servername),                              \
+        FIELD(MASTER, path ":rejectUnauthorized", INT, member.verify)
+
 /* A setting that is in no line here takes effect with new workers, whenever they come:
  * each has to be. */
 static const struct field fields[] = {
@@ -89,6 +100,8 @@ static const struct field fields[] = {
     FIELD(MASTER, "socket.io:redis:name", STRING, redis.name),
     FIELD(MASTER, "socket.io:redis:sentinelUsername", STRING, redis.sentinel_username),
     FIELD(MASTER, "socket.io:redis:sentinelPassword", STRING, redis.sentinel_password),
+    TLS_CLIENT("socket.io:redis:tls", redis.tls),
+    TLS_CLIENT("socket.io:redis:sentinelTLS", redis.sentinel_tls),
     FIELD(MASTER, "socket.io:requestsTimeout", U32, requests_timeout_ms),
     FIELD(MASTER, "socket.io:presence", INT, presence),
     FIELD(MASTER, "socket.io:connectionStateRecovery:secretFile", SECRET, recovery_secret),

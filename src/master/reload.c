@@ -2,6 +2,7 @@
 
 #include "base/logfile.h"
 #include "base/slice.h"
+#include "conf/server.h"
 #include "ipc/change.h"
 #include "master/admin.h"
 #include "master/cluster.h"
@@ -477,8 +478,7 @@ static void conf_wipe(struct conf *conf, const struct conf *own)
 {
     if (conf == NULL)
         return;
-    if (conf->redis.password != NULL)
-        explicit_bzero(conf->redis.password, strlen(conf->redis.password));
+    server_wipe(&conf->redis);
     if (conf->recovery_secret != NULL)
         explicit_bzero(conf->recovery_secret, conf->recovery_secret_len);
     token_keys_clear(conf->given_keys); /* for the master, to read the JWKS file again */

@@ -28,10 +28,8 @@ static const struct {
     {"tls:minVersion", "tls:minVersion"},
     {"socket.io:redis:url", NULL},
     {"socket.io:redis:passwordFile", NULL},
-    {"socket.io:redis:tls", NULL}, /* nothing but false is taken */
     {"socket.io:redis:sentinels", "socket.io:redis:sentinels"},
     {"socket.io:redis:sentinelPasswordFile", NULL},
-    {"socket.io:redis:sentinelTLS", NULL},
     {"socket.io:transports", "socket.io:transports (polling)"},
     {"auth:secret", "auth (a key)"},
     {"auth:secretFile", "auth (a key)"},

@@ -261,7 +261,14 @@ static const struct sample {
      {"\"/dev/null\"", "/dev/null", "/dev/null", "/dev/null"},
      {0, "\"/dev/null\"", "\"/dev/null\"", "\"/dev/null\""}},
     {"socket.io:redis:database", {"1", "2", "3", "4"}, {0}},
-    {"socket.io:redis:tls", {"false", "false", "false", "false"}, {0}},
+    {"socket.io:redis:tls", {"{}", "false", "true", "false"}, {"true", 0, 0, 0}},
+    {"socket.io:redis:tls:caFile",
+     {"\"DIR/ca.pem\"", "DIR/ca.pem", "DIR/ca2.pem", "DIR/ca.pem"},
+     {0, "\"DIR/ca.pem\"", "\"DIR/ca2.pem\"", "\"DIR/ca.pem\""}},
+    {"socket.io:redis:tls:servername",
+     {"\"a\"", "b.example", "::1", "10.0.0.1"},
+     {0, "\"b.example\"", "\"::1\"", "\"10.0.0.1\""}},
+    {"socket.io:redis:tls:rejectUnauthorized", {"false", "true", "false", "true"}, {0}},
     {"socket.io:redis:sentinels",
      {"[\"a:1\"]", "[{\"host\":\"a\",\"port\":1}]", "b,c:2, [::1]:3", "d"},
      {0, 0, "[\"b\",\"c:2\",\"[::1]:3\"]", "[\"d\"]"}},
@@ -275,7 +282,14 @@ static const struct sample {
     {"socket.io:redis:sentinelPasswordFile",
      {"\"/dev/null\"", "/dev/null", "/dev/null", "/dev/null"},
      {0, "\"/dev/null\"", "\"/dev/null\"", "\"/dev/null\""}},
-    {"socket.io:redis:sentinelTLS", {"false", "false", "false", "false"}, {0}},
+    {"socket.io:redis:sentinelTLS", {"true", "false", "{}", "false"}, {0, 0, "true", 0}},
+    {"socket.io:redis:sentinelTLS:caFile",
+     {"\"DIR/ca.pem\"", "DIR/ca.pem", "DIR/ca2.pem", "DIR/ca.pem"},
+     {0, "\"DIR/ca.pem\"", "\"DIR/ca2.pem\"", "\"DIR/ca.pem\""}},
+    {"socket.io:redis:sentinelTLS:servername",
+     {"\"a\"", "b.example", "::1", "10.0.0.1"},
+     {0, "\"b.example\"", "\"::1\"", "\"10.0.0.1\""}},
+    {"socket.io:redis:sentinelTLS:rejectUnauthorized", {"false", "true", "false", "true"}, {0}},
     {"socket.io:key", {"\"a\"", "b", "1", "\"d\""}, {0, "\"b\"", "\"1\"", "\"\\\"d\\\"\""}},
     {"socket.io:pingInterval", {"1000", "1001", "1002", "1e3"}, {0, 0, 0, "1000"}},
     {"socket.io:pingTimeout", {"1000", "1001", "1002", "1003"}, {0}},
@@ -461,12 +475,27 @@ static void test_key(const struct sample *sample)
     conf_free(&conf);
 }
 
+/* One of those needs another, or is of several lines: test_conf_tls_client has them. */
+static int is_of_tls(const char *path)
+{
+    static const char *const names[] = {":ca", ":cert", ":certFile", ":key", ":keyFile"};
+    const char *at = strstr(path, "tls:");
+
+    if (at == NULL)
+        at = strstr(path, "sentinelTLS:");
+    for (size_t i = 0; at != NULL && i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(strchr(at, ':'), names[i]) == 0)
+            return 1;
+    return 0;
+}
+
 static void test_every_key(void)
 {
     size_t n = sizeof(samples) / sizeof(samples[0]), tried = 0, keys = 0;
 
     for (size_t i = 0; i < conf_nkeys; i++) {
-        if (conf_keys[i].type == KEY_SECTION || conf_keys[i].type == KEY_IGNORED)
+        if (conf_keys[i].type == KEY_SECTION || conf_keys[i].type == KEY_IGNORED ||
+            is_of_tls(conf_keys[i].path))
             continue;
         keys++;
         for (size_t j = 0; j < n; j++) {
@@ -1032,8 +1061,7 @@ static void test_redis(void)
     check_redis(URL("redis://a/0"), NULL, NULL, ":@a:6379/0");
     check_redis("\"database\":4", NULL, LIST("--socket.io:redis:url", "redis://b/0"), ":@b:6379/0");
     check_redis("\"username\":\"u\"", NULL, NULL, "u:@localhost:6379/0");
-    ok(has(&warnings, "socket.io:redis:username: has no effect without a password"),
-       "is warned of");
+    is_int(warnings.len, 0, "is no mistake");
 }
 
 /* What is empty is none: redis tells the two apart. */
@@ -1066,11 +1094,7 @@ static void refused_redis(const char *key, const char *value, const char *want)
 
 static void test_redis_refused(void)
 {
-    refused_redis("tls", "true", "command line: socket.io:redis:tls: TLS is not supported yet");
-    refused_redis("tls", "{}", "TLS is not supported yet");
     refused_redis("tls", "1", "found 1, wanted true, false or an object");
-    refused_redis("url", "rediss://:hunter2@r1", "TLS (rediss) is not supported yet");
-    refused_redis("url", "RedisS://r1", "TLS (rediss) is not supported yet");
     refused_redis("url", "r1:6379", "socket.io:redis:url: wanted redis://");
     refused_redis("url", "http://:hunter2@r1", "wanted redis://");
     refused_redis("url", "redis://:hunter2@r1:0", "a port from 1 to 65535");
@@ -1520,8 +1544,12 @@ static void test_machine(void)
 static void make_files(void)
 {
     static const char large[70000];
+    struct made authority = make((struct make){.name = "authority", .is_authority = 1});
 
     scratch_make("test_conf");
+    scratch_text("ca.pem", authority.cert);
+    scratch_text("ca2.pem", authority.cert);
+    made_free(&authority);
     scratch_write("secret", SECRET "\n\n", 34, 0600);
     scratch_write("secret2", SECRET SECRET "\n", 65, 0600);
     scratch_write("crlf", SECRET "\r\n\r\r\n", 37, 0600);
@@ -1547,10 +1575,10 @@ static void make_files(void)
 static void remove_files(void)
 {
     static const char *const names[] = {
-        "secret",      "secret2",    "shared",       "newline",     "nul",        "large",
-        "password",    "ec.pem",     "huge",         "private.pem", "server.pem", "cert.pem",
-        "garbage.pem", "empty.conf", "comment.conf", "utf16.conf",  "nul.conf",   "good.conf",
-        "jwks",        "crlf",       "crlf-password"};
+        "secret",      "secret2",    "shared",        "newline",     "nul",        "large",
+        "password",    "ec.pem",     "huge",          "private.pem", "server.pem", "cert.pem",
+        "garbage.pem", "empty.conf", "comment.conf",  "utf16.conf",  "nul.conf",   "good.conf",
+        "jwks",        "crlf",       "crlf-password", "ca.pem",      "ca2.pem"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(scratch_path(names[i]));
