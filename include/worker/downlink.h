@@ -14,6 +14,7 @@ struct conf;
 struct downlink;
 struct event_base;
 struct link;
+struct tickets;
 
 struct downlink_emit { /* of MSG_EMIT, beside the broadcast */
     uint32_t id, timeout_ms;
@@ -39,6 +40,7 @@ struct downlink_ops {
     void (*drain)(uint32_t within_ms, uint32_t first, uint32_t n, void *arg);
     /* settings is the callee's, to be freed with conf_free(). */
     void (*settings)(struct conf *settings, void *arg);
+    void (*tickets)(const struct tickets *tickets, void *arg);
     void (*count)(uint32_t id, void *arg);
     int (*noted)(uint32_t id, void *arg);
     /* A bad message has come, which is logged; or the link is over, why says it for the log:

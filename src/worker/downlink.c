@@ -4,6 +4,7 @@
 #include "ipc/change.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
+#include "ipc/tickets.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -220,6 +221,17 @@ static int on_log_reopen(struct msg *msg)
     return 0;
 }
 
+static int on_tickets(struct downlink *downlink, struct msg *msg)
+{
+    struct tickets tickets;
+    int result = tickets_get(msg, &tickets);
+
+    if (result == 0)
+        downlink->ops->tickets(&tickets, downlink->arg);
+    explicit_bzero(&tickets, sizeof(tickets));
+    return result;
+}
+
 static int on_count(struct downlink *downlink, struct msg *msg)
 {
     uint32_t id = msg_get_u32(msg);
@@ -280,6 +292,8 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
         return on_drain(downlink, msg);
     case MSG_SETTINGS:
         return on_settings(downlink, msg);
+    case MSG_TICKETS:
+        return on_tickets(downlink, msg);
     case MSG_COUNT:
         return on_count(downlink, msg);
     case MSG_KICK:
@@ -305,7 +319,6 @@ static int dispatch(struct downlink *downlink, struct msg *msg)
     case MSG_REACHED:
     case MSG_ACK:
     case MSG_SOURCES:
-    case MSG_TICKETS: /* there is no TLS */
         break;
     }
     return -1;

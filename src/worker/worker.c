@@ -9,6 +9,7 @@
 #include "ipc/start.h"
 #include "worker/acks.h"
 #include "worker/act.h"
+#include "worker/certify.h"
 #include "worker/client.h"
 #include "worker/deliver.h"
 #include "worker/downlink.h"
@@ -379,9 +380,18 @@ static void on_settings(struct conf *settings, void *arg)
     worker->settings = settings;
     options = options_of(&worker->conf, worker->start);
     engine_configure(worker->engine, &options);
+    (void)certify(worker->engine, &worker->conf.tls);
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
     log_debug("settings taken");
+}
+
+static void on_tickets(const struct tickets *tickets, void *arg)
+{
+    struct worker *worker = arg;
+
+    if (engine_tickets(worker->engine, tickets) < 0)
+        log_errorx("no memory for the keys of TLS tickets");
 }
 
 static void on_bad(void *arg)
@@ -410,6 +420,7 @@ static const struct downlink_ops from_master = {
     .fetch = on_fetch,
     .drain = on_drain,
     .settings = on_settings,
+    .tickets = on_tickets,
     .count = on_count,
     .noted = on_noted,
     .bad = on_bad,
@@ -524,6 +535,10 @@ static int worker_open(struct worker *worker)
     worker->engine = engine_new(worker->base, &own, &from_engine, worker);
     if (worker->leave_timer == NULL || worker->engine == NULL)
         goto fail;
+    if (start->tickets != NULL && engine_tickets(worker->engine, start->tickets) < 0)
+        goto fail;
+    if (certify(worker->engine, &worker->conf.tls) < 0)
+        return -1;
     worker->downlink =
         downlink_new(worker->base, start->down_fd, start->up_fd, &from_master, worker);
     if (worker->downlink == NULL || open_parts(worker) < 0)

@@ -4,6 +4,7 @@
 #include "ipc/change.h"
 #include "ipc/link.h"
 #include "ipc/start.h"
+#include "ipc/tickets.h"
 #include "log_file.h"
 #include "nomem.h"
 #include "tap.h"
@@ -166,6 +167,12 @@ static void on_settings(struct conf *settings, void *arg)
     note("settings:%d ", settings == settings_sent);
 }
 
+static void on_tickets(const struct tickets *tickets, void *arg)
+{
+    (void)arg;
+    note("tickets:%u ", tickets->n);
+}
+
 static void on_count(uint32_t id, void *arg)
 {
     (void)arg;
@@ -192,8 +199,8 @@ static void on_closed(const char *why, void *arg)
 }
 
 static const struct downlink_ops ops = {
-    on_hello, on_broadcast, on_admitted, on_offset, on_kick,  on_settled, on_act,
-    on_fetch, on_drain,     on_settings, on_count,  on_noted, on_bad,     on_closed};
+    on_hello, on_broadcast, on_admitted, on_offset, on_kick,  on_settled, on_act,   on_fetch,
+    on_drain, on_settings,  on_tickets,  on_count,  on_noted, on_bad,     on_closed};
 
 /* --- what the master says --- */
 
@@ -302,7 +309,7 @@ static void test_hello(void)
     static const unsigned others[] = {MSG_BROADCAST, MSG_ADMITTED, MSG_LOG_LEVEL,  MSG_LOG_REOPEN,
                                       MSG_DRAIN,     MSG_SETTINGS, MSG_COUNT,      MSG_NOTED,
                                       MSG_JOIN,      MSG_LEAVE,    MSG_DISCONNECT, MSG_FETCH,
-                                      MSG_KICK};
+                                      MSG_KICK,      MSG_TICKETS};
 
     begin();
     ok(downlink_link(down) == &the_link, "it has the link");
@@ -396,6 +403,10 @@ static void test_messages(void)
 
     TAKEN("count:9 ", "count", MSG_COUNT, "4", 9U);
     BAD("for nobody", MSG_COUNT, "4", 0U);
+
+    TAKEN("tickets:1 ", "keys of tickets", MSG_TICKETS, "b",
+          "01234567890123456789012345678901234567890123456789012345678901234567890123456789");
+    BAD("half a key", MSG_TICKETS, "b", "key");
 
     TAKEN("noted:9 ", "noted", MSG_NOTED, "4", 9U);
     refuses = 1;
