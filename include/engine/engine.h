@@ -99,6 +99,9 @@ size_t engine_carried(const struct engine *engine);
 size_t engine_output_memory(const struct engine *engine);
 struct engine_stats engine_stats(const struct engine *engine);
 
+/* As sources_worst(). */
+size_t engine_worst(const struct engine *engine, struct worst dst[WORST_MAX]);
+
 /* 1 if it listens and has no place for another client: all of connections_max are users'. */
 int engine_is_full(const struct engine *engine);
 /* 1 if all places of strangers are taken: whoever comes takes that of another. */

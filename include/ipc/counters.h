@@ -18,6 +18,7 @@
 
 enum { COUNTERS_REASONS = 17 };  /* enum close_reason */
 enum { COUNTERS_STRANGERS = 3 }; /* enum stranger_kind */
+enum { COUNTERS_MEMBERS = 2 };   /* enum source_member */
 enum { COUNTERS_TLS = 13 };      /* enum tls_fault */
 enum { COUNTERS_PROXY = 5 };     /* enum proxy_refusal */
 /* What came of a renewal, beside enum token_result. */
@@ -77,6 +78,9 @@ enum ack_drop {
       "many workers that holds for.")                                                              \
     X(EVICTED, COUNTERS_STRANGERS, TOTAL, STRANGER, "strangers_evicted_total",                     \
       "Strangers closed for others that came, by kind.")                                           \
+    X(TURNED_AWAY, COUNTERS_MEMBERS, TOTAL, MEMBER, "address_refused_total",                       \
+      "Connections closed, or sessions refused, since their address has as many as "               \
+      "limits:connectionsPerAddress allows.")                                                      \
     X(TLS_CONNECTIONS, 1, GAUGE, NONE, "tls_connections",                                          \
       "Connections that are open and speak TLS, their handshake done.")                            \
     X(TLS_HANDSHAKES, 4, TOTAL, TLS, "tls_handshakes_total",                                       \

@@ -33,9 +33,9 @@ struct worst {
 
 /* "192.0.2.7" or "2001:db8::/64".  Returns dst. */
 const char *worst_text(const struct worst *worst, char dst[WORST_TEXT_MAX]);
-/* What they are sorted by: the trouble. */
-uint64_t worst_weight(const struct worst *worst);
-/* The worst first. */
+/* Adds up those of one address, in any order.  Returns how many are left. */
+size_t worst_merge(struct worst *list, size_t n);
+/* The worst first: by strangers, refused tokens and attempts together. */
 void worst_sort(struct worst *list, size_t n);
 
 /* Appends a whole MSG_SOURCES.  Returns 0, or -1 without memory (out is as it was). */

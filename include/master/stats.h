@@ -7,6 +7,7 @@
 #define MASTER_STATS_H
 
 #include "ipc/counters.h"
+#include "ipc/worst.h"
 
 #include <stdint.h>
 
@@ -38,6 +39,9 @@ void stats_up(struct stats *stats, unsigned lane);
 /* What it has counted up to now, as it says; id is that of the question or 0. */
 void stats_told(struct stats *stats, unsigned lane, uint32_t id, const struct counters *counters);
 
+/* Its worst addresses, which come before the counters that were asked for. */
+void stats_worst_told(struct stats *stats, unsigned lane, const struct worst *list, size_t n);
+
 /* It has gone, or is heard no more: it counts as having answered. */
 void stats_gone(struct stats *stats, unsigned lane);
 
@@ -55,5 +59,9 @@ void stats_worker(const struct stats *stats, unsigned number, struct counters *d
 
 /* The same of all. */
 void stats_sum(const struct stats *stats, struct counters *dst);
+
+/* The worst addresses of all that are up, at most max, the worst first.  Returns how many; 0
+ * also without memory. */
+size_t stats_worst(const struct stats *stats, struct worst *dst, size_t max);
 
 #endif

@@ -223,6 +223,9 @@ void tally_conn_gone(struct conn *conn);
 /* A session is asked for over conn: its place is one of that address; and its end. */
 void tally_session(struct net *net, struct stranger *session, const struct conn *conn);
 void tally_session_gone(struct net *net, struct stranger *session);
+/* For its address: a token of that session was refused; a handshake of TLS begins on conn. */
+void tally_refused(struct net *net, const struct stranger *session);
+void tally_tls(struct conn *conn);
 /* 1 if an address has as many connections as it may; that is counted, and logged. */
 int tally_is_beyond(struct net *net, const struct address *peer);
 /* The same of sessions, of the address of conn. */

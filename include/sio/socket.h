@@ -198,6 +198,8 @@ void socket_guard(struct socket *socket, int on);
 /* Its token is good, whatever the answer to connect() will be: it is no stranger any more.
  * Between connect() and left(). */
 void socket_known(struct socket *socket);
+/* One was refused, which is counted for the address. */
+void socket_token_refused(const struct socket *socket);
 /* Sends the CONNECT reply, and the offset behind it.  Only between connect() and left().  No
  * deadline that was set before holds.  session: with the socket's own id; NULL, or without a
  * pid: it cannot be recovered. */

@@ -21,6 +21,7 @@ struct link;
 struct msg_admit;
 struct slices;
 struct uplink;
+struct worst;
 
 /* link is borrowed.  failed(arg) is called once, from the loop, after a message could
  * not be sent, which is logged.  NULL without memory. */
@@ -55,6 +56,8 @@ int uplink_ack(struct uplink *uplink, uint32_t id, struct slice json,
 void uplink_fetched(struct uplink *uplink, uint32_t id, int last, uint32_t n, struct slice records);
 /* id: of the MSG_COUNT that it answers; 0: it was not asked for. */
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters);
+/* The worst addresses, before these; n: at most WORST_MAX. */
+void uplink_sources(struct uplink *uplink, uint32_t id, const struct worst *list, size_t n);
 
 /* 1 while so much waits for the pipe that whoever has a lot to say says it later. */
 int uplink_is_behind(const struct uplink *uplink);

@@ -181,6 +181,11 @@ struct engine_stats engine_stats(const struct engine *engine)
                                  &engine->sio.stats};
 }
 
+size_t engine_worst(const struct engine *engine, struct worst dst[WORST_MAX])
+{
+    return sources_worst(&engine->net->sources, dst);
+}
+
 int engine_is_full(const struct engine *engine)
 {
     return net_is_full(engine->net);

@@ -77,6 +77,11 @@ static const char *label_PROXY(unsigned i)
     return labels[i];
 }
 
+static const char *label_MEMBER(unsigned i)
+{
+    return i == 0 ? "reason=\"connections\"" : "reason=\"sessions\"";
+}
+
 /* A good token is refused for one reason only. */
 static const char *label_REFUSAL(unsigned i)
 {

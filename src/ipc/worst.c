@@ -23,29 +23,54 @@ const char *worst_text(const struct worst *worst, char dst[WORST_TEXT_MAX])
     return dst;
 }
 
-uint64_t worst_weight(const struct worst *worst)
+static uint64_t weight(const struct worst *worst)
 {
     return (uint64_t)worst->n[WORST_STRANGERS] + worst->n[WORST_REFUSED] +
            worst->n[WORST_TURNED_AWAY];
+}
+
+static int compare_ids(const void *left, const void *right)
+{
+    const struct worst *a = left, *b = right;
+
+    if (a->len != b->len)
+        return a->len < b->len ? -1 : 1;
+    return memcmp(a->id, b->id, sizeof(a->id));
 }
 
 /* Those with as much in an order of their own, so that it is always the same. */
 static int compare(const void *left, const void *right)
 {
     const struct worst *a = left, *b = right;
-    uint64_t of_a = worst_weight(a), of_b = worst_weight(b);
+    uint64_t of_a = weight(a), of_b = weight(b);
 
     if (of_a != of_b)
         return of_a > of_b ? -1 : 1;
-    if (a->len != b->len)
-        return a->len < b->len ? -1 : 1;
-    return memcmp(a->id, b->id, sizeof(a->id));
+    return compare_ids(a, b);
 }
 
 void worst_sort(struct worst *list, size_t n)
 {
     if (n > 1)
         qsort(list, n, sizeof(*list), compare);
+}
+
+size_t worst_merge(struct worst *list, size_t n)
+{
+    size_t last = 0;
+
+    if (n == 0)
+        return 0;
+    qsort(list, n, sizeof(*list), compare_ids);
+    for (size_t i = 1; i < n; i++) {
+        if (compare_ids(&list[last], &list[i]) != 0) {
+            list[++last] = list[i];
+            continue;
+        }
+        for (size_t k = 0; k < WORST_VALUES; k++)
+            list[last].n[k] += list[i].n[k];
+    }
+    return last + 1;
 }
 
 /* --- on the pipe -------------------------------------------------------------- */

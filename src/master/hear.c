@@ -99,6 +99,18 @@ static enum heard on_counters(const struct hear *hear, struct msg *msg)
     return HEARD_GOOD;
 }
 
+static enum heard on_sources(const struct hear *hear, struct msg *msg)
+{
+    struct worst list[WORST_MAX];
+    uint32_t id;
+    size_t n;
+
+    if (worst_get(msg, &id, list, &n) < 0)
+        return HEARD_BAD;
+    stats_worst_told(hear->stats, hear->lane, list, n);
+    return HEARD_GOOD;
+}
+
 enum heard hear_message(struct hear *hear, struct msg *msg)
 {
     int is_up = hear->is_up;
@@ -117,6 +129,8 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
         return is_up ? on_rooms(hear, msg) : HEARD_BAD;
     case MSG_COUNTERS:
         return is_up ? on_counters(hear, msg) : HEARD_BAD;
+    case MSG_SOURCES:
+        return is_up ? on_sources(hear, msg) : HEARD_BAD;
     case MSG_ACTED:
         return is_up ? heard(cluster_acted(hear->cluster, hear->lane, msg)) : HEARD_BAD;
     case MSG_FETCHED:
@@ -142,7 +156,6 @@ enum heard hear_message(struct hear *hear, struct msg *msg)
     case MSG_NOTED:
     case MSG_OFFSET:
     case MSG_TICKETS:
-    case MSG_SOURCES: /* nobody asks for it */
         break;
     }
     return HEARD_BAD;

@@ -10,6 +10,8 @@
 struct row {
     struct counters now;  /* of the worker that is up */
     struct counters past; /* of those before it */
+    struct worst worst[WORST_MAX];
+    size_t nworst;
     int up;
     int asked; /* and has not answered */
 };
@@ -124,6 +126,16 @@ void stats_told(struct stats *stats, unsigned lane, uint32_t id, const struct co
         row_answered(stats, row);
 }
 
+void stats_worst_told(struct stats *stats, unsigned lane, const struct worst *list, size_t n)
+{
+    struct row *row = row_at(stats, lane);
+
+    if (row == NULL || !row->up)
+        return;
+    memcpy(row->worst, list, n * sizeof(*list));
+    row->nworst = n;
+}
+
 void stats_gone(struct stats *stats, unsigned lane)
 {
     struct row *row = row_at(stats, lane);
@@ -131,6 +143,7 @@ void stats_gone(struct stats *stats, unsigned lane)
     if (row == NULL || !row->up)
         return;
     row->up = 0;
+    row->nworst = 0;
     counters_add_totals(&row->past, &row->now);
     memset(&row->now, 0, sizeof(row->now));
     row_answered(stats, row);
@@ -198,4 +211,43 @@ void stats_sum(const struct stats *stats, struct counters *dst)
     memset(dst, 0, sizeof(*dst));
     for (unsigned lane = 0; lane < stats->nrows; lane++)
         row_add(stats, lane, dst);
+}
+
+/* --- addresses ---------------------------------------------------------------- */
+
+/* All that workers told, as it is. */
+static size_t worst_gather(const struct stats *stats, struct worst **list)
+{
+    size_t n = 0;
+
+    *list = NULL;
+    for (unsigned lane = 0; lane < stats->nrows; lane++)
+        n += stats->rows[lane] != NULL ? stats->rows[lane]->nworst : 0;
+    if (n == 0 || (*list = calloc(n, sizeof(**list))) == NULL)
+        return 0;
+    n = 0;
+    for (unsigned lane = 0; lane < stats->nrows; lane++) {
+        const struct row *row = stats->rows[lane];
+        if (row == NULL)
+            continue;
+        memcpy(*list + n, row->worst, row->nworst * sizeof(**list));
+        n += row->nworst;
+    }
+    return n;
+}
+
+size_t stats_worst(const struct stats *stats, struct worst *dst, size_t max)
+{
+    struct worst *list;
+    size_t n = worst_gather(stats, &list);
+
+    if (list == NULL)
+        return 0;
+    n = worst_merge(list, n);
+    worst_sort(list, n);
+    if (n > max)
+        n = max;
+    memcpy(dst, list, n * sizeof(*dst));
+    free(list);
+    return n;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ADDRESSES_MAX 10 /* in /status */
+
 static unsigned workers_up(const struct status *status)
 {
     unsigned up = 0;
@@ -96,6 +98,30 @@ static void put_sentinels(struct buf *out, const struct status *status)
                      (unsigned long long)sentinels->switches);
 }
 
+/* Of those from which most trouble comes. */
+static void put_addresses(struct buf *out, const struct status *status)
+{
+    static const char *const names[WORST_VALUES] = {
+        [WORST_CONNS] = "connections",      [WORST_SESSIONS] = "sessions",
+        [WORST_STRANGERS] = "strangers",    [WORST_HANDSHAKES] = "handshakes",
+        [WORST_TLS] = "tlsHandshakes",      [WORST_REFUSED] = "tokensRefused",
+        [WORST_TURNED_AWAY] = "turnedAway",
+    };
+    struct worst worst[ADDRESSES_MAX];
+    size_t n = stats_worst(status->stats, worst, ADDRESSES_MAX);
+    char text[WORST_TEXT_MAX];
+
+    (void)buf_puts(out, ",\"addresses\":[");
+    for (size_t i = 0; i < n; i++) {
+        (void)buf_printf(out, "%s{\"address\":\"%s\"", i > 0 ? "," : "",
+                         worst_text(&worst[i], text));
+        for (size_t k = 0; k < WORST_VALUES; k++)
+            (void)buf_printf(out, ",\"%s\":%u", names[k], worst[i].n[k]);
+        (void)buf_putc(out, '}');
+    }
+    (void)buf_putc(out, ']');
+}
+
 void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
@@ -121,6 +147,7 @@ void status_put(const struct status *status, struct buf *out)
         status->commands.is_counted ? "true" : "false");
     put_sentinels(out, status);
     (void)buf_putc(out, '}');
+    put_addresses(out, status);
     put_recovery(out, &status->recovery);
     (void)buf_puts(out, "}\n");
 }

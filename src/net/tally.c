@@ -84,6 +84,17 @@ void tally_session_gone(struct net *net, struct stranger *session)
     source_drop(&net->sources, source);
 }
 
+void tally_refused(struct net *net, const struct stranger *session)
+{
+    if (session->source != NULL)
+        source_count(&net->sources, session->source, SOURCE_REFUSED);
+}
+
+void tally_tls(struct conn *conn)
+{
+    source_count(&conn->net->sources, conn->age.source, SOURCE_TLS);
+}
+
 /* --- the limit --- */
 
 static const char *member_name(enum source_member what)

@@ -559,6 +559,7 @@ int tls_begin(struct conn *conn, uint32_t in_ms)
     if (tls == NULL)
         return -1;
     tls->conn = conn;
+    tally_tls(conn);
     conn_veil(conn, &tls_veil, tls, in_ms);
     return 0;
 }

@@ -397,6 +397,11 @@ void socket_known(struct socket *socket)
     session_known(&socket->session);
 }
 
+void socket_token_refused(const struct socket *socket)
+{
+    tally_refused(socket->session.eio->net, &socket->session.age);
+}
+
 /* --- what the session asks --- */
 
 static struct session *on_make(void *arg)

@@ -95,6 +95,8 @@ static void refuse_token(struct clients *clients, struct client *client, enum to
     char message[REFUSAL_MESSAGE_MAX];
 
     clients->stats->refusals[result]++;
+    if (result != TOKEN_NO_MEMORY)
+        socket_token_refused(client->socket);
     refusal_log(client, &clients->refused[result], "client refused", code, verdict);
     refusal_message(result, verdict, message);
     refuse(clients, client, message, code);

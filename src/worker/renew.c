@@ -117,6 +117,8 @@ static void refuse(struct renewals *renewals, struct client *client,
     int len;
 
     renewals->parts.stats->renewals[result]++;
+    if (result != TOKEN_NO_MEMORY && result != RENEWAL_RATE)
+        socket_token_refused(client->socket);
     refusal_log(client, &renewals->refused[result], "token not renewed", code, verdict);
     if (!packet->has_id)
         return;

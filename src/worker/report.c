@@ -20,6 +20,7 @@ struct report {
 
 _Static_assert((int)COUNTERS_REASONS == (int)CLOSE_REASONS, "a label for each reason");
 _Static_assert((int)COUNTERS_STRANGERS == (int)STRANGER_KINDS, "a label for each kind");
+_Static_assert((int)COUNTERS_MEMBERS == (int)SOURCE_MEMBERS, "a label for each of these");
 _Static_assert((int)COUNTERS_TLS == (int)TLS_FAULTS, "a label for each fault");
 _Static_assert((int)COUNTERS_PROXY == (int)PROXY_REFUSALS, "a label for each refusal");
 
@@ -39,6 +40,7 @@ static void take_engine(struct counters *counters, struct engine_stats stats)
     take(counters, COUNTER_CLOSED, stats.eio->closed, CLOSE_REASONS);
     take(counters, COUNTER_STRANGERS, stats.net->strangers, STRANGER_KINDS);
     take(counters, COUNTER_EVICTED, stats.net->strangers_evicted, STRANGER_KINDS);
+    take(counters, COUNTER_TURNED_AWAY, stats.net->turned_away, SOURCE_MEMBERS);
     at[COUNTER_TLS_CONNECTIONS] = stats.net->tls_connections;
     take(counters, COUNTER_TLS_HANDSHAKES, &stats.net->tls_handshakes[0][0], 4);
     take(counters, COUNTER_TLS_FAILURES, stats.net->tls_faults, TLS_FAULTS);
@@ -105,6 +107,14 @@ static void take_all(const struct report_sources *from, struct counters *counter
     at[COUNTER_LOG_LOST] = log_lost();
 }
 
+static void send_sources(const struct report *report, uint32_t id)
+{
+    struct worst worst[WORST_MAX];
+    size_t n = engine_worst(report->from.engine, worst);
+
+    uplink_sources(report->uplink, id, worst, n);
+}
+
 void report_send(struct report *report, uint32_t id)
 {
     struct counters counters = {{0}};
@@ -113,6 +123,8 @@ void report_send(struct report *report, uint32_t id)
     if (id == 0 && memcmp(&counters, &report->told, sizeof(counters)) == 0)
         return;
     report->told = counters;
+    if (id != 0)
+        send_sources(report, id);
     uplink_counters(report->uplink, id, &counters);
 }
 

@@ -5,6 +5,7 @@
 #include "ipc/link.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
+#include "ipc/worst.h"
 
 #include <event2/event.h>
 #include <stdlib.h>
@@ -248,6 +249,12 @@ void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *
 {
     buf_reset(&uplink->out);
     send_out(uplink, counters_put(&uplink->out, id, counters));
+}
+
+void uplink_sources(struct uplink *uplink, uint32_t id, const struct worst *list, size_t n)
+{
+    buf_reset(&uplink->out);
+    send_out(uplink, worst_put(&uplink->out, id, list, n));
 }
 
 int uplink_is_behind(const struct uplink *uplink)

@@ -29,6 +29,9 @@ static char asked_uid[600];
 
 static void on_ask(unsigned lane, uint32_t id, void *arg)
 {
+    static const struct worst worst[] = {
+        {.len = 8, .id = {0x20, 1, 0xd, 0xb8}, .n = {[WORST_REFUSED] = 1}},
+        {.len = 4, .id = {192, 0, 2, 7}, .n = {1, 2, 3, 4, 5, 6, 7}}};
     struct counters counters = {{0}};
 
     (void)arg;
@@ -44,6 +47,7 @@ static void on_ask(unsigned lane, uint32_t id, void *arg)
     counters.at[COUNTER_LATENCY] = 4;
     counters.at[COUNTER_LATENCY + 1] = 5;
     counters.at[COUNTER_LATENCY_LAST] = 1500000;
+    stats_worst_told(stats, lane, worst, 2);
     if (!silent)
         stats_told(stats, lane, id, &counters);
 }
@@ -301,11 +305,15 @@ static void test_status(void)
               "\"redis\":{\"subscribed\":true,\"gaps\":0,\"commands\":true,\"counted\":false},") !=
            NULL,
        "redis");
+    ok(strstr(text, ",\"addresses\":[{\"address\":\"192.0.2.7\",\"connections\":1,\"sessions\":2,"
+                    "\"strangers\":3,\"handshakes\":4,\"tlsHandshakes\":5,\"tokensRefused\":6,"
+                    "\"turnedAway\":7},{\"address\":\"2001:db8::/64\",") != NULL,
+       "the worst addresses");
     ok(strstr(text, ",\"recovery\":false}\n") != NULL, "recovery is off");
     finding = 1;
     text = body(get("GET", "/status"));
     ok(strstr(text, ",\"counted\":false,\"sentinels\":{\"name\":\"m\\\"1\",\"master\":\"[::1]:7\","
-                    "\"configured\":3,\"answering\":2,\"switches\":71}},\"recovery\"") != NULL,
+                    "\"configured\":3,\"answering\":2,\"switches\":71}},\"addresses\"") != NULL,
        "sentinels");
     finding = 0;
     recovering = 1;

@@ -150,6 +150,14 @@ void socket_known(struct socket *socket)
     note("known ");
 }
 
+static int tokens_refused; /* as the engine was told */
+
+void socket_token_refused(const struct socket *socket)
+{
+    (void)socket;
+    tokens_refused++;
+}
+
 static int recovering; /* there are replays: LEFT says what becomes of the session */
 
 void socket_accept(struct socket *socket, const struct sio_session *session)
@@ -496,6 +504,7 @@ static void test_in_and_out(void)
     admitted(MSG_ADMIT_NO_MEMORY);
     done("log:token_internal refuse:token_internal ", "the master has no memory");
     is_int((long)stats.refusals[TOKEN_NO_MEMORY], 1, "counted as that");
+    is_int(tokens_refused, 0, "neither is the token's fault");
     end();
 
     begin();
@@ -511,6 +520,7 @@ static void test_refused(void)
     connect_as("ann");
     done("log:token_signature refuse:token_signature ", "a bad token: the master is not asked");
     is_int((long)stats.refusals[TOKEN_BAD_SIGNATURE], 1, "counted by its code");
+    is_int(tokens_refused, 1, "and for its address");
     is_int((long)stats.clients[CLIENT_OUT], 1, "it may ask again");
     token.result = TOKEN_OK;
     connect_as("ann");

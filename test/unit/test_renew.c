@@ -62,6 +62,14 @@ static struct client client;
 
 /* --- neighbours --- */
 
+static int tokens_refused; /* as the engine was told */
+
+void socket_token_refused(const struct socket *socket)
+{
+    (void)socket;
+    tokens_refused++;
+}
+
 int socket_ack(struct socket *socket, uint64_t id, struct slice json)
 {
     (void)socket;
@@ -324,6 +332,7 @@ static void test_who(void)
     packet_of(SIO_EVENT, "/axr", "[\"authenticate\",\"x\"]", 0);
     is_str(acked, "", "nor when it is refused");
     is_int((long)stats.renewals[TOKEN_EXPIRED], 1, "which is counted");
+    is_int(tokens_refused, 1, "and for its address");
 }
 
 /* One that is still to get some of what it has missed. */
@@ -390,6 +399,8 @@ static int looked_at(int n)
 
 static void test_burst(void)
 {
+    int before = tokens_refused;
+
     begin();
     is_int(looked_at(10), 10, "ten at once");
     is_int(looked_at(1), 0, "and not one more");
@@ -398,6 +409,7 @@ static void test_burst(void)
            "\"code\":\"token_rate\"}]",
            "which is told so");
     is_int((long)stats.renewals[RENEWAL_RATE], 1, "and counted");
+    is_int(tokens_refused, before, "though not as a bad one");
     now_ms += 5999;
     is_int(looked_at(1), 0, "nor in the next six seconds");
     now_ms += 1;

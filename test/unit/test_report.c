@@ -55,17 +55,34 @@ int engine_strangers_full(const struct engine *of)
     return strangers_full;
 }
 
+size_t engine_worst(const struct engine *of, struct worst dst[WORST_MAX])
+{
+    (void)of;
+    dst[0] = (struct worst){.len = 4};
+    return 1;
+}
+
 /* --- the master --- */
 
 static struct counters heard;
+static int sources_are;     /* ... those of the same question came before them */
+static uint32_t sources_id; /* of the addresses that came last; 0 again with counters */
 static uint32_t heard_id;
 static int times;
+
+void uplink_sources(struct uplink *uplink, uint32_t id, const struct worst *list, size_t n)
+{
+    (void)uplink;
+    sources_id = n == 1 && list[0].len == 4 ? id : UINT32_MAX;
+}
 
 void uplink_counters(struct uplink *uplink, uint32_t id, const struct counters *counters)
 {
     (void)uplink;
     heard = *counters;
     heard_id = id;
+    sources_are = id != 0 && sources_id == id;
+    sources_id = 0;
     times++;
 }
 
@@ -112,6 +129,7 @@ static void test_places(void)
     NUMBER(eio.closed, 1300);
     NUMBER(net.strangers, 1400);
     NUMBER(net.strangers_evicted, 1500);
+    NUMBER(net.turned_away, 1540);
     NUMBER(net.tls_connections, 1551);
     NUMBER(net.tls_handshakes, 1560);
     NUMBER(net.tls_faults, 1570);
@@ -190,6 +208,7 @@ static void test_places(void)
     told(COUNTER_RECEIVED, 1, 2101, "bytes received");
     told(COUNTER_SENT, 1, 2102, "bytes sent");
     told(COUNTER_WRITES, 1, 2103, "writes");
+    told(COUNTER_TURNED_AWAY, SOURCE_MEMBERS, 1540, "beyond the limit of an address");
     told(COUNTER_QUEUED, 1, 2104, "bytes that wait");
     told(COUNTER_DISCARDED, CLOSE_REASONS, 2200, "discarded");
     told(COUNTER_LATENCY, LATENCY_BUCKETS, 2300, "the histogram");
@@ -239,10 +258,12 @@ static void test_when(void)
     is_int(times, 0, "nothing new: nothing is told unasked");
     report_send(report, 11);
     is_int(times, 1, "but if asked");
+    ok(sources_are, "and which addresses are worst before it");
     net.bytes_sent++;
     report_send(report, 0);
     is_int(times, 2, "one byte is new");
     is_int(heard_id, 0, "and told unasked");
+    ok(!sources_are, "without addresses");
     report_send(report, 0);
     is_int(times, 2, "once");
     conf.connections_max++;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "conf.h"
+#include "ipc/start.h"
 #include "tap.h"
 
 #include <event2/event.h>
@@ -177,6 +178,40 @@ static void test_silent(void)
     reaches(2);
 }
 
+static void tell_worst(unsigned lane, uint8_t last, uint32_t strangers)
+{
+    struct worst worst[2] = {
+        {.len = 4, .id = {192, 0, 2, last}, .n = {[WORST_STRANGERS] = strangers}},
+        {.len = 4, .id = {192, 0, 2, 99}, .n = {[WORST_STRANGERS] = 1}}};
+
+    stats_worst_told(stats, lane, worst, 2);
+}
+
+static void test_worst(void)
+{
+    struct worst worst[2];
+
+    stats = stats_new(base, &ops, NULL);
+    is_int(stats_worst(stats, worst, 2), 0, "no addresses");
+    stats_up(stats, 0);
+    stats_up(stats, 1);
+    stats_up(stats, START_LANES - 1);
+    tell_worst(0, 1, 5);
+    tell_worst(1, 2, 3);
+    tell_worst(2, 3, 90); /* is not up */
+    tell_worst(START_LANES - 1, 2, 3);
+    is_int(stats_worst(stats, worst, 2), 2, "the two worst");
+    ok(worst[0].id[3] == 2 && worst[0].n[WORST_STRANGERS] == 6, "of two workers together");
+    is_int(worst[1].id[3], 1, "then the next");
+    tell_worst(1, 4, 3);
+    is_int(stats_worst(stats, worst, 1), 1, "what a worker says last counts");
+    is_int(worst[0].id[3], 1, "in place of what it said before");
+    stats_gone(stats, 0);
+    ok(stats_worst(stats, worst, 2) == 2 && worst[0].id[3] == 2,
+       "of one that has gone nothing does");
+    stats_free(&stats);
+}
+
 int main(void)
 {
     base = event_base_new();
@@ -187,6 +222,7 @@ int main(void)
     test_silent();
     stats_free(&stats);
     ok(stats == NULL, "freed");
+    test_worst();
     event_base_free(base);
     return tap_done();
 }

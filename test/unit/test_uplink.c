@@ -3,6 +3,7 @@
 #include "ipc/link.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
+#include "ipc/worst.h"
 #include "log_file.h"
 #include "nomem.h"
 #include "tap.h"
@@ -205,6 +206,8 @@ static void test_requests(void)
 static void test_messages(void)
 {
     static struct counters counters, got;
+    struct worst worst[WORST_MAX], got_worst[WORST_MAX];
+    size_t n;
     char uid[256];
     struct msg msg;
     uint32_t id;
@@ -236,6 +239,13 @@ static void test_messages(void)
 
     for (unsigned i = 0; i < COUNTERS; i++)
         counters.at[i] = UINT64_MAX - i;
+    for (uint8_t i = 0; i < WORST_MAX; i++)
+        worst[i] = (struct worst){.len = 4, .id = {192, 0, 2, i}, .n = {i}};
+    uplink_sources(up, 9, worst, WORST_MAX);
+    msg = sent(MSG_SOURCES);
+    is_int(worst_get(&msg, &id, got_worst, &n), 0, "addresses");
+    ok(id == 9 && n == WORST_MAX && got_worst[31].id[3] == 31, "as they were, with the id");
+    buf_reset(&out.sent);
     uplink_counters(up, 9, &counters);
     msg = sent(MSG_COUNTERS);
     is_int(counters_get(&msg, &id, &got), 0, "counters");

@@ -7,6 +7,7 @@
 #include "ipc/handoff.h"
 #include "ipc/msg.h"
 #include "ipc/start.h"
+#include "ipc/worst.h"
 #include "jwt_make.h"
 #include "loopback.h"
 #include "master/history.h"
@@ -161,6 +162,8 @@ static int readable(int fd, int within_ms)
 }
 
 static struct counters counted; /* the last the worker has told */
+static struct worst worst[WORST_MAX];
+static size_t nworst; /* likewise */
 
 /* A list, each name behind that sign. */
 static void hear_names(struct msg *msg, const char *sign, struct heard *heard)
@@ -260,6 +263,8 @@ static struct heard hear_any(int within_ms)
     } else if (msg.type == MSG_COUNTERS) {
         is_int(counters_get(&msg, &id, &counted), 0, "counters");
         heard.client = id;
+    } else if (msg.type == MSG_SOURCES) {
+        is_int(worst_get(&msg, &id, worst, &nworst), 0, "addresses");
     }
     if (msg_close(&msg) < 0)
         heard.type = 0;
@@ -274,7 +279,7 @@ static struct heard hear(int within_ms)
 
     do
         heard = hear_any(within_ms);
-    while (heard.type == MSG_COUNTERS && heard.client == 0);
+    while ((heard.type == MSG_COUNTERS && heard.client == 0) || heard.type == MSG_SOURCES);
     return heard;
 }
 

@@ -36,8 +36,21 @@ static void test_order(void)
     for (int i = 0; i < 5; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "%u ", list[i].n[WORST_CONNS]);
     is_str(text, "3 2 4 1 0 ", "strangers, refused tokens and attempts together");
-    worst_sort(list, 0);
-    is_int(worst_weight(&list[0]), 6, "none are in order");
+}
+
+static void test_merge(void)
+{
+    struct worst list[6] = {v4(2, 1, 0, 0), v4(1, 1, 2, 3), v4(2, 5, 0, 0),
+                            v4(1, 1, 0, 0), v4(3, 0, 0, 1), v4(2, 1, 1, 1)};
+
+    list[4].len = 8; /* of IPv6, with the same bytes */
+    list[4].id[3] = 1;
+    is_int(worst_merge(list, 0), 0, "of none there are none");
+    is_int(worst_merge(list, 1), 1, "of one there is one");
+    is_int(worst_merge(list, 6), 3, "one of each address");
+    is_int(list[0].n[WORST_STRANGERS] + list[0].n[WORST_REFUSED], 4, "with all of it");
+    is_int(list[1].n[WORST_STRANGERS], 7, "and of another");
+    is_int(list[2].n[WORST_TURNED_AWAY], 1, "another family is another");
 }
 
 /* Returns what was read of len bytes. */
@@ -88,6 +101,7 @@ int main(void)
 {
     test_text();
     test_order();
+    test_merge();
     test_pipe();
     return tap_done();
 }
