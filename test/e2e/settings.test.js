@@ -50,6 +50,15 @@ const handshake = (daemon, headers = {}) => once(daemon.addr, 'GET', `${PATH}?EI
 const statusWith = async (daemon, headers) => (await once(daemon.addr, 'GET', '/status', headers)).status;
 const closes = (client) => client.end(within(3000)).then(() => 'closed');
 let uids = 0;
+/* Where the log says that a client is of which a proxy says that. */
+async function seenFrom(t, daemon, xff, forwarded) {
+    const uid = `from${++uids}`;
+    const headers = { 'X-Forwarded-For': xff, Forwarded: `for=${forwarded}` };
+    const client = keep(t, await joined(daemon.addr, good(daemon, { claims: { uid } }), { headers }));
+    const [, address] = await daemon.logged(new RegExp(`client connected: user=${uid} address=([\\d.]+)`));
+    client.destroy();
+    return address;
+}
 
 /* --- what live workers take --- */
 
@@ -69,6 +78,8 @@ const LIVE = {
     'cors:origins': [{ cors: { origins: ['https://a.example'] } }, async (t, daemon) => (await handshake(daemon, { Origin: 'https://b.example' })).status, 403, 200],
     'cors:credentials': [{ cors: { credentials: true } },
         async (t, daemon) => (await handshake(daemon, { Origin: 'https://a.example' })).headers['access-control-allow-credentials'] || 'none', 'true', 'none'],
+    proxies: [{ proxies: ['127.0.0.1'] }, (t, daemon) => seenFrom(t, daemon, '203.0.113.9', '203.0.113.9'), '203.0.113.9', '127.0.0.1'],
+    proxyHeader: [{ proxyHeader: 'Forwarded' }, (t, daemon) => seenFrom(t, daemon, '203.0.113.9', '203.0.113.8'), '203.0.113.8', '203.0.113.9'],
     'limits:headerBytes': [{ limits: { headerBytes: 2000 } }, (t, daemon) => statusWith(daemon, { X: 'x'.repeat(3000) }), 431, 200],
     'limits:headers': [{ limits: { headers: 12 } }, (t, daemon) => statusWith(daemon, { X: Array(20).fill('x') }), 431, 200],
     'limits:sendBuffer': [{ limits: { sendBuffer: 20000 } }, async (t, daemon, redis) => {
