@@ -287,7 +287,7 @@ static int make_message(struct message *message, const struct conf *conf,
 
 /* ---- redis ---- */
 
-static int publish(redisContext *redis, struct slice channel, struct slice payload)
+static int publish(struct call *redis, struct slice channel, struct slice payload)
 {
     const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};
     const size_t lengths[] = {7, channel.len, payload.len};
@@ -313,13 +313,13 @@ static int flushed(void)
 
 static int send_plain(const struct conf *conf, const struct message *message)
 {
-    redisContext *redis = call_open(&conf->redis);
+    struct call *redis = call_open(&conf->redis);
     int status;
 
     if (redis == NULL)
         return EXIT_FAILED;
     status = publish(redis, buf_slice(&message->channel), buf_slice(&message->payload));
-    redisFree(redis);
+    call_free(&redis);
     return status;
 }
 

@@ -25,9 +25,6 @@ struct tls_client;
  * good, which is logged then. */
 int redis_tls_client(struct tls_client **client, const struct conf_redis_tls *conf);
 
-/* The name that its certificate is to have. */
-const char *redis_tls_name(const struct conf_redis *conf);
-
 struct redis_tls_ops { /* redis_tls_free() is allowed in both */
     /* Writing has failed: redis_tls_tell() notes why, if what redis has said does not. */
     void (*broken)(void *arg);
@@ -35,7 +32,7 @@ struct redis_tls_ops { /* redis_tls_free() is allowed in both */
     void (*again)(void *arg);
 };
 
-/* Begins the handshake on fd, which it closes in the end.  name: redis_tls_name().  All but name
+/* Begins the handshake on fd, which it closes in the end.  name: server_tls_name().  All but name
  * is borrowed.  Returns NULL without memory; fd is closed then, too. */
 struct redis_tls *redis_tls_new(struct event_base *base, int fd, const struct tls_client *client,
                                 const char *name, struct redis_fault *fault,

@@ -8,19 +8,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A connection that has been let in, for redisFree(); NULL: it has been said why not. */
-redisContext *call_open(const struct conf_redis *conf);
+struct call;
+
+/* A connection, by TLS if it is on; NULL, and why as far as cap goes, where that has not come about
+ * within ms. */
+struct call *call_connect(const struct conf_redis *conf, unsigned ms, char *why, size_t cap);
+
+/* Says user and password, if there are any.  Returns 0, or -1 when it has been said what is
+ * wrong. */
+int call_let_in(struct call *call, const struct conf_redis *conf);
+
+/* Both; NULL: it has been said why not. */
+struct call *call_open(const struct conf_redis *conf);
+
+/* *call may be NULL. */
+void call_free(struct call **call);
 
 /* Sends a command and takes its answer, which must be of that type (an array has at most four
  * elements, none of which is an array).  Returns it, for freeReplyObject(), or NULL when it has
  * been said what is wrong. */
-redisReply *call_redis(redisContext *redis, int type, int argc, const char **argv,
+redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
                        const size_t *lengths);
 
 /* The next reply on a connection that is subscribed, such an array.  Returns 1 and *reply, 0 if
  * there was none until clock_ms() is `until`, -1 when it has been said what is wrong.  rest(arg)
  * is called before it waits. */
-int call_next(redisContext *redis, uint64_t until, redisReply **reply, void (*rest)(void *arg),
+int call_next(struct call *call, uint64_t until, redisReply **reply, void (*rest)(void *arg),
               void *arg);
 
 #endif

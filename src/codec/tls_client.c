@@ -141,7 +141,12 @@ static void say_untrusted(struct tls_client_why *why, X509 *cert, int error)
 static void say_name(struct tls_client_why *why, const char *wanted, X509 *cert)
 {
     char names[(NAMES_SHOWN + 1) * (NAME_MAX_SHOWN + 2)], name[NAME_MAX_SHOWN];
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr bytes;
 
+    /* OpenSSL writes out each zero. */
+    if (inet_pton(AF_INET6, wanted, &bytes) == 1)
+        wanted = inet_ntop(AF_INET6, &bytes, address, sizeof(address));
     say(why, TLS_CLIENT_CERTIFICATE, "its certificate is for %.120s, wanted %s (tls:servername)",
         names_shown(cert, names, sizeof(names)),
         log_escape(name, sizeof(name), wanted, strlen(wanted)));

@@ -1,6 +1,7 @@
 #include "conf/server.h"
 
 #include "base/slice.h"
+#include "codec/tls_client.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,24 @@ int server_copy(struct conf_redis *to, const struct conf_redis *from)
                               .sentinel_tls = tls_copy(&from->sentinel_tls, &failed)};
     to->nsentinels = to->sentinels != NULL ? from->nsentinels : 0;
     return failed ? -1 : 0;
+}
+
+int server_tls_client(struct tls_client **client, const struct conf_redis_tls *conf,
+                      struct buf *error)
+{
+    const struct tls_client_options options = {conf->ca, conf->cert, conf->key, conf->verify};
+    enum tls_client_part part;
+
+    *client = NULL;
+    if (!conf->on)
+        return 0;
+    *client = tls_client_new(&options, error, &part);
+    return *client != NULL ? 0 : -1;
+}
+
+const char *server_tls_name(const struct conf_redis *server)
+{
+    return server->tls.servername != NULL ? server->tls.servername : server->host;
 }
 
 static void text_wipe(char *text)

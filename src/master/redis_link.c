@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "conf/server.h"
 #include "master/redis_connect.h"
 #include "master/timer.h"
 
@@ -232,7 +233,7 @@ static int make_plain(struct redis_link *link, int fd)
 
 static int make_tls(struct redis_link *link, int fd)
 {
-    link->wire.tls = redis_tls_new(link->base, fd, link->client, redis_tls_name(link->server),
+    link->wire.tls = redis_tls_new(link->base, fd, link->client, server_tls_name(link->server),
                                    &link->fault, &tls_ops, link);
     if (link->wire.tls == NULL)
         return -1;

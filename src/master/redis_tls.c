@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "codec/tls_client.h"
+#include "conf/server.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -38,23 +39,13 @@ struct redis_tls {
 
 int redis_tls_client(struct tls_client **client, const struct conf_redis_tls *conf)
 {
-    const struct tls_client_options options = {conf->ca, conf->cert, conf->key, conf->verify};
-    enum tls_client_part part;
     struct buf error = {0};
+    int rc = server_tls_client(client, conf, &error);
 
-    *client = NULL;
-    if (!conf->on)
-        return 0;
-    *client = tls_client_new(&options, &error, &part);
-    if (*client == NULL)
+    if (rc < 0)
         log_errorx("redis: TLS: %.*s", (int)error.len, (const char *)error.data);
     buf_free(&error);
-    return *client != NULL ? 0 : -1;
-}
-
-const char *redis_tls_name(const struct conf_redis *conf)
-{
-    return conf->tls.servername != NULL ? conf->tls.servername : conf->host;
+    return rc;
 }
 
 /* --- failing ---------------------------------------------------------------------- */

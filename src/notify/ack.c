@@ -16,7 +16,7 @@
 static const struct emit_limits limits = {SIZE_MAX, BROADCAST_ATTACHMENTS_MAX};
 
 struct asking {
-    redisContext *redis, *answers;
+    struct call *redis, *answers;
     struct buf requests, channels[CHANNELS];
     struct slice id;
     int as_json;
@@ -275,10 +275,8 @@ int ack_send(const struct conf *conf, struct request_broadcast message, int as_j
     status = prepare(&asking, conf, &payload, &message);
     if (status == 0)
         status = ask(&asking, conf, &payload, message.timeout_ms);
-    if (asking.answers != NULL)
-        redisFree(asking.answers);
-    if (asking.redis != NULL)
-        redisFree(asking.redis);
+    call_free(&asking.answers);
+    call_free(&asking.redis);
     buf_free(&asking.requests);
     for (int i = 0; i < CHANNELS; i++)
         buf_free(&asking.channels[i]);

@@ -3,26 +3,33 @@
 #include "base/clock.h"
 #include "codec/hiredis_count.h"
 #include "notify/say.h"
+#include "notify/wire.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define REDIS_SEC    5 /* to connect, and for each answer */
+#define REDIS_MS     5000 /* to connect, and for each answer */
+#define READ_BYTES   16384
 #define ANSWER_MAX   65536
 #define MESSAGE_MAX  (256 << 20) /* answers of others come on the same channel: megabytes */
 #define ELEMENTS_MAX 4
 
+struct call {
+    redisContext *redis; /* its socket, and its reader */
+    struct wire *wire;   /* on that socket */
+};
+
 /* What went wrong with the connection; hiredis shows a timeout as EAGAIN. */
-static const char *error_text(const redisContext *redis)
+static const char *error_text(const redisContext *redis, unsigned ms)
 {
     static char text[64];
 
     if (redis == NULL)
         return "no memory";
     if (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) {
-        (void)snprintf(text, sizeof(text), "no answer within %d s", REDIS_SEC);
+        (void)snprintf(text, sizeof(text), "no answer within %u s", (ms + 999) / 1000);
         return text;
     }
     return redis->errstr;
@@ -51,51 +58,77 @@ static void guard(redisContext *redis)
 
 /* Takes a reply out of what was read, NULL where it is not all there.  Returns 0, or -1 and
  * *why. */
-static int take(redisContext *redis, size_t most, void **reply, const char **why)
+static int take(struct call *call, size_t most, void **reply, const char **why)
 {
+    redisContext *redis = call->redis;
+
     *reply = NULL;
     if (redisGetReplyFromReader(redis, reply) == REDIS_OK &&
         (*reply != NULL || redis->reader->len <= most))
         return 0;
     *why = redis->err == 0 || redis->err == REDIS_ERR_OOM ? "an answer that is an array or too long"
-                                                          : error_text(redis);
+                                                          : redis->errstr;
     return -1;
 }
 
-static int read_more(redisContext *redis, const char **why)
+/* Returns 1, 0 if nothing has come by then, or -1 and *why. */
+static int read_more(struct call *call, uint64_t until, const char **why)
 {
-    if (redisBufferRead(redis) == REDIS_OK)
-        return 0;
-    *why = error_text(redis);
+    char bytes[READ_BYTES];
+    ssize_t n = wire_read(call->wire, bytes, sizeof(bytes), until);
+
+    if (n <= 0) {
+        *why = wire_why(call->wire);
+        return (int)n;
+    }
+    if (redisReaderFeed(call->redis->reader, bytes, (size_t)n) == REDIS_OK)
+        return 1;
+    *why = "no memory";
     return -1;
+}
+
+static int write_all(struct call *call, int argc, const char **argv, const size_t *lengths,
+                     const char **why)
+{
+    char *command;
+    int len = redisFormatCommandArgv(&command, argc, argv, lengths), rc;
+
+    if (len < 0) {
+        *why = "no memory";
+        return -1;
+    }
+    rc = wire_write(call->wire, command, (size_t)len, REDIS_MS);
+    explicit_bzero(command, (size_t)len); /* AUTH */
+    redisFreeCommand(command);
+    *why = wire_why(call->wire);
+    return rc;
 }
 
 /* Sends a command and waits for its answer.  Returns that, or NULL; then *why is what
  * went wrong. */
-static redisReply *ask(redisContext *redis, int argc, const char **argv, const size_t *lengths,
+static redisReply *ask(struct call *call, int argc, const char **argv, const size_t *lengths,
                        const char **why)
 {
-    int result = redisAppendCommandArgv(redis, argc, argv, lengths), sent = 0;
     void *reply = NULL;
 
-    while (result == REDIS_OK && !sent)
-        result = redisBufferWrite(redis, &sent);
-    if (result != REDIS_OK) {
-        *why = error_text(redis);
+    if (write_all(call, argc, argv, lengths, why) < 0)
         return NULL;
-    }
     while (reply == NULL) {
-        if (read_more(redis, why) != 0 || take(redis, ANSWER_MAX, &reply, why) != 0)
+        int rc = read_more(call, clock_ms() + REDIS_MS, why);
+
+        if (rc == 0)
+            *why = "no answer within 5 s";
+        if (rc <= 0 || take(call, ANSWER_MAX, &reply, why) != 0)
             return NULL;
     }
     return reply;
 }
 
-redisReply *call_redis(redisContext *redis, int type, int argc, const char **argv,
+redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
                        const size_t *lengths)
 {
     const char *why = NULL;
-    redisReply *reply = ask(redis, argc, argv, lengths, &why);
+    redisReply *reply = ask(call, argc, argv, lengths, &why);
 
     if (reply != NULL && reply->type == type)
         return reply;
@@ -110,31 +143,21 @@ redisReply *call_redis(redisContext *redis, int type, int argc, const char **arg
     return NULL;
 }
 
-int call_next(redisContext *redis, uint64_t until, redisReply **reply, void (*rest)(void *arg),
+int call_next(struct call *call, uint64_t until, redisReply **reply, void (*rest)(void *arg),
               void *arg)
 {
-    struct pollfd fd = {.fd = redis->fd, .events = POLLIN};
     const char *why = NULL;
     void *next;
-    int ready;
+    int rc = 1;
 
-    while (take(redis, MESSAGE_MAX, &next, &why) == 0) {
-        uint64_t now = clock_ms();
-
+    while (rc > 0 && take(call, MESSAGE_MAX, &next, &why) == 0) {
         *reply = next;
         if (next != NULL)
             return 1;
         rest(arg);
-        ready = now < until ? poll(&fd, 1, until - now < INT32_MAX ? (int)(until - now) : INT32_MAX)
-                            : 0;
-        if (ready == 0)
+        rc = read_more(call, until, &why);
+        if (rc == 0)
             return 0;
-        if (ready < 0 && errno != EINTR) {
-            why = strerror(errno);
-            break;
-        }
-        if (ready > 0 && read_more(redis, &why) != 0)
-            break;
     }
     say_fail("redis: while waiting for answers: %s", why);
     return -1;
@@ -142,7 +165,7 @@ int call_next(redisContext *redis, uint64_t until, redisReply **reply, void (*re
 
 /* ---- connecting ---- */
 
-static int let_in(redisContext *redis, const struct conf_redis *conf)
+int call_let_in(struct call *call, const struct conf_redis *conf)
 {
     const char *password = conf->password != NULL ? conf->password : ""; /* of a user: nopass */
     const char *argv[] = {"AUTH", conf->username, password};
@@ -155,30 +178,62 @@ static int let_in(redisContext *redis, const struct conf_redis *conf)
         argv[1] = password;
         argc = 2;
     }
-    reply = call_redis(redis, REDIS_REPLY_STATUS, argc, argv, NULL);
+    reply = call_redis(call, REDIS_REPLY_STATUS, argc, argv, NULL);
     if (reply == NULL)
         return -1;
     freeReplyObject(reply);
     return 0;
 }
 
-redisContext *call_open(const struct conf_redis *conf)
+/* Returns 0, or -1 and why. */
+static int dial(struct call *call, const struct conf_redis *conf, unsigned ms, char *why,
+                size_t cap)
 {
-    const struct timeval limit = {REDIS_SEC, 0};
-    redisContext *redis = conf->path != NULL
-                              ? redisConnectUnixWithTimeout(conf->path, limit)
-                              : redisConnectWithTimeout(conf->host, conf->port, limit);
+    const struct timeval limit = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
+    uint64_t until = clock_ms() + ms;
 
-    if (redis != NULL && redis->err == 0 && redisSetTimeout(redis, limit) == REDIS_OK) {
-        guard(redis);
-        if (let_in(redis, conf) == 0)
-            return redis;
-    } else if (conf->path != NULL) {
-        say_fail("cannot connect to redis at %s: %s", conf->path, error_text(redis));
-    } else {
-        say_fail("cannot connect to redis at %s:%d: %s", conf->host, conf->port, error_text(redis));
+    call->redis = conf->path != NULL ? redisConnectUnixWithTimeout(conf->path, limit)
+                                     : redisConnectWithTimeout(conf->host, conf->port, limit);
+    if (call->redis == NULL || call->redis->err != 0) {
+        (void)snprintf(why, cap, "%s", error_text(call->redis, ms));
+        return -1;
     }
-    if (redis != NULL)
-        redisFree(redis);
-    return NULL;
+    guard(call->redis);
+    call->wire = wire_new(call->redis->fd, conf, until, why, cap);
+    return call->wire != NULL ? 0 : -1;
+}
+
+struct call *call_connect(const struct conf_redis *conf, unsigned ms, char *why, size_t cap)
+{
+    struct call *call = calloc(1, sizeof(*call));
+
+    (void)snprintf(why, cap, "no memory");
+    if (call != NULL && dial(call, conf, ms, why, cap) < 0)
+        call_free(&call);
+    return call;
+}
+
+struct call *call_open(const struct conf_redis *conf)
+{
+    char why[320];
+    struct call *call = call_connect(conf, REDIS_MS, why, sizeof(why));
+
+    if (call == NULL && conf->path != NULL)
+        say_fail("cannot connect to redis at %s: %s", conf->path, why);
+    else if (call == NULL)
+        say_fail("cannot connect to redis at %s:%d: %s", conf->host, conf->port, why);
+    else if (call_let_in(call, conf) < 0)
+        call_free(&call);
+    return call;
+}
+
+void call_free(struct call **call)
+{
+    if (*call == NULL)
+        return;
+    wire_free(&(*call)->wire);
+    if ((*call)->redis != NULL)
+        redisFree((*call)->redis);
+    free(*call);
+    *call = NULL;
 }
