@@ -76,6 +76,12 @@ enum place {
     PLACE_BOTH     /* may go by itself, and takes two: so many descriptors end with it */
 };
 
+/* 1 if it is among the strangers of its address. */
+static inline int place_is_listed(enum place place)
+{
+    return place == PLACE_OWN || place == PLACE_BOTH;
+}
+
 /* What a fan-out to thousands touches of each is in front, on two lines of the CPU's
  * cache. */
 struct conn {
@@ -132,8 +138,8 @@ struct conn {
     uint8_t nopened;         /* sessions in opened */
     uint8_t told;            /* carried: what was said to who carries, and 1; 0: nothing yet */
     void *opened;            /* of the layer of sessions: those opened over it; or NULL */
-    struct stranger age;     /* where it comes from; PLACE_OWN: among the strangers of there */
-    struct event ev;         /* read, and write too while blocked */
+    struct stranger age; /* where it comes from; place_is_listed(): among the strangers of there */
+    struct event ev;     /* read, and write too while blocked */
 };
 
 /* Where the connection itself comes from, whatever requests have said; NULL: it is what the

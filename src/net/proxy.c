@@ -158,6 +158,10 @@ static void input(struct conn *conn, uint8_t *bytes, size_t len)
     if (used == 0)
         return;
     greeting->over = 1;
+    if (!line.local && tally_is_beyond(conn->net, &line.from)) {
+        conn_kill(conn, CLOSE_CLIENT, 1);
+        return;
+    }
     bytes += (size_t)used - before;
     len -= (size_t)used - before;
     if (pass(conn, &line) < 0)

@@ -108,12 +108,6 @@ static enum place place_of(const struct conn *conn)
     return conn->carries ? PLACE_BOTH : PLACE_OWN;
 }
 
-/* Of each place: is it in the list, and how many it takes. */
-static int is_listed(enum place place)
-{
-    return place == PLACE_OWN || place == PLACE_BOTH;
-}
-
 static unsigned takes(enum place place)
 {
     return place == PLACE_NONE ? 0 : place == PLACE_BOTH ? 2 : 1;
@@ -140,9 +134,9 @@ void stranger_conn(struct conn *conn)
     if (place == conn->place)
         return;
     /* One that is in the list stays where it is: it gets no younger. */
-    if (is_listed((enum place)conn->place) && !is_listed(place))
+    if (place_is_listed((enum place)conn->place) && !place_is_listed(place))
         source_remove(&net->sources, STRANGER_SOCKET, &conn->age);
-    if (!is_listed((enum place)conn->place) && is_listed(place))
+    if (!place_is_listed((enum place)conn->place) && place_is_listed(place))
         source_add(&net->sources, STRANGER_SOCKET, &conn->age);
     net->stats.strangers[STRANGER_SOCKET] += is;
     net->stats.strangers[STRANGER_SOCKET] -= was;

@@ -40,12 +40,13 @@ void tally_conn(struct conn *conn, const struct address *peer)
 {
     struct sources *sources = &conn->net->sources;
     struct source *source = source_at(conn->net, peer), *was = conn->age.source;
+    int is_listed = place_is_listed((enum place)conn->place);
 
     if (source == was && conn->tallied == counts(conn)) {
         source_drop(sources, source);
         return;
     }
-    if (conn->place == PLACE_OWN)
+    if (is_listed)
         source_remove(sources, STRANGER_SOCKET, &conn->age);
     if (was != NULL)
         conn_leave(conn);
@@ -53,7 +54,7 @@ void tally_conn(struct conn *conn, const struct address *peer)
     conn->tallied = counts(conn) != 0;
     if (conn->tallied)
         source_come(sources, source, SOURCE_CONN);
-    if (conn->place == PLACE_OWN)
+    if (is_listed)
         source_add(sources, STRANGER_SOCKET, &conn->age);
 }
 

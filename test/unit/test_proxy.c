@@ -67,6 +67,26 @@ static void test_taken(void)
     net_down();
 }
 
+static void test_limit(void)
+{
+    struct conn *conn;
+
+    peer_options.address_max = 1;
+    conn = up();
+    say_text(V1 "hello");
+    is_str(input_text, "hello", "the first of an address");
+    peer_keep();
+    conn = conn_up(0);
+    if (proxy_begin(conn, NET_PROXY) < 0)
+        abort();
+    ninput = 0;
+    say_text(V1 "hello");
+    ok(ninput == 0 && conn->state == CONN_DEAD, "a second one is closed");
+    is_int((long)net->stats.turned_away[SOURCE_CONN], 1, "which is counted");
+    net_down();
+    peer_options.address_max = 0;
+}
+
 static void test_bytewise(void)
 {
     struct conn *conn = up();
@@ -231,6 +251,7 @@ int main(void)
     (void)signal(SIGPIPE, SIG_IGN);
     log_begin_at(LOG_LEVEL_INFO);
     test_taken();
+    test_limit();
     test_bytewise();
     test_long();
     test_local();
