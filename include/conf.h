@@ -40,7 +40,7 @@ struct conf_certificate {
     char *cert, *key;           /* the key is overwritten before it is freed */
     size_t cert_len, key_len;
     /* What is said of it, by who has read the files; a worker that takes it later has none. */
-    char *names;                   /* all or, of many, the first: "example.org, *.example.org" */
+    char **names;                  /* NULL-terminated, one at least */
     char *kind;                    /* of its key: "ECDSA P-256" */
     int64_t not_before, not_after; /* seconds since 1970, of all of the chain */
     int unread; /* nothing of it is there: who we are by now may not read its files */
@@ -219,13 +219,15 @@ int conf_keep_certificates(const struct conf *now, struct conf *wanted, struct b
  * read. */
 void conf_unread_put(const struct conf *conf, struct buf *lines);
 
-/* Reads the files of all certificates again.  Each that is good, and another than before,
- * takes the place of the one before; whatever is wrong with one, that stays as it was.
- * Returns bits. */
-#define CONF_CERTIFICATES_CHANGED 1 /* there is one in another's place */
-#define CONF_CERTIFICATES_BAD     2 /* one is bad, for reasons that are in errors */
-#define CONF_CERTIFICATES_UNREAD  4 /* or could not be read, which the same file may outlive */
-unsigned conf_reread_certificates(struct conf *conf, struct buf *errors, struct buf *warnings);
+/* Reads the files of certificate number i again.  If they are good, and others than before,
+ * they take their place; whatever is wrong, the certificate stays as it was.  Returns 1 if it
+ * is another, 0 if nothing has changed, -1 if it is bad, CONF_CERTIFICATE_UNREAD if a file
+ * could not be read, or there was no memory, which the same files may outlive. */
+#define CONF_CERTIFICATE_UNREAD (-2)
+int conf_reread_certificate(struct conf *conf, size_t i, struct buf *errors, struct buf *warnings);
+
+/* "example.org, *.example.org"; of many the first, and how many more. */
+void conf_certificate_put_names(const struct conf_certificate *certificate, struct buf *out);
 
 /* Overwrites the private keys, which nobody can use from then on. */
 void conf_tls_wipe(const struct conf_tls *tls);

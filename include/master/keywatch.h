@@ -1,8 +1,5 @@
-/* keywatch - reads the JWKS file again when it changes.
- *
- * Looks every two seconds at what the name leads to (device, inode, size, times):
- * that sees a file written in place, one renamed over it, and a symbolic link
- * that is turned elsewhere, as Kubernetes mounts secrets, on any file system. */
+/* keywatch - reads the JWKS file again when it changes: filewatch.h says how it is
+ * noticed. */
 #ifndef MASTER_KEYWATCH_H
 #define MASTER_KEYWATCH_H
 

@@ -11,6 +11,7 @@
 #define MASTER_RELOAD_H
 
 #include "conf.h"
+#include "master/certificates.h"
 
 #include <stdint.h>
 
@@ -36,8 +37,8 @@ void reload_announced(struct reload *reload);
 /* The daemon stops: there are no reloads any more, and nothing more is bound. */
 void reload_stop(struct reload *reload);
 
-/* Begins to watch the JWKS file of the configuration, if it has one.  Returns 0, or -1
- * without memory. */
+/* Begins to watch the JWKS file of the configuration, if it has one, and its certificates.
+ * Returns 0, or -1 without memory. */
 int reload_watch(struct reload *reload);
 
 /* The pool says: a generation serves that did not before; pool_ops.replaced, .left. */
@@ -46,6 +47,8 @@ void reload_replaced(struct reload *reload, int ok);
 
 /* In a child: overwrites secrets that a worker with that configuration has no use for. */
 void reload_wipe(struct reload *reload, const struct conf *own);
+
+struct certificates_stats reload_certificates(const struct reload *reload);
 
 const struct reload_stats *reload_stats(const struct reload *reload);
 

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/slices.h"
 #include "conf.h"
+#include "master/certificates.h"
 #include "master/cluster.h"
 #include "master/feed.h"
 #include "master/presence.h"
@@ -43,6 +44,8 @@ struct status {
     uint64_t log_lost;                /* of the master's lines */
     uint64_t reloads, reloads_failed; /* of the configuration */
     uint64_t generation;              /* of it: 1 and one more for each reload that succeeded */
+    const struct conf_tls *tls;       /* what is in force */
+    struct certificates_stats certificates;
     const struct stats *stats;
     size_t nworkers; /* of the generation that serves */
     size_t numbers;  /* with those of higher numbers in generations before it, or more */

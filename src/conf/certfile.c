@@ -2,6 +2,7 @@
 
 #include "base/slice.h"
 #include "codec/certificate.h"
+#include "conf/build.h"
 #include "conf/file.h"
 
 #include <dirent.h>
@@ -14,8 +15,6 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define NAMES_SHOWN 8
 
 #define SAID_MAX 900 /* of what OpenSSL or a certificate says, in one line */
 
@@ -100,36 +99,35 @@ static enum certfile_result files_read(const struct certfile_place *place,
 
 /* --- what is known of it -------------------------------------------------------------- */
 
-static int names_put(const struct certificate *c, struct buf *out)
+static char **names_of(const struct certificate *c)
 {
-    size_t n = certificate_names(c), shown = n > NAMES_SHOWN ? NAMES_SHOWN : n;
+    size_t n = certificate_names(c);
+    char **names = calloc(n + 1, sizeof(*names));
 
-    for (size_t i = 0; i < shown; i++)
-        (void)buf_printf(out, "%s%s", i > 0 ? ", " : "", certificate_name(c, i));
-    if (shown < n)
-        (void)buf_printf(out, " and %zu more", n - shown);
-    return buf_putc(out, '\0');
+    for (size_t i = 0; names != NULL && i < n; i++)
+        if ((names[i] = strdup(certificate_name(c, i))) == NULL)
+            build_strings_free(&names);
+    return names;
 }
 
 /* Everything that is kept of what was read.  0, or -1 without memory. */
 static int fill(struct conf_certificate *certificate, const struct certificate *c,
                 struct slice chain, struct slice key)
 {
-    struct buf cert = {0}, secret = {.secret = 1}, names = {0};
+    struct buf cert = {0}, secret = {.secret = 1};
 
     if (certificate_excerpt(chain, CERTIFICATE_CHAIN, &cert) < 0 || buf_putc(&cert, '\0') < 0 ||
         certificate_excerpt(key, CERTIFICATE_KEY, &secret) < 0 || buf_putc(&secret, '\0') < 0 ||
-        names_put(c, &names) < 0 || (certificate->kind = strdup(certificate_kind(c))) == NULL) {
+        (certificate->names = names_of(c)) == NULL ||
+        (certificate->kind = strdup(certificate_kind(c))) == NULL) {
         buf_free(&cert);
         buf_free(&secret);
-        buf_free(&names);
         return -1;
     }
     certificate->cert = (char *)cert.data;
     certificate->cert_len = cert.len - 1;
     certificate->key = (char *)secret.data;
     certificate->key_len = secret.len - 1;
-    certificate->names = (char *)names.data;
     certificate->not_before = certificate_not_before(c);
     certificate->not_after = certificate_not_after(c);
     certificate->unread = 0;
@@ -277,7 +275,7 @@ void certfile_clear(struct conf_certificate *certificate)
     free(certificate->cert);
     free(certificate->cert_file);
     free(certificate->key_file);
-    free(certificate->names);
+    build_strings_free(&certificate->names);
     free(certificate->kind);
     memset(certificate, 0, sizeof(*certificate));
 }

@@ -1,11 +1,14 @@
 #include "conf.h"
 
 #include "base/slice.h"
+#include "conf/build.h"
 #include "conf/certfile.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define NAMES_SHOWN 8
 
 static int is_same_place(const struct conf_certificate *a, const struct conf_certificate *b)
 {
@@ -38,6 +41,20 @@ static char *copy(const char *text, size_t len)
     return copy;
 }
 
+static char **names_copy(char *const *names)
+{
+    size_t n = 0;
+    char **copies;
+
+    while (names[n] != NULL)
+        n++;
+    copies = calloc(n + 1, sizeof(*copies));
+    for (size_t i = 0; copies != NULL && i < n; i++)
+        if ((copies[i] = strdup(names[i])) == NULL)
+            build_strings_free(&copies);
+    return copies;
+}
+
 /* Fills in what was not read.  0, or -1 without memory. */
 static int keep(struct conf_certificate *wanted, const struct conf_certificate *now)
 {
@@ -45,7 +62,7 @@ static int keep(struct conf_certificate *wanted, const struct conf_certificate *
     wanted->cert_len = now->cert_len;
     wanted->key = copy(now->key, now->key_len);
     wanted->key_len = now->key_len;
-    wanted->names = strdup(now->names);
+    wanted->names = names_copy(now->names);
     wanted->kind = strdup(now->kind);
     wanted->not_before = now->not_before;
     wanted->not_after = now->not_after;
@@ -130,9 +147,8 @@ static int same_files(const struct conf_certificate *one, struct conf_certificat
     return fresh->cert_file != NULL && fresh->key_file != NULL ? 0 : -1;
 }
 
-static unsigned judge(struct settings *set, const struct conf_certificate *one,
-                      const struct conf_certificate *fresh, enum certfile_result result,
-                      struct buf *why)
+static int judge(struct settings *set, const struct conf_certificate *one,
+                 const struct conf_certificate *fresh, enum certfile_result result, struct buf *why)
 {
     switch (result) {
     case CERTFILE_READ:
@@ -140,32 +156,33 @@ static unsigned judge(struct settings *set, const struct conf_certificate *one,
     case CERTFILE_FORBIDDEN:
         (void)buf_putc(why, '\0');
         settings_error(set, NULL, "tls", "%s", (const char *)why->data);
-        return CONF_CERTIFICATES_UNREAD;
+        return CONF_CERTIFICATE_UNREAD;
     case CERTFILE_UNREAD:
-        return CONF_CERTIFICATES_UNREAD;
+        return CONF_CERTIFICATE_UNREAD;
     case CERTFILE_BAD:
-        return CONF_CERTIFICATES_BAD;
+        return -1;
     }
     if (is_same(one, fresh))
         return 0;
     if (!is_worse(fresh, one))
-        return CONF_CERTIFICATES_CHANGED;
+        return 1;
     say_worse(set, fresh);
-    return CONF_CERTIFICATES_BAD;
+    return -1;
 }
 
-static unsigned reread(struct settings *set, struct conf_certificate *one)
+int conf_reread_certificate(struct conf *conf, size_t i, struct buf *errors, struct buf *warnings)
 {
-    const struct certfile_place place = {set, NULL, "tls:"};
-    struct conf_certificate fresh;
+    struct settings set = {.errors = errors, .warnings = warnings};
+    const struct certfile_place place = {&set, NULL, "tls:"};
+    struct conf_certificate *one = &conf->tls.at[i], fresh;
     struct buf why = {0};
-    unsigned result = CONF_CERTIFICATES_UNREAD;
+    int result = CONF_CERTIFICATE_UNREAD;
 
     if (same_files(one, &fresh) < 0)
-        settings_error(set, NULL, NULL, "out of memory");
+        settings_error(&set, NULL, NULL, "out of memory");
     else
-        result = judge(set, one, &fresh, certfile_read(&place, &fresh, &why), &why);
-    if (result == CONF_CERTIFICATES_CHANGED) {
+        result = judge(&set, one, &fresh, certfile_read(&place, &fresh, &why), &why);
+    if (result > 0) {
         struct conf_certificate old = *one;
 
         *one = fresh;
@@ -176,14 +193,15 @@ static unsigned reread(struct settings *set, struct conf_certificate *one)
     return result;
 }
 
-unsigned conf_reread_certificates(struct conf *conf, struct buf *errors, struct buf *warnings)
+void conf_certificate_put_names(const struct conf_certificate *certificate, struct buf *out)
 {
-    struct settings set = {.errors = errors, .warnings = warnings};
-    unsigned result = 0;
+    size_t n = 0;
 
-    for (size_t i = 0; i < conf->tls.n; i++)
-        result |= reread(&set, &conf->tls.at[i]);
-    return result;
+    for (; certificate->names[n] != NULL && n < NAMES_SHOWN; n++)
+        (void)buf_printf(out, "%s%s", n > 0 ? ", " : "", certificate->names[n]);
+    for (size_t more = n; certificate->names[more] != NULL; more++)
+        if (certificate->names[more + 1] == NULL)
+            (void)buf_printf(out, " and %zu more", more + 1 - n);
 }
 
 void conf_tls_wipe(const struct conf_tls *tls)

@@ -269,7 +269,9 @@ static void put_certificates(struct buf *out, const struct conf *conf, const str
 
         if (one->unread)
             continue;
-        buf_printf(out, "certificate: %s; %s, until ", one->names, one->kind);
+        buf_puts(out, "certificate: ");
+        conf_certificate_put_names(one, out);
+        buf_printf(out, "; %s, until ", one->kind);
         certificate_time_put(one->not_after, out);
         buf_puts(out, ", ");
         put_left(out, one->not_after);

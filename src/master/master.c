@@ -257,6 +257,8 @@ static void on_admin_status(struct status *status, void *arg)
     status->rooms = route_rooms(relay_route(m->running.relay));
     status->memberships = route_seats(relay_route(m->running.relay));
     status->log_lost = log_lost();
+    status->tls = &m->running.conf->tls;
+    status->certificates = reload_certificates(m->reload);
     status->reloads = reloads->good;
     status->reloads_failed = reloads->failed;
     status->generation = 1 + reloads->good;

@@ -6,7 +6,9 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PREFIX "axr_notifyd_"
@@ -370,6 +372,38 @@ static void put_master(struct buf *out, const struct status *status)
             "Log lines of the master that could not be written.", status->log_lost);
 }
 
+/* One of several with the same name is not told if another ends before it. */
+static int is_first_to_end(const struct conf_tls *tls, size_t i)
+{
+    for (size_t j = 0; j < tls->n; j++) {
+        const struct conf_certificate *one = &tls->at[i], *other = &tls->at[j];
+
+        if (j != i && strcmp(one->names[0], other->names[0]) == 0 &&
+            (other->not_after < one->not_after || (other->not_after == one->not_after && j < i)))
+            return 0;
+    }
+    return 1;
+}
+
+static void put_tls(struct buf *out, const struct status *status)
+{
+    const struct conf_tls *tls = status->tls;
+    int64_t now = time(NULL);
+
+    put_head(out, PREFIX "tls_certificate_expiry_seconds", "gauge",
+             "Until a certificate expires, by its first name; negative: it has.");
+    for (size_t i = 0; i < tls->n; i++)
+        if (is_first_to_end(tls, i))
+            (void)buf_printf(out, PREFIX "tls_certificate_expiry_seconds{name=\"%s\"} %lld\n",
+                             tls->at[i].names[0], (long long)(tls->at[i].not_after - now));
+    put_head(out, PREFIX "tls_reloads_total", "counter",
+             "Times that other certificates came into force, and that old ones had to stay.");
+    (void)buf_printf(out, PREFIX "tls_reloads_total{result=\"ok\"} %llu\n",
+                     (unsigned long long)status->certificates.good);
+    (void)buf_printf(out, PREFIX "tls_reloads_total{result=\"failed\"} %llu\n",
+                     (unsigned long long)status->certificates.failed);
+}
+
 /* --- the master as a process -------------------------------------------------- */
 
 /* statm begins with size and resident set, in pages. */
@@ -427,6 +461,7 @@ static void put_process(struct buf *out, const struct status *status)
 void metrics_put(const struct status *status, struct buf *out)
 {
     put_master(out, status);
+    put_tls(out, status);
     put_workers(out, status);
     put_redis(out, status);
     put_commands(out, &status->commands);

@@ -5,6 +5,7 @@
 #include "conf/server.h"
 #include "ipc/change.h"
 #include "master/admin.h"
+#include "master/certificates.h"
 #include "master/cluster.h"
 #include "master/feed.h"
 #include "master/keywatch.h"
@@ -34,6 +35,7 @@ struct reload {
     struct listeners wanted_listeners; /* likewise */
     struct listeners admin_listeners;  /* of asking or wanted, until admin has them */
     struct keywatch *keywatch;         /* of the JWKS file that is in force, or NULL */
+    struct certificates *certificates; /* those that are in force */
     int again;                         /* another was asked for meanwhile */
     int is_announced, is_stopped;
     struct reload_stats stats;
@@ -56,14 +58,29 @@ static void give_up(struct reload *reload, struct conf **wanted)
     refuse(reload, wanted);
 }
 
+/* Those that we may not read are left as they are in force; a bad one is none.  Returns 0,
+ * or -1 with errors. */
+static int certificates_settle(struct reload *reload, struct conf *wanted, struct buf *errors,
+                               struct buf *warnings)
+{
+    size_t unread = 0;
+    int rc;
+
+    for (size_t i = 0; i < wanted->tls.n; i++)
+        unread += wanted->tls.at[i].unread != 0;
+    rc = conf_keep_certificates(reload->running->conf, wanted, errors, warnings);
+    if (unread > 0 || rc < 0)
+        certificates_count(reload->certificates, 0);
+    return rc;
+}
+
 /* NULL, with the reasons logged. */
 static struct conf *load(struct reload *reload)
 {
     struct buf errors = {0}, warnings = {0};
     struct conf *wanted = conf_load(reload->running->args, CONF_FOR_RELOAD, &errors, &warnings);
 
-    if (wanted != NULL &&
-        conf_keep_certificates(reload->running->conf, wanted, &errors, &warnings) < 0)
+    if (wanted != NULL && certificates_settle(reload, wanted, &errors, &warnings) < 0)
         conf_free(&wanted);
     log_lines(log_warnx, "configuration: ", (const char *)warnings.data, warnings.len);
     log_lines(log_errorx, "configuration: ", (const char *)errors.data, errors.len);
@@ -234,13 +251,24 @@ static void on_keys(void *arg)
         log_errorx("out of memory: the workers do not get the new keys");
 }
 
+static void on_certificates(void *arg)
+{
+    struct reload *reload = arg;
+
+    if (push(reload->running->pool, reload->running->conf) < 0)
+        log_errorx("out of memory: the workers do not get the new certificates");
+}
+
 int reload_watch(struct reload *reload)
 {
+    struct conf *conf = reload->running->conf;
+    int rc = certificates_watch(reload->certificates, conf);
+
     keywatch_free(&reload->keywatch);
-    if (reload->running->conf->jwks_file == NULL)
-        return 0;
-    reload->keywatch = keywatch_new(reload->running->base, reload->running->conf, on_keys, reload);
-    return reload->keywatch != NULL ? 0 : -1;
+    if (conf->jwks_file == NULL)
+        return rc;
+    reload->keywatch = keywatch_new(reload->running->base, conf, on_keys, reload);
+    return reload->keywatch != NULL ? rc : -1;
 }
 
 static void listeners_log(const struct reload *reload)
@@ -262,9 +290,11 @@ static void commit(struct reload *reload, struct conf *wanted)
 
     reload->running->conf = wanted;
     if (reload_watch(reload) < 0)
-        log_errorx("out of memory: the JWKS file is not watched");
+        log_errorx("out of memory: not all files are watched");
     else if (reload->keywatch != NULL)
         (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
+    if (wanted->tls.n > 0 && !change_same_certificates(&was->tls, &wanted->tls))
+        certificates_count(reload->certificates, 1);
     relay_configure(reload->running->relay, wanted);
     cluster_configure(reload->running->cluster, wanted);
     recovery_configure(reload->running->recovery, wanted);
@@ -499,6 +529,11 @@ void reload_wipe(struct reload *reload, const struct conf *own)
         recovery_wipe(reload->running->recovery);
 }
 
+struct certificates_stats reload_certificates(const struct reload *reload)
+{
+    return certificates_stats(reload->certificates);
+}
+
 const struct reload_stats *reload_stats(const struct reload *reload)
 {
     return &reload->stats;
@@ -510,8 +545,12 @@ struct reload *reload_new(struct running *running)
 {
     struct reload *reload = calloc(1, sizeof(*reload));
 
-    if (reload != NULL)
-        reload->running = running;
+    if (reload == NULL)
+        return NULL;
+    reload->running = running;
+    reload->certificates = certificates_new(running->base, on_certificates, reload);
+    if (reload->certificates == NULL)
+        reload_free(&reload);
     return reload;
 }
 
@@ -534,6 +573,7 @@ void reload_free(struct reload **reloadp)
         return;
     *reloadp = NULL;
     keywatch_free(&reload->keywatch);
+    certificates_free(&reload->certificates);
     conf_free(&reload->wanted);
     conf_free(&reload->asking);
     names_free(&reload->names);

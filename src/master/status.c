@@ -1,5 +1,6 @@
 #include "master/status.h"
 
+#include "codec/certificate.h"
 #include "codec/json.h"
 #include "codec/request.h"
 #include "master/stats.h"
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #define ADDRESSES_MAX 10 /* in /status */
+#define DAY_S         86400
 
 static unsigned workers_up(const struct status *status)
 {
@@ -122,6 +124,37 @@ static void put_addresses(struct buf *out, const struct status *status)
     (void)buf_putc(out, ']');
 }
 
+static void put_certificate(struct buf *out, const struct conf_certificate *one, int64_t now)
+{
+    (void)buf_puts(out, "{\"names\":[");
+    for (size_t i = 0; one->names[i] != NULL; i++) {
+        (void)buf_puts(out, i > 0 ? "," : "");
+        (void)json_put_string(out, one->names[i], strlen(one->names[i]));
+    }
+    (void)buf_printf(out, "],\"key\":\"%s\",\"notAfter\":\"", one->kind);
+    certificate_time_put(one->not_after, out);
+    (void)buf_printf(out, "\",\"daysLeft\":%lld}", (long long)((one->not_after - now) / DAY_S));
+}
+
+/* Which certificates clients get. */
+static void put_tls(struct buf *out, const struct status *status)
+{
+    int64_t now = time(NULL);
+
+    if (status->tls->n == 0) {
+        (void)buf_puts(out, ",\"tls\":false");
+        return;
+    }
+    (void)buf_puts(out, ",\"tls\":{\"certificates\":[");
+    for (size_t i = 0; i < status->tls->n; i++) {
+        (void)buf_puts(out, i > 0 ? "," : "");
+        put_certificate(out, &status->tls->at[i], now);
+    }
+    (void)buf_printf(out, "],\"reloads\":%llu,\"reloadsFailed\":%llu}",
+                     (unsigned long long)status->certificates.good,
+                     (unsigned long long)status->certificates.failed);
+}
+
 void status_put(const struct status *status, struct buf *out)
 {
     struct counters sum;
@@ -148,6 +181,7 @@ void status_put(const struct status *status, struct buf *out)
     put_sentinels(out, status);
     (void)buf_putc(out, '}');
     put_addresses(out, status);
+    put_tls(out, status);
     put_recovery(out, &status->recovery);
     (void)buf_puts(out, "}\n");
 }

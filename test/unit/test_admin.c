@@ -54,9 +54,21 @@ static void on_ask(unsigned lane, uint32_t id, void *arg)
 
 static const struct stats_ops stats_ops = {on_ask};
 
+static char one[] = "one.example", any[] = "*.one.example", other[] = "two.example",
+            kind[] = "ECDSA P-256";
+static char *names[] = {one, any, NULL}, *first[] = {one, NULL}, *second[] = {other, NULL};
+static struct conf_certificate certificates[] = {
+    {.names = names, .kind = kind},
+    {.names = first, .kind = kind},
+    {.names = second, .kind = kind},
+};
+static struct conf_tls tls;
+
 static void on_status(struct status *status, void *arg)
 {
     (void)arg;
+    status->tls = &tls;
+    status->certificates = (struct certificates_stats){61, 62};
     status->uptime_ms = 61007;
     status->generation = 3;
     status->users = 2;
@@ -285,6 +297,42 @@ static void test_long_names(void)
     ok(status(get("GET", target)) == 200 && strlen(asked_uid) == 255, "255 bytes, all escaped");
 }
 
+/* With certificates that end in so many days, and half an hour. */
+static void tls_set(int days, int days_first, int days_second)
+{
+    int64_t now = time(NULL) + 1800;
+
+    certificates[0].not_after = now + days * 86400L;
+    certificates[1].not_after = now + days_first * 86400L;
+    certificates[2].not_after = now + days_second * 86400L;
+    tls = (struct conf_tls){.at = certificates, .n = 3};
+}
+
+static void test_status_tls(void)
+{
+    const char *text;
+    char want[128];
+    long left;
+
+    tls_set(30, 20, -5);
+    text = body(get("GET", "/status"));
+    ok(strstr(text, ",\"tls\":{\"certificates\":[{\"names\":[\"one.example\",\"*.one.example\"],"
+                    "\"key\":\"ECDSA P-256\",\"notAfter\":\"20") != NULL &&
+           strstr(text, "Z\",\"daysLeft\":30},{\"names\":[\"one.example\"]") != NULL &&
+           strstr(text, "],\"reloads\":61,\"reloadsFailed\":62},") != NULL,
+       "certificates are told: %s", text);
+    text = body(get("GET", "/metrics"));
+    (void)snprintf(want, sizeof(want), "tls_certificate_expiry_seconds{name=\"one.example\"} ");
+    text = strstr(text, want);
+    left = text != NULL ? strtol(text + strlen(want), NULL, 10) : 0;
+    ok(left > 20 * 86400L && left < 20 * 86400L + 1801, "of two of a name the first to end: %ld",
+       left);
+    ok(text != NULL && strstr(text + 1, want) == NULL, "once");
+    (void)snprintf(want, sizeof(want), "tls_certificate_expiry_seconds{name=\"two.example\"} -4");
+    ok(strstr(body(get("GET", "/metrics")), want) != NULL, "and one that has expired");
+    tls = (struct conf_tls){0};
+}
+
 static void test_status(void)
 {
     const char *text = body(get("GET", "/status"));
@@ -310,6 +358,8 @@ static void test_status(void)
                     "\"turnedAway\":7},{\"address\":\"2001:db8::/64\",") != NULL,
        "the worst addresses");
     ok(strstr(text, ",\"recovery\":false}\n") != NULL, "recovery is off");
+    ok(strstr(text, ",\"tls\":false,") != NULL, "so is TLS");
+    test_status_tls();
     finding = 1;
     text = body(get("GET", "/status"));
     ok(strstr(text, ",\"counted\":false,\"sentinels\":{\"name\":\"m\\\"1\",\"master\":\"[::1]:7\","
@@ -380,6 +430,8 @@ static void test_metrics(void)
         "axr_notifyd_users 2\n",
         "axr_notifyd_further_rooms 4\n",
         "axr_notifyd_memberships 9\n",
+        "axr_notifyd_tls_reloads_total{result=\"ok\"} 61\n",
+        "axr_notifyd_tls_reloads_total{result=\"failed\"} 62\n",
         "axr_notifyd_recovery_on 0\n",
         "axr_notifyd_recovery_offsets_shared 0\n",
         "axr_notifyd_recovery_sessions 31\n",

@@ -79,6 +79,15 @@ static void pair_put(const char *name, const struct made *made)
     file_put(file, made->pem_key, 0600);
 }
 
+static void is_names(const struct conf_certificate *certificate, const char *want, const char *name)
+{
+    struct buf out = {0};
+
+    conf_certificate_put_names(certificate, &out);
+    is_str(text(&out), want, name);
+    buf_free(&out);
+}
+
 /* --- certificates ------------------------------------------------------------------------ */
 
 static void test_one(void)
@@ -89,7 +98,7 @@ static void test_one(void)
         return;
     is_int(warnings.len, 0, "nothing to warn of");
     is_int((long)conf->tls.n, 1, "it is there");
-    is_str(conf->tls.at[0].names, "one.example, *.one.example", "with its names");
+    is_names(&conf->tls.at[0], "one.example, *.one.example", "with its names");
     is_str(conf->tls.at[0].kind, "ECDSA P-256", "its kind");
     is_mem(conf->tls.at[0].cert, conf->tls.at[0].cert_len, one.cert, strlen(one.cert), "its PEM");
     is_mem(conf->tls.at[0].key, conf->tls.at[0].key_len, one.pem_key, strlen(one.pem_key),
@@ -117,7 +126,7 @@ static void test_several(void)
     if (conf == NULL)
         return;
     is_int((long)conf->tls.n, 3, "are three");
-    is_str(conf->tls.at[0].names, "two.example", "the first is that of certFile");
+    is_names(&conf->tls.at[0], "two.example", "the first is that of certFile");
     is_mem(conf->tls.at[0].cert, conf->tls.at[0].cert_len, two.cert, strlen(two.cert),
            "of one file, the chain without the key");
     is_str(conf->tls.at[1].kind, "RSA 2048", "the next that of RSA");
@@ -263,11 +272,11 @@ static void test_listen(void)
 
 /* --- read again ----------------------------------------------------------------------------- */
 
-static unsigned reread(struct conf *conf)
+static int reread(struct conf *conf, size_t i)
 {
     buf_reset(&errors);
     buf_reset(&warnings);
-    return conf_reread_certificates(conf, &errors, &warnings);
+    return conf_reread_certificate(conf, i, &errors, &warnings);
 }
 
 static void test_reread(void)
@@ -278,35 +287,35 @@ static void test_reread(void)
 
     if (conf == NULL)
         return;
-    is_int(reread(conf), 0, "nothing has changed");
+    is_int(reread(conf, 0), 0, "nothing has changed");
     file_put("a.crt", two.cert, 0644);
-    is_int(reread(conf), CONF_CERTIFICATES_BAD, "the key of the old one");
+    is_int(reread(conf, 0), -1, "the key of the old one");
     ok(has(&errors, "a.key: the private key does not belong"), "is told: %s", text(&errors));
-    is_str(conf->tls.at[0].names, "one.example, *.one.example", "and nothing has changed");
+    is_names(&conf->tls.at[0], "one.example, *.one.example", "and nothing has changed");
     file_put("a.key", two.pem_key, 0600);
-    is_int(reread(conf), CONF_CERTIFICATES_CHANGED, "then it fits");
-    is_str(conf->tls.at[0].names, "two.example", "and is in force");
+    is_int(reread(conf, 0), 1, "then it fits");
+    is_names(&conf->tls.at[0], "two.example", "and is in force");
     is_mem(conf->tls.at[0].key, conf->tls.at[0].key_len, two.pem_key, strlen(two.pem_key),
            "with its key");
-    is_int(reread(conf), 0, "once");
+    is_int(reread(conf, 0), 0, "once");
     file_put("a.crt", "", 0644);
     pair_put("b", &rsa);
-    is_int(reread(conf), CONF_CERTIFICATES_BAD | CONF_CERTIFICATES_CHANGED,
-           "one is bad, the other good");
+    is_int(reread(conf, 0), -1, "one is bad");
+    is_int(reread(conf, 1), 1, "the other good");
     is_str(conf->tls.at[1].kind, "RSA 2048", "that is in force");
-    is_str(conf->tls.at[0].names, "two.example", "of the other what there was");
+    is_names(&conf->tls.at[0], "two.example", "of the other what there was");
     (void)unlink(scratch_path("a.crt"));
-    is_int(reread(conf), CONF_CERTIFICATES_UNREAD, "gone");
+    is_int(reread(conf, 0), CONF_CERTIFICATE_UNREAD, "gone");
     pair_put("a", &stale);
-    is_int(reread(conf), CONF_CERTIFICATES_BAD, "an expired one is not taken for a good one");
+    is_int(reread(conf, 0), -1, "an expired one is not taken for a good one");
     ok(has(&errors, "a.crt: it has expired, and the certificate in force is good"), "%s",
        text(&errors));
     pair_put("a", &early);
-    is_int(reread(conf), CONF_CERTIFICATES_BAD, "nor one to come");
+    is_int(reread(conf, 0), -1, "nor one to come");
     conf_free(&conf);
     conf = good("\"tls\":{\"certFile\":\"stale.crt\",\"keyFile\":\"stale.key\"}", "an expired one");
     pair_put("stale", &early);
-    is_int(reread(conf), CONF_CERTIFICATES_CHANGED, "takes any other");
+    is_int(reread(conf, 0), 1, "takes any other");
     pair_put("stale", &stale);
     conf_free(&conf);
 }
@@ -362,13 +371,13 @@ static void forbidden(struct conf *now)
     ok(has(&warnings, "the certificate in force stays until a restart"), "%s", text(&warnings));
     is_mem(wanted->tls.at[0].key, wanted->tls.at[0].key_len, one.pem_key, strlen(one.pem_key),
            "as it was");
-    is_str(wanted->tls.at[0].names, now->tls.at[0].names, "with all that is known of it");
+    is_names(&wanted->tls.at[0], "one.example, *.one.example", "with all that is known of it");
     conf_free(&wanted);
     wanted = load_for(CONF_FOR_RELOAD, "\"tls\":{\"certFile\":\"a.crt\",\"keyFile\":\"b.key\"}");
     is_int(keep(now, wanted), -1, "another pair is refused");
     ok(has(&errors, "cannot read "), "%s", text(&errors));
     conf_free(&wanted);
-    is_int(reread(now), CONF_CERTIFICATES_UNREAD, "read again");
+    is_int(reread(now, 0), CONF_CERTIFICATE_UNREAD, "read again");
     ok(has(&errors, "a.key: Permission denied"), "%s", text(&errors));
 }
 
