@@ -66,6 +66,8 @@ struct conf_redis_tls {
     char *ca_file, *cert_file, *key_file; /* names, or NULL */
     char *ca, *cert, *key;                /* PEM, of these files or as given, or NULL.  ca: who is
                                              trusted in place of the system's authorities */
+    int unread;                           /* the key is not there: who we are by now may not read
+                                             its file */
 };
 
 /* Who is believed to say whose the connections and requests are that come from it. */
@@ -209,9 +211,9 @@ void conf_print(const struct conf *conf, struct buf *out);
 int conf_reread_keys(struct conf *conf, struct buf *errors, struct buf *warnings);
 
 /* Settles which certificates of a configuration made with CONF_FOR_RELOAD come into force
- * after those of now: where we may not read the files of one, that which now has of the same
- * files stays; one whose time has not come, or is over, does not take the place of a good
- * one.  Returns 0, or -1 with errors: what is wanted cannot be in force. */
+ * after those of now, clients' too: where we may not read the files of one, that which now has
+ * of the same files stays; one whose time has not come, or is over, does not take the place of a
+ * good one.  Returns 0, or -1 with errors: what is wanted cannot be in force. */
 int conf_keep_certificates(const struct conf *now, struct conf *wanted, struct buf *errors,
                            struct buf *warnings);
 

@@ -26,6 +26,10 @@ void build_keys(struct conf *conf, struct settings *set);
 /* TLS as a client, whose keys begin with path, and what it needs from files.  It may be on
  * already. */
 void build_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls);
+/* What was not read (unread) stays as it is now, if that is of the same files: 0, or -1, which has
+ * been reported. */
+int build_keep_tls_client(struct settings *set, const char *path, const struct conf_redis_tls *now,
+                          struct conf_redis_tls *wanted);
 /* It is off: where it has been asked for, that is warned of. */
 void build_no_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls);
 void build_cors(struct conf *conf, struct settings *set);

@@ -124,7 +124,21 @@ int conf_keep_certificates(const struct conf *now, struct conf *wanted, struct b
     for (size_t i = 0; i < wanted->tls.n; i++)
         if (settle(&set, &now->tls, &wanted->tls.at[i]) < 0)
             result = -1;
+    if (build_keep_tls_client(&set, "socket.io:redis:tls", &now->redis.tls, &wanted->redis.tls) < 0)
+        result = -1;
+    if (build_keep_tls_client(&set, "socket.io:redis:sentinelTLS", &now->redis.sentinel_tls,
+                              &wanted->redis.sentinel_tls) < 0)
+        result = -1;
     return result;
+}
+
+static void client_unread_put(const char *path, const struct conf_redis_tls *tls, struct buf *lines)
+{
+    if (tls->unread)
+        (void)buf_printf(lines,
+                         "%s: %s cannot be read by the user that the daemon runs as: a new key "
+                         "comes into force with a restart only\n",
+                         path, tls->key_file);
 }
 
 void conf_unread_put(const struct conf *conf, struct buf *lines)
@@ -135,6 +149,8 @@ void conf_unread_put(const struct conf *conf, struct buf *lines)
                              "tls: %s and its key cannot be read by the user that the daemon runs "
                              "as: new ones come into force with a restart only\n",
                              conf->tls.at[i].cert_file);
+    client_unread_put("socket.io:redis:tls", &conf->redis.tls, lines);
+    client_unread_put("socket.io:redis:sentinelTLS", &conf->redis.sentinel_tls, lines);
 }
 
 /* --- while they are in force -------------------------------------------------------------- */

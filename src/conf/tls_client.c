@@ -1,6 +1,7 @@
 #include "conf/build.h"
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "codec/tls_client.h"
 #include "conf/file.h"
 
@@ -68,10 +69,17 @@ static void read_pem(const struct built *built, const struct setting *setting, c
 {
     /* A shell may give axr-notify one as <(...). */
     enum file_kind kind = built->set->purpose == CONF_FOR_NOTIFY ? FILE_ANY : FILE_REGULAR;
+    int may_be_unread = is_secret && (built->set->purpose == CONF_FOR_RELOAD ||
+                                      built->set->purpose == CONF_FOR_REHEARSAL);
     struct settings *set = built->set;
     struct file file;
 
+    built->tls->unread = 0;
     if (file_read(&file, name, PEM_MAX, kind) < 0) {
+        if (may_be_unread && (errno == EACCES || errno == EPERM)) {
+            built->tls->unread = 1;
+            return;
+        }
         settings_error(set, &setting->source, setting->path, "cannot read %s: %s", name,
                        errno == EFBIG ? "it has more than 1048576 bytes" : file_strerror(errno));
         return;
@@ -205,6 +213,40 @@ static void check_words(const struct built *built)
                       "certificate is not checked");
 }
 
+static int keep(char **text, const char *now)
+{
+    char *copy = strdup(now);
+
+    if (copy != NULL)
+        build_set(text, copy);
+    return copy != NULL ? 0 : -1;
+}
+
+int build_keep_tls_client(struct settings *set, const char *path, const struct conf_redis_tls *now,
+                          struct conf_redis_tls *wanted)
+{
+    int is_there = now->on && now->cert != NULL && now->key != NULL &&
+                   text_eq(now->cert_file, wanted->cert_file) &&
+                   text_eq(now->key_file, wanted->key_file);
+
+    if (!wanted->unread)
+        return 0;
+    if (!is_there) {
+        settings_error(set, NULL, path, "cannot read %s as the user that this runs as",
+                       wanted->key_file);
+        return -1;
+    }
+    settings_warn(set, NULL, path,
+                  "cannot read %s as the user that this runs as: the certificate in force stays "
+                  "until a restart",
+                  wanted->key_file);
+    wanted->unread = 0;
+    if (keep(&wanted->cert, now->cert) == 0 && keep(&wanted->key, now->key) == 0)
+        return 0;
+    settings_error(set, NULL, NULL, "out of memory");
+    return -1;
+}
+
 void build_no_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls)
 {
     const struct setting *whole = settings_at(set, path);
@@ -228,6 +270,6 @@ void build_tls_client(struct settings *set, const char *path, struct conf_redis_
     take_pem(&built, "cert", "certFile", tls->cert_file, &tls->cert);
     take_pem(&built, "key", "keyFile", tls->key_file, &tls->key);
     check_words(&built);
-    if (set->nerrors == before && check_both(&built) == 0)
+    if (set->nerrors == before && !tls->unread && check_both(&built) == 0)
         check(&built);
 }

@@ -26,7 +26,8 @@ static int has(struct buf *buf, const char *part)
 }
 
 /* redis as the file has it, variables and options, each NULL-terminated or NULL. */
-static struct conf *load(const char *redis, const char *const *variables, const char *const *words)
+static struct conf *load_for(enum conf_for purpose, const char *redis, const char *const *variables,
+                             const char *const *words)
 {
     static char copies[16][8192];
     char *env[8] = {NULL}, *options[8];
@@ -46,7 +47,7 @@ static struct conf *load(const char *redis, const char *const *variables, const 
                "{\"auth\":{\"secret\":\"0123456789abcdef0123456789abcdef\"},\n"
                "\"socket.io\":{\"redis\":{%s}}}",
                redis);
-    conf = conf_load_text(&args, (char *)file.data, file.len, CONF_FOR_DAEMON, &errors, &warnings);
+    conf = conf_load_text(&args, (char *)file.data, file.len, purpose, &errors, &warnings);
     if (conf != NULL)
         conf_print(conf, &report);
     ok(!has(&errors, "PRIVATE KEY") && !has(&warnings, "PRIVATE KEY") &&
@@ -54,6 +55,11 @@ static struct conf *load(const char *redis, const char *const *variables, const 
        "no key is shown");
     buf_free(&file);
     return conf;
+}
+
+static struct conf *load(const char *redis, const char *const *variables, const char *const *words)
+{
+    return load_for(CONF_FOR_DAEMON, redis, variables, words);
 }
 
 static const struct conf_redis_tls *tls_of(const struct conf *conf)
@@ -254,6 +260,61 @@ static void test_sentinels(void)
     conf_free(&conf);
 }
 
+/* --- a key that may not be read --------------------------------------------------- */
+
+#define OURS "\"tls\":{\"caFile\":\"ca\",\"certFile\":\"cert\",\"keyFile\":\"key\"}"
+
+/* As whoever may not read it; or NULL, where that is nobody. */
+static struct conf *load_as(enum conf_for purpose, const char *redis)
+{
+    int is_root = geteuid() == 0;
+    struct conf *conf;
+
+    if (chmod(scratch, 0755) < 0 || chmod(scratch_path("ca"), 0644) < 0 ||
+        chmod(scratch_path("cert"), 0644) < 0 || chmod(scratch_path("key"), 0) < 0 ||
+        (is_root && seteuid(65534) < 0))
+        abort();
+    conf = load_for(purpose, redis, NULL, NULL);
+    if ((is_root && seteuid(0) < 0) || chmod(scratch_path("key"), 0600) < 0)
+        abort();
+    return conf;
+}
+
+static int keeps(const char *now, const char *wanted, const char *key)
+{
+    struct conf *one = load(now, NULL, NULL), *next = load_as(CONF_FOR_RELOAD, wanted);
+    int rc =
+        one != NULL && next != NULL ? conf_keep_certificates(one, next, &errors, &warnings) : -2;
+
+    if (rc == 0 && (next->redis.tls.key == NULL || strcmp(next->redis.tls.key, key) != 0 ||
+                    next->redis.tls.unread))
+        rc = -3;
+    conf_free(&one);
+    conf_free(&next);
+    return rc;
+}
+
+static void test_unread(void)
+{
+    struct conf *conf;
+
+    is_int(keeps(OURS, OURS, client.pem_key), 0, "the key in force stays");
+    ok(has(&warnings, TLS ": cannot read /") && has(&warnings, "stays until a restart"),
+       "which is said");
+    is_int(keeps("\"tls\":true", OURS, client.pem_key), -1, "where there is none it is missed");
+    ok(has(&errors, TLS ": cannot read /"), "which is said");
+    is_int(keeps("\"tls\":{\"certFile\":\"old\",\"keyFile\":\"oldkey\"}", OURS, client.pem_key), -1,
+           "and one of another file is not it");
+    conf = load_as(CONF_FOR_DAEMON, OURS);
+    ok(conf == NULL && has(&errors, TLS ":keyFile: cannot read"), "a start does not go on");
+    conf = load_as(CONF_FOR_REHEARSAL, OURS);
+    buf_reset(&warnings);
+    if (conf != NULL)
+        conf_unread_put(conf, &warnings);
+    ok(has(&warnings, TLS ": /") && has(&warnings, "with a restart only"), "a rehearsal says so");
+    conf_free(&conf);
+}
+
 /* --- begin and end ---------------------------------------------------------------- */
 
 static void locked_write(const char *name, EVP_PKEY *key)
@@ -317,6 +378,7 @@ int main(void)
     test_bad_files();
     test_remarks();
     test_sentinels();
+    test_unread();
     remove_files();
     buf_free(&errors);
     buf_free(&warnings);
