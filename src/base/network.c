@@ -81,7 +81,7 @@ int network_decode(struct network *network, const uint8_t *bytes)
 
 int network_is_all(const struct network *network)
 {
-    struct address address;
+    struct address address = {0};
 
     memcpy(address.ip, network->ip, sizeof(address.ip));
     return network->bits == 0 || (network->bits == BITS_V4 && address_is_v4(&address));

@@ -251,12 +251,13 @@ test('what is no PROXY header is refused: with a line that says so, counted, and
 });
 
 test('probes of a proxy make no noise, and those that never say anything are gone within 5 s', async (t) => {
-    const { daemon, proxy } = await world();
+    const { daemon, proxy, tls } = await world();
     const at = daemon.log.length;
     const refused = (metrics) => [...metrics.values.get('axr_notifyd_proxy_refused_total').values()].reduce((a, b) => a + b, 0);
     const before = refused(await scrape(daemon));
     const began = Date.now();
-    const stalled = ['', ''].map((bytes) => keep(t, greeted(from(proxy, '127.0.0.2'), bytes)));
+    const stalled = [[proxy, ''], [{ ...tls, tls: undefined }, ''], [{ ...tls, tls: undefined }, v1('203.0.113.9')]]
+        .map(([where, bytes]) => keep(t, greeted(from(where, '127.0.0.2'), bytes)));
     for (const local of ['127.0.0.2', '127.0.0.9']) {
         const probe = dial(from(proxy, local));
         await new Promise((resolve) => probe.on('connect', resolve));
@@ -358,6 +359,26 @@ test('haproxy in front of nginx', async (t) => {
     if (missing('nginx') || missing('haproxy')) return t.skip(missing('nginx') || missing('haproxy'));
     /* nginx sees haproxy, and says so; haproxy is a proxy, and says who its client is. */
     assert.deepStrictEqual(await seenBehind(t, (await haproxy()).chain), twice('127.0.0.9'));
+});
+
+test('proxyHeader: with proxies that write Forwarded, what clients say otherwise does not count', async (t) => {
+    if (missing('nginx')) return t.skip(missing('nginx'));
+    const { redis } = await world();
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, proxies: PROXIES, proxyHeader: 'Forwarded' } });
+    const port = await freePort();
+    await front(t, 'nginx', nginxConf({ http: `
+        access_log off;
+        server {
+            listen 127.0.0.1:${port};
+            location / {
+                proxy_pass http://${daemon.addr.host}:${daemon.addr.port}; proxy_bind 127.0.0.2; proxy_http_version 1.1;
+                proxy_set_header Forwarded "$http_forwarded, for=$remote_addr;proto=https";
+            }
+        }` }), [port]);
+    const headers = { ...XFF('8.8.8.8'), 'X-Forwarded-Proto': 'http', ...FORWARDED('for="8.8.8.8') };
+    const client = await Polling.open({ host: '127.0.0.1', port, localAddress: '127.0.0.9' }, { headers });
+    await client.join('/axr', daemon.token('u'));
+    await daemon.logged(/client connected: user=u address=127\.0\.0\.9 transport=polling/);
 });
 
 /* --- limits --- */
