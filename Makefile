@@ -156,7 +156,6 @@ $(BENCH_DIR)/%.o: test/bench/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(AXR_CFLAGS) $(AXR_HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BENCH_DIR)/swarm: $(BENCH_DIR)/swarm.o $(BENCH_OBJS)
-$(BENCH_DIR)/swarm: LDLIBS += -lssl
 $(BENCH_DIR)/bare: $(BENCH_DIR)/bare.o $(BENCH_DIR)/note.o
 $(BENCH_DIR)/rooms: $(BENCH_DIR)/rooms.o $(LIB)
 $(BENCH_DIR)/away: $(BENCH_DIR)/away.o $(LIB)

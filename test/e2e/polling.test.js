@@ -5,6 +5,7 @@ const assert = require('assert');
 const { test, shared, keep } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon } = require('./lib/daemon');
+const { urlOf } = require('./lib/dial');
 const { Http, Polling, polled, once, request, PATH } = require('./lib/http');
 const { joined } = require('./lib/raw');
 const { heard, heardArgs } = require('./lib/hear');
@@ -718,7 +719,7 @@ test('CORS: a foreign origin is refused: handshake, session, preflight, upgrade'
 });
 test('CORS: the host that was asked is no foreign origin', async () => {
     const { addr } = await listed();
-    const origin = `http://127.0.0.1:${addr.port}`;
+    const origin = urlOf(addr);
     const answer = await asked(addr, origin, { headers: { Host: `127.0.0.1:${addr.port}` } });
     assert.strictEqual(answer.status, 200);
 });

@@ -354,7 +354,7 @@ test('broadcasts flow while a host name is looked up; then it is bound, or the r
     from = daemon.log.length;
     await renew(daemon, { listen: ['127.0.0.1:0', 'slow.test:0'] });
     const [, port] = await daemon.logged(/listening on 127\.0\.0\.1:\d+ 127\.0\.0\.1:(\d+)$/m, within(1000), from);
-    await serves(t, redis, daemon, { host: '127.0.0.1', port: Number(port) });
+    await serves(t, redis, daemon, daemon.reached({ host: '127.0.0.1', port: Number(port) }));
     await serves(t, redis, daemon);
 });
 test('the admin address: a name is looked up, and where it was it can come back to', async (t) => {
@@ -483,7 +483,7 @@ test('sockets are added and removed', async (t) => {
     await serves(t, redis, daemon);
     const named = await daemon.logged(/listening on unix:\S+ 127\.0\.0\.1:(\d+) \[::1\]:(\d+)$/m, within(1000), from);
     assert.strictEqual(Number(named[1]), daemon.addr.port);
-    await serves(t, redis, daemon, { host: '::1', port: Number(named[2]) });
+    await serves(t, redis, daemon, daemon.reached({ host: '::1', port: Number(named[2]) }));
     await serves(t, redis, daemon, { path: two });
     assert.ok(!fs.existsSync(one), 'the old socket file is removed');
     await assert.rejects(Raw.open({ path: one }));
@@ -522,7 +522,10 @@ test('a kept connection to an old worker: what is new goes to a new worker', asy
     assert.deepStrictEqual((await holder.event()).args, ['held', 1]);
     assert.strictEqual(await holder.text(), '1');
     await daemon.logged(/generation 1 has left/, within(3000), from);
-    for (const [i, http] of kept.entries()) { /* the connections have moved with it */
+    for (const [i, one] of kept.entries()) { /* the connections have moved with it; one over TLS has ended */
+        if (daemon.addr.tls) await one.over();
+        const http = daemon.addr.tls ? new Http(daemon.addr) : one;
+        t.after(() => http.destroy());
         const target = `/notifications/?EIO=4&transport=polling&sid=${opened[(i + 1) % 3]}`;
         const { status, text } = await http.send('POST', target, {}, '3').answer();
         assert.strictEqual(`${status} ${text}`, '200 ok');

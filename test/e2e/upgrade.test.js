@@ -9,6 +9,7 @@ const { Http, polled, once, request } = require('./lib/http');
 const { Raw, OP, frame, exchange, upgradeRequest } = require('./lib/raw');
 const { heard } = require('./lib/hear');
 const { arrived } = require('./lib/metrics');
+const { urlOf } = require('./lib/dial');
 const { launch } = require('./lib/fleet');
 const { SLOW, within, elapse } = require('./lib/time');
 
@@ -252,7 +253,7 @@ async function stream(t, fleets) {
     const timer = setInterval(() => index - slowest() < BEHIND && io.emit('n', index++), 5);
     t.after(() => clearInterval(timer));
     started = fleets.map((one) => launch(t, {
-        url: `http://${addr.host}:${addr.port}`, nsp: '/axr', token, options: { path: '/notifications' }, ...one,
+        url: urlOf(addr), nsp: '/axr', token, options: { path: '/notifications', ...addr.tls }, ...one,
     }));
     await Promise.all(started.map((fleet) => fleet.line(/upgraded/, within(60000))));
     await elapse(200);

@@ -110,13 +110,13 @@ class Site {
     }
 }
 
-/* Chromium, with that page.  Its settings let cookies go to other sites too. */
+/* Chromium, with that page, and with these flags.  Its settings let cookies go to other sites too. */
 const SETTINGS = { profile: { cookie_controls_mode: 0, block_third_party_cookies: false } };
-function visit(t, site, url) {
+function visit(t, site, url, flags = []) {
     const dir = tempDir(t);
     fs.mkdirSync(path.join(dir, 'Default'));
     fs.writeFileSync(path.join(dir, 'Default/Preferences'), JSON.stringify(SETTINGS));
-    const args = [...FLAGS, `--user-data-dir=${dir}`, url];
+    const args = [...FLAGS, ...flags, `--user-data-dir=${dir}`, url];
     const chromium = new Process(CHROMIUM, args, { env: { ...process.env, HOME: tempDir(t) } });
     t.show(site);
     t.show(chromium);

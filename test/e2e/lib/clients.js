@@ -16,7 +16,7 @@ class Client {
         this.watchers = new Set();
         const credentials = version >= 3 ? { auth: { token } } : { query: { token } };
         this.socket = libs[version](urlOf(where) + nsp, {
-            path, transports: ['websocket'], forceNew: true, reconnection: false, ...(where.tls ? { ca: where.tls.ca } : {}),
+            path, transports: ['websocket'], forceNew: true, reconnection: false, ...where.tls,
             ...(token === undefined ? {} : credentials), ...options,
         });
         const manager = this.socket.io;

@@ -7,6 +7,7 @@ const path = require('path');
 const { Process, run, tempDir, childrenOf, isRunning } = require('./proc');
 const { within, until } = require('./time');
 const jwt = require('./jwt');
+const { authority, LOCAL } = require('./certificates');
 
 const ROOT = path.resolve(__dirname, '../../..');
 const BUILD = path.resolve(process.env.AXR_BUILD || path.join(ROOT, 'build'));
@@ -15,6 +16,9 @@ const NOTIFY = path.join(BUILD, 'axr-notify');
 const SECRET = 'a secret that is long enough: 0123456789';
 const READY =
     /axr-notifyd ready: (\d+) workers?, listening on (.*), redis (subscribed|not reachable, retrying)/;
+/* AXR_TLS=1: every daemon speaks TLS to its clients. */
+const OVER_TLS = process.env.AXR_TLS === '1';
+let trusted; /* the authority that has issued all certificates, once there is one */
 /* A line of its log, when that is text. */
 const LINE = /^\S+ (debug|info|warn|error) (axr-notifyd|master|worker \d+)\[\d+\]: [^\x00-\x1f\x7f-\x9f]*$/;
 const SANITIZER = /runtime error:|AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer/;
@@ -64,14 +68,15 @@ function addresses(text) {
 }
 
 class Daemon {
-    /* Prepares the directory and the file; start() or spawn() runs it. */
-    constructor(context, { redis, config = {}, text, args = [], env = {}, wrap = [] } = {}) {
+    /* Prepares the directory and the file; start() or spawn() runs it.  tls: its TCP sockets for
+     * clients speak TLS, with .certificate, which whoever dials .addr trusts. */
+    constructor(context, { redis, config = {}, text, args = [], env = {}, wrap = [], tls = OVER_TLS } = {}) {
         this.dir = tempDir(context);
         this.file = path.join(this.dir, 'axr-notifyd.conf');
         this.args = args;
         this.env = environment(this.dir, env);
         this.wrap = wrap; /* a command to run it under */
-        this.config = merge(baseConfig(redis), config);
+        this.config = merge({ ...baseConfig(redis), ...(tls ? this.certify() : {}) }, config);
         this.write(text === undefined ? this.config : text);
         context.show(this);
         context.after(() => this.stop());
@@ -101,10 +106,19 @@ class Daemon {
     async ready(ms = within(4000)) {
         this.begun(await this.process.line(READY, ms));
     }
+    certify() {
+        trusted = trusted || authority();
+        this.certificate = trusted.issue({ names: LOCAL });
+        return { tls: this.certificate.write(this.dir) };
+    }
+    /* As clients dial it.  Unix sockets do not speak TLS unless that is asked for. */
+    reached(addr) {
+        return this.certificate && !addr.path ? { ...addr, tls: { ca: this.certificate.root } } : addr;
+    }
     /* match: of the ready line. */
     begun(match) {
         this.redisState = match[3];
-        this.addrs = addresses(match[2]);
+        this.addrs = addresses(match[2]).map((addr) => this.reached(addr));
         [this.addr] = this.addrs;
         this.workersAtReady = this.workers();
         assert.strictEqual(this.workersAtReady.length, Number(match[1]), 'workers that run');

@@ -6,7 +6,12 @@ const tls = require('tls');
 
 function dial(where, options = {}) {
     const { tls: how, ...address } = where;
-    return how ? tls.connect({ ...address, ...options, ...how }) : net.connect({ ...address, ...options });
+    if (!how) return net.connect({ ...address, ...options });
+    const tcp = net.connect({ ...address, ...options });
+    const socket = tls.connect({ ...options, host: address.host, ...how, socket: tcp });
+    /* Node's own refuses whatever is not TCP. */
+    socket.resetAndDestroy = () => tcp.destroyed || tcp.resetAndDestroy();
+    return socket;
 }
 
 /* The beginning of a URL. */

@@ -75,7 +75,8 @@ class Http {
         });
         return deadline(met, ms, what).finally(() => this.watchers.delete(watcher));
     }
-    /* The next answer; a 100 (Continue) counts as one.  bodiless: it is one to HEAD. */
+    /* The next answer; a 100 (Continue) counts as one.  bodiless: it is one to HEAD.  After one that
+     * says that the connection ends, isLast is true. */
     async answer(ms = within(3000), bodiless = false) {
         const one = await this.until(() => {
             const answer = parseAnswer(this.bytes, bodiless);
@@ -83,6 +84,7 @@ class Http {
             return answer;
         }, ms, 'HTTP answer');
         this.bytes = this.bytes.subarray(one.size);
+        this.isLast = one.headers.connection === 'close';
         return one;
     }
     /* Resolves when the other side has sent all it will. */
@@ -186,7 +188,7 @@ class Polling {
     conn(which) {
         if (!this.keep) return new Http(this.where);
         const old = this.conns[which];
-        return (this.conns[which] = old && !old.ended ? old : new Http(this.where));
+        return (this.conns[which] = old && !old.ended && !old.isLast ? old : new Http(this.where));
     }
     async exchange(which, bytes, ms) {
         const conn = this.conn(which);

@@ -14,7 +14,7 @@ const { SLOW } = require('./time');
 
 const MODES = ['quick', 'normal', 'long'];
 const mode = MODES.includes(process.env.AXR_MODE) ? process.env.AXR_MODE : 'normal';
-const name = path.basename(require.main ? require.main.filename : 'suite', '.test.js');
+const name = path.basename(require.main ? require.main.filename : 'suite', '.test.js') + (process.env.AXR_TLS === '1' ? '-tls' : '');
 const tests = [];
 const TEST_MS = 60000;
 const LINES = 40; /* of a log, shown when a test fails */
