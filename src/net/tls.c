@@ -10,6 +10,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,17 +83,21 @@ static void fault(struct conn *conn, enum tls_fault why, const char *reason)
     uint64_t times =
         log_due(&net->tls->logs[why], why == TLS_CLOSED ? CLOSED_LOG_MS : FAULT_LOG_MS);
     struct tls *tls = conn->veil_state;
-    char from[ADDRESS_TEXT_MAX];
+    char from[ADDRESS_TEXT_MAX], text[256];
 
     net->stats.tls_faults[why]++;
     tls->failed = 1;
     if (times == 0 && log_get_level() < LOG_LEVEL_DEBUG)
         return;
     conn_peer_text(conn, from);
-    (times > 0 ? log_info : log_debug)("TLS: %s%s%s%s: address=%s times=%llu", tls_fault_text(why),
-                                       reason != NULL ? " (" : "", reason != NULL ? reason : "",
-                                       reason != NULL ? ")" : "", from,
-                                       (unsigned long long)(times > 0 ? times : 1));
+    if (reason != NULL)
+        (void)snprintf(text, sizeof(text), "TLS: %s (%s)", tls_fault_text(why), reason);
+    else
+        (void)snprintf(text, sizeof(text), "TLS: %s", tls_fault_text(why));
+    if (times > 0)
+        log_info("%s: address=%s times=%llu", text, from, (unsigned long long)times);
+    else
+        log_debug("%s: address=%s", text, from);
 }
 
 static enum outcome fails(struct tls *tls, enum tls_fault why, const char *reason)

@@ -55,6 +55,7 @@ struct worker {
     const struct worker_start *start;
     struct event_base *base;
     struct engine *engine;
+    struct certified certified;
     struct downlink *downlink; /* what the master says */
     struct uplink *uplink;     /* what is said to it */
     struct rooms rooms;
@@ -380,7 +381,7 @@ static void on_settings(struct conf *settings, void *arg)
     worker->settings = settings;
     options = options_of(&worker->conf, worker->start);
     engine_configure(worker->engine, &options);
-    (void)certify(worker->engine, &worker->conf.tls);
+    (void)certify(&worker->certified, worker->engine, &worker->conf.tls);
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
     log_debug("settings taken");
@@ -537,7 +538,7 @@ static int worker_open(struct worker *worker)
         goto fail;
     if (start->tickets != NULL && engine_tickets(worker->engine, start->tickets) < 0)
         goto fail;
-    if (certify(worker->engine, &worker->conf.tls) < 0)
+    if (certify(&worker->certified, worker->engine, &worker->conf.tls) < 0)
         return -1;
     worker->downlink =
         downlink_new(worker->base, start->down_fd, start->up_fd, &from_master, worker);
