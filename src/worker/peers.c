@@ -99,6 +99,17 @@ static void on_lanes(evutil_socket_t fd, short what, void *arg)
     take_lanes(arg);
 }
 
+static void log_handed(uint32_t lane, const struct handoff_conn *conn, size_t len)
+{
+    char address[ADDRESS_TEXT_MAX];
+
+    if (log_get_level() < LOG_LEVEL_DEBUG)
+        return;
+    log_debug("connection handed to worker %u: bytes=%zu%s%s%s", start_number(lane), len,
+              conn->known ? " address=" : "", conn->known ? address_text(&conn->peer, address) : "",
+              conn->carried ? " carried=1" : "");
+}
+
 static int hand_to(struct peers *peers, uint32_t lane, int fd, const struct handoff_conn *conn,
                    const void *bytes, size_t len)
 {
@@ -113,7 +124,7 @@ static int hand_to(struct peers *peers, uint32_t lane, int fd, const struct hand
         return -1;
     result = handoff_send(peers->fds[lane], HANDOFF_CONNECTION, fd, conn, bytes, len);
     if (result == 0)
-        log_debug("connection handed to worker %u: bytes=%zu", start_number(lane), len);
+        log_handed(lane, conn, len);
     return result;
 }
 
