@@ -66,7 +66,7 @@ test('promtool has no remark, and every sum is that of the workers', async (t) =
 }, { needs: 'promtool' });
 test('the manual names every metric, and no other', async (t) => {
     const redis = await redisServer();
-    const daemon = await Daemon.start(t, { redis });
+    const daemon = await Daemon.start(t, { redis, tls: true }); /* with certificates there are series of them */
     const { text } = await scrape(daemon);
     const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.8'), 'utf8');
     const [, part] = /^\.Ss Metrics\n([^]*?)^Worth an alert/m.exec(page);
