@@ -9,6 +9,7 @@
 #include "conf/args.h"
 #include "notify/ack.h"
 #include "notify/call.h"
+#include "notify/master.h"
 #include "notify/say.h"
 
 #include <errno.h>
@@ -337,11 +338,13 @@ static int send_acked(const struct conf *conf, const struct options *options,
     return ack_send(conf, request, options->json);
 }
 
-static int send_message(const struct conf *conf, const struct options *options)
+static int send_message(struct conf *conf, const struct options *options)
 {
     struct message message = {0};
     int status = make_message(&message, conf, options);
 
+    if (status == 0 && master_find(&conf->redis) < 0)
+        status = EXIT_FAILED;
     if (status == 0)
         status =
             options->ack_ms > 0 ? send_acked(conf, options, &message) : send_plain(conf, &message);

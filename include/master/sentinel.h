@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "conf.h"
-#include "master/ballot.h"
+#include "codec/ballot.h"
 #include "master/redis_link.h"
 
 #include <stdint.h>

@@ -30,6 +30,11 @@ void call_free(struct call **call);
 redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
                        const size_t *lengths);
 
+/* The same of any type and in silence: NULL, and why, where there is none within ms.  Of who may
+ * answer with arrays in arrays. */
+redisReply *call_ask(struct call *call, unsigned ms, int argc, const char **argv, char *why,
+                     size_t cap);
+
 /* The next reply on a connection that is subscribed, such an array.  Returns 1 and *reply, 0 if
  * there was none until clock_ms() is `until`, -1 when it has been said what is wrong.  rest(arg)
  * is called before it waits. */

@@ -171,7 +171,6 @@ void build_sentinels(struct conf *conf, struct settings *set)
                                          "socket.io:redis:sentinelPasswordFile",
                                          "socket.io:redis:sentinelTLS"};
     const struct setting *setting = settings_at(set, "socket.io:redis:sentinels");
-    const struct setting *user = settings_at(set, "socket.io:redis:sentinelUsername");
 
     build_password(set, "socket.io:redis:sentinelPasswordFile", "socket.io:redis:sentinelPassword",
                    &conf->redis.sentinel_password);
@@ -185,6 +184,4 @@ void build_sentinels(struct conf *conf, struct settings *set)
         warn_unused(set, instead[i], "not used, for socket.io:redis:sentinels is given");
     build_set(&conf->redis.host, NULL);
     build_set(&conf->redis.path, NULL);
-    if (conf->redis.sentinel_username != NULL && conf->redis.sentinel_password == NULL)
-        settings_warn(set, &user->source, user->path, "has no effect without a password");
 }

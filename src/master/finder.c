@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "codec/tls_client.h"
-#include "master/ballot.h"
+#include "codec/ballot.h"
 #include "master/probe.h"
 #include "master/redis_tls.h"
 #include "master/sentinel.h"

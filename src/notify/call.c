@@ -15,6 +15,8 @@
 #define ANSWER_MAX   65536
 #define MESSAGE_MAX  (256 << 20) /* answers of others come on the same channel: megabytes */
 #define ELEMENTS_MAX 4
+#define DEEP_MAX     256 /* of what call_ask() asks; and so many within each other: */
+#define DEPTH_MAX    3
 
 struct call {
     redisContext *redis; /* its socket, and its reader */
@@ -39,11 +41,18 @@ static const char *error_text(const redisContext *redis, unsigned ms)
 
 /* Those of hiredis, and with an array of ours. */
 static redisReplyObjectFunctions *defaults, functions;
+static int is_deep;
 
 /* What claims to be a large array would take all the memory that there is. */
 static void *small_array(const redisReadTask *task, hiredis_count elements)
 {
-    if (task->parent != NULL || elements > ELEMENTS_MAX)
+    const redisReadTask *at = task;
+    int depth = 1;
+
+    for (; at->parent != NULL; at = at->parent)
+        depth++;
+    if (depth > (is_deep ? DEPTH_MAX : 1) ||
+        (size_t)elements > (size_t)(is_deep ? DEEP_MAX : ELEMENTS_MAX))
         return NULL;
     return defaults->createArray(task, elements);
 }
@@ -106,18 +115,21 @@ static int write_all(struct call *call, int argc, const char **argv, const size_
 
 /* Sends a command and waits for its answer.  Returns that, or NULL; then *why is what
  * went wrong. */
-static redisReply *ask(struct call *call, int argc, const char **argv, const size_t *lengths,
-                       const char **why)
+static redisReply *ask(struct call *call, unsigned ms, int argc, const char **argv,
+                       const size_t *lengths, const char **why)
 {
+    static char late[64];
     void *reply = NULL;
 
     if (write_all(call, argc, argv, lengths, why) < 0)
         return NULL;
     while (reply == NULL) {
-        int rc = read_more(call, clock_ms() + REDIS_MS, why);
+        int rc = read_more(call, clock_ms() + ms, why);
 
-        if (rc == 0)
-            *why = "no answer within 5 s";
+        if (rc == 0) {
+            (void)snprintf(late, sizeof(late), "no answer within %u s", (ms + 999) / 1000);
+            *why = late;
+        }
         if (rc <= 0 || take(call, ANSWER_MAX, &reply, why) != 0)
             return NULL;
     }
@@ -128,7 +140,7 @@ redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
                        const size_t *lengths)
 {
     const char *why = NULL;
-    redisReply *reply = ask(call, argc, argv, lengths, &why);
+    redisReply *reply = ask(call, REDIS_MS, argc, argv, lengths, &why);
 
     if (reply != NULL && reply->type == type)
         return reply;
@@ -141,6 +153,20 @@ redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
     if (reply != NULL)
         freeReplyObject(reply);
     return NULL;
+}
+
+redisReply *call_ask(struct call *call, unsigned ms, int argc, const char **argv, char *why,
+                     size_t cap)
+{
+    const char *what = NULL;
+    redisReply *reply;
+
+    is_deep = 1;
+    reply = ask(call, ms, argc, argv, NULL, &what);
+    is_deep = 0;
+    if (reply == NULL)
+        (void)snprintf(why, cap, "%s: %s", argv[0], what);
+    return reply;
 }
 
 int call_next(struct call *call, uint64_t until, redisReply **reply, void (*rest)(void *arg),

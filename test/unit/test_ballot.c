@@ -1,5 +1,5 @@
 /* Which of the places that sentinels name is the best. */
-#include "master/ballot.h"
+#include "codec/ballot.h"
 
 #include "tap.h"
 

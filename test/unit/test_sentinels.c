@@ -146,8 +146,6 @@ static void test_warned(void)
            "socket.io:redis:host: not used");
     warned("\"name\":\"x\"", "socket.io:redis:name: has no effect without");
     warned("\"sentinelPassword\":\"hunter2\"", "sentinelPassword: has no effect without");
-    warned("\"sentinels\":[\"a\"],\"sentinelUsername\":\"u\"",
-           "sentinelUsername: has no effect without a password");
     conf = load("\"sentinels\":[\"a\"],\"url\":\"redis://u:hunter2@h:7/3\",\"name\":\"m\","
                 "\"sentinelUsername\":\"s\",\"sentinelPassword\":\"hunter3\"");
     ok(conf != NULL && conf->redis.database == 3, "the rest of a URL counts");

@@ -1,4 +1,4 @@
-#include "master/ballot.h"
+#include "codec/ballot.h"
 
 #include <string.h>
 #include <strings.h>

@@ -3,8 +3,8 @@
  * The one of the newest configuration is: the config epoch grows with each failover.  Of the same
  * epoch (or where it is not known) the one that a sentinel has changed to last; and else the one
  * that more of them name.  Nothing is remembered here. */
-#ifndef MASTER_BALLOT_H
-#define MASTER_BALLOT_H
+#ifndef CODEC_BALLOT_H
+#define CODEC_BALLOT_H
 
 #include <stddef.h>
 #include <stdint.h>
