@@ -81,7 +81,7 @@ static void test_limit(void)
         abort();
     ninput = 0;
     say_text(V1 "hello");
-    ok(ninput == 0 && conn->state == CONN_DEAD, "a second one is closed");
+    ok(ninput == 0 && is_closed(), "a second one is closed");
     is_int((long)net->stats.turned_away[SOURCE_CONN], 1, "which is counted");
     net_down();
     peer_options.address_max = 0;
