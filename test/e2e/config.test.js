@@ -37,6 +37,8 @@ async function groups() {
     const { secrets, keys, passwords, scripts, sets } = await files();
     const common = {
         workers: [2, 3, 4],
+        proxies: [['10.0.0.0/8', 'unix'], ['::1'], ['192.0.2.1', 'fd00::/8']],
+        proxyHeader: ['Forwarded', 'X-Forwarded-For', 'Forwarded'],
         'socket.io:namespace': ['/one', '/two', '/three'],
         'socket.io:redis:username': ['one', 'two', 'three'],
         'socket.io:redis:database': [1, 2, 3],
