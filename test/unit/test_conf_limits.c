@@ -191,6 +191,7 @@ static const struct {
     int bad;
 } texts[] = {
     {"host", "", 255, 0},
+    {"proxies", "", 255, 1},
     {"path", "", 256, 0},
     {"socket.io:namespace", "/", 256, 0},
     {"socket.io:redis:host", "", 255, 0},
