@@ -22,7 +22,7 @@ function freePort() {
 class Redis {
     /* options.args: more command line; options.auth: what our own client says. */
     static async start(context, options = {}) {
-        const redis = new Redis();
+        const redis = new this();
         redis.options = options;
         redis.dir = tempDir(context);
         redis.socket = path.join(redis.dir, 'redis.sock');
