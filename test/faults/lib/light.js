@@ -1,6 +1,6 @@
 'use strict';
 /* WebSocket clients that cost next to nothing, for crowds of many thousands. */
-const net = require('net');
+const { dial } = require('../../e2e/lib/dial');
 const { OP, frame, upgradeRequest } = require('../../e2e/lib/raw');
 const { within, deadline } = require('../../e2e/lib/time');
 
@@ -14,14 +14,15 @@ function opening(token) {
 }
 
 class Light {
-    /* where: what net.connect takes.  onSeq(number): of each ["seq", number, ...]. */
+    /* where: what dial() takes.  onSeq(number): of each ["seq", number, ...]. */
     constructor(where, token, onSeq = null) {
         this.onSeq = onSeq;
         this.rest = null;
         this.joined = false;
         this.over = null;
         this.began = Date.now();
-        this.socket = net.connect(where, () => (this.port = this.socket.localPort));
+        this.socket = dial(where);
+        this.socket.on('connect', () => (this.port = this.socket.localPort));
         this.ready = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.ready.catch(() => {}); /* whoever waits for it hears */
         this.closed = new Promise((resolve) => (this.onClosed = resolve));

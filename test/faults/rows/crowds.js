@@ -6,6 +6,7 @@ const net = require('net');
 const { row, redisServer, isLong, isSanitized, KB, MB, sizeOf, workersPss, daemonPss } = require('../lib/table');
 const { Light, lights, opening } = require('../lib/light');
 const { Stream } = require('../lib/stream');
+const { byAddress } = require('../lib/byaddress');
 const { quiet } = require('../lib/quiet');
 const { Polling } = require('../../e2e/lib/http');
 const { serves } = require('../../e2e/lib/load');
@@ -24,7 +25,7 @@ function slow(sids) {
         () => [Buffer.from('160301', 'hex'), '\0'], () => [Buffer.alloc(0), ''],
     ];
 }
-row(20, '5,000 slowloris sockets (head, body, TLS hello, nothing)', 'closed within 10 s; others\' p99 under 100 ms', async (t) => {
+row(20, '5,000 slowloris sockets (head, body, TLS hello, nothing); 5,000 strangers from 50 addresses, plain and over TLS', 'closed within 10 s; others\' p99 under 100 ms; 1,000 users stay, 1,000 more connect', async (t) => {
     const redis = await redisServer();
     const daemon = await quiet(t, { redis, config: { workers: 2 } });
     const stream = await Stream.start(t, daemon, redis, { count: 100, rate: 50 });
@@ -55,7 +56,9 @@ row(20, '5,000 slowloris sockets (head, body, TLS hello, nothing)', 'closed with
     const result = await stream.stop();
     t.judged('p99 of the others', result.p99, 100, 'ms');
     assert.deepStrictEqual([result.lost, result.behind, result.wrong], [0, 0, []]);
-}, { long: true, timeout: 120000 });
+    await daemon.stop();
+    for (const secure of [false, true]) await byAddress(t, { secure, addresses: 50, each: 100, users: 1000, rate: 5 });
+}, { long: true, timeout: 300000 });
 
 /* --- 21: stalled readers ---------------------------------------------------- */
 
