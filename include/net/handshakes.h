@@ -1,6 +1,7 @@
 /* handshakes - whose handshake is worked on now: each takes up to milliseconds, and many may
  * come at once, so a turn of the loop has so much time for them, and the rest wait in order
- * of their coming.  Who has been answered once comes before who has not. */
+ * of their coming.  Who has been answered once comes before who has not, and of these whose
+ * address has few strangers before those of a crowd. */
 #ifndef NET_HANDSHAKES_H
 #define NET_HANDSHAKES_H
 
@@ -12,12 +13,19 @@ struct handshake {
     struct handshake *next, **prev;
 };
 
+enum handshake_rank {
+    HANDSHAKE_BEGUN, /* it has been answered once */
+    HANDSHAKE_FEW,   /* there are few of its address */
+    HANDSHAKE_MANY,
+    HANDSHAKE_RANKS
+};
+
 struct handshake_list {
     struct handshake *first, **tail;
 };
 
 struct handshakes {
-    struct handshake_list begun, fresh;
+    struct handshake_list lists[HANDSHAKE_RANKS];
     struct event timer; /* the next turn */
     uint64_t spent_us;  /* on this turn */
     int going_on;       /* the one whose turn has come is worked on */
@@ -35,8 +43,9 @@ void handshakes_clear(struct handshakes *handshakes);
 
 /* 1 if one that comes now is not to wait. */
 int handshakes_may(const struct handshakes *handshakes);
-/* It waits, and is in no list yet; begun: it has been answered once. */
-void handshakes_wait(struct handshakes *handshakes, struct handshake *handshake, int begun);
+/* It waits, and is in no list yet. */
+void handshakes_wait(struct handshakes *handshakes, struct handshake *handshake,
+                     enum handshake_rank rank);
 /* 1 if it waits. */
 int handshakes_waits(const struct handshake *handshake);
 /* It waits no more, if it did. */

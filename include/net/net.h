@@ -226,6 +226,8 @@ void tally_session_gone(struct net *net, struct stranger *session);
 /* For its address: a token of that session was refused; a handshake of TLS begins on conn. */
 void tally_refused(struct net *net, const struct stranger *session);
 void tally_tls(struct conn *conn);
+/* 1 if the address of conn is known and has many strangers. */
+int tally_is_crowd(const struct conn *conn);
 /* 1 if an address has as many connections as it may; that is counted, and logged. */
 int tally_is_beyond(struct net *net, const struct address *peer);
 /* The same of sessions, of the address of conn. */

@@ -18,10 +18,15 @@ static void list_add(struct handshake_list *list, struct handshake *handshake)
     list->tail = &handshake->next;
 }
 
+/* That of which it is the last. */
 static struct handshake_list *list_of(struct handshakes *handshakes,
                                       const struct handshake *handshake)
 {
-    return handshakes->fresh.tail == &handshake->next ? &handshakes->fresh : &handshakes->begun;
+    struct handshake_list *list = handshakes->lists;
+
+    while (list->tail != &handshake->next)
+        list++;
+    return list;
 }
 
 void handshakes_forget(struct handshakes *handshakes, struct handshake *handshake)
@@ -45,11 +50,12 @@ static void arm(struct handshakes *handshakes)
         evtimer_add(&handshakes->timer, &now);
 }
 
-static struct handshake *next_of(struct handshakes *handshakes)
+static struct handshake *next_of(const struct handshakes *handshakes)
 {
-    struct handshake *first = handshakes->begun.first;
-
-    return first != NULL ? first : handshakes->fresh.first;
+    for (int rank = 0; rank < HANDSHAKE_RANKS; rank++)
+        if (handshakes->lists[rank].first != NULL)
+            return handshakes->lists[rank].first;
+    return NULL;
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -76,8 +82,8 @@ void handshakes_init(struct handshakes *handshakes, struct event_base *base,
                      void (*go_on)(struct handshake *handshake, void *arg), void *arg)
 {
     *handshakes = (struct handshakes){.hurries = hurries, .go_on = go_on, .arg = arg};
-    handshakes->begun.tail = &handshakes->begun.first;
-    handshakes->fresh.tail = &handshakes->fresh.first;
+    for (int rank = 0; rank < HANDSHAKE_RANKS; rank++)
+        handshakes->lists[rank].tail = &handshakes->lists[rank].first;
     evtimer_assign(&handshakes->timer, base, on_turn, handshakes);
 }
 
@@ -90,13 +96,13 @@ int handshakes_may(const struct handshakes *handshakes)
 {
     if (handshakes->going_on)
         return 1;
-    return handshakes->begun.first == NULL && handshakes->fresh.first == NULL &&
-           handshakes->spent_us < slice_us(handshakes);
+    return next_of(handshakes) == NULL && handshakes->spent_us < slice_us(handshakes);
 }
 
-void handshakes_wait(struct handshakes *handshakes, struct handshake *handshake, int begun)
+void handshakes_wait(struct handshakes *handshakes, struct handshake *handshake,
+                     enum handshake_rank rank)
 {
-    list_add(begun ? &handshakes->begun : &handshakes->fresh, handshake);
+    list_add(&handshakes->lists[rank], handshake);
     arm(handshakes);
 }
 

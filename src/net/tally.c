@@ -7,6 +7,8 @@
  * relayed connection that of its last request. */
 #include "net/net.h"
 
+#define CROWD_MIN 8 /* strangers of an address that are not many yet */
+
 /* --- connections --- */
 
 /* That of the address; proxies have none of their own. */
@@ -94,6 +96,14 @@ void tally_refused(struct net *net, const struct stranger *session)
 void tally_tls(struct conn *conn)
 {
     source_count(&conn->net->sources, conn->age.source, SOURCE_TLS);
+}
+
+int tally_is_crowd(const struct conn *conn)
+{
+    const struct source *source = conn->age.source;
+
+    return source != &conn->net->sources.unknown &&
+           source_strangers(source, SOURCE_PLACES) > CROWD_MIN;
 }
 
 /* --- the limit --- */

@@ -382,6 +382,15 @@ static void pass_on(struct tls_net *layer, struct conn *conn, enum outcome outco
         give_up(conn);
 }
 
+static enum handshake_rank rank_of(const struct conn *conn)
+{
+    const struct tls *tls = conn->veil_state;
+
+    if (tls->ssl != NULL)
+        return HANDSHAKE_BEGUN;
+    return tally_is_crowd(conn) ? HANDSHAKE_MANY : HANDSHAKE_FEW;
+}
+
 /* len may be 0: its turn has come. */
 static void take(struct conn *conn, const uint8_t *bytes, size_t len)
 {
@@ -405,7 +414,7 @@ static void take(struct conn *conn, const uint8_t *bytes, size_t len)
         outcome = FAILED;
     }
     if (outcome == WAITS) {
-        handshakes_wait(&layer->handshakes, &tls->turn, tls->ssl != NULL);
+        handshakes_wait(&layer->handshakes, &tls->turn, rank_of(conn));
         conn_hear(conn, 0);
     }
     pass_on(layer, conn, outcome);

@@ -57,25 +57,40 @@ static void test_budget(void)
 static void test_order(void)
 {
     cost_us = 1500;
-    handshakes_wait(&handshakes, &waiting[0], 0);
-    handshakes_wait(&handshakes, &waiting[1], 0);
-    handshakes_wait(&handshakes, &waiting[2], 1);
-    handshakes_wait(&handshakes, &waiting[3], 0);
-    handshakes_wait(&handshakes, &waiting[4], 1);
+    handshakes_wait(&handshakes, &waiting[0], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[1], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[2], HANDSHAKE_BEGUN);
+    handshakes_wait(&handshakes, &waiting[3], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[4], HANDSHAKE_BEGUN);
     ok(handshakes_waits(&waiting[3]), "it waits");
     ok(!handshakes_may(&handshakes), "who comes now stands behind them");
     turn("240", "those that were answered first, then by age, as long as there is time");
-    handshakes_wait(&handshakes, &waiting[5], 0);
+    handshakes_wait(&handshakes, &waiting[5], HANDSHAKE_FEW);
     turn("135", "the others on the next");
     ok(!handshakes_may(&handshakes), "which has no more time");
     turn("", "the next");
     ok(handshakes_may(&handshakes), "has");
     cost_us = 100000;
-    handshakes_wait(&handshakes, &waiting[0], 0);
-    handshakes_wait(&handshakes, &waiting[1], 0);
+    handshakes_wait(&handshakes, &waiting[0], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[1], HANDSHAKE_FEW);
     turn("0", "one at least on each");
     turn("1", "turn, however long it takes");
     turn("", "all are through");
+}
+
+static void test_crowd(void)
+{
+    cost_us = 1;
+    handshakes_wait(&handshakes, &waiting[0], HANDSHAKE_MANY);
+    handshakes_wait(&handshakes, &waiting[1], HANDSHAKE_MANY);
+    handshakes_wait(&handshakes, &waiting[2], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[3], HANDSHAKE_BEGUN);
+    handshakes_wait(&handshakes, &waiting[4], HANDSHAKE_FEW);
+    handshakes_wait(&handshakes, &waiting[5], HANDSHAKE_MANY);
+    handshakes_forget(&handshakes, &waiting[5]);
+    ok(!handshakes_may(&handshakes), "who comes now stands behind somebody");
+    turn("32401", "those of a crowd come last");
+    turn("", "and are through");
 }
 
 static void test_forget(void)
@@ -84,12 +99,12 @@ static void test_forget(void)
     handshakes_forget(&handshakes, &waiting[0]);
     ok(!handshakes_waits(&waiting[0]), "who does not wait may be forgotten");
     for (int i = 0; i < 4; i++)
-        handshakes_wait(&handshakes, &waiting[i], i == 3);
+        handshakes_wait(&handshakes, &waiting[i], i == 3 ? HANDSHAKE_BEGUN : HANDSHAKE_FEW);
     handshakes_forget(&handshakes, &waiting[1]);
     handshakes_forget(&handshakes, &waiting[3]);
-    handshakes_wait(&handshakes, &waiting[4], 1);
+    handshakes_wait(&handshakes, &waiting[4], HANDSHAKE_BEGUN);
     handshakes_forget(&handshakes, &waiting[2]);
-    handshakes_wait(&handshakes, &waiting[5], 0);
+    handshakes_wait(&handshakes, &waiting[5], HANDSHAKE_FEW);
     turn("405", "those who are left");
     turn("", "and nobody else");
 }
@@ -100,6 +115,7 @@ int main(void)
     handshakes_init(&handshakes, base, hurries, go_on, NULL);
     test_budget();
     test_order();
+    test_crowd();
     test_forget();
     handshakes_clear(&handshakes);
     event_base_free(base);

@@ -122,6 +122,33 @@ static void test_sessions(void)
     net_down();
 }
 
+static void test_crowd(void)
+{
+    struct stranger sessions[8] = {{0}};
+    struct address one = at(1);
+    struct conn *conn;
+
+    up(0);
+    conn = conn_up(0);
+    for (int i = 0; i < 8; i++)
+        stranger_add(net, STRANGER_POLLING, &sessions[i]);
+    ok(!tally_is_crowd(conn), "of those without an address nobody knows");
+    for (int i = 0; i < 8; i++)
+        stranger_remove(net, STRANGER_POLLING, &sessions[i]);
+    conn_set_peer(conn, &one);
+    for (int i = 0; i < 8; i++) {
+        ok(!tally_is_crowd(conn), "few strangers of an address");
+        tally_session(net, &sessions[i], conn);
+        stranger_add(net, STRANGER_POLLING, &sessions[i]);
+    }
+    ok(tally_is_crowd(conn), "nine are many");
+    for (int i = 0; i < 8; i++) {
+        stranger_remove(net, STRANGER_POLLING, &sessions[i]);
+        tally_session_gone(net, &sessions[i]);
+    }
+    net_down();
+}
+
 static void test_limit(void)
 {
     struct address one = at(1), none = {{0}, 0};
@@ -151,6 +178,7 @@ int main(void)
     test_moves();
     test_proxies();
     test_sessions();
+    test_crowd();
     test_limit();
     event_base_free(base);
     return tap_done();
