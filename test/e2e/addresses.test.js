@@ -83,21 +83,9 @@ function v2(address, { port = 56324, tls = false, local = false } = {}) {
     const body = local ? Buffer.alloc(0) : Buffer.concat([ip, ip, ports, more]);
     return Buffer.concat([SIGNATURE, Buffer.from([local ? 0x20 : 0x21, local ? 0 : 0x11, 0, body.length]), body]);
 }
-/* A connection on which that comes first. */
-function greeted(where, greeting) {
-    const http = new Http(where);
-    http.socket.write(greeting);
-    return http;
-}
-
-
-/* Bytes that come before TLS or HTTP do. */
-function dialGreeted(where, greeting) {
-    const { tls, ...rest } = where;
-    const socket = dial(rest);
-    socket.write(greeting);
-    return socket;
-}
+/* A connection on which that comes first, or where there is one. */
+const behind = (where, greeting) => ({ ...where, greeting });
+const greeted = (where, greeting) => new Http(behind(where, greeting));
 
 /* --- from proxies, and from nobody --- */
 
@@ -168,24 +156,6 @@ test('each request on a connection that a proxy keeps is of its own client, whic
 
 /* --- PROXY headers --- */
 
-/* A client behind a PROXY header: over polling, one connection for each request. */
-class Greeted extends Polling {
-    constructor(where, greeting, how) {
-        super(where, how);
-        this.greeting = greeting;
-    }
-    conn() {
-        return greeted(this.where, this.greeting);
-    }
-    async begin() {
-        const answer = await this.get();
-        assert.strictEqual(answer.status, 200, answer.text);
-        this.sid = JSON.parse(this.packets.shift().slice(1)).sid;
-        return this;
-    }
-}
-const openGreeted = (where, greeting, how) => new Greeted(where, greeting, how).begin();
-
 test('PROXY headers of proxies say whose a connection is', async () => {
     const { daemon, proxy, unixProxy } = await world();
     const rows = [
@@ -202,22 +172,28 @@ test('PROXY headers of proxies say whose a connection is', async () => {
         [from(proxy, '127.0.0.2'), 'PROXY UNKNOWN\r\n', XFF('203.0.113.9'), '203.0.113.9'],
     ];
     for (const [where, greeting, headers, wanted] of rows)
-        assert.strictEqual(await seen(await openGreeted(where, greeting, { headers })), wanted, `${greeting}`);
-    const one = await openGreeted(from(proxy, '127.0.0.2'), v1('203.0.113.9', 4711));
+        assert.strictEqual(await seen(await Polling.open(behind(where, greeting), { headers })), wanted, `${greeting}`);
+    const one = await Polling.open(behind(from(proxy, '127.0.0.2'), v1('203.0.113.9', 4711)));
     await seen(one);
     assert.strictEqual(one.logged, '203.0.113.9:4711');
     await settled(daemon, (metrics) => metrics.get('proxy_headers_total', 'version="1"') > 10 &&
         metrics.get('proxy_headers_total', 'version="2"') > 5, 'they are counted');
 });
 
-test('TLS behind a PROXY header', async (t) => {
-    const { tls } = await world();
-    const where = (greeting) => {
-        const { tls: how, ...address } = tls;
-        return { tls: { ...how, socket: dialGreeted(from(address, '127.0.0.2'), greeting) } };
-    };
-    assert.strictEqual(await seen(keep(t, await Raw.open(where(v1('203.0.113.9'))))), '203.0.113.9 https');
-    assert.strictEqual(await seen(keep(t, await Raw.open(where(v2('203.0.113.8'))))), '203.0.113.8 https');
+test('TLS behind a PROXY header, over WebSocket and polling, whichever worker serves it', async (t) => {
+    const { daemon, tls } = await world();
+    const proxy = from(tls, '127.0.0.2');
+    assert.strictEqual(await seen(keep(t, await Raw.open(behind(proxy, v1('203.0.113.9'))))), '203.0.113.9 https');
+    assert.strictEqual(await seen(keep(t, await Raw.open(behind(proxy, v2('203.0.113.8'))))), '203.0.113.8 https');
+    const clients = await Promise.all(Array.from({ length: 6 }, (_, i) => Polling.open(behind(proxy, v2(`203.0.113.${i}`)))));
+    for (const [i, client] of clients.entries()) assert.strictEqual(await seen(client), `203.0.113.${i} https`);
+    /* Behind it a proxy that ends TLS, and whose requests are of several. */
+    const http = keep(t, greeted(proxy, v1('127.0.0.3')));
+    for (const [i, client] of clients.entries()) {
+        http.send(request('POST', client.target(), XFF(`203.0.113.${i}`), '42/axr,["up"]'));
+        assert.strictEqual((await http.answer()).text, 'ok');
+    }
+    assert.doesNotMatch(daemon.log, /error worker/);
 });
 
 test('what is no PROXY header is refused: with a line that says so, counted, and nobody else is hurt', async (t) => {
@@ -315,6 +291,7 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout tunnel 60s
+    timeout check 5s
     http-reuse always
     option httpchk GET /status
 ${pair('one', one, 'tcp', `server d ${to(proxy)} send-proxy check inter 100`)}

@@ -165,7 +165,7 @@ behind('haproxy', ['haproxy'], async (t) => {
     const port = await freePort();
     const text = put(await block('haproxy.cfg'), {
         'bind :443': `bind 127.0.0.1:${port}`, '/etc/ssl/push-with-key.pem': both, 'log /dev/log local0': 'log stdout format raw local0',
-        '127.0.0.1:3000': at(daemon), 'port 3001': `port ${(await adminOf(daemon)).port}`, 'inter 2s': 'inter 50ms' });
+        '127.0.0.1:3000': at(daemon), 'port 3001': `port ${(await adminOf(daemon)).port}` });
     const haproxy = await front(t, 'haproxy', text, [port]);
     const clients = await all(t, port);
     clients.forEach((client) => client.close());
@@ -208,11 +208,11 @@ behind('nginx, several daemons', ['nginx'], async (t) => {
 behind('haproxy, several daemons', ['haproxy'], async (t) => {
     const { daemon, both, other } = await world();
     const port = await freePort();
-    const admin = async (one) => `${at(one)} check port ${(await adminOf(one)).port} inter 50ms`;
+    const admin = async (one) => `${at(one)} check port ${(await adminOf(one)).port}`;
     const [front_] = (await block('haproxy.cfg')).split(/^backend /m);
     const text = put(front_, { 'bind :443': `bind 127.0.0.1:${port}`, '/etc/ssl/push-with-key.pem': both, 'log /dev/log local0': '' })
         + put(await block('haproxy.cfg, several daemons'), {
-            '10.0.0.11:3000 check port 3001 inter 2s': await admin(daemon), '10.0.0.12:3000 check port 3001 inter 2s': await admin(await other()) });
+            '10.0.0.11:3000 check port 3001': await admin(daemon), '10.0.0.12:3000 check port 3001': await admin(await other()) });
     await front(t, 'haproxy', `${text}\n`, [port]);
     await spread(t, port);
 });
