@@ -1,6 +1,8 @@
 #include "codec/tls_client.h"
 
 #include "base/log.h"
+#include "base/slice.h"
+#include "codec/pem.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -323,14 +325,6 @@ static int failed(const struct making *making, const char *text)
     return wrong(making, reason != NULL ? reason : text);
 }
 
-/* Nobody is there to be asked for the password of a key. */
-static int no_password(char *dst, int cap, int writes, void *arg)
-{
-    (void)dst, (void)cap, (void)writes;
-    *(int *)arg = 1;
-    return -1;
-}
-
 /* The next certificate of bio, or NULL: *ended says whether that is the end of them. */
 static X509 *next_cert(BIO *bio, int *ended)
 {
@@ -400,21 +394,61 @@ static int fit_key(const struct making *making, EVP_PKEY *key)
     return SSL_CTX_use_PrivateKey(making->ctx, key) == 1 ? 0 : failed(making, "it cannot be used");
 }
 
+static int ends_in(struct slice text, struct slice end)
+{
+    return text.len >= end.len &&
+           slice_eq((struct slice){text.ptr + text.len - end.len, end.len}, end);
+}
+
+/* What was freed last of these sizes, which the allocator gives again first. */
+static void freed_wipe(size_t from, size_t to)
+{
+    void *at[8];
+
+    for (size_t len = from; len <= to; len += 16) {
+        for (size_t i = 0; i < 8; i++)
+            if ((at[i] = malloc(len)) != NULL)
+                explicit_bzero(at[i], len);
+        for (size_t i = 0; i < 8; i++)
+            free(at[i]);
+    }
+}
+
+/* Not by OpenSSL's reader of PEM, which leaves copies of the key in memory that it has freed.  Its
+ * reader of DER leaves one, in a buffer that had grown by more than it held. */
+static EVP_PKEY *decode_key(const struct pem_block *block)
+{
+    struct buf der = {.secret = 1};
+    const unsigned char *at;
+    EVP_PKEY *key = NULL;
+
+    if (pem_decode(block, &der) == 0) {
+        at = der.data;
+        key = d2i_AutoPrivateKey(NULL, &at, (long)der.len);
+        freed_wipe(der.len, 2 * der.len);
+    }
+    buf_free(&der);
+    return key;
+}
+
+/* The first private key of a text. */
 static int use_key(struct making *making, const char *text)
 {
-    BIO *bio = BIO_new_mem_buf(text, -1);
-    int is_locked = 0, rc;
-    EVP_PKEY *key =
-        bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_password, &is_locked) : NULL;
+    struct slice rest = slice_str(text);
+    struct pem_block block;
+    EVP_PKEY *key;
+    int rc;
 
     making->part = TLS_CLIENT_KEY;
-    if (key != NULL)
-        rc = fit_key(making, key);
-    else
-        rc = wrong(making, is_locked ? "found a key with a password, wanted one without"
-                                     : "found no private key, wanted PEM");
+    do {
+        if (pem_next(&rest, &block) <= 0)
+            return wrong(making, "found no private key, wanted PEM");
+    } while (!ends_in(block.label, SLICE("PRIVATE KEY")));
+    if (pem_is_encrypted(&block) || slice_eq(block.label, SLICE("ENCRYPTED PRIVATE KEY")))
+        return wrong(making, "found a key with a password, wanted one without");
+    key = decode_key(&block);
+    rc = key != NULL ? fit_key(making, key) : failed(making, "a broken key");
     EVP_PKEY_free(key);
-    BIO_free(bio);
     return rc;
 }
 

@@ -7,6 +7,8 @@ const fs = require('fs');
 const path = require('path');
 const { test } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
+const { RedisTls } = require('./lib/redistls');
+const { authority, LOCAL } = require('./lib/certificates');
 const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
 const { Inside } = require('./lib/inside');
 const { copies, long, pieces } = require('./lib/memory');
@@ -122,6 +124,29 @@ class World {
         };
     }
 }
+
+testOf('TLS to redis: the password and the key that redis is shown are in the master, and in no worker, whenever it was forked', async (t) => {
+    const [password, clients] = [long(), authority('clients')];
+    const redis = await RedisTls.start(t, { certificate: authority().issue({ names: LOCAL }), clients, args: ['--requirepass', password], auth: { password } });
+    const ours = clients.issue({ name: 'us' });
+    const settings = redis.settings({ passwordFile: path.join(tempDir(t), 'password') }, ours.write(tempDir(t), 'client'));
+    fs.writeFileSync(settings.passwordFile, password);
+    const daemon = await Daemon.start(t, { redis, config: { 'socket.io': { redis: settings } } });
+    assert.strictEqual(daemon.redisState, 'subscribed');
+    const number = Buffer.from(ours.privateKey.export({ format: 'jwk' }).d, 'base64url');
+    const texts = { password: pieces(password), 'the PEM': pieces(ours.key), 'the number, as OpenSSL has it': [Buffer.from(number).reverse()] };
+    const look = () => {
+        for (const [name, counts] of Object.entries(whoHas(daemon, texts))) isOfMaster(counts, name);
+        isGone(whoHas(daemon, { der: [number] }).der, 'the number, as it is in DER');
+    };
+    look();
+    daemon.deaths = true;
+    process.kill(daemon.workers()[0], 'SIGKILL');
+    await daemon.logged(/worker 1 ready: pid=\d+ fork=2/, within(3000));
+    look();
+    await reload(daemon);
+    look();
+});
 
 testOf('the file, and files that it names: keys are in all processes, the password and the secret of recovery in the master, their texts nowhere', async (t) => {
     const world = new World(t);
