@@ -14,11 +14,7 @@ struct call;
  * within ms. */
 struct call *call_connect(const struct conf_redis *conf, unsigned ms, char *why, size_t cap);
 
-/* Says user and password, if there are any.  Returns 0, or -1 when it has been said what is
- * wrong. */
-int call_let_in(struct call *call, const struct conf_redis *conf);
-
-/* Both; NULL: it has been said why not. */
+/* The same, and let in; NULL: it has been said why not. */
 struct call *call_open(const struct conf_redis *conf);
 
 /* *call may be NULL. */

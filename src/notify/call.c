@@ -191,7 +191,9 @@ int call_next(struct call *call, uint64_t until, redisReply **reply, void (*rest
 
 /* ---- connecting ---- */
 
-int call_let_in(struct call *call, const struct conf_redis *conf)
+/* Says user and password, if there are any.  Returns 0, or -1 when it has been said what is
+ * wrong. */
+static int let_in(struct call *call, const struct conf_redis *conf)
 {
     const char *password = conf->password != NULL ? conf->password : ""; /* of a user: nopass */
     const char *argv[] = {"AUTH", conf->username, password};
@@ -248,7 +250,7 @@ struct call *call_open(const struct conf_redis *conf)
         say_fail("cannot connect to redis at %s: %s", conf->path, why);
     else if (call == NULL)
         say_fail("cannot connect to redis at %s:%d: %s", conf->host, conf->port, why);
-    else if (call_let_in(call, conf) < 0)
+    else if (let_in(call, conf) < 0)
         call_free(&call);
     return call;
 }
