@@ -249,12 +249,7 @@ test('again and again, by either way', async (t) => {
     ];
     const all = await world();
     for (let i = 0; i < 6; i++) {
-        for (const server of all.servers) {
-            if (!server.process.how) continue;
-            const master = await all.master();
-            server.options = { args: [...server.options.args.filter((arg) => !/replicaof|^\d+$|^127/.test(arg)), '--replicaof', '127.0.0.1', master.port] };
-            await server.again();
-        }
+        await all.revive();
         const context = { undo: [], after(fn) { this.undo.push(fn); }, show() {} };
         try {
             await failOver(context, { how: ways[i % 2] });

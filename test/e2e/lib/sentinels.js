@@ -77,7 +77,7 @@ class Sentinels {
     /* more: lines for each sentinel; auth: what our own clients of them say. */
     static async start(context, { replicas = 2, more, auth = {} } = {}) {
         const all = new Sentinels();
-        const args = [...HASTY, '--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
+        const args = all.args = [...HASTY, '--repl-diskless-sync-delay', '0', '--repl-ping-replica-period', '1'];
         const master = await Redis.start(context, { args });
         const follow = [...args, '--replicaof', '127.0.0.1', master.port];
         const others = await Promise.all(Array.from({ length: replicas }, () => Redis.start(context, { args: follow })));
@@ -111,6 +111,14 @@ class Sentinels {
     async master(sentinel = this.sentinels[0]) {
         const [, port] = await sentinel.client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', NAME]);
         return this.server(port);
+    }
+    /* Those that were killed are replicas from now on. */
+    async revive() {
+        const master = await this.master();
+        for (const server of this.servers.filter(({ process }) => process.how)) {
+            server.options = { args: [...this.args, '--replicaof', '127.0.0.1', master.port] };
+            await server.again();
+        }
     }
     /* Resolves to { at, from, to } at the first +switch-master that any of them tells. */
     async switched(context, sentinels = this.sentinels) {
