@@ -8,7 +8,7 @@ const { test, shared, keep } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { HASTY, Sentinels, Sentinel, FakeSentinel, Stream, Numbers, NAME } = require('./lib/sentinels');
 const { authority, LOCAL } = require('./lib/certificates');
-const { Daemon } = require('./lib/daemon');
+const { Daemon, ROOT } = require('./lib/daemon');
 const { connect } = require('./lib/clients');
 const { heardArgs } = require('./lib/hear');
 const { joined } = require('./lib/raw');
@@ -172,7 +172,14 @@ test('who was there before a failover does not recover across it, who came after
 
 /* --- what is configured --- */
 
-test('sentinels with a password, a user and TLS; axr-notify, too', async (t) => {
+/* The user of the sentinels that the manual gives, with that password. */
+function rights() {
+    const manual = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.conf.5'), 'utf8');
+    const [, text] = /ACL SETUSER (watcher [^]*?)\n\.Ed/.exec(manual);
+    return text.replace(/\\e\n/g, ' ').replace(/'/g, '').replace('>password', '>hush').replace(/\s+/g, ' ');
+}
+
+test('sentinels with a password, the rights of the manual and TLS; axr-notify, too', async (t) => {
     const redis = await Redis.start(t, { args: ['--requirepass', 'sesame'], auth: { password: 'sesame' } });
     const authority_ = authority('authority of the sentinels');
     const certificate = authority_.issue({ names: LOCAL });
@@ -184,7 +191,7 @@ test('sentinels with a password, a user and TLS; axr-notify, too', async (t) => 
         master: redis, replicas: [], more: [
             `sentinel auth-pass ${NAME} sesame`, `tls-port ${port}`, `tls-cert-file ${files.certFile}`, `tls-key-file ${files.keyFile}`,
             `tls-ca-cert-file ${path.join(dir, 'ca.pem')}`, 'tls-auth-clients no',
-            'user default off', 'user watcher on >hush allchannels +@all',
+            'user default off', `user ${rights()}`,
         ],
     });
     await sentinel.launch([]);
@@ -196,6 +203,7 @@ test('sentinels with a password, a user and TLS; axr-notify, too', async (t) => 
     assert.deepStrictEqual([said.code, said.out, said.err], [0, '1 subscriber\n', '']);
     assert.deepStrictEqual(await heardArgs(redis, [one]), [['from the shell']]);
     assert.ok(!/sesame|hush/.test(daemon.log), 'no password in the log');
+    assert.doesNotMatch(daemon.log, /does not allow/);
 
     const wrong = await daemonOf(t, [port], { redis: { ...good, sentinelPassword: 'guess' } });
     assert.strictEqual(wrong.redisState, 'not reachable, retrying');
