@@ -251,15 +251,14 @@ enum certfile_result certfile_read(const struct certfile_place *place,
 
     if (result == CERTFILE_READ) {
         c = certificate_new(chain, key, &error, &part);
-        result = c != NULL ? CERTFILE_READ : CERTFILE_BAD;
-        if (c == NULL && error.failed)
+        if (error.failed || (c != NULL && fill(certificate, c, chain, key) < 0)) {
             result = no_memory(place);
-        else if (c == NULL)
+        } else if (c == NULL) {
             report_fault(place, certificate, part, &error);
-        else if (fill(certificate, c, chain, key) < 0)
-            result = no_memory(place);
-        else
+            result = CERTFILE_BAD;
+        } else {
             remark(place, certificate, c, &files);
+        }
     }
     certificate_free(&c);
     buf_free(&error);

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define DAY_S       86400
+#define DAY_S       INT64_C(86400)
 #define REMIND_S    3600 /* so often it is looked whether a day is over */
 #define NEAR_DAYS   14   /* before the end: a warning */
 #define NEARER_DAYS 3    /* an error */
 #define PATIENCE    2    /* looks: chain and key are written one after the other */
-#define NAME_SHOWN  200
 
 struct watched {
     struct certificates *all;
