@@ -132,6 +132,20 @@ static int pass(struct conn *conn, const struct proxyline *line)
     return 0;
 }
 
+/* bytes: those behind the header, len of them. */
+static void take(struct conn *conn, const struct proxyline *line, uint8_t *bytes, size_t len)
+{
+    greeting_of(conn)->over = 1;
+    if (!line->local && tally_is_beyond(conn->net, &line->from))
+        conn_kill(conn, CLOSE_CLIENT, 1);
+    else if (pass(conn, line) < 0)
+        conn_kill(conn, CLOSE_NO_MEMORY, 1);
+    else if (len > 0 && conn->veiled)
+        conn->veil->input(conn, bytes, len);
+    else if (len > 0)
+        conn_input(conn, bytes, len);
+}
+
 static void input(struct conn *conn, uint8_t *bytes, size_t len)
 {
     struct greeting *greeting = greeting_of(conn);
@@ -139,6 +153,8 @@ static void input(struct conn *conn, uint8_t *bytes, size_t len)
     struct proxyline line;
     long used;
 
+    if (conn->state != CONN_OPEN)
+        return; /* it has been closed: what comes is thrown away */
     if (before == 0)
         conn_own_peer(conn, &greeting->from);
     if (!is_trusted(conn)) {
@@ -152,24 +168,11 @@ static void input(struct conn *conn, uint8_t *bytes, size_t len)
     }
     used = proxyline_decode(&line, greeting->in.data, greeting->in.len);
     if (used < 0) {
-        refuse(conn, refusal_of((enum proxyline_fault) - used));
+        refuse(conn, refusal_of((enum proxyline_fault)(-used)));
         return;
     }
-    if (used == 0)
-        return;
-    greeting->over = 1;
-    if (!line.local && tally_is_beyond(conn->net, &line.from)) {
-        conn_kill(conn, CLOSE_CLIENT, 1);
-        return;
-    }
-    bytes += (size_t)used - before;
-    len -= (size_t)used - before;
-    if (pass(conn, &line) < 0)
-        conn_kill(conn, CLOSE_NO_MEMORY, 1);
-    else if (len > 0 && conn->veiled)
-        conn->veil->input(conn, bytes, len);
-    else if (len > 0)
-        conn_input(conn, bytes, len);
+    if (used > 0)
+        take(conn, &line, bytes + ((size_t)used - before), len - ((size_t)used - before));
 }
 
 static void timeout(struct conn *conn)

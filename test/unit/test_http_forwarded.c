@@ -1,6 +1,7 @@
 /* Whose request it is, on connections that proxies keep, with an application that says it. */
 #include "http/http.h"
 #include "ipc/handoff.h"
+#include "nomem_nth.h"
 #include "peer.h"
 
 #include <signal.h>
@@ -200,6 +201,32 @@ static void test_hand_over(void)
     proxies.unix_too = hands_over = 0;
 }
 
+/* Whichever allocation fails, a request is of its client, or it is refused. */
+static void test_no_memory(void)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: h\r\n" XFF "\r\n";
+    int refused = 0, lost = 0;
+
+    for (int nth = 1; nth <= 8; nth++) {
+        up(nth % 2 ? "10.0.0.1" : "");
+        proxies.unix_too = 1;
+        if (send(peer_fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0)
+            abort();
+        nomem_nth = (nth + 1) / 2;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        nomem_nth = 0;
+        hear();
+        refused += strncmp(heard, "HTTP/1.1 503 ", 13) == 0;
+        lost += nheard == 0;
+        ok(nheard == 0 || strncmp(heard, "HTTP/1.1 503 ", 13) == 0 ||
+               strstr(heard, "[203.0.113.9]") != NULL,
+           "%d: nobody is taken for another", nth);
+        down();
+        proxies.unix_too = 0;
+    }
+    ok(refused > 0, "%d were refused, %d lost", refused, lost);
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -213,6 +240,7 @@ int main(void)
     test_secure();
     test_reload();
     test_hand_over();
+    test_no_memory();
     event_base_free(base);
     return tap_done();
 }

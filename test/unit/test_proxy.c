@@ -3,6 +3,7 @@
 
 #include "hex.h"
 #include "log_file.h"
+#include "nomem_nth.h"
 #include "peer.h"
 
 #include <signal.h>
@@ -228,6 +229,51 @@ static void test_probe(void)
     is_int(logged("PROXY"), 0, "nothing is in the log");
 }
 
+/* Closed before its header came, as when the worker leaves. */
+static void test_closed(void)
+{
+    struct conn *conn = up();
+
+    conn_linger(conn);
+    turns(2);
+    say_text(V1 "hello");
+    is_int((long)ninput, 0, "what comes then is thrown away");
+    ok(conn->due_ms <= clock_ms() + LINGER_MS, "and makes it live no longer");
+    is_int(refusals(), 0, "it is no refusal");
+    net_down();
+}
+
+/* Whichever allocation fails: at worst that connection is lost, and nobody is taken for
+ * another. */
+static void test_no_memory(void)
+{
+    struct conn *conn;
+    int closed = 0;
+
+    peer_options.proxies = &proxies;
+    conn = speaker_up(0, 0);
+    nomem_nth = 1;
+    is_int(proxy_begin(conn, NET_PROXY), -1, "no memory to begin with");
+    ok(nomem_nth == 0 && !conn->veiled, "nothing is between");
+    net_down();
+    for (int nth = 1; nth <= 4; nth++) { /* what has come, its address, and who counts it */
+        conn = up();
+        if (send(peer_fd, V1 "hello", strlen(V1 "hello"), MSG_NOSIGNAL) < 0)
+            abort();
+        nomem_nth = nth;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        nomem_nth = 0;
+        if (ninput == 0) {
+            closed++;
+            ok(ngone == 1 && last_why == CLOSE_NO_MEMORY && is_closed(), "%d: closed", nth);
+        } else {
+            is_str(peer_of(conn), "203.0.113.9:56324", "taken for who it is");
+        }
+        net_down();
+    }
+    is_int(closed, 2, "two of these it cannot do without");
+}
+
 static void test_late(void)
 {
     struct conn *conn = up();
@@ -258,6 +304,8 @@ int main(void)
     test_refused();
     test_flood();
     test_probe();
+    test_closed();
+    test_no_memory();
     test_late();
     log_end();
     event_base_free(base);
