@@ -75,6 +75,7 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     }
     if (!abort && conn->veiled && conn->out.bytes == 0)
         conn_finish(conn);
+    conn_unveil(conn);
     event_del(&conn->ev);
     close(conn->fd);
     wheel_unset(net->wheel, &conn->timer);
@@ -89,7 +90,6 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     net_counted(net);
     stranger_conn(conn);
     tally_conn_gone(conn);
-    conn_unveil(conn);
     /* Freed on a later turn: our caller may still be using it. */
     net_flush_later(net);
     conn->ops->gone(conn, why);

@@ -1,12 +1,14 @@
 #include "net/tls.h"
 
 #include "base/clock.h"
+#include "base/pages.h"
 #include "net/handshakes.h"
 #include "net/net.h"
 #include "net/tls_context.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -30,6 +32,11 @@
 #define TINY         1
 #define EMPTY        32
 #define USELESS_MAX  2000
+
+/* A connection takes some 14 KB in pieces.  When most have gone, the system has back what they
+ * had: that takes a while, so it is done once for many. */
+#define TRIM_GONE 1000
+#define TRIM_S    2
 
 #define FAULT_LOG_MS  60000
 #define CLOSED_LOG_MS 3600000 /* those of health checks and scanners */
@@ -64,6 +71,8 @@ struct tls_net {
     size_t plain_len;
     uint8_t *gather; /* SEAL_BYTES */
     struct handshakes handshakes;
+    struct event trim_timer;
+    uint64_t gone; /* connections, since memory was given back */
     struct log_every logs[TLS_FAULTS];
 };
 
@@ -77,6 +86,17 @@ enum outcome {
 
 /* --- faults --- */
 
+/* Whose it is.  A client that is gone has no address any more. */
+static const char *whose(const struct conn *conn, char dst[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    if (conn->peer == NULL && getpeername(conn->fd, (struct sockaddr *)&peer, &len) < 0)
+        return "unknown";
+    return conn_peer_text(conn, dst);
+}
+
 static void fault(struct conn *conn, enum tls_fault why, const char *reason)
 {
     struct net *net = conn->net;
@@ -89,15 +109,14 @@ static void fault(struct conn *conn, enum tls_fault why, const char *reason)
     tls->failed = 1;
     if (times == 0 && log_get_level() < LOG_LEVEL_DEBUG)
         return;
-    conn_peer_text(conn, from);
     if (reason != NULL)
         (void)snprintf(text, sizeof(text), "TLS: %s (%s)", tls_fault_text(why), reason);
     else
         (void)snprintf(text, sizeof(text), "TLS: %s", tls_fault_text(why));
     if (times > 0)
-        log_info("%s: address=%s times=%llu", text, from, (unsigned long long)times);
+        log_info("%s: address=%s times=%llu", text, whose(conn, from), (unsigned long long)times);
     else
-        log_debug("%s: address=%s", text, from);
+        log_debug("%s: address=%s", text, whose(conn, from));
 }
 
 static enum outcome fails(struct tls *tls, enum tls_fault why, const char *reason)
@@ -191,7 +210,6 @@ static long on_ctrl(BIO *bio, int command, long value, void *arg)
 /* The next call into OpenSSL is about this one, and may read that. */
 static void enter(struct tls_net *layer, struct tls *tls, const uint8_t *bytes, size_t len)
 {
-    ERR_clear_error();
     layer->now = tls;
     layer->in = bytes;
     layer->in_len = len;
@@ -246,6 +264,7 @@ static enum outcome shake(struct tls_net *layer, struct tls *tls, const uint8_t 
     began_us = clock_us();
     if (tls->ssl == NULL && begin(layer, tls) < 0)
         return fails(tls, TLS_NO_MEMORY, NULL);
+    ERR_clear_error();
     enter(layer, tls, record, len);
     result = SSL_do_handshake(tls->ssl);
     handshakes_spent(&layer->handshakes, clock_us() - began_us);
@@ -272,6 +291,7 @@ static enum outcome decipher(struct tls_net *layer, struct tls *tls, const uint8
     enum outcome outcome = MORE;
     int n;
 
+    ERR_clear_error();
     enter(layer, tls, record, len);
     do {
         n = SSL_read(tls->ssl, layer->plain + layer->plain_len,
@@ -542,13 +562,33 @@ static void on_timeout(struct conn *conn)
     conn_kill(conn, CLOSE_CLIENT, 0);
 }
 
+/* left: so many are still there. */
+static void gone(struct tls_net *layer, uint64_t left)
+{
+    static const struct timeval soon = {TRIM_S, 0};
+
+    if (++layer->gone >= TRIM_GONE && layer->gone > left &&
+        !evtimer_pending(&layer->trim_timer, NULL))
+        evtimer_add(&layer->trim_timer, &soon);
+}
+
+static void on_trim(evutil_socket_t fd, short what, void *arg)
+{
+    struct tls_net *layer = arg;
+
+    (void)fd;
+    (void)what;
+    layer->gone = 0;
+    pages_trim();
+}
+
 static void on_free(struct conn *conn)
 {
     struct tls_net *layer = conn->net->tls;
     struct tls *tls = conn->veil_state;
 
     if (tls->opened)
-        conn->net->stats.tls_connections--;
+        gone(layer, --conn->net->stats.tls_connections);
     else if (!tls->failed)
         fault(conn, TLS_CLOSED, NULL);
     handshakes_forget(&layer->handshakes, &tls->turn);
@@ -621,6 +661,7 @@ static struct tls_net *layer_of(struct net *net)
     layer = net->tls = calloc(1, sizeof(*layer));
     if (layer == NULL)
         return NULL;
+    evtimer_assign(&layer->trim_timer, net->base, on_trim, layer);
     handshakes_init(&layer->handshakes, net->base, hurries, go_on, net);
     layer->contexts = tls_contexts_new();
     layer->plain = malloc(INPUT_BYTES);
@@ -660,6 +701,7 @@ void net_tls_clear(struct net *net)
     if (layer == NULL)
         return;
     handshakes_clear(&layer->handshakes);
+    event_del(&layer->trim_timer);
     tls_contexts_free(&layer->contexts);
     BIO_free(layer->bio);
     BIO_meth_free(layer->method);

@@ -23,7 +23,12 @@ PAIR_FN struct conf_certificate pair_certificate(const struct made *made)
     char *cert = (char *)(uintptr_t)made->cert, *key = (char *)(uintptr_t)made->pem_key;
     char *name = (char *)(uintptr_t) "the file";
 
-    return (struct conf_certificate){name, name, cert, key, strlen(cert), strlen(key)};
+    return (struct conf_certificate){.cert_file = name,
+                                     .key_file = name,
+                                     .cert = cert,
+                                     .key = key,
+                                     .cert_len = strlen(cert),
+                                     .key_len = strlen(key)};
 }
 
 /* net speaks TLS with these from now on. */
