@@ -209,7 +209,8 @@ struct carry;
 struct carry *carry_new(struct conn *conn, int *theirs);
 /* theirs will not be passed. */
 void carry_cancel(struct carry **carry);
-/* It is on its way with all that was read of conn, whose the carry is from now on. */
+/* It is on its way with all that was read of conn, whose the carry is from now on.  conn may be
+ * dead then: it was one too many. */
 void carry_begin(struct carry *carry);
 /* We leave: conn, which is carried (conn->carries), ends as http_pass_on() says. */
 void carry_leave(struct conn *conn, int now);

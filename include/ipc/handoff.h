@@ -26,12 +26,15 @@ enum handoff_kind {
     HANDOFF_ORPHAN,         /* the worker it was for has gone: not to be passed on again */
 };
 
+#define HANDOFF_TOLD_MAX 3
+
 struct handoff_conn {
     struct address peer; /* where the client is; if known is 0, where the kernel says */
     uint8_t known;
     uint8_t secure;  /* the client's own connection is encrypted */
     uint8_t carried; /* the descriptor is one end of a pair (net/pair.h), and a worker carries
-                        between the other end and the client */
+                        between the other end and the client ... */
+    uint8_t told;    /* ... which was told this of it: at most HANDOFF_TOLD_MAX */
 };
 
 /* The two ends, non-blocking and close-on-exec: *read_fd for the lane's worker,

@@ -136,7 +136,7 @@ struct conn {
     uint32_t acked, window;  /* slow.c: bytes that its kernel has got, and would take */
     uint16_t pings_blocked;  /* pings that came while blocked */
     uint8_t nopened;         /* sessions in opened */
-    uint8_t told;            /* carried: what was said to who carries, and 1; 0: nothing yet */
+    uint8_t told, tells;     /* carried: what who carries was told (enum pair_says), how often */
     void *opened;            /* of the layer of sessions: those opened over it; or NULL */
     struct stranger age; /* where it comes from; place_is_listed(): among the strangers of there */
     struct event ev;     /* read, and write too while blocked */

@@ -18,9 +18,9 @@
  * memory for them, and as much again. */
 #define PAIR_SNDBUF_BYTES 16384
 
-enum pair_says {
-    PAIR_USER = 1,   /* whom it serves has shown a good token: conn->stranger is 0 */
-    PAIR_STREAMS = 2 /* it is a WebSocket: conn->streams */
+enum pair_says { /* 0, until something else is said: it serves a stranger, or nobody yet */
+                 PAIR_USER = 1,   /* whom it serves has shown a good token: conn->stranger is 0 */
+                 PAIR_STREAMS = 2 /* ... and it is a WebSocket: conn->streams */
 };
 
 /* Both non-blocking and close-on-exec.  Returns 0, or -1 with errno. */

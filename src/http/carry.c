@@ -342,4 +342,5 @@ void carry_begin(struct carry *carry)
     conn_deadline(conn, 0);
     stranger_carries(conn, 1);
     hear_or_not(carry);
+    net_evict(conn->net); /* before there are more than there may be descriptors */
 }

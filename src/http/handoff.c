@@ -20,8 +20,10 @@
 static struct handoff_conn described(const struct conn *conn)
 {
     const struct address *own = conn_own(conn);
-    struct handoff_conn known = {
-        .known = own != NULL, .secure = conn_own_secure(conn), .carried = conn->carried};
+    struct handoff_conn known = {.known = own != NULL,
+                                 .secure = conn_own_secure(conn),
+                                 .carried = conn->carried,
+                                 .told = conn->told};
 
     if (own != NULL)
         known.peer = *own;

@@ -69,7 +69,8 @@ static int accept_full(struct net *net)
     if (!net_conns_full(net))
         return 0;
     if (!net->stopped && log_due(&net->full_log, FULL_LOG_MS) > 0)
-        log_warnx("limits:connections reached: connections=%zu", net->nconns);
+        log_warnx("limits:connections reached: connections=%zu%s", net->nconns,
+                  net->ncarried > 0 ? ", some of them carried, which take two" : "");
     accept_pause(net);
     return 1;
 }

@@ -16,6 +16,11 @@
 
 #define PART 10
 
+/* What may be said of one connection.  The kernel limits how many descriptors of one user are
+ * on their way, and one is with each word until it is read: of strangers, who may be many,
+ * there is nothing to say. */
+#define TELLS_MAX 8
+
 /* --- how many there are, and may be, and what of --- */
 
 size_t stranger_part(size_t of, size_t min)
@@ -117,10 +122,13 @@ static unsigned takes(enum place place)
  * flows again. */
 static void tell(struct conn *conn)
 {
-    unsigned says = (conn->stranger ? 0 : PAIR_USER) | (conn->streams ? PAIR_STREAMS : 0);
+    unsigned says = conn->stranger ? 0 : PAIR_USER | (conn->streams ? PAIR_STREAMS : 0);
 
-    if (conn->told != says + 1 && conn->state == CONN_OPEN && pair_say(conn->fd, says) == 0)
-        conn->told = (uint8_t)(says + 1);
+    if (says == conn->told || conn->tells == TELLS_MAX || conn->state != CONN_OPEN ||
+        pair_say(conn->fd, says) < 0)
+        return;
+    conn->told = (uint8_t)says;
+    conn->tells++;
 }
 
 void stranger_conn(struct conn *conn)

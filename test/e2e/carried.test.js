@@ -210,6 +210,30 @@ test('kill -9 of who carries, and of who serves: others hear on', async (t) => {
     }
 });
 
+test('a flood of strangers, carried all over, costs no user his connection', async (t) => {
+    const w = await begin(t, { workers: 2, limits: { connections: 200, strangers: 16 } });
+    const socket = await carriedSocket(t, w);
+    const client = keep(t, await polled(w.addr, w.token, { keep: true }));
+    const http = await carriedHttp(t, w, client);
+    http.send('GET', client.target());
+    const sessions = [];
+    for (let i = 0; i < 4; i++) sessions.push(keep(t, await Polling.open(w.addr, { keep: true })));
+    const gone = [];
+    for (let i = 0; i < 80; i++) {
+        const stranger = keep(t, new Http(w.addr));
+        stranger.send('POST', sessions[i % 4].target(), {}, '3');
+        gone.push(stranger.over(within(5000)));
+        await stranger.until(() => stranger.ended || stranger.bytes.length, within(3000), 'answer, or end');
+    }
+    await Promise.any(gone);
+    const now = await scrape(w.daemon);
+    assert.ok(now.get('strangers_evicted_total', 'kind="socket"') > 20, 'strangers go');
+    assert.ok(now.get('carried_connections') < 30, 'those that are carried, too');
+    w.redis.emitter().to('u').emit('msg', 1);
+    assert.strictEqual((await http.answer()).text, '42/axr,["msg",1]');
+    assert.strictEqual((await socket.event()).args[1], 1);
+});
+
 /* --- real clients --- */
 
 const VERSIONS = [2, 4];

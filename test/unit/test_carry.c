@@ -361,6 +361,8 @@ static void test_client_ends(void)
             is_str(text + ncame - 4, "last", "all that the client had sent");
     }
     ok(came() == NULL, "then its end");
+    ok(poll(&(struct pollfd){.fd = their_fd, .events = POLLRDHUP}, 1, 0) > 0,
+       "which can be seen without reading");
     is_int((long)net->nconns, 1, "which is not the connection's");
     they_say("answer");
     is_str(hear(), "answer", "an answer still comes");
@@ -548,12 +550,18 @@ static void test_told(void)
     is_int(http_adopt(http, fds[1], &known, HERE, strlen(HERE), 0), 0, "one that is carried");
     theirs = net->conns;
     ok(theirs->carried && theirs->secure, "is taken as that");
-    is_int(told(fds[0]), 0, "who carries it is told: a stranger's");
+    is_int(told(fds[0]), -1, "who carries it is not told of a stranger");
     theirs->stranger = 0;
     stranger_conn(theirs);
-    is_int(told(fds[0]), PAIR_USER, "a user's");
+    is_int(told(fds[0]), PAIR_USER, "but of a user");
     stranger_conn(theirs);
     is_int(told(fds[0]), -1, "once");
+    theirs->stranger = 1;
+    stranger_conn(theirs);
+    is_int(told(fds[0]), 0, "and of a stranger after one");
+    theirs->stranger = 0;
+    stranger_conn(theirs);
+    is_int(told(fds[0]), PAIR_USER, "and of another user");
     theirs->streams = 1;
     stranger_conn(theirs);
     is_int(told(fds[0]), PAIR_USER | PAIR_STREAMS, "a WebSocket");
@@ -562,7 +570,12 @@ static void test_told(void)
     is_int(theirs->blocked, 1, "who carries it does not read");
     theirs->stranger = 1;
     stranger_conn(theirs);
-    is_int(told(fds[0]), PAIR_STREAMS, "it hears of that when it does");
+    is_int(told(fds[0]), 0, "it hears of that when it does");
+    for (int i = 0; i < 20; i++) {
+        theirs->stranger = !theirs->stranger;
+        stranger_conn(theirs);
+    }
+    is_int(theirs->tells, 8, "not for ever");
     close(fds[0]);
     turns(2);
     is_int((long)net->nconns, 1, "its end is that of the client");

@@ -414,6 +414,13 @@ static void test_hand_over(void)
     down();
     up();
     does = HAND_OVER;
+    conn->carried = 1;
+    conn->told = 3;
+    ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    ok(handed.carried && handed.told == 3, "that it is carried, and what was told of it");
+    down();
+    up();
+    does = HAND_OVER;
     handoff_result = 1;
     ask("GET /n/ HTTP/1.1\r\nHost: h\r\n\r\n");
     is_int(exchange_of(conn)->phase, EXCHANGE_HANDOFF, "no room: it waits");
