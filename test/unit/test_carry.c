@@ -19,11 +19,15 @@ static struct handoff_conn handed;
 static char handed_bytes[4096];
 static enum close_reason lost_why;
 
-/* --- a veil like that of TLS, which hides nothing --- */
+/* --- a veil like that of TLS, which hides nothing but an end --- */
 
 static void on_veiled(struct conn *of, uint8_t *bytes, size_t len)
 {
-    conn_input(of, bytes, len);
+    int ends = bytes[len - 1] == '\4'; /* as with close_notify, in one read with what is before */
+
+    conn_input(of, bytes, len - (size_t)ends);
+    if (ends && of->state != CONN_DEAD)
+        conn_input_ended(of);
 }
 
 static void on_unveiled(struct conn *of)
@@ -339,6 +343,12 @@ static void test_other_slow(void)
     they_say("c");
     is_str(hear(), "c", "it hears what there is for it");
     is_int(conn->deaf, 1, "and is still not read from");
+    for (int i = 0; i < 20; i++) {
+        they_say("c");
+        hear();
+        sent += fill(peer_fd, 'b', 100000);
+    }
+    ok(sent < 700000, "however often: %zu bytes are taken", sent);
     while (all < sent && came() != NULL && ncame > 0)
         all += ncame;
     is_int((long)all, (long)sent, "all of it comes");
@@ -372,6 +382,20 @@ static void test_client_ends(void)
     ok(is_closed(), "the other worker ends it");
     down();
     is_int(nlost, 1, "the application has heard of it");
+}
+
+static void test_ends_behind(void)
+{
+    static char bytes[32768]; /* as much as one read brings here */
+
+    carried_up(0);
+    memset(bytes, 'b', sizeof(bytes));
+    bytes[sizeof(bytes) - 1] = '\4';
+    say(bytes, sizeof(bytes));
+    came();
+    is_int((long)ncame, (long)sizeof(bytes) - 1, "what comes with the end, more than a pair takes");
+    ok(came() == NULL, "comes before it");
+    down();
 }
 
 static void test_other_ends(void)
@@ -740,6 +764,7 @@ int main(void)
     test_client_stalls();
     test_other_slow();
     test_client_ends();
+    test_ends_behind();
     test_other_ends();
     test_other_dies();
     test_client_dies();
