@@ -739,4 +739,4 @@ test('reloads of both kinds under connects and broadcasts: none refused, none re
     assert.ok(load.done > count * 20, `${load.done} connects`);
     assert.ok(state.events > 300 && state.ends.length >= 20, `${state.events} events, ${state.ends.length} ends`);
     console.log(`# ${count} reloads, ${load.done} connects, ${state.events} events, ${state.ends.length} drained`);
-}, { timeout: 300000 });
+}, { timeout: 600000 });
