@@ -17,10 +17,11 @@ const { dial } = require('./lib/dial');
 const { tempDir } = require('./lib/proc');
 const { SLOW, within } = require('./lib/time');
 
-const PROXIES = ['127.0.0.2', '127.0.0.3', 'unix'];
+const PROXIES = ['127.0.0.2', '127.0.0.3', '::1', 'unix'];
 const GREETING_MS = 5000;
 
-/* Listeners: plain, with a PROXY header, the same over Unix sockets, and a header before TLS. */
+/* Listeners: plain, with a PROXY header, the same over Unix sockets, a header before TLS, IPv6,
+ * and all addresses, where IPv4 comes mapped into IPv6. */
 const world = shared(async (s) => {
     const dir = tempDir(s);
     const root = authority();
@@ -35,13 +36,14 @@ const world = shared(async (s) => {
                 { address: '127.0.0.1:0', tls: false }, { address: '127.0.0.1:0', tls: false, proxyProtocol: true },
                 sock('http'), { address: sock('proxy'), proxyProtocol: true },
                 { address: '127.0.0.1:0', proxyProtocol: true },
+                { address: '[::1]:0', tls: false }, { address: ':0', tls: false },
             ],
         },
     });
     const asker = await Asker.start(s, redis);
     await counted(redis, 1);
-    const [plain, proxy, unix, unixProxy, tls] = daemon.addrs;
-    return { redis, daemon, asker, plain, proxy, unix, unixProxy, tls: { ...tls, tls: { ca: root.root, servername: 'localhost' } } };
+    const [plain, proxy, unix, unixProxy, tls, six, any] = daemon.addrs;
+    return { redis, daemon, asker, six, any: { ...any, host: '127.0.0.1' }, plain, proxy, unix, unixProxy, tls: { ...tls, tls: { ca: root.root, servername: 'localhost' } } };
 });
 const from = (where, localAddress) => ({ ...where, localAddress });
 
@@ -122,8 +124,13 @@ for (const [how, open] of [['a WebSocket', Raw.open], ['polling', Polling.open]]
             assert.strictEqual(await seen(clients[i]), wanted, `${local} ${JSON.stringify(headers)}`);
     });
 
-test('over a Unix socket', async (t) => {
-    const { unix } = await world();
+test('over a Unix socket, IPv6, and IPv4 that is mapped', async (t) => {
+    const { unix, six, any } = await world();
+    const headers = XFF('203.0.113.9');
+    assert.strictEqual(await seen(keep(t, await Raw.open(six, { headers }))), '203.0.113.9');
+    assert.strictEqual(await seen(keep(t, await Raw.open(six))), '::1');
+    assert.strictEqual(await seen(keep(t, await Raw.open(from(any, '127.0.0.2'), { headers }))), '203.0.113.9');
+    assert.strictEqual(await seen(keep(t, await Raw.open(from(any, '127.0.0.9'), { headers }))), '127.0.0.9');
     assert.strictEqual(await seen(keep(t, await Raw.open(unix, { headers: XFF('203.0.113.9') }))), '203.0.113.9');
     assert.strictEqual(await seen(keep(t, await Raw.open(unix))), 'unix');
 });
