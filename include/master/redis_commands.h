@@ -22,8 +22,8 @@ struct redis_client { /* texts; empty: not known */
     char addr[80];
 };
 
-/* Where conf has a user or a password: AUTH, before all else, and at once.  Returns how many +OK are
- * to come, or -1 where it noted a fault. */
+/* Where conf has a user or a password: AUTH, before all else, and at once.  Returns how many +OK
+ * are to come, or -1 where it noted a fault. */
 int redis_commands_auth(const struct conf_redis *conf, const struct redis_wire *wire,
                         struct redis_fault *fault);
 
