@@ -107,7 +107,16 @@ struct exchange {
 };
 
 /* Mistakes of clients and proxies, each with its line in the log. */
-enum hint { HINT_PATH, HINT_PROBE, HINT_TLS, HINT_PROXY, HINT_UPGRADE, HINT_ORIGIN, HINTS };
+enum hint {
+    HINT_PATH,
+    HINT_PROBE,
+    HINT_TLS,
+    HINT_PROXY,
+    HINT_UPGRADE,
+    HINT_ORIGIN,
+    HINT_FORWARDED,
+    HINTS
+};
 
 struct http {
     struct net *net;
@@ -229,8 +238,10 @@ void hint_path(struct conn *conn, const struct http_request *req);
 void hint_bytes(struct conn *conn, const uint8_t *bytes, size_t len);
 /* ... one for WebSocket that cannot be upgraded, ... */
 void hint_upgrade(struct conn *conn, const struct http_request *req);
-/* ... and one that is forbidden to the page it comes from. */
+/* ... one that is forbidden to the page it comes from, ... */
 void hint_origin(struct conn *conn, const struct http_request *req);
+/* ... and one that says whose it is, by who is not believed. */
+void hint_forwarded(struct conn *conn, const struct http_request *req);
 
 /* --- pages.c --- */
 

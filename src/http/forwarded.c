@@ -26,6 +26,7 @@ int forwarded_request(struct conn *conn, const struct http_request *req)
 
     if (!is_proxys(conn, &own)) {
         conn_relay_end(conn);
+        hint_forwarded(conn, req);
         return 0;
     }
     forwarded_read(&forwarded, req, http_of(conn)->options.proxy_header, conn->net->options.proxies,

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HINT_MS   60000
-#define PROBES_MS 3600000 /* requests of no Socket.IO client: health checks, scanners */
+#define HINT_MS 60000
+#define PROBES_MS                                                                                  \
+    3600000 /* requests of no Socket.IO client: health checks, scanners; what any                  \
+               client may say */
 
 /* 1 if a line may be written: *times, or 0 where only debug wants it. */
 static int is_due(struct http *http, enum hint hint, uint64_t interval_ms, uint64_t *times)
@@ -83,4 +85,14 @@ void hint_origin(struct conn *conn, const struct http_request *req)
              origin ? log_word(name, sizeof(name), origin->value.ptr, origin->value.len) : "-",
              site ? log_word(kind, sizeof(kind), site->value.ptr, site->value.len) : "-");
     say(conn, text, times);
+}
+
+void hint_forwarded(struct conn *conn, const struct http_request *req)
+{
+    uint64_t times;
+
+    if (http_header(req, "X-Forwarded-For") == NULL && http_header(req, "Forwarded") == NULL)
+        return;
+    if (is_due(http_of(conn), HINT_FORWARDED, PROBES_MS, &times))
+        say(conn, "X-Forwarded-For or Forwarded by none of proxies does not count:", times);
 }

@@ -118,10 +118,11 @@ const ROWS = [
 ];
 for (const [how, open] of [['a WebSocket', Raw.open], ['polling', Polling.open]])
     test(`${how}: who is a proxy says whose its requests are, and nobody else does`, async (t) => {
-        const { plain } = await world();
+        const { daemon, plain } = await world();
         const clients = await Promise.all(ROWS.map(async ([local, headers]) => keep(t, await open(from(plain, local), { headers }))));
         for (const [i, [local, headers, wanted]] of ROWS.entries())
             assert.strictEqual(await seen(clients[i]), wanted, `${local} ${JSON.stringify(headers)}`);
+        await daemon.logged(/info worker \d\[\d+\]: X-Forwarded-For or Forwarded by none of proxies does not count: address=127\.0\.0\.[19]:\d+ times=1/, within(2000), 0);
     });
 
 test('over a Unix socket, IPv6, and IPv4 that is mapped', async (t) => {

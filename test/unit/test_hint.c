@@ -111,7 +111,8 @@ static void test_bytes(void)
         http.hints[HINT_PROXY] = (struct log_every){0, 0};
         bytes(proxy2, n);
     }
-    is_int(logged("PROXY header on"), 1 + (int)sizeof(proxy2) - 5, "the binary form, or part of it");
+    is_int(logged("PROXY header on"), 1 + (int)sizeof(proxy2) - 5,
+           "the binary form, or part of it");
 }
 
 static void test_requests(void)
@@ -126,6 +127,20 @@ static void test_requests(void)
     http.hints[HINT_ORIGIN] = (struct log_every){0, 0};
     hint_origin(&conn, request("GET / HTTP/1.0\r\nSec-Fetch-Site: cross-site\r\n\r\n"));
     said("request of a page that may not: origin=- site=cross-site");
+}
+
+static void test_forwarded(void)
+{
+    static const char line[] = "X-Forwarded-For or Forwarded by none of proxies does not count:";
+
+    hint_forwarded(&conn, request("GET / HTTP/1.0\r\nX-Forwarded: for=::1\r\n\r\n"));
+    is_int(logged(line), 0, "another header");
+    hint_forwarded(&conn, request("GET / HTTP/1.0\r\nX-Forwarded-For: ::1\r\n\r\n"));
+    said(line);
+    ok(http.hints[HINT_FORWARDED].next_ms > clock_ms() + 3000000, "a line an hour");
+    http.hints[HINT_FORWARDED] = (struct log_every){0, 0};
+    hint_forwarded(&conn, request("GET / HTTP/1.0\r\nforwarded: for=::1\r\n\r\n"));
+    is_int(logged(line), 2, "either of them");
 }
 
 static void test_levels(void)
@@ -148,6 +163,7 @@ int main(void)
     test_paths();
     test_bytes();
     test_requests();
+    test_forwarded();
     test_levels();
     unlink(file);
     (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
