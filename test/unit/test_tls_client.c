@@ -2,6 +2,7 @@
  * the others. */
 #include "codec/tls_client.h"
 
+#include "scratch.h"
 #include "tap.h"
 #include "tls_server.h"
 
@@ -180,6 +181,43 @@ static void test_trust(void)
     made_free(&cert);
 }
 
+static void write_pem(const char *name, const struct made *made)
+{
+    FILE *file = fopen(scratch_path(name), "w");
+
+    if (file == NULL || fputs(made->cert, file) < 0)
+        abort();
+    fclose(file);
+}
+
+/* Where the environment says that they are: in a directory by their hash, or in a file. */
+static void test_system(void)
+{
+    struct made cert = make((struct make){.name = "a", .issuer = &authority});
+    const struct tls_server_options server = {.cert = &cert};
+    const struct tls_client_options options = {.verify = 1};
+    char hashed[16];
+
+    scratch_make("test_tls_client");
+    setenv("SSL_CERT_DIR", scratch, 1);
+    is_refused(&options, "a", &server, TLS_CLIENT_CERTIFICATE,
+               "its certificate is signed by an authority that is not known: authority");
+    (void)snprintf(hashed, sizeof(hashed), "%08lx.0", X509_subject_name_hash(authority.x509));
+    write_pem(hashed, &authority);
+    is_met(&options, "a", &server, "a", "a directory of the system");
+    write_pem("file", &authority);
+    unlink(scratch_path(hashed));
+    setenv("SSL_CERT_FILE", scratch_path("file"), 1);
+    is_met(&options, "a", &server, "a", "a file of the system");
+    is_refused(&(struct tls_client_options){.ca = stranger.cert, .verify = 1}, "a", &server,
+               TLS_CLIENT_CERTIFICATE, "its certificate is signed by an authority that is not");
+    unlink(scratch_path("file"));
+    rmdir(scratch);
+    unsetenv("SSL_CERT_DIR");
+    unsetenv("SSL_CERT_FILE");
+    made_free(&cert);
+}
+
 static void test_times(void)
 {
     struct made late =
@@ -325,6 +363,7 @@ int main(void)
     test_names();
     test_odd_names();
     test_trust();
+    test_system();
     test_times();
     test_ours();
     test_speech();
