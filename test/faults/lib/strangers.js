@@ -50,7 +50,7 @@ class Strangers {
             strangers.process.signal('SIGKILL');
             await strangers.process.ended(within(2000));
         });
-        await strangers.process.line(/^flooding$/m, within(30000));
+        await strangers.process.line(/^flooding$/m, within(60000));
         return strangers;
     }
     async ask(signal, what) {

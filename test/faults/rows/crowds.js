@@ -7,6 +7,7 @@ const { row, redisServer, isLong, isSanitized, KB, MB, sizeOf, workersPss, daemo
 const { Light, lights, opening } = require('../lib/light');
 const { Stream } = require('../lib/stream');
 const { byAddress } = require('../lib/byaddress');
+const { namespaces } = require('../lib/strangers');
 const { quiet } = require('../lib/quiet');
 const { Polling } = require('../../e2e/lib/http');
 const { serves } = require('../../e2e/lib/load');
@@ -57,7 +58,8 @@ row(20, '5,000 slowloris sockets (head, body, TLS hello, nothing); 5,000 strange
     t.judged('p99 of the others', result.p99, 100, 'ms');
     assert.deepStrictEqual([result.lost, result.behind, result.wrong], [0, 0, []]);
     await daemon.stop();
-    for (const secure of [false, true]) await byAddress(t, { secure, addresses: 50, each: 100, users: 1000, rate: 5 });
+    const net = namespaces(t, 50);
+    for (const secure of [false, true]) await byAddress(t, { secure, net, addresses: 50, each: 100, users: 1000, rate: 5 });
 }, { long: true, timeout: 300000 });
 
 /* --- 21: stalled readers ---------------------------------------------------- */
