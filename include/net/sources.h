@@ -9,7 +9,8 @@
  * Who has no address of his own is of one source together, sources->unknown: connections over
  * Unix sockets, and those of proxies (net_options.proxies) that have not said yet who it is that
  * they carry, or say nothing.  Behind it are many, among them users that are about to say so.  So
- * it has no limit, and gives way only where it has more than all others together. */
+ * it has no limit, and gives way only where it has more than all others together, or none of
+ * these has more than one. */
 #ifndef NET_SOURCES_H
 #define NET_SOURCES_H
 

@@ -170,7 +170,7 @@ struct source *sources_first(struct sources *sources, enum source_rank rank)
 
     all += rank != SOURCE_SESSIONS ? n[STRANGER_SOCKET] : 0;
     all += rank != SOURCE_CONNS ? n[STRANGER_POLLING] : 0;
-    if (unknown > all - unknown)
+    if (unknown > all - unknown || (unknown > 0 && ranking->top <= 1))
         return &sources->unknown;
     return ranking->rows[ranking->top].first;
 }

@@ -50,6 +50,9 @@ const handshake = (daemon, headers = {}) => once(daemon.addr, 'GET', `${PATH}?EI
 const statusWith = async (daemon, headers) => (await once(daemon.addr, 'GET', '/status', headers)).status;
 const closes = (client) => client.end(within(3000)).then(() => 'closed');
 let uids = 0;
+let addresses = 0;
+/* From an address that nobody else comes from. */
+const far = (daemon) => ({ ...daemon.addr, localAddress: `127.0.7.${++addresses}` });
 /* Where the log says that a client is of which a proxy says that. */
 async function seenFrom(t, daemon, xff, forwarded) {
     const uid = `from${++uids}`;
@@ -101,19 +104,28 @@ const LIVE = {
         sockets.forEach((one) => one.destroy());
         return over;
     }, 'evicted'],
-    'limits:connections': [{ limits: { connections: 10 } }, async (t, daemon) => {
+    'limits:connectionsPerAddress': [{ limits: { connectionsPerAddress: 15 } }, async (t, daemon) => {
+        const where = far(daemon);
+        const clients = [];
+        for (let client; clients.length < 16 && (client = await joined(where, good(daemon)).catch(() => null)); ) clients.push(keep(t, client));
+        clients.forEach((client) => client.destroy());
+        const gone = () => daemon.log.split(`client disconnected: user=u address=${where.localAddress}:`).length - 1;
+        await until(() => gone() === clients.length, within(3000), 'all are gone');
+        return clients.length;
+    }, 15, 16],
+    'limits:connections': [{ limits: { connections: 20 } }, async (t, daemon) => {
         const reached = daemon.logged(/limits:connections reached: connections=(\d+)/, within(3000), daemon.log.length);
         let count;
         reached.then(([, text]) => (count = text), () => {});
         const clients = [];
-        while (count === undefined && clients.length < 12) {
-            clients.push(member(t, daemon));
+        while (count === undefined && clients.length < 22) {
+            clients.push(joined(far(daemon), good(daemon)).then((client) => keep(t, client)));
             await Promise.race([clients[clients.length - 1], reached]); /* the last one waits for a place */
         }
         await reached;
         for (const client of clients) (await client).destroy();
         return count;
-    }, '10'],
+    }, '20'],
     'limits:roomsPerClient': [{ limits: { roomsPerClient: 3 } }, async (t, daemon, redis) => {
         const uid = `roomy${++uids}`;
         const client = await member(t, daemon, uid);

@@ -44,7 +44,7 @@ static struct stranger *session(enum stranger_kind kind, uint8_t from)
     struct address address = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, from}};
     int i = 0;
 
-    while (sessions[kind][i].older != NULL)
+    while (sessions[kind][i].source != NULL)
         i++;
     sessions[kind][i].source = source_take(&net->sources, &address);
     stranger_add(net, kind, &sessions[kind][i]);
@@ -133,8 +133,11 @@ static void test_addresses(void)
     peer_options.strangers_max = 0;
     (void)conn_up(0);
     one_goes(NULL, 3, "there is a place for each of them");
-    one_goes(two[1], 2, "who has no address goes last, for others may be behind it");
-    evicted = NULL;
+    many[0] = session(STRANGER_WEBSOCKET, 2);
+    one_goes(two[1], 3, "who has no address is many, and goes after who has more than one");
+    ngone = 0;
+    one_goes(NULL, 2, "where nobody has");
+    is_int(ngone, 1, "it goes");
     sessions_end();
 }
 

@@ -81,14 +81,16 @@ static uint32_t number(unsigned from, enum source_rank rank)
 /* Which address; -1: none. */
 static int model(enum source_rank rank)
 {
-    uint32_t n[ADDRESSES], others = 0;
+    uint32_t n[ADDRESSES], others = 0, most = 0;
     int first = -1;
 
     for (unsigned i = 0; i < ADDRESSES; i++) {
         n[i] = number(i, rank);
         others += i > 0 ? n[i] : 0;
     }
-    if (n[0] > others)
+    for (unsigned i = 1; i < ADDRESSES; i++)
+        most = n[i] > most ? n[i] : most;
+    if (n[0] > others || (n[0] > 0 && most < 2))
         return 0;
     for (int i = 1; i < ADDRESSES; i++)
         if (n[i] > 0 && (first < 0 || n[i] > n[first] ||
