@@ -13,6 +13,7 @@ const { Raw } = require('./lib/raw');
 const { authority, LOCAL } = require('./lib/certificates');
 const { front, missing, nginxConf } = require('./lib/front');
 const { scrape, settled } = require('./lib/metrics');
+const { renew } = require('./lib/reload');
 const { dial } = require('./lib/dial');
 const { tempDir } = require('./lib/proc');
 const { SLOW, within } = require('./lib/time');
@@ -89,6 +90,21 @@ function v2(address, { port = 56324, tls = false, local = false } = {}) {
 const behind = (where, greeting) => ({ ...where, greeting });
 const greeted = (where, greeting) => new Http(behind(where, greeting));
 
+/* Those who say nothing, or nothing behind a header, from the beginning on: how long each is
+ * left alone.  They are counted nowhere but for TLS. */
+const stalled = shared(async (s) => {
+    const { proxy, tls } = await world();
+    const bare = { ...tls, tls: undefined };
+    const began = Date.now();
+    return [[proxy, ''], [bare, ''], [bare, v1('203.0.113.9')]].map(([where, bytes]) => {
+        const conn = greeted(from(where, '127.0.0.2'), bytes);
+        s.after(() => conn.destroy());
+        const over = conn.over(within(2 * GREETING_MS)).then(() => Date.now() - began);
+        over.catch(() => {}); /* whoever waits for it hears */
+        return over;
+    });
+});
+
 /* --- from proxies, and from nobody --- */
 
 const XFF = (value) => ({ 'X-Forwarded-For': value });
@@ -119,6 +135,7 @@ const ROWS = [
 for (const [how, open] of [['a WebSocket', Raw.open], ['polling', Polling.open]])
     test(`${how}: who is a proxy says whose its requests are, and nobody else does`, async (t) => {
         const { daemon, plain } = await world();
+        await stalled();
         const clients = await Promise.all(ROWS.map(async ([local, headers]) => keep(t, await open(from(plain, local), { headers }))));
         for (const [i, [local, headers, wanted]] of ROWS.entries())
             assert.strictEqual(await seen(clients[i]), wanted, `${local} ${JSON.stringify(headers)}`);
@@ -234,14 +251,11 @@ test('what is no PROXY header is refused: with a line that says so, counted, and
     assert.strictEqual(await shown(good.uid), '203.0.113.9');
 });
 
-test('probes of a proxy make no noise, and those that never say anything are gone within 5 s', async (t) => {
-    const { daemon, proxy, tls } = await world();
+test('probes of a proxy make no noise', async (t) => {
+    const { daemon, proxy } = await world();
     const at = daemon.log.length;
     const refused = (metrics) => [...metrics.values.get('axr_notifyd_proxy_refused_total').values()].reduce((a, b) => a + b, 0);
     const before = refused(await scrape(daemon));
-    const began = Date.now();
-    const stalled = [[proxy, ''], [{ ...tls, tls: undefined }, ''], [{ ...tls, tls: undefined }, v1('203.0.113.9')]]
-        .map(([where, bytes]) => keep(t, greeted(from(where, '127.0.0.2'), bytes)));
     for (const local of ['127.0.0.2', '127.0.0.9']) {
         const probe = dial(from(proxy, local));
         await new Promise((resolve) => probe.on('connect', resolve));
@@ -249,8 +263,6 @@ test('probes of a proxy make no noise, and those that never say anything are gon
     }
     const status = keep(t, greeted(from(proxy, '127.0.0.2'), Buffer.concat([v2('', { local: true }), Buffer.from('GET /status HTTP/1.1\r\nHost: h\r\n\r\n')])));
     assert.strictEqual((await status.answer()).status, 200);
-    for (const one of stalled) await one.over(within(GREETING_MS));
-    assert.ok(Date.now() - began < 2 * GREETING_MS * SLOW);
     assert.strictEqual(refused(await scrape(daemon)), before);
     assert.doesNotMatch(daemon.log.slice(at), /(warn|info) worker .*PROXY/);
 });
@@ -366,7 +378,42 @@ test('proxyHeader: with proxies that write Forwarded, what clients say otherwise
     await daemon.logged(/client connected: user=u address=127\.0\.0\.9 transport=polling/);
 });
 
+test('connections that proxies keep go to the workers of a reload, with whose they are', async (t) => {
+    const { redis } = await world();
+    const daemon = await Daemon.start(t, { redis, config: {
+        workers: 2, port: undefined, host: undefined, proxies: PROXIES, drainTimeout: 1000,
+        listen: ['127.0.0.1:0', { address: '127.0.0.1:0', proxyProtocol: true }],
+    } });
+    const [plain, proxy] = daemon.addrs;
+    /* As a proxy's each request names a client, as a client's none does. */
+    const conns = [[from(plain, '127.0.0.2'), true], [behind(from(proxy, '127.0.0.2'), v1('127.0.0.3')), true], [behind(from(proxy, '127.0.0.2'), v1('203.0.113.99')), false]]
+        .map(([where, named]) => ({ http: keep(t, new Http(where)), named }));
+    let n = 0;
+    const round = async () => {
+        for (const { http, named } of conns) {
+            const address = `203.0.113.${++n}`;
+            const client = new Polling(plain, { headers: XFF(address) });
+            const exchange = async (...what) => (await http.send(request(...what)).answer()).text;
+            client.sid = JSON.parse((await exchange('GET', client.target(), client.headers)).slice(1)).sid;
+            const body = `40/axr,${JSON.stringify({ token: daemon.token(`n${n}`) })}`;
+            assert.strictEqual(await exchange('POST', client.target(), client.headers, body), 'ok');
+            await daemon.logged(new RegExp(`client connected: user=n${n} address=${named ? address : '203.0.113.99'}(:56324)? `));
+        }
+    };
+    await round();
+    await renew(daemon, { 'socket.io': { pingInterval: 24000 } });
+    await round();
+    assert.strictEqual((await scrape(daemon)).get('connections_accepted_total'), conns.length);
+});
+
 /* --- limits --- */
+
+test('who has 5 s to say whose a connection is has no more', async () => {
+    for (const end of await stalled()) {
+        const ms = await end;
+        assert.ok(ms > GREETING_MS / 2 && ms < 2 * GREETING_MS * SLOW, `${ms} ms`);
+    }
+});
 
 test('limits:connectionsPerAddress holds for each client of a proxy, and not for the proxy', async (t) => {
     const { redis } = await world();
