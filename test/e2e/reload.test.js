@@ -143,10 +143,10 @@ test('connections are kept between requests for limits:idleTimeout, which live w
     await relive(daemon, { limits: { idleTimeout: 300 } });
     const ends = await Promise.all(Array.from({ length: 8 }, async () => {
         const http = keep(t, new Http(daemon.addr));
+        const asked = Date.now(); /* the answer may be read late, and the end at once behind it */
         assert.strictEqual((await http.send('GET', '/status').answer()).status, 200);
-        const answered = Date.now();
         await http.over(within(3000));
-        return Date.now() - answered;
+        return Date.now() - asked;
     }));
     assert.ok(Math.min(...ends) >= 250, `closed after ${ends} ms`);
     await relive(daemon, { limits: { idleTimeout: 60000 } });
