@@ -9,6 +9,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,9 @@
 /* Of what came and cannot be read before something is written: redis does not read, and goes on
  * asking. */
 #define IN_MAX 65536
+/* Calls that take something and bring nothing, one after the other: updates of keys and the like,
+ * of which each costs as much as a message. */
+#define EMPTY_MAX 64
 
 struct redis_tls {
     int fd;
@@ -31,6 +35,7 @@ struct redis_tls {
     struct bufferevent *bev; /* has no socket: its output is what is to be encrypted */
     struct event *writable;
     struct tls_client_why why, unsent; /* unsent: why writing has failed */
+    unsigned empty;                    /* calls that have brought nothing since the last byte */
     int is_ready;
     int is_over; /* why says it, and it is to be told */
 };
@@ -112,35 +117,27 @@ int redis_tls_feed(struct redis_tls *tls, const char *bytes, size_t len)
     return redis_fault_note(tls->fault, REDIS_FAULT_MEMORY, "out of memory");
 }
 
-/* Returns 1 when it is done, 0 if it waits, -1 if it has failed. */
-static int shake(struct redis_tls *tls)
+/* Shakes hands, or reads bytes of one record at most.  Returns 1 or bytes; 0 if it waits, -1 if it
+ * is over. */
+static int step(struct redis_tls *tls, char *dst, size_t cap)
 {
-    int rc;
+    for (; tls->empty < EMPTY_MAX; tls->empty++) {
+        int n;
 
-    errno = 0;
-    rc = SSL_do_handshake(tls->ssl);
-    if (rc != 1)
-        return judge(tls, rc);
-    tls->is_ready = 1;
-    return 1;
-}
-
-/* Bytes of one record at most; 0: none, -1: it is over. */
-static int read_record(struct redis_tls *tls, char *dst, size_t cap)
-{
-    int n;
-
-    for (;;) {
         errno = 0;
-        n = SSL_read(tls->ssl, dst, (int)cap);
-        if (n > 0)
+        n = tls->is_ready ? SSL_read(tls->ssl, dst, (int)cap) : SSL_do_handshake(tls->ssl);
+        if (n > 0) {
+            tls->empty = 0;
             return n;
+        }
         if (judge(tls, n) < 0)
             return -1;
-        /* A record of another kind was taken, or it has to write first. */
         if (BIO_pending(tls->in) == 0 || SSL_want_write(tls->ssl))
             return 0;
     }
+    tls->why.kind = TLS_CLIENT_SPEECH;
+    (void)snprintf(tls->why.text, sizeof(tls->why.text), "it sends records with nothing in them");
+    return -1;
 }
 
 ssize_t redis_tls_read(struct redis_tls *tls, char *dst, size_t cap)
@@ -148,10 +145,12 @@ ssize_t redis_tls_read(struct redis_tls *tls, char *dst, size_t cap)
     size_t got = 0;
     int n = tls->is_over ? -1 : 1;
 
-    if (n > 0 && !tls->is_ready)
-        n = shake(tls);
+    if (n > 0 && !tls->is_ready) {
+        n = step(tls, NULL, 0);
+        tls->is_ready = n > 0;
+    }
     while (n > 0 && got < cap) {
-        n = read_record(tls, dst + got, cap - got);
+        n = step(tls, dst + got, cap - got);
         if (n > 0)
             got += (size_t)n;
     }
@@ -188,6 +187,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (!tls->is_ready || BIO_pending(tls->in) > 0) {
+        if (tls->is_ready && evbuffer_get_length(bufferevent_get_output(tls->bev)) > 0)
+            (void)event_add(tls->writable, NULL); /* its turn comes after that */
         tls->ops->again(tls->arg);
         return;
     }

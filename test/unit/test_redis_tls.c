@@ -292,6 +292,23 @@ static void test_many(void)
     part();
 }
 
+static void is_lost(enum redis_fault_kind kind, const char *why)
+{
+    UNTIL(us.lost > 0);
+    is_int(us.kind, kind, why);
+    if (!ok(strncmp(us.why, why, strlen(why)) == 0, "is why"))
+        printf("# %s\n", us.why);
+}
+
+static void update_keys(int n)
+{
+    for (int i = 0; i < n; i++)
+        if (SSL_key_update(server.ssl, SSL_KEY_UPDATE_REQUESTED) != 1 ||
+            SSL_do_handshake(server.ssl) != 1)
+            abort();
+    server_flush();
+}
+
 /* Records that carry nothing. */
 static void test_key_updates(void)
 {
@@ -299,15 +316,18 @@ static void test_key_updates(void)
 
     meet(&plain_server, &tls, "PING");
     UNTIL(is_heard(&server.heard, "AUTH PING"));
-    for (int i = 0; i < 31; i++)
-        if (SSL_key_update(server.ssl, SSL_KEY_UPDATE_REQUESTED) != 1 ||
-            SSL_do_handshake(server.ssl) != 1)
-            abort();
+    update_keys(31);
     server_say("+PONG", 5);
     UNTIL(is_heard(&us.heard, "+PONG"));
     buf_reset(&server.heard);
     is_int(bufferevent_write(us.link.bev, "PING2", 5), 0, "with new keys");
     UNTIL(is_heard(&server.heard, "PING2"));
+    part();
+
+    meet(&plain_server, &tls, "PING");
+    UNTIL(is_heard(&server.heard, "AUTH PING"));
+    update_keys(500);
+    is_lost(REDIS_FAULT_TLS, "TLS: it sends records with nothing in them");
     part();
 }
 
@@ -331,14 +351,6 @@ static void test_renegotiation(void)
 }
 
 /* --- ends ------------------------------------------------------------------------- */
-
-static void is_lost(enum redis_fault_kind kind, const char *why)
-{
-    UNTIL(us.lost > 0);
-    is_int(us.kind, kind, why);
-    if (!ok(strncmp(us.why, why, strlen(why)) == 0, "is why"))
-        printf("# %s\n", us.why);
-}
 
 static void meet_and_talk(void)
 {
