@@ -170,9 +170,27 @@ const FOREIGN = {
     'HTTP/2 preface': [Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1'), [400, 505]],
     'TLS hello': [HELLO, [400]],
 };
-row(10, 'h2c upgrade, HTTP/2, TLS hello on the plain port', 'clean close', async (t) => {
+/* What is no TLS; and TLS that is cut off, too large, too old, or changed. */
+const NOT_TLS = {
+    HTTP: get(''), 'a WebSocket': Buffer.from(upgradeRequest({ eio: 4 }).text), 'HTTP/2 preface': FOREIGN['HTTP/2 preface'][0],
+    'PROXY v1': Buffer.from('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n'), 'SSL 2': Buffer.from('802e0100020015000000100100800300800700c0', 'hex'),
+    'a record of 64 KB': Buffer.from('160301ffff', 'hex'), 'data first': Buffer.from('1703030001ff', 'hex'),
+    'TLS 1.1': Buffer.from(HELLO.toString('hex').replace('0303', '0302'), 'hex'), 'a hello of zeros': HELLO,
+};
+row(10, 'h2c upgrade, HTTP/2, TLS hello on the plain port; plain bytes and bad hellos on that of TLS', 'clean close', async (t) => {
     const redis = await redisServer();
-    const daemon = await Daemon.start(t, { redis });
+    const daemon = await Daemon.start(t, { redis, tls: false });
+    const secure = await Daemon.start(t, { redis, tls: true });
+    const { host, port } = secure.addr;
+    let slowest = 0;
+    for (const [what, bytes] of Object.entries(NOT_TLS)) {
+        const { status, error, ms } = await exchange({ host, port }, bytes, within(3000));
+        assert.strictEqual(error, undefined, `${what}: ${error}`);
+        assert.strictEqual(status, 0, `${what}: an answer`);
+        slowest = Math.max(slowest, ms);
+    }
+    t.took(`${Object.keys(NOT_TLS).length} on the port for TLS: no reset, at the latest after`, slowest, 1000);
+    await serves(redis, secure);
     for (const [what, [bytes, statuses = [200]]] of Object.entries(FOREIGN)) {
         const { status, error } = await exchange(daemon.addr, bytes, within(3000));
         assert.strictEqual(error, undefined, `${what}: ${error}`);
