@@ -297,6 +297,17 @@ SEEDS = {
         text(3, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n'
              b'Origin: http://x\r\nSec-Fetch-Site: cross-site\r\n\r\n') + read(3) +
         text(3, b'GET /m/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n') + read(3),
+    # Requests of several clients on one connection.
+    'relayed': [SOCKETIO | ORIGINS, BUF_64K] + conn(0) +
+        text(0, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n'
+             b'X-Forwarded-For: 192.0.2.1, junk\r\nX-Forwarded-Proto: https\r\n\r\n') + read(0) +
+        text(0, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n'
+             b'X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n\r\n') + read(0) +
+        text(0, b'GET /status HTTP/1.1\r\nHost: h\r\n\r\n') + read(0) + nomem(0, 1) +
+        text(0, b'GET /status HTTP/1.1\r\nHost: h\r\nForwarded: for="[2001:db8::1]:1";proto=https\r\n'
+             b'\r\n') + read(0) + conn(1) + nomem(0, 1) +
+        text(1, b'GET /n/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n'
+             b'X-Forwarded-For: 192.0.2.2\r\n\r\n') + read(1) + abort(0),
 }
 
 if __name__ == '__main__':

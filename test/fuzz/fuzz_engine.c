@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct event_base *base;
 static struct engine_options options;
+static const struct networks proxies = {.unix_too = 1}; /* who comes says who it is */
 static int hands_off;           /* there are other processes */
 static struct balance *balance; /* with two others */
 static int drained, sndbuf;
@@ -361,6 +362,7 @@ static void begin(unsigned first, unsigned second)
         .generation = 2,
         .origins = first & 64 ? origins : NULL,
         .recovery = first % 4 == 1,
+        .proxies = first & 64 ? &proxies : NULL,
     };
     if (first & 128) {
         options.client_file = (struct slice){file, sizeof(file)};
