@@ -124,6 +124,8 @@ struct http {
     const struct http_app *app;
     void *arg; /* of app */
     struct http_stats stats;
+    int migrates;          /* others take what is new, and this one goes: no connection is kept that
+                              cannot be passed to them */
     char etag[ETAG_BYTES]; /* of options.client_file */
     struct log_every handoff_log, carry_log, hints[HINTS];
 };

@@ -89,6 +89,7 @@ static void on_drain(evutil_socket_t fd, short what, void *arg)
     if (is_done(drain, now)) {
         drain->eio->net->draining = 0;
         drain->eio->migrate_end_ms = 0;
+        drain->eio->http->migrates = 0;
         drain->done(drain->arg);
         return;
     }
@@ -112,6 +113,7 @@ static void begin(struct drain *drain, uint32_t spread_ms, void (*done)(void *ar
 void drain_start(struct drain *drain, uint32_t within_ms, void (*done)(void *arg), void *arg)
 {
     drain->eio->migrate_end_ms = 0;
+    drain->eio->http->migrates = 0;
     /* The last to be told still has its second to answer. */
     begin(drain, within_ms > 2 * LINGER_MS ? within_ms - LINGER_MS : within_ms / 2, done, arg);
 }
@@ -125,6 +127,7 @@ void drain_migrate(struct drain *drain, uint32_t within_ms, void (*done)(void *a
 
     accept_backlog(drain->eio->net);
     drain->eio->migrate_end_ms = clock_ms() + within_ms - last_ms;
+    drain->eio->http->migrates = 1;
     begin(drain, within_ms - word_ms, done, arg);
 }
 

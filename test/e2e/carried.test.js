@@ -9,25 +9,18 @@ const { Daemon } = require('./lib/daemon');
 const { Http, Polling, polled, request, PATH } = require('./lib/http');
 const { Raw, joined } = require('./lib/raw');
 const { Client } = require('./lib/clients');
-const { authority } = require('./lib/certificates');
 const { scrape, settled } = require('./lib/metrics');
 const { renew } = require('./lib/reload');
 const { heard, heardArgs } = require('./lib/hear');
 const { within, until } = require('./lib/time');
 
 const WORKERS = 4;
-const root = authority();
-const issued = root.issue({ names: ['127.0.0.1'] });
 const redisServer = shared((s) => Redis.start(s));
 
 async function begin(t, config = {}) {
     const redis = await redisServer();
-    const daemon = new Daemon(t, { redis, config: { workers: WORKERS, ...config } });
-    daemon.config.tls = issued.write(daemon.dir);
-    daemon.write(daemon.config);
-    daemon.spawn();
-    await daemon.ready();
-    return { redis, daemon, addr: { ...daemon.addr, tls: { ca: root.root } }, token: daemon.token('u') };
+    const daemon = await Daemon.start(t, { redis, tls: true, config: { workers: WORKERS, ...config } });
+    return { redis, daemon, addr: daemon.addr, token: daemon.token('u') };
 }
 const world = shared((s) => begin(s));
 

@@ -541,6 +541,9 @@ static void test_draining(void)
     ok(strstr(hear(), "Connection: close\r\n") == NULL, "a connection over TLS is kept");
     net->draining = 1;
     say(HERE, strlen(HERE));
+    ok(strstr(hear(), "Connection: close\r\n") == NULL, "also where nobody takes its place");
+    http->migrates = 1;
+    say(HERE, strlen(HERE));
     ok(strstr(hear(), "Connection: close\r\n") != NULL, "who leaves keeps no connection over TLS");
     ok(is_closed(), "but ends it");
     down();
