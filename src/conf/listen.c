@@ -274,8 +274,6 @@ static void add_object(struct place *place, const struct jsonc *value)
 {
     const struct jsonc *address = jsonc_member(value, "address");
 
-    place->tls = -1;
-    place->proxy = 0;
     if (has_other_members(value))
         bad(place, value, "its keys to be address, or host and port, tls and proxyProtocol");
     else if (address != NULL &&

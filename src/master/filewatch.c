@@ -62,16 +62,25 @@ static int is_settled(const struct look *look)
     return age > SETTLED_S || age < -SETTLED_S;
 }
 
-/* 1 if all are there, and are not written to. */
+/* 1 if all are there. */
 static int look_at_all(const struct filewatch *watch, struct looks *looks)
 {
-    int settled = 1;
+    int there = 1;
 
     memset(looks, 0, sizeof(*looks)); /* the holes between the members, too */
     for (size_t i = 0; i < watch->n; i++)
-        if (look_at(watch->names[i], &looks->at[i]) < 0 || !is_settled(&looks->at[i]))
-            settled = 0;
-    return settled;
+        if (look_at(watch->names[i], &looks->at[i]) < 0)
+            there = 0;
+    return there;
+}
+
+static int are_settled(const struct filewatch *watch, const struct looks *looks)
+{
+    size_t i = 0;
+
+    while (i < watch->n && is_settled(&looks->at[i]))
+        i++;
+    return i == watch->n;
 }
 
 /* --- what is said --------------------------------------------------------------------- */
@@ -161,16 +170,16 @@ static int reread(struct filewatch *watch)
 int filewatch_look(struct filewatch *watch)
 {
     struct looks now;
-    int settled = look_at_all(watch, &now), changed;
+    int there = look_at_all(watch, &now), changed;
 
-    if (memcmp(&now, &watch->seen, sizeof(now)) == 0 && settled) {
+    if (there && memcmp(&now, &watch->seen, sizeof(now)) == 0) {
         if (watch->bad)
             suffer(watch);
         return watch->bad ? -1 : 0;
     }
     changed = reread(watch);
     watch->bad = changed < 0;
-    if (changed == FILEWATCH_UNREAD || !settled)
+    if (changed == FILEWATCH_UNREAD || !are_settled(watch, &now))
         memset(&now, 0, sizeof(now));
     watch->seen = now;
     return watch->bad ? -1 : changed;

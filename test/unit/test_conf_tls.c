@@ -255,6 +255,11 @@ static void test_listen(void)
                     "listener: unix:/s  plain\n"),
        "are told");
     conf_free(&conf);
+    conf = good(TLS ",\"proxies\":\"::1\",\"listen\":[{\"port\":1,\"tls\":false,"
+                    "\"proxyProtocol\":true},2]",
+                "an address behind an object");
+    ok(conf != NULL && conf->listen[1].tls && !conf->listen[1].proxy, "is as any other");
+    conf_free(&conf);
     conf = good("\"listen\":[1,{\"port\":2}]", "nothing of it");
     ok(!has(&report, "listener:"), "is not told");
     ok(conf != NULL && !conf->listen[1].proxy, "what one says is not that of the next");

@@ -12,7 +12,8 @@ const { Raw, joined } = require('../../e2e/lib/raw');
 const { freePort } = require('../../e2e/lib/redis');
 const { crowd, serves } = require('../../e2e/lib/load');
 const { sign } = require('../../e2e/lib/jwt');
-const { Process, has } = require('../../e2e/lib/proc');
+const { Process, has, tempDir } = require('../../e2e/lib/proc');
+const { selfSigned } = require('../../e2e/lib/certificates');
 const { SLOW, within, until, elapse } = require('../../e2e/lib/time');
 
 /* --- 18, 19: descriptors and configuration ---------------------------------- */
@@ -60,6 +61,17 @@ const RELOADS = {
     'a public key that is none': { auth: { secret: undefined, publicKeyFile: '/dev/null' } },
     'a certificate that is not there': { tls: { certFile: '/nonexistent/cert.pem', keyFile: '/nonexistent/key.pem' }, auth: { secret: OTHER } },
 };
+/* Certificates that are no good, each in files of its own. */
+function badCertificates(t) {
+    const [one, other] = [selfSigned(), selfSigned()];
+    const bad = { half: { chain: one.chain.slice(0, 300), key: one.key }, other: { chain: one.chain, key: other.key }, weak: selfSigned({ type: 'rsa1024' }) };
+    return Object.entries(bad).map(([name, { chain, key }]) => {
+        const files = { certFile: path.join(tempDir(t), `${name}.crt`), keyFile: path.join(tempDir(t), `${name}.key`) };
+        fs.writeFileSync(files.certFile, chain);
+        fs.writeFileSync(files.keyFile, key, { mode: 0o600 });
+        return { tls: files, auth: { secret: OTHER } };
+    });
+}
 /* The old secret counts, and no other. */
 async function oldAuth(redis, daemon) {
     await serves(redis, daemon);
@@ -79,7 +91,8 @@ row(19, 'reload while out of descriptors, with a bad file, a bad certificate', '
     const redis = await redisServer();
     const daemon = await Daemon.start(t, { redis });
     const [client] = await crowd(t, daemon, 1);
-    for (const config of Object.values(RELOADS)) {
+    const bad = [...Object.values(RELOADS), ...badCertificates(t)];
+    for (const config of bad) {
         await reload(daemon, config);
         await oldAuth(redis, daemon);
     }
@@ -90,7 +103,7 @@ row(19, 'reload while out of descriptors, with a bad file, a bad certificate', '
     await exhaust(hungry.daemon.pid, () => reload(hungry.daemon, {}));
     hungry.free();
     await oldAuth(redis, hungry.daemon);
-    t.note(`${Object.keys(RELOADS).length} bad ones, and a good one that could not be read for want of descriptors: the old secret counts, the new ones do not, nobody lost`);
+    t.note(`${bad.length} bad ones, and a good one that could not be read for want of descriptors: the old secret counts, the new ones do not, nobody lost`);
 });
 /* Runs fn while the process may open no file more. */
 async function exhaust(pid, fn) {
