@@ -379,6 +379,15 @@ static void give_up(struct conn *conn)
         conn_linger(conn);
 }
 
+/* Where an answer is still to leave, the end is looked at again when it has: then the socket
+ * has to say it, too, and the client may wait for us to end the connection. */
+static void end_input(struct conn *conn)
+{
+    conn_input_ended(conn);
+    if (conn->state == CONN_OPEN)
+        shutdown(conn->fd, SHUT_RD);
+}
+
 /* What was deciphered goes up, and then what else has come of it. */
 static void pass_on(struct tls_net *layer, struct conn *conn, enum outcome outcome)
 {
@@ -397,7 +406,7 @@ static void pass_on(struct tls_net *layer, struct conn *conn, enum outcome outco
     if (conn->state == CONN_DEAD)
         return;
     if (outcome == ENDED)
-        conn_input_ended(conn);
+        end_input(conn);
     if (outcome == FAILED)
         give_up(conn);
 }
@@ -588,9 +597,11 @@ static void on_free(struct conn *conn)
     struct tls *tls = conn->veil_state;
 
     if (tls->opened)
-        gone(layer, --conn->net->stats.tls_connections);
+        conn->net->stats.tls_connections--;
     else if (!tls->failed)
         fault(conn, TLS_CLOSED, NULL);
+    if (tls->ssl != NULL)
+        gone(layer, conn->net->stats.tls_connections);
     handshakes_forget(&layer->handshakes, &tls->turn);
     SSL_free(tls->ssl);
     free(tls->part);
