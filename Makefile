@@ -90,7 +90,7 @@ $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
 $(addprefix $(BUILD)/test/unit/,test_directory test_expect test_handover test_hear test_held test_http_forwarded test_mirror test_missed test_orders test_proxy test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
-$(addprefix $(BUILD)/test/unit/,test_absent test_gone): UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_absent test_gone test_sources): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray slab_alloc)
 $(BUILD)/test/unit/test_slab: UNIT_LD = -Wl,--wrap=pages_alloc
 $(BUILD)/test/unit/test_pipeline: UNIT_LD = -Wl,--wrap=malloc,--wrap=pages_alloc

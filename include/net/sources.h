@@ -2,9 +2,10 @@
  * way when there are too many strangers.
  *
  * A source is an IPv4 address or a /64 of IPv6, which is what one customer gets and may use at
- * will; IPv4 mapped into IPv6 is IPv4.  It is there while a connection or session is, and after
- * that for what is counted of it, which lasts SOURCE_PERIOD_MS at least; of those without anybody
- * there are SOURCES_KEPT at most.
+ * will; IPv4 mapped into IPv6 is IPv4.  What is small is there while a connection or session is.
+ * The rest is its crowd: its strangers, and what is counted of it, which lasts SOURCE_PERIOD_MS at
+ * least; of crowds without a stranger there are CROWDS_KEPT at most, so that users from as many
+ * addresses need little, and the address as long as its crowd.
  *
  * Who has no address of his own is of one source together, sources->unknown: connections over
  * Unix sockets, and those of proxies (net_options.proxies) that have not said yet who it is that
@@ -18,12 +19,13 @@
 #include "base/slab.h"
 #include "base/table.h"
 #include "ipc/worst.h"
+#include "net/ranking.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define SOURCE_PERIOD_MS 600000
-#define SOURCES_KEPT     4096
+#define CROWDS_KEPT      1024
 
 struct census;
 struct source;
@@ -55,28 +57,24 @@ enum source_count {
     SOURCE_COUNTS
 };
 
-struct source {
-    struct table_node node;   /* by its address */
-    uint8_t id[WORST_ID_MAX]; /* as in struct worst */
-    uint32_t refs;
-    uint32_t n[SOURCE_MEMBERS];
-    uint32_t slot;                      /* in the census */
+/* There is one while it has strangers, and as long as something is counted. */
+struct crowd {
+    struct source *source;
     uint32_t strangers[STRANGER_KINDS]; /* in the rings */
     uint32_t period;                    /* of counts[0]; counts[1]: the one before */
     uint32_t counts[2][SOURCE_COUNTS];
     struct stranger *oldest[STRANGER_KINDS];
-    struct source *before[SOURCE_RANKS], *behind[SOURCE_RANKS]; /* among those with as many */
+    struct ranked ranked[SOURCE_RANKS]; /* without strangers the first is in idle */
 };
 
-/* Sources with as many strangers: who has been at that number for longest is first. */
-struct source_row {
-    struct source *first, *last;
-};
-
-struct source_ranking {
-    struct source_row *rows; /* by that number; the last one: at least as many */
-    size_t n, top;           /* rows; above top all are empty */
-    int is_capped;           /* there was no memory for more rows */
+struct source {
+    struct table_node node;   /* by its address */
+    uint8_t id[WORST_ID_MAX]; /* as in struct worst */
+    struct crowd *crowd;      /* NULL: none; that of unknown where there was no memory for one */
+    uint32_t refs;
+    uint32_t n[SOURCE_MEMBERS];
+    uint32_t nstrangers;
+    uint32_t slot; /* in the census */
 };
 
 #define SOURCES_WORST 16
@@ -85,11 +83,12 @@ struct sources {
     struct table table;
     struct slab slab;
     struct source unknown;
+    struct crowd nobody;                /* that of unknown */
     uint64_t strangers[STRANGER_KINDS]; /* in all rings */
-    struct source_ranking rankings[SOURCE_RANKS];
-    struct source_row idle; /* without anybody, the least recent first */
+    struct ranking rankings[SOURCE_RANKS];
+    struct ranked_row idle; /* without strangers, the least recent first */
     size_t nidle;
-    struct source *worst[SOURCES_WORST]; /* by what was refused to them */
+    struct crowd *worst[SOURCES_WORST]; /* by what was refused to them */
     size_t nworst;
     struct census *census; /* with other workers, or NULL */
     uint32_t place;        /* this worker's, in there */

@@ -26,9 +26,9 @@ static struct source *source_to_go(struct net *net, enum excess what)
 /* The kind that has most there; of connections, where that is what there are too many of. */
 static enum stranger_kind kind_to_go(const struct source *source, enum excess what)
 {
-    size_t sockets = source->strangers[STRANGER_SOCKET],
-           polling = source->strangers[STRANGER_POLLING],
-           websocket = source->strangers[STRANGER_WEBSOCKET];
+    const uint32_t *n = source->crowd->strangers;
+    size_t sockets = n[STRANGER_SOCKET], polling = n[STRANGER_POLLING],
+           websocket = n[STRANGER_WEBSOCKET];
 
     if (what == EXCESS_CLIENTS)
         sockets = 0;
@@ -82,7 +82,7 @@ static void evict(struct net *net, enum excess what)
 
     assert(source != NULL);
     kind = kind_to_go(source, what);
-    oldest = source->oldest[kind];
+    oldest = source->crowd->oldest[kind];
     assert(oldest != NULL);
     if (kind == STRANGER_SOCKET) {
         evict_conn(net, what, oldest);

@@ -7,90 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROWS_MIN     64
-#define EXPIRE_BATCH 2 /* of those without anybody, for each that becomes one */
+#define EXPIRE_BATCH 2 /* of the crowds without strangers, for each that becomes one */
 
 static int is_unknown(const struct sources *sources, const struct source *source)
 {
     return source == &sources->unknown;
 }
 
-/* --- lists --- */
-
-static void row_add(struct source_row *row, struct source *source, int rank)
+static struct crowd *crowd_of(struct ranked *ranked, enum source_rank rank)
 {
-    source->before[rank] = row->last;
-    source->behind[rank] = NULL;
-    if (row->last != NULL)
-        row->last->behind[rank] = source;
-    else
-        row->first = source;
-    row->last = source;
-}
-
-static void row_remove(struct source_row *row, struct source *source, int rank)
-{
-    struct source *before = source->before[rank], *behind = source->behind[rank];
-
-    if (before != NULL)
-        before->behind[rank] = behind;
-    else
-        row->first = behind;
-    if (behind != NULL)
-        behind->before[rank] = before;
-    else
-        row->last = before;
-}
-
-/* --- who has most --- */
-
-static int ranking_init(struct source_ranking *ranking)
-{
-    ranking->rows = calloc(ROWS_MIN, sizeof(*ranking->rows));
-    ranking->n = ROWS_MIN;
-    return ranking->rows != NULL ? 0 : -1;
-}
-
-/* So that n has a row of its own.  Once there was no memory it stays as it is, for then a number
- * may not tell where a source is. */
-static void ranking_grow(struct source_ranking *ranking, uint32_t n)
-{
-    struct source_row *rows;
-
-    if (n < ranking->n || ranking->is_capped)
-        return;
-    rows = realloc(ranking->rows, 2 * ranking->n * sizeof(*rows));
-    if (rows == NULL) {
-        ranking->is_capped = 1;
-        return;
-    }
-    memset(rows + ranking->n, 0, ranking->n * sizeof(*rows));
-    ranking->rows = rows;
-    ranking->n *= 2;
-}
-
-static size_t row_of(const struct source_ranking *ranking, uint32_t n)
-{
-    return n < ranking->n ? n : ranking->n - 1;
-}
-
-/* Whoever goes down goes down by one, so the highest row is never far. */
-static void ranking_move(struct source_ranking *ranking, struct source *source, int rank,
-                         uint32_t was, uint32_t is)
-{
-    size_t row;
-
-    if (was > 0)
-        row_remove(&ranking->rows[row_of(ranking, was)], source, rank);
-    if (is > 0) {
-        ranking_grow(ranking, is + 1);
-        row = row_of(ranking, is);
-        row_add(&ranking->rows[row], source, rank);
-        if (row > ranking->top)
-            ranking->top = row;
-    }
-    while (ranking->top > 0 && ranking->rows[ranking->top].first == NULL)
-        ranking->top--;
+    return (struct crowd *)(void *)((char *)(ranked - rank) - offsetof(struct crowd, ranked));
 }
 
 static uint32_t by_rank(const uint32_t n[STRANGER_KINDS], enum source_rank rank)
@@ -106,7 +32,198 @@ static uint32_t by_rank(const uint32_t n[STRANGER_KINDS], enum source_rank rank)
 
 uint32_t source_strangers(const struct source *source, enum source_rank rank)
 {
-    return by_rank(source->strangers, rank);
+    return source->crowd != NULL ? by_rank(source->crowd->strangers, rank) : 0;
+}
+
+/* --- what is counted --- */
+
+/* What is too old goes. */
+static void fade(struct crowd *crowd, uint32_t period)
+{
+    if (crowd->period == period)
+        return;
+    if (crowd->period + 1 == period)
+        memcpy(crowd->counts[1], crowd->counts[0], sizeof(crowd->counts[1]));
+    else
+        memset(crowd->counts[1], 0, sizeof(crowd->counts[1]));
+    memset(crowd->counts[0], 0, sizeof(crowd->counts[0]));
+    crowd->period = period;
+}
+
+static uint32_t this_period(void)
+{
+    return (uint32_t)(clock_ms() / SOURCE_PERIOD_MS);
+}
+
+static uint32_t counted(const struct crowd *crowd, enum source_count what, uint32_t period)
+{
+    if (crowd->period == period)
+        return crowd->counts[0][what] + crowd->counts[1][what];
+    return crowd->period + 1 == period ? crowd->counts[0][what] : 0;
+}
+
+uint32_t source_counted(const struct source *source, enum source_count what)
+{
+    return source->crowd != NULL ? counted(source->crowd, what, this_period()) : 0;
+}
+
+static int is_forgotten(const struct crowd *crowd, uint32_t period)
+{
+    for (enum source_count what = 0; what < SOURCE_COUNTS; what++)
+        if (counted(crowd, what, period) > 0)
+            return 0;
+    return 1;
+}
+
+/* --- those who were refused most --- */
+
+static uint64_t trouble(const struct crowd *crowd, uint32_t period)
+{
+    return (uint64_t)counted(crowd, SOURCE_REFUSED, period) +
+           counted(crowd, SOURCE_TURNED_AWAY, period);
+}
+
+static int is_worst(const struct sources *sources, const struct crowd *crowd)
+{
+    for (size_t i = 0; i < sources->nworst; i++)
+        if (sources->worst[i] == crowd)
+            return 1;
+    return 0;
+}
+
+static void worst_note(struct sources *sources, struct crowd *crowd, uint32_t period)
+{
+    size_t least = 0;
+
+    if (is_worst(sources, crowd))
+        return;
+    for (size_t i = 0; i < sources->nworst; i++)
+        if (trouble(sources->worst[i], period) < trouble(sources->worst[least], period))
+            least = i;
+    if (sources->nworst < SOURCES_WORST)
+        sources->worst[sources->nworst++] = crowd;
+    else if (trouble(sources->worst[least], period) < trouble(crowd, period))
+        sources->worst[least] = crowd;
+}
+
+static void worst_forget(struct sources *sources, const struct crowd *crowd)
+{
+    for (size_t i = 0; i < sources->nworst; i++) {
+        if (sources->worst[i] != crowd)
+            continue;
+        sources->worst[i] = sources->worst[--sources->nworst];
+        return;
+    }
+}
+
+/* --- crowds --- */
+
+static void source_free(struct sources *sources, struct source *source)
+{
+    table_remove(&sources->table, &source->node);
+    slab_free(&sources->slab, source, sizeof(*source));
+}
+
+/* It is in no list. */
+static void crowd_free(struct sources *sources, struct crowd *crowd)
+{
+    struct source *source = crowd->source;
+
+    worst_forget(sources, crowd);
+    slab_free(&sources->slab, crowd, sizeof(*crowd));
+    source->crowd = NULL;
+    if (source->refs == 0)
+        source_free(sources, source);
+}
+
+static struct crowd *crowd_new(struct sources *sources, struct source *source)
+{
+    struct crowd *crowd = slab_alloc(&sources->slab, sizeof(*crowd));
+
+    if (crowd == NULL)
+        return NULL;
+    memset(crowd, 0, sizeof(*crowd));
+    crowd->source = source;
+    source->crowd = crowd;
+    return crowd;
+}
+
+static void idle_remove(struct sources *sources, struct crowd *crowd)
+{
+    row_remove(&sources->idle, &crowd->ranked[SOURCE_PLACES]);
+    sources->nidle--;
+}
+
+/* Those that were refused most stay for what is counted of them, however many others come. */
+static void idle_add(struct sources *sources, struct crowd *crowd)
+{
+    uint32_t period = this_period();
+
+    row_add(&sources->idle, &crowd->ranked[SOURCE_PLACES]);
+    sources->nidle++;
+    for (int i = 0; i < EXPIRE_BATCH && sources->nidle > 0; i++) {
+        struct crowd *first = crowd_of(sources->idle.first, SOURCE_PLACES);
+        if (sources->nidle <= CROWDS_KEPT && !is_forgotten(first, period))
+            return;
+        idle_remove(sources, first);
+        if (!is_worst(sources, first) || is_forgotten(first, period)) {
+            crowd_free(sources, first);
+        } else {
+            row_add(&sources->idle, &first->ranked[SOURCE_PLACES]);
+            sources->nidle++;
+        }
+    }
+}
+
+/* 1 if it has a crowd of its own without a stranger: that is in the idle list. */
+static int is_idle(const struct sources *sources, const struct source *source)
+{
+    return source->crowd != NULL && source->crowd != &sources->nobody && source->nstrangers == 0;
+}
+
+/* That of which a stranger is to be one. */
+static struct crowd *crowd_join(struct sources *sources, struct source *source)
+{
+    if (is_idle(sources, source))
+        idle_remove(sources, source->crowd);
+    else if (source->crowd == NULL && crowd_new(sources, source) == NULL)
+        source->crowd = &sources->nobody;
+    return source->crowd;
+}
+
+/* Its last stranger has gone. */
+static void crowd_leave(struct sources *sources, struct source *source)
+{
+    if (is_unknown(sources, source))
+        return;
+    if (source->crowd == &sources->nobody)
+        source->crowd = NULL;
+    else if (is_forgotten(source->crowd, this_period()))
+        crowd_free(sources, source->crowd);
+    else
+        idle_add(sources, source->crowd);
+}
+
+/* Without memory it is not counted. */
+void source_count(struct sources *sources, struct source *source, enum source_count what)
+{
+    uint32_t period = this_period();
+    struct crowd *crowd;
+
+    if (is_unknown(sources, source) || source->crowd == &sources->nobody)
+        return;
+    if (is_idle(sources, source))
+        idle_remove(sources, source->crowd);
+    if (source->crowd == NULL && crowd_new(sources, source) == NULL)
+        return;
+    crowd = source->crowd;
+    fade(crowd, period);
+    if (crowd->counts[0][what] < UINT32_MAX / 2)
+        crowd->counts[0][what]++;
+    if (trouble(crowd, period) > 0)
+        worst_note(sources, crowd, period);
+    if (source->nstrangers == 0)
+        idle_add(sources, crowd);
 }
 
 /* --- strangers --- */
@@ -117,182 +234,79 @@ static struct source *source_of(struct sources *sources, const struct stranger *
 }
 
 /* It has so many of that kind more, or less. */
-static void change(struct sources *sources, struct source *source, enum stranger_kind kind, int by)
+static void change(struct sources *sources, struct crowd *crowd, enum stranger_kind kind, int by)
 {
     uint32_t was[STRANGER_KINDS];
 
-    memcpy(was, source->strangers, sizeof(was));
-    source->strangers[kind] += (uint32_t)by;
+    memcpy(was, crowd->strangers, sizeof(was));
+    crowd->strangers[kind] += (uint32_t)by;
     sources->strangers[kind] += (uint64_t)(int64_t)by;
-    if (is_unknown(sources, source))
+    if (crowd == &sources->nobody)
         return;
     for (enum source_rank rank = 0; rank < SOURCE_RANKS; rank++) {
-        uint32_t before = by_rank(was, rank), now = source_strangers(source, rank);
+        uint32_t before = by_rank(was, rank), now = by_rank(crowd->strangers, rank);
         if (before != now)
-            ranking_move(&sources->rankings[rank], source, (int)rank, before, now);
+            ranking_move(&sources->rankings[rank], &crowd->ranked[rank], before, now);
     }
 }
 
 void source_add(struct sources *sources, enum stranger_kind kind, struct stranger *stranger)
 {
     struct source *source = source_of(sources, stranger);
-    struct stranger *oldest = source->oldest[kind];
+    struct crowd *crowd = crowd_join(sources, source);
+    struct stranger *oldest = crowd->oldest[kind];
 
+    source->nstrangers++;
     if (oldest == NULL) {
         stranger->older = stranger->newer = stranger;
-        source->oldest[kind] = stranger;
+        crowd->oldest[kind] = stranger;
     } else {
         stranger->newer = oldest;
         stranger->older = oldest->older;
         stranger->older->newer = stranger;
         oldest->older = stranger;
     }
-    change(sources, source, kind, 1);
+    change(sources, crowd, kind, 1);
 }
 
 void source_remove(struct sources *sources, enum stranger_kind kind, struct stranger *stranger)
 {
     struct source *source = source_of(sources, stranger);
+    struct crowd *crowd = source->crowd;
 
-    if (source->oldest[kind] == stranger)
-        source->oldest[kind] = stranger->newer != stranger ? stranger->newer : NULL;
+    if (crowd->oldest[kind] == stranger)
+        crowd->oldest[kind] = stranger->newer != stranger ? stranger->newer : NULL;
     stranger->older->newer = stranger->newer;
     stranger->newer->older = stranger->older;
-    change(sources, source, kind, -1);
+    change(sources, crowd, kind, -1);
+    if (--source->nstrangers == 0)
+        crowd_leave(sources, source);
 }
 
 struct source *sources_first(struct sources *sources, enum source_rank rank)
 {
-    const struct source_ranking *ranking = &sources->rankings[rank];
+    const struct ranking *ranking = &sources->rankings[rank];
     uint32_t unknown = source_strangers(&sources->unknown, rank);
     const uint64_t *n = sources->strangers;
     uint64_t all = n[STRANGER_WEBSOCKET];
+    struct ranked *first = ranking_first(ranking);
 
     all += rank != SOURCE_SESSIONS ? n[STRANGER_SOCKET] : 0;
     all += rank != SOURCE_CONNS ? n[STRANGER_POLLING] : 0;
     if (unknown > all - unknown || (unknown > 0 && ranking->top <= 1))
         return &sources->unknown;
-    return ranking->rows[ranking->top].first;
-}
-
-/* --- what is counted --- */
-
-/* What is too old goes. */
-static void fade(struct source *source, uint32_t period)
-{
-    if (source->period == period)
-        return;
-    if (source->period + 1 == period)
-        memcpy(source->counts[1], source->counts[0], sizeof(source->counts[1]));
-    else
-        memset(source->counts[1], 0, sizeof(source->counts[1]));
-    memset(source->counts[0], 0, sizeof(source->counts[0]));
-    source->period = period;
-}
-
-static uint32_t this_period(void)
-{
-    return (uint32_t)(clock_ms() / SOURCE_PERIOD_MS);
-}
-
-static uint32_t counted(const struct source *source, enum source_count what, uint32_t period)
-{
-    if (source->period == period)
-        return source->counts[0][what] + source->counts[1][what];
-    return source->period + 1 == period ? source->counts[0][what] : 0;
-}
-
-uint32_t source_counted(const struct source *source, enum source_count what)
-{
-    return counted(source, what, this_period());
-}
-
-static int is_forgotten(const struct source *source, uint32_t period)
-{
-    for (enum source_count what = 0; what < SOURCE_COUNTS; what++)
-        if (counted(source, what, period) > 0)
-            return 0;
-    return 1;
-}
-
-static uint64_t trouble(const struct source *source, uint32_t period)
-{
-    return (uint64_t)counted(source, SOURCE_REFUSED, period) +
-           counted(source, SOURCE_TURNED_AWAY, period);
-}
-
-static void worst_note(struct sources *sources, struct source *source, uint32_t period)
-{
-    size_t least = 0;
-
-    for (size_t i = 0; i < sources->nworst; i++) {
-        if (sources->worst[i] == source)
-            return;
-        if (trouble(sources->worst[i], period) < trouble(sources->worst[least], period))
-            least = i;
-    }
-    if (sources->nworst < SOURCES_WORST)
-        sources->worst[sources->nworst++] = source;
-    else if (trouble(sources->worst[least], period) < trouble(source, period))
-        sources->worst[least] = source;
-}
-
-static void worst_forget(struct sources *sources, const struct source *source)
-{
-    for (size_t i = 0; i < sources->nworst; i++) {
-        if (sources->worst[i] != source)
-            continue;
-        sources->worst[i] = sources->worst[--sources->nworst];
-        return;
-    }
-}
-
-void source_count(struct sources *sources, struct source *source, enum source_count what)
-{
-    uint32_t period = this_period();
-
-    fade(source, period);
-    if (source->counts[0][what] < UINT32_MAX / 2)
-        source->counts[0][what]++;
-    if (!is_unknown(sources, source) && trouble(source, period) > 0)
-        worst_note(sources, source, period);
+    return first != NULL ? crowd_of(first, rank)->source : NULL;
 }
 
 /* --- life --- */
-
-static void source_free(struct sources *sources, struct source *source)
-{
-    table_remove(&sources->table, &source->node);
-    worst_forget(sources, source);
-    slab_free(&sources->slab, source, sizeof(*source));
-}
-
-static void idle_remove(struct sources *sources, struct source *source)
-{
-    row_remove(&sources->idle, source, SOURCE_PLACES);
-    sources->nidle--;
-}
-
-static void idle_add(struct sources *sources, struct source *source)
-{
-    uint32_t period = this_period();
-
-    row_add(&sources->idle, source, SOURCE_PLACES);
-    sources->nidle++;
-    for (int i = 0; i < EXPIRE_BATCH && sources->nidle > 0; i++) {
-        struct source *first = sources->idle.first;
-        if (sources->nidle <= SOURCES_KEPT && !is_forgotten(first, period))
-            return;
-        idle_remove(sources, first);
-        source_free(sources, first);
-    }
-}
 
 int sources_init(struct sources *sources, struct census *census, uint32_t place)
 {
     *sources = (struct sources){.census = census, .place = place};
     table_init(&sources->table);
     sources->unknown.slot = CENSUS_NONE;
+    sources->unknown.crowd = &sources->nobody;
+    sources->nobody.source = &sources->unknown;
     for (int rank = 0; rank < SOURCE_RANKS; rank++)
         if (ranking_init(&sources->rankings[rank]) < 0)
             return -1;
@@ -302,15 +316,15 @@ int sources_init(struct sources *sources, struct census *census, uint32_t place)
 void sources_clear(struct sources *sources)
 {
     while (sources->idle.first != NULL) {
-        struct source *first = sources->idle.first;
+        struct crowd *first = crowd_of(sources->idle.first, SOURCE_PLACES);
         idle_remove(sources, first);
-        source_free(sources, first);
+        crowd_free(sources, first);
     }
     assert(sources->table.count == 0);
     table_clear(&sources->table);
     slab_clear(&sources->slab);
     for (int rank = 0; rank < SOURCE_RANKS; rank++)
-        free(sources->rankings[rank].rows);
+        ranking_clear(&sources->rankings[rank]);
 }
 
 /* Returns its length; 0: none. */
@@ -357,8 +371,6 @@ struct source *source_take(struct sources *sources, const struct address *addres
     source = (struct source *)(void *)table_find(&sources->table, (const char *)id, len);
     if (source == NULL)
         source = source_new(sources, id, len);
-    else if (source->refs == 0)
-        idle_remove(sources, source);
     return source_hold(source != NULL ? source : &sources->unknown);
 }
 
@@ -372,11 +384,13 @@ void source_drop(struct sources *sources, struct source *source)
 {
     if (--source->refs > 0 || is_unknown(sources, source))
         return;
-    assert(source_strangers(source, SOURCE_PLACES) == 0);
-    if (is_forgotten(source, this_period()))
+    assert(source->nstrangers == 0);
+    if (source->crowd == NULL) {
         source_free(sources, source);
-    else
-        idle_add(sources, source);
+    } else if (is_forgotten(source->crowd, this_period())) {
+        idle_remove(sources, source->crowd);
+        crowd_free(sources, source->crowd);
+    }
 }
 
 /* --- how many it has, here and elsewhere --- */
@@ -449,34 +463,26 @@ static void worst_set(struct worst *worst, const struct source *source)
     memcpy(worst->id, source->id, sizeof(worst->id));
     worst->n[WORST_CONNS] = source->n[SOURCE_CONN];
     worst->n[WORST_SESSIONS] = source->n[SOURCE_SESSION];
-    worst->n[WORST_STRANGERS] = source_strangers(source, SOURCE_PLACES);
+    worst->n[WORST_STRANGERS] = source->nstrangers;
     worst->n[WORST_HANDSHAKES] = source_counted(source, SOURCE_HANDSHAKES);
     worst->n[WORST_TLS] = source_counted(source, SOURCE_TLS);
     worst->n[WORST_REFUSED] = source_counted(source, SOURCE_REFUSED);
     worst->n[WORST_TURNED_AWAY] = source_counted(source, SOURCE_TURNED_AWAY);
 }
 
-static int is_worst(const struct sources *sources, const struct source *source)
-{
-    for (size_t i = 0; i < sources->nworst; i++)
-        if (sources->worst[i] == source)
-            return 1;
-    return 0;
-}
-
 size_t sources_worst(const struct sources *sources, struct worst dst[WORST_MAX])
 {
-    const struct source_ranking *ranking = &sources->rankings[SOURCE_PLACES];
+    const struct ranking *ranking = &sources->rankings[SOURCE_PLACES];
     size_t n = 0;
 
     for (size_t i = 0; i < sources->nworst; i++)
         if (trouble(sources->worst[i], this_period()) > 0)
-            worst_set(&dst[n++], sources->worst[i]);
+            worst_set(&dst[n++], sources->worst[i]->source);
     for (size_t row = ranking->top; row > 0 && n < WORST_MAX; row--)
-        for (const struct source *source = ranking->rows[row].first;
-             source != NULL && n < WORST_MAX; source = source->behind[SOURCE_PLACES])
-            if (!is_worst(sources, source))
-                worst_set(&dst[n++], source);
+        for (struct ranked *one = ranking->rows[row].first; one != NULL && n < WORST_MAX;
+             one = one->behind)
+            if (!is_worst(sources, crowd_of(one, SOURCE_PLACES)))
+                worst_set(&dst[n++], crowd_of(one, SOURCE_PLACES)->source);
     worst_sort(dst, n);
     return n;
 }

@@ -3,6 +3,7 @@
 #include "net/sources.h"
 
 #include "ipc/census.h"
+#include "nomem_slab.h"
 #include "tap.h"
 
 #define ADDRESSES 40 /* number 0 is none */
@@ -117,7 +118,7 @@ static int same_oldest(const struct source *source, unsigned from, enum stranger
         if (all[i].age != 0 && all[i].from == from && all[i].kind == kind &&
             (oldest == NULL || all[i].age < oldest->age))
             oldest = &all[i];
-    return source->oldest[kind] == (oldest != NULL ? &oldest->stranger : NULL);
+    return source->crowd->oldest[kind] == (oldest != NULL ? &oldest->stranger : NULL);
 }
 
 static void toggle(struct one *one)
@@ -257,14 +258,14 @@ static void test_counts(void)
     source_drop(&sources, source);
     is_int(sources.nidle, 1, "it stays for what is counted");
     ok(take(1) == source, "and is found again");
-    is_int(sources.nidle, 0, "then it is not idle");
-    source->period--;
+    is_int(sources.nidle, 1, "with its crowd, in which there is nobody");
+    source->crowd->period--;
     is_int(source_counted(source, SOURCE_HANDSHAKES), 2, "in the next period they still count");
     source_count(&sources, source, SOURCE_HANDSHAKES);
     is_int(source_counted(source, SOURCE_HANDSHAKES), 3, "with those of that");
-    source->period--;
+    source->crowd->period--;
     is_int(source_counted(source, SOURCE_HANDSHAKES), 1, "in the one after it they do not");
-    source->period -= 5;
+    source->crowd->period -= 5;
     is_int(source_counted(source, SOURCE_HANDSHAKES), 0, "and later nothing does");
     source_drop(&sources, source);
     is_int(sources.table.count, 0, "so that nothing is left");
@@ -276,27 +277,27 @@ static void test_idle(void)
     struct source *source;
 
     begin();
-    for (uint32_t i = 1; i <= SOURCES_KEPT + 100; i++) {
+    for (uint32_t i = 1; i <= CROWDS_KEPT + 100; i++) {
         source = take(i);
         source_count(&sources, source, SOURCE_HANDSHAKES);
         source_drop(&sources, source);
     }
-    is_int(sources.nidle, SOURCES_KEPT, "of those without anybody so many are kept");
-    is_int(sources.table.count, SOURCES_KEPT, "and no more");
+    is_int(sources.nidle, CROWDS_KEPT, "of those without anybody so many are kept");
+    is_int(sources.table.count, CROWDS_KEPT, "and no more");
     source = take(101);
     is_int(source_counted(source, SOURCE_HANDSHAKES), 1, "the latest");
     source_drop(&sources, source);
     source = take(100);
     is_int(source_counted(source, SOURCE_HANDSHAKES), 0, "not the first");
     source_drop(&sources, source);
-    for (struct source *one = sources.idle.first; one != NULL; one = one->behind[SOURCE_PLACES])
-        one->period -= 2;
+    for (struct ranked *one = sources.idle.first; one != NULL; one = one->behind)
+        ((struct crowd *)(void *)((char *)one - offsetof(struct crowd, ranked)))->period -= 2;
     for (uint32_t i = 1; i <= 10; i++) {
         source = take(60000 + i);
         source_count(&sources, source, SOURCE_HANDSHAKES);
         source_drop(&sources, source);
     }
-    is_int(sources.nidle, SOURCES_KEPT - 10, "for each that comes some go that are forgotten");
+    is_int(sources.nidle, CROWDS_KEPT - 10, "for each that comes some go that are forgotten");
     sources_clear(&sources);
 }
 
@@ -341,6 +342,63 @@ static void test_worst(void)
         source_remove(&sources, STRANGER_SOCKET, &strangers[i]);
         source_drop(&sources, held[i]);
     }
+    sources_clear(&sources);
+}
+
+/* Others come, and what was refused most is still known. */
+static void test_worst_stays(void)
+{
+    struct worst worst[WORST_MAX];
+
+    begin();
+    refuse(9999, 3);
+    for (uint32_t i = 1; i <= CROWDS_KEPT + 100; i++) {
+        struct source *source = take(i);
+        source_count(&sources, source, SOURCE_HANDSHAKES);
+        source_drop(&sources, source);
+    }
+    is_int(sources.nidle, CROWDS_KEPT, "many have come since");
+    is_int(sources_worst(&sources, worst), 1, "and were not refused");
+    is_int(worst[0].n[WORST_REFUSED], 3, "who was, is still known");
+    sources_clear(&sources);
+}
+
+static void test_nomem(void)
+{
+    struct stranger one = {0}, two = {0};
+    struct source *source;
+
+    begin();
+    for (nomem_nth = 1; nomem_nth <= 2; nomem_nth++) {
+        int nth = nomem_nth;
+        source = take(1);
+        ok(nomem_nth == 0 && source == &sources.unknown, "without memory nobody knows him");
+        source_drop(&sources, source);
+        nomem_nth = nth;
+    }
+    nomem_nth = 0;
+    one.source = source = take(1);
+    two.source = source_hold(source);
+    nomem_nth = 1;
+    source_count(&sources, source, SOURCE_REFUSED);
+    is_int(source_counted(source, SOURCE_REFUSED), 0, "or what he did");
+    nomem_nth = 1;
+    source_add(&sources, STRANGER_SOCKET, &one);
+    is_int(nomem_nth, 0, "his strangers are");
+    ok(sources_first(&sources, SOURCE_CONNS) == &sources.unknown, "with those of unknown");
+    source_add(&sources, STRANGER_POLLING, &two);
+    is_int(sources.nobody.strangers[STRANGER_POLLING], 1, "where the next ones come, too");
+    source_count(&sources, source, SOURCE_REFUSED);
+    source_remove(&sources, STRANGER_SOCKET, &one);
+    is_int(sources.nobody.strangers[STRANGER_SOCKET], 0, "one leaves");
+    source_remove(&sources, STRANGER_POLLING, &two);
+    is_int(source->nstrangers, 0, "all have");
+    source_add(&sources, STRANGER_SOCKET, &one);
+    ok(sources_first(&sources, SOURCE_CONNS) == source, "and with memory they are his");
+    source_remove(&sources, STRANGER_SOCKET, &one);
+    source_drop(&sources, source);
+    source_drop(&sources, source);
+    is_int(sources.table.count, 0, "nothing is left");
     sources_clear(&sources);
 }
 
@@ -399,6 +457,8 @@ int main(void)
     test_counts();
     test_idle();
     test_worst();
+    test_worst_stays();
+    test_nomem();
     test_limit();
     return tap_done();
 }
