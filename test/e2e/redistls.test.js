@@ -308,6 +308,27 @@ test('files that have changed are read again: a certificate, an authority; one t
     assert.deepStrictEqual(await heardArgs(redis, [one]), [['the old connection serves']]);
 });
 
+test('a key that only root may read is read at the start, and stays in force over a reload', async (t) => {
+    const clients = authority('authority of clients');
+    const redis = await redisOf(t, { certificate: await local(), clients });
+    const dir = tempDir(t);
+    const files = clients.issue({ name: 'first' }).write(dir, 'client');
+    for (const one of [dir, redis.dir]) fs.chmodSync(one, 0o755);
+    const daemon = new Daemon(t, { redis, config: { workers: 1, user: 'nobody', 'socket.io': { redis: redis.settings({}, files) } } });
+    fs.chmodSync(daemon.dir, 0o755);
+    daemon.spawn();
+    await daemon.ready();
+    assert.strictEqual(daemon.redisState, 'subscribed');
+    await daemon.logged(/ warn master\S* socket\.io:redis:tls: \S+client\.key cannot be read by the user that the daemon runs as: a new key comes into force with a restart only/);
+    const log = await reload(daemon, { log: { level: 'info' } });
+    assert.match(log, / warn master\S* configuration: socket\.io:redis:tls: cannot read \S+client\.key as the user that this runs as: the certificate in force stays until a restart\n/);
+    assert.match(log, /configuration reloaded; changed: log:level\n/);
+    const other = path.join(dir, 'other.key');
+    fs.copyFileSync(files.keyFile, other);
+    fs.chmodSync(other, 0o600);
+    assert.match(await reload(daemon, { 'socket.io': { redis: { tls: { keyFile: other } } } }), /cannot read \S+other\.key as the user that this runs as\n[^]*not reloaded/);
+}, { root: true });
+
 test('a password in a file, changed in redis first, then here first, under load: no gap', async (t) => {
     const redis = await redisOf(t, { certificate: await local(), args: ['--requirepass', 'first'], auth: { password: 'first' } });
     const file = path.join(tempDir(t), 'password');
