@@ -84,10 +84,10 @@ struct conf_sentinel {
 struct conf_redis {
     char *host; /* with sentinels it means nothing, nor do port and path */
     int port;
+    int database;   /* pub/sub ignores it; selected where not 0 */
     char *path;     /* Unix socket, or NULL: TCP */
     char *username; /* ACL user, or NULL */
     char *password; /* or NULL */
-    int database;   /* pub/sub ignores it; selected where not 0 */
     struct conf_redis_tls tls;
 
     struct conf_sentinel *sentinels; /* they know where redis is; NULL: none */

@@ -22,9 +22,9 @@ struct vote {
 struct candidate {
     const char *host; /* of one of the votes */
     int port;
-    int64_t epoch; /* the highest of its votes, and their latest news */
-    uint64_t news;
     unsigned votes;
+    int64_t epoch; /* the highest of them, and their latest news */
+    uint64_t news;
 };
 
 /* The places that are named, each once and the best first.  Returns how many. */

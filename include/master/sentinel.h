@@ -8,8 +8,8 @@
 #define MASTER_SENTINEL_H
 
 #include "base/log.h"
-#include "conf.h"
 #include "codec/ballot.h"
+#include "conf.h"
 #include "master/redis_link.h"
 
 #include <stdint.h>

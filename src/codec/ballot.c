@@ -32,7 +32,7 @@ static void add(struct candidate *at, size_t *n, const struct vote *vote)
     while (i < *n && !ballot_is_at(&at[i], vote->host, vote->port))
         i++;
     if (i == *n)
-        at[(*n)++] = (struct candidate){vote->host, vote->port, vote->epoch, vote->news, 0};
+        at[(*n)++] = (struct candidate){vote->host, vote->port, 0, vote->epoch, vote->news};
     at[i].votes++;
     if (vote->epoch > at[i].epoch)
         at[i].epoch = vote->epoch;

@@ -28,6 +28,7 @@ struct redis {
     void *arg;
 
     struct finder *finder; /* who sets the host and port of server; NULL: they stay */
+    int was_found;         /* it has set them once */
     struct redis_link link;
     struct subscription subscription;
     struct event *pulse; /* while subscribed: the next tick */
@@ -299,7 +300,10 @@ static void on_found(const char *host, int port, int is_other, void *arg)
     redis->server.host = copy;
     redis->server.port = port;
     snprintf(why, sizeof(why), "the master is at %s:%d", host, port);
-    place(redis, is_other ? REDIS_PLACE_MOVED : REDIS_PLACE_FOUND, REDIS_FAULT_MASTER, why);
+    /* Whoever has not been anywhere yet may have something to wait for. */
+    place(redis, is_other && redis->was_found ? REDIS_PLACE_MOVED : REDIS_PLACE_FOUND,
+          REDIS_FAULT_MASTER, why);
+    redis->was_found = 1;
 }
 
 static void on_unsure(int is_demoted, const char *why, void *arg)

@@ -60,7 +60,7 @@ static void test_many(void)
 
 static void test_rules(void)
 {
-    struct candidate one = {"h", 1, 3, 2, 2};
+    struct candidate one = {"h", 1, 2, 3, 2};
 
     ok(ballot_is_newer(&one, 2, 9) && ballot_is_newer(&one, 3, 1) && ballot_is_newer(&one, -1, 9),
        "newer by epoch, or by news");

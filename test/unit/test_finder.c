@@ -132,15 +132,20 @@ static void finds(const struct fake *it, const char *what)
 }
 
 /* For as long as several answers take nothing else is found. */
-static void stays(const char *what)
+static void stays_by(const struct fake *sentinel, const char *what)
 {
-    int was = founds, looks = sentinels[0].looks, tries = 0;
+    int was = founds, looks = sentinel->looks, tries = 0;
 
-    while (sentinels[0].looks < looks + 4 && tries++ < 5000) {
+    while (sentinel->looks < looks + 4 && tries++ < 5000) {
         finder_doubt(finder);
         fake_turn(base);
     }
     ok(founds == was, "%s", what);
+}
+
+static void stays(const char *what)
+{
+    stays_by(&sentinels[0], what);
 }
 
 /* The replica has become the master, as sentinel i says. */
@@ -258,6 +263,26 @@ static void test_behind(void)
     end();
 }
 
+/* Only the one that is behind is there when the newer master is lost. */
+static void test_stale(void)
+{
+    prepare();
+    promote(0, NULL);
+    fake_stop(&sentinels[2]);
+    begin();
+    finds(&redis[1], "the newer master");
+    fake_stop(&sentinels[0]);
+    fake_stop(&redis[1]);
+    ok(fake_wait(base, is_unsure), "it is lost");
+    stays_by(&sentinels[1], "what it has replaced is not followed");
+    clear();
+    fake_start(&sentinels[0], base);
+    fake_start(&redis[1], base);
+    finds(&redis[1], "the newer one is there again");
+    is_int(founds, 1, "and was all that was found");
+    end();
+}
+
 static void test_replica_named(void)
 {
     prepare();
@@ -347,6 +372,7 @@ int main(void)
     test_demoted();
     test_downs();
     test_behind();
+    test_stale();
     test_replica_named();
     test_hole();
     test_told_anew();
