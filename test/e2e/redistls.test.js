@@ -46,6 +46,7 @@ test('with a password, a user of an ACL and a client certificate: messages, requ
     const clients = authority('authority of clients');
     const redis = await redisOf(t, { certificate: await local(), clients, args: ['--requirepass', SESAME], auth: { password: SESAME } });
     await redis.client.sendCommand(['ACL', 'SETUSER', 'pusher', 'on', `>${SESAME}`, 'allchannels', '+@all']);
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'default', 'off']); /* which ends no connection */
     const dir = tempDir(t);
     const files = clients.issue({ name: 'daemon' }).write(dir, 'client');
     const settings = redis.settings({ username: 'pusher', password: SESAME }, files);
