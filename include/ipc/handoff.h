@@ -34,7 +34,8 @@ struct handoff_conn {
     uint8_t secure;  /* the client's own connection is encrypted */
     uint8_t carried; /* the descriptor is one end of a pair (net/pair.h), and a worker carries
                         between the other end and the client ... */
-    uint8_t told;    /* ... which was told this of it: at most HANDOFF_TOLD_MAX */
+    uint8_t last;    /* ... which is about to go: no further request is to come over it */
+    uint8_t told;    /* ... and was told this of it: at most HANDOFF_TOLD_MAX */
 };
 
 /* The two ends, non-blocking and close-on-exec: *read_fd for the lane's worker,

@@ -115,6 +115,7 @@ struct conn {
     uint8_t relayed : 1;    /* a proxy's: peer and secure are those of its last request, and ... */
     uint8_t own_secure : 1; /* ... what the connection itself is, is in these */
     uint8_t tallied : 1;    /* it counts for limits:connectionsPerAddress */
+    uint8_t last : 1;       /* ... which is about to go: no further request is to come over it */
     uint8_t carries : 1;    /* ... and here is the client's end: a further descriptor is its */
     uint8_t asked : 1;      /* a request has come over it */
     uint8_t patient : 1;    /* output may wait for ever: whoever it comes from sees to that */

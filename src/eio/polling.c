@@ -332,7 +332,8 @@ void polling_get(struct conn *conn, struct session *session)
     polling->waiting_since_ms = 0;
     stranger_carry(conn, session);
     exchange_wait(conn);
-    if (polling->probed && polling->out.bytes == 0)
+    /* Before who carries the connection cuts it, the client is to come over another. */
+    if ((polling->probed || conn->last) && polling->out.bytes == 0)
         polling_put(session, "6", 1);
     if (polling->out.bytes > 0)
         conn_dirty(conn);

@@ -24,7 +24,7 @@ int answer_head(struct conn *conn, int status, const char *type, const char *ext
     int n;
 
     /* Its next request would be carried by, or for, who is about to go. */
-    if (http_of(conn)->migrates && (conn->veiled || conn->carried))
+    if (conn->last || (http_of(conn)->migrates && (conn->veiled || conn->carried)))
         exchange->keep = 0;
     if (status >= 400)
         http_of(conn)->stats.http_errors[http_error_kind(status)]++;

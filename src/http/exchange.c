@@ -362,6 +362,7 @@ static void adopted(struct conn *conn, const struct handoff_conn *known)
 {
     conn->secure = known->secure;
     conn->carried = known->carried;
+    conn->last = known->last;
     conn->told = known->told;
     if (known->known && conn_set_peer(conn, &known->peer) < 0)
         conn_kill(conn, CLOSE_NO_MEMORY, 0);

@@ -23,6 +23,7 @@ static struct handoff_conn described(const struct conn *conn)
     struct handoff_conn known = {.known = own != NULL,
                                  .secure = conn_own_secure(conn),
                                  .carried = conn->carried,
+                                 .last = conn->last,
                                  .told = conn->told};
 
     if (own != NULL)
@@ -46,7 +47,10 @@ static int send_fd(const struct conn *conn, uint32_t process, int fd,
 
 static int pass_pair(struct conn *conn, uint32_t process)
 {
-    struct handoff_conn known = {.known = 1, .secure = conn_own_secure(conn), .carried = 1};
+    struct handoff_conn known = {.known = 1,
+                                 .secure = conn_own_secure(conn),
+                                 .carried = 1,
+                                 .last = http_of(conn)->migrates != 0};
     int theirs, result;
     struct carry *carry = carry_new(conn, &theirs);
 

@@ -99,9 +99,9 @@ static struct iovec iov_const(const void *bytes, size_t len)
  * its port. */
 #define HEAD_BYTES (1 + 1 + 16 + 2)
 
-enum { BIT_KNOWN = 1, BIT_SECURE = 2, BIT_CARRIED = 4, TOLD_SHIFT = 3, BITS = 31 };
+enum { BIT_KNOWN = 1, BIT_SECURE = 2, BIT_CARRIED = 4, BIT_LAST = 8, TOLD_SHIFT = 4, BITS = 63 };
 
-_Static_assert(HANDOFF_TOLD_MAX << TOLD_SHIFT == 24, "the bits above the others");
+_Static_assert(HANDOFF_TOLD_MAX << TOLD_SHIFT == 48, "the bits above the others");
 
 static void head_put(uint8_t head[HEAD_BYTES], enum handoff_kind kind,
                      const struct handoff_conn *conn)
@@ -111,7 +111,7 @@ static void head_put(uint8_t head[HEAD_BYTES], enum handoff_kind kind,
 
     head[0] = (uint8_t)kind;
     head[1] = (uint8_t)((conn->known ? BIT_KNOWN : 0) | (conn->secure ? BIT_SECURE : 0) |
-                        (conn->carried ? BIT_CARRIED : 0) |
+                        (conn->carried ? BIT_CARRIED : 0) | (conn->last ? BIT_LAST : 0) |
                         (conn->told & HANDOFF_TOLD_MAX) << TOLD_SHIFT);
     memcpy(head + 2, peer->ip, 16);
     head[18] = (uint8_t)(peer->port >> 8);
@@ -124,6 +124,7 @@ static int head_get(const uint8_t head[HEAD_BYTES], struct handoff_conn *conn)
     *conn = (struct handoff_conn){.known = (head[1] & BIT_KNOWN) != 0,
                                   .secure = (head[1] & BIT_SECURE) != 0,
                                   .carried = (head[1] & BIT_CARRIED) != 0,
+                                  .last = (head[1] & BIT_LAST) != 0,
                                   .told = head[1] >> TOLD_SHIFT & HANDOFF_TOLD_MAX,
                                   .peer.port = (uint16_t)(head[18] << 8 | head[19])};
     memcpy(conn->peer.ip, head + 2, 16);

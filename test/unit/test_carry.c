@@ -227,6 +227,7 @@ static void test_handed(void)
     is_int(nhanded, 1, "another worker's request");
     is_str(handed_bytes, REQUEST "more", "goes there with all that was read");
     ok(handed.carried && handed.secure && handed.known, "as one that is carried");
+    ok(!handed.last, "and may bring more");
     is_mem(&handed.peer, sizeof(somewhere), &somewhere, sizeof(somewhere), "from where it is");
     is_int((long)net->nconns, 1, "the connection stays");
     is_int((long)net->ncarried, 1, "with a descriptor more");
@@ -565,6 +566,21 @@ static int told(int fd)
     return says;
 }
 
+/* Who carries it leaves, and so says at the handoff. */
+static void test_last(void)
+{
+    up(0);
+    http->migrates = 1;
+    say(REQUEST, strlen(REQUEST));
+    ok(handed.last, "carried by who is about to go");
+    http->migrates = 0;
+    is_int(http_adopt(http, dup(their_fd), &handed, HERE, strlen(HERE), 0), 0, "taken by another");
+    ok(strstr(hear(), "Connection: close\r\n") != NULL, "it ends with its answer");
+    their_close();
+    ok(is_closed(), "for the client, too");
+    down();
+}
+
 static void test_told(void)
 {
     const struct handoff_conn known = {.secure = 1, .carried = 1};
@@ -775,6 +791,7 @@ int main(void)
     test_no_pair();
     test_leave();
     test_draining();
+    test_last();
     test_told();
     test_self();
     up(0);

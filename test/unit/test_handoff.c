@@ -56,6 +56,8 @@ static void test_known(void)
     test_connection(HANDOFF_ORPHAN, &conn, 3, "one that is encrypted, too");
     conn.told = 2;
     test_connection(HANDOFF_ORPHAN, &conn, 0, "one of which something was told");
+    conn.last = 1;
+    test_connection(HANDOFF_CONNECTION, &conn, 7, "one that is to bring no more");
     conn = (struct handoff_conn){.carried = 1, .told = HANDOFF_TOLD_MAX};
     test_connection(HANDOFF_CONNECTION, &conn, 0, "one that is carried");
 }
@@ -160,7 +162,7 @@ static void test_descriptors(void)
     bad_costs_nothing("\0", 1, 1, EBADMSG, "kind 0 with one");
     bad_costs_nothing("\3abc", 4, 1, EBADMSG, "kind 3 with one");
     bad_costs_nothing("\1\0abcdefghijklmnopq", 19, 1, EBADMSG, "less than a head");
-    bad_costs_nothing("\1\40abcdefghijklmnopqr", 20, 1, EBADMSG, "a head with an unknown bit");
+    bad_costs_nothing("\1\100abcdefghijklmnopqr", 20, 1, EBADMSG, "a head with an unknown bit");
     memcpy(bytes, "\1\0", 2);
     bad_costs_nothing(bytes, 20 + HANDOFF_MAX_BYTES + 1, 1, EBADMSG,
                       "a byte more than there is room for");

@@ -200,6 +200,20 @@ static void put(const char *text)
 
 /* --- output --- */
 
+/* Over a connection that a worker carries which is about to go. */
+static void test_get_last(void)
+{
+    struct conn *conn;
+
+    up(EIO4);
+    conn = conn_up(0);
+    conn->last = 1;
+    say("GET /? HTTP/1.1\r\nHost: h\r\n\r\n", 30);
+    is_str(answered(), "200 6", "a GET has its answer at once");
+    ok(strstr(heard, "Connection: close") != NULL, "and the next comes over another connection");
+    down();
+}
+
 static void test_get(void)
 {
     up(EIO4);
@@ -591,6 +605,7 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     test_get();
+    test_get_last();
     test_jsonp();
     test_kinds();
     test_limit();
