@@ -25,9 +25,9 @@ async function fanOut(world, n, { what, goal, publish }) {
 async function handshakes(world, n, { what, ids = IDS, resume = 0 }) {
     const values = await connections(world, n, ids, { resume });
     const [own, , node, nginx] = ids;
-    const [beside, name] = values[nginx] ? [values[nginx], 'nginx and the daemon\'s'] : [values[node], 'Node\'s'];
+    const [beside, name] = values[nginx] ? [values[nginx], 'nginx\'s and the daemon\'s'] : [values[node], 'Node\'s'];
     return [{
-        what: `TLS, ${what}, connect with token, ${n.clients} clients: CPU per connect, to ${name}`,
+        what: `TLS, ${what} and token, ${n.clients} clients: CPU per connect, to ${name}`,
         goal: 1, ...ratios(values[own], beside), cells: cells(values, 'us', NAMES),
         bars: { title: `TLS, CPU per connect: ${what}`, unit: 'us' },
     }];
@@ -95,7 +95,7 @@ const TLS_ROWS = {
         run: idle,
         long: true,
         full: { clients: 10000, fewer: 5000 },
-        quick: { clients: 4000, fewer: 1000 },
+        quick: { clients: 10000, fewer: 1000 },
     },
 };
 
