@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/stdfds.h"
+#include "base/wiping.h"
 #include "conf.h"
 #include "conf/args.h"
 #include "master/check.h"
@@ -131,6 +132,7 @@ int main(int argc, char **argv)
     struct buf errors = {0};
     int status = EXIT_USAGE;
 
+    wiping_install();
     if (stdfds_open() < 0)
         return EXIT_CONFIG; /* there is no descriptor to say so on */
     if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,

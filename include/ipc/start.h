@@ -32,9 +32,10 @@ struct worker_start {
      * are made later.  The worker closes them; nhandoff 0: there are no others. */
     int handoff_fd, peers_fd;
     const int *handoff_fds;
-    size_t nhandoff;               /* 0 or START_LANES */
-    int history_fd;                /* ipc/history.h, for reading; the worker's; -1: there is none */
-    const struct tickets *tickets; /* ipc/tickets.h, as they are at the fork; NULL: none */
+    size_t nhandoff;         /* 0 or START_LANES */
+    int history_fd;          /* ipc/history.h, for reading; the worker's; -1: there is none */
+    struct tickets *tickets; /* ipc/tickets.h, as they are at the fork; NULL: none.  The worker
+                                overwrites its copy once it has taken them */
     struct balance *balance; /* ipc/balance.h, of its generation: its line is start_number() - 1;
                                 borrowed; NULL: it has no peers */
     struct census *census;   /* ipc/census.h, likewise; NULL: there was no memory */

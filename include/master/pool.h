@@ -54,7 +54,7 @@ struct pool_options { /* everything is borrowed */
     struct cluster *cluster;
     struct recovery *recovery;
     int (*worker)(const struct conf *, const struct worker_start *);
-    const struct tickets *tickets; /* or NULL: for TLS */
+    struct tickets *tickets; /* or NULL: for TLS */
 };
 
 /* NULL without memory. */

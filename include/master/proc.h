@@ -42,7 +42,7 @@ struct proc_common {
     struct lanes *lanes;
     struct link_options link;
     int (*worker)(const struct conf *, const struct worker_start *);
-    const struct tickets *tickets;
+    struct tickets *tickets;
     /* In a child, before it becomes a worker: its other descriptors are closed already. */
     void (*child)(const struct conf *conf, void *arg);
     void *arg;

@@ -18,8 +18,9 @@ typedef void ticketing_fn(const struct tickets *tickets, void *arg);
 struct ticketing *ticketing_new(struct event_base *base, ticketing_fn *fn, void *arg);
 void ticketing_free(struct ticketing **ticketing);
 
-/* Those of this moment, for a worker to be born with; where they lie they stay, and change. */
-const struct tickets *ticketing_keys(const struct ticketing *ticketing);
+/* Those of this moment, for a worker to be born with, which overwrites its copy; where they
+ * lie they stay, and change. */
+struct tickets *ticketing_keys(struct ticketing *ticketing);
 
 /* The time of the first has come: fn is called.  For tests, and for the timer. */
 void ticketing_turn(struct ticketing *ticketing);

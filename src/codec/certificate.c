@@ -1,5 +1,6 @@
 #include "codec/certificate.h"
 
+#include "base/wiping.h"
 #include "codec/certificate_strength.h"
 #include "codec/pem.h"
 
@@ -153,7 +154,9 @@ static int key_decode(struct certificate *c, const struct pem_block *block, stru
         return fault(error, "%s", why);
     if (pem_decode(block, &der) == 0) {
         at = der.data;
+        wiping_begin();
         c->key = d2i_AutoPrivateKey(NULL, &at, (long)der.len);
+        wiping_end();
     }
     buf_free(&der);
     return c->key != NULL ? 0 : fault(error, "the private key cannot be read: it is damaged");

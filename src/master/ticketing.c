@@ -81,7 +81,7 @@ void ticketing_free(struct ticketing **ticketingp)
     free(ticketing);
 }
 
-const struct tickets *ticketing_keys(const struct ticketing *ticketing)
+struct tickets *ticketing_keys(struct ticketing *ticketing)
 {
     return &ticketing->keys;
 }

@@ -7,6 +7,7 @@
 #include "ipc/change.h"
 #include "ipc/history.h"
 #include "ipc/start.h"
+#include "ipc/tickets.h"
 #include "worker/acks.h"
 #include "worker/act.h"
 #include "worker/certify.h"
@@ -520,6 +521,17 @@ static void open_history(struct worker *worker)
     close(fd);
 }
 
+/* One copy of the keys is enough: those that the fork brought would never change.  Returns 0,
+ * or -1 without memory. */
+static int take_tickets(struct worker *worker, struct tickets *tickets)
+{
+    int rc = tickets != NULL ? engine_tickets(worker->engine, tickets) : 0;
+
+    if (tickets != NULL)
+        explicit_bzero(tickets, sizeof(*tickets));
+    return rc;
+}
+
 /* Returns 0, or -1 (logged); worker_close() undoes either. */
 static int worker_open(struct worker *worker)
 {
@@ -536,7 +548,7 @@ static int worker_open(struct worker *worker)
     worker->engine = engine_new(worker->base, &own, &from_engine, worker);
     if (worker->leave_timer == NULL || worker->engine == NULL)
         goto fail;
-    if (start->tickets != NULL && engine_tickets(worker->engine, start->tickets) < 0)
+    if (take_tickets(worker, start->tickets) < 0)
         goto fail;
     if (certify(&worker->certified, worker->engine, &worker->conf.tls) < 0)
         return -1;

@@ -5,13 +5,16 @@
 const assert = require('assert');
 const fs = require('fs');
 const path = require('path');
+const tls = require('tls');
+const { once } = require('events');
 const { test } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { RedisTls } = require('./lib/redistls');
-const { authority, LOCAL } = require('./lib/certificates');
+const { authority, selfSigned, LOCAL } = require('./lib/certificates');
 const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
 const { Inside } = require('./lib/inside');
-const { copies, long, pieces } = require('./lib/memory');
+const { behind, copies, long, pieces } = require('./lib/memory');
+const { askJson } = require('./lib/metrics');
 const { Polling, polled } = require('./lib/http');
 const { sign } = require('./lib/jwt');
 const { Raw } = require('./lib/raw');
@@ -310,6 +313,85 @@ testOf('while workers start: each has the key of its generation; what is to come
     await soonGone(daemon, old); /* with the last of the old workers */
     for (const pid of daemon.workers()) assert.deepStrictEqual(heldBy(pid, texts), ['secret 2']);
     assert.deepStrictEqual(heldBy(daemon.pid, texts), ['secret 2', 'password 2']);
+});
+
+/* --- certificates, and tickets of TLS --- */
+
+/* What there is of a private key of RSA: its PEM, and a number of it, as DER and as OpenSSL
+ * compute with it, which is the same bytes from behind. */
+function traces({ key, privateKey }) {
+    const number = Buffer.from(privateKey.export({ format: 'jwk' }).d, 'base64url');
+    return { pem: pieces(key), der: pieces(number), number: pieces(Buffer.from(number).reverse()) };
+}
+/* The name that its tickets begin with, and what lies behind it in memory: the keys. */
+async function ticketKeys(daemon, pid) {
+    const socket = tls.connect({ ...daemon.addr, ca: daemon.certificate.root, servername: 'localhost', maxVersion: 'TLSv1.2' });
+    await once(socket, 'secureConnect');
+    const name = socket.getTLSTicket().subarray(0, 16);
+    socket.destroy();
+    return { name, keys: behind(pid, name, 64) };
+}
+testOf('a private key of TLS: its text is in the master, the key in workers, and who looks up names has neither; then the old one is nowhere', async (t) => {
+    const inside = new Inside(t);
+    const redis = await Redis.start(t);
+    const first = selfSigned({ names: LOCAL, type: 'rsa' });
+    const second = selfSigned({ names: LOCAL, type: 'rsa' });
+    const listen = ['127.0.0.1:0'];
+    const daemon = new Daemon(t, { redis, tls: true, env: inside.env, config: { port: undefined, host: undefined, listen } });
+    const put = ({ chain, key }) => {
+        fs.writeFileSync(daemon.config.tls.certFile, chain);
+        fs.writeFileSync(daemon.config.tls.keyFile, key);
+    };
+    put(first);
+    daemon.certificate.root = first.root;
+    daemon.spawn();
+    await daemon.ready();
+    const old = traces(first);
+    const held = whoHas(daemon, old);
+    isOfMaster(held.pem, 'PEM');
+    isGone(held.der, 'DER');
+    const [inMaster, ...inWorkers] = held.number;
+    assert.strictEqual(inMaster, 0, 'the master does not compute with it');
+    assert.ok(inWorkers.every((count) => count > 0), `the workers do: ${inWorkers}`);
+
+    const tickets = await ticketKeys(daemon, daemon.workers()[0]);
+    const ofTickets = { tickets: [tickets.keys] };
+    assert.ok(whoHas(daemon, ofTickets).tickets.every((count) => count === 1), `master and workers have the keys of tickets once: ${whoHas(daemon, ofTickets).tickets}`);
+    const workers = daemon.workers();
+    put(second);
+    daemon.write(merge(daemon.config, { listen: [...listen, 'slow.test:0'] }));
+    daemon.signal('SIGHUP');
+    await daemon.logged(/reload waits: host names are looked up/);
+    const looks = daemon.workers().find((pid) => !workers.includes(pid));
+    const all = { ...old, ...ofTickets };
+    await until(() => !heldBy(looks, all).length, within(2000), 'no key in who looks')
+        .catch(() => assert.deepStrictEqual(heldBy(looks, all), []));
+    const from = daemon.log.length;
+    daemon.deaths = true;
+    inside.answer('slow.test', '127.0.0.1');
+    await daemon.logged(/configuration reloaded/, within(3000), from);
+    await soonGone(daemon, old);
+    const fresh = whoHas(daemon, traces(second));
+    isOfMaster(fresh.pem, 'PEM');
+    assert.ok(fresh.number.slice(1).every((count) => count > 0), `the new one is in the workers: ${fresh.number}`);
+    assert.ok(whoHas(daemon, ofTickets).tickets.every((count) => count === 1), 'the keys of tickets are those that they were');
+    const said = `${daemon.log}${JSON.stringify(await askJson(daemon, '/status'))}`;
+    for (const { key } of [first, second]) assert.ok(!said.includes(key.slice(40, 80)), 'nowhere in what is said');
+});
+testOf('a private key of TLS that changes by itself: the old one is nowhere', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = await Daemon.start(t, { redis, tls: true });
+    const first = selfSigned({ names: LOCAL, type: 'rsa' });
+    const second = selfSigned({ names: LOCAL });
+    const { certFile, keyFile } = daemon.config.tls;
+    for (const one of [first, second]) {
+        const from = daemon.log.length;
+        fs.writeFileSync(certFile, one.chain);
+        fs.writeFileSync(keyFile, one.key);
+        await daemon.logged(/another certificate is in force/, within(4000), from);
+        if (one === first) await until(() => whoHas(daemon, traces(first)).number.slice(1).every(Boolean), within(2000), 'in workers');
+    }
+    await soonGone(daemon, traces(first));
 });
 
 /* --- tokens --- */

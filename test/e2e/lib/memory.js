@@ -48,7 +48,16 @@ function copies(pid, texts) {
     }
 }
 
+/* So many bytes behind the first that are these in its memory, or undefined. */
+function behind(pid, bytes, length) {
+    for (const all of mappings(pid)) {
+        const at = all.indexOf(bytes);
+        if (at >= 0) return Buffer.from(all.subarray(at + bytes.length, at + bytes.length + length));
+    }
+    return undefined;
+}
+
 /* A text of that length that is nowhere else. */
 const long = (length = 600) => crypto.randomBytes(length).toString('base64url').slice(0, length);
 
-module.exports = { copies, long, pieces };
+module.exports = { behind, copies, long, pieces };

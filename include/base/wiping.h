@@ -1,0 +1,12 @@
+/* wiping - of the copies that OpenSSL makes of a private key while it reads one, it frees
+ * some as they are.  While this is on, all that it frees is overwritten first. */
+#ifndef BASE_WIPING_H
+#define BASE_WIPING_H
+
+/* Before anything of OpenSSL is called; without it nothing is overwritten. */
+void wiping_install(void);
+
+void wiping_begin(void);
+void wiping_end(void);
+
+#endif
