@@ -11,10 +11,12 @@ const { Daemon, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
 const { joined, Raw } = require('./lib/raw');
 const { heardArgs } = require('./lib/hear');
 const { run, tempDir } = require('./lib/proc');
+const { selfSigned } = require('./lib/certificates');
 
 const files = shared(async (s) => {
     const dir = tempDir(s);
     fs.chmodSync(dir, 0o755);
+    const certificate = selfSigned();
     const { publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
     const put = (name, text) => {
         const file = path.join(dir, name);
@@ -28,13 +30,25 @@ const files = shared(async (s) => {
         passwords: three('password', 'r3dis'),
         scripts: three('client.js', '// a client'),
         sets: three('jwks', '{"keys":[]}'),
+        /* A certificate in three places, with its key, and the text of each. */
+        certFiles: three('cert.pem', certificate.chain),
+        keyFiles: three('key.pem', certificate.key),
+        certs: Array(3).fill(certificate.chain.trimEnd()),
+        pems: Array(3).fill(certificate.key.trimEnd()),
     };
 });
 
 /* Three values for each key: of the file, the environment, the command line.
  * Keys that exclude each other are in groups, each tried on its own. */
 async function groups() {
-    const { secrets, keys, passwords, scripts, sets } = await files();
+    const { secrets, keys, passwords, scripts, sets, certFiles, keyFiles, certs, pems } = await files();
+    const secret = ['one', 'two', 'three'].map((word) => word.padEnd(40, 'x'));
+    const clientOf = (name) => ({
+        [`${name}:caFile`]: certFiles, [`${name}:certFile`]: certFiles, [`${name}:keyFile`]: keyFiles,
+        [`${name}:servername`]: ['one', 'two', 'three'], [`${name}:rejectUnauthorized`]: [true, false, true],
+    });
+    const textsOf = (name) => ({ [`${name}:ca`]: certs, [`${name}:cert`]: certs, [`${name}:key`]: pems });
+    const sentinels = { 'socket.io:redis:sentinels': [['one:1'], ['two:2', '[::1]:3'], ['three:26379']] };
     const common = {
         workers: [2, 3, 4],
         proxies: [['10.0.0.0/8', 'unix'], ['::1'], ['192.0.2.1', 'fd00::/8']],
@@ -115,11 +129,28 @@ async function groups() {
             'socket.io:redis:url': ['redis://r1:1/1', 'redis://r2:2/2', 'redis://r3:3/3'],
             'socket.io:connectionStateRecovery': [true, false, true],
         },
+        {
+            'auth:secret': secret, ...sentinels, 'socket.io:redis:name': ['one', 'two', 'three'],
+            'socket.io:redis:sentinelUsername': ['one', 'two', 'three'], 'socket.io:redis:sentinelPassword': ['one', '12345', 'true'],
+            'socket.io:redis:sentinelTLS': [true, false, true], 'limits:connectionsPerAddress': [1, 2, 3],
+        },
+        {
+            'auth:secret': secret, ...sentinels, 'socket.io:redis:sentinelPasswordFile': passwords,
+            ...clientOf('socket.io:redis:tls'), ...clientOf('socket.io:redis:sentinelTLS'),
+            'tls:certFile': certFiles, 'tls:keyFile': keyFiles, 'tls:minVersion': ['TLSv1.2', 'TLSv1.3', 'TLSv1.2'],
+            'tls:ciphers': ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE+AESGCM', 'ECDHE+CHACHA20'],
+            'tls:cipherSuites': ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'],
+        },
+        {
+            'auth:secret': secret, ...textsOf('socket.io:redis:tls'), ...sentinels, ...textsOf('socket.io:redis:sentinelTLS'),
+            'tls:certificates': certFiles.map((certFile, i) => [{ certFile, keyFile: keyFiles[i] }]),
+        },
         { 'auth:secretFile': [secrets, secrets.slice(1), secrets.slice(0, 2)], 'auth:publicKeyFile': [keys, keys, keys.slice(1)] },
         { 'auth:secret': ['one', 'two', 'three'].map((word) => [word.padEnd(40, 'x'), word.padEnd(50, 'y')]) },
     ];
 }
-const SECRETS = ['auth:secret', 'socket.io:redis:password'];
+const SECRETS = ['auth:secret', 'socket.io:redis:password', 'socket.io:redis:sentinelPassword', 'socket.io:redis:tls:key', 'socket.io:redis:sentinelTLS:key'];
+const PEMS = ['socket.io:redis:tls:ca', 'socket.io:redis:tls:cert', 'socket.io:redis:sentinelTLS:ca', 'socket.io:redis:sentinelTLS:cert'];
 
 function nest(values) {
     const root = {};
@@ -166,6 +197,10 @@ function expectAll(all, values, which, source) {
         assert.match(all[key].source, source, key);
         if (SECRETS.includes(key)) {
             assert.match(all[key].value, /^\*+$/);
+            continue;
+        }
+        if (PEMS.includes(key)) {
+            assert.strictEqual(all[key].value, 'PEM');
             continue;
         }
         const wanted = three[which];
