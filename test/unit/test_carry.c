@@ -498,7 +498,7 @@ static void test_leave(void)
     say("GET /n/here", 11);
     http_pass_on(http, 0);
     is_int(conn->state, CONN_OPEN, "so has one that is about to ask");
-    say(HERE + 11, strlen(HERE) - 11);
+    say(&HERE[11], strlen(HERE) - 11);
     hear();
     http_pass_on(http, 0);
     ok(is_closed() && nhanded == 0, "one between requests ends");

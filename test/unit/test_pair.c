@@ -114,15 +114,15 @@ static void test_say(void)
 }
 
 /* Every byte as it was, each saying once and in its order, however reads fall. */
-static void test_many(void)
+static void test_many(unsigned seed)
 {
     char sent = 'a', next = 'a';
     unsigned said = 0, heard = 0;
     int wrong = 0;
 
-    srand(7);
+    srand(seed);
     make();
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 10000; i++) {
         int what = rand() % 4;
         if (what == 0 && pair_say(fds[1], said % 4) == 0)
             said++;
@@ -137,7 +137,7 @@ static void test_many(void)
         if (says >= 0)
             wrong += (unsigned)says != heard++ % 4;
     }
-    ok(said > 1000 && heard > 1000, "said %u, heard %u", said, heard);
+    ok(said > 500 && heard > 500, "said %u, heard %u", said, heard);
     is_int(wrong, 0, "all as it was sent");
     drop();
 }
@@ -180,7 +180,8 @@ int main(void)
 {
     test_make();
     test_say();
-    test_many();
+    for (unsigned seed = 1; seed < 4; seed++)
+        test_many(seed);
     test_full();
     test_no_descriptors();
     return tap_done();
