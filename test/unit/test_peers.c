@@ -11,9 +11,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define CONN_BYTES (offsetof(struct handoff_conn, told) + 1) /* without what pads it */
 
 /* --- the engine --- */
 
@@ -115,7 +118,7 @@ static const char *came(unsigned lane)
 
     if (kind > 0) {
         close(fd);
-        if (memcmp(&got, &sent, sizeof(got)) != 0)
+        if (memcmp(&got, &sent, CONN_BYTES) != 0)
             return "another's";
     }
     bytes[kind == HANDOFF_CONNECTION ? len : 0] = '\0';
@@ -253,7 +256,7 @@ static void test_from(void)
     turn();
     is_int(adopted, 16, "so many in one turn of the loop");
     is_str(adopted_bytes, "GET", "with their bytes");
-    is_mem(&adopted_conn, sizeof(sent), &sent, sizeof(sent), "and what is known of them");
+    is_mem(&adopted_conn, CONN_BYTES, &sent, CONN_BYTES, "and what is known of them");
     turn();
     is_int(adopted, 20, "and the others in the next");
     is_int(adopted_orphans, 1, "an orphan is told as one");
