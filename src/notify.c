@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/stdfds.h"
 #include "base/utf8.h"
+#include "base/wiping.h"
 #include "codec/emit.h"
 #include "codec/json.h"
 #include "conf.h"
@@ -388,6 +389,7 @@ int main(int argc, char **argv)
 
     if (stdfds_open() < 0)
         return 1;
+    wiping_install();
     (void)signal(SIGPIPE, SIG_IGN); /* a redis that goes away is an error like others */
     split = conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                             &options, &errors);

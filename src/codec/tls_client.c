@@ -1,6 +1,7 @@
 #include "codec/tls_client.h"
 
 #include "base/slice.h"
+#include "base/wiping.h"
 #include "codec/pem.h"
 #include "codec/tls_words.h"
 
@@ -188,22 +189,7 @@ static int ends_in(struct slice text, struct slice end)
            slice_eq((struct slice){text.ptr + text.len - end.len, end.len}, end);
 }
 
-/* What was freed last of these sizes, which the allocator gives again first. */
-static void freed_wipe(size_t from, size_t to)
-{
-    void *at[8];
-
-    for (size_t len = from; len <= to; len += 16) {
-        for (size_t i = 0; i < 8; i++)
-            if ((at[i] = malloc(len)) != NULL)
-                explicit_bzero(at[i], len);
-        for (size_t i = 0; i < 8; i++)
-            free(at[i]);
-    }
-}
-
-/* Not by OpenSSL's reader of PEM, which leaves copies of the key in memory that it has freed.  Its
- * reader of DER leaves one, in a buffer that had grown by more than it held. */
+/* Not by OpenSSL's reader of PEM, which leaves copies of the key in more places. */
 static EVP_PKEY *decode_key(const struct pem_block *block)
 {
     struct buf der = {.secret = 1};
@@ -212,8 +198,9 @@ static EVP_PKEY *decode_key(const struct pem_block *block)
 
     if (pem_decode(block, &der) == 0) {
         at = der.data;
+        wiping_begin();
         key = d2i_AutoPrivateKey(NULL, &at, (long)der.len);
-        freed_wipe(der.len, 2 * der.len);
+        wiping_end();
     }
     buf_free(&der);
     return key;
@@ -283,7 +270,9 @@ void tls_client_free(struct tls_client **client)
 {
     if (*client == NULL)
         return;
+    wiping_begin();
     SSL_CTX_free((*client)->ctx);
+    wiping_end();
     free(*client);
     *client = NULL;
 }

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/wiping.h"
 #include "codec/tls_client.h"
 #include "conf/server.h"
 
@@ -288,7 +289,9 @@ struct redis_tls *redis_tls_new(struct event_base *base, int fd, const struct tl
 
 void redis_tls_wipe(struct redis_tls *tls)
 {
+    wiping_begin(); /* the keys of its records */
     SSL_free(tls->ssl);
+    wiping_end();
     tls->ssl = NULL;
 }
 
