@@ -523,8 +523,8 @@ test('a kept connection to an old worker: what is new goes to a new worker', asy
     assert.strictEqual(await holder.text(), '1');
     await daemon.logged(/generation 1 has left/, within(3000), from);
     for (const [i, one] of kept.entries()) { /* the connections have moved with it; one over TLS has ended */
-        if (daemon.addr.tls) await one.over();
-        const http = daemon.addr.tls ? new Http(daemon.addr) : one;
+        assert.strictEqual(Boolean(one.isLast), Boolean(daemon.addr.tls));
+        const http = one.isLast ? new Http(daemon.addr) : one;
         t.after(() => http.destroy());
         const target = `/notifications/?EIO=4&transport=polling&sid=${opened[(i + 1) % 3]}`;
         const { status, text } = await http.send('POST', target, {}, '3').answer();
