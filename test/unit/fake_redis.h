@@ -26,6 +26,7 @@ struct fake {
     int accepted;            /* connections, all told */
 
     int is_mute;         /* takes what comes and says nothing */
+    int is_held;         /* looks at nothing, until fake_release() */
     const char *auth;    /* the answer to AUTH */
     const char *role;    /* to ROLE; NULL: that of a master */
     const char *place;   /* to GET-MASTER-ADDR-BY-NAME; NULL: of the next two */
@@ -169,8 +170,16 @@ static inline void fake_read(struct bufferevent *bev, void *arg)
     struct fake *fake = arg;
     int i = fake_number(fake, bev);
 
-    while (fake_take(fake, i))
+    while (!fake->is_held && fake_take(fake, i))
         continue;
+}
+
+static inline void fake_release(struct fake *fake)
+{
+    fake->is_held = 0;
+    for (int i = 0; i < FAKE_CLIENTS; i++)
+        if (fake->clients[i] != NULL)
+            fake_read(fake->clients[i], fake);
 }
 
 static inline void fake_event(struct bufferevent *bev, short what, void *arg)

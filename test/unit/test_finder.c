@@ -72,6 +72,11 @@ static int all_answer(void)
     return answering() == 3;
 }
 
+static int one_answers(void)
+{
+    return answering() == 1;
+}
+
 static int is_tried(void)
 {
     return redis[2].accepted > 1;
@@ -263,6 +268,25 @@ static void test_behind(void)
     end();
 }
 
+/* The newer one is named a little later. */
+static void test_late(void)
+{
+    uint64_t at_ms;
+
+    prepare();
+    promote(1, NULL);
+    sentinels[1].is_held = sentinels[2].is_held = 1;
+    begin();
+    ok(fake_wait(base, one_answers), "the one that is behind is the first to answer");
+    at_ms = clock_ms();
+    for (int i = 0; i < 3; i++)
+        fake_turn(base);
+    fake_release(&sentinels[1]);
+    finds(&redis[1], "the newer master");
+    ok(founds == 1 || clock_ms() > at_ms + 90, "at once, unless that took long");
+    end();
+}
+
 /* Only the one that is behind is there when the newer master is lost. */
 static void test_stale(void)
 {
@@ -372,6 +396,7 @@ int main(void)
     test_demoted();
     test_downs();
     test_behind();
+    test_late();
     test_stale();
     test_replica_named();
     test_hole();
