@@ -9,6 +9,7 @@ const tls = require('tls');
 const { once } = require('events');
 const { test } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
+const { FakeSentinel } = require('./lib/sentinels');
 const { RedisTls } = require('./lib/redistls');
 const { authority, selfSigned, LOCAL } = require('./lib/certificates');
 const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
@@ -149,6 +150,29 @@ testOf('TLS to redis: the password and the key that redis is shown are in the ma
     look();
     await reload(daemon);
     look();
+});
+
+testOf('sentinels: their password is in the master, and in no worker, whenever it was forked; after a reload the old one is nowhere', async (t) => {
+    const [first, second] = [long(), long()];
+    const redis = await Redis.start(t);
+    const fake = await FakeSentinel.start(t, redis);
+    const sentinelPasswordFile = path.join(tempDir(t), 'password');
+    fs.writeFileSync(sentinelPasswordFile, first, { mode: 0o600 });
+    const settings = { host: undefined, port: undefined, sentinels: [`127.0.0.1:${fake.port}`], sentinelPasswordFile };
+    const daemon = await Daemon.start(t, { config: { 'socket.io': { redis: settings } } });
+    assert.strictEqual(daemon.redisState, 'subscribed');
+    assert.ok(fake.credentials.includes(first));
+    const look = (text) => isOfMaster(whoHas(daemon, { password: pieces(text) }).password, 'password');
+    look(first);
+    daemon.deaths = true;
+    process.kill(daemon.workers()[0], 'SIGKILL');
+    await daemon.logged(/worker 1 ready: pid=\d+ fork=2/, within(3000));
+    look(first);
+    fs.writeFileSync(sentinelPasswordFile, second);
+    await reload(daemon);
+    await until(() => fake.credentials.includes(second), within(2000), 'the new one');
+    await soonGone(daemon, { password: pieces(first) });
+    look(second);
 });
 
 testOf('the file, and files that it names: keys are in all processes, the password and the secret of recovery in the master, their texts nowhere', async (t) => {

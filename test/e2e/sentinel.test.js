@@ -252,6 +252,34 @@ test('from an address to sentinels that name it, and back, by a reload: nothing 
     assert.strictEqual(await gapsOf(daemon), 0);
 });
 
+test('a reload of what sentinels are asked for and want: name, user, password and TLS', async (t) => {
+    const redis = await Redis.start(t);
+    const certificate = authority('authority of the sentinels').issue({ names: LOCAL });
+    const [fake, safe] = [await FakeSentinel.start(t, redis), await FakeSentinel.start(t, redis, 0, certificate)];
+    const daemon = await daemonOf(t, [fake.port]);
+    const one = await member(t, daemon);
+    const ca = path.join(daemon.dir, 'ca.pem');
+    const secret = path.join(daemon.dir, 'password');
+    fs.writeFileSync(ca, certificate.root);
+    fs.writeFileSync(secret, 'from a file', { mode: 0o600 });
+    const asked = () => [...new Set(fake.names)].join();
+    const steps = [
+        [{ name: 'other' }, () => asked() === `${NAME},other`],
+        [{ sentinelPassword: 'hush' }, () => fake.credentials.includes('hush')],
+        [{ sentinelUsername: 'watcher' }, () => fake.credentials.includes('watcher hush')],
+        [{ sentinelPassword: undefined, sentinelPasswordFile: secret }, () => fake.credentials.includes('watcher from a file')],
+        [{ sentinels: places([safe.port]), sentinelTLS: { caFile: ca } }, () => safe.credentials.includes('watcher from a file')],
+    ];
+    for (const [change, check] of steps) {
+        const from = daemon.log.length;
+        await reload(daemon, { 'socket.io': { redis: change } });
+        await daemon.logged(/the new connection has taken the place/, within(4000), from);
+        await until(check, within(1000), JSON.stringify(change));
+    }
+    assert.deepStrictEqual(await heardArgs(redis, [one]), [[]]);
+    assert.strictEqual(await gapsOf(daemon), 0);
+});
+
 test('again and again, by either way', async (t) => {
     const ways = [
         (all) => all.sentinels[0].client.sendCommand(['SENTINEL', 'FAILOVER', NAME]),

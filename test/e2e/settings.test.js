@@ -451,11 +451,14 @@ const ELSEWHERE = {
     'reload.test.js: the admin address: a name is looked up': ['admin:host'],
     'presence.test.js: it is off unless it is turned on; by a reload': ['socket.io:presence'],
     'redistls.test.js: a reload from plain text to TLS and back': ['', ':caFile', ':certFile', ':keyFile', ':servername', ':rejectUnauthorized'].map((member) => `socket.io:redis:tls${member}`),
+    'sentinel.test.js: from an address to sentinels that name it': ['socket.io:redis:sentinels'],
+    'sentinel.test.js: a reload of what sentinels are asked for': ['name', 'sentinelUsername', 'sentinelPassword', 'sentinelPasswordFile', 'sentinelTLS', 'sentinelTLS:caFile'].map((name) => `socket.io:redis:${name}`),
     'reload.test.js: what needs a restart is warned of': ['socket.io:namespace', 'socket.io:key', 'pidFile', 'user', 'group'],
 };
 /* Other names of values that are tried under one of theirs, and what is not implemented. */
 const SAME = ['auth:secretFile', 'auth:publicKeyFile', 'auth:keys', 'socket.io:redis:url', 'socket.io:redis:passwordFile',
-    ...['ca', 'cert', 'key'].map((text) => `socket.io:redis:tls:${text}`)];
+    ...['ca', 'cert', 'key'].map((text) => `socket.io:redis:tls:${text}`),
+    ...['ca', 'cert', 'key', 'certFile', 'keyFile', 'servername', 'rejectUnauthorized'].map((member) => `socket.io:redis:sentinelTLS:${member}`)];
 const HERE = ['socket.io:connectionStateRecovery:secretFile', 'admin:port', 'socket.io:redis:username', 'socket.io:redis:password', 'auth:jwksFile', 'drainTimeout', 'shutdownTimeout'];
 test('every key that -t prints is tried in a reload', () => {
     const printed = execFileSync(NOTIFYD, ['-t', '-c', '/dev/null', '--auth:secret', SECRET], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

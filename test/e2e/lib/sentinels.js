@@ -5,6 +5,7 @@ const crypto = require('crypto');
 const fs = require('fs');
 const net = require('net');
 const path = require('path');
+const tls = require('tls');
 const { createClient } = require('redis');
 const { Emitter } = require('e5');
 const { commandsOf } = require('./fakeredis');
@@ -193,10 +194,12 @@ const bulk = (text) => `$${Buffer.byteLength(String(text))}\r\n${text}\r\n`;
 const array = (...parts) => `*${parts.length}\r\n${parts.map(bulk).join('')}`;
 
 class FakeSentinel {
-    /* server: what it names (a Redis), with that epoch; undefined: it knows no such master. */
-    static async start(context, server, epoch = 0) {
-        const fake = Object.assign(new FakeSentinel(), { server, epoch, sockets: new Set(), asked: 0 });
-        fake.listener = net.createServer((socket) => fake.accept(socket));
+    /* server: what it names (a Redis), with that epoch; undefined: it knows no such master.
+     * certificate: it speaks TLS. */
+    static async start(context, server, epoch = 0, certificate) {
+        const fake = Object.assign(new FakeSentinel(), { server, epoch, sockets: new Set(), asked: 0, names: [], credentials: [] });
+        const accept = (socket) => fake.accept(socket);
+        fake.listener = certificate ? tls.createServer({ cert: certificate.chain || certificate.cert, key: certificate.key }, accept) : net.createServer(accept);
         await new Promise((resolve) => fake.listener.listen(0, '127.0.0.1', resolve));
         fake.port = fake.listener.address().port;
         context.after(() => fake.stop());
@@ -214,13 +217,17 @@ class FakeSentinel {
             answered = commands.length;
         });
     }
-    answer(socket, [name, what]) {
+    answer(socket, [name, what, ...more]) {
         if (this.isMute) return;
-        if (/SUBSCRIBE$/.test(name)) {
+        if (name === 'AUTH') {
+            this.credentials.push([what, ...more].join(' '));
+            socket.write('+OK\r\n');
+        } else if (/SUBSCRIBE$/.test(name)) {
             socket.hears = name === 'SUBSCRIBE';
             socket.write(`*3\r\n${bulk(name.toLowerCase())}${bulk(what)}:${Number(socket.hears)}\r\n`);
         } else if (what === 'GET-MASTER-ADDR-BY-NAME') {
             this.asked++;
+            this.names.push(more[0]);
             socket.write(this.server ? array('127.0.0.1', this.server.port) : '*-1\r\n');
         } else if (what === 'MASTER') {
             socket.write(this.server ? array('name', NAME, 'config-epoch', this.epoch) : '-ERR No such master with that name\r\n');
