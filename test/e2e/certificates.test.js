@@ -41,6 +41,15 @@ function shown(addr, options = {}) {
         socket.once('error', reject);
     });
 }
+function cipherOf(addr, version) {
+    return new Promise((resolve, reject) => {
+        const socket = tls.connect({ ...addr, ca: root.root, servername: 'localhost', maxVersion: version }, () => {
+            resolve(socket.getCipher().name);
+            socket.destroy();
+        });
+        socket.once('error', reject);
+    });
+}
 /* Each worker shows it, of whom any may answer. */
 async function isShown(daemon, certificate, what) {
     for (let i = 0; i < 6; i++) assert.strictEqual(await shown(daemon.addr), certificate.cert, what);
@@ -161,6 +170,9 @@ test('HUP: new connections get the new certificate, who is connected stays, and 
     assert.match(await relive(daemon, { tls: { minVersion: 'TLSv1.3' } }), /changed: tls \(a certificate\), tls:minVersion$/m);
     await isShown(daemon, third, 'of other files');
     await assert.rejects(shown(daemon.addr, { maxVersion: 'TLSv1.2' }));
+    const ciphers = { ciphers: 'ECDHE-ECDSA-CHACHA20-POLY1305', cipherSuites: 'TLS_AES_128_GCM_SHA256' };
+    assert.match(await relive(daemon, { tls: { minVersion: undefined, ...ciphers } }), /changed: tls:minVersion, tls:ciphers, tls:cipherSuites$/m);
+    assert.deepStrictEqual([await cipherOf(daemon.addr, 'TLSv1.2'), await cipherOf(daemon.addr, 'TLSv1.3')], Object.values(ciphers));
     await isThere(daemon, client);
     assert.deepStrictEqual(daemon.workers(), pids, 'the same workers');
     const metrics = await scrape(daemon);

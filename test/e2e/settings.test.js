@@ -449,6 +449,8 @@ const ELSEWHERE = {
     'reload.test.js: a sandbox that a reload turns off': ['sandbox'],
     'reload.test.js: sockets are added and removed': ['listen', 'port', 'host'],
     'reload.test.js: the admin address: a name is looked up': ['admin:host'],
+    'certificates.test.js: HUP: new connections get the new certificate': ['certFile', 'keyFile', 'minVersion', 'ciphers', 'cipherSuites'].map((name) => `tls:${name}`),
+    'certificates.test.js: a certificate beside it, and TLS as a whole': ['tls:certificates'],
     'presence.test.js: it is off unless it is turned on; by a reload': ['socket.io:presence'],
     'redistls.test.js: a reload from plain text to TLS and back': ['', ':caFile', ':certFile', ':keyFile', ':servername', ':rejectUnauthorized'].map((member) => `socket.io:redis:tls${member}`),
     'sentinel.test.js: from an address to sentinels that name it': ['socket.io:redis:sentinels'],

@@ -25,7 +25,7 @@ struct made {
 struct make {
     const char *name;  /* the common name */
     const char *names; /* "DNS:example.org,IP:192.0.2.1" */
-    int rsa;           /* bits, in place of a curve */
+    int rsa;           /* 2048 or 1024 bits, in place of a curve; always the same key */
     const char *curve;
     const char *digest;
     long from_s, to_s; /* from now on */
@@ -34,6 +34,65 @@ struct make {
     const struct made *issuer;
     EVP_PKEY *key; /* that there is, or NULL */
 };
+
+/* To make one takes long, under valgrind minutes. */
+static const char make_rsa_2048[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCiLJmEuzRBjMn4\n"
+    "y3h1s+7T+jolvSIizKwBck7MnNIKAdJVhF2JH4371Ho+N4jSihR1A0KMracwlPAj\n"
+    "87n+cEZ4cttNwQPWw/v93OF3ijd75u40CQLH9s9v9+SJs4/CfQbgjFaByiNw7stN\n"
+    "0KBGS7eF1c9q6fPpS0Spo7//4O6eaR2DFpo7N+VQ9qFsG2GhcOavP2bWi77EF9Fi\n"
+    "1Fee7NitkpBnkWc8kUVmteaK6amyyd0ifO1oINEa6y1IKEvxclLFHEkxnN9frqTs\n"
+    "u1ZpT1JsSrQFf4cBZBz2983ByNn3a8xATRAyJKMjiDeKgVd78JcluAIUWpL5t/9/\n"
+    "mGcT6NR5AgMBAAECggEACQPHqNwrJHWqCH1u/cP5w6jGMLDZw+tyqEXtYWxaNJoz\n"
+    "UfOgq22om9YM0YaOwX1Rc8uxmFZS092Dl8wFi8I7+JgR3rma+AY+7LaphdaWDPoi\n"
+    "RZw2nlz23Pd/qbPkiuAeUL8cU+yjmbR8cp/lOOMemX7wH7ZPi6lWcMOceaHMQdvp\n"
+    "TaWg3jdWDdPZNVH6pNWepXcljtTz6WT7GD/19nz1PHwTMcYHyVIY0A2L1ENgT0J7\n"
+    "yjSKK4czmeMr82wkx7n2KtSJeVye/qCAFKcU2vIJp+AQZgDR8c0sRNYPbXYQY7Rr\n"
+    "+0/oi+Y2iv50Q4v35FYKlgvYQ5xXIF8yy+OEPRvIvQKBgQDVfiXji5gzBrs9qQRw\n"
+    "jXIWk1/TbGzhBRlrbWQzNYVLAiE+ZJHyWSJ4ybtNUss8kSO2CamMjpZW/Swoj972\n"
+    "ckTo4sJZCgW4cJQiWB/NeXXsIRTixKcLBuHRsW8H9KosYxCh4Gs4SARRWDip825L\n"
+    "wYQF+JXBYHAAQ51y/aB4f1sxFwKBgQDCdrcN+XcPdXS6myl++EouRF1KVVrBePC7\n"
+    "LqKnFe1exHAB+5qByzJ/Kcc89z5cFLvK/hlpswGCHvTtoQUV+vGwqZevgwHerV1b\n"
+    "65e0XOsi1sokT05nal+TKLMgxDsmCqMBWsKVGYGdZFzi+GJsDKWQHbbJEXnOLnTW\n"
+    "E3qy4CoA7wKBgQDKSWH7LdzDlIA713cWcl+ElpV4jcbIm31PdfI4N2EaBmWbac2D\n"
+    "9QMdsf+gL2/U7q0IojUdskkvGWoK8O9RUkqK47lEhqOO9FTYCenwVkLuvxW8HJsu\n"
+    "bpHvj5Dl1+SadC9hQnQ1er9kmBPwrHB4pV7EDZtQBGF7TpXUTA8NvZaZdwKBgEmM\n"
+    "gvGbH6fOIccONmSaXdwf6TTbEYdJSatSGRye03dbTo3Bbo+WndOwpnVtgb1r7hb5\n"
+    "gf0TQgfH05UoqHbGwbCyg/dS0ls5MK06btc9qYU0vaF8CUhd2CYdZ5qF/WUG8t3p\n"
+    "SN0Bl59CvUru7LK3GctnIaHspSgRNAlftrF+zQQrAoGAbi76qpK4PDQCwwJ0oKyr\n"
+    "Xb+XOuiYTVpbfh2AUELRmvcZwZP9vsJ5Y+hRbDLcdqRbOjXMXtnLkvcC49UpcDRv\n"
+    "3ZxP5PbuJQPN8XspxxfQjwAp4OTA3IOfHYBVn0qrD3qn0kwPOw8+AJaqeZxRfrNv\n"
+    "ImNcD8ILpuXxI47u7BJV+sE=\n"
+    "-----END PRIVATE KEY-----\n";
+static const char make_rsa_1024[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIICdQIBADANBgkqhkiG9w0BAQEFAASCAl8wggJbAgEAAoGBALOdKxLC4L6ZJffF\n"
+    "o8cQ2fF7gSR9Thj50tC/U52Uig3LV6l1InR//ZAMjFgmRWfrN/vNxz8PVw7vrcMF\n"
+    "88lgUNIlm4wIuqwcwq2//MwHlx/dx4tnkyjIWkOJv9CDJah1YqUk/HGU3urOZbSb\n"
+    "UPx8KIq9uw/dAtNiIf5AyycueBh1AgMBAAECgYAE2dfR9+VuAGDgIjxcIf5g4T8J\n"
+    "p0C2t/iTnrc5aEuaN8W0U++MSfClNVGNB+uT9OxcJqCc+WMWii6dN8nvxGQqXTbf\n"
+    "ByaY7rxCKrYC7XTn/qocX9GN/vODhQyPkClsb/YlYJO0ufoev6eoshzkSovWIRBS\n"
+    "dEX32/7v9ZstHbGLgQJBAN2SdTC/EuSZJBcanJLZoskkjtMWUCHqFoQqOQESZiJD\n"
+    "gl2BU/Hu/E7rxe9Q7D1w3nRyJcghmaQ3Ns2vISy3XbECQQDPhbpGiVOaVxx3ZLJH\n"
+    "7ZYFAEToGH97sqOKDmqRQ3rSBlrKy6Hgbag9LO/cqBF7u+oPE8Jdtq8wWd0Q4lrs\n"
+    "1IQFAkApVaMrHtolbzQ+YyaGdrdZkspaMrVsPkFJEp9jxczr43A0hWXlolHLX0yj\n"
+    "opMPuzikvI6z0SDac7pzkJI9x09hAkBQY0IcTtgW4oXBbj1thYhmmYsXyV2g4jtd\n"
+    "oGYBrX0nXJTRF/61/GR+hijIdkaHguyROJtDSCAm/7iV8Mk+EritAkBrbp/gdfKU\n"
+    "xkr5Pf47/nfYY1aFjhxyRdJh4kGtpuBZi1TH9p3mw1LRLNkYlaFHPUBwnvdijL2V\n"
+    "Gt28E3vrSJlL\n"
+    "-----END PRIVATE KEY-----\n";
+
+MAKE_FN EVP_PKEY *make_rsa(const char *pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+    BIO_free(bio);
+    if (key == NULL)
+        abort();
+    return key;
+}
 
 MAKE_FN EVP_PKEY *make_key(const struct make *how)
 {
@@ -44,7 +103,7 @@ MAKE_FN EVP_PKEY *make_key(const struct make *how)
         return how->key;
     }
     if (how->rsa > 0)
-        return EVP_RSA_gen((unsigned)how->rsa);
+        return make_rsa(how->rsa == 1024 ? make_rsa_1024 : make_rsa_2048);
     if (how->curve != NULL && strncmp(how->curve, "ED", 2) == 0)
         return EVP_PKEY_Q_keygen(NULL, NULL, how->curve);
     key = EVP_EC_gen(how->curve != NULL ? how->curve : "P-256");
