@@ -41,6 +41,7 @@ struct sentinel { /* fields are private, but for those that are said to be not *
     uint8_t expects[8]; /* what is without an answer, in order */
     unsigned nexpects;
     int is_asked, is_asked_again;
+    uint64_t asked_ms;
     int hears; /* it is subscribed */
     int is_deaf;
 
@@ -64,7 +65,7 @@ void sentinel_clear(struct sentinel *sentinel);
 /* There is no connection any more. */
 void sentinel_stop(struct sentinel *sentinel);
 
-/* It is asked now, if it is connected. */
+/* It is asked now, if it is connected; or in a moment, if it was just before. */
 void sentinel_look(struct sentinel *sentinel);
 
 /* 1 while an answer may come within short. */

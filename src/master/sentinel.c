@@ -15,6 +15,7 @@
 #define ATTEMPT_MS 1000 /* to connect, and for the first answer */
 #define ANSWER_MS  1000
 #define ASK_MS     1000 /* from an answer to the next question */
+#define PAUSE_MS   10   /* from a question to the next, whatever is told meanwhile */
 #define REPLY_MAX  65536
 #define LOG_MS     60000
 
@@ -50,16 +51,34 @@ static int ask(struct sentinel *sentinel)
     expect(sentinel, EXPECT_MASTER);
     expect(sentinel, EXPECT_SUBSCRIBED);
     sentinel->is_asked = 1;
+    sentinel->is_asked_again = 0;
+    sentinel->asked_ms = clock_ms();
     (void)timer_set(sentinel->timer, ANSWER_MS);
     return 0;
+}
+
+/* Until it may be asked again. */
+static unsigned pause_ms(const struct sentinel *sentinel)
+{
+    uint64_t since = clock_ms() - sentinel->asked_ms;
+
+    return since < PAUSE_MS ? (unsigned)(PAUSE_MS - since) : 0;
+}
+
+/* It is asked soon, but not from within what it says. */
+static void ask_soon(struct sentinel *sentinel)
+{
+    sentinel->is_asked_again = 1;
+    if (!sentinel->is_asked)
+        (void)timer_set(sentinel->timer, pause_ms(sentinel));
 }
 
 void sentinel_look(struct sentinel *sentinel)
 {
     if (!redis_link_is_up(&sentinel->link))
         return;
-    if (sentinel->is_asked)
-        sentinel->is_asked_again = 1;
+    if (sentinel->is_asked || pause_ms(sentinel) > 0)
+        ask_soon(sentinel);
     else if (ask(sentinel) < 0)
         redis_link_fail(&sentinel->link);
 }
@@ -71,7 +90,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (!sentinel->is_asked) {
-        sentinel_look(sentinel);
+        if (ask(sentinel) < 0)
+            redis_link_fail(&sentinel->link);
         return;
     }
     (void)redis_fault_note(&sentinel->link.fault, REDIS_FAULT_SILENT, "no answer for %d ms",
@@ -177,13 +197,11 @@ static void on_subscribed(struct sentinel *sentinel, const redisReply *reply)
 
 static void all_answered(struct sentinel *sentinel)
 {
-    int again = sentinel->is_asked_again;
-
-    sentinel->is_asked = sentinel->is_asked_again = 0;
+    sentinel->is_asked = 0;
     sentinel->is_answered = 1;
     if (!redis_link_is_up(&sentinel->link))
         redis_link_up(&sentinel->link);
-    (void)timer_set(sentinel->timer, again ? 0 : ASK_MS);
+    (void)timer_set(sentinel->timer, sentinel->is_asked_again ? pause_ms(sentinel) : ASK_MS);
     sentinel->ops->said(sentinel, 0, sentinel->arg);
 }
 
@@ -218,9 +236,7 @@ static void on_switch(struct sentinel *sentinel, const redisReply *payload)
     if (payload->type != REDIS_REPLY_STRING || payload->len <= len ||
         memcmp(payload->str, sentinel->name, len) != 0 || payload->str[len] != ' ')
         return;
-    sentinel->is_asked_again |= sentinel->is_asked;
-    if (!sentinel->is_asked)
-        (void)timer_set(sentinel->timer, 0);
+    ask_soon(sentinel);
     sentinel->ops->said(sentinel, 1, sentinel->arg);
 }
 
@@ -314,7 +330,7 @@ static const struct redis_link_ops link_ops = {on_begin, on_input, on_lost, ATTE
 
 int sentinel_is_busy(const struct sentinel *sentinel)
 {
-    return sentinel->is_asked ||
+    return sentinel->is_asked || sentinel->is_asked_again ||
            (sentinel->link.state != REDIS_LINK_WAITS && !redis_link_is_up(&sentinel->link));
 }
 

@@ -134,6 +134,27 @@ static void test_each_second(void)
     end();
 }
 
+/* It cannot make us ask without a pause. */
+static void test_flood(void)
+{
+    uint64_t began;
+    int looks;
+
+    begin();
+    ok(fake_wait(base, has_said), "it answers");
+    looks = fake.looks;
+    began = clock_ms();
+    while (switches < 1000 && clock_ms() < began + FAKE_DEADLINE_MS) {
+        for (int i = 0; i < 20; i++)
+            fake_switch(&fake, "m 10.0.0.1 6379 10.0.0.1 7");
+        fake_turn(base);
+    }
+    ok(switches >= 1000, "a thousand events");
+    ok((uint64_t)(fake.looks - looks) <= (clock_ms() - began) / 10 + 2, "and few questions: %d",
+       fake.looks - looks);
+    end();
+}
+
 static void test_unknown(void)
 {
     begin();
@@ -234,6 +255,7 @@ int main(void)
     log_begin_at(LOG_LEVEL_DEBUG);
     test_dialogue();
     test_each_second();
+    test_flood();
     test_unknown();
     test_rights();
     test_faults();
