@@ -356,12 +356,21 @@ static int keep_part(struct tls *tls, const uint8_t *bytes, size_t len, size_t u
     return 0;
 }
 
+/* No more than there is room for when it is deciphered.  Half a record and one read are less;
+ * who waits for its turn is not read from, but for once when output has left. */
 static int add_part(struct tls *tls, const uint8_t *bytes, size_t len)
 {
-    uint8_t *part = realloc(tls->part, tls->part_len + len);
+    uint8_t *part;
 
-    if (part == NULL)
+    if (tls->part_len + len > INPUT_BYTES) {
+        fault(tls->conn, TLS_FLOOD, NULL);
         return -1;
+    }
+    part = realloc(tls->part, tls->part_len + len);
+    if (part == NULL) {
+        fault(tls->conn, TLS_NO_MEMORY, NULL);
+        return -1;
+    }
     memcpy(part + tls->part_len, bytes, len);
     tls->part = part;
     tls->part_len += (uint32_t)len;
@@ -430,7 +439,6 @@ static void take(struct conn *conn, const uint8_t *bytes, size_t len)
 
     if (tls->part != NULL) {
         if (len > 0 && add_part(tls, bytes, len) < 0) {
-            fault(conn, TLS_NO_MEMORY, NULL);
             give_up(conn);
             return;
         }
@@ -443,7 +451,8 @@ static void take(struct conn *conn, const uint8_t *bytes, size_t len)
         outcome = FAILED;
     }
     if (outcome == WAITS) {
-        handshakes_wait(&layer->handshakes, &tls->turn, rank_of(conn));
+        if (!handshakes_waits(&tls->turn))
+            handshakes_wait(&layer->handshakes, &tls->turn, rank_of(conn));
         conn_hear(conn, 0);
     }
     pass_on(layer, conn, outcome);
