@@ -225,7 +225,8 @@ void conf_unread_put(const struct conf *conf, struct buf *lines);
  * they take their place; whatever is wrong, the certificate stays as it was.  Returns 1 if it
  * is another, 0 if nothing has changed, -1 if it is bad, CONF_CERTIFICATE_UNREAD if a file
  * could not be read, or there was no memory, which the same files may outlive. */
-#define CONF_CERTIFICATE_UNREAD (-2)
+#define CONF_CERTIFICATE_UNREAD    (-2)
+#define CONF_CERTIFICATE_FORBIDDEN (-3) /* likewise, for who we are may not */
 int conf_reread_certificate(struct conf *conf, size_t i, struct buf *errors, struct buf *warnings);
 
 /* "example.org, *.example.org"; of many the first, and how many more. */

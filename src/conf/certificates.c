@@ -172,7 +172,7 @@ static int judge(struct settings *set, const struct conf_certificate *one,
     case CERTFILE_FORBIDDEN:
         (void)buf_putc(why, '\0');
         settings_error(set, NULL, "tls", "%s", (const char *)why->data);
-        return CONF_CERTIFICATE_UNREAD;
+        return CONF_CERTIFICATE_FORBIDDEN;
     case CERTFILE_UNREAD:
         return CONF_CERTIFICATE_UNREAD;
     case CERTFILE_BAD:

@@ -132,7 +132,7 @@ static void take_element(struct conf *conf, struct settings *set, const struct s
 {
     struct pair pair = {
         .set = set, .source = setting->source, .setting = setting->path, .element = i};
-    char path[32];
+    char path[48];
 
     (void)snprintf(path, sizeof(path), "tls:certificates:%ld", i);
     if (pair.source.layer == LAYER_FILE)

@@ -4,19 +4,24 @@
 #include "codec/certificate.h"
 #include "master/filewatch.h"
 
+#include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DAY_S       INT64_C(86400)
 #define REMIND_S    3600 /* so often it is looked whether a day is over */
 #define NEAR_DAYS   14   /* before the end: a warning */
 #define NEARER_DAYS 3    /* an error */
-#define PATIENCE    2    /* looks: chain and key are written one after the other */
+#define TOGETHER_MS 10
+#define PATIENCE    2 /* looks: chain and key are written one after the other */
 
 struct watched {
     struct certificates *all;
-    size_t i; /* of conf->tls.at */
+    int is_forbidden; /* we may not read it, which was told when that began */
+    size_t i;         /* of conf->tls.at */
     struct filewatch *files;
 };
 
@@ -25,6 +30,7 @@ struct certificates {
     void *arg;
     struct event_base *base;
     struct event *timer;
+    struct event *together; /* pending while a change is to be told */
     struct conf *conf;
     struct watched *at;
     size_t n;
@@ -92,10 +98,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static int on_reread(struct buf *errors, struct buf *warnings, void *arg)
 {
-    const struct watched *watched = arg;
+    struct watched *watched = arg;
     int changed = conf_reread_certificate(watched->all->conf, watched->i, errors, warnings);
 
-    return changed == CONF_CERTIFICATE_UNREAD ? FILEWATCH_UNREAD : changed;
+    if (changed == CONF_CERTIFICATE_FORBIDDEN && watched->is_forbidden)
+        return 0;
+    watched->is_forbidden = 0;
+    return changed <= CONF_CERTIFICATE_UNREAD ? FILEWATCH_UNREAD : changed;
 }
 
 static void on_good(int changed, void *arg)
@@ -121,11 +130,23 @@ static void on_bad(void *arg)
     watched->all->stats.failed++;
 }
 
+/* Others may change in the same moment, and all of them go to the workers together. */
 static void on_changed(void *arg)
 {
     const struct watched *watched = arg;
+    const struct timeval soon = {0, TOGETHER_MS * 1000L};
 
-    watched->all->fn(watched->all->arg);
+    if (event_add(watched->all->together, &soon) < 0)
+        watched->all->fn(watched->all->arg);
+}
+
+static void on_together(evutil_socket_t fd, short what, void *arg)
+{
+    const struct certificates *certificates = arg;
+
+    (void)fd;
+    (void)what;
+    certificates->fn(certificates->arg);
 }
 
 static const struct filewatch_ops ops = {.reread = on_reread,
@@ -144,13 +165,21 @@ static void unwatch(struct certificates *certificates)
     certificates->n = 0;
 }
 
+static int is_forbidden(const char *name)
+{
+    return faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) < 0 && errno == EACCES;
+}
+
 static int watch(struct certificates *certificates, size_t i)
 {
     struct watched *watched = &certificates->at[i];
     const struct conf_certificate *one = &certificates->conf->tls.at[i];
     const char *const names[] = {one->cert_file, one->key_file};
 
-    *watched = (struct watched){.all = certificates, .i = i};
+    *watched = (struct watched){.all = certificates,
+                                .i = i,
+                                .is_forbidden =
+                                    is_forbidden(one->cert_file) || is_forbidden(one->key_file)};
     watched->files = filewatch_new(certificates->base, names, 2, &ops, watched);
     return watched->files != NULL ? 0 : -1;
 }
@@ -210,7 +239,9 @@ struct certificates *certificates_new(struct event_base *base, certificates_fn *
     certificates->fn = fn;
     certificates->arg = arg;
     certificates->timer = event_new(base, -1, EV_PERSIST, on_timer, certificates);
-    if (certificates->timer == NULL || event_add(certificates->timer, &every) < 0)
+    certificates->together = event_new(base, -1, 0, on_together, certificates);
+    if (certificates->timer == NULL || certificates->together == NULL ||
+        event_add(certificates->timer, &every) < 0)
         certificates_free(&certificates);
     return certificates;
 }
@@ -225,5 +256,7 @@ void certificates_free(struct certificates **certificatesp)
     unwatch(certificates);
     if (certificates->timer != NULL)
         event_free(certificates->timer);
+    if (certificates->together != NULL)
+        event_free(certificates->together);
     free(certificates);
 }

@@ -142,6 +142,41 @@ static void test_links(void)
     stop();
 }
 
+/* As nobody, who may not read what is root's; that is no news where it was so from the
+ * beginning. */
+static void test_forbidden(void)
+{
+    if (geteuid() != 0) {
+        ok(1, "needs root # SKIP");
+        return;
+    }
+    (void)chmod(scratch, 0755);
+    (void)unlink(scratch_path("a.crt"));
+    (void)unlink(scratch_path("a.key"));
+    put("a.crt", one.cert);
+    put("a.key", one.pem_key);
+    for (int before = 0; before < 2; before++) {
+        start(PAIR);
+        if (seteuid(65534) < 0)
+            abort();
+        if (before)
+            (void)certificates_watch(certificates, conf);
+        for (int i = 0; i < 4; i++)
+            is_int(certificates_look(certificates), 0, "it may not be read");
+        if (seteuid(0) < 0)
+            abort();
+        is_int(logged("a.crt: Permission denied"), !before, before ? "known" : "which is told");
+        is_int((long)certificates_stats(certificates).failed, !before, "and counted");
+        put("a.crt", two.cert);
+        put("a.key", two.pem_key);
+        is_int(certificates_look(certificates), 1, "until it may");
+        put("a.crt", one.cert);
+        put("a.key", one.pem_key);
+        stop();
+    }
+    (void)logged("");
+}
+
 static void test_timer(void)
 {
     calls = 0;
@@ -200,6 +235,13 @@ int main(void)
         abort();
     test_changes();
     test_links();
+    test_forbidden();
+    if (symlink("2.crt", scratch_path("link")) < 0)
+        abort();
+    (void)rename(scratch_path("link"), scratch_path("a.crt"));
+    if (symlink("2.key", scratch_path("link")) < 0)
+        abort();
+    (void)rename(scratch_path("link"), scratch_path("a.key"));
     test_timer();
     test_ends();
     (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT);

@@ -382,7 +382,7 @@ static void forbidden(struct conf *now)
     is_int(keep(now, wanted), -1, "another pair is refused");
     ok(has(&errors, "cannot read "), "%s", text(&errors));
     conf_free(&wanted);
-    is_int(reread(now, 0), CONF_CERTIFICATE_UNREAD, "read again");
+    is_int(reread(now, 0), CONF_CERTIFICATE_FORBIDDEN, "read again");
     ok(has(&errors, "a.key: Permission denied"), "%s", text(&errors));
 }
 
