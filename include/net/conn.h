@@ -119,6 +119,7 @@ struct conn {
     uint8_t carries : 1;    /* ... and here is the client's end: a further descriptor is its */
     uint8_t asked : 1;      /* a request has come over it */
     uint8_t patient : 1;    /* output may wait for ever: whoever it comes from sees to that */
+    uint8_t greeted : 1;    /* it has begun with a PROXY header */
     uint8_t closing_why;
 
     const struct conn_ops *ops;

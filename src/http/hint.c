@@ -55,7 +55,10 @@ void hint_bytes(struct conn *conn, const uint8_t *bytes, size_t len)
     } else if ((len >= 6 && memcmp(bytes, proxy1, 6) == 0) ||
                (len >= 5 && memcmp(bytes, proxy2, len < 12 ? len : 12) == 0)) {
         if (is_due(http_of(conn), HINT_PROXY, HINT_MS, &times))
-            say(conn, "PROXY header on a listener without proxyProtocol:", times);
+            say(conn,
+                conn->greeted ? "second PROXY header on a connection:"
+                              : "PROXY header on a listener without proxyProtocol:",
+                times);
     }
 }
 

@@ -122,6 +122,7 @@ static int pass(struct conn *conn, const struct proxyline *line)
     if (!line->local && conn_set_peer(conn, &line->from) < 0)
         return -1;
     conn->secure = line->secure;
+    conn->greeted = 1;
     say(conn, line);
     speaks = greeting_of(conn)->speaks;
     left_ms = time_left(conn);

@@ -226,7 +226,7 @@ static enum outcome check_first(struct tls *tls, const uint8_t *bytes, size_t le
         return MORE;
     if ((len >= 6 && memcmp(bytes, proxy1, 6) == 0) ||
         (len >= 5 && memcmp(bytes, proxy2, len < 12 ? len : 12) == 0))
-        return fails(tls, TLS_PROXY_LINE, NULL);
+        return fails(tls, TLS_PROXY_LINE, tls->conn->greeted ? "a second header" : NULL);
     return fails(tls, bytes[0] >= 'A' && bytes[0] <= 'Z' ? TLS_HTTP : TLS_NOT_TLS, NULL);
 }
 

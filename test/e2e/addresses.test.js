@@ -248,6 +248,10 @@ test('what is no PROXY header is refused: with a line that says so, counted, and
     const other = keep(t, greeted(from(plain, '127.0.0.2'), v1('203.0.113.9') + get));
     assert.strictEqual((await other.answer()).status, 400);
     await daemon.logged(/PROXY header on a listener without proxyProtocol: address=127\.0\.0\.2:\d+ times=1/);
+    /* ... and two, of proxies in a row. */
+    const twice = keep(t, greeted(from(proxy, '127.0.0.2'), v1('203.0.113.10') + v1('203.0.113.11') + get));
+    assert.strictEqual((await twice.answer()).status, 400);
+    await daemon.logged(/second PROXY header on a connection: address=203\.0\.113\.10:\d+/);
     assert.strictEqual(await shown(good.uid), '203.0.113.9');
 });
 

@@ -113,6 +113,11 @@ static void test_bytes(void)
     }
     is_int(logged("PROXY header on"), 1 + (int)sizeof(proxy2) - 5,
            "the binary form, or part of it");
+    http.hints[HINT_PROXY] = (struct log_every){0, 0};
+    conn.greeted = 1;
+    bytes("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36);
+    said("second PROXY header on a connection:");
+    conn.greeted = 0;
 }
 
 static void test_requests(void)
