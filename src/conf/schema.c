@@ -79,7 +79,9 @@ const struct key conf_keys[] = {
     TEXT("host", 255, NULL, 0, .absent = "all addresses"),
     {.path = "listen", .type = KEY_LISTEN},
     LIST("proxies", 255, NULL, 0, .absent = "nobody"),
-    {.path = "proxyHeader", .type = KEY_WORD, .words = "X-Forwarded-For|Forwarded",
+    {.path = "proxyHeader",
+     .type = KEY_WORD,
+     .words = "X-Forwarded-For|Forwarded",
      .absent = "X-Forwarded-For, else Forwarded"},
     TEXT("path", 256, "\"/notifications\"", 0, AT(FIELD_TEXT, path)),
 

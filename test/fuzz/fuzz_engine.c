@@ -23,8 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct event_base *base;
 static struct engine_options options;
 static const struct networks proxies = {.unix_too = 1}; /* who comes says who it is */
-static int hands_off;           /* there are other processes */
-static struct balance *balance; /* with two others */
+static int hands_off;                                   /* there are other processes */
+static struct balance *balance;                         /* with two others */
 static int drained, sndbuf;
 static uint64_t late_us; /* a fan-out was received so long ago */
 static struct sockaddr_un address;
