@@ -18,8 +18,9 @@ struct address {
 /* None where peer is of another family. */
 void address_set(struct address *address, const struct sockaddr *peer);
 
-/* That of a connected socket. */
-void address_of_peer(struct address *address, int fd);
+/* That of a connected socket; none for Unix sockets.  Returns 0, or -1, and none, where the peer
+ * has reset it. */
+int address_of_peer(struct address *address, int fd);
 
 /* An address without a port: IPv4, or IPv6 without brackets and zone.  Returns 0, or -1. */
 int address_parse_ip(struct address *address, struct slice text);

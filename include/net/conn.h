@@ -241,8 +241,9 @@ int conn_relay(struct conn *conn, const struct address *client, int secure);
 void conn_relay_end(struct conn *conn);
 /* Where it comes from: what was set, or what the kernel says. */
 void conn_peer(const struct conn *conn, struct address *peer);
-/* The same without what requests have said. */
-void conn_own_peer(const struct conn *conn, struct address *peer);
+/* The same without what requests have said.  Returns 0, or -1, and none, where the kernel does
+ * not know it any more: the peer has reset the connection. */
+int conn_own_peer(const struct conn *conn, struct address *peer);
 /* The same for the log.  Returns dst. */
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX]);
 /* For net_sweep() and net_kill_all(): it is dead, and nobody refers to it. */

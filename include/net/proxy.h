@@ -3,7 +3,8 @@
  *
  * Only those are heard that are in net_options.proxies; another, one who says something else
  * first, or nothing whole in time, is closed, counted, and named in the log.  Who closes
- * without having said a byte has only looked whether we are there. */
+ * without having said a byte, or resets the connection before it is read, has only looked
+ * whether we are there. */
 #ifndef NET_PROXY_H
 #define NET_PROXY_H
 

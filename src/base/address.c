@@ -23,14 +23,16 @@ void address_set(struct address *address, const struct sockaddr *peer)
     }
 }
 
-void address_of_peer(struct address *address, int fd)
+int address_of_peer(struct address *address, int fd)
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t len = sizeof(peer);
+    int result = getpeername(fd, (struct sockaddr *)&peer, &len);
 
-    if (getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
+    if (result < 0)
         peer.ss_family = AF_UNSPEC;
     address_set(address, (struct sockaddr *)&peer);
+    return result;
 }
 
 int address_parse_ip(struct address *address, struct slice text)

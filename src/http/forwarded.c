@@ -14,7 +14,7 @@ static int is_proxys(const struct conn *conn, struct address *own)
 
     if (proxies == NULL || (proxies->n == 0 && !proxies->unix_too))
         return 0; /* most often: without a system call */
-    conn_own_peer(conn, own);
+    (void)conn_own_peer(conn, own);
     return networks_have(proxies, own);
 }
 

@@ -56,7 +56,7 @@ static int pass_pair(struct conn *conn, uint32_t process)
 
     if (carry == NULL)
         return NO_PAIR;
-    conn_own_peer(conn, &known.peer);
+    (void)conn_own_peer(conn, &known.peer);
     result = send_fd(conn, process, theirs, &known);
     close(theirs);
     if (result == 0)

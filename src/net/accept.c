@@ -125,7 +125,7 @@ static int is_beyond(struct net *net, int fd)
 
     if (net->options.address_max == 0)
         return 0;
-    address_of_peer(&peer, fd);
+    (void)address_of_peer(&peer, fd);
     return tally_is_beyond(net, &peer);
 }
 

@@ -49,7 +49,7 @@ struct conn *conn_new(struct net *net, int fd)
     list_add(&net->conns, conn);
     net->nconns++;
     net_counted(net);
-    address_of_peer(&peer, fd);
+    (void)address_of_peer(&peer, fd);
     tally_conn(conn, &peer);
     conn->stranger = 1;
     stranger_conn(conn);
@@ -111,7 +111,7 @@ int conn_set_peer(struct conn *conn, const struct address *peer)
     if (peer == NULL) {
         free(conn->peer);
         conn->peer = NULL;
-        address_of_peer(&own, conn->fd);
+        (void)address_of_peer(&own, conn->fd);
         tally_conn(conn, &own);
         return 0;
     }
@@ -167,15 +167,15 @@ void conn_peer(const struct conn *conn, struct address *peer)
     if (conn->peer != NULL)
         *peer = *conn->peer;
     else
-        address_of_peer(peer, conn->fd);
+        (void)address_of_peer(peer, conn->fd);
 }
 
-void conn_own_peer(const struct conn *conn, struct address *peer)
+int conn_own_peer(const struct conn *conn, struct address *peer)
 {
-    if (conn_own(conn) != NULL)
-        *peer = *conn_own(conn);
-    else
-        address_of_peer(peer, conn->fd);
+    if (conn_own(conn) == NULL)
+        return address_of_peer(peer, conn->fd);
+    *peer = *conn_own(conn);
+    return 0;
 }
 
 const char *conn_peer_text(const struct conn *conn, char dst[ADDRESS_TEXT_MAX])

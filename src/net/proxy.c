@@ -156,8 +156,11 @@ static void input(struct conn *conn, uint8_t *bytes, size_t len)
 
     if (conn->state != CONN_OPEN)
         return; /* it has been closed: what comes is thrown away */
-    if (before == 0)
-        conn_own_peer(conn, &greeting->from);
+    /* Health checks send a header and reset the connection: nobody knows then whose it is. */
+    if (before == 0 && conn_own_peer(conn, &greeting->from) < 0) {
+        conn_kill(conn, CLOSE_CLIENT, 1);
+        return;
+    }
     if (!is_trusted(conn)) {
         refuse(conn, PROXY_UNTRUSTED);
         return;

@@ -29,7 +29,7 @@ static const char *ip_of(const char *ip)
     else if (inet_pton(AF_INET6, ip, &peer6.sin6_addr) == 1)
         address_set(&address, (struct sockaddr *)&peer6);
     else
-        address_of_peer(&address, -1);
+        (void)address_of_peer(&address, -1);
     return address_ip_text(&address, text);
 }
 
@@ -59,11 +59,11 @@ static void test_peer(void)
     is_str(text_of((struct sockaddr *)&un), "unix", "a Unix socket");
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
         return;
-    address_of_peer(&address, pair[0]);
+    is_int(address_of_peer(&address, pair[0]), 0, "it is there");
     is_str(address_text(&address, text), "unix", "one that is connected");
     close(pair[0]);
     close(pair[1]);
-    address_of_peer(&address, -1);
+    is_int(address_of_peer(&address, -1), -1, "it is not");
     is_str(address_text(&address, text), "unix", "none at all");
 }
 

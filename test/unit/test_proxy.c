@@ -3,6 +3,7 @@
 
 #include "hex.h"
 #include "log_file.h"
+#include "loopback.h"
 #include "nomem_nth.h"
 #include "peer.h"
 
@@ -229,6 +230,30 @@ static void test_probe(void)
     is_int(logged("PROXY"), 0, "nothing is in the log");
 }
 
+/* Health checks of haproxy reset the connection behind their header: where it came from is not
+ * known when that is read. */
+static void test_reset(void)
+{
+    const struct linger reset = {.l_onoff = 1};
+    int port, listener = loopback_listen(0, &port), client = loopback_dial(port);
+
+    log_begin();
+    proxies.unix_too = 0;
+    up();
+    if (proxy_begin(conn_new(net, accept4(listener, NULL, NULL, SOCK_NONBLOCK)), NET_PROXY) < 0)
+        abort();
+    is_int(send(client, "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16, 0), 16, "LOCAL");
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(client);
+    turns(3);
+    is_int((long)net->nconns, 1, "it has come and gone");
+    is_int(refusals(), 0, "nothing is counted");
+    close(listener);
+    net_down();
+    proxies.unix_too = 1;
+    is_int(logged("proxyProtocol"), 0, "nothing is in the log");
+}
+
 /* Closed before its header came, as when the worker leaves. */
 static void test_closed(void)
 {
@@ -304,6 +329,7 @@ int main(void)
     test_refused();
     test_flood();
     test_probe();
+    test_reset();
     test_closed();
     test_no_memory();
     test_late();
