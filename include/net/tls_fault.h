@@ -19,11 +19,4 @@ enum tls_fault {
     TLS_FAULTS /* how many there are */
 };
 
-/* In words, for the log. */
-const char *tls_fault_text(enum tls_fault fault);
-
-/* Of what OpenSSL has just said, the newest of its errors; *reason is its own name for it.
- * All of its errors are forgotten. */
-enum tls_fault tls_fault_take(const char **reason);
-
 #endif

@@ -1,9 +1,16 @@
 #include "net/tls_fault.h"
 
+#include "net/tls_conn.h"
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
+#include <sys/socket.h>
 
-const char *tls_fault_text(enum tls_fault fault)
+#define FAULT_LOG_MS  60000
+#define CLOSED_LOG_MS 3600000 /* those of health checks and scanners */
+
+static const char *text_of(enum tls_fault fault)
 {
     static const char *const texts[] = {
         [TLS_TIMEOUT] = "the handshake takes too long",
@@ -56,11 +63,71 @@ static enum tls_fault fault_of(unsigned long code)
     }
 }
 
-enum tls_fault tls_fault_take(const char **reason)
+/* Of the newest of its errors; *reason is its own name for it.  All are forgotten. */
+static enum tls_fault take(const char **reason)
 {
     unsigned long code = ERR_peek_last_error();
 
     *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
     ERR_clear_error();
     return fault_of(code);
+}
+
+/* Whose it is.  A client that is gone has no address any more. */
+static const char *whose(const struct conn *conn, char dst[ADDRESS_TEXT_MAX])
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    if (conn->peer == NULL && getpeername(conn->fd, (struct sockaddr *)&peer, &len) < 0)
+        return "unknown";
+    return conn_peer_text(conn, dst);
+}
+
+void tls_fault(struct conn *conn, enum tls_fault why, const char *reason)
+{
+    struct net *net = conn->net;
+    uint64_t times =
+        log_due(&net->tls->logs[why], why == TLS_CLOSED ? CLOSED_LOG_MS : FAULT_LOG_MS);
+    struct tls *tls = conn->veil_state;
+    char from[ADDRESS_TEXT_MAX], text[256];
+
+    net->stats.tls_faults[why]++;
+    tls->failed = 1;
+    if (times == 0 && log_get_level() < LOG_LEVEL_DEBUG)
+        return;
+    if (reason != NULL)
+        (void)snprintf(text, sizeof(text), "TLS: %s (%s)", text_of(why), reason);
+    else
+        (void)snprintf(text, sizeof(text), "TLS: %s", text_of(why));
+    if (times > 0)
+        log_info("%s: address=%s times=%llu", text, whose(conn, from), (unsigned long long)times);
+    else
+        log_debug("%s: address=%s", text, whose(conn, from));
+}
+
+enum tls_outcome tls_fails(struct tls *tls, enum tls_fault why, const char *reason)
+{
+    tls_fault(tls->conn, why, reason);
+    return TLS_FAILED;
+}
+
+/* What OpenSSL says of a call that returned result. */
+enum tls_outcome tls_outcome_of(struct tls *tls, int result)
+{
+    const char *reason;
+    enum tls_fault why;
+
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return TLS_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_ENDED;
+    case SSL_ERROR_SSL:
+        why = take(&reason);
+        return tls_fails(tls, why, reason);
+    default: /* the client has gone: the socket says so */
+        ERR_clear_error();
+        return tls_fails(tls, TLS_CLOSED, NULL);
+    }
 }
