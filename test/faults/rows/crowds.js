@@ -58,8 +58,8 @@ row(20, '5,000 slowloris sockets (head, body, TLS hello, nothing); 5,000 strange
     t.judged('p99 of the others', result.p99, 100, 'ms');
     assert.deepStrictEqual([result.lost, result.behind, result.wrong], [0, 0, []]);
     await daemon.stop();
-    const net = namespaces(t, 50);
-    for (const secure of [false, true]) await byAddress(t, { secure, net, addresses: 50, each: 100, users: 1000, rate: 5 });
+    const places = namespaces(t, 50);
+    for (const secure of [false, true]) await byAddress(t, { secure, net: places, addresses: 50, each: 100, users: 1000, rate: 5 });
 }, { long: true, timeout: 300000 });
 
 /* --- 21: stalled readers ---------------------------------------------------- */
