@@ -1,5 +1,5 @@
 /* certificate - a server's certificate with the others of its chain and its private key:
- * read from PEM, checked, and what is to be known of it.
+ * read from PEM, checked, and what is to be known of it (names: RFC 9525, 6.3; X.509: RFC 5280).
  *
  * What makes TLS impossible, or is too weak for any client, is an error; what only some
  * clients mind, and times, are remarks: whether they count is for who has a clock.  No copy

@@ -1,6 +1,6 @@
 /* tls_client - TLS as the client of a server that is known by a name: whom to trust, what to
- * show, and in words why it does not come about.  TLS 1.2 at least, no renegotiation, no
- * resumption.  Whoever uses it moves the bytes. */
+ * show, and in words why it does not come about (names: RFC 9525).  TLS 1.2 at least, no
+ * renegotiation, no resumption.  Whoever uses it moves the bytes. */
 #ifndef CODEC_TLS_CLIENT_H
 #define CODEC_TLS_CLIENT_H
 

@@ -1,5 +1,6 @@
 /* tickets - the keys of TLS session tickets: made by the master, the same in every worker of
- * all generations, so that a client may resume on any of them.  They are in no file. */
+ * all generations, so that a client may resume on any of them.  They are in no file.  What a
+ * ticket is made of is RFC 5077, 4. */
 #ifndef IPC_TICKETS_H
 #define IPC_TICKETS_H
 

@@ -4,7 +4,7 @@
  * What a connection needs of its own is small: what comes is read into net's one buffer and
  * deciphered into another, what waits is gathered into one record of up to 16 KB and sent at
  * once, and only what is left - half a record that came, half a record that the kernel did
- * not take - is kept. */
+ * not take - is kept.  Records: RFC 8446, 5.1 and 5.2; RFC 5246, 6.2. */
 #ifndef NET_TLS_H
 #define NET_TLS_H
 

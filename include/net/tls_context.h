@@ -1,5 +1,6 @@
 /* tls_context - with which certificates, protocols and ticket keys TLS is spoken: OpenSSL's
- * contexts, made of PEM text in memory, and which of them a client gets.  No file is opened. */
+ * contexts, made of PEM text in memory, and which of them a client gets (SNI: RFC 6066, 3; ALPN:
+ * RFC 7301; tickets: RFC 5077, and RFC 8446, 4.6.1).  No file is opened. */
 #ifndef NET_TLS_CONTEXT_H
 #define NET_TLS_CONTEXT_H
 

@@ -185,7 +185,7 @@ static void remark_chain(const struct certificate *c, struct buf *lines)
     /* One that lacks what is between it and the authority is the common mistake. */
     if (end == NULL || (has_authorities() ? is_known(c) : certificate_issuers(c) > 0))
         return;
-    (void)buf_puts(lines, "the chain ends with a certificate of \"");
+    (void)buf_puts(lines, "the chain ends with a certificate issued by \"");
     certificate_name_put(end, lines);
     (void)buf_puts(lines, "\", which is neither in the file nor among the authorities of this "
                           "machine: clients without it refuse\n");

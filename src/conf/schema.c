@@ -92,7 +92,7 @@ const struct key conf_keys[] = {
     WORD("tls:minVersion", "TLSv1.2|TLSv1.3", "\"TLSv1.2\"", 0),
     TEXT("tls:ciphers", 4096, NULL, 0, .absent = "those with forward secrecy and AEAD",
          AT(FIELD_TEXT, tls.ciphers)),
-    TEXT("tls:cipherSuites", 1024, NULL, 0, .absent = "OpenSSL's",
+    TEXT("tls:cipherSuites", 1024, NULL, 0, .absent = "AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305",
          AT(FIELD_TEXT, tls.cipher_suites)),
 
     SECTION("socket.io"),

@@ -124,7 +124,7 @@ const FAULTS = {
 const WARNINGS = {
     'expired': [issue({ from: Date.now() - 9 * DAY_MS, to: Date.now() - DAY_MS }), /server\.crt: it has expired: it is valid until 20\S+Z$/m],
     'to come': [issue({ from: Date.now() + DAY_MS }), /server\.crt: it is not valid yet, but from 20\S+Z on$/m],
-    'an incomplete chain': [{ cert: middle.issue({ names: LOCAL, pair: good }).cert }, /the chain ends with a certificate of "CN = between"/],
+    'an incomplete chain': [{ cert: middle.issue({ names: LOCAL, pair: good }).cert }, /the chain ends with a certificate issued by "CN = between"/],
     'another order': [{ cert: middle.issue({ names: LOCAL, pair: good }).cert + root.root + middle.cert }, /certificate 2 of the chain has not issued the one before it/],
     'a kind that browsers do not know': [issue({ type: 'ed25519' }), /not all browsers take a key of this kind \(Ed25519\)/],
 };
