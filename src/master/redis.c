@@ -107,6 +107,7 @@ static void subscribed(struct redis *redis)
     uint64_t now = clock_ms();
 
     redis_link_up(&redis->link);
+    redis_fault_over(&redis->link.fault);
     redis->subscribed_ms = redis->heard_ms = now;
     redis->pinged_ms = 0;
     redis->ticks = redis->silent = redis->quiet = 0;
@@ -127,6 +128,7 @@ static void published(struct redis *redis)
 {
     /* The connection stays until it is freed: this is told from within what is read of it. */
     redis_link_up(&redis->link);
+    redis_fault_over(&redis->link.fault);
     redis->ops->state(1, redis->arg);
 }
 

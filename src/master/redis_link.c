@@ -368,7 +368,6 @@ void redis_link_up(struct redis_link *link)
 {
     link->state = REDIS_LINK_UP;
     link->up_ms = clock_ms();
-    redis_fault_over(&link->fault);
     event_del(link->timer);
 }
 

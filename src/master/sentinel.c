@@ -195,12 +195,17 @@ static void on_subscribed(struct sentinel *sentinel, const redisReply *reply)
     sentinel->is_deaf = !sentinel->hears;
 }
 
+/* One that answers once and breaks is not logged each time. */
 static void all_answered(struct sentinel *sentinel)
 {
+    struct redis_link *link = &sentinel->link;
+
     sentinel->is_asked = 0;
     sentinel->is_answered = 1;
-    if (!redis_link_is_up(&sentinel->link))
-        redis_link_up(&sentinel->link);
+    if (!redis_link_is_up(link))
+        redis_link_up(link);
+    else if (clock_ms() - link->up_ms >= ASK_MS / 2)
+        redis_fault_over(&link->fault);
     (void)timer_set(sentinel->timer, sentinel->is_asked_again ? pause_ms(sentinel) : ASK_MS);
     sentinel->ops->said(sentinel, 0, sentinel->arg);
 }

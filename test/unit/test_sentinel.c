@@ -155,6 +155,27 @@ static void test_flood(void)
     end();
 }
 
+/* One that answers, and breaks at once. */
+static void test_flapping(void)
+{
+    begin();
+    for (int i = 0; i < 3; i++) {
+        saids = losts = 0;
+        ok(fake_wait(base, has_said), "it answers");
+        fake_drop(&fake);
+        ok(fake_wait(base, is_lost), "and breaks");
+    }
+    is_int(logged("redis not reachable at the sentinel"), 1, "which is logged once");
+    saids = losts = 0;
+    ok(fake_wait(base, has_said), "it answers again");
+    saids = 0;
+    ok(fake_wait(base, has_said), "and a second later");
+    fake_drop(&fake);
+    ok(fake_wait(base, is_lost), "so that it breaks");
+    is_int(logged("redis not reachable at the sentinel"), 2, "is news");
+    end();
+}
+
 static void test_unknown(void)
 {
     begin();
@@ -256,6 +277,7 @@ int main(void)
     test_dialogue();
     test_each_second();
     test_flood();
+    test_flapping();
     test_unknown();
     test_rights();
     test_faults();
