@@ -120,7 +120,7 @@ struct conn {
     uint8_t asked : 1;      /* a request has come over it */
     uint8_t patient : 1;    /* output may wait for ever: whoever it comes from sees to that */
     uint8_t greeted : 1;    /* it has begun with a PROXY header */
-    uint8_t closing_why;
+    uint8_t closing_why;    /* enum close_reason; also of one that is dead */
 
     const struct conn_ops *ops;
     void *input;                 /* of ops: what was read and is not used yet; or NULL */

@@ -69,6 +69,7 @@ void conn_kill(struct conn *conn, enum close_reason why, int abort)
     conn->state = CONN_DEAD;
     if (conn->closing)
         why = (enum close_reason)conn->closing_why;
+    conn->closing_why = (uint8_t)why;
     if (abort) {
         struct linger reset = {1, 0};
         setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

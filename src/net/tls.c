@@ -53,7 +53,7 @@ static void on_free(struct conn *conn)
 
     if (tls->opened)
         conn->net->stats.tls_connections--;
-    else if (!tls->failed)
+    else if (!tls->failed && conn->closing_why == CLOSE_CLIENT)
         tls_fault(conn, TLS_CLOSED, NULL);
     if (tls->ssl != NULL)
         gone(layer, conn->net->stats.tls_connections);

@@ -316,6 +316,13 @@ static void test_timeout(void)
     turns(3);
     is_int((long)net->stats.tls_faults[TLS_CLOSED], 1, "who leaves before it is done is counted");
     net_down();
+    up();
+    conn = pair_conn(0);
+    say("\x16\x03\x01", 3);
+    conn_kill(conn, CLOSE_EVICTED, 0);
+    is_int((long)net->stats.tls_faults[TLS_CLOSED], 0, "who has to make place has not left");
+    peer_close();
+    net_down();
 }
 
 static void test_renegotiation(void)
