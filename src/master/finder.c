@@ -21,6 +21,7 @@
 #define RETRY_MIN 50   /* ms, until a place is tried again that was none; doubling to: */
 #define RETRY_MAX 1000
 #define BEHIND_MS 5000 /* a sentinel may take so long to hear of a switch */
+#define STAY_MS   500  /* one that says that it is the master is not left before */
 #define LOG_MS    60000
 #define PLACE_MAX 256
 
@@ -70,10 +71,13 @@ static int is_at(const struct place *place, const char *host, int port)
     return place->port == port && strcasecmp(place->host, host) == 0;
 }
 
-/* Until when it is not tried; 0: it may be. */
+/* Until when it is not tried; 0: it may be.  Sentinels that contradict themselves do not have
+ * us run to and fro. */
 static uint64_t refused_until(const struct finder *finder, const struct candidate *candidate,
                               uint64_t now)
 {
+    if (finder->now != NULL && now < finder->found_ms + STAY_MS)
+        return finder->found_ms + STAY_MS;
     for (size_t i = 0; i < BALLOT_MAX; i++) {
         const struct refusal *refusal = &finder->refusals[i];
         if (refusal->until_ms > now && is_at(&refusal->place, candidate->host, candidate->port))

@@ -1,4 +1,5 @@
 /* Where the master is: three sentinels and three redis, which say what the test wants. */
+#include "base/clock.h"
 #include "master/finder.h"
 
 #include "fake_redis.h"
@@ -385,6 +386,30 @@ static void test_none(void)
     end();
 }
 
+/* One sentinel names two that both say that they are it, each time as of a newer
+ * configuration. */
+static void test_flaps(void)
+{
+    uint64_t begun;
+    int n = 0;
+
+    prepare();
+    redis[1].role = NULL;
+    begin();
+    finds(&redis[0], "the master");
+    ok(fake_wait(base, all_answer), "all sentinels answer");
+    begun = clock_ms();
+    while (others < 3 && clock_ms() < begun + 30000) {
+        n++;
+        name(0, &redis[n % 2], n);
+        finder_doubt(finder);
+        fake_turn(base);
+    }
+    ok(others == 3 && clock_ms() >= begun + 500, "it does not run to and fro: %d times in %d ms",
+       others - 1, (int)(clock_ms() - begun));
+    end();
+}
+
 int main(void)
 {
     base = event_base_new();
@@ -402,6 +427,7 @@ int main(void)
     test_hole();
     test_told_anew();
     test_none();
+    test_flaps();
     event_base_free(base);
     log_end();
     return tap_done();
