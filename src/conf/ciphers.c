@@ -55,11 +55,18 @@ static int check_words(SSL_CTX *ctx, struct settings *set, const char *path, con
     return faults;
 }
 
-static void check_list(SSL_CTX *ctx, struct settings *set, const char *path, const char *list,
-                       int (*take)(SSL_CTX *, const char *))
+/* Returns 0, or -1 (reported). */
+static int check_list(SSL_CTX *ctx, struct settings *set, const char *path, const char *list,
+                      int (*take)(SSL_CTX *, const char *))
 {
-    if (list != NULL && check_words(ctx, set, path, list, take) == 0 && take(ctx, list) != 1)
-        build_refuse(set, path, "a list of ciphers with one at least");
+    if (list == NULL)
+        return 0;
+    if (check_words(ctx, set, path, list, take) > 0)
+        return -1;
+    if (take(ctx, list) == 1)
+        return 0;
+    build_refuse(set, path, "a list of ciphers with one at least");
+    return -1;
 }
 
 /* --- do they serve the certificates? -------------------------------------------------- */
@@ -125,9 +132,9 @@ void ciphers_check(const struct conf *conf, struct settings *set)
     for (size_t i = 0; i < tls->n; i++)
         if (!tls->at[i].unread)
             check_certificate(ctx, &tls->at[i], &set->certificate_sources[i], set);
-    check_list(ctx, set, "tls:ciphers", tls->ciphers, SSL_CTX_set_cipher_list);
-    check_list(ctx, set, "tls:cipherSuites", tls->cipher_suites, SSL_CTX_set_ciphersuites);
-    warn_unserved(ctx, tls, set);
+    if (check_list(ctx, set, "tls:ciphers", tls->ciphers, SSL_CTX_set_cipher_list) == 0)
+        warn_unserved(ctx, tls, set);
+    (void)check_list(ctx, set, "tls:cipherSuites", tls->cipher_suites, SSL_CTX_set_ciphersuites);
     SSL_CTX_free(ctx);
     ERR_clear_error();
 }

@@ -218,6 +218,9 @@ static void test_ciphers(void)
     conf_free(&conf);
     refused("\"tls\":{\"ciphers\":\"ECDHE+AESGCM:FOO\"}", "no cipher by \"FOO\"",
             "an unknown word");
+    refused("\"tls\":{\"certFile\":\"both.pem\",\"ciphers\":\"FOO\"}", "no cipher by \"FOO\"",
+            "nothing else");
+    ok(!has(&warnings, "there is none for "), "which is all that is said of it");
     refused("\"tls\":{\"ciphers\":\"!HIGH:!AESGCM\"}", "one at least", "none is left");
     refused("\"tls\":{\"cipherSuites\":\"TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256\"}",
             "tls:cipherSuites: OpenSSL knows no cipher by \"ECDHE", "those of 1.2 for 1.3");
