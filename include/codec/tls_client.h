@@ -1,6 +1,9 @@
 /* tls_client - TLS as the client of a server that is known by a name: whom to trust, what to
  * show, and in words why it does not come about (names: RFC 9525).  TLS 1.2 at least, no
- * renegotiation, no resumption.  Whoever uses it moves the bytes. */
+ * renegotiation, no resumption.  Whoever uses it moves the bytes.
+ *
+ * Of codec/ this alone opens files: the system's authorities, which OpenSSL looks up while a
+ * chain is checked. */
 #ifndef CODEC_TLS_CLIENT_H
 #define CODEC_TLS_CLIENT_H
 
