@@ -52,7 +52,8 @@
         .path = (p), .type = KEY_TEXTS, .flags = (f), .max = (n)                                   \
     }
 
-/* TLS as a client: all its keys. */
+/* TLS as a client: all its keys.  member is the name of one, which cannot be in brackets.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define TLS_CLIENT(p, member)                                                                      \
     {.path = (p),                                                                                  \
      .type = KEY_SWITCH,                                                                           \
@@ -72,6 +73,7 @@
         TEXT(p ":servername", 255, NULL, KEY_NOTIFY, AT(FIELD_TEXT, member.servername),            \
              .absent = "the host"),                                                                \
         BOOL(p ":rejectUnauthorized", "true", KEY_NOTIFY, AT(FIELD_INT, member.verify))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct key conf_keys[] = {
     INT("workers", 1, CONF_WORKERS_MAX, "\"auto\"", 0, .words = "auto", AT(FIELD_INT, workers)),

@@ -44,7 +44,8 @@ struct field {
         key, kind, CHANGE_LIVE, offsetof(struct conf, member), max                                 \
     }
 
-/* Of a file what is in it counts, too. */
+/* Of a file what is in it counts, too.  member is the name of one, which cannot be in brackets.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define TLS_CLIENT(path, member)                                                                   \
     FIELD(MASTER, path, INT, member.on), FIELD(MASTER, path ":ca", STRING, member.ca),             \
         FIELD(MASTER, path ":caFile", STRING, member.ca_file),                                     \
@@ -54,6 +55,7 @@ struct field {
         FIELD(MASTER, path ":keyFile", STRING, member.key_file),                                   \
         FIELD(MASTER, path ":servername", STRING, member.servername),                              \
         FIELD(MASTER, path ":rejectUnauthorized", INT, member.verify)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* A setting that is in no line here takes effect with new workers, whenever they come:
  * each has to be. */
