@@ -213,7 +213,7 @@ void conf_certificate_put_names(const struct conf_certificate *certificate, stru
 {
     size_t n = 0;
 
-    for (; certificate->names[n] != NULL && n < NAMES_SHOWN; n++)
+    for (; n < NAMES_SHOWN && certificate->names[n] != NULL; n++)
         (void)buf_printf(out, "%s%s", n > 0 ? ", " : "", certificate->names[n]);
     for (size_t more = n; certificate->names[more] != NULL; more++)
         if (certificate->names[more + 1] == NULL)
