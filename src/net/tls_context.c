@@ -22,7 +22,6 @@
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define CIPHER_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS        "X25519:P-256:P-384"
 
 #define SESSION_S 57600 /* a ticket is good for so long */
 
@@ -232,6 +231,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
 static int set_protocols(SSL_CTX *context, const struct conf_tls *tls, struct buf *error)
 {
+    char groups[] = "X25519:P-256:P-384"; /* OpenSSL only reads it, but does not say so */
     const char *ciphers = tls->ciphers != NULL ? tls->ciphers : CIPHERS,
                *suites = tls->cipher_suites != NULL ? tls->cipher_suites : CIPHER_SUITES;
 
@@ -242,7 +242,7 @@ static int set_protocols(SSL_CTX *context, const struct conf_tls *tls, struct bu
         return fails(error, "tls:ciphers");
     if (SSL_CTX_set_ciphersuites(context, suites) != 1)
         return fails(error, "tls:cipherSuites");
-    if (SSL_CTX_set1_groups_list(context, GROUPS) != 1)
+    if (SSL_CTX_set1_groups_list(context, groups) != 1)
         return fails(error, "TLS groups");
     return 0;
 }

@@ -6,6 +6,7 @@
 int secure_init(struct secure *secure)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    char groups[] = "X25519:P-256"; /* OpenSSL only reads it, but does not say so */
 
     *secure = (struct secure){.context = context};
     if (context == NULL)
@@ -17,7 +18,7 @@ int secure_init(struct secure *secure)
                    SSL_CTX_set_ciphersuites(context,
                                             "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                             "TLS_CHACHA20_POLY1305_SHA256") == 1 &&
-                   SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1
+                   SSL_CTX_set1_groups_list(context, groups) == 1
                ? 0
                : -1;
 }
