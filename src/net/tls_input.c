@@ -33,6 +33,18 @@ static enum tls_outcome check_first(struct tls *tls, const uint8_t *bytes, size_
     return tls_fails(tls, bytes[0] >= 'A' && bytes[0] <= 'Z' ? TLS_HTTP : TLS_NOT_TLS, NULL);
 }
 
+/* What the client offers is kept for a handshake that never comes: half a kilobyte, of a
+ * client with many ciphers. */
+static void forget_offer(SSL *ssl)
+{
+    STACK_OF(SSL_CIPHER) *offered = SSL_get_client_ciphers(ssl);
+
+    if (offered == NULL)
+        return;
+    sk_SSL_CIPHER_zero(offered);
+    (void)sk_SSL_CIPHER_reserve(offered, 0); /* shrinks it */
+}
+
 static void opened(struct tls *tls)
 {
     struct conn *conn = tls->conn;
@@ -42,6 +54,7 @@ static void opened(struct tls *tls)
     stats->tls_handshakes[SSL_version(tls->ssl) == TLS1_3_VERSION][SSL_session_reused(tls->ssl)]++;
     stats->tls_connections++;
     conn->secure = 1;
+    forget_offer(tls->ssl);
     conn_opened(conn);
 }
 

@@ -1,6 +1,7 @@
 /* TLS between a socket and who speaks on it. */
 #include "net/tls.h"
 
+#include "net/tls_conn.h"
 #include "tls_pair.h"
 
 #include <signal.h>
@@ -56,6 +57,8 @@ static void test_both_ways(int version)
     is_int((long)net->stats.tls_handshakes[version == TLS1_3_VERSION][0], 1, "it is counted");
     is_int((long)net->stats.tls_connections, 1, "so is the connection");
     ok(conn->secure && !conn->opening, "it is secure, and open");
+    is_int(sk_SSL_CIPHER_num(SSL_get_client_ciphers(((struct tls *)conn->veil_state)->ssl)), 0,
+           "what the client offered is not kept");
     ok(conn->due_ms > clock_ms() + 30000, "who speaks has its own time to hear something");
     pair_say("hello", 5);
     is_str(input_text, "hello", "what comes goes to who speaks");
