@@ -208,7 +208,7 @@ static void test_get_last(void)
     up(EIO4);
     conn = conn_up(0);
     conn->last = 1;
-    say("GET /? HTTP/1.1\r\nHost: h\r\n\r\n", 30);
+    say("GET /? HTTP/1.1\r\nHost: h\r\n\r\n", 28);
     is_str(answered(), "200 6", "a GET has its answer at once");
     ok(strstr(heard, "Connection: close") != NULL, "and the next comes over another connection");
     down();
