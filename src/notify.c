@@ -1,6 +1,7 @@
 /* axr-notify: one notification from the shell, published as
  * @socket.io/redis-emitter does. */
 #include "base/buf.h"
+#include "base/quantity.h"
 #include "base/stdfds.h"
 #include "base/utf8.h"
 #include "base/wiping.h"
@@ -55,7 +56,7 @@ static const struct args_option own[] = {
 
 static const char usage[] =
     "usage: axr-notify [-c FILE] [--KEY VALUE]... [--to ROOM]... [--except ROOM]... [--volatile]\n"
-    "                  [--ack MS [--json]] EVENT [JSON]...\n";
+    "                  [--ack TIME [--json]] EVENT [JSON]...\n";
 
 static const char help[] =
     "\n"
@@ -65,8 +66,8 @@ static const char help[] =
     "  --to ROOM      to clients in this room: a user's id, or allusers\n"
     "  --except ROOM  not to clients in this room\n"
     "  --volatile     not to clients that are behind with their output\n"
-    "  --ack MS       asks clients to acknowledge it, and prints how many it reached and how\n"
-    "                 many have done so within that time\n"
+    "  --ack TIME     asks clients to acknowledge it, and prints how many it reached and how\n"
+    "                 many have done so within that time: milliseconds, or as 2s\n"
     "  --json         prints each answer, and the numbers, as JSON\n"
     "  JSON           a value such as '{\"text\":\"hi\"}' or '\"text\"'; - reads one from\n"
     "                 standard input\n"
@@ -94,11 +95,12 @@ static int add_room(struct slices *rooms, const char *option, const char *room, 
 
 static int set_ack(struct options *options, const char *value, struct buf *errors)
 {
-    size_t digits = strspn(value, "0123456789");
-    unsigned long ms = strtoul(value, NULL, 10);
+    int64_t ms = 0;
+    enum quantity_result result = quantity_parse(value, strlen(value), QUANTITY_MS, &ms);
 
-    if (digits == 0 || digits > 9 || value[digits] != '\0' || ms == 0 || ms > ACK_MS_MAX) {
-        buf_printf(errors, "--ack wants milliseconds, 1 to %d\n", ACK_MS_MAX);
+    if ((result != QUANTITY_OK && result != QUANTITY_BARE) || ms == 0 || ms > ACK_MS_MAX) {
+        buf_printf(errors, "--ack wants milliseconds, 1 to %d, or a duration as 2s (%s)\n",
+                   ACK_MS_MAX, quantity_units(QUANTITY_MS));
         return -1;
     }
     options->ack_ms = (uint32_t)ms;

@@ -3,13 +3,15 @@
 #ifndef CONF_SCHEMA_H
 #define CONF_SCHEMA_H
 
+#include "base/quantity.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 enum key_type {
     KEY_SECTION, /* an object with keys of its own in the table */
     KEY_IGNORED, /* belongs to other services; it and all below it is skipped */
-    KEY_INT,     /* an integer from min to max, or one of words */
+    KEY_INT,     /* an integer from min to max, with a unit if unit has any; or one of words */
     KEY_BOOL,
     KEY_TEXT,  /* at most max bytes */
     KEY_WORD,  /* one of words */
@@ -37,12 +39,13 @@ struct key {
     const char *path; /* names joined by ':' */
     enum key_type type;
     unsigned flags;
+    enum quantity unit;   /* KEY_INT: of what min, max and the value are */
+    enum key_field field; /* member of struct conf that takes the value as it is ... */
     int64_t min, max;
-    const char *words;    /* separated by '|', or NULL */
-    const char *deflt;    /* as JSON, or NULL: none */
-    const char *absent;   /* what conf_print() shows for none */
-    enum key_field field; /* member of struct conf that takes the value as it is */
-    size_t offset;
+    const char *words;  /* separated by '|', or NULL */
+    const char *deflt;  /* as JSON, or NULL: none */
+    const char *absent; /* what conf_print() shows for none */
+    size_t offset;      /* ... and where that is */
 };
 
 #define SCHEMA_PATH_MAX 256 /* a longer path is no key */

@@ -30,6 +30,8 @@
         .path = (p), .type = KEY_INT, .flags = (f), .min = (lo), .max = (hi), .deflt = (d),        \
         __VA_ARGS__                                                                                \
     }
+#define MS(p, lo, hi, d, ...)    INT(p, lo, hi, d, 0, .unit = QUANTITY_MS, __VA_ARGS__)
+#define BYTES(p, lo, hi, d, ...) INT(p, lo, hi, d, 0, .unit = QUANTITY_BYTES, __VA_ARGS__)
 #define BOOL(p, d, f, ...)                                                                         \
     {                                                                                              \
         .path = (p), .type = KEY_BOOL, .flags = (f), .deflt = (d), __VA_ARGS__                     \
@@ -120,22 +122,22 @@ const struct key conf_keys[] = {
     TEXT("socket.io:redis:sentinelPasswordFile", PATH_MAX_BYTES, NULL, KEY_NOTIFY | KEY_FILE),
     TLS_CLIENT("socket.io:redis:sentinelTLS", redis.sentinel_tls),
     TEXT("socket.io:key", 256, "\"socket.io\"", KEY_NOTIFY, AT(FIELD_TEXT, key)),
-    INT("socket.io:pingInterval", 10, MS_MAX, "25000", 0, AT(FIELD_U32, ping_interval_ms)),
-    INT("socket.io:pingTimeout", 10, MS_MAX, "20000", 0, AT(FIELD_U32, ping_timeout_ms)),
-    INT("socket.io:connectTimeout", 10, MS_MAX, "45000", 0, AT(FIELD_U32, connect_timeout_ms)),
-    INT("socket.io:upgradeTimeout", 10, MS_MAX, "10000", 0, AT(FIELD_U32, upgrade_timeout_ms)),
-    INT("socket.io:requestsTimeout", 100, 60000, "1000", 0, AT(FIELD_U32, requests_timeout_ms)),
-    INT("socket.io:maxHttpBufferSize", 100, 256 << 20, "1000000", 0,
-        AT(FIELD_SIZE, max_http_buffer)),
+    MS("socket.io:pingInterval", 10, MS_MAX, "25000", AT(FIELD_U32, ping_interval_ms)),
+    MS("socket.io:pingTimeout", 10, MS_MAX, "20000", AT(FIELD_U32, ping_timeout_ms)),
+    MS("socket.io:connectTimeout", 10, MS_MAX, "45000", AT(FIELD_U32, connect_timeout_ms)),
+    MS("socket.io:upgradeTimeout", 10, MS_MAX, "10000", AT(FIELD_U32, upgrade_timeout_ms)),
+    MS("socket.io:requestsTimeout", 100, 60000, "1000", AT(FIELD_U32, requests_timeout_ms)),
+    BYTES("socket.io:maxHttpBufferSize", 100, 256 << 20, "1000000",
+          AT(FIELD_SIZE, max_http_buffer)),
     LIST("socket.io:transports", 16, "[\"polling\",\"websocket\"]", KEY_FILLED,
          .words = "polling|websocket"),
     BOOL("socket.io:allowEIO3", "true", 0, AT(FIELD_INT, allow_eio3)),
     BOOL("socket.io:presence", "false", 0, AT(FIELD_INT, presence)),
     {.path = CONF_RECOVERY, .type = KEY_SWITCH, .deflt = "false", AT(FIELD_INT, recovery)},
-    INT(CONF_RECOVERY ":maxDisconnectionDuration", 100, MS_MAX, "120000", 0,
-        AT(FIELD_U32, recovery_ms)),
-    INT(CONF_RECOVERY ":maxBytes", 1 << 20, INT64_C(4) << 30, "67108864", 0,
-        AT(FIELD_SIZE, recovery_bytes)),
+    MS(CONF_RECOVERY ":maxDisconnectionDuration", 100, MS_MAX, "120000",
+       AT(FIELD_U32, recovery_ms)),
+    BYTES(CONF_RECOVERY ":maxBytes", 1 << 20, INT64_C(4) << 30, "67108864",
+          AT(FIELD_SIZE, recovery_bytes)),
     TEXT(CONF_RECOVERY ":secretFile", PATH_MAX_BYTES, NULL, KEY_FILE,
          AT(FIELD_TEXT, recovery_file)),
     TEXT("socket.io:clientFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, client_file)),
@@ -151,7 +153,7 @@ const struct key conf_keys[] = {
     LIST("auth:options:audience", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
     LIST("auth:options:issuer", 1024, NULL, KEY_FILLED, .absent = "unchecked"),
     LIST("auth:options:types", 255, "[\"JWT\",\"at+jwt\"]", KEY_FILLED),
-    INT("auth:options:clockTolerance", 0, 86400, "0", 0),
+    INT("auth:options:clockTolerance", 0, 86400, "0", 0, .unit = QUANTITY_S),
     TEXT("auth:options:roomsClaim", 255, NULL, 0, AT(FIELD_TEXT, token.rooms_claim)),
 
     SECTION("cors"),
@@ -165,18 +167,18 @@ const struct key conf_keys[] = {
     INT("limits:connectionsPerAddress", 0, 1000000, "0", 0, AT(FIELD_U32, connections_per_address)),
     WORD("limits:connectionsPerUserPolicy", "refuse|replace", "\"refuse\"", 0),
     INT("limits:roomsPerClient", 2, 1000000, "1000", 0, AT(FIELD_U32, rooms_per_client)),
-    INT("limits:headerBytes", 1024, 1 << 20, "16384", 0, AT(FIELD_SIZE, head_bytes)),
+    BYTES("limits:headerBytes", 1024, 1 << 20, "16384", AT(FIELD_SIZE, head_bytes)),
     INT("limits:headers", 8, HTTP_HEADERS_CAP, "100", 0, AT(FIELD_SIZE, head_headers)),
-    INT("limits:tokenBytes", 64, 65536, "8192", 0, AT(FIELD_SIZE, token.token_bytes)),
-    INT("limits:messageBytes", 64, CONF_MESSAGE_BYTES_MAX, "4194304", 0,
-        AT(FIELD_SIZE, message_bytes)),
+    BYTES("limits:tokenBytes", 64, 65536, "8192", AT(FIELD_SIZE, token.token_bytes)),
+    BYTES("limits:messageBytes", 64, CONF_MESSAGE_BYTES_MAX, "4194304",
+          AT(FIELD_SIZE, message_bytes)),
     INT("limits:attachments", 0, BROADCAST_ATTACHMENTS_MAX, "10", 0, AT(FIELD_SIZE, attachments)),
-    INT("limits:sendBuffer", 4096, 1 << 30, "1048576", 0, AT(FIELD_SIZE, send_buffer)),
-    INT("limits:sendTimeout", 100, MS_MAX, "10000", 0, AT(FIELD_U32, send_timeout_ms)),
-    INT("limits:idleTimeout", 100, MS_MAX, "65000", 0, AT(FIELD_U32, idle_timeout_ms)),
+    BYTES("limits:sendBuffer", 4096, 1 << 30, "1048576", AT(FIELD_SIZE, send_buffer)),
+    MS("limits:sendTimeout", 100, MS_MAX, "10000", AT(FIELD_U32, send_timeout_ms)),
+    MS("limits:idleTimeout", 100, MS_MAX, "65000", AT(FIELD_U32, idle_timeout_ms)),
 
-    INT("shutdownTimeout", 0, MS_MAX, "10000", 0, AT(FIELD_U32, shutdown_timeout_ms)),
-    INT("drainTimeout", 0, MS_MAX, "30000", 0, AT(FIELD_U32, drain_timeout_ms)),
+    MS("shutdownTimeout", 0, MS_MAX, "10000", AT(FIELD_U32, shutdown_timeout_ms)),
+    MS("drainTimeout", 0, MS_MAX, "30000", AT(FIELD_U32, drain_timeout_ms)),
 
     SECTION("log"),
     WORD("log:level", "error|warn|info|debug", "\"info\"", 0),
@@ -494,6 +496,25 @@ const char *schema_wanted_element(const struct key *key, char *dst, size_t cap)
     return dst;
 }
 
+/* Where the value has a unit, what that may be is said with an example that is in the range. */
+static void put_number(char *dst, size_t cap, const struct key *key, const char *words)
+{
+    static const char *const names[] = {[QUANTITY_COUNT] = "",
+                                        [QUANTITY_MS] = " (milliseconds)",
+                                        [QUANTITY_S] = " (seconds)",
+                                        [QUANTITY_BYTES] = " (bytes)"};
+    int n =
+        snprintf(dst, cap, "an integer from %lld to %lld%s%s%s", (long long)key->min,
+                 (long long)key->max, names[key->unit], key->words != NULL ? ", or " : "", words);
+
+    if (key->unit == QUANTITY_BYTES)
+        (void)snprintf(dst + n, cap - (size_t)n, ", or a size as \"%s\" (%s)",
+                       key->min > 65536 ? "64M" : "64k", quantity_units(key->unit));
+    else if (key->unit != QUANTITY_COUNT)
+        (void)snprintf(dst + n, cap - (size_t)n, ", or a duration as \"10s\" (%s)",
+                       quantity_units(key->unit));
+}
+
 const char *schema_wanted(const struct key *key, char *dst, size_t cap)
 {
     char words[128] = "";
@@ -516,8 +537,7 @@ const char *schema_wanted(const struct key *key, char *dst, size_t cap)
         return "an array of \"host:port\", \"[::1]:port\" or objects with host and port, one at "
                "least";
     case KEY_INT:
-        (void)snprintf(dst, cap, "an integer from %lld to %lld%s%s", (long long)key->min,
-                       (long long)key->max, key->words != NULL ? ", or " : "", words);
+        put_number(dst, cap, key, words);
         return dst;
     case KEY_LIST:
         (void)snprintf(dst, cap, "a string or an array of strings%s%s%s",

@@ -156,8 +156,22 @@ static const char *text_fault(const struct key *key, const struct jsonc *value, 
     return NULL;
 }
 
+/* What a text such as "10s" stands for: it has to say its unit.  *number is in that of the
+ * key. */
+static enum quantity_result quantity_of(const struct key *key, const struct jsonc *value,
+                                        int64_t *number)
+{
+    if (key->type != KEY_INT || key->unit == QUANTITY_COUNT || value->type != JSONC_STRING)
+        return QUANTITY_BAD;
+    return quantity_parse(value->text, value->len, key->unit, number);
+}
+
 static int is_int(const struct key *key, const struct jsonc *value)
 {
+    int64_t number;
+
+    if (quantity_of(key, value, &number) == QUANTITY_OK)
+        return number >= key->min && number <= key->max;
     if (key->words != NULL && value->type == JSONC_STRING)
         return has_word(key->words, value);
     return value->type == JSONC_NUMBER && trunc(value->number) == value->number &&
@@ -207,11 +221,14 @@ static void mismatch(struct settings *set, const struct match *match, const stru
                      const struct source *source)
 {
     char found[FOUND_MAX], wanted[WANTED_MAX];
+    int64_t number;
+    int is_part = quantity_of(match->key, value, &number) == QUANTITY_PART;
     /* What stands where an object should may be what should stand in it. */
     int secret = match->key->type == KEY_SECTION || (match->key->flags & KEY_SECRET);
 
-    settings_error(set, source, match->path, "found %s, wanted %s",
+    settings_error(set, source, match->path, "found %s, %swanted %s",
                    value_describe(value, secret, found, sizeof(found)),
+                   is_part ? "which is no whole number of them, " : "",
                    schema_wanted(match->key, wanted, sizeof(wanted)));
 }
 
@@ -425,6 +442,29 @@ static void warn_visible(struct settings *set, const struct match *match, const 
         settings_warn(set, source, match->path, "a secret, and the file may be read by everyone");
 }
 
+/* The number that a text with a unit stands for, in the unit of the key; value itself where it is
+ * none.  NULL without memory (reported). */
+static const struct jsonc *in_unit(struct settings *set, const struct key *key,
+                                   const struct jsonc *value)
+{
+    struct jsonc *made;
+    char text[32];
+    int64_t number;
+
+    if (quantity_of(key, value, &number) != QUANTITY_OK)
+        return value;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)number);
+    made = value_from_text(text, strlen(text));
+    if (made == NULL) {
+        settings_error(set, NULL, NULL, "out of memory");
+        return NULL;
+    }
+    made->type = JSONC_NUMBER;
+    made->number = (double)number;
+    made->line = value->line;
+    return settings_keep(set, &made);
+}
+
 static void put_value(struct settings *set, const struct match *match, const struct jsonc *value,
                       const struct source *source)
 {
@@ -440,6 +480,9 @@ static void put_value(struct settings *set, const struct match *match, const str
         warn_visible(set, match, value, source);
     }
     if (conflicts(set, setting, match, source))
+        return;
+    value = in_unit(set, match->key, value);
+    if (value == NULL)
         return;
     setting->value = value;
     setting->source = *source;

@@ -199,7 +199,7 @@ test('a redis that does not let it subscribe, or ask', async (t) => {
 
 test('the command line', async () => {
     for (const [args, pattern] of [[['--ack', '0', 'x'], /--ack wants milliseconds, 1 to 3600000/], [['--ack', '-1', 'x'], /--ack/],
-        [['--ack', '1s', 'x'], /--ack wants/], [['--ack=3600001', 'x'], /--ack wants/], [['--ack', '', 'x'], /--ack wants/],
+        [['--ack', '2h', 'x'], /--ack wants/], [['--ack', '1k', 'x'], /--ack wants .*\(ms, s, m, h or d\)/], [['--ack=3600001', 'x'], /--ack wants/], [['--ack', '', 'x'], /--ack wants/],
         [['--json', 'x'], /--json is of use with --ack only/]]) {
         const result = await notify(args);
         assert.deepStrictEqual([result.code, result.out], [2, ''], args.join(' '));

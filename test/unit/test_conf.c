@@ -714,6 +714,25 @@ static const struct {
      "proxyHeader: found \"X-Real-IP\", wanted \"X-Forwarded-For\" or \"Forwarded\""},
     {"", 0, "--limits:attachments", "256",
      "limits:attachments: found 256, wanted an integer from 0 to 255"},
+    {"{\"limits\":{\"sendTimeout\":\"10 parsecs\"}}", 0, 0, 0,
+     "t.conf:1: limits:sendTimeout: found \"10 parsecs\", wanted an integer from 100 to 86400000 "
+     "(milliseconds), or a duration as \"10s\" (ms, s, m, h or d)\n"},
+    {"", 0, "--limits:sendTimeout", "64k", "limits:sendTimeout: found \"64k\", wanted an integer"},
+    {"", 0, "--limits:sendTimeout", "99ms", "limits:sendTimeout: found \"99ms\", wanted an"},
+    {"", 0, "--limits:sendTimeout", "2d", "limits:sendTimeout: found \"2d\", wanted an integer"},
+    {"", 0, "--limits:sendTimeout", "0.1001s",
+     "limits:sendTimeout: found \"0.1001s\", which is no whole number of them, wanted an integer"},
+    {"{\"limits\":{\"sendTimeout\":\"10000\"}}", 0, 0, 0, "sendTimeout: found \"10000\", wanted"},
+    {"", "AXR_NOTIFYD__LIMITS__SENDBUFFER=10s", 0, 0,
+     "environment AXR_NOTIFYD__LIMITS__SENDBUFFER: limits:sendBuffer: found \"10s\", wanted an "
+     "integer from 4096 to 1073741824 (bytes), or a size as \"64k\" (B, k, M or G)\n"},
+    {"", 0, "--socket.io:connectionStateRecovery:maxBytes", "64k",
+     "found \"64k\", wanted an integer from 1048576 to 4294967296 (bytes), or a size as \"64M\""},
+    {"", 0, "--auth:options:clockTolerance", "500ms",
+     "found \"500ms\", which is no whole number of them, wanted an integer from 0 to 86400 "
+     "(seconds), or a duration as \"10s\""},
+    {"", 0, "--limits:connections", "10k",
+     "limits:connections: found \"10k\", wanted an integer from 1 to 16000000\n"},
     {"", 0, "--limits:connections", "1e9", "limits:connections: found 1e9"},
 };
 

@@ -146,6 +146,40 @@ static void number_is_refused(const struct number *number, const char *value)
     is_refused(number->path, value, why, value);
 }
 
+/* The most and the least, written with a unit, and what is beyond them. */
+static void test_quantity(const struct key *key)
+{
+    static const struct {
+        const char *unit, *beyond;
+    } kinds[] = {
+        [QUANTITY_MS] = {"ms", "1.5d"},
+        [QUANTITY_S] = {"s", "1.5d"},
+        [QUANTITY_BYTES] = {"B", "5G"},
+    };
+    char value[40];
+    struct conf *conf;
+
+    for (int i = 0; i < 2; i++) {
+        int64_t number = i == 0 ? key->min : key->max;
+
+        (void)snprintf(value, sizeof(value), "%lld%s", (long long)number, kinds[key->unit].unit);
+        conf = load(key->path, value);
+        if (ok(conf != NULL, "%s: %s is taken", key->path, value))
+            is_int(in_force(conf, key), number, "and is what is in force");
+        conf_free(&conf);
+    }
+    conf = load(key->path, kinds[key->unit].beyond);
+    ok(conf == NULL && strstr(text(&errors), "wanted an integer from ") != NULL,
+       "%s: %s is too much", key->path, kinds[key->unit].beyond);
+    conf_free(&conf);
+    (void)snprintf(value, sizeof(value), "%lld%s", (long long)key->max,
+                   key->unit == QUANTITY_BYTES ? "s" : "k");
+    conf = load(key->path, value);
+    ok(conf == NULL && strstr(text(&errors), quantity_units(key->unit)) != NULL,
+       "%s: %s has the wrong unit, and the right ones are named", key->path, value);
+    conf_free(&conf);
+}
+
 static void test_number(const struct number *number)
 {
     const struct key *key = schema_key(number->path);
@@ -161,6 +195,8 @@ static void test_number(const struct number *number)
     number_is_refused(number, value);
     (void)snprintf(value, sizeof(value), "%lld.5", (long long)number->min);
     number_is_refused(number, value);
+    if (key->unit != QUANTITY_COUNT)
+        test_quantity(key);
 }
 
 static void test_numbers(void)

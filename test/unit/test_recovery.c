@@ -154,8 +154,8 @@ static void test_faults(void)
     is_refused(GIVEN(.file = "null"), RECOVERY ": found null, wanted");
     is_refused(GIVEN(.file = "{\"maxBytes\":1048575}"),
                RECOVERY ":maxBytes: found 1048575, wanted an integer from 1048576 to 4294967296");
-    is_refused(GIVEN(.file = "{\"maxDisconnectionDuration\":\"2m\"}"),
-               RECOVERY ":maxDisconnectionDuration: found \"2m\", wanted an integer");
+    is_refused(GIVEN(.file = "{\"maxDisconnectionDuration\":\"2w\"}"),
+               RECOVERY ":maxDisconnectionDuration: found \"2w\", wanted an integer");
     is_refused(GIVEN(.file = "{\"maxByte\":1}"), "did you mean \"" RECOVERY ":maxBytes\"?");
     is_refused(GIVEN(.options = {"--" RECOVERY "={\"maxBytes\":"}), RECOVERY ": column ");
     conf = load(GIVEN(.file = "{\"maxBytes\":1,\"secretFile\":\"none\"}"), CONF_FOR_NOTIFY);
