@@ -171,6 +171,7 @@ enum conf_for {
                            certificates are what conf_unread_put() names */
     CONF_FOR_NOTIFY,    /* axr-notify: only redis, namespace and key are used; no
                            secret is read or required */
+    CONF_FOR_PROBE,     /* axr-notifyd --health: likewise only the admin address */
 };
 
 /* Where conf_load() looks.  conf_args_split() (conf/args.h) makes one from a

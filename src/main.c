@@ -6,6 +6,7 @@
 #include "conf.h"
 #include "conf/args.h"
 #include "master/check.h"
+#include "master/health.h"
 #include "master/master.h"
 #include "worker/worker.h"
 
@@ -31,18 +32,26 @@
 #define EXIT_USAGE  2
 
 struct options {
-    int detach, test, version, help;
+    int detach, test, version, help, health, live;
 };
 
-enum { OPTION_DETACH = 1, OPTION_TEST, OPTION_VERSION, OPTION_HELP };
+enum {
+    OPTION_DETACH = 1,
+    OPTION_TEST,
+    OPTION_VERSION,
+    OPTION_HELP,
+    OPTION_HEALTH,
+    OPTION_LIVE,
+};
 
 static const struct args_option own[] = {
-    {"-d", OPTION_DETACH, 0},         {"-t", OPTION_TEST, 0}, {"-V", OPTION_VERSION, 0},
-    {"--version", OPTION_VERSION, 0}, {"-h", OPTION_HELP, 0}, {"--help", OPTION_HELP, 0},
+    {"-d", OPTION_DETACH, 0},         {"-t", OPTION_TEST, 0},     {"-V", OPTION_VERSION, 0},
+    {"--version", OPTION_VERSION, 0}, {"-h", OPTION_HELP, 0},     {"--help", OPTION_HELP, 0},
+    {"--health", OPTION_HEALTH, 0},   {"--live", OPTION_LIVE, 0},
 };
 
-static const char usage[] =
-    "usage: axr-notifyd [-c FILE] [-d] [-t] [-V] [-h] [--KEY VALUE | --KEY=VALUE]...\n";
+static const char usage[] = "usage: axr-notifyd [-c FILE] [-d] [-t] [-V] [-h] [--health] [--live] "
+                            "[--KEY VALUE | --KEY=VALUE]...\n";
 
 static const char help[] =
     "\n"
@@ -51,6 +60,9 @@ static const char help[] =
     "  -t             check the configuration, print what is in force, exit\n"
     "  -V, --version  print the versions of this program and its libraries\n"
     "  -h, --help     print this\n"
+    "  --health       ask the daemon that runs with this configuration for /health: status 0 if\n"
+    "                 it is well\n"
+    "  --live         the same of /health/live\n"
     "  --KEY VALUE    set a key of the configuration: --socket.io:redis:host r1\n"
     "\n"
     "The keys are in axr-notifyd.conf(5), signals and files in axr-notifyd(8).\n";
@@ -71,6 +83,12 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
         break;
     case OPTION_HELP:
         options->help = 1;
+        break;
+    case OPTION_HEALTH:
+        options->health = 1;
+        break;
+    case OPTION_LIVE:
+        options->live = 1;
         break;
     default:
         buf_printf(errors, "no argument is wanted, found \"%.100s\"\n", value);
@@ -115,6 +133,8 @@ static int run(const struct conf_args *args, const struct options *options)
     raise_files();
     if (options->test)
         return check_run(args);
+    if (options->health || options->live)
+        return health_run(args, options->live);
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
     check_complain(&warnings, LOG_LEVEL_WARN);
     check_complain(&errors, LOG_LEVEL_ERROR);

@@ -78,6 +78,9 @@ int setting_given(const struct setting *setting);
 /* The text of a string value that is not empty, or NULL. */
 const char *setting_text(const struct setting *setting);
 
+/* 1 for who needs only some of the keys, axr-notify and --health. */
+int settings_are_some(const struct settings *set);
+
 /* Walks a value that is one thing or an array of them: NULL begins, NULL ends. */
 const struct jsonc *setting_next(const struct jsonc *list, const struct jsonc *element);
 

@@ -12,6 +12,10 @@
 
 static void build(struct conf *conf, struct settings *set)
 {
+    if (set->purpose == CONF_FOR_PROBE) {
+        build_admin(conf, set);
+        return;
+    }
     build_fields(conf, set);
     build_namespace(conf, set);
     build_redis(conf, set);

@@ -186,8 +186,8 @@ const struct key conf_keys[] = {
     WORD("log:format", "text|json", "\"text\"", 0),
 
     SECTION("admin"),
-    TEXT("admin:host", 255, "\"127.0.0.1\"", 0),
-    INT("admin:port", 0, 65535, "3001", 0, .words = "off"),
+    TEXT("admin:host", 255, "\"127.0.0.1\"", KEY_PROBE),
+    INT("admin:port", 0, 65535, "3001", KEY_PROBE, .words = "off"),
 
     TEXT("pidFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, pid_file)),
     TEXT("user", 255, NULL, 0, AT(FIELD_TEXT, user)),

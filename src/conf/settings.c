@@ -465,6 +465,19 @@ static const struct jsonc *in_unit(struct settings *set, const struct key *key,
     return settings_keep(set, &made);
 }
 
+int settings_are_some(const struct settings *set)
+{
+    return set->purpose == CONF_FOR_NOTIFY || set->purpose == CONF_FOR_PROBE;
+}
+
+/* 1 if a value of this key counts. */
+static int is_needed(const struct settings *set, const struct key *key)
+{
+    unsigned flag = set->purpose == CONF_FOR_NOTIFY ? KEY_NOTIFY : KEY_PROBE;
+
+    return !settings_are_some(set) || (key->flags & flag) != 0;
+}
+
 static void put_value(struct settings *set, const struct match *match, const struct jsonc *value,
                       const struct source *source)
 {
@@ -505,7 +518,7 @@ void settings_put(struct settings *set, const struct match *match, const struct 
     }
     if (key->type == KEY_SECTION || (key->type == KEY_SWITCH && value->type == JSONC_OBJECT))
         put_section(set, key->path, value, source);
-    if (key->type != KEY_SECTION && (set->purpose != CONF_FOR_NOTIFY || key->flags & KEY_NOTIFY))
+    if (key->type != KEY_SECTION && is_needed(set, key))
         put_value(set, match, value, source);
 }
 
@@ -555,7 +568,7 @@ void settings_put_element(struct settings *set, const struct match *match, struc
     struct match whole = {match->key, match->path, -1};
     struct jsonc *list = NULL;
 
-    if (set->purpose == CONF_FOR_NOTIFY && !(match->key->flags & KEY_NOTIFY))
+    if (!is_needed(set, match->key))
         goto out;
     list = own_list(set, match, source);
     if (list == NULL)

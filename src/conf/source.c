@@ -66,7 +66,7 @@ static int read_text(struct settings *set, const char *name, const char *text, s
  * moment: while it is in force, all that it says would be lost. */
 static int take_empty(struct settings *set, const struct file *file, const char *name)
 {
-    if (!file->regular || set->purpose == CONF_FOR_NOTIFY)
+    if (!file->regular || settings_are_some(set))
         return 0;
     if (set->purpose != CONF_FOR_RELOAD) {
         settings_warn(set, NULL, NULL, "%s: the file is empty", name);
@@ -328,7 +328,7 @@ static void warn_unknown(struct settings *set, const struct source *source, cons
     const char *end = strstr(name, "__"), *meant;
     struct match match;
 
-    if (end == NULL || set->purpose == CONF_FOR_NOTIFY)
+    if (end == NULL || settings_are_some(set))
         return;
     (void)snprintf(section, sizeof(section), "%.*s", (int)(end - name), name);
     match = schema_match(section, SPELT_FILE);

@@ -177,6 +177,29 @@ test('options: an unknown one is an error, -h and -V are not', async () => {
     assert.match((await run(NOTIFYD, ['-V'], { env: {} })).out, /libevent \d[^]*wslay \d[^]*hiredis \d[^]*OpenSSL/);
 });
 
+test('--health and --live: what the admin address answers, and whether it is well', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = await Daemon.start(t, { redis, config: { admin: { port: await freePort() } } });
+    const asked = (option) => run(NOTIFYD, ['-c', daemon.file, option], { env: {} });
+    for (const [option, wanted] of [['--health', /^\{"status":"ok",.*\}\n$/], ['--live', /^\{.*\}\n$/]]) {
+        const how = await asked(option);
+        assert.deepStrictEqual([how.code, how.err], [0, '']);
+        assert.match(how.out, wanted);
+    }
+    await redis.stop();
+    await until(async () => (await asked('--health')).code === 1, 'it is known that redis is away');
+    assert.match((await asked('--health')).out, /^\{.*redis.*\}\n$/);
+    assert.strictEqual((await asked('--live')).code, 0);
+    await redis.again();
+    await until(async () => (await asked('--health')).code === 0, 'redis is subscribed again');
+    await daemon.stop();
+    for (const option of ['--health', '--live']) {
+        const how = await asked(option);
+        assert.deepStrictEqual([how.code, how.out], [1, '']);
+        assert.match(how.err, /^axr-notifyd: no connection to 127\.0\.0\.1, port \d+: Connection refused\n$/);
+    }
+});
+
 /* --- in the background --- */
 
 /* Starts with -d; resolves to the daemon with the pid that the pid file has. */

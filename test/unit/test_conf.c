@@ -1396,6 +1396,25 @@ static void test_notify(void)
     conf_free(&conf);
 }
 
+static void test_probe(void)
+{
+    struct conf *conf = load_for(
+        CONF_FOR_PROBE,
+        "{\"auth\":{\"secretFile\":\"/nowhere\"},\"port\":\"x\",\"admin\":{\"host\":\"::1\"},"
+        "\"socket.io\":{\"redis\":{\"passwordFile\":\"/nowhere\",\"port\":0}}}",
+        LIST("PORT=x", "AXR_NOTIFYD__ADMIN__PORT=4001", "socket.io__redis__hots=1"), NULL);
+
+    ok(conf != NULL && strcmp(conf->admin_host, "::1") == 0 && conf->admin_port == 4001,
+       "--health reads where to ask");
+    is_int(warnings.len, 0, "and is not warned of the rest");
+    conf_free(&conf);
+    conf = load_for(CONF_FOR_PROBE, "{\"admin\":{\"prot\":1,\"port\":65536}}", NULL, NULL);
+    ok(conf == NULL && has(&errors, "admin:prot: unknown") &&
+           has(&errors, "admin:port: found 65536"),
+       "what it needs is checked");
+    conf_free(&conf);
+}
+
 /* --- files --- */
 
 static struct conf *load_file_for(enum conf_for purpose, const char *name)
@@ -1628,6 +1647,7 @@ int main(void)
     test_ignored();
     test_secrecy();
     test_notify();
+    test_probe();
     test_empty_files();
     test_shared_file();
     test_files();
