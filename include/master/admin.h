@@ -1,19 +1,16 @@
 /* admin - the admin address: status, health, metrics and users over HTTP.
  *
- * Own code over the head parser of the client port, for libevent's HTTP server
- * (2.1.12) limits neither connections nor the time that a request may take: its
- * deadline begins anew with each byte.  Here a connection serves one request, has
- * absolute deadlines (ADMIN_HEAD_MS for the head, ADMIN_WRITE_MS for the answer),
- * and when there are ADMIN_CALLERS of them a new one takes the place of the oldest,
- * so that nobody can keep others out.  Nothing here blocks.
+ * Accepting, and what is at which path (admin_routes.h); a connection is caller.h's.  When
+ * there are ADMIN_CALLERS of them a new one takes the place of the oldest.  Nothing here blocks.
  *
  *     GET /status         what runs here, as JSON
  *     GET /health         200 if a worker serves and redis is subscribed, else 503
  *     GET /health/live    200
  *     GET /metrics        for Prometheus
+ *     GET /events         what happens, as it does
  *     GET /users/<uid>    is this user connected, how often, in which rooms; uid percent-encoded
  *
- * HEAD is taken too.  There is no authentication. */
+ * HEAD is taken where GET is.  There is no authentication. */
 #ifndef MASTER_ADMIN_H
 #define MASTER_ADMIN_H
 
@@ -24,12 +21,9 @@
 
 #include <stddef.h>
 
-#define ADMIN_CALLERS    32
-#define ADMIN_HEAD_BYTES 8192
-#define ADMIN_HEAD_MS    5000
-#define ADMIN_WRITE_MS   10000
-#define ADMIN_LINGER_MS  1000 /* after the answer, for the caller to read it */
+#define ADMIN_CALLERS 32
 
+struct caller;
 struct event_base;
 struct admin;
 
@@ -39,6 +33,8 @@ struct admin_ops {
     /* Fills user, which is zero.  Its list is freed by the caller, what is in it is valid as
      * long as nothing else is done. */
     void (*user)(struct slice uid, struct status_user *user, void *arg);
+    /* Begins the stream of events for caller, or answers it (caller.h).  NULL: there is none. */
+    void (*watch)(struct caller *caller, void *arg);
 };
 
 /* Binds: admin:host may have several addresses, and all get the same port.  names as

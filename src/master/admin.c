@@ -1,310 +1,104 @@
 #include "master/admin.h"
 
 #include "base/log.h"
-#include "base/utf8.h"
 #include "codec/http.h"
-#include "master/metrics.h"
-#include "master/stats.h"
+#include "master/admin_routes.h"
+#include "master/caller.h"
 #include "master/timer.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define HEADERS_MAX   64
 #define ACCEPT_BATCH  16
 #define PAUSE_MS      100 /* without accepting, when out of descriptors */
 #define ACCEPT_LOG_MS 10000
-#define USERS         "/users/"
-
-enum state {
-    READING, /* the head of its request */
-    ASKING,  /* waits for the answers of the workers */
-    WRITING, /* the answer leaves */
-    LEAVING, /* it has left: what comes is thrown away */
-};
-
-struct caller {
-    struct admin *admin;
-    struct caller *next, **prev;
-    struct bufferevent *bev;
-    struct event *deadline;
-    enum state state;
-    size_t scanned;
-    int head_only;
-    int eof;                                                   /* it says nothing more */
-    void (*put)(const struct status *status, struct buf *out); /* ASKING: the answer's body */
-    const char *type;                                          /* ASKING: the type of that body */
-    struct stats_wait wait;
-};
 
 struct admin {
     struct event_base *base;
     struct listeners listeners;
-    struct stats *stats;
-    const struct admin_ops *ops;
-    void *arg;
+    struct callers *callers;
+    struct admin_desk desk;
     struct event **accepts; /* one for each listener, as far as they are made */
     size_t naccepts;
     struct event *resume;
-    struct caller *callers, **end; /* the oldest first */
-    unsigned ncallers;
     struct log_every accept_log;
 };
 
-/* --- callers ------------------------------------------------------------------ */
+/* --- what is where ------------------------------------------------------------ */
 
-static void caller_free(struct caller *caller)
+struct route {
+    struct slice method; /* GET: HEAD too */
+    struct slice path;   /* a "*" in it stands for any name */
+    void (*serve)(const struct admin_call *call);
+};
+
+static const struct route routes[] = {
+    {{"GET", 3}, {"/status", 7}, admin_status},     {{"GET", 3}, {"/health", 7}, admin_health},
+    {{"GET", 3}, {"/health/live", 12}, admin_live}, {{"GET", 3}, {"/metrics", 8}, admin_metrics},
+    {{"GET", 3}, {"/events", 7}, admin_events},     {{"GET", 3}, {"/users/*", 8}, admin_user},
+};
+
+#define ROUTES (sizeof(routes) / sizeof(*routes))
+
+/* 1 if path is one of route's; *name is then what stands for the "*". */
+static int is_at(const struct route *route, struct slice path, struct slice *name)
 {
-    struct admin *admin = caller->admin;
+    struct slice want = route->path;
+    const char *star = memchr(want.ptr, '*', want.len);
+    size_t before, behind;
 
-    if (caller->state == ASKING)
-        stats_cancel(admin->stats, &caller->wait);
-    if (caller->next != NULL)
-        caller->next->prev = caller->prev;
-    else
-        admin->end = caller->prev;
-    *caller->prev = caller->next;
-    admin->ncallers--;
-    if (caller->bev != NULL)
-        bufferevent_free(caller->bev);
-    if (caller->deadline != NULL)
-        event_free(caller->deadline);
-    free(caller);
+    *name = (struct slice){0};
+    if (star == NULL)
+        return slice_eq(path, want);
+    before = (size_t)(star - want.ptr);
+    behind = want.len - before - 1;
+    if (path.len < before + behind || memcmp(path.ptr, want.ptr, before) != 0 ||
+        memcmp(path.ptr + path.len - behind, star + 1, behind) != 0)
+        return 0;
+    *name = (struct slice){path.ptr + before, path.len - before - behind};
+    return 1;
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
+static int is_taken(const struct route *route, struct slice method)
 {
-    (void)fd;
-    (void)what;
-    caller_free(arg);
+    return slice_eq(method, route->method) ||
+           (slice_eq(method, SLICE("HEAD")) && slice_eq(route->method, SLICE("GET")));
 }
 
-/* --- answers ------------------------------------------------------------------ */
-
-#define JSON "application/json"
-#define TEXT "text/plain; version=0.0.4; charset=utf-8"
-
-/* The caller may be gone when this returns. */
-static void answer(struct caller *caller, int status, const char *type, struct buf *body)
+/* No route takes it: there is none at its path, or not for its method. */
+static void refuse(struct caller *caller, const struct http_request *req)
 {
-    struct evbuffer *out = bufferevent_get_output(caller->bev);
-    int rc = -1;
+    static const char *const allow[] = {NULL, "Allow: GET, HEAD\r\n", "Allow: POST\r\n",
+                                        "Allow: GET, HEAD, POST\r\n"};
+    struct slice name;
+    unsigned methods = req->path.ptr[0] != '/'; /* of "*" nobody knows better */
 
-    caller->state = WRITING;
-    timer_set(caller->deadline, ADMIN_WRITE_MS);
-    if (!body->failed)
-        rc = evbuffer_add_printf(out,
-                                 "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                                 "%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
-                                 status, http_reason(status), type, body->len,
-                                 status == 405 ? "Allow: GET, HEAD\r\n" : "");
-    if (rc >= 0 && !caller->head_only)
-        rc = evbuffer_add(out, body->data, body->len);
-    buf_free(body);
-    if (rc < 0)
-        caller_free(caller);
+    for (size_t i = 0; i < ROUTES; i++)
+        if (is_at(&routes[i], req->path, &name))
+            methods |= slice_eq(routes[i].method, SLICE("GET")) ? 1 : 2;
+    caller_refuse(caller, methods != 0 ? 405 : 404, allow[methods], NULL);
 }
 
-static void answer_error(struct caller *caller, int status)
+static void on_request(struct caller *caller, const struct http_request *req, void *arg)
 {
-    struct buf body = {0};
+    const struct admin *admin = arg;
+    struct admin_call call = {.caller = caller, .desk = &admin->desk, .query = req->query};
 
-    (void)buf_printf(&body, "{\"error\":\"%s\"}\n", http_reason(status));
-    answer(caller, status, JSON, &body);
-}
-
-/* Valid until the next call. */
-static const struct status *status_take(const struct admin *admin)
-{
-    static struct status status; /* 10 KB; one process, one thread, no reentry */
-
-    memset(&status, 0, sizeof(status));
-    status.stats = admin->stats;
-    admin->ops->status(&status, admin->arg);
-    return &status;
-}
-
-static void on_counted(void *arg)
-{
-    struct caller *caller = arg;
-    struct buf body = {0};
-
-    caller->put(status_take(caller->admin), &body);
-    answer(caller, 200, caller->type, &body);
-}
-
-static void on_health(void *arg)
-{
-    struct caller *caller = arg;
-    struct buf body = {0};
-    int good = status_put_health(status_take(caller->admin), &body);
-
-    answer(caller, good ? 200 : 503, JSON, &body);
-}
-
-/* done is called when the workers have answered, or have had their time. */
-static void ask_workers(struct caller *caller, void (*done)(void *arg))
-{
-    caller->state = ASKING;
-    caller->wait = (struct stats_wait){.done = done, .arg = caller};
-    timer_set(caller->deadline, ADMIN_WRITE_MS);
-    stats_ask(caller->admin->stats, &caller->wait);
-}
-
-/* An answer in which there is what workers have counted. */
-static void answer_counted(struct caller *caller, const char *type,
-                           void (*put)(const struct status *status, struct buf *out))
-{
-    caller->put = put;
-    caller->type = type;
-    ask_workers(caller, on_counted);
-}
-
-static void answer_live(struct caller *caller)
-{
-    struct buf body = {0};
-
-    (void)buf_puts(&body, "{\"status\":\"ok\"}\n");
-    answer(caller, 200, JSON, &body);
-}
-
-/* name is what follows USERS in the path. */
-static void answer_user(struct caller *caller, struct slice name)
-{
-    const struct admin *admin = caller->admin;
-    char uid[ADMIN_HEAD_BYTES];
-    struct buf body = {0};
-    struct status_user user = {0};
-    struct slice wanted;
-    long len = name.len <= sizeof(uid) ? http_unescape(uid, name, 0) : -1;
-
-    if (len <= 0 || len > TOKEN_UID_MAX || !utf8_valid(uid, (size_t)len) ||
-        memchr(uid, '\0', (size_t)len) != NULL) {
-        answer_error(caller, 400);
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!is_at(&routes[i], req->path, &call.name) || !is_taken(&routes[i], req->method))
+            continue;
+        routes[i].serve(&call);
         return;
     }
-    wanted = (struct slice){uid, (size_t)len};
-    admin->ops->user(wanted, &user, admin->arg);
-    status_put_user(wanted, &user, &body);
-    slices_clear(&user.rooms);
-    answer(caller, 200, JSON, &body);
+    refuse(caller, req);
 }
 
-static void serve(struct caller *caller, const struct http_request *req)
-{
-    struct slice path = req->path, users = SLICE(USERS);
-
-    caller->head_only = slice_eq(req->method, SLICE("HEAD"));
-    if (!caller->head_only && !slice_eq(req->method, SLICE("GET")))
-        answer_error(caller, 405);
-    else if (slice_eq(path, SLICE("/status")))
-        answer_counted(caller, JSON, status_put);
-    else if (slice_eq(path, SLICE("/metrics")))
-        answer_counted(caller, TEXT, metrics_put);
-    else if (slice_eq(path, SLICE("/health")))
-        ask_workers(caller, on_health);
-    else if (slice_eq(path, SLICE("/health/live")))
-        answer_live(caller);
-    else if (path.len >= users.len && memcmp(path.ptr, users.ptr, users.len) == 0)
-        answer_user(caller, (struct slice){path.ptr + users.len, path.len - users.len});
-    else
-        answer_error(caller, 404);
-}
-
-/* --- a connection's events ---------------------------------------------------- */
-
-static void on_read(struct bufferevent *bev, void *arg)
-{
-    static const struct http_limits limits = {ADMIN_HEAD_BYTES, HEADERS_MAX};
-    static struct http_request req; /* 8 KB; likewise */
-    struct caller *caller = arg;
-    struct evbuffer *in = bufferevent_get_input(bev);
-    size_t len = evbuffer_get_length(in);
-    const char *bytes;
-    long used;
-
-    if (caller->state != READING) {
-        evbuffer_drain(in, len); /* so that closing does not reset what we sent */
-        return;
-    }
-    bytes = (const char *)evbuffer_pullup(in, -1);
-    if (bytes == NULL) {
-        caller_free(caller);
-        return;
-    }
-    used = http_parse(&req, bytes, len, &limits, &caller->scanned);
-    if (used < 0)
-        answer_error(caller, (int)-used);
-    else if (used > 0)
-        serve(caller, &req);
-}
-
-/* All has been written: say so, and give the caller time to read it. */
-static void on_written(struct bufferevent *bev, void *arg)
-{
-    struct caller *caller = arg;
-
-    if (caller->state != WRITING)
-        return;
-    if (caller->eof) {
-        caller_free(caller);
-        return;
-    }
-    caller->state = LEAVING;
-    shutdown(bufferevent_getfd(bev), SHUT_WR);
-    timer_set(caller->deadline, ADMIN_LINGER_MS);
-}
-
-/* A caller that has said all it will may still read. */
-static void on_event(struct bufferevent *bev, short what, void *arg)
-{
-    struct caller *caller = arg;
-    int waits = caller->state == ASKING || caller->state == WRITING;
-
-    (void)bev;
-    if (!(what & BEV_EVENT_EOF) || !waits)
-        caller_free(caller);
-    else
-        caller->eof = 1;
-}
+static const struct callers_ops callers_ops = {on_request};
 
 /* --- accepting ---------------------------------------------------------------- */
-
-static void caller_new(struct admin *admin, int fd)
-{
-    struct caller *caller = calloc(1, sizeof(*caller));
-
-    if (caller == NULL) {
-        close(fd);
-        return;
-    }
-    if (admin->ncallers == ADMIN_CALLERS)
-        caller_free(admin->callers);
-    caller->admin = admin;
-    caller->prev = admin->end;
-    *admin->end = caller;
-    admin->end = &caller->next;
-    admin->ncallers++;
-    caller->deadline = event_new(admin->base, -1, 0, on_deadline, caller);
-    caller->bev = bufferevent_socket_new(admin->base, fd, BEV_OPT_CLOSE_ON_FREE);
-    if (caller->bev == NULL)
-        close(fd);
-    if (caller->bev == NULL || caller->deadline == NULL) {
-        caller_free(caller);
-        return;
-    }
-    timer_set(caller->deadline, ADMIN_HEAD_MS);
-    bufferevent_setwatermark(caller->bev, EV_READ, 0, ADMIN_HEAD_BYTES + 1);
-    bufferevent_setcb(caller->bev, on_read, on_written, on_event, caller);
-    if (bufferevent_enable(caller->bev, EV_READ | EV_WRITE) < 0)
-        caller_free(caller);
-}
 
 static void accept_enable(struct admin *admin, int on)
 {
@@ -340,7 +134,7 @@ static void on_accept(evutil_socket_t listen_fd, short what, void *arg)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            caller_new(admin, fd);
+            callers_add(admin->callers, fd);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
@@ -397,11 +191,9 @@ struct admin *admin_new(struct event_base *base, struct listeners *listeners, st
         return NULL;
     admin->base = base;
     admin->listeners = *listeners;
-    admin->stats = stats;
-    admin->ops = ops;
-    admin->arg = arg;
-    admin->end = &admin->callers;
-    if (events_new(admin) < 0) {
+    admin->desk = (struct admin_desk){stats, ops, arg};
+    admin->callers = callers_new(base, ADMIN_CALLERS, &callers_ops, admin);
+    if (admin->callers == NULL || events_new(admin) < 0) {
         admin->listeners = (struct listeners){0}; /* they stay the caller's */
         admin_free(&admin);
         return NULL;
@@ -425,10 +217,7 @@ void admin_free(struct admin **adminp)
     if (admin == NULL)
         return;
     *adminp = NULL;
-    for (struct caller *caller = admin->callers, *next; caller != NULL; caller = next) {
-        next = caller->next;
-        caller_free(caller);
-    }
+    callers_free(&admin->callers);
     for (size_t i = 0; i < admin->naccepts; i++)
         event_free(admin->accepts[i]);
     free(admin->accepts);

@@ -273,7 +273,7 @@ static void on_admin_user(struct slice uid, struct status_user *user, void *arg)
     user->has_more = route_user_rooms(relay_route(m->running.relay), uid, &user->rooms) != 0;
 }
 
-static const struct admin_ops admin_ops = {on_admin_status, on_admin_user};
+static const struct admin_ops admin_ops = {.status = on_admin_status, .user = on_admin_user};
 
 static void on_pool_ready(void *arg)
 {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loopback.h"
+#include "master/caller.h"
 #include "master/stats.h"
 #include "tap.h"
 
@@ -125,7 +126,7 @@ static void on_user(struct slice uid, struct status_user *user, void *arg)
     user->has_more = slice_eq(uid, SLICE("bob"));
 }
 
-static const struct admin_ops ops = {on_status, on_user};
+static const struct admin_ops ops = {.status = on_status, .user = on_user};
 
 static void begin(void)
 {
@@ -539,7 +540,7 @@ static void test_crowd(void)
     for (int i = 0; i < n; i++)
         open += recv(fds[i], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
     ok(open < ADMIN_CALLERS, "the oldest have made place");
-    for (end = start + 3 * ADMIN_HEAD_MS; open > 0 && clock_ms() < end;) {
+    for (end = start + 3 * CALLER_HEAD_MS; open > 0 && clock_ms() < end;) {
         event_base_loop(base, EVLOOP_NONBLOCK);
         open = 0;
         for (int i = 0; i < n; i++) { /* a byte now and then does not help them */

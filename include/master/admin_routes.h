@@ -1,0 +1,39 @@
+/* admin_routes - what is at the paths of the admin address: each answers a request, at once or
+ * later, in a file for each group of them (admin_state.c, admin_user.c).  admin.c says which is
+ * where, and who may. */
+#ifndef MASTER_ADMIN_ROUTES_H
+#define MASTER_ADMIN_ROUTES_H
+
+#include "base/slice.h"
+#include "master/admin.h"
+#include "master/caller.h"
+
+struct stats;
+
+/* What they have to work with. */
+struct admin_desk {
+    struct stats *stats;
+    const struct admin_ops *ops;
+    void *arg; /* of ops */
+};
+
+/* A request; what is in it is valid for the call. */
+struct admin_call {
+    struct caller *caller;
+    const struct admin_desk *desk;
+    struct slice name;  /* what the path has in place of the "*" of its route, not decoded */
+    struct slice query; /* not decoded */
+    struct slice body;
+};
+
+/* --- admin_state.c: what runs here --- */
+void admin_status(const struct admin_call *call);
+void admin_health(const struct admin_call *call);
+void admin_live(const struct admin_call *call);
+void admin_metrics(const struct admin_call *call);
+void admin_events(const struct admin_call *call);
+
+/* --- admin_user.c: name is a user --- */
+void admin_user(const struct admin_call *call);
+
+#endif
