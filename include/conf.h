@@ -97,6 +97,8 @@ struct conf_redis {
     struct conf_redis_tls sentinel_tls;
 };
 
+#define CONF_ADMIN_TOKEN_MAX 1024 /* bytes */
+
 struct conf {
     int workers; /* "auto" is resolved */
     struct conf_listen *listen;
@@ -156,6 +158,7 @@ struct conf {
 
     char *admin_host; /* NULL: "off" */
     int admin_port;
+    char *admin_token; /* whoever has it may change something; or NULL: nobody may */
     char *pid_file;     /* or NULL */
     char *user, *group; /* or NULL: stay who we are */
     int sandbox;        /* the workers' */

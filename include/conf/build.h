@@ -49,6 +49,8 @@ void build_limits(struct conf *conf, struct settings *set);
 void build_log(struct conf *conf, struct settings *set);
 /* The admin address. */
 void build_admin(struct conf *conf, struct settings *set);
+/* ... and the token of whoever may change something there. */
+void build_admin_token(struct conf *conf, struct settings *set);
 
 /* Writes what conf_print() shows into conf->report. */
 void build_report(struct conf *conf, struct settings *set);

@@ -83,9 +83,9 @@ struct caller_stream_ops {
     void (*gone)(void *arg);
 };
 
-/* The head of an endless answer.  Returns 0; or -1 where there cannot be one, and it has been
- * answered (503 where there are CALLER_STREAMS; HEAD has all it wants): gone() is not called
- * then. */
+/* The head of an endless answer, which proxies are asked not to hold back.  Returns 0; or -1 where
+ * there cannot be one, and it has been answered (503 where there are CALLER_STREAMS; HEAD has all
+ * it wants): gone() is not called then. */
 int caller_stream(struct caller *caller, const char *type, const struct caller_stream_ops *ops,
                   void *arg);
 

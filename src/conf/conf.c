@@ -31,6 +31,7 @@ static void build(struct conf *conf, struct settings *set)
     build_serve(conf, set);
     build_log(conf, set);
     build_admin(conf, set);
+    build_admin_token(conf, set);
     if (set->nerrors == 0)
         build_report(conf, set);
 }

@@ -9,7 +9,8 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#define LISTEN_MAX 64
+#define LISTEN_MAX  64
+#define TOKEN_SHORT 16 /* bytes of admin:token */
 
 static const char wanted_address[] = "\"host:port\", \"[::1]:port\" or \"unix:/path\"";
 
@@ -395,4 +396,42 @@ void build_admin(struct conf *conf, struct settings *set)
         build_refuse(set, "admin:host", "a host name, an address or \"off\"");
     else
         conf->admin_host = build_strdup(set, host != NULL ? host : "127.0.0.1");
+}
+
+/* It goes as it is into a header. */
+static int is_visible(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text <= ' ' || *text > '~')
+            return 0;
+    return 1;
+}
+
+void build_admin_token(struct conf *conf, struct settings *set)
+{
+    const struct setting *token = settings_at(set, "admin:token");
+    const struct setting *file = settings_at(set, "admin:tokenFile");
+    int before = set->nerrors;
+    size_t len;
+
+    build_password(set, "admin:tokenFile", "admin:token", &conf->admin_token);
+    if (set->nerrors > before)
+        return;
+    if (setting_text(file) != NULL && file->source.layer >= token->source.layer)
+        token = file; /* it is from there */
+    if (conf->admin_token == NULL) {
+        if (setting_text(file) != NULL)
+            settings_warn(set, &file->source, file->path, "it is empty, so there is no token");
+        return;
+    }
+    len = strlen(conf->admin_token);
+    if (len > CONF_ADMIN_TOKEN_MAX || !is_visible(conf->admin_token))
+        settings_error(set, &token->source, token->path,
+                       "found what no header can carry, wanted 1 to %d visible characters of "
+                       "ASCII without a blank",
+                       CONF_ADMIN_TOKEN_MAX);
+    else if (len < TOKEN_SHORT)
+        settings_warn(set, &token->source, token->path,
+                      "the token has %zu bytes; fewer than %d are easier to guess", len,
+                      TOKEN_SHORT);
 }

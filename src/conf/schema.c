@@ -188,6 +188,8 @@ const struct key conf_keys[] = {
     SECTION("admin"),
     TEXT("admin:host", 255, "\"127.0.0.1\"", KEY_PROBE),
     INT("admin:port", 0, 65535, "3001", KEY_PROBE, .words = "off"),
+    TEXT("admin:token", CONF_ADMIN_TOKEN_MAX, NULL, KEY_SECRET, AT(FIELD_TEXT, admin_token)),
+    TEXT("admin:tokenFile", PATH_MAX_BYTES, NULL, KEY_FILE),
 
     TEXT("pidFile", PATH_MAX_BYTES, NULL, KEY_FILE, AT(FIELD_TEXT, pid_file)),
     TEXT("user", 255, NULL, 0, AT(FIELD_TEXT, user)),

@@ -114,6 +114,7 @@ static const struct field fields[] = {
     FIELD(MASTER, "limits:attachments", SIZE, attachments),
     FIELD(MASTER, "admin:host", STRING, admin_host),
     FIELD(MASTER, "admin:port", INT, admin_port),
+    FIELD(MASTER, "admin:token", STRING, admin_token),
     FIELD(MASTER, "shutdownTimeout", U32, shutdown_timeout_ms),
     FIELD(MASTER, "drainTimeout", U32, drain_timeout_ms),
 

@@ -204,7 +204,9 @@ int caller_stream(struct caller *caller, const char *type, const struct caller_s
         return -1;
     }
     if (evbuffer_add_printf(bufferevent_get_output(caller->bev),
-                            "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n" SAFE_HEADERS, type) < 0) {
+                            "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"
+                            "X-Accel-Buffering: no\r\n" SAFE_HEADERS,
+                            type) < 0) {
         end_soon(caller);
         return -1;
     }

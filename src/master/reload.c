@@ -509,6 +509,8 @@ static void conf_wipe(struct conf *conf, const struct conf *own)
     if (conf == NULL)
         return;
     server_wipe(&conf->redis);
+    if (conf->admin_token != NULL)
+        explicit_bzero(conf->admin_token, strlen(conf->admin_token));
     if (conf->recovery_secret != NULL)
         explicit_bzero(conf->recovery_secret, conf->recovery_secret_len);
     token_keys_clear(conf->given_keys); /* for the master, to read the JWKS file again */

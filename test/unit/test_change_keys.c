@@ -47,6 +47,7 @@ static const struct {
     {"log:format", "log:format"},
     {"admin:host", "admin:host"},
     {"admin:port", "admin:port"},
+    {"admin:tokenFile", NULL},
 };
 #define OTHERS (sizeof(others) / sizeof(others[0]))
 

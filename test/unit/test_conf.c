@@ -374,6 +374,12 @@ static const struct sample {
     {"log:format", {"\"json\"", "text", "json", "text"}, {0, "\"text\"", "\"json\"", "\"text\""}},
     {"admin:host", {"\"a\"", "b", "off", "::"}, {0, "\"b\"", "\"off\"", "\"::\""}},
     {"admin:port", {"\"off\"", "off", "0", "5"}, {0, "\"off\"", 0, 0}},
+    {"admin:token",
+     {"\"a\"", "b", "12345", "{}"},
+     {"********", "********", "********", "********"}},
+    {"admin:tokenFile",
+     {"\"/dev/null\"", "/dev/null", "/dev/null", "/dev/null"},
+     {0, "\"/dev/null\"", "\"/dev/null\"", "\"/dev/null\""}},
     {"pidFile", {"\"/a\"", "/b", "/c", "/d"}, {0, "\"/b\"", "\"/c\"", "\"/d\""}},
     {"user", {"\"a\"", "b", "0", "d"}, {0, "\"b\"", "\"0\"", "\"d\""}},
     {"group", {"\"a\"", "b", "0", "d"}, {0, "\"b\"", "\"0\"", "\"d\""}},
@@ -1146,6 +1152,57 @@ static void test_redis_refused(void)
             "socket.io:redis:passwordFile: found socket.io:redis:password as well");
 }
 
+/* --- the token of the admin address --- */
+
+static void admin_token_is(const char *name, const char *file, const char *const *args,
+                           const char *want, const char *warning)
+{
+    struct conf *conf = good(name, file, NULL, args);
+
+    if (conf == NULL)
+        return;
+    if (want == NULL)
+        ok(conf->admin_token == NULL, "there is none");
+    else
+        is_str(conf->admin_token, want, "it is in force");
+    ok(warning == NULL ? !has(&warnings, "guess") : has(&warnings, warning), "warned of: %s",
+       warning != NULL ? warning : "nothing");
+    ok(!has(&warnings, "hunter"), "without the token");
+    conf_free(&conf);
+}
+
+static void test_admin_token(void)
+{
+    char in_file[500];
+
+    (void)snprintf(in_file, sizeof(in_file), "{" WITH_SECRET ",\"admin\":{\"tokenFile\":\"%s\"}}",
+                   scratch_path("token"));
+    admin_token_is("no token", "{" WITH_SECRET "}", NULL, NULL, NULL);
+    admin_token_is("a token", "{" WITH_SECRET "}", LIST("--admin:token", "hunter2hunter2hunter2"),
+                   "hunter2hunter2hunter2", NULL);
+    admin_token_is("a short one", "{" WITH_SECRET "}", LIST("--admin:token", "hunter2hunter-2"),
+                   "hunter2hunter-2", "admin:token: the token has 15 bytes; fewer than 16 ");
+    scratch_write("token", "hunter2hunter2hunter2\r\n", 23, 0600);
+    admin_token_is("a file", in_file, NULL, "hunter2hunter2hunter2", NULL);
+    admin_token_is("one that counts more", in_file, LIST("--admin:token", "0123456789abcdef"),
+                   "0123456789abcdef", NULL);
+    refused("two tokens", "{" WITH_SECRET "}", NULL,
+            LIST("--admin:token", "hunter2", "--admin:tokenFile", "/x"),
+            "admin:tokenFile: found admin:token as well");
+    refused("no file", "{" WITH_SECRET "}", NULL, LIST("--admin:tokenFile", "/nowhere"),
+            "admin:tokenFile: cannot read /nowhere");
+    refused("a blank", "{" WITH_SECRET "}", NULL, LIST("--admin:token", "hunter2 hunter2"),
+            "admin:token: found what no header can carry");
+    ok(!has(&errors, "hunter"), "which is not told");
+    refused("no ASCII", "{" WITH_SECRET "}", NULL, LIST("--admin:token", "hunter\xc3\xa9"),
+            "admin:token: found what no header can carry");
+    scratch_write("token", "hunter2\n\n", 9, 0644);
+    refused("two lines", in_file, NULL, NULL, "admin:tokenFile: found what no header can carry");
+    scratch_write("token", "\n", 1, 0644);
+    admin_token_is("an empty file", in_file, NULL, NULL, "admin:tokenFile: it is empty, so there ");
+    unlink(scratch_path("token"));
+}
+
 /* --- listeners --- */
 
 static void check_listen(const char *listen, const char *want)
@@ -1640,6 +1697,7 @@ int main(void)
     test_redis();
     test_redis_empty();
     test_redis_refused();
+    test_admin_token();
     test_listen();
     test_resolved();
     test_client_file();

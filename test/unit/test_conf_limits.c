@@ -275,6 +275,8 @@ static const struct {
     {"socket.io:transports", "", 16, 1},
     {"log:target", "/", 4096, 0},
     {"admin:host", "", 255, 0},
+    {"admin:token", "", 1024, 0},
+    {"admin:tokenFile", "/", 4096, 1},
     {"pidFile", "/", 4096, 0},
     {"user", "", 255, 0},
     {"group", "", 255, 0},

@@ -277,6 +277,11 @@ static void test_key_files(void)
        "a file of the secret of sessions");
     conf_free(&conf);
     unwatch("a file of the secret of sessions");
+    conf = load("\"admin\":{\"tokenFile\":\"secret\"},", "", NULL);
+    ok(conf != NULL && conf->admin_token != NULL && strcmp(conf->admin_token, secret) == 0,
+       "a file of the token of the admin address");
+    conf_free(&conf);
+    unwatch("a file of the token of the admin address");
 }
 
 static void test_keys(void)
