@@ -44,4 +44,10 @@ static inline void latency_observe(struct latency *latency, uint64_t us)
     latency->sum_us += us;
 }
 
+/* Below which time, in seconds, the part q (0 to 1) of those in the buckets took; NaN if there
+ * are none.  It is known in which bucket that is and no more: within that they are taken to
+ * lie evenly, as Prometheus' histogram_quantile() does, so that it is at most the width of that
+ * bucket off.  Of the last bucket only its lower bound is known, which is returned. */
+double latency_quantile(const uint64_t buckets[LATENCY_BUCKETS], double q);
+
 #endif
