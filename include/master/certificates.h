@@ -9,6 +9,7 @@
 
 struct certificates;
 struct event_base;
+struct news;
 
 /* Certificates of the configuration are others now. */
 typedef void certificates_fn(void *arg);
@@ -18,8 +19,9 @@ struct certificates_stats {
     uint64_t failed; /* faults of changed files, and times that a reload had to keep old ones */
 };
 
-/* NULL without memory. */
-struct certificates *certificates_new(struct event_base *base, certificates_fn *fn, void *arg);
+/* news is borrowed, or NULL.  NULL without memory. */
+struct certificates *certificates_new(struct event_base *base, struct news *news,
+                                      certificates_fn *fn, void *arg);
 void certificates_free(struct certificates **certificates);
 
 /* From now on those of conf, which is borrowed until the next call; NULL: of none.  Returns

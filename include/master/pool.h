@@ -22,10 +22,12 @@
 
 struct cluster;
 struct event_base;
+struct news;
 struct pool;
 struct recovery;
 struct relay;
 struct stats;
+struct status_generation;
 struct status_worker;
 
 struct pool_ops { /* none may call pool_free */
@@ -55,6 +57,7 @@ struct pool_options { /* everything is borrowed */
     struct recovery *recovery;
     int (*worker)(const struct conf *, const struct worker_start *);
     struct tickets *tickets; /* or NULL: for TLS */
+    struct news *news;       /* or NULL */
 };
 
 /* NULL without memory. */
@@ -88,6 +91,10 @@ void pool_send_all(struct pool *pool, const struct buf *message);
  * with that of the same number.  Returns how many.  To be asked for after stats_ask():
  * one that has nothing to do is silent. */
 size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworkers);
+
+/* The generations that there are into dst, which has room for 2, the older one first.  Returns how
+ * many. */
+size_t pool_generations(const struct pool *pool, struct status_generation *dst);
 
 /* 1 if pool_replace() may be called: there is one generation only. */
 int pool_has_room(const struct pool *pool);

@@ -27,6 +27,7 @@ struct census;
 struct cluster;
 struct event_base;
 struct lanes;
+struct news;
 struct proc;
 struct recovery;
 struct relay;
@@ -43,6 +44,7 @@ struct proc_common {
     struct link_options link;
     int (*worker)(const struct conf *, const struct worker_start *);
     struct tickets *tickets;
+    struct news *news;
     /* In a child, before it becomes a worker: its other descriptors are closed already. */
     void (*child)(const struct conf *conf, void *arg);
     void *arg;

@@ -20,6 +20,8 @@ struct running;
 
 struct reload_stats {
     uint64_t good, failed;
+    int64_t last_ms; /* when the last was, since 1970; 0: there was none */
+    int last_ok;
 };
 
 /* running is borrowed.  NULL without memory. */

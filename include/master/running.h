@@ -11,6 +11,7 @@ struct admin_ops;
 struct cluster;
 struct event_base;
 struct feed;
+struct news;
 struct pool;
 struct presence;
 struct recovery;
@@ -28,6 +29,7 @@ struct running {
     struct presence *presence;
     struct recovery *recovery;
     struct ticketing *ticketing;
+    struct news *news;
     struct pool *pool;
     struct feed *feed;
     const struct admin_ops *admin_ops;

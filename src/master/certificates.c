@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "codec/certificate.h"
 #include "master/filewatch.h"
+#include "master/news.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -29,6 +30,7 @@ struct certificates {
     certificates_fn *fn;
     void *arg;
     struct event_base *base;
+    struct news *news;
     struct event *timer;
     struct event *together; /* pending while a change is to be told */
     struct conf *conf;
@@ -54,12 +56,15 @@ static void describe(const struct conf_certificate *one, struct buf *out)
     (void)buf_printf(out, " (%s)", one->cert_file);
 }
 
-static void remind_of(const struct conf_certificate *one, int64_t now)
+static void remind_of(struct news *news, const struct conf_certificate *one, int64_t now)
 {
     int64_t left = one->not_after - now;
     struct buf text = {0};
 
     describe(one, &text);
+    news_put(news, left < NEARER_DAYS * DAY_S ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+             left < 0 ? "a certificate has expired: %.*s" : "a certificate expires soon: %.*s",
+             (int)text.len, (const char *)text.data);
     if (left < 0)
         log_errorx("tls: a certificate has expired: %.*s", (int)text.len, (const char *)text.data);
     else if (left < NEARER_DAYS * DAY_S)
@@ -82,7 +87,7 @@ void certificates_remind(struct certificates *certificates, int64_t now)
     for (size_t i = 0; i < tls->n; i++) {
         if (tls->at[i].not_after - now >= NEAR_DAYS * DAY_S)
             continue;
-        remind_of(&tls->at[i], now);
+        remind_of(certificates->news, &tls->at[i], now);
         certificates->reminded = now;
     }
 }
@@ -120,6 +125,8 @@ static void on_good(int changed, void *arg)
     watched->all->stats.good++;
     describe(one, &text);
     log_info("tls: another certificate is in force: %.*s", (int)text.len, (const char *)text.data);
+    news_put(watched->all->news, LOG_LEVEL_INFO, "another certificate is in force: %.*s",
+             (int)text.len, (const char *)text.data);
     buf_free(&text);
 }
 
@@ -128,6 +135,9 @@ static void on_bad(void *arg)
     const struct watched *watched = arg;
 
     watched->all->stats.failed++;
+    news_put(watched->all->news, LOG_LEVEL_ERROR,
+             "the certificate stays as it is, for its files are not good; the log says why: %s",
+             of(watched)->cert_file);
 }
 
 /* Others may change in the same moment, and all of them go to the workers together. */
@@ -228,7 +238,8 @@ struct certificates_stats certificates_stats(const struct certificates *certific
     return certificates->stats;
 }
 
-struct certificates *certificates_new(struct event_base *base, certificates_fn *fn, void *arg)
+struct certificates *certificates_new(struct event_base *base, struct news *news,
+                                      certificates_fn *fn, void *arg)
 {
     const struct timeval every = {REMIND_S, 0};
     struct certificates *certificates = calloc(1, sizeof(*certificates));
@@ -236,6 +247,7 @@ struct certificates *certificates_new(struct event_base *base, certificates_fn *
     if (certificates == NULL)
         return NULL;
     certificates->base = base;
+    certificates->news = news;
     certificates->fn = fn;
     certificates->arg = arg;
     certificates->timer = event_new(base, -1, EV_PERSIST, on_timer, certificates);

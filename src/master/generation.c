@@ -5,6 +5,7 @@
 #include "ipc/census.h"
 #include "ipc/msg.h"
 #include "master/lanes.h"
+#include "master/news.h"
 #include "master/timer.h"
 
 #include <errno.h>
@@ -50,12 +51,15 @@ static void on_ready(struct proc *proc, void *arg)
     generation->ops->ready(generation, generation->arg);
 }
 
-static void gone_log(const struct proc *proc, int status, const char *how)
+static void gone_log(const struct generation *generation, const struct proc *proc, int status,
+                     const char *how)
 {
-    if (status == 0)
+    if (status == 0) {
         log_info("worker %u: %s", proc_number(proc), how);
-    else
-        log_warnx("worker %u: %s", proc_number(proc), how);
+        return;
+    }
+    log_warnx("worker %u: %s", proc_number(proc), how);
+    news_put(generation->common->news, LOG_LEVEL_WARN, "worker %u: %s", proc_number(proc), how);
 }
 
 static void on_gone(struct proc *proc, int status, uint64_t lived_ms, const char *how, void *arg)
@@ -68,7 +72,7 @@ static void on_gone(struct proc *proc, int status, uint64_t lived_ms, const char
             fail(generation, "its workers end before all are ready");
         return;
     }
-    gone_log(proc, status, how);
+    gone_log(generation, proc, status, how);
     if (generation_living(generation) == 0)
         generation->ops->empty(generation, generation->arg);
 }

@@ -10,7 +10,9 @@
 #include "master/cluster.h"
 #include "master/daemon.h"
 #include "master/feed.h"
+#include "master/gaps.h"
 #include "master/listen.h"
+#include "master/news.h"
 #include "master/parts.h"
 #include "master/pidfile.h"
 #include "master/pool.h"
@@ -26,6 +28,7 @@
 #include "master/systemd.h"
 #include "master/ticketing.h"
 #include "master/timer.h"
+#include "master/watch.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -53,6 +56,8 @@ struct master {
     struct running running;
     struct parts *parts; /* relay and stats of running */
     struct reload *reload;
+    struct gaps gaps;
+    struct watch *watch;
     struct listeners admin_listeners; /* until running.admin has them */
 
     struct event *signals[SIGNALS];
@@ -149,10 +154,22 @@ static void on_redis_too_large(void *arg)
     relay_drop(m->running.relay, EMIT_TOO_LARGE, (struct slice){0});
 }
 
+static void see_gaps(struct master *m)
+{
+    const struct feed *feed = m->running.feed;
+    struct redis_stats stats;
+
+    if (feed == NULL) /* within feed_new() */
+        return;
+    stats = feed_stats(feed);
+    gaps_see(&m->gaps, feed_subscribed(feed), &stats, m->running.news);
+}
+
 static void on_redis_state(int subscribed, void *arg)
 {
     struct master *m = arg;
 
+    see_gaps(m);
     if (m->stops) {
         if (!subscribed)
             drain(m);
@@ -215,6 +232,7 @@ static void on_redis_gap(void *arg)
     const struct feed *feed = m->running.feed;
 
     recovery_gap(m->running.recovery, feed != NULL ? feed_node(feed) : (struct slice){0});
+    see_gaps(m);
 }
 
 static void on_redis_pong(void *arg)
@@ -246,6 +264,7 @@ static void on_admin_status(struct status *status, void *arg)
     status->stopping = m->stops > 0;
     status->redis_subscribed = feed_subscribed(m->running.feed);
     status->redis = feed_stats(m->running.feed);
+    status->redis_gap_ms = m->gaps.last_ms;
     status->sentinels = feed_sentinels(m->running.feed);
     status->redis_server = feed_server(m->running.feed);
     status->commands = feed_commands(m->running.feed);
@@ -257,11 +276,15 @@ static void on_admin_status(struct status *status, void *arg)
     status->rooms = route_rooms(relay_route(m->running.relay));
     status->memberships = route_seats(relay_route(m->running.relay));
     status->log_lost = log_lost();
+    status->conf = m->running.conf;
     status->tls = &m->running.conf->tls;
     status->certificates = reload_certificates(m->reload);
     status->reloads = reloads->good;
     status->reloads_failed = reloads->failed;
+    status->reload_ms = reloads->last_ms;
+    status->reload_ok = reloads->last_ok;
     status->generation = 1 + reloads->good;
+    status->ngenerations = pool_generations(m->running.pool, status->generations);
     status->numbers = pool_status(m->running.pool, status->workers, &status->nworkers);
 }
 
@@ -273,7 +296,17 @@ static void on_admin_user(struct slice uid, struct status_user *user, void *arg)
     user->has_more = route_user_rooms(relay_route(m->running.relay), uid, &user->rooms) != 0;
 }
 
-static const struct admin_ops admin_ops = {.status = on_admin_status, .user = on_admin_user};
+static void on_admin_watch(struct caller *caller, void *arg)
+{
+    const struct master *m = arg;
+
+    watch_add(m->watch, caller);
+}
+
+static const struct admin_ops admin_ops = {
+    .status = on_admin_status, .user = on_admin_user, .watch = on_admin_watch};
+
+static const struct watch_ops watch_ops = {on_admin_status};
 
 static void on_pool_ready(void *arg)
 {
@@ -497,14 +530,19 @@ static int parts_start(struct master *m)
     struct pool_options options;
 
     child_set_wipe(on_child_wipe, m);
+    running->news = news_new();
     m->reload = reload_new(running);
     m->parts = parts_new(running);
-    if (m->reload == NULL || m->parts == NULL)
+    if (running->news == NULL || m->reload == NULL || m->parts == NULL)
         return -1;
-    options = (struct pool_options){
-        running->base,     running->conf,  &running->listeners,
-        running->relay,    running->stats, running->cluster,
-        running->recovery, m->worker,      ticketing_keys(running->ticketing)};
+    m->watch = watch_new(running->base, running->stats, running->news, &watch_ops, m);
+    if (m->watch == NULL)
+        return -1;
+    options =
+        (struct pool_options){running->base,     running->conf,  &running->listeners,
+                              running->relay,    running->stats, running->cluster,
+                              running->recovery, m->worker,      ticketing_keys(running->ticketing),
+                              running->news};
     jwt_parts_prepare(); /* once for all workers, and before their sandbox */
     running->pool = pool_new(&options, &pool_ops, m);
     if (running->pool == NULL)
@@ -561,10 +599,12 @@ static void clear(struct master *m)
 {
     signals_block();
     admin_free(&m->running.admin);
+    watch_free(&m->watch);
     pool_free(&m->running.pool);
     reload_free(&m->reload);
     feed_free(&m->running.feed);
     parts_free(&m->parts);
+    news_free(&m->running.news);
     for (int i = 0; i < SIGNALS; i++)
         if (m->signals[i] != NULL)
             event_free(m->signals[i]);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "master/generation.h"
 #include "master/lanes.h"
+#include "master/news.h"
 #include "master/proc.h"
 #include "master/status.h"
 #include "master/timer.h"
@@ -107,8 +108,12 @@ size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworker
 
     for (unsigned i = 0; i < pool->numbers; i++)
         dst[i] = (struct status_worker){.number = i + 1, .restarts = pool->common.restarts[i]};
-    for (unsigned i = 0; i < generation_size(current); i++)
-        dst[i].up = proc_serves(generation_proc(current, i), now);
+    for (unsigned i = 0; i < generation_size(current); i++) {
+        struct proc *proc = generation_proc(current, i);
+        dst[i].up = proc_serves(proc, now);
+        dst[i].pid = proc_pid(proc);
+        dst[i].generation = generation_number(current);
+    }
     for (unsigned lane = 0; lane < START_LANES; lane++) {
         const struct proc *proc = proc_at(pool, lane);
         if (proc != NULL)
@@ -116,6 +121,31 @@ size_t pool_status(struct pool *pool, struct status_worker *dst, size_t *nworker
     }
     *nworkers = generation_size(current);
     return pool->numbers;
+}
+
+static void generation_tell(const struct pool *pool, const struct generation *generation,
+                            struct status_generation *dst)
+{
+    dst->number = generation_number(generation);
+    dst->workers = generation_living(generation);
+    dst->state = generation == pool->current         ? STATUS_SERVES
+                 : generation_is_leaving(generation) ? STATUS_LEAVES
+                                                     : STATUS_STARTS;
+}
+
+size_t pool_generations(const struct pool *pool, struct status_generation *dst)
+{
+    size_t n = 0;
+
+    for (unsigned half = 0; half < 2; half++)
+        if (pool->at[half] != NULL)
+            generation_tell(pool, pool->at[half], &dst[n++]);
+    if (n == 2 && dst[0].number > dst[1].number) {
+        struct status_generation newer = dst[0];
+        dst[0] = dst[1];
+        dst[1] = newer;
+    }
+    return n;
 }
 
 /* --- from one generation to the next ------------------------------------------ */
@@ -137,6 +167,8 @@ static void on_failed(struct generation *generation, const char *why, void *arg)
 
     log_errorx("generation %u is given up: %s; generation %u goes on",
                generation_number(generation), why, generation_number(pool->current));
+    news_put(pool->common.news, LOG_LEVEL_ERROR, "generation %u is given up: %s",
+             generation_number(generation), why);
     pool->next = NULL;
     migrate(pool, generation, HURRY_MS, pool->current);
     pool->ops->replaced(0, pool->arg);
@@ -157,6 +189,8 @@ static void on_ready(struct generation *generation, void *arg)
     log_info("generation %u serves: workers=%u; generation %u draining within %u ms",
              generation_number(generation), generation_size(generation), generation_number(old),
              within_ms);
+    news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u serves; generation %u leaves",
+             generation_number(generation), generation_number(old));
     migrate(pool, old, within_ms, generation);
     pool->ops->replaced(1, pool->arg);
     if (!generation_was_ready(old))
@@ -194,6 +228,8 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
     if (pool->leaving == NULL || pool->draining)
         return;
     log_info("generation %u has left", generation_number(pool->leaving));
+    news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u has left",
+             generation_number(pool->leaving));
     pool->at[generation_half(pool->leaving)] = NULL;
     generation_alone(pool->current);
     generation_free(&pool->leaving);
@@ -248,6 +284,8 @@ int pool_replace(struct pool *pool, const struct conf *conf, const struct listen
     }
     log_info("generation %u starts: workers=%u", generation_number(generation),
              generation_size(generation));
+    news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u starts",
+             generation_number(generation));
     pool->next = generation;
     generation_start(generation, 1);
     return 0;
@@ -379,6 +417,7 @@ static void common_set(struct pool *pool, const struct pool_options *options)
     common->recovery = options->recovery;
     common->worker = options->worker;
     common->tickets = options->tickets;
+    common->news = options->news;
     common->child = pool->ops->child;
     common->arg = pool->arg;
     common->lanes = lanes_new(options->base, &lanes_ops, pool);

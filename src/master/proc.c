@@ -6,6 +6,7 @@
 #include "master/cluster.h"
 #include "master/hear.h"
 #include "master/lanes.h"
+#include "master/news.h"
 #include "master/recovery.h"
 #include "master/relay.h"
 #include "master/spawn.h"
@@ -88,6 +89,7 @@ void proc_kill(struct proc *proc, const char *why)
         return;
     log_errorx("worker %u: killed: %s pid=%ld queued=%zu", proc->number, why, (long)proc->pid,
                link_queued(proc->link));
+    news_put(proc->common->news, LOG_LEVEL_ERROR, "worker %u: killed: %s", proc->number, why);
     silence(proc);
     kill(proc->pid, SIGKILL);
 }
@@ -124,8 +126,11 @@ static void become_up(struct proc *proc)
     stats_up(common->stats, proc->lane);
     log_info("worker %u ready: pid=%ld fork=%u generation=%u", proc->number, (long)proc->pid,
              common->forks[proc->lane], proc->terms->generation);
-    if (proc->was_ready)
+    if (proc->was_ready) {
+        news_put(common->news, LOG_LEVEL_INFO, "worker %u serves again: pid=%ld", proc->number,
+                 (long)proc->pid);
         return;
+    }
     proc->was_ready = 1;
     proc->ops->ready(proc, proc->arg);
 }
@@ -331,6 +336,8 @@ void proc_again(struct proc *proc, int early, const char *how)
     if (!early) {
         proc->backoff_ms = 0;
         log_warnx("worker %u: %s; replaced at once", proc->number, how);
+        news_put(proc->common->news, LOG_LEVEL_WARN, "worker %u: %s; replaced at once",
+                 proc->number, how);
         timer_set(proc->timer, 0);
         return;
     }
@@ -339,9 +346,12 @@ void proc_again(struct proc *proc, int early, const char *how)
         proc->backoff_ms = BACKOFF_MAX_MS;
     /* Where none can be forked, none of many can be. */
     times = proc->pid > 0 ? 1 : log_due(&proc->common->fork_log, FORK_LOG_MS);
-    if (times > 0)
+    if (times > 0) {
         log_errorx("worker %u: %s; forked again in %u ms times=%llu", proc->number, how,
                    proc->backoff_ms, (unsigned long long)times);
+        news_put(proc->common->news, LOG_LEVEL_ERROR, "worker %u: %s; forked again in %u ms",
+                 proc->number, how, proc->backoff_ms);
+    }
     timer_set(proc->timer, proc->backoff_ms);
 }
 

@@ -1,5 +1,6 @@
 #include "master/reload.h"
 
+#include "base/clock.h"
 #include "base/logfile.h"
 #include "base/slice.h"
 #include "conf/server.h"
@@ -10,6 +11,7 @@
 #include "master/feed.h"
 #include "master/keywatch.h"
 #include "master/names.h"
+#include "master/news.h"
 #include "master/pool.h"
 #include "master/presence.h"
 #include "master/privileges.h"
@@ -41,13 +43,27 @@ struct reload {
     struct reload_stats stats;
 };
 
+static void count(struct reload *reload, int ok)
+{
+    struct reload_stats *stats = &reload->stats;
+
+    if (ok)
+        stats->good++;
+    else
+        stats->failed++;
+    stats->last_ok = ok;
+    stats->last_ms = clock_wall_ms();
+}
+
 /* --- checking ----------------------------------------------------------------- */
 
 static void refuse(struct reload *reload, struct conf **wanted)
 {
     conf_free(wanted);
-    reload->stats.failed++;
+    count(reload, 0);
     log_errorx("configuration not reloaded: the old one stays in force");
+    news_put(reload->running->news, LOG_LEVEL_ERROR,
+             "configuration not reloaded: the old one stays in force; the log says why");
 }
 
 /* What was made for it goes as well; another may be what a generation starts with. */
@@ -303,13 +319,15 @@ static void commit(struct reload *reload, struct conf *wanted)
     log_configure(wanted);
     feed_configure(reload->running->feed, was, wanted);
     admin_configure(reload, was);
-    reload->stats.good++;
+    count(reload, 1);
     if (push(reload->running->pool, wanted) < 0)
         log_errorx("out of memory: the workers do not get the new settings");
     if (was->sandbox)
         start_warn_sandbox(wanted);
     log_info("configuration reloaded; changed: %.*s", n > 0 ? (int)keys.len : 7,
              n > 0 ? (const char *)keys.data : "nothing");
+    news_put(reload->running->news, LOG_LEVEL_INFO, "configuration reloaded; changed: %.*s",
+             n > 0 ? (int)keys.len : 7, n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);
     conf_free(&was);
     names_free(&reload->names);
@@ -550,7 +568,7 @@ struct reload *reload_new(struct running *running)
     if (reload == NULL)
         return NULL;
     reload->running = running;
-    reload->certificates = certificates_new(running->base, on_certificates, reload);
+    reload->certificates = certificates_new(running->base, running->news, on_certificates, reload);
     if (reload->certificates == NULL)
         reload_free(&reload);
     return reload;

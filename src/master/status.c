@@ -58,18 +58,19 @@ static void put_time(struct buf *out)
     (void)json_put_date(out, (double)ms);
 }
 
-static void put_recovery(struct buf *out, const struct recovery_stats *recovery)
+void status_put_recovery(const struct status *status, struct buf *out)
 {
+    const struct recovery_stats *recovery = &status->recovery;
     const struct history_stats *history = &recovery->history;
     uint64_t refused = 0;
 
     if (!recovery->is_on) {
-        (void)buf_puts(out, ",\"recovery\":false");
+        (void)buf_puts(out, "false");
         return;
     }
     for (int reason = 0; reason < RESUME_REFUSALS; reason++)
         refused += recovery->resume.refused[reason];
-    (void)buf_printf(out, ",\"recovery\":{\"recovered\":%llu,\"refused\":%llu,\"shared\":%s",
+    (void)buf_printf(out, "{\"recovered\":%llu,\"refused\":%llu,\"shared\":%s",
                      (unsigned long long)recovery->resume.recovered, (unsigned long long)refused,
                      recovery->is_shared ? "true" : "false");
     (void)buf_printf(
@@ -79,14 +80,12 @@ static void put_recovery(struct buf *out, const struct recovery_stats *recovery)
         (unsigned long long)(history->age_ms % 1000));
 }
 
-static void put_sentinels(struct buf *out, const struct status *status)
+void status_put_sentinels(const struct status *status, struct buf *out)
 {
     const struct finder_stats *sentinels = &status->sentinels;
     const struct conf_redis *server = status->redis_server;
 
-    if (sentinels->sentinels == 0)
-        return;
-    (void)buf_puts(out, ",\"sentinels\":{\"name\":");
+    (void)buf_puts(out, "{\"name\":");
     (void)json_put_string(out, server->name, strlen(server->name));
     if (server->host != NULL)
         (void)buf_printf(out,
@@ -101,7 +100,7 @@ static void put_sentinels(struct buf *out, const struct status *status)
 }
 
 /* Of those from which most trouble comes. */
-static void put_addresses(struct buf *out, const struct status *status)
+void status_put_addresses(const struct status *status, struct buf *out)
 {
     static const char *const names[WORST_VALUES] = {
         [WORST_CONNS] = "connections",      [WORST_SESSIONS] = "sessions",
@@ -113,7 +112,7 @@ static void put_addresses(struct buf *out, const struct status *status)
     size_t n = stats_worst(status->stats, worst, ADDRESSES_MAX);
     char text[WORST_TEXT_MAX];
 
-    (void)buf_puts(out, ",\"addresses\":[");
+    (void)buf_putc(out, '[');
     for (size_t i = 0; i < n; i++) {
         (void)buf_printf(out, "%s{\"address\":\"%s\"", i > 0 ? "," : "",
                          worst_text(&worst[i], text));
@@ -136,21 +135,28 @@ static void put_certificate(struct buf *out, const struct conf_certificate *one,
     (void)buf_printf(out, "\",\"daysLeft\":%lld}", (long long)((one->not_after - now) / DAY_S));
 }
 
-/* Which certificates clients get. */
-static void put_tls(struct buf *out, const struct status *status)
+void status_put_certificates(const struct status *status, struct buf *out)
 {
     int64_t now = time(NULL);
 
-    if (status->tls->n == 0) {
-        (void)buf_puts(out, ",\"tls\":false");
-        return;
-    }
-    (void)buf_puts(out, ",\"tls\":{\"certificates\":[");
+    (void)buf_putc(out, '[');
     for (size_t i = 0; i < status->tls->n; i++) {
         (void)buf_puts(out, i > 0 ? "," : "");
         put_certificate(out, &status->tls->at[i], now);
     }
-    (void)buf_printf(out, "],\"reloads\":%llu,\"reloadsFailed\":%llu}",
+    (void)buf_putc(out, ']');
+}
+
+/* Which certificates clients get. */
+static void put_tls(struct buf *out, const struct status *status)
+{
+    if (status->tls->n == 0) {
+        (void)buf_puts(out, ",\"tls\":false");
+        return;
+    }
+    (void)buf_puts(out, ",\"tls\":{\"certificates\":");
+    status_put_certificates(status, out);
+    (void)buf_printf(out, ",\"reloads\":%llu,\"reloadsFailed\":%llu}",
                      (unsigned long long)status->certificates.good,
                      (unsigned long long)status->certificates.failed);
 }
@@ -178,11 +184,15 @@ void status_put(const struct status *status, struct buf *out)
         status->redis_subscribed ? "true" : "false", (unsigned long long)status->redis.gaps,
         status->commands.is_ready ? "true" : "false",
         status->commands.is_counted ? "true" : "false");
-    put_sentinels(out, status);
-    (void)buf_putc(out, '}');
-    put_addresses(out, status);
+    if (status->sentinels.sentinels > 0) {
+        (void)buf_puts(out, ",\"sentinels\":");
+        status_put_sentinels(status, out);
+    }
+    (void)buf_puts(out, "},\"addresses\":");
+    status_put_addresses(status, out);
     put_tls(out, status);
-    put_recovery(out, &status->recovery);
+    (void)buf_puts(out, ",\"recovery\":");
+    status_put_recovery(status, out);
     (void)buf_puts(out, "}\n");
 }
 

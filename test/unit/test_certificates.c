@@ -61,7 +61,7 @@ static void start(const char *members)
     buf_free(&file);
     buf_free(&errors);
     buf_free(&warnings);
-    certificates = certificates_new(base, on_change, &calls);
+    certificates = certificates_new(base, NULL, on_change, &calls);
     is_int(certificates_watch(certificates, conf), 0, "watched");
 }
 

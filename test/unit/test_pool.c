@@ -418,7 +418,7 @@ static void prepare(int workers, int how)
     cluster = cluster_idle(conf, relay);
     recovery = recovery_idle(base, conf, relay, cluster);
     options =
-        (struct pool_options){base, conf, &none, relay, stats, cluster, recovery, worker, NULL};
+        (struct pool_options){base, conf, &none, relay, stats, cluster, recovery, worker, NULL, NULL};
     pool = relay != NULL && stats != NULL ? pool_new(&options, &ops, NULL) : NULL;
     if (pool == NULL)
         exit(1);
