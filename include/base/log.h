@@ -1,21 +1,25 @@
 /* log - one line per event, to stderr, syslog or a file.
  *
- * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object
- * with time, level, process, pid and message.  Syslog gets it without the time, and so
+ * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object with time,
+ * level, process, pid, message, event and the values in the line.  Syslog gets it without the time, and so
  * does systemd's journal where stderr leads there; that also gets the level as a "<4>"
  * in front, which it takes off.
- * log_warn and log_error add strerror(errno); the x forms do not.  All keep errno.  No
- * newline at the end of fmt.  A line is at most 4096 bytes (a longer one is cut and ends
+ * New lines are written with log_event().  Of the functions that take a format log_warn and
+ * log_error add strerror(errno); the x forms do not.  All keep errno.  No newline at the end
+ * of a text.  A line is at most 4096 bytes (a longer one is cut and ends
  * in "...") and is always one line: control bytes and what is not UTF-8 are shown as \xNN.
  * It costs one system call.  Nothing is allocated, and nothing waits for who reads the log:
  * a line that a full pipe, socket or disk does not take is lost, counted, and the next
  * line that can be written comes after one that says how many were.  (syslog(3) may wait
  * for the system's logger; a terminal that is somebody else's, and a pipe that is on
  * kernels before 6.5, are asked for room first.)
- * Bytes that came from outside go through log_escape() first; payloads and
- * tokens are never logged. */
+ * Bytes that came from outside are LOG_WORD() or LOG_BYTES(); payloads and tokens are
+ * never logged. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
+
+#include "base/logescape.h"
+#include "base/logfield.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,9 +29,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_TEXT, LOG_JSON };
 
-/* Names this process in every line ("master", "worker 3"); copied, at most 31
- * bytes.  After a fork it also starts the count of lost lines anew. */
-void log_name(const char *process);
+/* Names this process in every line: "master", or with a number "worker 3", which as JSON
+ * is a member besides, "worker":3.  Copied, at most 31 bytes, with a number 20.  After a
+ * fork it also starts the count of lost lines anew. */
+void log_name(const char *name, unsigned number);
 
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
  * A symbolic link in its place is followed if it is root's or ours, else ELOOP.
@@ -64,6 +69,30 @@ int log_level_parse(const char *name, enum log_level *level);
 /* Lines that could not be written (disk full, pipe gone) since the start. */
 uint64_t log_lost(void);
 
+/* Writes one line of an event, see logfield.h: log_event(INFO, "event", "text", fields...).
+ * Neither the fields nor the level's cost is there if nobody wants that level.  Keeps errno. */
+#define log_event(level, event, text, ...)                                                         \
+    log_event_at(LOG_LEVEL_##level, event, text, ##__VA_ARGS__)
+
+/* The same with a level that is computed, and with a struct log_entry that a table has. */
+#define log_event_at(level, event, text, ...)                                                      \
+    log_entry_at(level, ((struct log_entry){"" event, "" text}), ##__VA_ARGS__)
+#define log_entry_at(level, entry, ...)                                                            \
+    do {                                                                                           \
+        const enum log_level log_at_ = (level);                                                    \
+                                                                                                   \
+        if (log_wants(log_at_))                                                                    \
+            log_write(log_at_, entry, (const struct log_field[]){{.name = ""}, ##__VA_ARGS__} + 1, \
+                      sizeof((const struct log_field[]){{.name = ""}, ##__VA_ARGS__}) /            \
+                              sizeof(struct log_field) -                                           \
+                          1);                                                                      \
+    } while (0)
+
+/* What these are made of. */
+int log_wants(enum log_level level);
+void log_write(enum log_level level, struct log_entry entry, const struct log_field *fields,
+               size_t n);
+
 #define LOG_PRINTF(f, a) __attribute__((format(printf, f, a)))
 void log_debug(const char *fmt, ...) LOG_PRINTF(1, 2);
 void log_info(const char *fmt, ...) LOG_PRINTF(1, 2);
@@ -78,15 +107,6 @@ _Noreturn void fatalx(const char *fmt, ...) LOG_PRINTF(1, 2);
 /* Logs each line of text with one of the functions above, behind prefix.  text has what is
  * escaped already. */
 void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char *text, size_t len);
-
-/* Writes len bytes as printable ASCII into dst (always terminated): \xNN for
- * controls, non-ASCII and the backslash; cut with "..." where cap is too
- * small.  Returns dst. */
-const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len);
-
-/* The same for the value of "key=value": the space and the quote are escaped too, so
- * that nothing in it looks like the next key. */
-const char *log_word(char *dst, size_t cap, const void *bytes, size_t len);
 
 /* One line per interval for a cause that may come in floods.  Zero is a valid
  * start.  Returns 0 while muted (and counts); otherwise returns how many times

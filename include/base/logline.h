@@ -1,29 +1,34 @@
-/* logline - a line of the log as bytes: its head, and a text made harmless. */
+/* logline - a line of the log, of who says it and what is said. */
 #ifndef BASE_LOGLINE_H
 #define BASE_LOGLINE_H
 
-#include <stddef.h>
+#include "base/logfield.h"
+#include "base/logput.h"
+
 #include <sys/types.h>
-
-#define LOGLINE_MAX_BYTES 4096 /* PIPE_BUF: a pipe takes such a line whole or not at all */
-
-struct logline {
-    char at[LOGLINE_MAX_BYTES];
-    size_t len; /* with the newline */
-    int cut;    /* something did not fit */
-};
 
 struct logline_head {
     const char *mark; /* in front of all; "" if there is none */
     const char *level;
-    const char *process;
+    const char *name, *process; /* of the process; with its number */
+    unsigned number;            /* 0: it has none; else JSON has it as well, by the name */
     pid_t pid;
     int has_time; /* read from the clock, in UTC and milliseconds */
     int is_json;  /* an object, else text */
 };
 
-/* Makes the line of a head and a text, which is shown with escapes for control bytes
- * and what is not UTF-8; one that is too long is cut, ends in "..." and is still JSON. */
-void logline_make(struct logline *line, const struct logline_head *head, const char *text);
+/* As of logfield.h. */
+struct logline_body {
+    const char *event;
+    const char *text;
+    const struct log_field *fields;
+    size_t n;
+};
+
+/* Makes the line, with a newline.  A text that is too long is cut and ends in "...".  JSON is
+ * whole however long it would be: members without room are left out, long strings end in
+ * "...", and then "cut":true is the last member. */
+void logline_make(struct logline *line, const struct logline_head *head,
+                  const struct logline_body *body);
 
 #endif

@@ -3,19 +3,30 @@
 #ifndef WORKER_NOTICE_H
 #define WORKER_NOTICE_H
 
+#include "base/address.h"
 #include "base/log.h"
+#include "engine/engine.h"
 #include "net/close.h"
 
 #include <stdint.h>
 
 struct client;
 
-/* every: of the cause.  Returns 1 if there is a line to be written, *times being what
- * notice_log() wants to know; else 0. */
+/* every: of the cause.  Returns 1 if there is a line to be written, *times being for
+ * notice_level() and LOG_TIMES(); else 0. */
 int notice_due(struct log_every *every, uint64_t *times);
 
-/* Writes "what address=... transport=...more times=N", without times at debug. */
-void notice_log(const struct client *client, uint64_t times, const char *what, const char *more);
+/* Info for one that stands for all since the last, else debug. */
+static inline enum log_level notice_level(uint64_t times)
+{
+    return times > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+}
+
+/* The fields of a line that say which client it is; shown: char [ADDRESS_TEXT_MAX]. */
+#define NOTICE_USER(client) LOG_WORD("user", (client)->uid, (client)->uid_len, 0)
+#define NOTICE_FROM(client, shown)                                                                 \
+    LOG_STR("address", address_text(&(client)->address, shown)),                                   \
+        LOG_STR("transport", socket_transport((client)->socket))
 
 /* At the level info: one that is in; one that was. */
 void notice_connected(const struct client *client);

@@ -15,9 +15,10 @@ struct client;
 const char *refusal_message(enum token_result result, const struct auth_verdict *verdict,
                             char dst[REFUSAL_MESSAGE_MAX]);
 
-/* Says so as notice_log() does: "what: reason=code ..."; every: of this code.  verdict: on
- * its token, or NULL. */
-void refusal_log(const struct client *client, struct log_every *every, const char *what,
+enum refusal_of { REFUSAL_OF_CLIENT, REFUSAL_OF_RENEWAL };
+
+/* Says so in the log; every: of this code.  verdict: on its token, or NULL. */
+void refusal_log(const struct client *client, struct log_every *every, enum refusal_of what,
                  const char *code, const struct auth_verdict *verdict);
 
 /* Where to put what a refused token says of itself: only debug wants to know. */

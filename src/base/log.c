@@ -32,7 +32,8 @@ enum way {
 };
 
 static struct {
-    char process[32];
+    char name[32], process[32]; /* "worker"; "worker 3" */
+    unsigned number;            /* 0: there is only one */
     enum log_level level;
     enum log_target target;
     enum log_format format;
@@ -47,7 +48,8 @@ static struct {
     uint64_t lost;       /* since the start */
     uint64_t unreported; /* since a line last said so */
     int torn;            /* the last write left a line without its end */
-} state = {.process = "axr-notifyd", .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+} state = {
+    .name = "axr-notifyd", .process = "axr-notifyd", .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const marks[] = {"<3>", "<4>", "<6>", "<7>"};
@@ -68,11 +70,16 @@ static pid_t own_pid(void)
     return state.pid;
 }
 
-void log_name(const char *process)
+void log_name(const char *name, unsigned number)
 {
     pid_t pid = own_pid();
 
-    snprintf(state.process, sizeof(state.process), "%s", process);
+    snprintf(state.name, sizeof(state.name), "%s", name);
+    if (number > 0)
+        snprintf(state.process, sizeof(state.process), "%.20s %u", name, number);
+    else
+        snprintf(state.process, sizeof(state.process), "%s", name);
+    state.number = number;
     if (state.counted_by != 0 && state.counted_by != pid)
         state.lost = state.unreported = 0;
     state.counted_by = pid;
@@ -306,43 +313,64 @@ static int line_write(struct logline *line)
     return -1;
 }
 
-static void line_make(struct logline *line, enum log_level level, const char *text)
+static void line_make(struct logline *line, enum log_level level, const struct logline_body *body)
 {
     const struct logline_head head = {
         .mark = state.is_marked ? marks[level] : "",
         .level = level_names[level],
+        .name = state.name,
         .process = state.process,
+        .number = state.number,
         .pid = own_pid(),
         .has_time = state.target != LOG_TO_SYSLOG && !state.is_marked,
         .is_json = state.format == LOG_JSON,
     };
 
-    logline_make(line, &head, text);
+    logline_make(line, &head, body);
 }
 
-static void line_out(struct logline *line, enum log_level level, const char *text)
+static int tell_lost(struct logline *line)
+{
+    const struct log_field count = LOG_UINT("count", state.unreported);
+    const struct logline_body body = {"log_lines_lost", "log lines lost[: count={}]", &count, 1};
+
+    line_make(line, LOG_LEVEL_WARN, &body);
+    if (line_write(line) < 0)
+        return -1;
+    state.unreported = 0;
+    return 0;
+}
+
+static void line_out(struct logline *line, enum log_level level, const struct logline_body *body)
 {
     if (state.target == LOG_TO_SYSLOG) {
-        line_make(line, level, text);
+        line_make(line, level, body);
         syslog(level_priorities[level], "%.*s", (int)line->len - 1, line->at);
         return;
     }
-    if (state.unreported > 0) {
-        char notice[64];
-
-        snprintf(notice, sizeof(notice), "log lines lost: count=%llu",
-                 (unsigned long long)state.unreported);
-        line_make(line, LOG_LEVEL_WARN, notice);
-        if (line_write(line) < 0)
-            goto lost;
-        state.unreported = 0;
+    if (state.unreported == 0 || tell_lost(line) == 0) {
+        line_make(line, level, body);
+        if (line_write(line) == 0)
+            return;
     }
-    line_make(line, level, text);
-    if (line_write(line) == 0)
-        return;
-lost:
     state.lost++;
     state.unreported++;
+}
+
+int log_wants(enum log_level level)
+{
+    return level <= state.level;
+}
+
+void log_write(enum log_level level, struct log_entry entry, const struct log_field *fields,
+               size_t n)
+{
+    const struct logline_body body = {entry.event, entry.text, fields, n};
+    struct logline line;
+    int saved = errno;
+
+    line_out(&line, level, &body);
+    errno = saved;
 }
 
 /* error: an errno to explain, or 0. */
@@ -366,7 +394,7 @@ static LOG_PRINTF(3, 0) void line_log(enum log_level level, int error, const cha
     }
     if (error)
         snprintf(text + n, sizeof(text) - (size_t)n, ": %s", strerror(error));
-    line_out(&line, level, text);
+    line_out(&line, level, &(struct logline_body){NULL, text, NULL, 0});
     errno = saved;
 }
 
@@ -428,50 +456,6 @@ void fatalx(const char *fmt, ...)
 }
 
 /* --- for callers ------------------------------------------------------------ */
-
-/* Bytes below from, from 0x7f, the backslash and also are shown as \xNN. */
-static const char *escape(char *dst, size_t cap, const void *bytes, size_t len, unsigned char from,
-                          unsigned char also)
-{
-    const unsigned char *at = bytes;
-    char shown[sizeof("\\x00")];
-    size_t used = 0, fits = 0; /* fits: how much stays in front of "..." */
-
-    if (cap == 0)
-        return "";
-    for (size_t i = 0; i < len; i++) {
-        int plain = at[i] >= from && at[i] < 0x7f && at[i] != '\\' && at[i] != also;
-        size_t n = plain ? 1 : 4;
-
-        if (used + n > cap - 1) {
-            used = fits;
-            for (int dots = 0; dots < 3 && used < cap - 1; dots++)
-                dst[used++] = '.';
-            break;
-        }
-        if (plain) {
-            dst[used] = (char)at[i];
-        } else {
-            (void)snprintf(shown, sizeof(shown), "\\x%02x", at[i]);
-            memcpy(dst + used, shown, n);
-        }
-        used += n;
-        if (used + 3 <= cap - 1)
-            fits = used;
-    }
-    dst[used] = '\0';
-    return dst;
-}
-
-const char *log_escape(char *dst, size_t cap, const void *bytes, size_t len)
-{
-    return escape(dst, cap, bytes, len, ' ', '\\');
-}
-
-const char *log_word(char *dst, size_t cap, const void *bytes, size_t len)
-{
-    return escape(dst, cap, bytes, len, '!', '"');
-}
 
 uint64_t log_due(struct log_every *every, uint64_t interval_ms)
 {

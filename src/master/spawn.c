@@ -67,13 +67,11 @@ _Noreturn static void child_run(const struct spawn *spawn, const struct worker_s
     /* The master directs its workers over the pipe.  A signal that reaches the whole
      * process group (Ctrl-C, systemd) is the master's business. */
     static const int not_for_us[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-    char name[32];
 
     if (child_outlive(master) < 0)
         exit(0); /* like one that reads the end of its pipe */
     others_close(start);
-    (void)snprintf(name, sizeof(name), "worker %u", start_number(start->lane));
-    log_name(name);
+    log_name("worker", start_number(start->lane));
     spawn->child(spawn->conf, spawn->arg);
     for (size_t i = 0; i < sizeof(not_for_us) / sizeof(*not_for_us); i++)
         signal(not_for_us[i], SIG_IGN);

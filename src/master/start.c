@@ -41,7 +41,7 @@ int start_failed_errno(struct start *start, const char *what)
 int start_log(struct start *start)
 {
     log_set_level(start->conf->log_level);
-    log_name("master");
+    log_name("master", 0);
     if (log_open(start->conf->log_target, start->conf->log_file, start->conf->log_format) == 0)
         return 0;
     start->conf->log_target = LOG_TO_STDERR;

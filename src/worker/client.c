@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FAR_MS (INT64_C(1000) * INT32_MAX) /* 68 years */
+#define SHOWN_MAX 128                         /* of the name of a namespace in the log */
+#define FAR_MS    (INT64_C(1000) * INT32_MAX) /* 68 years */
 
 struct clients {
     const struct conf *conf;
@@ -45,36 +46,43 @@ static void become(struct clients *clients, struct client *client, enum client_s
 
 void client_unserved(struct clients *clients, const struct client *client, struct slice nsp)
 {
-    char name[128], text[512];
+    char shown[ADDRESS_TEXT_MAX];
     uint64_t times;
 
-    if (!notice_due(&clients->not_served, &times))
-        return;
-    snprintf(text, sizeof(text), "namespace is not served: namespace=%s served=%s",
-             log_word(name, sizeof(name), nsp.ptr, nsp.len), clients->conf->nsp);
-    notice_log(client, times, text, "");
+    if (notice_due(&clients->not_served, &times))
+        log_event_at(notice_level(times), "namespace_not_served",
+                     "namespace is not served[: namespace={} served={} address={} transport={}]"
+                     "[ times={}]",
+                     LOG_WORD("namespace", nsp.ptr, nsp.len, SHOWN_MAX),
+                     LOG_STR("served", clients->conf->nsp), NOTICE_FROM(client, shown),
+                     LOG_TIMES(times));
 }
 
 static void log_not_asked(struct clients *clients, const struct client *client)
 {
-    char text[512];
+    char shown[ADDRESS_TEXT_MAX];
     uint64_t times;
 
-    if (!notice_due(&clients->not_asked, &times))
-        return;
-    snprintf(text, sizeof(text),
-             "client did not ask for the namespace and is closed: served=%s within_ms=%u",
-             clients->conf->nsp, clients->conf->connect_timeout_ms);
-    notice_log(client, times, text, "");
+    if (notice_due(&clients->not_asked, &times))
+        log_event_at(notice_level(times), "namespace_not_asked_for",
+                     "client did not ask for the namespace and is closed[: served={} within_ms={} "
+                     "address={} transport={}][ times={}]",
+                     LOG_STR("served", clients->conf->nsp),
+                     LOG_MILLIS("within", clients->conf->connect_timeout_ms),
+                     NOTICE_FROM(client, shown), LOG_TIMES(times));
 }
 
 /* The engine knows no address of a session that polls and has no connection. */
 static void log_evicted(struct clients *clients, const struct client *client)
 {
+    char shown[ADDRESS_TEXT_MAX];
     uint64_t times;
 
     if (notice_due(&clients->evicted, &times))
-        notice_log(client, times, "session without a good token closed, for others came:", "");
+        log_event_at(notice_level(times), "session_evicted",
+                     "session without a good token closed, for others came"
+                     "[: address={} transport={}][ times={}]",
+                     NOTICE_FROM(client, shown), LOG_TIMES(times));
 }
 
 /* --- refusing --- */
@@ -97,7 +105,7 @@ static void refuse_token(struct clients *clients, struct client *client, enum to
     clients->stats->refusals[result]++;
     if (result != TOKEN_NO_MEMORY)
         socket_token_refused(client->socket);
-    refusal_log(client, &clients->refused[result], "client refused", code, verdict);
+    refusal_log(client, &clients->refused[result], REFUSAL_OF_CLIENT, code, verdict);
     refusal_message(result, verdict, message);
     refuse(clients, client, message, code);
 }
@@ -109,7 +117,7 @@ static void refuse_verdict(struct clients *clients, struct client *client, unsig
         return;
     }
     clients->stats->refusals[TOKEN_OK]++;
-    refusal_log(client, &clients->not_admitted, "client refused", "user_limit", NULL);
+    refusal_log(client, &clients->not_admitted, REFUSAL_OF_CLIENT, "user_limit", NULL);
     refuse(clients, client, "too many connections of this user", "user_limit");
 }
 
@@ -118,15 +126,14 @@ static void refuse_verdict(struct clients *clients, struct client *client, unsig
 /* Says once what is odd about the exp of a good token. */
 static void warn_exp(struct clients *clients, const struct token_user *user)
 {
-    char uid[4 * TOKEN_UID_MAX + 1];
-
     if (user->exp_form == NUMERIC_DATE_FINE || (clients->exp_warned & 1U << user->exp_form) != 0)
         return;
     clients->exp_warned |= 1U << user->exp_form;
-    log_warnx(
-        "a token has an exp after the year 3000%s; RFC 7519 wants seconds; said once: user=%s",
-        user->exp_form == NUMERIC_DATE_MS ? ", and it is taken for milliseconds" : "",
-        log_word(uid, sizeof(uid), user->uid, user->uid_len));
+    log_event(WARN, "token_exp_odd",
+              "a token has an exp after the year 3000[, and it is taken for {}]; RFC 7519 wants "
+              "seconds; said once[: user={}]",
+              LOG_IF(user->exp_form == NUMERIC_DATE_MS, LOG_STR("taken_for", "milliseconds")),
+              LOG_WORD("user", user->uid, user->uid_len, 0));
 }
 
 static enum token_result take_user(struct client *client, struct token_user *user,
@@ -454,7 +461,8 @@ void client_closed(struct clients *clients, struct client *client, enum close_re
 {
     if (why == CLOSE_CONNECT_TIMEOUT)
         log_not_asked(clients, client);
-    log_debug("client closed: reason=\"%s\"", close_reason_name(why));
+    log_event(DEBUG, "client_closed", "client closed[: reason=\"{}\"]",
+              LOG_STR("reason", close_reason_name(why)));
     if (why == CLOSE_EVICTED)
         log_evicted(clients, client);
     assert(client->state == CLIENT_OUT && client->member.n == 0);

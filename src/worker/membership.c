@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIELDS "[: user={} rooms={} limit={} times={}]"
 #define LOG_MS 60000
 
 struct membership {
@@ -44,19 +45,21 @@ void membership_free(struct membership **membership)
 static void refuse(struct membership *membership, const struct client *client,
                    enum room_refusal why, size_t names)
 {
-    static const char *const what[] = {
-        [ROOM_LIMIT] = "client has as many rooms as it may have and joins no more",
-        [ROOM_NAME] = "client does not join a room, for the name is too long",
-        [ROOM_NO_MEMORY] = "no memory: client stays where it is",
+    static const struct log_entry entries[] = {
+        [ROOM_LIMIT] = {"rooms_limit",
+                        "client has as many rooms as it may have and joins no more" FIELDS},
+        [ROOM_NAME] = {"room_name_too_long",
+                       "client does not join a room, for the name is too long" FIELDS},
+        [ROOM_NO_MEMORY] = {"rooms_no_memory", "no memory: client stays where it is" FIELDS},
     };
-    char user[4 * TOKEN_UID_MAX + 1];
     uint64_t times;
 
     membership->stats->rooms_refused[why] += names;
     if ((times = log_due(&membership->refused[why], LOG_MS)) > 0)
-        log_warnx("%s: user=%s rooms=%u limit=%u times=%llu", what[why],
-                  log_word(user, sizeof(user), client->uid, client->uid_len), client->member.n,
-                  membership->conf->rooms_per_client, (unsigned long long)times);
+        log_entry_at(LOG_LEVEL_WARN, entries[why],
+                     LOG_WORD("user", client->uid, client->uid_len, 0),
+                     LOG_UINT("rooms", client->member.n),
+                     LOG_UINT("limit", membership->conf->rooms_per_client), LOG_TIMES(times));
 }
 
 static void join(struct membership *membership, struct client *client, struct slice name,

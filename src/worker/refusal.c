@@ -1,11 +1,11 @@
 #include "worker/refusal.h"
+#include "worker/client.h"
 #include "worker/notice.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define FIELDS_MAX 3200 /* all of struct token_hint, escaped, and what was wanted */
-#define CLAIM_MAX  64   /* characters of the name of a claim */
+#define CLAIM_MAX 64 /* characters of the name of a claim */
 
 /* The name of a claim as the configuration has it; what JSON, or a log, escapes is "?". */
 static const char *claim_text(const char *claim, char dst[CLAIM_MAX])
@@ -35,44 +35,40 @@ const char *refusal_message(enum token_result result, const struct auth_verdict 
     return dst;
 }
 
-/* What nobody has signed is as long, and as odd, as it likes. */
-static size_t put_word(char *dst, size_t cap, const char *key, const char *text)
-{
-    char word[4 * (TOKEN_UID_MAX + 1) + 1];
-    int len = 0;
-
-    if (*text != '\0')
-        len = snprintf(dst, cap, " %s=%s", key, log_word(word, sizeof(word), text, strlen(text)));
-    return len > 0 && (size_t)len < cap ? (size_t)len : 0;
-}
-
-static const char *fields_text(const struct auth_verdict *verdict, char dst[FIELDS_MAX])
+static const char *wanted_text(const struct auth_verdict *verdict, char dst[REFUSAL_MESSAGE_MAX])
 {
     char claim[CLAIM_MAX];
-    size_t len = 0;
 
-    dst[0] = '\0';
-    if (verdict == NULL)
-        return dst;
-    if (verdict->wanted != NULL)
-        len = (size_t)snprintf(dst, FIELDS_MAX, " wanted=\"%s%s\"",
-                               claim_text(verdict->claim, claim), verdict->wanted);
-    if (verdict->hint == NULL)
-        return dst;
-    len += put_word(dst + len, FIELDS_MAX - len, "kid", verdict->hint->kid);
-    len += put_word(dst + len, FIELDS_MAX - len, "iss", verdict->hint->iss);
-    (void)put_word(dst + len, FIELDS_MAX - len, "unverified_uid", verdict->hint->uid);
+    (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s%s", claim_text(verdict->claim, claim),
+                   verdict->wanted);
     return dst;
 }
 
-void refusal_log(const struct client *client, struct log_every *every, const char *what,
+/* What nobody has signed is as long, and as odd, as it likes. */
+#define HINT(name, text)                                                                           \
+    LOG_IF(hint != NULL && *(text) != '\0', LOG_WORD(name, text, strlen(text), 0))
+
+#define FIELDS                                                                                     \
+    "[: reason={} address={} transport={}][ wanted=\"{}\"][ kid={}][ iss={}][ unverified_uid={}]"  \
+    "[ times={}]"
+
+void refusal_log(const struct client *client, struct log_every *every, enum refusal_of what,
                  const char *code, const struct auth_verdict *verdict)
 {
-    char text[128], fields[FIELDS_MAX];
+    static const struct log_entry entries[] = {
+        [REFUSAL_OF_CLIENT] = {"client_refused", "client refused" FIELDS},
+        [REFUSAL_OF_RENEWAL] = {"token_not_renewed", "token not renewed" FIELDS},
+    };
+    const struct token_hint *hint = verdict != NULL ? verdict->hint : NULL;
+    char shown[ADDRESS_TEXT_MAX], wanted[REFUSAL_MESSAGE_MAX];
     uint64_t times;
 
     if (!notice_due(every, &times))
         return;
-    (void)snprintf(text, sizeof(text), "%s: reason=%s", what, code);
-    notice_log(client, times, text, fields_text(verdict, fields));
+    log_entry_at(notice_level(times), entries[what], LOG_STR("reason", code),
+                 NOTICE_FROM(client, shown),
+                 LOG_IF(verdict != NULL && verdict->wanted != NULL,
+                        LOG_STR("wanted", wanted_text(verdict, wanted))),
+                 HINT("kid", hint->kid), HINT("iss", hint->iss), HINT("unverified_uid", hint->uid),
+                 LOG_TIMES(times));
 }

@@ -119,7 +119,7 @@ static void refuse(struct renewals *renewals, struct client *client,
     renewals->parts.stats->renewals[result]++;
     if (result != TOKEN_NO_MEMORY && result != RENEWAL_RATE)
         socket_token_refused(client->socket);
-    refusal_log(client, &renewals->refused[result], "token not renewed", code, verdict);
+    refusal_log(client, &renewals->refused[result], REFUSAL_OF_RENEWAL, code, verdict);
     if (!packet->has_id)
         return;
     len = snprintf(json, sizeof(json), "[{\"ok\":false,\"message\":\"%s\",\"code\":\"%s\"}]",
@@ -230,8 +230,6 @@ static struct waiting *waiting_new(struct renewals *renewals, const struct clien
 static unsigned renew(struct renewals *renewals, struct client *client,
                       const struct sio_packet *packet, struct token_user *user, int64_t now_ms)
 {
-    char text[SECONDS_TEXT_MAX];
-    const char *expires = user->expires_ms != 0 ? seconds_text(user->expires_ms, text) : "null";
     struct waiting *waiting = NULL;
     int told;
 
@@ -247,7 +245,8 @@ static unsigned renew(struct renewals *renewals, struct client *client,
     }
     renewals->parts.stats->renewals[TOKEN_OK]++;
     client_renewed(renewals->parts.clients, client, user, now_ms);
-    log_debug("token renewed: expires=%s", expires);
+    log_event(DEBUG, "token_renewed", "token renewed[: expires={}]",
+              user->expires_ms != 0 ? LOG_SECONDS("expires", user->expires_ms) : LOG_SHOWN("null"));
     if (waiting != NULL && told) {
         wait_add(renewals, waiting);
         return TOKEN_OK;

@@ -594,10 +594,8 @@ static void worker_close(struct worker *worker)
 int worker_run(const struct conf *conf, const struct worker_start *start)
 {
     struct worker worker = {.conf = *conf, .start = start, .listening = 1};
-    char name[32];
 
-    snprintf(name, sizeof(name), "worker %u", start_number(start->lane));
-    log_name(name);
+    log_name("worker", start_number(start->lane));
     if (caps_limit(0) < 0)
         log_warn("cannot give all capabilities up");
     rooms_init(&worker.rooms);

@@ -365,7 +365,7 @@ enum token_result auth_judge(const struct token_policy *policy, const struct sio
     return TOKEN_OK;
 }
 
-void refusal_log(const struct client *client, struct log_every *every, const char *what,
+void refusal_log(const struct client *client, struct log_every *every, enum refusal_of what,
                  const char *code, const struct auth_verdict *verdict)
 {
     (void)client;

@@ -160,7 +160,7 @@ static void test_levels(void)
 int main(void)
 {
     close(mkstemp(file));
-    log_name("test");
+    log_name("test", 0);
     if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
         return 1;
     http.options.path = "/notifications/";

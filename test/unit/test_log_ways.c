@@ -272,14 +272,14 @@ static void test_pid(void)
 {
     pid_t pid;
 
-    log_name("pids");
+    log_name("pids", 0);
     log_info("parent");
     is_int(logged_pid(), __real_getpid(), "our own pid");
     pid = fork();
     if (pid == 0) {
         count_from_here();
         log_info("child");
-        log_name("pids");
+        log_name("pids", 0);
         log_info("child");
         _exit(calls.pids == 1 ? 0 : 1);
     }

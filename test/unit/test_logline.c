@@ -2,16 +2,21 @@
 #include "base/logline.h"
 #include "tap.h"
 
+#include <cjson/cJSON.h>
 #include <time.h>
 
-static struct logline_head head = {.mark = "", .level = "info", .process = "worker 3", .pid = 12};
+static struct logline_head head = {
+    .mark = "", .level = "info", .name = "worker", .process = "worker 3", .number = 3, .pid = 12};
+static struct log_field field = LOG_STR("a", "");
+static struct logline_body body = {"kind", "text[ {}]", &field, 1};
 
 static const char *made(const char *text)
 {
     static struct logline line;
     static char shown[LOGLINE_MAX_BYTES + 1];
 
-    logline_make(&line, &head, text);
+    field.is.text = text;
+    logline_make(&line, &head, &body);
     memcpy(shown, line.at, line.len);
     shown[line.len] = '\0';
     return shown;
@@ -19,17 +24,23 @@ static const char *made(const char *text)
 
 static void test_heads(void)
 {
-    is_str(made("a=1"), "info worker 3[12]: a=1\n", "text");
+    is_str(made("a=1"), "info worker 3[12]: text a=1\n", "text");
     head.mark = "<6>";
-    is_str(made("a=1"), "<6>info worker 3[12]: a=1\n", "with a mark");
+    is_str(made("a=1"), "<6>info worker 3[12]: text a=1\n", "with a mark");
     head.is_json = 1;
-    is_str(
-        made("a=\"1\""),
-        "<6>{\"level\":\"info\",\"process\":\"worker 3\",\"pid\":12,\"message\":\"a=\\\"1\\\"\"}\n",
-        "JSON");
+    is_str(made("\"1\""),
+           "<6>{\"level\":\"info\",\"process\":\"worker 3\",\"pid\":12,\"message\":\"text\","
+           "\"event\":\"kind\",\"worker\":3,\"a\":\"\\\"1\\\"\"}\n",
+           "JSON");
     head.mark = "";
+    head.number = 0;
+    body.n = 0;
+    is_str(made(""),
+           "{\"level\":\"info\",\"process\":\"worker 3\",\"pid\":12,\"message\":\"text\","
+           "\"event\":\"kind\"}\n",
+           "without a number, and fields");
     head.is_json = 0;
-    is_str(made(""), "info worker 3[12]: \n", "no text");
+    body.n = 1;
 }
 
 /* Milliseconds since 1970 that a line says, or -1. */
@@ -68,22 +79,63 @@ static void test_room(void)
 {
     static char text[2 * LOGLINE_MAX_BYTES];
     struct logline line;
-    const size_t room = LOGLINE_MAX_BYTES - strlen("info worker 3[12]: ") - 6;
+    const size_t room = LOGLINE_MAX_BYTES - strlen("info worker 3[12]: text ") - 6;
 
+    field.is.text = text;
     for (size_t len = room - 8; len < room + 8; len++) {
         int fits = len <= room;
 
         memset(text, 'x', len);
         text[len] = '\0';
-        logline_make(&line, &head, text);
-        ok(line.cut == !fits && line.len <= LOGLINE_MAX_BYTES && line.at[line.len - 1] == '\n' &&
+        logline_make(&line, &head, &body);
+        ok(line.len <= LOGLINE_MAX_BYTES && line.at[line.len - 1] == '\n' &&
                (memcmp(line.at + line.len - 4, "...\n", 4) == 0) == !fits,
            "%zu bytes of text %s", len, fits ? "fit" : "are cut");
     }
     memset(text, '\n', sizeof(text) - 1);
     head.is_json = 1;
-    logline_make(&line, &head, text);
-    ok(memcmp(line.at + line.len - 12, "\\u000a...\"}\n", 12) == 0, "no escape is torn");
+    logline_make(&line, &head, &body);
+    ok(memcmp(line.at + line.len - 23, "\\u000a...\",\"cut\":true}\n", 23) == 0,
+       "no escape is torn");
+    head.is_json = 0;
+}
+
+/* Whatever there is room for: whole JSON, with the first members. */
+static void test_cut(void)
+{
+    static char texts[3][2200];
+    struct log_field fields[] = {LOG_STR("a", texts[0]), LOG_STR("b", texts[1]),
+                                 LOG_UINT("times", 7), LOG_STR("c", texts[2])};
+    struct logline line;
+    int good = 1, cut = 0, whole = 0, all = 0;
+
+    head.is_json = 1;
+    body = (struct logline_body){"kind", "text[ {}{}{}{}]", fields, 4};
+    for (size_t i = 0; i < 3; i++)
+        memset(texts[i], "x\"\xff"[i], sizeof(texts[i]) - 1);
+    for (size_t len = 0; len < sizeof(texts[0]) && good; len++) {
+        cJSON *tree;
+        int is_cut;
+
+        for (size_t i = 0; i < 3; i++)
+            fields[i < 2 ? i : 3].len = len;
+        logline_make(&line, &head, &body);
+        good = line.len <= LOGLINE_MAX_BYTES && line.at[line.len - 1] == '\n' &&
+               memchr(line.at, '\n', line.len - 1) == NULL;
+        line.at[line.len - 1] = '\0';
+        tree = cJSON_ParseWithOpts(line.at, NULL, 1);
+        is_cut = cJSON_IsTrue(cJSON_GetObjectItem(tree, "cut"));
+        good = good && cJSON_IsString(cJSON_GetObjectItem(tree, "message")) &&
+               cJSON_IsString(cJSON_GetObjectItem(tree, "event")) &&
+               (is_cut || cJSON_GetArraySize(tree) == 9);
+        cut += is_cut;
+        whole += !is_cut;
+        all += cJSON_GetObjectItem(tree, "c") != NULL;
+        cJSON_Delete(tree);
+    }
+    ok(good, "JSON of any length is whole");
+    ok(whole > 100 && cut > 100 && all >= whole && all < whole + cut,
+       "what is left out is said: %d whole, %d cut, %d with the last member", whole, cut, all);
     head.is_json = 0;
 }
 
@@ -92,5 +144,6 @@ int main(void)
     test_heads();
     test_time();
     test_room();
+    test_cut();
     return tap_done();
 }

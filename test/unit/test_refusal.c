@@ -25,7 +25,7 @@ static struct log_every every;
 
 static void refused(const struct auth_verdict *of)
 {
-    refusal_log(&client, &every, "client refused", "token_x", of);
+    refusal_log(&client, &every, REFUSAL_OF_CLIENT, "token_x", of);
 }
 
 static void test_message(void)
