@@ -13,6 +13,7 @@
 #include "notify/call.h"
 #include "notify/master.h"
 #include "notify/say.h"
+#include "notify/watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,7 +30,7 @@ struct options {
     struct slices words; /* EVENT and the JSON arguments */
     uint32_t flags;
     uint32_t ack_ms; /* 0: nobody is asked to acknowledge it */
-    int json, version, help;
+    int json, watch, version, help;
 };
 
 enum {
@@ -38,6 +39,7 @@ enum {
     OPTION_VOLATILE,
     OPTION_ACK,
     OPTION_JSON,
+    OPTION_WATCH,
     OPTION_VERSION,
     OPTION_HELP
 };
@@ -48,6 +50,7 @@ static const struct args_option own[] = {
     {"--volatile", OPTION_VOLATILE, 0},
     {"--ack", OPTION_ACK, 1},
     {"--json", OPTION_JSON, 0},
+    {"--watch", OPTION_WATCH, 0},
     {"-V", OPTION_VERSION, 0},
     {"--version", OPTION_VERSION, 0},
     {"-h", OPTION_HELP, 0},
@@ -56,7 +59,8 @@ static const struct args_option own[] = {
 
 static const char usage[] =
     "usage: axr-notify [-c FILE] [--KEY VALUE]... [--to ROOM]... [--except ROOM]... [--volatile]\n"
-    "                  [--ack TIME [--json]] EVENT [JSON]...\n";
+    "                  [--ack TIME [--json]] EVENT [JSON]...\n"
+    "       axr-notify [-c FILE] [--KEY VALUE]... --watch\n";
 
 static const char help[] =
     "\n"
@@ -71,6 +75,7 @@ static const char help[] =
     "  --json         prints each answer, and the numbers, as JSON\n"
     "  JSON           a value such as '{\"text\":\"hi\"}' or '\"text\"'; - reads one from\n"
     "                 standard input\n"
+    "  --watch        sends nothing: prints what is published in redis, and what is wrong with it\n"
     "  -c FILE        configuration file (" CONF_DEFAULT_FILE ", if it is there)\n"
     "  --KEY VALUE    set a key of the configuration: --socket.io:redis:host r1\n"
     "  -V, --version  print the version\n"
@@ -124,6 +129,9 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
     case OPTION_JSON:
         options->json = 1;
         return 0;
+    case OPTION_WATCH:
+        options->watch = 1;
+        return 0;
     case OPTION_VERSION:
         options->version = 1;
         return 0;
@@ -150,7 +158,10 @@ static int check_words(const struct options *options, struct buf *errors)
 
     for (size_t i = 1; i < options->words.n; i++)
         inputs += slice_eq(options->words.at[i], SLICE("-"));
-    if (options->words.n == 0)
+    if (options->watch) {
+        if (options->words.n + options->rooms.n + options->except.n > 0 || options->ack_ms > 0)
+            buf_puts(errors, "--watch sends nothing: it goes with no event, room or --ack\n");
+    } else if (options->words.n == 0)
         buf_puts(errors, "an event is wanted\n");
     else if (is_json(options->words.at[0]))
         buf_printf(
@@ -307,6 +318,11 @@ static int publish(struct call *redis, struct slice channel, struct slice payloa
     return 0;
 }
 
+static int watch(struct conf *conf)
+{
+    return master_find(&conf->redis) < 0 ? EXIT_FAILED : watch_run(conf);
+}
+
 /* ---- main ---- */
 
 /* What was printed has arrived, or the exit status says that it has not. */
@@ -368,7 +384,7 @@ static int run(const struct conf_args *args, const struct options *options)
     /* Warnings are for the daemon, which has had them. */
     say_lines(&errors);
     if (conf != NULL)
-        status = send_message(conf, options);
+        status = options->watch ? watch(conf) : send_message(conf, options);
     conf_free(&conf);
     buf_free(&errors);
     buf_free(&warnings);

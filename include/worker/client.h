@@ -113,6 +113,9 @@ int client_guarded(const struct clients *clients, const struct http_request *req
 void client_connect(struct clients *clients, struct client *client,
                     const struct sio_packet *packet);
 void client_unserved(struct clients *clients, const struct client *client, struct slice nsp);
+/* It is in an open namespace. */
+void client_aside(struct clients *clients, const struct client *client,
+                  const struct sio_packet *packet);
 void client_left(struct clients *clients, struct client *client, enum close_reason why);
 void client_closed(struct clients *clients, struct client *client, enum close_reason why);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define DROP_LOG_MS    60000
+#define FIRST_HOUR_MS  3600000
 #define KEEP_BYTES_MAX (1024UL * 1024) /* memory kept from one message to the next */
 
 struct relay {
@@ -34,6 +35,8 @@ struct relay {
     struct relay_stats stats;
     struct log_every drop_log[EMIT_RESULTS];
     struct log_every left_log, rooms_log, unsure_log;
+    struct log_every unheard_log, number_log, no_room_log;
+    uint64_t since_ms;
 };
 
 /* Those who wait are looked at in a turn of their own: the caller may be in the
@@ -73,6 +76,7 @@ struct relay *relay_new(const struct conf *conf, const struct relay_ops *ops, vo
     pending_init(&relay->pending);
     relay_configure(relay, conf);
     rand_bytes(&relay->epoch, sizeof(relay->epoch));
+    relay->since_ms = clock_ms();
     return relay;
 }
 
@@ -97,12 +101,39 @@ static int drop_is_quiet(enum emit_result reason)
            reason == EMIT_NOBODY || reason == EMIT_COPY;
 }
 
+/* Who begins has to see a mistake soon; later on most of these are for users who are away, or at
+ * another daemon. */
+static uint64_t unheard_due(const struct relay *relay, struct log_every *every)
+{
+    int is_first_hour = clock_ms() - relay->since_ms < FIRST_HOUR_MS;
+
+    return log_due(every, is_first_hour ? DROP_LOG_MS : FIRST_HOUR_MS);
+}
+
+static void unheard(struct relay *relay)
+{
+    int has_number = show_has_number(&relay->bc);
+    uint64_t times;
+
+    relay->stats.nobody++;
+    times = unheard_due(relay, has_number ? &relay->number_log : &relay->unheard_log);
+    if (times > 0 && has_number)
+        show_number(&relay->bc, times);
+    else if (times > 0)
+        show_unheard(&relay->bc, times);
+}
+
 void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel)
 {
     char text[256];
     uint64_t count;
 
     relay->stats.dropped[reason]++;
+    if (reason == EMIT_NOBODY) {
+        count = unheard_due(relay, &relay->no_room_log);
+        if (count > 0)
+            show_no_room(channel, count);
+    }
     if (!drop_is_quiet(reason))
         relay->stats.faulty++;
     if (drop_is_quiet(reason) && log_get_level() < LOG_LEVEL_DEBUG)
@@ -191,7 +222,7 @@ void relay_message(struct relay *relay, struct slice channel, struct slice paylo
     if (targets->n > 0)
         relay->stats.relayed++;
     else
-        relay->stats.nobody++;
+        unheard(relay);
     memory_trim(relay);
 }
 

@@ -18,8 +18,9 @@ static const struct emit_limits limits = {SIZE_MAX, BROADCAST_ATTACHMENTS_MAX};
 struct asking {
     struct call *redis, *answers;
     struct buf requests, channels[CHANNELS];
-    struct slice id;
+    struct slice id, nsp;
     int as_json;
+    int to_rooms;       /* it names some */
     long long servers;  /* that serve requests, by redis */
     long long answered; /* ... and have said how many clients they reach */
     double reached;
@@ -99,6 +100,13 @@ static int print_all(const struct asking *asking, uint32_t ms)
     else if (asking->answered < asking->servers)
         say_fail("warning: of %lld servers %lld did not say within %u ms whom they reach",
                  asking->servers, asking->servers - asking->answered, ms);
+    else if (asking->reached == 0 && asking->to_rooms)
+        say_fail("warning: nobody is there: no client of the %lld server%s is in such a room; that "
+                 "of a user is the uid of its token",
+                 asking->servers, asking->servers == 1 ? "" : "s");
+    else if (asking->reached == 0)
+        say_fail("warning: nobody is there: no client is in the namespace \"%.*s\"",
+                 (int)asking->nsp.len, asking->nsp.ptr);
     return asking->servers == 0 || asking->answered < asking->servers ||
                    (double)asking->acknowledged < asking->reached
                ? EXIT_UNANSWERED
@@ -271,7 +279,8 @@ int ack_send(const struct conf *conf, struct request_broadcast message, int as_j
     put_name(id);
     message.uid = slice_str(uid);
     message.id = asking.id = slice_str(id);
-    message.nsp = slice_str(conf->nsp);
+    message.nsp = asking.nsp = slice_str(conf->nsp);
+    asking.to_rooms = message.rooms->n > 0;
     status = prepare(&asking, conf, &payload, &message);
     if (status == 0)
         status = ask(&asking, conf, &payload, message.timeout_ms);

@@ -31,7 +31,7 @@ struct clients {
     struct admissions admissions;
     struct replays *replays; /* NULL: nobody has a session back */
     struct log_every refused[TOKEN_RESULTS], not_admitted;
-    struct log_every not_served, not_asked, evicted;
+    struct log_every not_served, not_asked, aside, evicted;
     unsigned exp_warned; /* of which enum numeric_date warn_exp() has, a bit each */
 };
 
@@ -56,6 +56,24 @@ void client_unserved(struct clients *clients, const struct client *client, struc
                      LOG_WORD("namespace", nsp.ptr, nsp.len, SHOWN_MAX),
                      LOG_STR("served", clients->conf->nsp), NOTICE_FROM(client, shown),
                      LOG_TIMES(times));
+}
+
+/* Clients of EIO3 are in "/" unasked, and others may want to be in several; but who shows a token
+ * there means to hear something. */
+void client_aside(struct clients *clients, const struct client *client,
+                  const struct sio_packet *packet)
+{
+    int has_token = client->tokens != NULL || packet->data.len > sizeof("{}") - 1;
+    char shown[ADDRESS_TEXT_MAX];
+    uint64_t times;
+
+    if (socket_version(client->socket) != EIO3 && !client_is_admitted(client) && has_token &&
+        notice_due(&clients->aside, &times))
+        log_event_at(notice_level(times), "token_in_other_namespace",
+                     "token for the namespace /, in which nothing is sent[: namespace={} "
+                     "served={} address={} transport={}][ times={}]",
+                     LOG_STR("namespace", "/"), LOG_STR("served", clients->conf->nsp),
+                     NOTICE_FROM(client, shown), LOG_TIMES(times));
 }
 
 static void log_not_asked(struct clients *clients, const struct client *client)

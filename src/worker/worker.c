@@ -111,6 +111,13 @@ static void on_unserved(struct socket *socket, struct slice nsp, void *arg)
     client_unserved(worker->clients, socket_data(socket), nsp);
 }
 
+static void on_joined(struct socket *socket, const struct sio_packet *packet, void *arg)
+{
+    struct worker *worker = arg;
+
+    client_aside(worker->clients, socket_data(socket), packet);
+}
+
 static void on_left(struct socket *socket, enum close_reason why, void *arg)
 {
     struct worker *worker = arg;
@@ -154,6 +161,7 @@ static const struct sio_app from_engine = {
     .guarded = on_guarded,
     .connect = on_connect,
     .unserved = on_unserved,
+    .joined = on_joined,
     .left = on_left,
     .packet = on_packet,
     .wants = on_wants,

@@ -113,7 +113,10 @@ test('a server that does not say whom it reaches', async (t) => {
 
 test('nobody to reach', async (t) => {
     await server(t, (request, say) => say.count(0));
-    assert.deepStrictEqual(await notify(['--ack', PLENTY, 'msg']), { code: 0, signal: null, out: 'reached 0, acknowledged 0\n', err: '' });
+    for (const [room, err] of [[[], 'no client is in the namespace "/axr"'],
+        [['--to', 'x'], 'no client of the 1 server is in such a room; that of a user is the uid of its token']])
+        assert.deepStrictEqual(await notify(['--ack', PLENTY, ...room, 'msg']),
+            { code: 0, signal: null, out: 'reached 0, acknowledged 0\n', err: `axr-notify: warning: nobody is there: ${err}\n` });
 });
 
 test('no server: said at once, and published for who is not counted', async (t) => {
@@ -253,7 +256,7 @@ test('a daemon beside a Node server, clients of every generation', async (t) => 
     await until(async () => await count() === 2, within(5000), 'both servers');
     const told = async (...args) => {
         const { code, out, err } = await notify(args, { redis });
-        assert.strictEqual(err, '');
+        assert.strictEqual(err !== '', out.startsWith('reached 0'), err);
         return [code, ...out.trimEnd().split('\n').sort()];
     };
     const bin = (byte) => `{"ack":{"_placeholder":true,"num":0},"attachments":["${Buffer.from([byte]).toString('base64')}"]}`;

@@ -1277,6 +1277,32 @@ static void test_logged(void)
     is_int(logged("\n"), 0, "others are not told of");
 }
 
+/* In "/" where it is not the namespace. */
+static void test_aside(void)
+{
+    const struct sio_packet with = {.nsp = SLICE("/"), .data = SLICE("{\"token\":\"x\"}")},
+                            without = {.nsp = SLICE("/"), .data = SLICE("{}")};
+
+    begin();
+    log_begin();
+    client_aside(clients, one.client, &without);
+    client_aside(clients, one.client, &with);
+    is_int(logged("token for the namespace /, in which nothing is sent: namespace=/ served=/axr "
+                  "address=127.0.0.1:4321 transport=websocket times=1\n"),
+           1, "with a token, be it that of the handshake: a line a minute");
+    now_ms += 60000;
+    let_in("ann");
+    client_aside(clients, one.client, &with);
+    is_int(logged("token for"), 1, "none of who is in");
+    client_left(clients, one.client, CLOSE_LEFT);
+    client_aside(clients, one.client, &without);
+    is_int(logged("token for"), 1, "nor of who shows none");
+    client_aside(clients, one.client, &with);
+    is_int(logged("transport=websocket times=2\n"), 1, "a token of the packet");
+    end();
+    log_begin();
+}
+
 static void test_odd_exp(void)
 {
     begin();
@@ -1361,6 +1387,7 @@ int main(void)
     test_guard();
     test_no_memory();
     test_logged();
+    test_aside();
     test_odd_exp();
     log_end();
     return tap_done();

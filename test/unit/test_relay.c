@@ -751,6 +751,36 @@ static void test_drops(void)
     relay_free(&sent.relay);
 }
 
+/* A line a minute of each kind, however many. */
+static void test_unheard(void)
+{
+    char file[] = "/tmp/test_relay.XXXXXX";
+
+    close(mkstemp(file));
+    begin(conf_make());
+    admit(1, 1, SLICE("ann"));
+    if (log_open(LOG_TO_FILE, file, LOG_TEXT) < 0)
+        exit(1);
+    publish(ROOMS("ann"), "[\"msg\"]");
+    for (int i = 0; i < 3; i++) {
+        publish(ROOMS("eve"), "[\"msg\"]");
+        relay_message(sent.relay, SLICE("k#/axr#42#"),
+                      SLICE("\x93\xa1u\x83\xa4type\x02\xa4"
+                            "data\x91\xa1x\xa3nsp\xa4/axr\x81\xa5rooms\x91\x2a"),
+                      1, 0);
+        relay_drop(sent.relay, EMIT_NOBODY, SLICE("k#/axr#undefined#"));
+    }
+    log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
+    is_int((long)relay_stats(sent.relay)->nobody, 6, "each is counted");
+    is_int(lines_with(file, "nobody here is in these rooms: event=msg rooms=eve times=1\n"), 1,
+           "a room of nobody: a line");
+    is_int(lines_with(file, "String(id): event=x room=42 times=1\n"), 1, "a number: another");
+    is_int(lines_with(file, "channel=k#/axr#undefined# times=1\n"), 1, "no name: another");
+    is_int(lines_with(file, "\n"), 3, "and no more");
+    unlink(file);
+    relay_free(&sent.relay);
+}
+
 /* A line for each message, at debug and not before. */
 static void test_shown(void)
 {
@@ -868,6 +898,7 @@ int main(void)
     test_admission_rooms();
     test_comeback();
     test_drops();
+    test_unheard();
     test_shown();
     test_size();
     test_changes();

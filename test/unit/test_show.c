@@ -1,5 +1,6 @@
 #include "codec/broadcast.h"
 #include "codec/request.h"
+#include "codec/room_name.h"
 #include "master/route.h"
 #include "master/show.h"
 
@@ -56,12 +57,37 @@ static void test_many(void)
     buf_free(&bc.json);
 }
 
+static void test_unheard(void)
+{
+    struct slice mixed[] = {SLICE("a b"), ROOM_NAME_NOBODY, SLICE("\xff-1.5"),
+                            SLICE("\xff"
+                                  "42")};
+    struct broadcast bc = {.rooms = {alice, 2, 2}};
+
+    buf_puts(&bc.json, "[\"msg\",{\"secret\":1}]");
+    is_int(show_has_number(&bc), 0, "rooms that are text");
+    show_unheard(&bc, 3);
+    is_int(logged("nobody here is in these rooms: event=msg rooms=alice,b\\x20b times=3\n"), 1,
+           "rooms that nobody is in");
+    bc.rooms = (struct slices){mixed, 2, 2};
+    is_int(show_has_number(&bc), 0, "what has no name is no number");
+    bc.rooms = (struct slices){mixed, 4, 4};
+    is_int(show_has_number(&bc), 1, "a number among others");
+    show_number(&bc, 1);
+    is_int(logged("String(id): event=msg room=-1.5 times=1\n"), 1, "which is named");
+    show_no_room(SLICE("socket.io#/axr#undefined#\n"), 2);
+    is_int(logged("a variable that is not set: channel=socket.io#/axr#undefined#\\x0a times=2\n"),
+           1, "where the rooms have no name the channel tells");
+    buf_free(&bc.json);
+}
+
 int main(void)
 {
     log_begin_at(LOG_LEVEL_DEBUG);
     test_notification();
     test_request();
     test_many();
+    test_unheard();
     log_end();
     return tap_done();
 }
