@@ -175,6 +175,8 @@ enum conf_for {
     CONF_FOR_NOTIFY,    /* axr-notify: only redis, namespace and key are used; no
                            secret is read or required */
     CONF_FOR_PROBE,     /* axr-notifyd --health: likewise only the admin address */
+    CONF_FOR_TOKENS,    /* axr-notify, to make and to check them: only what is below auth, and the
+                           limits of tokens */
 };
 
 /* Where conf_load() looks.  conf_args_split() (conf/args.h) makes one from a
@@ -201,7 +203,7 @@ struct conf *conf_load_text(const struct conf_args *args, const char *text, size
                             enum conf_for purpose, struct buf *errors, struct buf *warnings);
 
 /* What is in force: one "key = value  (source)" a line for each key, secrets
- * masked, then "key: kid, algorithms  (source, setting)" for each key of tokens, and
+ * masked, then "key: kid, algorithms  (source, setting)" for each key of tokens in turn, and
  * "ignored: key  (source)". */
 void conf_print(const struct conf *conf, struct buf *out);
 

@@ -1,6 +1,7 @@
 /* axr-notify: one notification from the shell, published as
- * @socket.io/redis-emitter does. */
+ * @socket.io/redis-emitter does; and tokens, made and checked. */
 #include "base/buf.h"
+#include "base/mem.h"
 #include "base/quantity.h"
 #include "base/stdfds.h"
 #include "base/utf8.h"
@@ -13,6 +14,7 @@
 #include "notify/call.h"
 #include "notify/master.h"
 #include "notify/say.h"
+#include "notify/tokens.h"
 #include "notify/watch.h"
 
 #include <errno.h>
@@ -25,11 +27,17 @@
 #define EXIT_USAGE 2
 #define SHOWN_MAX  60 /* characters of a word in a message */
 
+#define TTL_S_DEFAULT 86400
+
 struct options {
     struct slices rooms, except;
     struct slices words; /* EVENT and the JSON arguments */
     uint32_t flags;
-    uint32_t ack_ms; /* 0: nobody is asked to acknowledge it */
+    uint32_t ack_ms;          /* 0: nobody is asked to acknowledge it */
+    const char *user, *check; /* a token is made, or checked, in place of all that; or NULL */
+    char *token;              /* the copy that check is */
+    int64_t ttl_s;
+    int sends, lasts; /* an option of that was given: of a message, of a token that is made */
     int json, watch, version, help;
 };
 
@@ -38,6 +46,9 @@ enum {
     OPTION_EXCEPT,
     OPTION_VOLATILE,
     OPTION_ACK,
+    OPTION_TOKEN,
+    OPTION_TTL,
+    OPTION_CHECK,
     OPTION_JSON,
     OPTION_WATCH,
     OPTION_VERSION,
@@ -49,6 +60,9 @@ static const struct args_option own[] = {
     {"--except", OPTION_EXCEPT, 1},
     {"--volatile", OPTION_VOLATILE, 0},
     {"--ack", OPTION_ACK, 1},
+    {"--token", OPTION_TOKEN, 1},
+    {"--ttl", OPTION_TTL, 1},
+    {"--check", OPTION_CHECK, 1},
     {"--json", OPTION_JSON, 0},
     {"--watch", OPTION_WATCH, 0},
     {"-V", OPTION_VERSION, 0},
@@ -60,7 +74,9 @@ static const struct args_option own[] = {
 static const char usage[] =
     "usage: axr-notify [-c FILE] [--KEY VALUE]... [--to ROOM]... [--except ROOM]... [--volatile]\n"
     "                  [--ack TIME [--json]] EVENT [JSON]...\n"
-    "       axr-notify [-c FILE] [--KEY VALUE]... --watch\n";
+    "       axr-notify [-c FILE] [--KEY VALUE]... --watch\n"
+    "       axr-notify [-c FILE] [--KEY VALUE]... --token UID [--ttl TIME] [--json]\n"
+    "       axr-notify [-c FILE] [--KEY VALUE]... --check TOKEN [--json]\n";
 
 static const char help[] =
     "\n"
@@ -73,6 +89,10 @@ static const char help[] =
     "  --ack TIME     asks clients to acknowledge it, and prints how many it reached and how\n"
     "                 many have done so within that time: milliseconds, or as 2s\n"
     "  --json         prints each answer, and the numbers, as JSON\n"
+    "  --token UID    prints a token for this user, made with the configured secret\n"
+    "  --ttl TIME     how long it is good: seconds, or as 1d, which is the default; 0: for ever\n"
+    "  --check TOKEN  says what the daemon would say of this token; - reads it from standard\n"
+    "                 input\n"
     "  JSON           a value such as '{\"text\":\"hi\"}' or '\"text\"'; - reads one from\n"
     "                 standard input\n"
     "  --watch        sends nothing: prints what is published in redis, and what is wrong with it\n"
@@ -112,11 +132,33 @@ static int set_ack(struct options *options, const char *value, struct buf *error
     return 0;
 }
 
+static int set_ttl(struct options *options, const char *value, struct buf *errors)
+{
+    enum quantity_result result = quantity_parse(value, strlen(value), QUANTITY_S, &options->ttl_s);
+
+    options->lasts = 1;
+    if ((result == QUANTITY_OK || result == QUANTITY_BARE) && options->ttl_s <= TTL_S_MAX)
+        return 0;
+    buf_printf(errors, "--ttl wants seconds, 0 to %lld, or a duration as 1d (%s)\n",
+               (long long)TTL_S_MAX, quantity_units(QUANTITY_S));
+    return -1;
+}
+
 static int visit(int id, const char *value, void *arg, struct buf *errors)
 {
     struct options *options = arg;
 
+    options->sends |= id == OPTION_WATCH || id == OPTION_TO || id == OPTION_EXCEPT ||
+                      id == OPTION_VOLATILE || id == OPTION_ACK || id == 0;
     switch (id) {
+    case OPTION_TOKEN:
+        options->user = value;
+        return 0;
+    case OPTION_TTL:
+        return set_ttl(options, value, errors);
+    case OPTION_CHECK:
+        options->check = value;
+        return 0;
     case OPTION_TO:
         return add_room(&options->rooms, "--to", value, errors);
     case OPTION_EXCEPT:
@@ -172,6 +214,46 @@ static int check_words(const struct options *options, struct buf *errors)
     if (options->json && options->ack_ms == 0)
         buf_puts(errors, "--json is of use with --ack only\n");
     return errors->len > 0 ? -1 : 0;
+}
+
+/* Of tokens: nothing is sent with them. */
+static int check_tokens(const struct options *options, struct buf *errors)
+{
+    const char *name = options->user != NULL ? "--token" : "--check";
+
+    if (options->user != NULL && options->check != NULL)
+        buf_puts(errors, "--token and --check are wanted one at a time\n");
+    else if (options->sends)
+        buf_printf(errors, "%s goes with -c, --KEY, --json%s, and nothing else\n", name,
+                   options->user != NULL ? " and --ttl" : "");
+    else if (options->check != NULL && options->lasts)
+        buf_puts(errors, "--ttl is of use with --token only\n");
+    return errors->len > 0 ? -1 : 0;
+}
+
+static int check_options(const struct options *options, struct buf *errors)
+{
+    if (options->user != NULL || options->check != NULL)
+        return check_tokens(options, errors);
+    if (options->lasts)
+        buf_puts(errors, "--ttl is of use with --token only\n");
+    return check_words(options, errors);
+}
+
+/* Takes a copy of the token, and hides what /proc shows of it. */
+static void take_token(struct options *options, int argc, char **argv)
+{
+    const char *given = options->check;
+
+    if (given == NULL)
+        return;
+    options->check = options->token = xstrdup(given);
+    for (int i = 1; i < argc; i++) {
+        size_t len = strlen(argv[i]);
+
+        if (given >= argv[i] && given < argv[i] + len)
+            memset(argv[i] + (given - argv[i]), '*', len - (size_t)(given - argv[i]));
+    }
 }
 
 /* ---- message ---- */
@@ -375,15 +457,41 @@ static int send_message(struct conf *conf, const struct options *options)
     return status;
 }
 
+static int use_tokens(const struct conf *conf, const struct options *options)
+{
+    int status = options->user != NULL
+                     ? tokens_make(conf, options->user, options->ttl_s, options->json)
+                     : tokens_check(conf, options->check, options->json);
+
+    return flushed() != 0 ? EXIT_FAILED : status;
+}
+
+/* Most often it is the secret that not everybody may read. */
+static void say_who_may(const struct buf *errors)
+{
+    const char *denied = strerror(EACCES);
+
+    if (geteuid() != 0 && errors->data != NULL &&
+        memmem(errors->data, errors->len, denied, strlen(denied)) != NULL)
+        (void)say_fail("run it as root, or as who is in the group that may read the secret: "
+                       "axr-notifyd, where it was installed (adduser NAME axr-notifyd)");
+}
+
 static int run(const struct conf_args *args, const struct options *options)
 {
+    int tokens = options->user != NULL || options->check != NULL;
     struct buf errors = {0}, warnings = {0};
-    struct conf *conf = conf_load(args, CONF_FOR_NOTIFY, &errors, &warnings);
+    struct conf *conf =
+        conf_load(args, tokens ? CONF_FOR_TOKENS : CONF_FOR_NOTIFY, &errors, &warnings);
     int status = EXIT_FAILED;
 
     /* Warnings are for the daemon, which has had them. */
     say_lines(&errors);
-    if (conf != NULL)
+    if (tokens && conf == NULL)
+        say_who_may(&errors);
+    if (conf != NULL && tokens)
+        status = use_tokens(conf, options);
+    else if (conf != NULL)
         status = options->watch ? watch(conf) : send_message(conf, options);
     conf_free(&conf);
     buf_free(&errors);
@@ -396,11 +504,14 @@ static void options_clear(struct options *options)
     slices_clear(&options->rooms);
     slices_clear(&options->except);
     slices_clear(&options->words);
+    if (options->token != NULL)
+        explicit_bzero(options->token, strlen(options->token));
+    free(options->token);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {0};
+    struct options options = {.ttl_s = TTL_S_DEFAULT};
     struct conf_args args;
     struct buf errors = {0};
     int status = EXIT_USAGE, split;
@@ -411,8 +522,9 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* a redis that goes away is an error like others */
     split = conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                             &options, &errors);
+    take_token(&options, argc, argv);
     if (split == 0 && !options.help && !options.version)
-        split = check_words(&options, &errors);
+        split = check_options(&options, &errors);
     if (split != 0) {
         say_lines(&errors);
         (void)fputs(usage, stderr);

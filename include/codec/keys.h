@@ -95,6 +95,18 @@ unsigned token_keys_algs(const struct token_keys *keys);
 /* Key number i, if it is a secret; else nothing.  Borrowed. */
 struct slice token_keys_secret(const struct token_keys *keys, size_t i);
 
+/* What a token may name key number i by; ptr NULL: nothing.  Borrowed. */
+struct slice token_keys_kid(const struct token_keys *keys, size_t i);
+
+/* What key number i may be used for. */
+unsigned token_keys_algs_at(const struct token_keys *keys, size_t i);
+
+/* Signs text with key number i, a secret that may be used for alg (a single bit): writes
+ * KEY_MAC_MAX bytes at most.  Returns how many, or 0 without memory. */
+#define KEY_MAC_MAX 64
+size_t token_keys_sign(const struct token_keys *keys, size_t i, unsigned alg, struct slice text,
+                       uint8_t mac[KEY_MAC_MAX]);
+
 /* Appends what may be known of key number i: kid "a", HS256,HS384,HS512. */
 void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out);
 
@@ -103,8 +115,8 @@ void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *ou
  * without a kid, which any token may be tried with. */
 size_t token_keys_rivals(const struct token_keys *keys, int nameless);
 
-/* 1 if one of the keys made signature (its bytes as RFC 7518 has them) over
- * text with alg, a single bit.
+/* The number of the key that made signature (its bytes as RFC 7518 has them) over
+ * text with alg, a single bit; -1 if none has.
  *
  * With a kid, the keys that have it are tried first, then those without any;
  * keys with another kid are not.  kid.ptr NULL: all keys, in order.
@@ -112,8 +124,8 @@ size_t token_keys_rivals(const struct token_keys *keys, int nameless);
  * Each public key that is tried takes one off *tries, and none is tried at 0, for
  * it may cost a millisecond (P-384); secrets cost less than a microsecond and are
  * tried all. */
-int token_keys_verify(const struct token_keys *keys, unsigned alg, struct slice kid,
-                      struct slice text, struct slice signature, unsigned *tries);
+long token_keys_find(const struct token_keys *keys, unsigned alg, struct slice kid,
+                     struct slice text, struct slice signature, unsigned *tries);
 
 /* Appends the set with its secrets; what comes out is to be overwritten after
  * use.  At least one key.  Returns 0, or -1 (out->failed, or no key). */

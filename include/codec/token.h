@@ -69,6 +69,7 @@ struct token_trial {
                            without anything that JSON escapes; NULL: the result says it all */
     const char *claim;  /* what that begins with, where the configuration names it, whatever is
                            in that name; NULL: nothing.  As long as the policy */
+    long key;           /* number of the key that has signed it; -1: none, or it was not asked */
 };
 
 /* Verifies token (len bytes, need not be terminated) at wall-clock time now_ms
@@ -76,7 +77,7 @@ struct token_trial {
  * TOKEN_OK fills *user; otherwise it is untouched.
  *
  * The header's alg must be among policy->algs and one that a key is for; its kid
- * must be a string, and says which keys are tried (token_keys_verify()).  A header
+ * must be a string, and says which keys are tried (token_keys_find()).  A header
  * with crit is refused, and one with a typ that is none of policy->types (in any case; no
  * typ is fine): it was signed for another purpose (RFC 8725, 3.11).  exp and nbf must be
  * NumericDates, and are compared exactly; aud and iss are looked at only where the policy
@@ -93,7 +94,7 @@ struct token_trial {
  * has to be what token_rooms_make() takes.  A member of the profile is one only of the
  * object that says who the user is.
  *
- * A token for which trial has too few tries (token_keys_verify()) is TOKEN_BAD_SIGNATURE. */
+ * A token for which trial has too few tries (token_keys_find()) is TOKEN_BAD_SIGNATURE. */
 enum token_result token_verify(const struct token_policy *policy, const char *token, size_t len,
                                int64_t now_ms, struct token_trial *trial, struct token_user *user);
 

@@ -32,6 +32,7 @@ enum key_flags {
     KEY_FILLED = 1 << 4, /* KEY_LIST: one element at least */
     KEY_LINES = 1 << 5,  /* KEY_TEXT: of several lines, PEM, which are not shown */
     KEY_PROBE = 1 << 6,  /* axr-notifyd --health needs it too */
+    KEY_TOKENS = 1 << 7, /* whoever makes or checks tokens needs it */
 };
 
 enum key_field { FIELD_NONE, FIELD_INT, FIELD_U32, FIELD_SIZE, FIELD_TEXT };

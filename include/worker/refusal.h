@@ -4,11 +4,12 @@
 
 #include "base/log.h"
 #include "codec/token.h"
+#include "codec/token_words.h"
 #include "worker/auth.h"
 
 struct client;
 
-#define REFUSAL_MESSAGE_MAX 256
+#define REFUSAL_MESSAGE_MAX TOKEN_WORDS_MAX
 
 /* What a client is told of a token that was refused, without anything that JSON escapes.
  * verdict: on it, or NULL. */

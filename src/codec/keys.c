@@ -138,6 +138,16 @@ struct slice token_keys_secret(const struct token_keys *keys, size_t i)
     return (struct slice){(const char *)keys->at[i].secret, keys->at[i].secret_len};
 }
 
+struct slice token_keys_kid(const struct token_keys *keys, size_t i)
+{
+    return (struct slice){keys->at[i].kid, keys->at[i].kid_len};
+}
+
+unsigned token_keys_algs_at(const struct token_keys *keys, size_t i)
+{
+    return keys->at[i].algs;
+}
+
 void token_keys_describe(const struct token_keys *keys, size_t i, struct buf *out)
 {
     const struct token_key *key = &keys->at[i];
@@ -441,17 +451,33 @@ enum key_result token_keys_add_all(struct token_keys *keys, const struct token_k
 
 /* --- verifying --------------------------------------------------------------- */
 
+/* Returns the bytes of it, 0 where key has no such or OpenSSL no memory. */
+static size_t make_mac(const struct token_key *key, unsigned alg, struct slice text,
+                       uint8_t mac[KEY_MAC_MAX])
+{
+    EVP_MAC_CTX *ctx = key->mac[row_of(alg)];
+    size_t len = 0;
+
+    return ctx != NULL && EVP_MAC_init(ctx, NULL, 0, NULL) == 1 &&
+                   EVP_MAC_update(ctx, (const uint8_t *)text.ptr, text.len) == 1 &&
+                   EVP_MAC_final(ctx, mac, &len, KEY_MAC_MAX) == 1
+               ? len
+               : 0;
+}
+
+size_t token_keys_sign(const struct token_keys *keys, size_t i, unsigned alg, struct slice text,
+                       uint8_t mac[KEY_MAC_MAX])
+{
+    return make_mac(&keys->at[i], alg, text, mac);
+}
+
 static int verify_mac(const struct token_key *key, unsigned alg, struct slice text,
                       struct slice signature)
 {
-    EVP_MAC_CTX *ctx = key->mac[row_of(alg)];
-    uint8_t mac[EVP_MAX_MD_SIZE];
-    size_t len;
+    uint8_t mac[KEY_MAC_MAX];
+    size_t len = make_mac(key, alg, text, mac);
 
-    return ctx != NULL && EVP_MAC_init(ctx, NULL, 0, NULL) == 1 &&
-           EVP_MAC_update(ctx, (const uint8_t *)text.ptr, text.len) == 1 &&
-           EVP_MAC_final(ctx, mac, &len, sizeof(mac)) == 1 && len == signature.len &&
-           CRYPTO_memcmp(mac, signature.ptr, len) == 0;
+    return len > 0 && len == signature.len && CRYPTO_memcmp(mac, signature.ptr, len) == 0;
 }
 
 /* r and s, each of n bytes, as the DER that OpenSSL wants.  Allocated by it; *len
@@ -526,18 +552,18 @@ static int try_key(const struct token_key *key, unsigned alg, struct slice text,
     return verify_public(key, alg, text, signature);
 }
 
-int token_keys_verify(const struct token_keys *keys, unsigned alg, struct slice kid,
-                      struct slice text, struct slice signature, unsigned *tries)
+long token_keys_find(const struct token_keys *keys, unsigned alg, struct slice kid,
+                     struct slice text, struct slice signature, unsigned *tries)
 {
     if ((keys->algs & alg) == 0 || signature.len == 0)
-        return 0;
+        return -1;
     if (kid.ptr != NULL)
         for (size_t i = 0; i < keys->n; i++)
             if (has_kid(&keys->at[i], kid) && try_key(&keys->at[i], alg, text, signature, tries))
-                return 1;
+                return (long)i;
     for (size_t i = 0; i < keys->n; i++)
         if ((kid.ptr == NULL || keys->at[i].kid == NULL) &&
             try_key(&keys->at[i], alg, text, signature, tries))
-            return 1;
-    return 0;
+            return (long)i;
+    return -1;
 }

@@ -126,12 +126,12 @@ static enum token_result read_header(struct token *token, const struct token_pol
 }
 
 static enum token_result check_signature(const struct token *token,
-                                         const struct token_policy *policy, unsigned *tries)
+                                         const struct token_policy *policy,
+                                         struct token_trial *trial)
 {
-    return token_keys_verify(policy->keys, token->alg, token->kid, token->parts.text,
-                             token->parts.signature, tries)
-               ? TOKEN_OK
-               : TOKEN_BAD_SIGNATURE;
+    trial->key = token_keys_find(policy->keys, token->alg, token->kid, token->parts.text,
+                                 token->parts.signature, &trial->tries);
+    return trial->key >= 0 ? TOKEN_OK : TOKEN_BAD_SIGNATURE;
 }
 
 /* --- the claims -------------------------------------------------------------- */
@@ -423,12 +423,12 @@ static enum token_result read_user(struct token *token, struct token_user *user)
 
 /* A forged token ends before its claims are read. */
 static enum token_result judge(struct token *token, const struct token_policy *policy,
-                               int64_t now_ms, unsigned *tries, struct token_user *user)
+                               int64_t now_ms, struct token_trial *trial, struct token_user *user)
 {
     enum token_result result;
 
     if ((result = read_header(token, policy)) == TOKEN_OK &&
-        (result = check_signature(token, policy, tries)) == TOKEN_OK &&
+        (result = check_signature(token, policy, trial)) == TOKEN_OK &&
         (result = check_claims(token, policy, now_ms)) == TOKEN_OK &&
         (result = read_user(token, user)) == TOKEN_OK)
         result = read_rooms(token, user);
@@ -443,6 +443,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
     enum token_result result;
 
     trial->wanted = trial->claim = NULL;
+    trial->key = -1;
     if (len == 0)
         return TOKEN_MISSING;
     if (len > policy->token_bytes || len > TOKEN_BYTES_CAP)
@@ -450,7 +451,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
     if (jwt_parts_split(&judged.parts, token, len) != 0)
         result = malformed();
     else
-        result = judge(&judged, policy, now_ms > 0 ? now_ms : 0, &trial->tries, &found);
+        result = judge(&judged, policy, now_ms > 0 ? now_ms : 0, trial, &found);
     if (result == TOKEN_OK) {
         found.expires_ms = judged.expires_ms;
         found.exp_form = judged.exp_form;

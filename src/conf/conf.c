@@ -10,6 +10,13 @@
 
 #define STACK_BYTES 131072 /* more than reading a configuration takes of the stack */
 
+static void build_tokens(struct conf *conf, struct settings *set)
+{
+    build_auth(conf, set);
+    if (set->nerrors == 0)
+        build_report(conf, set);
+}
+
 static void build(struct conf *conf, struct settings *set)
 {
     if (set->purpose == CONF_FOR_PROBE) {
@@ -18,6 +25,10 @@ static void build(struct conf *conf, struct settings *set)
     }
     build_fields(conf, set);
     build_namespace(conf, set);
+    if (set->purpose == CONF_FOR_TOKENS) {
+        build_tokens(conf, set);
+        return;
+    }
     build_redis(conf, set);
     if (set->purpose == CONF_FOR_NOTIFY)
         return;

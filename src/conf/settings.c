@@ -467,13 +467,16 @@ static const struct jsonc *in_unit(struct settings *set, const struct key *key,
 
 int settings_are_some(const struct settings *set)
 {
-    return set->purpose == CONF_FOR_NOTIFY || set->purpose == CONF_FOR_PROBE;
+    return set->purpose == CONF_FOR_NOTIFY || set->purpose == CONF_FOR_PROBE ||
+           set->purpose == CONF_FOR_TOKENS;
 }
 
 /* 1 if a value of this key counts. */
 static int is_needed(const struct settings *set, const struct key *key)
 {
-    unsigned flag = set->purpose == CONF_FOR_NOTIFY ? KEY_NOTIFY : KEY_PROBE;
+    unsigned flag = set->purpose == CONF_FOR_NOTIFY  ? KEY_NOTIFY
+                    : set->purpose == CONF_FOR_PROBE ? KEY_PROBE
+                                                     : KEY_TOKENS;
 
     return !settings_are_some(set) || (key->flags & flag) != 0;
 }

@@ -5,41 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CLAIM_MAX 64 /* characters of the name of a claim */
-
-/* The name of a claim as the configuration has it; what JSON, or a log, escapes is "?". */
-static const char *claim_text(const char *claim, char dst[CLAIM_MAX])
-{
-    size_t n = 0;
-
-    for (; claim != NULL && claim[n] != '\0' && n < CLAIM_MAX - 1; n++) {
-        int plain = claim[n] > ' ' && claim[n] < 0x7f && claim[n] != '"' && claim[n] != '\\';
-
-        dst[n] = plain ? claim[n] : '?';
-    }
-    dst[n] = '\0';
-    return dst;
-}
-
 const char *refusal_message(enum token_result result, const struct auth_verdict *verdict,
                             char dst[REFUSAL_MESSAGE_MAX])
 {
-    const char *message = token_result_message(result);
-    char claim[CLAIM_MAX];
-
-    if (verdict == NULL || verdict->wanted == NULL)
-        (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s", message);
-    else
-        (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s: %s%s", message,
-                       claim_text(verdict->claim, claim), verdict->wanted);
-    return dst;
+    return token_words(result, verdict != NULL ? verdict->wanted : NULL,
+                       verdict != NULL ? verdict->claim : NULL, dst);
 }
 
 static const char *wanted_text(const struct auth_verdict *verdict, char dst[REFUSAL_MESSAGE_MAX])
 {
-    char claim[CLAIM_MAX];
+    char claim[TOKEN_CLAIM_MAX];
 
-    (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s%s", claim_text(verdict->claim, claim),
+    (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s%s", token_words_claim(verdict->claim, claim),
                    verdict->wanted);
     return dst;
 }

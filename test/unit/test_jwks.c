@@ -104,8 +104,8 @@ static int verify(const struct token_keys *keys, unsigned alg, struct slice kid)
     uint8_t sig[1024];
     long len = base64_decode(sig, (char *)token.data + at + 1, token.len - at - 1);
 
-    return token_keys_verify(keys, alg, kid, (struct slice){(char *)token.data, at},
-                             (struct slice){(char *)sig, (size_t)len}, &(unsigned){KEYS_MAX});
+    return token_keys_find(keys, alg, kid, (struct slice){(char *)token.data, at},
+                           (struct slice){(char *)sig, (size_t)len}, &(unsigned){KEYS_MAX}) >= 0;
 }
 
 static void test_taken(void)
