@@ -70,6 +70,9 @@ $(BUILD)/sysconfdir: FORCE
 	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
 $(patsubst %,$(BUILD)/obj/src/%.o,main notify conf/source conf/service master/check): $(BUILD)/sysconfdir
 
+# The page is compiled in.
+$(BUILD)/obj/src/master/page.o: src/master/page.html
+
 # Their headers do not tell their version, and Debian's wslay has no .pc file.
 WSLAY_VERSION = $(or $(shell pkg-config --modversion libwslay 2>/dev/null),$(shell \
                   dpkg-query -W -f '$${Version}' libwslay-dev 2>/dev/null),unknown)

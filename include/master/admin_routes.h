@@ -33,6 +33,9 @@ void admin_live(const struct admin_call *call);
 void admin_metrics(const struct admin_call *call);
 void admin_events(const struct admin_call *call);
 
+/* --- page.c: the page, page.html --- */
+void admin_page(const struct admin_call *call);
+
 /* --- admin_user.c: name is a user --- */
 void admin_user(const struct admin_call *call);
 

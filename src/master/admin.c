@@ -36,9 +36,10 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {{"GET", 3}, {"/status", 7}, admin_status},     {{"GET", 3}, {"/health", 7}, admin_health},
-    {{"GET", 3}, {"/health/live", 12}, admin_live}, {{"GET", 3}, {"/metrics", 8}, admin_metrics},
-    {{"GET", 3}, {"/events", 7}, admin_events},     {{"GET", 3}, {"/users/*", 8}, admin_user},
+    {{"GET", 3}, {"/", 1}, admin_page},           {{"GET", 3}, {"/status", 7}, admin_status},
+    {{"GET", 3}, {"/health", 7}, admin_health},   {{"GET", 3}, {"/health/live", 12}, admin_live},
+    {{"GET", 3}, {"/metrics", 8}, admin_metrics}, {{"GET", 3}, {"/events", 7}, admin_events},
+    {{"GET", 3}, {"/users/*", 8}, admin_user},
 };
 
 #define ROUTES (sizeof(routes) / sizeof(*routes))

@@ -227,7 +227,7 @@ static void test_paths(void)
         {"HEAD", "/health/live", 200, ""},
         {"HEAD", "/metrics", 200, ""},
         {"HEAD", "/nowhere", 404, ""},
-        {"GET", "/", 404, "{\"error\":\"Not Found\"}\n"},
+        {"GET", "/page.html", 404, "{\"error\":\"Not Found\"}\n"},
         {"GET", "/Status", 404, "{\"error\":\"Not Found\"}\n"},
         {"GET", "/health/", 404, "{\"error\":\"Not Found\"}\n"},
         {"GET", "/users", 404, "{\"error\":\"Not Found\"}\n"},

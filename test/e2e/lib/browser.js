@@ -133,4 +133,4 @@ function browser(what, fn) {
 }
 const seen = (reports, id, what) => reports.filter((one) => one.id === id && one.what === what);
 
-module.exports = { BUNDLES, Site, browser, visit, pageOf, seen };
+module.exports = { CHROMIUM, FLAGS, BUNDLES, Site, browser, visit, pageOf, seen };
