@@ -1,4 +1,4 @@
-#include "notify/wire.h"
+#include "ask/wire.h"
 
 #include "base/clock.h"
 #include "codec/tls_client.h"

@@ -1,7 +1,7 @@
-/* wire - the bytes of one of axr-notify's connections to redis, with TLS or without: each call
- * waits, but no longer than it may. */
-#ifndef NOTIFY_WIRE_H
-#define NOTIFY_WIRE_H
+/* wire - the bytes of a connection to redis, with TLS or without: each call waits, but no longer
+ * than it may. */
+#ifndef ASK_WIRE_H
+#define ASK_WIRE_H
 
 #include "conf.h"
 
