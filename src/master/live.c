@@ -65,7 +65,7 @@ static void put_itself(const struct live *live, struct buf *out)
                      (unsigned long long)(status->uptime_ms % 1000), (long)getpid(),
                      (unsigned long long)status->generation);
     (void)buf_printf(out, ",\"stopping\":%s,\"token\":%s,\"namespace\":", boolean(status->stopping),
-                     boolean(0));
+                     boolean(status->conf->admin_token != NULL));
     (void)json_put_string_lossy(out, status->conf->nsp, strlen(status->conf->nsp));
     (void)buf_puts(out, ",\"health\":");
     (void)status_put_health(status, out);
@@ -140,10 +140,14 @@ static void put_latency(const struct live *live, struct buf *out)
 
 /* --- workers, and their generations ------------------------------------------------ */
 
-/* That of the same number in an older sample, or NULL. */
+/* That of the same number in a sample, or NULL.  One that was not there had counted nothing. */
 static const struct sample_worker *worker_in(const struct sample *sample, size_t i)
 {
-    return sample != NULL && i < sample->nworkers ? &sample->workers[i] : NULL;
+    static const struct sample_worker none;
+
+    if (sample == NULL)
+        return NULL;
+    return i < sample->nworkers ? &sample->workers[i] : &none;
 }
 
 static void put_counted(const struct live *live, size_t i, struct buf *out)
@@ -151,8 +155,6 @@ static void put_counted(const struct live *live, size_t i, struct buf *out)
     const struct sample_worker *now = worker_in(live->now, i), *before = worker_in(live->before, i),
                                *long_before = worker_in(live->long_before, i);
 
-    if (now == NULL)
-        return; /* no memory */
     (void)buf_putc(out, ',');
     put_count(out, "clients", now->clients);
     (void)buf_putc(out, ',');

@@ -248,6 +248,7 @@ struct watch *watch_new(struct event_base *base, struct stats *stats, const stru
 {
     const struct timeval step = {TREND_STEP_MS / 1000, TREND_STEP_MS % 1000 * 1000L};
     struct watch *watch = calloc(1, sizeof(*watch));
+    uint64_t now = clock_ms();
 
     if (watch == NULL)
         return NULL;
@@ -256,7 +257,9 @@ struct watch *watch_new(struct event_base *base, struct stats *stats, const stru
     watch->news = news;
     watch->ops = ops;
     watch->arg = arg;
-    watch->trend = trend_new(clock_ms());
+    watch->trend = trend_new(now);
+    watch->at[0].at_ms = now; /* when nothing had been counted */
+    watch->n = 1;
     watch->point = event_new(base, -1, EV_PERSIST, on_point, watch);
     watch->tick = event_new(base, -1, EV_PERSIST, on_tick, watch);
     if (watch->trend == NULL || watch->point == NULL || watch->tick == NULL ||
