@@ -117,4 +117,10 @@ struct log_every {
 };
 uint64_t log_due(struct log_every *every, uint64_t interval_ms);
 
+/* Of a line that is written at debug when it is muted: times is what log_due() said. */
+static inline enum log_level log_due_level(enum log_level level, uint64_t times)
+{
+    return times > 0 ? level : LOG_LEVEL_DEBUG;
+}
+
 #endif

@@ -203,8 +203,9 @@ static void refuse_full(struct conn *conn)
     uint64_t times = log_due(&eio->full_log, FULL_LOG_MS);
 
     if (times > 0)
-        log_warnx("limits:connections reached: sessions=%zu; answered with 503 times=%llu",
-                  eio->nsessions, (unsigned long long)times);
+        log_event(WARN, "sessions_full",
+                  "limits:connections reached[: sessions={}]; answered with 503[ times={}]",
+                  LOG_UINT("sessions", eio->nsessions), LOG_TIMES(times));
     answer_refuse(conn, 503);
 }
 

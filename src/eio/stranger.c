@@ -102,9 +102,11 @@ struct session *stranger_opened(struct conn *conn, struct session *session)
         return NULL;
     times = log_due(&eio->opened_log, FULL_LOG_MS);
     if (times > 0)
-        log_warnx("too many sessions without a good token over one connection: sessions=%zu; "
-                  "for each that comes the oldest is closed: address=%s times=%llu",
-                  max, conn_peer_text(conn, address), (unsigned long long)times);
+        log_event(WARN, "strangers_on_connection",
+                  "too many sessions without a good token over one connection[: sessions={}]; "
+                  "for each that comes the oldest is closed[: address={} times={}]",
+                  LOG_UINT("sessions", max), LOG_STR("address", conn_peer_text(conn, address)),
+                  LOG_TIMES(times));
     return conn->opened;
 }
 

@@ -90,9 +90,10 @@ static void log_no_pair(struct http *http)
     http->stats.carry_failures++;
     errno = error;
     if (times > 0)
-        log_warn("no socket pair for a connection over TLS whose session another worker has; "
-                 "answered with 503: times=%llu",
-                 (unsigned long long)times);
+        log_event(WARN, "handoff_no_pair",
+                  "no socket pair for a connection over TLS whose session another worker has; "
+                  "answered with 503[: times={}: {}]",
+                  LOG_TIMES(times), LOG_ERRNO());
 }
 
 static void fail(struct conn *conn, int is_astray)
@@ -127,8 +128,9 @@ void exchange_hand_over_again(struct conn *conn)
         fail(conn, process != HTTP_SUCCESSOR);
     } else if (clock_ms() >= exchange->handoff_end_ms) {
         if (log_due(&http->handoff_log, 60000) > 0)
-            log_warnx("handoff failed: nobody takes what waits for %s",
-                      process == HTTP_SUCCESSOR ? "the other workers" : "the session's worker");
+            log_event(WARN, "handoff_failed", "handoff failed: nobody takes what waits[ for {}]",
+                      LOG_STR("to", process == HTTP_SUCCESSOR ? "the other workers"
+                                                              : "the session's worker"));
         fail(conn, 0);
     } else {
         conn_deadline(conn, HANDOFF_RETRY_MS);

@@ -69,8 +69,10 @@ static int accept_full(struct net *net)
     if (!net_conns_full(net))
         return 0;
     if (!net->stopped && log_due(&net->full_log, FULL_LOG_MS) > 0)
-        log_warnx("limits:connections reached: connections=%zu%s", net->nconns,
-                  net->ncarried > 0 ? ", some of them carried, which take two" : "");
+        log_event(WARN, "connections_full", "limits:connections reached[: connections={}][{}]",
+                  LOG_UINT("connections", net->nconns),
+                  LOG_IF(net->ncarried > 0, LOG_SHOWN(", some of them carried, which take two")),
+                  LOG_IF(net->ncarried > 0, LOG_UINT("carried", net->ncarried)));
     accept_pause(net);
     return 1;
 }
@@ -98,7 +100,8 @@ static void accept_failed(struct net *net, int error)
     net->stats.accept_failures++;
     if (times > 0) {
         errno = error;
-        log_warn("accept: connections=%zu times=%llu", net->nconns, (unsigned long long)times);
+        log_event(WARN, "accept_failed", "accept[: connections={} times={}: {}]< failed>",
+                  LOG_UINT("connections", net->nconns), LOG_TIMES(times), LOG_ERRNO());
     }
     accept_pause(net);
     evtimer_add(&net->resume_timer, &pause);

@@ -39,10 +39,19 @@ static enum stranger_kind kind_to_go(const struct source *source, enum excess wh
     return websocket > 0 && websocket >= sockets ? STRANGER_WEBSOCKET : STRANGER_SOCKET;
 }
 
+#define STRANGERS                                                                                  \
+    "[: sockets={} polling={} websocket={} without a good token]; for each that comes the oldest " \
+    "is closed, of the address that has most[: strangers={} address={} times={}]"
+
 /* conn NULL: there is none now. */
 static void evict_log(struct net *net, enum excess what, const struct source *source,
                       const struct conn *conn)
 {
+    static const struct log_entry entries[] = {
+        [EXCESS_PLACES] = {"strangers_full", "limits:strangers reached" STRANGERS},
+        [EXCESS_CONNS] = {"connections_full_strangers", "limits:connections reached" STRANGERS},
+        [EXCESS_CLIENTS] = {"connections_full_strangers", "limits:connections reached" STRANGERS},
+    };
     const uint64_t *n = net->stats.strangers;
     uint64_t times = log_due(&net->strangers_log, FULL_LOG_MS);
     char address[ADDRESS_TEXT_MAX];
@@ -54,13 +63,11 @@ static void evict_log(struct net *net, enum excess what, const struct source *so
         conn_peer_text(conn, address);
     else
         source_text(source, address);
-    log_warnx("limits:%s reached: sockets=%llu polling=%llu websocket=%llu without a good token; "
-              "for each that comes the oldest is closed, of the address that has most: "
-              "strangers=%u address=%s times=%llu",
-              what == EXCESS_PLACES ? "strangers" : "connections",
-              (unsigned long long)n[STRANGER_SOCKET], (unsigned long long)n[STRANGER_POLLING],
-              (unsigned long long)n[STRANGER_WEBSOCKET], source_strangers(source, SOURCE_PLACES),
-              address, (unsigned long long)times);
+    log_entry_at(LOG_LEVEL_WARN, entries[what], LOG_UINT("sockets", n[STRANGER_SOCKET]),
+                 LOG_UINT("polling", n[STRANGER_POLLING]),
+                 LOG_UINT("websocket", n[STRANGER_WEBSOCKET]),
+                 LOG_UINT("strangers", source_strangers(source, SOURCE_PLACES)),
+                 LOG_STR("address", address), LOG_TIMES(times));
 }
 
 static void evict_conn(struct net *net, enum excess what, struct stranger *oldest)

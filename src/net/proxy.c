@@ -21,50 +21,50 @@ static struct greeting *greeting_of(const struct conn *conn)
 
 /* --- who is refused --- */
 
+#define ENTRY(event, text) ((struct log_entry){event, text "[: address={}][ times={}]"})
+
 /* What it is that comes without a header: that is most often a listener or a proxy that is
  * not what it should be. */
-static const char *stranger_words(const struct buf *in)
+static struct log_entry stranger_entry(const struct buf *in)
 {
     if (in->len > 0 && in->data[0] == 0x16)
-        return "TLS without a PROXY header on a listener with proxyProtocol:";
+        return ENTRY("proxy_absent_tls",
+                     "TLS without a PROXY header on a listener with proxyProtocol");
     if (in->len > 0 && in->data[0] >= 'A' && in->data[0] <= 'Z')
-        return "HTTP without a PROXY header on a listener with proxyProtocol:";
-    return "no PROXY header on a listener with proxyProtocol:";
+        return ENTRY("proxy_absent_http",
+                     "HTTP without a PROXY header on a listener with proxyProtocol");
+    return ENTRY("proxy_absent", "no PROXY header on a listener with proxyProtocol");
 }
 
-static const char *words(enum proxy_refusal why, const struct buf *in)
+static struct log_entry entry_of(enum proxy_refusal why, const struct buf *in)
 {
     switch (why) {
     case PROXY_UNTRUSTED:
-        return "connection to a listener with proxyProtocol by none of proxies:";
+        return ENTRY("proxy_untrusted",
+                     "connection to a listener with proxyProtocol by none of proxies");
     case PROXY_ABSENT:
-        return stranger_words(in);
-    case PROXY_MALFORMED:
-        return "malformed PROXY header:";
+        return stranger_entry(in);
     case PROXY_TOO_LONG:
-        return "PROXY header that is too long:";
+        return ENTRY("proxy_too_long", "PROXY header that is too long");
     case PROXY_INCOMPLETE:
-        return "PROXY header that never became whole:";
+        return ENTRY("proxy_incomplete", "PROXY header that never became whole");
+    case PROXY_MALFORMED:
     case PROXY_REFUSALS:
         break;
     }
-    return "";
+    return ENTRY("proxy_malformed", "malformed PROXY header");
 }
 
 /* Counts and logs. */
 static void refused(struct net *net, struct greeting *greeting, enum proxy_refusal why)
 {
     uint64_t times = log_due(&net->proxy_logs[why], FULL_LOG_MS);
-    const char *text = words(why, &greeting->in);
     char from[ADDRESS_TEXT_MAX];
 
     greeting->over = 1;
     net->stats.proxy_refused[why]++;
-    if (times > 0)
-        log_warnx("%s address=%s times=%llu", text, address_text(&greeting->from, from),
-                  (unsigned long long)times);
-    else if (log_get_level() >= LOG_LEVEL_DEBUG)
-        log_debug("%s address=%s", text, address_text(&greeting->from, from));
+    log_entry_at(log_due_level(LOG_LEVEL_WARN, times), entry_of(why, &greeting->in),
+                 LOG_STR("address", address_text(&greeting->from, from)), LOG_TIMES(times));
 }
 
 static void refuse(struct conn *conn, enum proxy_refusal why)
@@ -99,9 +99,9 @@ static void say(const struct conn *conn, const struct proxyline *line)
 {
     char from[ADDRESS_TEXT_MAX], proxy[ADDRESS_TEXT_MAX];
 
-    if (log_get_level() >= LOG_LEVEL_DEBUG)
-        log_debug("PROXY header: version=%d address=%s proxy=%s", line->version,
-                  conn_peer_text(conn, from), address_text(&greeting_of(conn)->from, proxy));
+    log_event(DEBUG, "proxy_header", "PROXY header[: version={} address={} proxy={}]",
+              LOG_INT("version", line->version), LOG_STR("address", conn_peer_text(conn, from)),
+              LOG_STR("proxy", address_text(&greeting_of(conn)->from, proxy)));
 }
 
 /* Header and handshake have one deadline. */

@@ -108,13 +108,16 @@ int tally_is_crowd(const struct conn *conn)
 
 /* --- the limit --- */
 
-static const char *member_name(enum source_member what)
-{
-    return what == SOURCE_CONN ? "connection closed" : "session refused with 429";
-}
+#define FULL "limits:connectionsPerAddress reached"
 
 static int is_beyond(struct net *net, struct source *source, enum source_member what)
 {
+    static const struct log_entry entries[] = {
+        [SOURCE_CONN] = {"address_full_connection",
+                         FULL ": connection closed[: address={} times={}]"},
+        [SOURCE_SESSION] = {"address_full_session",
+                            FULL ": session refused with 429[: address={} times={}]"},
+    };
     char address[WORST_TEXT_MAX];
     uint64_t times;
 
@@ -124,8 +127,8 @@ static int is_beyond(struct net *net, struct source *source, enum source_member 
     source_count(&net->sources, source, SOURCE_TURNED_AWAY);
     times = log_due(&net->beyond_log, FULL_LOG_MS);
     if (times > 0)
-        log_warnx("limits:connectionsPerAddress reached: %s: address=%s times=%llu",
-                  member_name(what), source_text(source, address), (unsigned long long)times);
+        log_entry_at(LOG_LEVEL_WARN, entries[what],
+                     LOG_STR("address", source_text(source, address)), LOG_TIMES(times));
     return 1;
 }
 

@@ -4,32 +4,31 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
 #define FAULT_LOG_MS  60000
 #define CLOSED_LOG_MS 3600000 /* those of health checks and scanners */
 
-static const char *text_of(enum tls_fault fault)
-{
-    static const char *const texts[] = {
-        [TLS_TIMEOUT] = "the handshake takes too long",
-        [TLS_CLOSED] = "the client left during the handshake",
-        [TLS_HTTP] = "plain HTTP on a port for TLS",
-        [TLS_PROXY_LINE] = "PROXY protocol on a port that does not expect it",
-        [TLS_NOT_TLS] = "no TLS on a port for TLS",
-        [TLS_VERSION] = "the client knows no version of TLS that is allowed",
-        [TLS_CIPHER] = "the client knows no cipher or key exchange that is allowed",
-        [TLS_ALPN] = "the client wants another protocol than HTTP/1.1",
-        [TLS_REFUSED] = "the client refuses",
-        [TLS_RECORD] = "a record that is malformed",
-        [TLS_FLOOD] = "records that carry nothing",
-        [TLS_RENEGOTIATION] = "the client wants another handshake",
-        [TLS_NO_MEMORY] = "no memory",
-    };
+#define ENTRY(event, text)                                                                         \
+    {                                                                                              \
+        "tls_" event, "TLS: " text "[ ({})][: address={}][ times={}]"                              \
+    }
 
-    return texts[fault];
-}
+static const struct log_entry entries[] = {
+    [TLS_TIMEOUT] = ENTRY("timeout", "the handshake takes too long"),
+    [TLS_CLOSED] = ENTRY("closed", "the client left during the handshake"),
+    [TLS_HTTP] = ENTRY("plain_http", "plain HTTP on a port for TLS"),
+    [TLS_PROXY_LINE] = ENTRY("proxy_header", "PROXY protocol on a port that does not expect it"),
+    [TLS_NOT_TLS] = ENTRY("not_tls", "no TLS on a port for TLS"),
+    [TLS_VERSION] = ENTRY("version", "the client knows no version of TLS that is allowed"),
+    [TLS_CIPHER] = ENTRY("cipher", "the client knows no cipher or key exchange that is allowed"),
+    [TLS_ALPN] = ENTRY("alpn", "the client wants another protocol than HTTP/1.1"),
+    [TLS_REFUSED] = ENTRY("refused", "the client refuses"),
+    [TLS_RECORD] = ENTRY("malformed", "a record that is malformed"),
+    [TLS_FLOOD] = ENTRY("flood", "records that carry nothing"),
+    [TLS_RENEGOTIATION] = ENTRY("renegotiation", "the client wants another handshake"),
+    [TLS_NO_MEMORY] = ENTRY("no_memory", "no memory"),
+};
 
 static enum tls_fault fault_of(unsigned long code)
 {
@@ -90,20 +89,14 @@ void tls_fault(struct conn *conn, enum tls_fault why, const char *reason)
     uint64_t times =
         log_due(&net->tls->logs[why], why == TLS_CLOSED ? CLOSED_LOG_MS : FAULT_LOG_MS);
     struct tls *tls = conn->veil_state;
-    char from[ADDRESS_TEXT_MAX], text[256];
+    char from[ADDRESS_TEXT_MAX];
 
     net->stats.tls_faults[why]++;
     tls->failed = 1;
-    if (times == 0 && log_get_level() < LOG_LEVEL_DEBUG)
-        return;
-    if (reason != NULL)
-        (void)snprintf(text, sizeof(text), "TLS: %s (%s)", text_of(why), reason);
-    else
-        (void)snprintf(text, sizeof(text), "TLS: %s", text_of(why));
-    if (times > 0)
-        log_info("%s: address=%s times=%llu", text, whose(conn, from), (unsigned long long)times);
-    else
-        log_debug("%s: address=%s", text, whose(conn, from));
+    if (times > 0 || log_wants(LOG_LEVEL_DEBUG))
+        log_entry_at(log_due_level(LOG_LEVEL_INFO, times), entries[why],
+                     LOG_IF(reason != NULL, LOG_STR("detail", reason)),
+                     LOG_STR("address", whose(conn, from)), LOG_TIMES(times));
 }
 
 enum tls_outcome tls_fails(struct tls *tls, enum tls_fault why, const char *reason)
