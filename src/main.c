@@ -120,7 +120,8 @@ static void raise_files(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        log_warn("cannot raise the limit of open files");
+        log_event(WARN, "files_limit_kept", "cannot raise the limit of open files[: {}]",
+                  LOG_ERRNO());
 }
 
 static int run(const struct conf_args *args, const struct options *options)

@@ -449,12 +449,6 @@ void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char
     }
 }
 
-void fatalx(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_ERROR, 0);
-    exit(1);
-}
-
 /* --- for callers ------------------------------------------------------------ */
 
 uint64_t log_due(struct log_every *every, uint64_t interval_ms)

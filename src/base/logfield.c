@@ -15,6 +15,11 @@ static size_t text_len(const struct log_field *field)
     return field->len == SIZE_MAX ? strlen(field->is.text) : field->len;
 }
 
+static int is_null(const struct log_field *field)
+{
+    return field->is.text == NULL && field->len == SIZE_MAX;
+}
+
 static void put_text(struct logline *line, const char *text)
 {
     logput_escaped(line, text, strlen(text), 0);
@@ -93,7 +98,10 @@ static void show(struct logline *line, const struct log_field *field)
     case LOG_KIND_SHOWN:
     case LOG_KIND_TEXT:
     case LOG_KIND_NAMES:
-        logput_escaped(line, field->is.text, text_len(field), 0);
+        if (is_null(field))
+            put_text(line, "(null)");
+        else
+            logput_escaped(line, field->is.text, text_len(field), 0);
         break;
     case LOG_KIND_BYTES:
     case LOG_KIND_WORD:
@@ -286,7 +294,8 @@ int logfield_members(struct logline *line, const struct log_field *fields, size_
     for (const struct log_field *field = fields; field < fields + n; field++) {
         size_t before = line->len;
 
-        if (field->kind == LOG_KIND_ABSENT || field->kind == LOG_KIND_SHOWN)
+        if (field->kind == LOG_KIND_ABSENT || field->kind == LOG_KIND_SHOWN ||
+            (field->kind == LOG_KIND_TEXT && is_null(field)))
             continue;
         logput_str(line, ",\"");
         logput_str(line, field->name);

@@ -8,7 +8,7 @@
 static void *check(void *ptr, size_t size)
 {
     if (ptr == NULL)
-        fatalx("out of memory: bytes=%zu", size);
+        log_fatal("memory_none", "out of memory[: bytes={}]", LOG_UINT("bytes", size));
     return ptr;
 }
 

@@ -31,7 +31,7 @@ static void draw(unsigned char *dst, size_t len)
         size_t n = len < CHUNK_MAX_BYTES ? len : CHUNK_MAX_BYTES;
 
         if (RAND_bytes(dst, (int)n) != 1)
-            fatalx("no random bytes to be had");
+            log_fatal("random_none", "no random bytes to be had");
         dst += n;
         len -= n;
     }

@@ -103,8 +103,9 @@ static void starve(struct link *link)
     uint64_t times = log_due(&link->starved_log, STARVED_LOG_MS);
 
     if (times > 0)
-        log_errorx("no memory for what comes over the link: tried again every %d ms times=%llu",
-                   STARVED_MS, (unsigned long long)times);
+        log_event(ERROR, "link_no_memory",
+                  "no memory for what comes over the link: tried again[ every {} ms times={}]",
+                  LOG_MILLIS("every", STARVED_MS), LOG_TIMES(times));
     link->starved = 1;
     event_del(link->read_event);
     if (event_add(link->fed, &pause) < 0) /* at once rather than never */

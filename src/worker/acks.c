@@ -212,9 +212,11 @@ static void log_unawaited(struct acks *acks)
     uint64_t times = log_due(&acks->unawaited_log, LOG_MS);
 
     if (times > 0)
-        log_warnx("too many acknowledgements are waited for, those of a notification are not: "
-                  "notifications=%llu bytes=%zu times=%llu",
-                  (unsigned long long)acks->stats->waiting, acks->bytes, (unsigned long long)times);
+        log_event(WARN, "acks_too_many",
+                  "too many acknowledgements are waited for, those of a notification are not"
+                  "[: notifications={} bytes={} times={}]",
+                  LOG_UINT("notifications", acks->stats->waiting), LOG_UINT("bytes", acks->bytes),
+                  LOG_TIMES(times));
 }
 
 void acks_end(struct ack_round *round)
@@ -269,8 +271,9 @@ static void log_full(struct acks *acks)
     uint64_t times = log_due(&acks->full_log, LOG_MS);
 
     if (times > 0)
-        log_warnx("acknowledgements are dropped: too much waits for the master: times=%llu",
-                  (unsigned long long)times);
+        log_event(WARN, "acks_dropped",
+                  "acknowledgements are dropped: too much waits for the master[: times={}]",
+                  LOG_TIMES(times));
 }
 
 /* Clients give each attachment a placeholder of its own.  Were there more, a little text

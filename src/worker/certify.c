@@ -39,8 +39,8 @@ static int use(struct engine *engine, const struct conf_tls *tls)
     int result = engine_certify(engine, tls, &error);
 
     if (result < 0)
-        log_errorx("certificates: %.*s", (int)error.len,
-                   error.len > 0 ? (const char *)error.data : "");
+        log_event(ERROR, "certificates_failed", "certificates[: {}]<: not in use>",
+                  LOG_STRN("error", (const char *)error.data, error.len));
     buf_free(&error);
     return result;
 }

@@ -37,7 +37,9 @@ static int on_hello(struct downlink *downlink, struct msg *msg)
     uint32_t version = msg_get_u32(msg);
 
     if (version != MSG_VERSION) {
-        log_errorx("the master speaks version %u, this is %u", version, MSG_VERSION);
+        log_event(ERROR, "master_version",
+                  "the master speaks [version {}, this is {}]<another version>",
+                  LOG_UINT("version", version), LOG_UINT("own_version", MSG_VERSION));
         return -1;
     }
     msg_get_u32(msg); /* lane */
@@ -217,7 +219,7 @@ static int on_log_reopen(struct msg *msg)
     if (msg_close(msg) < 0)
         return -1;
     if (log_reopen() < 0)
-        log_warn("cannot open the log again");
+        log_event(WARN, "log_reopen_failed", "cannot open the log again[: {}]", LOG_ERRNO());
     return 0;
 }
 
@@ -337,7 +339,8 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
         return 0;
     if ((result = dispatch(downlink, msg)) >= 0)
         return result;
-    log_errorx("bad message from the master: type=%u (%s); leaving", type, msg_name(type));
+    log_event(ERROR, "master_message_bad", "bad message from the master[: type={} ({})]; leaving",
+              LOG_UINT("type", type), LOG_STR("name", msg_name(type)));
     downlink->ops->bad(downlink->arg);
     return -1;
 }

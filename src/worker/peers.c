@@ -36,7 +36,8 @@ static void log_lost_one(struct peers *peers)
 
     errno = error;
     if (times > 0)
-        log_warn("handoff dropped: times=%llu", (unsigned long long)times);
+        log_event(WARN, "handoff_dropped", "handoff dropped[: times={}: {}]", LOG_TIMES(times),
+                  LOG_ERRNO());
 }
 
 static void on_connection(evutil_socket_t read_fd, short what, void *arg)
@@ -103,11 +104,11 @@ static void log_handed(uint32_t lane, const struct handoff_conn *conn, size_t le
 {
     char address[ADDRESS_TEXT_MAX];
 
-    if (log_get_level() < LOG_LEVEL_DEBUG)
-        return;
-    log_debug("connection handed to worker %u: bytes=%zu%s%s%s", start_number(lane), len,
-              conn->known ? " address=" : "", conn->known ? address_text(&conn->peer, address) : "",
-              conn->carried ? " carried=1" : "");
+    log_event(DEBUG, "connection_handed",
+              "connection handed[ to worker {}: bytes={}][ address={}][ carried={}]< to a worker>",
+              LOG_UINT("to_worker", start_number(lane)), LOG_UINT("bytes", len),
+              LOG_IF(conn->known, LOG_STR("address", address_text(&conn->peer, address))),
+              LOG_IF(conn->carried, LOG_TRUE("carried")));
 }
 
 static int hand_to(struct peers *peers, uint32_t lane, int fd, const struct handoff_conn *conn,

@@ -84,7 +84,8 @@ static void send_out(struct uplink *uplink, int result)
         return;
     if (result == 0 && link_send(uplink->link, uplink->out.data, uplink->out.len) == 0)
         return;
-    log_errorx("cannot tell the master: queued=%zu; leaving", link_queued(uplink->link));
+    log_event(ERROR, "master_untold", "cannot tell the master[: queued={}]; leaving",
+              LOG_UINT("queued", link_queued(uplink->link)));
     uplink->shut = 1;
     link_read_enable(uplink->link, 0); /* what comes could not be answered */
     event_active(uplink->failed_event, EV_TIMEOUT, 0);

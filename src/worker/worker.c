@@ -193,7 +193,8 @@ static void on_leave_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    log_debug("leaving: connections=%zu", engine_connections(worker->engine));
+    log_event(DEBUG, "worker_leaving", "leaving[: connections={}]",
+              LOG_UINT("connections", engine_connections(worker->engine)));
     if (peers_have_successors(worker->peers))
         engine_migrate_now(worker->engine);
     stop(worker);
@@ -255,14 +256,15 @@ static int on_hello(void *arg)
     for (size_t i = 0; i < worker->start->nlisten; i++) {
         if (engine_listen(worker->engine, worker->start->listen_fds[i],
                           worker->start->listen_speaks[i]) < 0) {
-            log_errorx("no memory to listen");
+            log_event(ERROR, "worker_no_memory", "no memory to [{}]<go on>",
+                      LOG_STR("what", "listen"));
             return -1;
         }
     }
     worker->greeted = 1;
     uplink_ready(worker->uplink);
     if (report_start(worker->report) < 0) {
-        log_errorx("no memory to count");
+        log_event(ERROR, "worker_no_memory", "no memory to [{}]<go on>", LOG_STR("what", "count"));
         return -1;
     }
     return 0;
@@ -283,7 +285,8 @@ static void on_broadcast(const struct msg_broadcast *bc, const struct downlink_e
         result = deliver_emit(worker->engine, &worker->rooms, bc, worker->acks, emit->id,
                               emit->timeout_ms);
     if (result < 0 && log_due(&worker->not_delivered, DELIVER_LOG_MS) > 0)
-        log_errorx("no memory to frame a notification: its receivers here do not get it");
+        log_event(ERROR, "notification_no_memory",
+                  "no memory to frame a notification: its receivers here do not get it");
 }
 
 static int on_admitted(const struct msg_admitted *admitted, void *arg)
@@ -360,8 +363,9 @@ static void on_drain(uint32_t within_ms, uint32_t first, uint32_t n, void *arg)
 {
     struct worker *worker = arg;
 
-    log_debug("draining: within_ms=%u connections=%zu", within_ms,
-              engine_connections(worker->engine));
+    log_event(DEBUG, "worker_draining", "draining[: within_ms={} connections={}]",
+              LOG_MILLIS("within", within_ms),
+              LOG_UINT("connections", engine_connections(worker->engine)));
     peers_set_successors(worker->peers, first, n);
     leave(worker, 0, within_ms);
 }
@@ -372,7 +376,8 @@ static void log_configure(const struct conf *conf)
     log_set_level(conf->log_level);
     if (!log_is(conf->log_target, conf->log_file, conf->log_format) &&
         log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
-        log_warn("cannot open %s: the log stays where it is", conf->log_file);
+        log_event(WARN, "log_open_failed", "cannot open [{}: ]the log[ stays where it is: {}]",
+                  LOG_STR("file", conf->log_file), LOG_ERRNO());
 }
 
 static void on_settings(struct conf *settings, void *arg)
@@ -393,7 +398,7 @@ static void on_settings(struct conf *settings, void *arg)
     (void)certify(&worker->certified, worker->engine, &worker->conf.tls);
     log_configure(&worker->conf);
     conf_free(&old); /* nothing borrows from it any more */
-    log_debug("settings taken");
+    log_event(DEBUG, "settings_taken", "settings taken");
 }
 
 static void on_tickets(const struct tickets *tickets, void *arg)
@@ -401,7 +406,7 @@ static void on_tickets(const struct tickets *tickets, void *arg)
     struct worker *worker = arg;
 
     if (engine_tickets(worker->engine, tickets) < 0)
-        log_errorx("no memory for the keys of TLS tickets");
+        log_event(ERROR, "tickets_no_memory", "no memory for the keys of TLS tickets");
 }
 
 static void on_bad(void *arg)
@@ -415,7 +420,8 @@ static void on_closed_link(const char *why, void *arg)
     struct worker *worker = arg;
 
     if (!uplink_is_shut(worker->uplink))
-        log_errorx("the link to the master is gone: %s; leaving", why);
+        log_event(ERROR, "master_gone", "the link to the master is gone[: {}]; leaving",
+                  LOG_STR("reason", why));
     give_link_up(worker, 0);
 }
 
@@ -446,7 +452,8 @@ static void enclose(const struct conf *conf)
     if (!conf->sandbox || LEAKS_CHECKED)
         return;
     if (sandbox_enter() < 0)
-        log_warn("no sandbox: this kernel cannot filter system calls");
+        log_event(WARN, "sandbox_none", "no sandbox: this kernel cannot filter system calls[: {}]",
+                  LOG_ERRNO());
 }
 
 /* What changes the clients' rooms: requests of the master, and new tokens.  Returns 0, or -1
@@ -525,7 +532,9 @@ static void open_history(struct worker *worker)
         return;
     worker->history = history_view_open(fd);
     if (worker->history == NULL)
-        log_warn("cannot map the history: clients of this worker do not recover");
+        log_event(WARN, "history_unmapped",
+                  "cannot map the history: clients of this worker do not recover[: {}]",
+                  LOG_ERRNO());
     close(fd);
 }
 
@@ -567,7 +576,7 @@ static int worker_open(struct worker *worker)
     uplink_hello(worker->uplink);
     return 0;
 fail:
-    log_errorx("no memory to start");
+    log_event(ERROR, "worker_no_memory", "no memory to [{}]<go on>", LOG_STR("what", "start"));
     return -1;
 }
 
@@ -605,7 +614,7 @@ int worker_run(const struct conf *conf, const struct worker_start *start)
 
     log_name("worker", start_number(start->lane));
     if (caps_limit(0) < 0)
-        log_warn("cannot give all capabilities up");
+        log_event(WARN, "capabilities_kept", "cannot give all capabilities up[: {}]", LOG_ERRNO());
     rooms_init(&worker.rooms);
     if (worker_open(&worker) == 0) {
         enclose(conf);

@@ -516,9 +516,9 @@ static void test_fatal(void)
     pid_t pid = fork();
 
     if (pid == 0)
-        fatalx("cannot start");
+        log_fatal("kind", "cannot [{}]", LOG_STR("what", "start"));
     waitpid(pid, &status, 0);
-    ok(WIFEXITED(status) && WEXITSTATUS(status) == 1, "fatalx exits with 1");
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 1, "log_fatal() exits with 1");
     ok(matches(contents(), "error .*: cannot start\n$"), "and logs");
 }
 

@@ -108,6 +108,8 @@ static void test_bytes(void)
     is_str(json_of(LOG_WORD("a", "0123456789", 10, 9)), ",\"a\":\"012345678...\"", "as JSON");
     is_int(whole, 0, "which is told");
     is_str(text_of("-{}-", LOG_WORD("a", NULL, 0, 0)), "--", "none");
+    is_str(text_of("{}", LOG_STR("a", NULL)), "(null)", "a text that is not there");
+    is_str(json_of(LOG_STR("a", NULL)), "", "is no member");
     is_str(json_of(LOG_STR("a", "x\ty")), ",\"a\":\"x\\u0009y\"", "text");
     is_str(json_of(LOG_SHOWN("x"), LOG_IF(0, LOG_UINT("a", 1)), LOG_UINT("b", 2)), ",\"b\":2",
            "what is no member");
