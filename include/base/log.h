@@ -107,9 +107,9 @@ void log_warnx(const char *fmt, ...) LOG_PRINTF(1, 2);
 void log_error(const char *fmt, ...) LOG_PRINTF(1, 2);
 void log_errorx(const char *fmt, ...) LOG_PRINTF(1, 2);
 
-/* Logs each line of text with one of the functions above, behind prefix.  text has what is
- * escaped already. */
-void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char *text, size_t len);
+/* Logs each line of text, which has what is escaped already, as the one field of entry: its
+ * member is "detail". */
+void log_lines(enum log_level level, struct log_entry entry, const char *text, size_t len);
 
 /* One line per interval for a cause that may come in floods.  Zero is a valid
  * start.  Returns 0 while muted (and counts); otherwise returns how many times

@@ -85,8 +85,8 @@ struct log_entry {
 /* true; "1" as text. */
 #define LOG_TRUE(name) LOG_FIELD(name, TRUE, 0, number = 1, 0)
 
-/* Arrays: of words ("a,b,...(4096)" as text), of numbers ("1,2"), and of what ", " divides in
- * a text, which is shown as it is. */
+/* Arrays: of words ("a,b,...(4096)" as text), of numbers ("1,2"), and of what commas and blanks
+ * divide in a text, which is shown as it is. */
 #define LOG_WORDS(name, slices)   LOG_FIELD(name, WORDS, 0, list = (slices), 0)
 #define LOG_UINTS(name, at, n)    LOG_FIELD(name, UINTS, 0, numbers = (at), n)
 #define LOG_NAMES(name, str, len) LOG_FIELD(name, NAMES, 0, text = (str), len)

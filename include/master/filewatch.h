@@ -7,6 +7,7 @@
 #define MASTER_FILEWATCH_H
 
 #include "base/buf.h"
+#include "base/log.h"
 
 #include <stddef.h>
 
@@ -27,9 +28,9 @@ struct filewatch_ops {
     void (*bad)(void *arg);
     /* Behind good(1, arg), by the timer: filewatch_free() is allowed here. */
     void (*changed)(void *arg);
-    const char *stays; /* "the keys stay as they are: ", before each fault in the log */
-    unsigned patience; /* so many further looks have to find the same fault before it is
-                          logged: files may be written one after the other */
+    struct log_entry stays; /* the line of each fault: "the keys stay as they are[: {}]" */
+    unsigned patience;      /* so many further looks have to find the same fault before it is
+                               logged: files may be written one after the other */
 };
 
 /* Copies names, FILEWATCH_FILES at most; ops and arg are borrowed.  The first look, after

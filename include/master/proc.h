@@ -64,12 +64,18 @@ struct proc_terms {
     unsigned generation;     /* in the log: from 1 */
 };
 
+/* Of a worker, or what became of its fork. */
+struct proc_end {
+    int status;        /* as of wait(2); -1: it could not be forked */
+    uint64_t lived_ms; /* since its fork */
+    const char *how;   /* in words */
+};
+
 struct proc_ops { /* neither may call proc_free */
     /* For the first time a worker in this lane has said that it accepts clients. */
     void (*ready)(struct proc *proc, void *arg);
-    /* The worker has gone, as how says, lived_ms after its fork; or there is none, for it
-     * could not be forked (status -1).  proc_again() is what to do about it. */
-    void (*gone)(struct proc *proc, int status, uint64_t lived_ms, const char *how, void *arg);
+    /* The worker has gone; proc_again() is what to do about it. */
+    void (*gone)(struct proc *proc, const struct proc_end *end, void *arg);
 };
 
 /* Not forked yet.  All but lane is borrowed.  NULL without memory. */
@@ -83,7 +89,10 @@ void proc_free(struct proc **proc);
 void proc_start(struct proc *proc);
 
 /* Forks it again, later where it died early. */
-void proc_again(struct proc *proc, int early, const char *how);
+void proc_again(struct proc *proc, int early, const struct proc_end *end);
+
+/* It is not to be forked again: a line of the log. */
+void proc_left_log(const struct proc *proc, const struct proc_end *end);
 
 /* Where it has gone already it is not forked again.  Returns 1 if it has. */
 int proc_stays_gone(struct proc *proc);

@@ -437,12 +437,13 @@ void log_errorx(const char *fmt, ...)
     LOG_CALL(LOG_LEVEL_ERROR, 0);
 }
 
-void log_lines(void (*log)(const char *fmt, ...), const char *prefix, const char *text, size_t len)
+void log_lines(enum log_level level, struct log_entry entry, const char *text, size_t len)
 {
     while (len > 0) {
         const char *newline = memchr(text, '\n', len);
         size_t n = newline != NULL ? (size_t)(newline - text) : len;
-        log("%s%.*s", prefix, (int)n, text);
+
+        log_entry_at(level, entry, LOG_STRN("detail", text, n));
         n += newline != NULL;
         text += n;
         len -= n;

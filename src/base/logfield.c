@@ -217,16 +217,19 @@ static int put_words(struct logline *line, const struct slices *list)
 
 static int put_names(struct logline *line, const char *text, size_t len)
 {
-    const char *end = text + len, *comma;
+    const char *end = text + len;
     size_t limit = line->len + LIST_JSON_MAX;
 
     logput_str(line, "[");
-    for (; text < end && line->len < limit; text = comma + 2) {
-        comma = memmem(text, (size_t)(end - text), ", ", 2);
-        if (comma == NULL)
-            comma = end;
-        logput_string(line, text, (size_t)(comma - text), STRING_MAX);
-        logput(line, ",", comma < end);
+    while (text < end && line->len < limit) {
+        const char *word = text;
+
+        while (text < end && *text != ',' && *text != ' ')
+            text++;
+        logput_string(line, word, (size_t)(text - word), STRING_MAX);
+        while (text < end && (*text == ',' || *text == ' '))
+            text++;
+        logput(line, ",", text < end && line->len < limit);
     }
     logput_str(line, "]");
     return text >= end;

@@ -48,32 +48,55 @@ static const struct conf_certificate *of(const struct watched *watched)
 /* --- ends ------------------------------------------------------------------------------- */
 
 /* "example.org: valid until 2027-02-28T12:00:00Z (/etc/...)" */
-static void describe(const struct conf_certificate *one, struct buf *out)
+#define ABOUT "{}: valid until {} ({})"
+#define ABOUT_FIELDS(about)                                                                        \
+    LOG_NAMES("names", (const char *)(about)->names.data, (about)->names.len),                     \
+        LOG_STRN("not_after", (const char *)(about)->until.data, (about)->until.len),              \
+        LOG_STR("file", (about)->file)
+
+struct about {
+    struct buf names, until;
+    const char *file;
+};
+
+static void describe(const struct conf_certificate *one, struct about *about)
 {
-    conf_certificate_put_names(one, out);
-    (void)buf_puts(out, ": valid until ");
-    certificate_time_put(one->not_after, out);
-    (void)buf_printf(out, " (%s)", one->cert_file);
+    *about = (struct about){.file = one->cert_file};
+    conf_certificate_put_names(one, &about->names);
+    certificate_time_put(one->not_after, &about->until);
+}
+
+static void about_clear(struct about *about)
+{
+    buf_free(&about->names);
+    buf_free(&about->until);
+}
+
+static void news_about(struct news *news, enum log_level level, const char *what,
+                       const struct about *about)
+{
+    news_put(news, level, "%s: %.*s: valid until %.*s (%s)", what, (int)about->names.len,
+             (const char *)about->names.data, (int)about->until.len,
+             (const char *)about->until.data, about->file);
 }
 
 static void remind_of(struct news *news, const struct conf_certificate *one, int64_t now)
 {
     int64_t left = one->not_after - now;
-    struct buf text = {0};
+    enum log_level level = left < NEARER_DAYS * DAY_S ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN;
+    struct about about;
 
-    describe(one, &text);
-    news_put(news, left < NEARER_DAYS * DAY_S ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
-             left < 0 ? "a certificate has expired: %.*s" : "a certificate expires soon: %.*s",
-             (int)text.len, (const char *)text.data);
+    describe(one, &about);
+    news_about(news, level, left < 0 ? "a certificate has expired" : "a certificate expires soon",
+               &about);
     if (left < 0)
-        log_errorx("tls: a certificate has expired: %.*s", (int)text.len, (const char *)text.data);
-    else if (left < NEARER_DAYS * DAY_S)
-        log_errorx("tls: a certificate expires in %lld days: %.*s", (long long)(left / DAY_S),
-                   (int)text.len, (const char *)text.data);
+        log_event(ERROR, "certificate_expired", "tls: a certificate has expired[: " ABOUT "]",
+                  ABOUT_FIELDS(&about));
     else
-        log_warnx("tls: a certificate expires in %lld days: %.*s", (long long)(left / DAY_S),
-                  (int)text.len, (const char *)text.data);
-    buf_free(&text);
+        log_event_at(level, "certificate_expires",
+                     "tls: a certificate expires [in {} days: " ABOUT "]<soon>",
+                     LOG_INT("days", left / DAY_S), ABOUT_FIELDS(&about));
+    about_clear(&about);
 }
 
 void certificates_remind(struct certificates *certificates, int64_t now)
@@ -116,18 +139,20 @@ static void on_good(int changed, void *arg)
 {
     const struct watched *watched = arg;
     const struct conf_certificate *one = of(watched);
-    struct buf text = {0};
+    struct about about;
 
     if (!changed) {
-        log_info("tls: %s is good again, and as it was", one->cert_file);
+        log_event(INFO, "certificate_good_again",
+                  "tls: [{}]<a certificate> is good again, and as it was",
+                  LOG_STR("file", one->cert_file));
         return;
     }
     watched->all->stats.good++;
-    describe(one, &text);
-    log_info("tls: another certificate is in force: %.*s", (int)text.len, (const char *)text.data);
-    news_put(watched->all->news, LOG_LEVEL_INFO, "another certificate is in force: %.*s",
-             (int)text.len, (const char *)text.data);
-    buf_free(&text);
+    describe(one, &about);
+    log_event(INFO, "certificate_changed", "tls: another certificate is in force[: " ABOUT "]",
+              ABOUT_FIELDS(&about));
+    news_about(watched->all->news, LOG_LEVEL_INFO, "another certificate is in force", &about);
+    about_clear(&about);
 }
 
 static void on_bad(void *arg)
@@ -159,12 +184,13 @@ static void on_together(evutil_socket_t fd, short what, void *arg)
     certificates->fn(certificates->arg);
 }
 
-static const struct filewatch_ops ops = {.reread = on_reread,
-                                         .good = on_good,
-                                         .bad = on_bad,
-                                         .changed = on_changed,
-                                         .stays = "the certificate stays as it is: ",
-                                         .patience = PATIENCE};
+static const struct filewatch_ops ops = {
+    .reread = on_reread,
+    .good = on_good,
+    .bad = on_bad,
+    .changed = on_changed,
+    .stays = {"certificate_stays", "the certificate stays as it is[: {}]"},
+    .patience = PATIENCE};
 
 static void unwatch(struct certificates *certificates)
 {

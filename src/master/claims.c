@@ -27,7 +27,8 @@ enum next {
 void claims_refused(struct claims *claims, enum resume_refusal why)
 {
     claims->stats.refused[why]++;
-    log_debug("session not recovered: reason=%s", resume_refusal_name(why));
+    log_event(DEBUG, "session_not_recovered", "session not recovered[: reason={}]",
+              LOG_STR("reason", resume_refusal_name(why)));
 }
 
 static void let_in(struct claims *claims, const struct claim *claim, int resumes)

@@ -330,8 +330,10 @@ static void drop(struct cluster *cluster, enum request_result result)
     cluster->stats.dropped[result]++;
     count = log_due(&cluster->drop_log[result], DROP_LOG_MS);
     if (count > 0)
-        log_warnx("request dropped: reason=%s type=%s count=%llu", request_result_name(result),
-                  request_type_name(cluster->request.type), (unsigned long long)count);
+        log_event(WARN, "request_dropped", "request dropped[: reason={} type={} count={}]",
+                  LOG_STR("reason", request_result_name(result)),
+                  LOG_STR("type", request_type_name(cluster->request.type)),
+                  LOG_UINT("count", count));
 }
 
 static enum request_result carry_out(struct cluster *cluster)

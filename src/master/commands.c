@@ -213,13 +213,12 @@ static int to_all(struct commands *commands, struct message *message)
 
 static void not_allowed(struct commands *commands, struct slice channel)
 {
-    char text[256];
-
     if (slice_eq(channel, slice_of(&commands->response))) {
         refused(commands);
     } else if (!commands->is_warned) {
-        log_warnx("redis does not allow PUBLISH on channel=%s",
-                  log_escape(text, sizeof(text), channel.ptr, channel.len));
+        log_event(WARN, "redis_publish_forbidden",
+                  "redis does not allow PUBLISH on [channel={}]<a channel>",
+                  LOG_BYTES("channel", channel.ptr, channel.len, 256));
         commands->is_warned = 1;
     }
 }
@@ -244,7 +243,8 @@ static int on_published(struct commands *commands, struct command *command,
     } else if (is_forbidden) {
         not_allowed(commands, slice_of(&message->channel));
     } else if (is_error) {
-        log_debug("redis: not published: %s", reply->text.ptr);
+        log_event(DEBUG, "redis_not_published", "redis: not published[: {}]",
+                  LOG_STR("error", reply->text.ptr));
     }
     end(commands, command, reply->kind == REPLY_NUMBER);
     return is_error || reply->kind == REPLY_NUMBER ? 0 : -1;
@@ -422,8 +422,9 @@ static void on_lost(int was_up, void *arg)
 {
     struct commands *commands = arg;
 
-    log_debug("redis: commands: %s %s: %s", was_up ? "lost at" : "not reachable at",
-              commands->link.where, commands->link.fault.why);
+    log_event(DEBUG, "redis_commands_down", "redis: commands[: {} {}: {}]<: no connection>",
+              LOG_SHOWN(was_up ? "lost at" : "not reachable at"),
+              LOG_STR("server", commands->link.where), LOG_STR("error", commands->link.fault.why));
     memcpy(commands->why, commands->link.fault.why, sizeof(commands->why));
     event_del(commands->pulse);
     redis_replies_free(&commands->replies);

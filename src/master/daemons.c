@@ -262,9 +262,10 @@ static void drop(struct daemons *daemons, struct slice payload)
 
     daemons->dropped++;
     if (count > 0)
-        log_warnx("message of another daemon dropped: malformed, or of another version: count=%llu "
-                  "bytes=%zu",
-                  (unsigned long long)count, payload.len);
+        log_event(WARN, "peer_message_dropped",
+                  "message of another daemon dropped: malformed, or of another version[: count={} "
+                  "bytes={}]",
+                  LOG_UINT("count", count), LOG_UINT("bytes", payload.len));
 }
 
 void daemons_hear(struct daemons *daemons, struct slice payload)

@@ -345,9 +345,10 @@ static void swap(struct feed *feed)
     feed->now = taken.member;
     feed->gives = 1;
     is_continued = taken.is_exact && same_stream(old, feed->now);
-    log_info("redis: the new connection has taken the place of the old one; over both came %zu "
-             "messages",
-             taken.common);
+    log_event(INFO, "redis_replaced",
+              "redis: the new connection has taken the place of the old one[; over both came {} "
+              "messages]",
+              LOG_UINT("messages", taken.common));
     member_succeed(feed->now, old);
     member_tell(feed->now, &now_ops, feed);
     leaving_put(&feed->leaving, old);

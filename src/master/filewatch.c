@@ -87,7 +87,9 @@ static int are_settled(const struct filewatch *watch, const struct looks *looks)
 
 static void warn_lines(const struct buf *lines)
 {
-    log_lines(log_warnx, "", (const char *)lines->data, lines->len);
+    static const struct log_entry entry = {"file_warning", "[{}]<a file that is watched is odd>"};
+
+    log_lines(LOG_LEVEL_WARN, entry, (const char *)lines->data, lines->len);
 }
 
 static void copy(struct buf *dst, const struct buf *src)
@@ -120,7 +122,7 @@ static void tell(struct filewatch *watch)
     if (watch->beside.len > 0)
         (void)buf_put(&watch->told, watch->beside.data, watch->beside.len);
     warn_lines(&watch->beside);
-    log_lines(log_errorx, watch->ops->stays, (const char *)watch->why.data, watch->why.len);
+    log_lines(LOG_LEVEL_ERROR, watch->ops->stays, (const char *)watch->why.data, watch->why.len);
     if (watch->ops->bad != NULL)
         watch->ops->bad(watch->arg);
 }

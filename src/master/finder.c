@@ -217,8 +217,10 @@ static void try(struct finder *finder, const struct candidate *candidate)
         return;
     if (finder->trial == NULL)
         finder->trial = finder->now == &finder->probes[0] ? &finder->probes[1] : &finder->probes[0];
-    log_debug("redis: the sentinels name %s:%d: it is asked whether it is the master",
-              candidate->host, candidate->port);
+    log_event(DEBUG, "redis_master_named",
+              "redis: the sentinels name [{}:{}: it]<a server that> is asked whether it is the "
+              "master",
+              LOG_STR("host", candidate->host), LOG_INT("port", candidate->port));
     probe_start(finder->trial, candidate->host, candidate->port);
 }
 
@@ -302,11 +304,19 @@ static void found(struct finder *finder)
     if (is_other)
         finder->found_ms = clock_ms();
     if (is_first)
-        log_info("redis: the master %s is at %s:%d, say %u of %zu sentinels", finder->conf->name,
-                 host, port, votes, finder->n);
+        log_event(INFO, "redis_master_found",
+                  "redis: the master[ {} is at {}:{}, say {} of {} sentinels]< is found>",
+                  LOG_STR("master", finder->conf->name), LOG_STR("host", host),
+                  LOG_INT("port", port), LOG_UINT("votes", votes),
+                  LOG_UINT("sentinels", finder->n));
     else if (is_other)
-        log_info("redis: the master %s is at %s:%d in place of %s:%d, say %u of %zu sentinels",
-                 finder->conf->name, host, port, was.host, was.port, votes, finder->n);
+        log_event(INFO, "redis_master_changed",
+                  "redis: the master[ {} is at {}:{} in place of {}:{}, say {} of {} sentinels]"
+                  "< is another>",
+                  LOG_STR("master", finder->conf->name), LOG_STR("host", host),
+                  LOG_INT("port", port), LOG_STR("old_host", was.host),
+                  LOG_INT("old_port", was.port), LOG_UINT("votes", votes),
+                  LOG_UINT("sentinels", finder->n));
     finder->stats.switches += !is_first && is_other;
     finder->ops->found(host, port, is_other, finder->arg);
 }
@@ -336,7 +346,9 @@ static void trial_lost(struct finder *finder, struct probe *probe)
     if (finder->now == NULL)
         finder->ops->missing(probe->link.fault.kind, why, finder->arg);
     else if (log_due(&finder->trial_log, LOG_MS) > 0)
-        log_warnx("redis: the sentinels name another master, which is not followed yet: %s", why);
+        log_event(WARN, "redis_master_unfollowed",
+                  "redis: the sentinels name another master, which is not followed yet[: {}]",
+                  LOG_STR("error", why));
     decide(finder);
 }
 
@@ -374,8 +386,9 @@ static void tell_behind(struct finder *finder, struct sentinel *sentinel)
         clock_ms() < finder->found_ms + BEHIND_MS)
         return;
     if (log_due(&sentinel->behind_log, LOG_MS) > 0)
-        log_warnx("redis: the sentinel %s is behind: it names %s:%d", sentinel->link.where,
-                  sentinel->host, sentinel->port);
+        log_event(WARN, "sentinel_behind", "redis: the sentinel[ {}] is behind[: it names {}:{}]",
+                  LOG_STR("sentinel", sentinel->link.where), LOG_STR("host", sentinel->host),
+                  LOG_INT("port", sentinel->port));
 }
 
 static void on_said(struct sentinel *sentinel, int has_switched, void *arg)

@@ -51,28 +51,27 @@ static void on_ready(struct proc *proc, void *arg)
     generation->ops->ready(generation, generation->arg);
 }
 
-static void gone_log(const struct generation *generation, const struct proc *proc, int status,
-                     const char *how)
+static void gone_log(const struct generation *generation, const struct proc *proc,
+                     const struct proc_end *end)
 {
-    if (status == 0) {
-        log_info("worker %u: %s", proc_number(proc), how);
+    proc_left_log(proc, end);
+    if (end->status == 0)
         return;
-    }
-    log_warnx("worker %u: %s", proc_number(proc), how);
-    news_put(generation->common->news, LOG_LEVEL_WARN, "worker %u: %s", proc_number(proc), how);
+    news_put(generation->common->news, LOG_LEVEL_WARN, "worker %u: %s", proc_number(proc),
+             end->how);
 }
 
-static void on_gone(struct proc *proc, int status, uint64_t lived_ms, const char *how, void *arg)
+static void on_gone(struct proc *proc, const struct proc_end *end, void *arg)
 {
     struct generation *generation = arg;
 
     if (!generation->leaving) {
-        proc_again(proc, lived_ms < EARLY_MS, how);
+        proc_again(proc, end->lived_ms < EARLY_MS, end);
         if (generation->on_trial && ++generation->deaths >= DEATHS_MAX)
             fail(generation, "its workers end before all are ready");
         return;
     }
-    gone_log(generation, proc, status, how);
+    gone_log(generation, proc, end);
     if (generation_living(generation) == 0)
         generation->ops->empty(generation, generation->arg);
 }
@@ -101,7 +100,10 @@ static void census_make(struct generation *generation, const struct generation *
     terms->census = census_new(generation->nprocs, 2 * terms->conf->connections_max,
                                before != NULL ? before->terms.census : NULL);
     if (terms->census == NULL && terms->conf->connections_per_address > 0)
-        log_warn("limits:connectionsPerAddress holds for each worker, not for all: no memory");
+        log_event(
+            WARN, "address_limit_apart",
+            "limits:connectionsPerAddress holds for each worker, not for all: no memory[: {}]",
+            LOG_ERRNO());
 }
 
 /* What it needs.  Returns 0, or -1 with errno. */

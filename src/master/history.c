@@ -107,7 +107,8 @@ static int reopen(int fd)
     (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     again = open(path, O_RDONLY | O_CLOEXEC);
     if (again < 0)
-        log_warn("history: workers cannot be given it: %s", path);
+        log_event(WARN, "history_unshared", "history: workers cannot be given it[: {}: {}]",
+                  LOG_STR("file", path), LOG_ERRNO());
     return again;
 }
 
@@ -120,7 +121,8 @@ static int seal(int fd)
         return 0;
     if (errno != EINVAL || fcntl(fd, F_ADD_SEALS, size) < 0)
         return -1;
-    log_warnx("history: this kernel does not keep a worker that was broken into from writing it");
+    log_event(WARN, "history_unsealed",
+              "history: this kernel does not keep a worker that was broken into from writing it");
     return 0;
 }
 
@@ -131,7 +133,8 @@ static int make_file(struct history *history)
     if (fd < 0 || ftruncate(fd, (off_t)history->mapped) < 0 ||
         (history->words = map(fd, history->mapped)) == NULL ||
         populate(history->words, HISTORY_FILE_WORDS) < 0 || seal(fd) < 0) {
-        log_warn("history: bytes=%zu", history->mapped);
+        log_event(WARN, "history_failed", "history[: bytes={}: {}]<: there is none>",
+                  LOG_UINT("bytes", history->mapped), LOG_ERRNO());
         if (fd >= 0)
             close(fd);
         return -1;
@@ -190,7 +193,9 @@ struct history *history_new(size_t max_bytes, uint64_t keep_ms)
     struct history *history = calloc(1, sizeof(*history));
 
     if (history == NULL || max_bytes < MIN_PAGES * (size_t)sysconf(_SC_PAGESIZE)) {
-        log_warnx("history: bytes=%zu: %s", max_bytes, history == NULL ? "no memory" : "too few");
+        log_event(WARN, "history_failed", "history[: bytes={}: {}]<: there is none>",
+                  LOG_UINT("bytes", max_bytes),
+                  LOG_STR("error", history == NULL ? "no memory" : "too few"));
         free(history);
         return NULL;
     }
@@ -201,7 +206,8 @@ struct history *history_new(size_t max_bytes, uint64_t keep_ms)
         goto fail;
     history->index = (uint32_t *)map(-1, history->index_mapped);
     if (history->index == NULL) {
-        log_warn("history: index bytes=%zu", history->index_mapped);
+        log_event(WARN, "history_failed", "history[: index bytes={}: {}]<: there is none>",
+                  LOG_UINT("bytes", history->index_mapped), LOG_ERRNO());
         goto fail;
     }
     write_file_head(history);
@@ -426,7 +432,7 @@ static int has_memory(struct history *history, size_t words)
         make_ready(&history->bodies, to) == 0)
         return 1;
     if (log_due(&history->memory_log, LOG_MS) > 0)
-        log_warn("history: no memory, it is emptied");
+        log_event(WARN, "history_emptied", "history: no memory, it is emptied[: {}]", LOG_ERRNO());
     return 0;
 }
 

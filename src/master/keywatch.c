@@ -26,10 +26,13 @@ static void on_good(int changed, void *arg)
     const struct keywatch *watch = arg;
 
     if (changed)
-        log_info("keys read again from %s: there are %zu now", watch->conf->jwks_file,
-                 token_keys_count(watch->conf->keys));
+        log_event(INFO, "keys_read", "keys read again[ from {}: there are {} now]",
+                  LOG_STR("file", watch->conf->jwks_file),
+                  LOG_UINT("key_count", token_keys_count(watch->conf->keys)));
     else
-        log_info("%s is good again, with the same keys", watch->conf->jwks_file);
+        log_event(INFO, "keys_good_again",
+                  "[{}]<the file of keys> is good again, with the same keys",
+                  LOG_STR("file", watch->conf->jwks_file));
 }
 
 static void on_changed(void *arg)
@@ -42,7 +45,7 @@ static void on_changed(void *arg)
 static const struct filewatch_ops ops = {.reread = on_reread,
                                          .good = on_good,
                                          .changed = on_changed,
-                                         .stays = "the keys stay as they are: "};
+                                         .stays = {"keys_stay", "the keys stay as they are[: {}]"}};
 
 int keywatch_look(struct keywatch *watch)
 {

@@ -431,7 +431,8 @@ static void path_remove(const struct listener *listener)
         st.st_ino != listener->ino)
         return; /* another has taken its place */
     if (unlink(listener->unix_path) < 0)
-        log_warn("cannot remove %s", listener->unix_path);
+        log_event(WARN, "socket_kept", "cannot remove[ {}: {}]< a socket>",
+                  LOG_STR("file", listener->unix_path), LOG_ERRNO());
 }
 
 static void all_close(struct listeners *listeners)

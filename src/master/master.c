@@ -95,8 +95,10 @@ static void announce(struct master *m)
     event_del(m->redis_wait);
     event_del(m->start_wait);
     listen_names(&m->running.listeners, &names);
-    log_info("axr-notifyd ready: %d workers, listening on %.*s, redis %s", m->running.conf->workers,
-             (int)names.len, (const char *)names.data, redis_state(m));
+    log_event(INFO, "ready", "axr-notifyd ready[: {} workers, listening on {}, redis {}]",
+              LOG_INT("workers", m->running.conf->workers),
+              LOG_NAMES("addresses", (const char *)names.data, names.len),
+              LOG_STR("redis", redis_state(m)));
     buf_free(&names);
     daemon_ready(&m->start.status_fd);
     systemd_status("serving, redis %s", redis_state(m));
@@ -400,8 +402,9 @@ static void stop(struct master *m, const char *why)
 {
     m->stops++;
     if (m->stops == 1) {
-        log_info("stopping: %s, clients are closed within %u ms", why,
-                 (unsigned)m->running.conf->shutdown_timeout_ms);
+        log_event(INFO, "stopping", "stopping[: {}, clients are closed within {} ms]",
+                  LOG_STR("reason", why),
+                  LOG_MILLIS("within", m->running.conf->shutdown_timeout_ms));
         systemd_stopping(m->running.conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->running.listeners, 1);
         reload_stop(m->reload);
@@ -409,7 +412,7 @@ static void stop(struct master *m, const char *why)
         if (feed_sync(m->running.feed) < 0 || timer_set(m->redis_wait, SYNC_MS) < 0)
             drain(m);
     } else if (m->stops == 2) {
-        log_info("stopping now: %s again", why);
+        log_event(INFO, "stopping_now", "stopping now[: {} again]", LOG_STR("reason", why));
         m->draining = 1;
         pool_drain(m->running.pool, 0);
     } else {
@@ -423,12 +426,13 @@ static void reopen(struct master *m)
     size_t mark;
 
     if (log_reopen() < 0)
-        log_warn("cannot open the log file again: the old one stays in use");
+        log_event(WARN, "log_file_not_reopened",
+                  "cannot open the log file again: the old one stays in use[: {}]", LOG_ERRNO());
     mark = msg_begin(&message, MSG_LOG_REOPEN);
     if (msg_end(&message, mark) == 0)
         pool_send_all(m->running.pool, &message);
     buf_free(&message);
-    log_info("log opened again");
+    log_event(INFO, "log_reopened", "log opened again");
 }
 
 static void on_signal(evutil_socket_t sig, short what, void *arg)
@@ -462,7 +466,7 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 static void on_libevent_log(int severity, const char *text)
 {
     if (severity >= EVENT_LOG_WARN)
-        log_warnx("libevent: %s", text);
+        log_event(WARN, "libevent", "libevent[: {}]", LOG_STR("error", text));
 }
 
 /* All that can fail for reasons an operator can mend comes before the fork of -d,
@@ -577,10 +581,11 @@ static void totals_log(const struct master *m)
     const struct relay_stats *relay = relay_stats(m->running.relay);
     const struct redis_stats redis = feed_stats(m->running.feed);
 
-    log_info("stopped: relayed=%llu nobody=%llu dropped=%llu redis_gaps=%llu log_lost=%llu",
-             (unsigned long long)relay->relayed, (unsigned long long)relay->nobody,
-             (unsigned long long)relay->faulty, (unsigned long long)redis.gaps,
-             (unsigned long long)log_lost());
+    log_event(INFO, "stopped",
+              "stopped[: relayed={} nobody={} dropped={} redis_gaps={} log_lost={}]",
+              LOG_UINT("relayed", relay->relayed), LOG_UINT("nobody", relay->nobody),
+              LOG_UINT("dropped", relay->faulty), LOG_UINT("redis_gaps", redis.gaps),
+              LOG_UINT("log_lost", log_lost()));
 }
 
 /* Another TERM, from whoever is in a hurry, comes when its event is gone already:
@@ -626,7 +631,7 @@ static int serve(struct master *m)
     if (background_start(m) < 0)
         return 1;
     if (event_base_dispatch(m->running.base) < 0) {
-        log_errorx("the event loop has failed");
+        log_event(ERROR, "loop_failed", "the event loop has failed");
         m->status = 1;
     }
     totals_log(m);

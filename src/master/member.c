@@ -59,18 +59,20 @@ static void tell_unable(struct member *member, uint64_t now)
         return;
     member->is_logged = 1;
     if (is_refused)
-        log_warnx("redis does not allow PUBLISH of answers: servers of the cluster do not count "
+        log_event(WARN, "redis_answers_forbidden",
+                  "redis does not allow PUBLISH of answers: servers of the cluster do not count "
                   "this one, and what they ask is not answered");
     else
-        log_warnx("redis: no connection for commands: %s; retrying, what servers of the cluster "
+        log_event(WARN, "redis_commands_lost",
+                  "redis: no connection for commands[: {}]; retrying, what servers of the cluster "
                   "ask is not answered",
-                  commands_why(member->commands));
+                  LOG_STR("error", commands_why(member->commands)));
 }
 
 static void tell_able(struct member *member)
 {
     if (member->is_logged)
-        log_info("redis: commands can be sent again");
+        log_event(INFO, "redis_commands_back", "redis: commands can be sent again");
     member->is_told_unable = member->is_logged = 0;
 }
 
@@ -88,10 +90,9 @@ static void tell_deaf(struct member *member)
         what = "what servers of the cluster ask is not heard";
     else
         return;
-    if (member->is_told_unable)
-        log_info("redis does not allow the channel of requests: %s", what);
-    else
-        log_warnx("redis does not allow the channel of requests: %s", what);
+    log_event_at(member->is_told_unable ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+                 "redis_requests_forbidden", "redis does not allow the channel of requests[: {}]",
+                 LOG_STR("effect", what));
     member->is_told_deaf = 1;
 }
 

@@ -265,7 +265,8 @@ static void on_tickets(const struct tickets *tickets, void *arg)
     struct buf message = {0};
 
     if (tickets_put(&message, tickets) < 0)
-        log_errorx("out of memory: the workers do not get the new keys of TLS tickets");
+        log_event(ERROR, "tickets_untold",
+                  "out of memory: the workers do not get the new keys of TLS tickets");
     else if (parts->running->pool != NULL)
         pool_send_all(parts->running->pool, &message);
     buf_free(&message);

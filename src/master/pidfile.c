@@ -101,7 +101,8 @@ void pidfile_remove(struct pidfile *pidfile)
     if (pidfile->fd < 0)
         return;
     if (is_same(pidfile->fd, pidfile->path) && unlink(pidfile->path) < 0)
-        log_warn("cannot remove the pid file %s", pidfile->path);
+        log_event(WARN, "pid_file_kept", "cannot remove the pid file[ {}: {}]",
+                  LOG_STR("file", pidfile->path), LOG_ERRNO());
     close(pidfile->fd);
     free(pidfile->path);
     *pidfile = (struct pidfile){.fd = -1};

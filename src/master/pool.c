@@ -165,8 +165,10 @@ static void on_failed(struct generation *generation, const char *why, void *arg)
 {
     struct pool *pool = arg;
 
-    log_errorx("generation %u is given up: %s; generation %u goes on",
-               generation_number(generation), why, generation_number(pool->current));
+    log_event(ERROR, "generation_given_up",
+              "generation[ {}] is given up[: {}; generation {} goes on]",
+              LOG_UINT("generation", generation_number(generation)), LOG_STR("reason", why),
+              LOG_UINT("serving_generation", generation_number(pool->current)));
     news_put(pool->common.news, LOG_LEVEL_ERROR, "generation %u is given up: %s",
              generation_number(generation), why);
     pool->next = NULL;
@@ -186,9 +188,12 @@ static void on_ready(struct generation *generation, void *arg)
     }
     pool->current = generation;
     pool->next = NULL;
-    log_info("generation %u serves: workers=%u; generation %u draining within %u ms",
-             generation_number(generation), generation_size(generation), generation_number(old),
-             within_ms);
+    log_event(INFO, "generation_serves",
+              "generation[ {}] serves[: workers={}; generation {} draining within {} ms]",
+              LOG_UINT("generation", generation_number(generation)),
+              LOG_UINT("workers", generation_size(generation)),
+              LOG_UINT("leaving_generation", generation_number(old)),
+              LOG_MILLIS("within", within_ms));
     news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u serves; generation %u leaves",
              generation_number(generation), generation_number(old));
     migrate(pool, old, within_ms, generation);
@@ -227,7 +232,8 @@ static void on_gone(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (pool->leaving == NULL || pool->draining)
         return;
-    log_info("generation %u has left", generation_number(pool->leaving));
+    log_event(INFO, "generation_left", "generation[ {}] has left",
+              LOG_UINT("generation", generation_number(pool->leaving)));
     news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u has left",
              generation_number(pool->leaving));
     pool->at[generation_half(pool->leaving)] = NULL;
@@ -282,8 +288,9 @@ int pool_replace(struct pool *pool, const struct conf *conf, const struct listen
         errno = saved;
         return -1;
     }
-    log_info("generation %u starts: workers=%u", generation_number(generation),
-             generation_size(generation));
+    log_event(INFO, "generation_starts", "generation[ {}] starts[: workers={}]",
+              LOG_UINT("generation", generation_number(generation)),
+              LOG_UINT("workers", generation_size(generation)));
     news_put(pool->common.news, LOG_LEVEL_INFO, "generation %u starts",
              generation_number(generation));
     pool->next = generation;
@@ -297,8 +304,10 @@ void pool_hurry(struct pool *pool)
 
     if (generation == NULL || pool->draining || generation_is_hurried(generation, HURRY_MS))
         return;
-    log_info("generation %u draining within %u ms, for another is to come",
-             generation_number(generation), HURRY_MS);
+    log_event(INFO, "generation_hurried",
+              "generation[ {}] draining[ within {} ms], for another is to come",
+              LOG_UINT("generation", generation_number(generation)),
+              LOG_MILLIS("within", HURRY_MS));
     migrate(pool, generation, HURRY_MS, pool->current);
 }
 
@@ -437,7 +446,7 @@ struct pool *pool_new(const struct pool_options *options, const struct pool_ops 
     if (pool->common.lanes != NULL && events_new(pool) == 0)
         pool->current = generation_make(pool, options->conf, options->listeners, 0);
     if (pool->current == NULL) {
-        log_error("cannot prepare for workers");
+        log_event(ERROR, "workers_unprepared", "cannot prepare for workers[: {}]", LOG_ERRNO());
         pool_free(&pool);
     }
     return pool;

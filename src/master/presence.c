@@ -232,9 +232,10 @@ static void failed(struct presence *presence, struct watched *user)
     presence->suspect = 1;
     presence->blocked_until = clock_ms() + RETRY_MS;
     if (times > 0)
-        log_warnx("presence: redis has refused what a user does, or was lost; it is told "
-                  "again: times=%llu",
-                  (unsigned long long)times);
+        log_event(WARN, "presence_untold",
+                  "presence: redis has refused what a user does, or was lost; it is told "
+                  "again[: times={}]",
+                  LOG_TIMES(times));
 }
 
 static void on_done(int ok, void *arg)

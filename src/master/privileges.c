@@ -189,9 +189,9 @@ void privileges_harden(void)
 
     umask(077);
     if (setrlimit(RLIMIT_CORE, &none) < 0)
-        log_warn("cannot limit core dumps");
+        log_event(WARN, "core_dumps_unlimited", "cannot limit core dumps[: {}]", LOG_ERRNO());
     if (prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
-        log_warn("cannot switch core dumps off");
+        log_event(WARN, "core_dumps_on", "cannot switch core dumps off[: {}]", LOG_ERRNO());
     if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
-        log_warn("cannot give up setuid programs");
+        log_event(WARN, "setuid_kept", "cannot give up setuid programs[: {}]", LOG_ERRNO());
 }

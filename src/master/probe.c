@@ -103,8 +103,10 @@ static int on_error(struct probe *probe, const char *error)
     if (probe->oks == 0 && probe->is_blind)
         return answered(probe);
     if (probe->oks == 0 && kind == REDIS_FAULT_PERMISSION) {
-        log_info("redis does not allow ROLE at %s: that it is the master is as the sentinels say",
-                 probe->link.where);
+        log_event(
+            INFO, "redis_role_forbidden",
+            "redis does not allow ROLE[ at {}]: that it is the master is as the sentinels say",
+            LOG_STR("server", probe->link.where));
         probe->is_blind = 1;
         return answered(probe);
     }

@@ -87,8 +87,9 @@ void proc_kill(struct proc *proc, const char *why)
 {
     if (!lives(proc))
         return;
-    log_errorx("worker %u: killed: %s pid=%ld queued=%zu", proc->number, why, (long)proc->pid,
-               link_queued(proc->link));
+    log_event(ERROR, "worker_killed", "worker[ {}: killed: {} pid={} queued={}]< killed>",
+              LOG_UINT("worker", proc->number), LOG_STR("reason", why),
+              LOG_INT("worker_pid", proc->pid), LOG_UINT("queued", link_queued(proc->link)));
     news_put(proc->common->news, LOG_LEVEL_ERROR, "worker %u: killed: %s", proc->number, why);
     silence(proc);
     kill(proc->pid, SIGKILL);
@@ -124,8 +125,10 @@ static void become_up(struct proc *proc)
     proc->state = UP;
     relay_worker_up(common->relay, proc->lane);
     stats_up(common->stats, proc->lane);
-    log_info("worker %u ready: pid=%ld fork=%u generation=%u", proc->number, (long)proc->pid,
-             common->forks[proc->lane], proc->terms->generation);
+    log_event(INFO, "worker_ready", "worker[ {}] ready[: pid={} fork={} generation={}]",
+              LOG_UINT("worker", proc->number), LOG_INT("worker_pid", proc->pid),
+              LOG_UINT("fork", common->forks[proc->lane]),
+              LOG_UINT("generation", proc->terms->generation));
     if (proc->was_ready) {
         news_put(common->news, LOG_LEVEL_INFO, "worker %u serves again: pid=%ld", proc->number,
                  (long)proc->pid);
@@ -328,16 +331,34 @@ uint64_t proc_queued(const struct proc *proc)
 
 /* --- forking ------------------------------------------------------------------ */
 
+/* What a line says of its end; as JSON it has the facts instead of how. */
+#define END(proc, end) LOG_UINT("worker", (proc)->number), LOG_SHOWN((end)->how)
+#define FACTS(proc, end)                                                                           \
+    LOG_IF((proc)->pid > 0, LOG_INT("worker_pid", (proc)->pid)),                                   \
+        LOG_IF((end)->status < 0, LOG_STR("error", (end)->how)),                                   \
+        LOG_IF((end)->status >= 0 && WIFSIGNALED((end)->status),                                   \
+               LOG_INT("signal", WTERMSIG((end)->status))),                                        \
+        LOG_IF((end)->status >= 0 && WIFEXITED((end)->status),                                     \
+               LOG_INT("status", WEXITSTATUS((end)->status))),                                     \
+        LOG_IF((end)->status >= 0, LOG_MILLIS("duration", (end)->lived_ms))
+
+void proc_left_log(const struct proc *proc, const struct proc_end *end)
+{
+    log_event_at(end->status == 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "worker_left",
+                 "worker[ {}: {}]< has left>", END(proc, end), FACTS(proc, end));
+}
+
 /* Early deaths, and forks that fail, make the next one wait. */
-void proc_again(struct proc *proc, int early, const char *how)
+void proc_again(struct proc *proc, int early, const struct proc_end *end)
 {
     uint64_t times;
 
     if (!early) {
         proc->backoff_ms = 0;
-        log_warnx("worker %u: %s; replaced at once", proc->number, how);
+        log_event(WARN, "worker_replaced", "worker[ {}: {}]< gone>; replaced at once",
+                  END(proc, end), FACTS(proc, end));
         news_put(proc->common->news, LOG_LEVEL_WARN, "worker %u: %s; replaced at once",
-                 proc->number, how);
+                 proc->number, end->how);
         timer_set(proc->timer, 0);
         return;
     }
@@ -347,10 +368,11 @@ void proc_again(struct proc *proc, int early, const char *how)
     /* Where none can be forked, none of many can be. */
     times = proc->pid > 0 ? 1 : log_due(&proc->common->fork_log, FORK_LOG_MS);
     if (times > 0) {
-        log_errorx("worker %u: %s; forked again in %u ms times=%llu", proc->number, how,
-                   proc->backoff_ms, (unsigned long long)times);
+        log_event(ERROR, "worker_forked_again",
+                  "worker[ {}: {}]< gone>; forked again[ in {} ms times={}]", END(proc, end),
+                  LOG_MILLIS("within", proc->backoff_ms), LOG_TIMES(times), FACTS(proc, end));
         news_put(proc->common->news, LOG_LEVEL_ERROR, "worker %u: %s; forked again in %u ms",
-                 proc->number, how, proc->backoff_ms);
+                 proc->number, end->how, proc->backoff_ms);
     }
     timer_set(proc->timer, proc->backoff_ms);
 }
@@ -419,7 +441,7 @@ void proc_start(struct proc *proc)
         (void)snprintf(how, sizeof(how), "cannot be forked: %s", strerror(errno));
         proc->pid = 0;
         lanes_vacant(proc->common->lanes, proc->lane);
-        proc->ops->gone(proc, -1, 0, how, proc->arg);
+        proc->ops->gone(proc, &(struct proc_end){.status = -1, .how = how}, proc->arg);
         return;
     }
     lanes_taken(proc->common->lanes, proc->lane);
@@ -446,8 +468,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         if (proc->state == STARTING)
             proc->common->restarts[proc->number - 1]++;
     } else if (proc->state == ENDING) {
-        log_errorx("worker %u: killed: it closed its pipe and stayed pid=%ld", proc->number,
-                   (long)proc->pid);
+        log_event(ERROR, "worker_killed", "worker[ {}: killed: {} pid={}]< killed>",
+                  LOG_UINT("worker", proc->number),
+                  LOG_STR("reason", "it closed its pipe and stayed"),
+                  LOG_INT("worker_pid", proc->pid));
         kill(proc->pid, SIGKILL);
     }
 }
@@ -482,7 +506,7 @@ void proc_reaped(struct proc *proc, int status)
         census_clear(proc->terms->census, proc->number - 1);
     lanes_vacant(proc->common->lanes, proc->lane);
     how_ended(how, sizeof(how), proc, status, lived_ms);
-    proc->ops->gone(proc, status, lived_ms, how, proc->arg);
+    proc->ops->gone(proc, &(struct proc_end){status, lived_ms, how}, proc->arg);
 }
 
 /* --- coming and going --------------------------------------------------------- */

@@ -49,7 +49,8 @@ struct redis {
 /* What it was to publish is not. */
 static void not_published(struct redis *redis)
 {
-    log_debug("redis: not published: %s", redis->link.fault.why);
+    log_event(DEBUG, "redis_not_published", "redis: not published[: {}]",
+              LOG_STR("error", redis->link.fault.why));
     redis_link_stop(&redis->link);
     subscription_end(&redis->subscription);
     redis->ops->state(0, redis->arg);
@@ -97,8 +98,9 @@ static void on_lost(int was_up, void *arg)
 static void gap_end(struct redis *redis, uint64_t ms)
 {
     redis->stats.gap_ms += ms;
-    log_warnx("redis subscribed again after %llu ms; what was published meanwhile is lost",
-              (unsigned long long)ms);
+    log_event(WARN, "redis_subscribed_again",
+              "redis subscribed again[ after {} ms]; what was published meanwhile is lost",
+              LOG_MILLIS("duration", ms), LOG_STR("server", redis->link.where));
 }
 
 /* All topics that are needed are confirmed. */
@@ -116,9 +118,9 @@ static void subscribed(struct redis *redis)
         gap_end(redis, now - redis->lost_ms);
     } else {
         struct slice pattern = topics_at(subscription_topics(&redis->subscription), TOPIC_PATTERN);
-        char text[256];
-        log_info("redis subscribed at %s: pattern=%s", redis->link.where,
-                 log_escape(text, sizeof(text), pattern.ptr, pattern.len));
+        log_event(INFO, "redis_subscribed", "redis subscribed[ at {}: pattern={}]",
+                  LOG_STR("server", redis->link.where),
+                  LOG_BYTES("pattern", pattern.ptr, pattern.len, 256));
     }
     redis->ops->state(1, redis->arg);
 }
@@ -295,7 +297,7 @@ static void on_found(const char *host, int port, int is_other, void *arg)
     char *copy = strdup(host), why[256];
 
     if (copy == NULL) {
-        log_errorx("out of memory: the master is not followed");
+        log_event(ERROR, "redis_not_followed", "out of memory: the master is not followed");
         return;
     }
     free(redis->server.host);

@@ -27,13 +27,15 @@ void redis_fault_log(struct redis_fault *fault, const char *where, uint64_t now_
     unsigned bit = 1U << fault->kind;
 
     if (where != NULL && fault->logged & bit && now_ms - fault->logged_ms < AGAIN_MS) {
-        log_debug("redis: another attempt has failed: %s", fault->why);
+        log_event(DEBUG, "redis_attempt_failed", "redis: another attempt has failed[: {}]",
+                  LOG_STR("error", fault->why), LOG_STR("server", where));
         return;
     }
     if (where == NULL)
-        log_warnx("redis lost: %s; retrying", fault->why);
+        log_event(WARN, "redis_lost", "redis lost[: {}]; retrying", LOG_STR("error", fault->why));
     else
-        log_warnx("redis not reachable at %s: %s; retrying", where, fault->why);
+        log_event(WARN, "redis_not_reachable", "redis not reachable[ at {}: {}]; retrying",
+                  LOG_STR("server", where), LOG_STR("error", fault->why));
     fault->logged |= bit;
     fault->logged_ms = now_ms;
 }

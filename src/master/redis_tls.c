@@ -49,7 +49,8 @@ int redis_tls_client(struct tls_client **client, const struct conf_redis_tls *co
     int rc = server_tls_client(client, conf, &error);
 
     if (rc < 0)
-        log_errorx("redis: TLS: %.*s", (int)error.len, (const char *)error.data);
+        log_event(ERROR, "redis_tls", "redis: TLS[: {}]",
+                  LOG_STRN("error", (const char *)error.data, error.len));
     buf_free(&error);
     return rc;
 }

@@ -123,9 +123,13 @@ static void unheard(struct relay *relay)
         show_unheard(&relay->bc, times);
 }
 
+#define DROPPED "[: reason={} count={} channel={}]"
+#define DROPPED_FIELDS(reason, count, channel)                                                     \
+    LOG_STR("reason", emit_result_name(reason)), LOG_UINT("count", count),                         \
+        LOG_BYTES("channel", (channel).ptr, (channel).len, 256)
+
 void relay_drop(struct relay *relay, enum emit_result reason, struct slice channel)
 {
-    char text[256];
     uint64_t count;
 
     relay->stats.dropped[reason]++;
@@ -141,13 +145,12 @@ void relay_drop(struct relay *relay, enum emit_result reason, struct slice chann
     count = log_due(&relay->drop_log[reason], DROP_LOG_MS);
     if (count == 0)
         return;
-    log_escape(text, sizeof(text), channel.ptr, channel.len);
     if (drop_is_quiet(reason))
-        log_debug("message ignored: reason=%s count=%llu channel=%s", emit_result_name(reason),
-                  (unsigned long long)count, text);
+        log_event(DEBUG, "message_ignored", "message ignored" DROPPED,
+                  DROPPED_FIELDS(reason, count, channel));
     else
-        log_warnx("message dropped: reason=%s count=%llu channel=%s", emit_result_name(reason),
-                  (unsigned long long)count, text);
+        log_event(WARN, "message_dropped", "message dropped" DROPPED,
+                  DROPPED_FIELDS(reason, count, channel));
 }
 
 /* One huge message must not leave its size behind for good. */
@@ -346,9 +349,11 @@ static int join(struct relay *relay, unsigned lane, uint64_t client, struct slic
     uint64_t count = rc < 0 ? log_due(&relay->unsure_log, DROP_LOG_MS) : 0;
 
     if (count > 0)
-        log_errorx("worker %u: out of memory for the rooms of its clients: it is sent the messages "
-                   "to all rooms count=%llu",
-                   start_number(lane), (unsigned long long)count);
+        log_event(
+            ERROR, "rooms_unsure",
+            "worker[ {}]: out of memory for the rooms of its clients: it is sent the messages "
+            "to all rooms[ count={}]",
+            LOG_UINT("worker", start_number(lane)), LOG_UINT("count", count));
     return rc <= 0;
 }
 
@@ -466,12 +471,18 @@ size_t relay_user_connections(const struct relay *relay, struct slice uid)
     return route_clients(relay->route, uid);
 }
 
-static void not_in(unsigned lane, struct log_every *every, const char *what)
+static const struct log_entry joined_astray = {
+    "joined_astray", "worker[ {}]: a client joined rooms that was not in[ count={}]"};
+static const struct log_entry left_astray = {
+    "left_astray", "worker[ {}]: a client left that was not in[ count={}]"};
+
+static void not_in(unsigned lane, struct log_every *every, struct log_entry entry)
 {
     uint64_t count = log_due(every, DROP_LOG_MS);
 
     if (count > 0)
-        log_warnx("worker %u: %s count=%llu", start_number(lane), what, (unsigned long long)count);
+        log_entry_at(LOG_LEVEL_WARN, entry, LOG_UINT("worker", start_number(lane)),
+                     LOG_UINT("count", count));
 }
 
 /* The answer is made first, for what has been noted cannot be noted again. */
@@ -494,7 +505,7 @@ int relay_rooms(struct relay *relay, unsigned lane, uint32_t id, uint64_t client
     for (size_t i = 0; i < joined->n; i++)
         is_in &= join(relay, lane, client, joined->at[i], seq, is_claim);
     if (!is_in)
-        not_in(lane, &relay->rooms_log, "a client joined rooms that was not in");
+        not_in(lane, &relay->rooms_log, joined_astray);
     if (id != 0)
         relay->ops->send(lane, relay->message.data, relay->message.len, relay->arg);
     return 0;
@@ -508,7 +519,7 @@ void relay_left(struct relay *relay, unsigned lane, uint64_t client, struct slic
             serve(relay, &uid, 0);
         return;
     }
-    not_in(lane, &relay->left_log, "a client left that was not in");
+    not_in(lane, &relay->left_log, left_astray);
 }
 
 size_t relay_users(const struct relay *relay)

@@ -29,6 +29,10 @@
 
 #define CHANGE_ANY (CHANGE_LIVE | CHANGE_MASTER | CHANGE_WORKERS)
 
+#define CONFIGURATION(what) "configuration[: {}]<: " what ">"
+#define UNTOLD              "out of memory: the workers do not get the new [{}]<things>"
+#define WAITS               "reload waits[: {}]"
+
 struct reload {
     struct running *running;
     struct conf *asking;               /* whose host names are being looked up, or NULL */
@@ -61,7 +65,8 @@ static void refuse(struct reload *reload, struct conf **wanted)
 {
     conf_free(wanted);
     count(reload, 0);
-    log_errorx("configuration not reloaded: the old one stays in force");
+    log_event(ERROR, "configuration_not_reloaded",
+              "configuration not reloaded: the old one stays in force");
     news_put(reload->running->news, LOG_LEVEL_ERROR,
              "configuration not reloaded: the old one stays in force; the log says why");
 }
@@ -93,13 +98,15 @@ static int certificates_settle(struct reload *reload, struct conf *wanted, struc
 /* NULL, with the reasons logged. */
 static struct conf *load(struct reload *reload)
 {
+    static const struct log_entry warning = {"configuration_warning", CONFIGURATION("warning")},
+                                  error = {"configuration_error", CONFIGURATION("error")};
     struct buf errors = {0}, warnings = {0};
     struct conf *wanted = conf_load(reload->running->args, CONF_FOR_RELOAD, &errors, &warnings);
 
     if (wanted != NULL && certificates_settle(reload, wanted, &errors, &warnings) < 0)
         conf_free(&wanted);
-    log_lines(log_warnx, "configuration: ", (const char *)warnings.data, warnings.len);
-    log_lines(log_errorx, "configuration: ", (const char *)errors.data, errors.len);
+    log_lines(LOG_LEVEL_WARN, warning, (const char *)warnings.data, warnings.len);
+    log_lines(LOG_LEVEL_ERROR, error, (const char *)errors.data, errors.len);
     if (wanted != NULL && reload->running->detached && wanted->log_target == LOG_TO_STDERR)
         wanted->log_target = LOG_TO_SYSLOG;
     buf_free(&errors);
@@ -115,7 +122,8 @@ static int target_check(const struct conf *wanted)
         return 0;
     if (logfile_try(wanted->log_file) == 0)
         return 0;
-    log_error("configuration: log:target: %s", wanted->log_file);
+    log_event(ERROR, "configuration_error", "configuration[: log:target: {}: {}]<: error>",
+              LOG_STR("file", wanted->log_file), LOG_ERRNO());
     return -1;
 }
 
@@ -129,7 +137,8 @@ static int user_check(const struct conf *now, const struct conf *wanted)
         return 0;
     rc = privileges_known(wanted, &error);
     if (rc < 0)
-        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+        log_event(ERROR, "configuration_error", CONFIGURATION("error"),
+                  LOG_STRN("detail", (const char *)error.data, error.len));
     buf_free(&error);
     return rc;
 }
@@ -142,12 +151,14 @@ static int restart_check(const struct conf *now, struct conf *wanted)
     if (user_check(now, wanted) < 0)
         return -1;
     if (change_diff(now, wanted, CHANGE_RESTART, &keys) > 0)
-        log_warnx("configuration: changed, but in force only after a restart: %.*s", (int)keys.len,
-                  (const char *)keys.data);
+        log_event(WARN, "configuration_restart",
+                  "configuration: changed, but in force only after a restart[: {}]",
+                  LOG_NAMES("keys", (const char *)keys.data, keys.len));
     buf_free(&keys);
     if (change_keep(now, wanted) == 0)
         return 0;
-    log_errorx("configuration: out of memory");
+    log_event(ERROR, "configuration_error", CONFIGURATION("error"),
+              LOG_STR("detail", "out of memory"));
     return -1;
 }
 
@@ -172,7 +183,8 @@ static int admin_check(struct reload *reload, const struct conf *wanted)
     port = ours ? 0 : wanted->admin_port;
     rc = admin_open(&reload->admin_listeners, wanted->admin_host, port, reload->names, &error);
     if (rc < 0)
-        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+        log_event(ERROR, "configuration_error", CONFIGURATION("error"),
+                  LOG_STRN("detail", (const char *)error.data, error.len));
     else if (ours && wanted->admin_port != 0)
         listen_close(&reload->admin_listeners, 1);
     buf_free(&error);
@@ -188,7 +200,8 @@ static int admin_bind(struct reload *reload, const struct conf *conf)
         rc = admin_open(&reload->admin_listeners, conf->admin_host, conf->admin_port, reload->names,
                         &error);
     if (rc < 0)
-        log_errorx("%.*s", (int)error.len, (const char *)error.data);
+        log_event(ERROR, "admin_not_bound", "[{}]<the admin address cannot be bound>",
+                  LOG_STRN("error", (const char *)error.data, error.len));
     buf_free(&error);
     return rc;
 }
@@ -222,7 +235,7 @@ static void admin_configure(struct reload *reload, const struct conf *was)
         admin_new(reload->running->base, &reload->admin_listeners, reload->running->stats,
                   reload->running->admin_ops, reload->running->admin_arg);
     if (reload->running->admin == NULL)
-        log_errorx("admin: out of memory");
+        log_event(ERROR, "admin_no_memory", "admin: out of memory");
 }
 
 /* --- in force ----------------------------------------------------------------- */
@@ -246,9 +259,11 @@ static void log_move(const struct conf *conf)
                        : conf->log_target == LOG_TO_SYSLOG ? "syslog"
                                                            : "stderr";
 
-    log_info("the log goes on in %s as %s", name, formats[conf->log_format]);
+    log_event(INFO, "log_moved", "the log goes on[ in {} as {}]", LOG_STR("file", name),
+              LOG_STR("format", formats[conf->log_format]));
     if (log_open(conf->log_target, conf->log_file, conf->log_format) < 0)
-        log_warn("cannot open %s: the log stays where it is", conf->log_file);
+        log_event(WARN, "log_open_failed", "cannot open [{}: ]the log[ stays where it is: {}]",
+                  LOG_STR("file", conf->log_file), LOG_ERRNO());
 }
 
 static void log_configure(const struct conf *conf)
@@ -264,7 +279,7 @@ static void on_keys(void *arg)
 
     recovery_keys(reload->running->recovery);
     if (push(reload->running->pool, reload->running->conf) < 0)
-        log_errorx("out of memory: the workers do not get the new keys");
+        log_event(ERROR, "workers_untold", UNTOLD, LOG_STR("what", "keys"));
 }
 
 static void on_certificates(void *arg)
@@ -272,7 +287,7 @@ static void on_certificates(void *arg)
     struct reload *reload = arg;
 
     if (push(reload->running->pool, reload->running->conf) < 0)
-        log_errorx("out of memory: the workers do not get the new certificates");
+        log_event(ERROR, "workers_untold", UNTOLD, LOG_STR("what", "certificates"));
 }
 
 int reload_watch(struct reload *reload)
@@ -292,7 +307,8 @@ static void listeners_log(const struct reload *reload)
     struct buf names = {0};
 
     listen_names(&reload->running->listeners, &names);
-    log_info("listening on %.*s", (int)names.len, (const char *)names.data);
+    log_event(INFO, "listening", "listening[ on {}]",
+              LOG_NAMES("addresses", (const char *)names.data, names.len));
     buf_free(&names);
 }
 
@@ -306,7 +322,7 @@ static void commit(struct reload *reload, struct conf *wanted)
 
     reload->running->conf = wanted;
     if (reload_watch(reload) < 0)
-        log_errorx("out of memory: not all files are watched");
+        log_event(ERROR, "files_unwatched", "out of memory: not all files are watched");
     else if (reload->keywatch != NULL)
         (void)keywatch_look(reload->keywatch); /* it may have changed while workers started */
     if (wanted->tls.n > 0 && !change_same_certificates(&was->tls, &wanted->tls))
@@ -321,11 +337,11 @@ static void commit(struct reload *reload, struct conf *wanted)
     admin_configure(reload, was);
     count(reload, 1);
     if (push(reload->running->pool, wanted) < 0)
-        log_errorx("out of memory: the workers do not get the new settings");
+        log_event(ERROR, "workers_untold", UNTOLD, LOG_STR("what", "settings"));
     if (was->sandbox)
         start_warn_sandbox(wanted);
-    log_info("configuration reloaded; changed: %.*s", n > 0 ? (int)keys.len : 7,
-             n > 0 ? (const char *)keys.data : "nothing");
+    log_event(INFO, "configuration_reloaded", "configuration reloaded[; changed: {}]",
+              n > 0 ? LOG_NAMES("keys", (const char *)keys.data, keys.len) : LOG_SHOWN("nothing"));
     news_put(reload->running->news, LOG_LEVEL_INFO, "configuration reloaded; changed: %.*s",
              n > 0 ? (int)keys.len : 7, n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);
@@ -349,7 +365,8 @@ static void replace(struct reload *reload, struct conf *wanted)
 
     if (listen_reopen(&reload->wanted_listeners, wanted, reload->names, &reload->running->listeners,
                       reload->running->conf, &error) < 0) {
-        log_errorx("configuration: %.*s", (int)error.len, (const char *)error.data);
+        log_event(ERROR, "configuration_error", CONFIGURATION("error"),
+                  LOG_STRN("detail", (const char *)error.data, error.len));
         buf_free(&error);
         give_up(reload, &wanted);
         return;
@@ -357,7 +374,7 @@ static void replace(struct reload *reload, struct conf *wanted)
     reload->wanted = wanted;
     if (recovery_prepare(reload->running->recovery, wanted) < 0 ||
         pool_replace(reload->running->pool, wanted, &reload->wanted_listeners) < 0) {
-        log_error("new workers cannot be started");
+        log_event(ERROR, "workers_not_started", "new workers cannot be started[: {}]", LOG_ERRNO());
         recovery_give_up(reload->running->recovery);
         listen_leave(&reload->wanted_listeners, &reload->running->listeners);
         give_up(reload, &reload->wanted);
@@ -408,9 +425,10 @@ static int needs_workers(const struct reload *reload, const struct conf *wanted)
 static int waits(struct reload *reload, const struct conf *wanted)
 {
     if (pool_is_starting(reload->running->pool)) {
-        log_info("reload waits: workers are starting");
+        log_event(INFO, "reload_waits", WAITS, LOG_STR("reason", "workers are starting"));
     } else if (needs_workers(reload, wanted) && !pool_has_room(reload->running->pool)) {
-        log_info("reload waits: two generations of workers live");
+        log_event(INFO, "reload_waits", WAITS,
+                  LOG_STR("reason", "two generations of workers live"));
         pool_hurry(reload->running->pool);
     } else {
         return 0;
@@ -441,7 +459,7 @@ static void on_names(const char *why, void *arg)
         return;
     }
     if (why != NULL) {
-        log_errorx("configuration: %s", why);
+        log_event(ERROR, "configuration_error", CONFIGURATION("error"), LOG_STR("detail", why));
         give_up(reload, &wanted);
     } else {
         proceed(reload, wanted);
@@ -469,11 +487,12 @@ static void ask(struct reload *reload)
     struct conf *wanted;
 
     if (rc == 0 && names_waiting(reload->names) > 0) {
-        log_info("reload waits: host names are looked up");
+        log_event(INFO, "reload_waits", WAITS, LOG_STR("reason", "host names are looked up"));
         return;
     }
     if (rc < 0)
-        log_error("configuration: host names cannot be looked up");
+        log_event(ERROR, "configuration_error",
+                  "configuration[: host names cannot be looked up: {}]<: error>", LOG_ERRNO());
     wanted = reload->asking;
     reload->asking = NULL;
     if (rc < 0)
@@ -487,7 +506,8 @@ static void asking_end(struct reload *reload)
 {
     if (reload->asking == NULL)
         return;
-    log_info("the reload that waits for host names is given up for another");
+    log_event(INFO, "reload_given_up",
+              "the reload that waits for host names is given up for another");
     conf_free(&reload->asking);
     names_free(&reload->names);
 }

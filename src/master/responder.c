@@ -54,8 +54,10 @@ void responder_result(struct responder *responder, enum response_result result,
         return;
     count = log_due(&responder->log[result], RESULT_LOG_MS);
     if (count > 0)
-        log_warnx("request not answered: reason=%s type=%s count=%llu",
-                  response_result_name(result), request_type_name(type), (unsigned long long)count);
+        log_event(WARN, "request_not_answered",
+                  "request not answered[: reason={} type={} count={}]",
+                  LOG_STR("reason", response_result_name(result)),
+                  LOG_STR("type", request_type_name(type)), LOG_UINT("count", count));
 }
 
 /* --- to whom -------------------------------------------------------------------- */

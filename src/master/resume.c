@@ -154,7 +154,8 @@ void resume_configure(struct resume *resume, const struct conf *conf)
     claims->conf = conf;
     set_parts(claims);
     if (pidkeys_derive(&claims->keys, conf) < 0)
-        log_errorx("out of memory: sessions are proven by the keys of before");
+        log_event(ERROR, "session_keys_kept",
+                  "out of memory: sessions are proven by the keys of before");
     if (!conf->recovery)
         claims_release(claims);
 }

@@ -119,8 +119,9 @@ static void not_known(struct sentinel *sentinel)
 {
     sentinel->is_named = 0;
     if (log_due(&sentinel->unknown_log, LOG_MS) > 0)
-        log_warnx("redis: the sentinel %s knows no master of the name \"%s\"", sentinel->link.where,
-                  sentinel->name);
+        log_event(WARN, "sentinel_unknowing",
+                  "redis: the sentinel[ {}] knows no master of the name[ \"{}\"]",
+                  LOG_STR("sentinel", sentinel->link.where), LOG_STR("master", sentinel->name));
 }
 
 static void named(struct sentinel *sentinel, const char *host, int port)
@@ -190,8 +191,9 @@ static void on_subscribed(struct sentinel *sentinel, const redisReply *reply)
 {
     sentinel->hears = reply->type == REDIS_REPLY_ARRAY;
     if (!sentinel->hears && !sentinel->is_deaf)
-        log_info("redis: the sentinel %s does not allow SUBSCRIBE: it is asked every second",
-                 sentinel->link.where);
+        log_event(INFO, "sentinel_deaf",
+                  "redis: the sentinel[ {}] does not allow SUBSCRIBE: it is asked every second",
+                  LOG_STR("sentinel", sentinel->link.where));
     sentinel->is_deaf = !sentinel->hears;
 }
 

@@ -8,11 +8,7 @@
 #include "ipc/start.h"
 #include "master/route.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#define SHOWN_MAX      64  /* characters of a name */
-#define SHOWN_LIST_MAX 512 /* characters of a list of names */
+#define SHOWN_MAX 64 /* characters of a name */
 
 /* Of the array's first element, which is a string or a number: borrowed from it. */
 static struct slice event_of(const struct buf *json)
@@ -24,68 +20,38 @@ static struct slice event_of(const struct buf *json)
     return (struct slice){first + quotes, (size_t)(len > 0 ? len : 0) - 2 * quotes};
 }
 
-/* "msg" */
-static const char *event_name(char dst[SHOWN_MAX], const struct buf *json)
-{
-    struct slice event = event_of(json);
-
-    return log_word(dst, SHOWN_MAX, event.ptr, event.len);
-}
-
-/* "ann,bob"; "ann,bob,...(4096)" where there is no room for all; "" for none. */
-static const char *names(char dst[SHOWN_LIST_MAX], const struct slices *list)
-{
-    size_t at = 0;
-
-    dst[0] = '\0';
-    for (size_t i = 0; i < list->n; i++) {
-        char name[SHOWN_MAX];
-        log_word(name, sizeof(name), list->at[i].ptr, list->at[i].len);
-        if (at + strlen(name) + 32 > SHOWN_LIST_MAX) {
-            (void)snprintf(dst + at, SHOWN_LIST_MAX - at, ",...(%zu)", list->n);
-            break;
-        }
-        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%s", i ? "," : "", name);
-    }
-    return dst;
-}
-
-static const char *workers(char dst[SHOWN_LIST_MAX], const struct route_targets *targets)
-{
-    size_t at = 0;
-
-    if (targets->n == 0)
-        return "nobody";
-    for (size_t i = 0; i < targets->n && at + 16 < SHOWN_LIST_MAX; i++)
-        at += (size_t)snprintf(dst + at, SHOWN_LIST_MAX - at, "%s%u", i ? "," : "",
-                               start_number(targets->lanes[i]));
-    return dst;
-}
-
 /* "*": everybody. */
-static const char *whom(char dst[SHOWN_LIST_MAX], const struct slices *rooms)
+#define ROOMS(list)       ((list)->n > 0 ? LOG_WORDS("rooms", list) : LOG_SHOWN("*"))
+#define NAMES(name, list) LOG_IF((list)->n > 0, LOG_WORDS(name, list))
+#define WORKERS(to, n)    ((n) > 0 ? LOG_UINTS("to_workers", to, n) : LOG_SHOWN("nobody"))
+
+static size_t workers(unsigned to[START_LANES], const struct route_targets *targets)
 {
-    return rooms->n > 0 ? names(dst, rooms) : "*";
+    for (size_t i = 0; i < targets->n; i++)
+        to[i] = start_number(targets->lanes[i]);
+    return targets->n;
 }
 
 void show_notification(const struct broadcast *bc, const struct route_targets *targets)
 {
-    char event[SHOWN_MAX], to[SHOWN_LIST_MAX], except[SHOWN_LIST_MAX], who[SHOWN_LIST_MAX];
+    struct slice event = event_of(&bc->json);
+    unsigned to[START_LANES];
+    size_t n = workers(to, targets);
 
-    log_debug("notification: event=%s rooms=%s%s%s workers=%s", event_name(event, &bc->json),
-              whom(to, &bc->rooms), bc->except.n > 0 ? " except=" : "", names(except, &bc->except),
-              workers(who, targets));
+    log_event(DEBUG, "notification", "notification[: event={} rooms={}][ except={}][ workers={}]",
+              LOG_WORD("notification", event.ptr, event.len, SHOWN_MAX), ROOMS(&bc->rooms),
+              NAMES("except", &bc->except), WORKERS(to, n));
 }
 
 void show_request(const struct request *request, const struct route_targets *targets)
 {
-    char to[SHOWN_LIST_MAX], except[SHOWN_LIST_MAX], list[SHOWN_LIST_MAX], who[SHOWN_LIST_MAX];
+    unsigned to[START_LANES];
+    size_t n = targets != NULL ? workers(to, targets) : 0;
 
-    log_debug("request: type=%s rooms=%s%s%s%s%s%s%s", request_type_name(request->type),
-              whom(to, &request->rooms), request->except.n > 0 ? " except=" : "",
-              names(except, &request->except), request->names.n > 0 ? " names=" : "",
-              names(list, &request->names), targets != NULL ? " workers=" : "",
-              targets != NULL ? workers(who, targets) : "");
+    log_event(DEBUG, "request", "request[: type={} rooms={}][ except={}][ names={}][ workers={}]",
+              LOG_STR("type", request_type_name(request->type)), ROOMS(&request->rooms),
+              NAMES("except", &request->except), NAMES("names", &request->names),
+              LOG_IF(targets != NULL, WORKERS(to, n)));
 }
 
 void show_unheard(const struct broadcast *bc, uint64_t times)
@@ -128,5 +94,5 @@ void show_no_room(struct slice channel, uint64_t times)
     log_event(INFO, "room_has_no_name",
               "nobody is in a room that has no name, as that of a variable that is not "
               "set[: channel={}][ times={}]",
-              LOG_WORD("channel", channel.ptr, channel.len, SHOWN_LIST_MAX), LOG_TIMES(times));
+              LOG_WORD("channel", channel.ptr, channel.len, 512), LOG_TIMES(times));
 }

@@ -19,7 +19,7 @@ int start_failed(struct start *start, struct buf *error)
 
     (void)buf_putc(error, '\0');
     text = error->failed ? "out of memory" : (const char *)error->data;
-    log_errorx("%s", text);
+    log_event(ERROR, "start_failed", "[{}]<the start has failed>", LOG_STR("error", text));
     if (start->status_fd >= 0)
         daemon_failed(&start->status_fd, text);
     else if (start->conf->log_target != LOG_TO_STDERR)
@@ -54,22 +54,28 @@ int start_log(struct start *start)
  * the time to hear that it cannot is now. */
 static void rehearse(const struct start *start, const struct privileges *privileges)
 {
+    static const struct log_entry unreadable = {"configuration_unreadable",
+                                                "configuration[: {}]<: not readable>"},
+                                  unread = {"file_unreadable", "[{}]<a file is not readable>"};
     struct buf errors = {0}, warnings = {0};
     struct conf *again;
 
     if (!privileges->change)
         return;
     if (log_reopen() < 0)
-        log_warn("the log file %s cannot be opened again by the user that this runs as now",
-                 start->conf->log_file);
+        log_event(
+            WARN, "log_file_forbidden",
+            "the log file[ {}] cannot be opened again by the user that this runs as now[: {}]",
+            LOG_STR("file", start->conf->log_file), LOG_ERRNO());
     again = conf_load(start->args, CONF_FOR_REHEARSAL, &errors, &warnings);
     if (again == NULL) {
-        log_warnx("a reload will fail: the user that this runs as now cannot read all it needs");
-        log_lines(log_warnx, "configuration: ", (const char *)errors.data, errors.len);
+        log_event(WARN, "reload_would_fail",
+                  "a reload will fail: the user that this runs as now cannot read all it needs");
+        log_lines(LOG_LEVEL_WARN, unreadable, (const char *)errors.data, errors.len);
     } else {
         buf_reset(&warnings); /* the others have been told */
         conf_unread_put(again, &warnings);
-        log_lines(log_warnx, "", (const char *)warnings.data, warnings.len);
+        log_lines(LOG_LEVEL_WARN, unread, (const char *)warnings.data, warnings.len);
     }
     conf_free(&again);
     buf_free(&errors);
@@ -79,20 +85,21 @@ static void rehearse(const struct start *start, const struct privileges *privile
 void start_warn_sandbox(const struct conf *conf)
 {
     if (!conf->sandbox)
-        log_warnx("sandbox: false: the workers may make any system call");
+        log_event(WARN, "sandbox_off", "sandbox: false: the workers may make any system call");
 }
 
 int start_privileges(const struct start *start, const struct privileges *privileges,
                      struct buf *error)
 {
     if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
-        log_warn("cannot give the log file %s to uid %ld", start->conf->log_file,
-                 (long)privileges->uid);
+        log_event(WARN, "log_file_kept", "cannot give the log file[ {} to uid {}: {}]< away>",
+                  LOG_STR("file", start->conf->log_file), LOG_INT("uid", privileges->uid),
+                  LOG_ERRNO());
     if (privileges_drop(privileges, error) < 0)
         return -1;
     privileges_harden();
     if (privileges->uid == 0)
-        log_warnx("running as root: set user");
+        log_event(WARN, "running_as_root", "running as root: set user");
     start_warn_sandbox(start->conf);
     rehearse(start, privileges);
     return 0;
@@ -145,6 +152,7 @@ void start_limits_log(const struct conf *conf)
     struct rlimit limit = {0};
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
-    log_info("limits: connections=%zu strangers=%zu per worker, open files=%llu",
-             conf->connections_max, conf->strangers_max, (unsigned long long)limit.rlim_cur);
+    log_event(INFO, "limits", "limits[: connections={} strangers={} per worker, open files={}]",
+              LOG_UINT("connections", conf->connections_max),
+              LOG_UINT("strangers", conf->strangers_max), LOG_UINT("open_files", limit.rlim_cur));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define ODD_LOG_MS 60000
+#define SHOWN_MAX  256
 
 /* --- what is told of it ------------------------------------------------------- */
 
@@ -22,7 +23,8 @@ static void odd(struct subscription *subscription, const char *what)
     subscription->ops->odd(subscription->arg);
     count = log_due(&subscription->odd_log, ODD_LOG_MS);
     if (count > 0)
-        log_warnx("redis: reply ignored: %s count=%llu", what, (unsigned long long)count);
+        log_event(WARN, "redis_reply_ignored", "redis: reply ignored[: {} count={}]",
+                  LOG_STR("error", what), LOG_UINT("count", count));
 }
 
 /* The answer to what is asked last, where the ACL allows only the rest. */
@@ -31,18 +33,20 @@ static void withheld(struct subscription *subscription, unsigned topics)
     int is_peer = (topics & 1U << TOPIC_PEER) != 0;
     enum topic topic = is_peer ? TOPIC_PEER : TOPIC_OLD;
     struct slice name = topics_at(&subscription->topics, topic);
-    char text[256];
 
     if (subscription->withheld & 1U << topic)
         return;
     subscription->withheld |= 1U << topic;
-    log_escape(text, sizeof(text), name.ptr, name.len);
     if (is_peer)
-        log_info("redis does not allow channel=%s: other daemons cannot tell what clients of this "
-                 "one have missed",
-                 text);
+        log_event(INFO, "redis_peers_forbidden",
+                  "redis does not allow [channel={}]<the channel of daemons>: other daemons cannot "
+                  "tell what clients of this one have missed",
+                  LOG_BYTES("channel", name.ptr, name.len, SHOWN_MAX));
     else
-        log_info("redis does not allow pattern=%s, which a few old emitters need", text);
+        log_event(
+            INFO, "redis_old_pattern_forbidden",
+            "redis does not allow [pattern={}, which]<a pattern that> a few old emitters need",
+            LOG_BYTES("pattern", name.ptr, name.len, SHOWN_MAX));
 }
 
 /* --- what is without an answer ------------------------------------------------ */
@@ -176,7 +180,8 @@ static int topic_refused(struct subscription *subscription, unsigned kind, unsig
     if (kind == EXPECT_END && topics & 1U << TOPIC_REQUEST)
         return refused(subscription, why, shown); /* it would be counted on and on */
     if (topics & REQUEST_BITS) {
-        log_debug("redis: requests: %s", shown);
+        log_event(DEBUG, "redis_requests_refused", "redis: requests[: {}]<: refused>",
+                  LOG_STR("error", shown));
         if (kind == EXPECT_TOPICS)
             subscription->denied |= topics & REQUEST_BITS;
         if (why != REDIS_FAULT_PERMISSION)
@@ -219,9 +224,11 @@ static int on_error(struct subscription *subscription, const char *error)
     if (kind == EXPECT_PONG)
         odd(subscription, shown);
     else if (kind == EXPECT_NODE)
-        log_debug("redis: no node of a Cluster: %s", shown);
+        log_event(DEBUG, "redis_no_cluster", "redis: no node of a Cluster[: {}]",
+                  LOG_STR("error", shown));
     else
-        log_debug("redis: not known by its number: %s", shown);
+        log_event(DEBUG, "redis_number_unknown", "redis: not known by its number[: {}]",
+                  LOG_STR("error", shown));
     return 0;
 }
 

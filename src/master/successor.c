@@ -51,7 +51,8 @@ static void begin(struct successor *successor)
     if (successor->member != NULL)
         successor->step = SUCCESSOR_WAIT;
     else
-        log_errorx("redis: out of memory for another connection; the old one stays");
+        log_event(ERROR, "redis_not_replaced",
+                  "redis: out of memory for another connection; the old one stays");
 }
 
 void successor_begin(struct successor *successor, struct member *old)
@@ -78,7 +79,8 @@ static void drop(struct successor *successor)
 {
     if (successor->step == SUCCESSOR_DROP)
         return;
-    log_info("redis: the old connection is far behind; the new one is made when it has caught up");
+    log_event(INFO, "redis_replaced_later",
+              "redis: the old connection is far behind; the new one is made when it has caught up");
     again(successor);
 }
 
@@ -119,9 +121,10 @@ static void decided(struct successor *successor, const struct overlap_found *fou
 static void doubt(struct successor *successor, size_t n)
 {
     successor->gaps++;
-    log_warnx("redis: up to %zu messages are lost: equal ones that came over the old connection "
+    log_event(WARN, "redis_replaced_unsure",
+              "redis: [up to {} ]messages are lost: equal ones that came over the old connection "
               "and the new one could not be told apart",
-              n);
+              LOG_UINT("messages", n));
 }
 
 /* Both have answered.  A marker goes where the new one is, whoever knows that. */

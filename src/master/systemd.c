@@ -43,7 +43,8 @@ static void tell(const char *text)
         return;
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len) < 0)
-        log_warn("cannot notify the service manager: %.*s", (int)strcspn(text, "\n"), text);
+        log_event(WARN, "service_manager_untold", "cannot notify the service manager[: {}: {}]",
+                  LOG_STRN("what", text, strcspn(text, "\n")), LOG_ERRNO());
     if (fd >= 0)
         close(fd);
 }

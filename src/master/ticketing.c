@@ -36,7 +36,8 @@ void ticketing_turn(struct ticketing *ticketing)
     next.at[0] = keys->at[keys->n - 1];
     memcpy(&next.at[1], &keys->at[0], (next.n - 2) * sizeof(next.at[0]));
     if (fill(&next.at[next.n - 1]) < 0) {
-        log_errorx("no chance for the keys of TLS tickets: the old ones stay for eight hours more");
+        log_event(ERROR, "tickets_kept",
+                  "no chance for the keys of TLS tickets: the old ones stay for eight hours more");
     } else {
         *keys = next;
         ticketing->fn(keys, ticketing->arg);

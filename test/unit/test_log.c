@@ -557,16 +557,17 @@ static void test_escape(void)
 
 static void test_lines(void)
 {
+    static const struct log_entry entry = {"kind", "conf[: {}]<iguration>"};
     log_open(LOG_TO_FILE, path, LOG_TEXT);
     log_info("first"); /* and how many were lost before */
     (void)contents();
-    log_lines(log_warnx, "conf: ", "one\n\nthree 100%s\nlast", 21);
+    log_lines(LOG_LEVEL_WARN, entry, "one\n\nthree 100%s\nlast", 21);
     ok(matches(contents(), "^" DATE " warn [^ ]+ conf: one\n" DATE " warn [^ ]+ conf: \n" DATE
                            " warn [^ ]+ conf: three 100%s\n" DATE " warn [^ ]+ conf: last\n$"),
        "a line of the log for each line, as it is");
-    log_lines(log_warnx, "conf: ", "one\n", 4);
+    log_lines(LOG_LEVEL_WARN, entry, "one\n", 4);
     ok(matches(contents(), "^[^\n]* conf: one\n$"), "none behind the last newline");
-    log_lines(log_warnx, "conf: ", NULL, 0);
+    log_lines(LOG_LEVEL_WARN, entry, NULL, 0);
     is_str(contents(), "", "none for nothing");
     log_open(LOG_TO_STDERR, NULL, LOG_TEXT);
 }

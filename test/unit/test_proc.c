@@ -107,15 +107,20 @@ static void on_ready(struct proc *which, void *arg)
     ready++;
 }
 
-static void on_gone(struct proc *which, int status, uint64_t lived_ms, const char *how, void *arg)
+static void on_gone(struct proc *which, const struct proc_end *end, void *arg)
 {
-    (void)which, (void)lived_ms, (void)arg;
+    (void)which, (void)arg;
     gone++;
-    gone_status = status;
-    snprintf(gone_how, sizeof(gone_how), "%s", how);
+    gone_status = end->status;
+    snprintf(gone_how, sizeof(gone_how), "%s", end->how);
 }
 
 static const struct proc_ops ops = {on_ready, on_gone};
+
+static void again(int early, const char *how)
+{
+    proc_again(proc, early, &(struct proc_end){.how = how});
+}
 
 static void on_child(const struct conf *own, void *arg)
 {
@@ -287,7 +292,7 @@ static void test_life(void)
     ok(WIFEXITED(gone_status) && WEXITSTATUS(gone_status) == 3 &&
            strncmp(gone_how, "exited status=3 pid=", 20) == 0,
        "its status is told");
-    proc_again(proc, 0, gone_how);
+    again(0, gone_how);
     tell("hr");
     ok(!proc_exists(proc), "the next one is forked from the loop");
     ok(mutters() && proc_is_up(proc), "and is up when it says so");
@@ -416,15 +421,15 @@ static void test_again(void)
         char text[64];
         snprintf(text, sizeof(text), "death %zu; forked again in %u ms", i, ms[i]);
         snprintf(gone_how, sizeof(gone_how), "death %zu", i);
-        proc_again(proc, 1, gone_how);
+        again(1, gone_how);
         wrong += lines_with(text) != 1;
     }
     is_int(wrong, 0, "waits twice as long each time, up to 30 s");
-    proc_again(proc, 0, "late");
+    again(0, "late");
     is_int(lines_with("late; replaced at once"), 1, "one that has lived does not");
-    proc_again(proc, 1, "early");
+    again(1, "early");
     is_int(lines_with("early; forked again in 100 ms"), 1, "and it begins anew");
-    proc_again(proc, 0, "late");
+    again(0, "late");
     ok(proc_stays_gone(proc), "it may be told to stay gone");
     turn();
     turn();
@@ -454,7 +459,7 @@ static void test_nothing_left(void)
     tell("hr3");
     ok(reaches(&gone, 1), "one dies");
     before = open_fds();
-    proc_again(proc, 0, gone_how);
+    again(0, gone_how);
     tell("hr");
     ok(mutters(), "the next one lives");
     balance_accepts(balance, 0, 1); /* as it says itself */
