@@ -47,7 +47,8 @@ enum log_kind {
 struct log_field {
     const char *name; /* of its member */
     enum log_kind kind;
-    uint32_t cap; /* of bytes: of the buffer that their text would fit into; 0: of any */
+    uint32_t cap; /* of bytes: of the buffer that their text would fit into; 0: of any;
+                     of names: what parts them */
     union {
         const char *text;
         const void *bytes;
@@ -85,11 +86,11 @@ struct log_entry {
 /* true; "1" as text. */
 #define LOG_TRUE(name) LOG_FIELD(name, TRUE, 0, number = 1, 0)
 
-/* Arrays: of words ("a,b,...(4096)" as text), of numbers ("1,2"), and of what commas and blanks
- * divide in a text, which is shown as it is. */
-#define LOG_WORDS(name, slices)   LOG_FIELD(name, WORDS, 0, list = (slices), 0)
-#define LOG_UINTS(name, at, n)    LOG_FIELD(name, UINTS, 0, numbers = (at), n)
-#define LOG_NAMES(name, str, len) LOG_FIELD(name, NAMES, 0, text = (str), len)
+/* Arrays: of words ("a,b,...(4096)" as text), of numbers ("1,2"), and of what ',' or ' ' parts in
+ * a text, which is shown as it is. */
+#define LOG_WORDS(name, slices)          LOG_FIELD(name, WORDS, 0, list = (slices), 0)
+#define LOG_UINTS(name, at, n)           LOG_FIELD(name, UINTS, 0, numbers = (at), n)
+#define LOG_NAMES(name, str, len, parts) LOG_FIELD(name, NAMES, parts, text = (str), len)
 
 /* How often it has happened since the last line: none of lines that nothing keeps rare. */
 #define LOG_TIMES(n) LOG_IF((n) > 0, LOG_UINT("times", n))

@@ -215,19 +215,18 @@ static int put_words(struct logline *line, const struct slices *list)
     return i == list->n && limit > 0;
 }
 
-static int put_names(struct logline *line, const char *text, size_t len)
+static int put_names(struct logline *line, const struct log_field *field)
 {
-    const char *end = text + len;
+    const char *text = field->is.text, *end = text + text_len(field);
     size_t limit = line->len + LIST_JSON_MAX;
 
     logput_str(line, "[");
     while (text < end && line->len < limit) {
-        const char *word = text;
+        const char *stop = memchr(text, (int)field->cap, (size_t)(end - text));
+        size_t len = (size_t)((stop != NULL ? stop : end) - text);
 
-        while (text < end && *text != ',' && *text != ' ')
-            text++;
-        logput_string(line, word, (size_t)(text - word), STRING_MAX);
-        while (text < end && (*text == ',' || *text == ' '))
+        logput_string(line, text, len, STRING_MAX);
+        for (text += len; text < end && (*text == ' ' || *text == ',');)
             text++;
         logput(line, ",", text < end && line->len < limit);
     }
@@ -262,7 +261,7 @@ static int put_value(struct logline *line, const struct log_field *field)
     case LOG_KIND_WORDS:
         return put_words(line, field->is.list);
     case LOG_KIND_NAMES:
-        return put_names(line, field->is.text, text_len(field));
+        return put_names(line, field);
     case LOG_KIND_ERRNO:
         return put_error(line, (int)field->is.integer);
     case LOG_KIND_UINT:

@@ -50,7 +50,7 @@ static const struct conf_certificate *of(const struct watched *watched)
 /* "example.org: valid until 2027-02-28T12:00:00Z (/etc/...)" */
 #define ABOUT "{}: valid until {} ({})"
 #define ABOUT_FIELDS(about)                                                                        \
-    LOG_NAMES("names", (const char *)(about)->names.data, (about)->names.len),                     \
+    LOG_NAMES("names", (const char *)(about)->names.data, (about)->names.len, ','),                \
         LOG_STRN("not_after", (const char *)(about)->until.data, (about)->until.len),              \
         LOG_STR("file", (about)->file)
 

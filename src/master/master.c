@@ -97,7 +97,7 @@ static void announce(struct master *m)
     listen_names(&m->running.listeners, &names);
     log_event(INFO, "ready", "axr-notifyd ready[: {} workers, listening on {}, redis {}]",
               LOG_INT("workers", m->running.conf->workers),
-              LOG_NAMES("addresses", (const char *)names.data, names.len),
+              LOG_NAMES("addresses", (const char *)names.data, names.len, ' '),
               LOG_STR("redis", redis_state(m)));
     buf_free(&names);
     daemon_ready(&m->start.status_fd);

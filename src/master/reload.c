@@ -153,7 +153,7 @@ static int restart_check(const struct conf *now, struct conf *wanted)
     if (change_diff(now, wanted, CHANGE_RESTART, &keys) > 0)
         log_event(WARN, "configuration_restart",
                   "configuration: changed, but in force only after a restart[: {}]",
-                  LOG_NAMES("keys", (const char *)keys.data, keys.len));
+                  LOG_NAMES("keys", (const char *)keys.data, keys.len, ','));
     buf_free(&keys);
     if (change_keep(now, wanted) == 0)
         return 0;
@@ -308,7 +308,7 @@ static void listeners_log(const struct reload *reload)
 
     listen_names(&reload->running->listeners, &names);
     log_event(INFO, "listening", "listening[ on {}]",
-              LOG_NAMES("addresses", (const char *)names.data, names.len));
+              LOG_NAMES("addresses", (const char *)names.data, names.len, ' '));
     buf_free(&names);
 }
 
@@ -341,7 +341,8 @@ static void commit(struct reload *reload, struct conf *wanted)
     if (was->sandbox)
         start_warn_sandbox(wanted);
     log_event(INFO, "configuration_reloaded", "configuration reloaded[; changed: {}]",
-              n > 0 ? LOG_NAMES("keys", (const char *)keys.data, keys.len) : LOG_SHOWN("nothing"));
+              n > 0 ? LOG_NAMES("keys", (const char *)keys.data, keys.len, ',')
+                    : LOG_SHOWN("nothing"));
     news_put(reload->running->news, LOG_LEVEL_INFO, "configuration reloaded; changed: %.*s",
              n > 0 ? (int)keys.len : 7, n > 0 ? (const char *)keys.data : "nothing");
     buf_free(&keys);

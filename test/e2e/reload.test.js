@@ -183,13 +183,14 @@ test('the log moves to a file, takes another format, and comes back', async (t) 
         return new Set(lines().map((line) => line.process)).size === 3;
     }, within(3000), 'lines of the master and both workers');
     await reload(daemon, { log: { target: 'stderr', format: 'text' } });
-    assert.strictEqual(lines().filter((line) => line.process === 'master').pop().message, 'the log goes on in stderr as text');
+    const { message, event, file: to, format } = lines().filter((line) => line.process === 'master').pop();
+    assert.deepStrictEqual([message, event, to, format], ['the log goes on', 'log_moved', 'stderr', 'text']);
     assert.strictEqual(steady.over, null);
 
     const before = lines().length; /* new workers begin with the log as it was */
     change(daemon, { log: { target: file, format: 'json' }, workers: 3 });
     daemon.signal('SIGHUP');
-    await until(() => lines().slice(before).some((line) => /generation 1 has left/.test(line.message)), within(4000), 'new workers');
+    await until(() => lines().slice(before).some((line) => line.event === 'generation_left' && line.generation === 1), within(4000), 'new workers');
     daemon.workersAtReady = daemon.workers();
     await until(async () => {
         (await joined(daemon.addr, daemon.token('v'))).destroy();

@@ -119,17 +119,17 @@ static void test_lists(void)
 {
     static const unsigned numbers[] = {1, 2, 64};
     struct slices list = {0};
-    const char *names = "a, b, c";
+    const char *names = "a, b, c d";
     char name[16];
 
     is_str(text_of("{}-{}", LOG_UINTS("a", numbers, 3), LOG_UINTS("b", numbers, 0)), "1,2,64-",
            "numbers");
     is_str(json_of(LOG_UINTS("a", numbers, 3), LOG_UINTS("b", numbers, 0)),
            ",\"a\":[1,2,64],\"b\":[]", "as JSON");
-    is_str(text_of("{}", LOG_NAMES("a", names, 7)), "a, b, c", "names");
-    is_str(json_of(LOG_NAMES("a", names, strlen(names)), LOG_NAMES("b", names, 1),
-                   LOG_NAMES("c", names, 0)),
-           ",\"a\":[\"a\",\"b\",\"c\"],\"b\":[\"a\"],\"c\":[]", "as JSON");
+    is_str(text_of("{}", LOG_NAMES("a", names, 7, ',')), "a, b, c", "names");
+    is_str(json_of(LOG_NAMES("a", names, strlen(names), ','), LOG_NAMES("b", "x y", 3, ' '),
+                   LOG_NAMES("c", names, 0, ' ')),
+           ",\"a\":[\"a\",\"b\",\"c d\"],\"b\":[\"x\",\"y\"],\"c\":[]", "as JSON");
     is_str(json_of(LOG_WORDS("a", &list)), ",\"a\":[]", "no words");
     slices_put(&list, slice_str("x y"));
     slices_put(&list, slice_str("z"));

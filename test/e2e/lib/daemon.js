@@ -16,6 +16,8 @@ const NOTIFY = path.join(BUILD, 'axr-notify');
 const SECRET = 'a secret that is long enough: 0123456789';
 const READY =
     /axr-notifyd ready: (\d+) workers?, listening on (.*), redis (subscribed|not reachable, retrying)/;
+const READY_JSON =
+    /"event":"ready","workers":(\d+),"addresses":(\[.*?"\]),"redis":"(subscribed|not reachable, retrying)"/;
 /* AXR_TLS=1: every daemon speaks TLS to its clients. */
 const OVER_TLS = process.env.AXR_TLS === '1';
 let trusted; /* the authority that has issued all certificates, once there is one */
@@ -104,7 +106,10 @@ class Daemon {
         this.pid = this.process.pid;
     }
     async ready(ms = within(4000)) {
-        this.begun(await this.process.line(READY, ms));
+        const isJson = this.config.log && this.config.log.format === 'json';
+        const match = await this.process.line(isJson ? READY_JSON : READY, ms);
+        if (isJson) match[2] = JSON.parse(match[2]).join(' ');
+        this.begun(match);
     }
     certify() {
         trusted = trusted || authority();
