@@ -13,8 +13,13 @@
 struct client;
 
 /* every: of the cause.  Returns 1 if there is a line to be written, *times being for
- * log_due_level() and LOG_TIMES(); else 0. */
+ * notice_level() and LOG_TIMES(); else 0. */
 int notice_due(struct log_every *every, uint64_t *times);
+
+static inline enum log_level notice_level(uint64_t times)
+{
+    return log_due_level(LOG_LEVEL_INFO, times);
+}
 
 /* The fields of a line that say which client it is; shown: char [ADDRESS_TEXT_MAX]. */
 #define NOTICE_USER(client) LOG_WORD("user", (client)->uid, (client)->uid_len, 0)

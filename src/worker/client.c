@@ -50,7 +50,7 @@ void client_unserved(struct clients *clients, const struct client *client, struc
     uint64_t times;
 
     if (notice_due(&clients->not_served, &times))
-        log_event_at(log_due_level(LOG_LEVEL_INFO, times), "namespace_not_served",
+        log_event_at(notice_level(times), "namespace_not_served",
                      "namespace is not served[: namespace={} served={} address={} transport={}]"
                      "[ times={}]",
                      LOG_WORD("namespace", nsp.ptr, nsp.len, SHOWN_MAX),
@@ -82,7 +82,7 @@ static void log_not_asked(struct clients *clients, const struct client *client)
     uint64_t times;
 
     if (notice_due(&clients->not_asked, &times))
-        log_event_at(log_due_level(LOG_LEVEL_INFO, times), "namespace_not_asked_for",
+        log_event_at(notice_level(times), "namespace_not_asked_for",
                      "client did not ask for the namespace and is closed[: served={} within_ms={} "
                      "address={} transport={}][ times={}]",
                      LOG_STR("served", clients->conf->nsp),
@@ -97,7 +97,7 @@ static void log_evicted(struct clients *clients, const struct client *client)
     uint64_t times;
 
     if (notice_due(&clients->evicted, &times))
-        log_event_at(log_due_level(LOG_LEVEL_INFO, times), "session_evicted",
+        log_event_at(notice_level(times), "session_evicted",
                      "session without a good token closed, for others came"
                      "[: address={} transport={}][ times={}]",
                      NOTICE_FROM(client, shown), LOG_TIMES(times));

@@ -42,7 +42,7 @@ void refusal_log(const struct client *client, struct log_every *every, enum refu
 
     if (!notice_due(every, &times))
         return;
-    log_entry_at(log_due_level(LOG_LEVEL_INFO, times), entries[what], LOG_STR("reason", code),
+    log_entry_at(notice_level(times), entries[what], LOG_STR("reason", code),
                  NOTICE_FROM(client, shown),
                  LOG_IF(verdict != NULL && verdict->wanted != NULL,
                         LOG_STR("wanted", wanted_text(verdict, wanted))),

@@ -44,7 +44,7 @@ static void notice(void)
     uint64_t times;
 
     if (notice_due(&every, &times))
-        log_event_at(log_due_level(LOG_LEVEL_INFO, times), "odd",
+        log_event_at(notice_level(times), "odd",
                      "it is odd[: user={} address={} transport={}][ times={}]",
                      NOTICE_USER(&client), NOTICE_FROM(&client, shown), LOG_TIMES(times));
 }
