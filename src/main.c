@@ -32,12 +32,13 @@
 #define EXIT_USAGE  2
 
 struct options {
-    int detach, test, version, help, health, live;
+    int detach, test, connect, version, help, health, live;
 };
 
 enum {
     OPTION_DETACH = 1,
     OPTION_TEST,
+    OPTION_CONNECT,
     OPTION_VERSION,
     OPTION_HELP,
     OPTION_HEALTH,
@@ -47,17 +48,20 @@ enum {
 static const struct args_option own[] = {
     {"-d", OPTION_DETACH, 0},         {"-t", OPTION_TEST, 0},     {"-V", OPTION_VERSION, 0},
     {"--version", OPTION_VERSION, 0}, {"-h", OPTION_HELP, 0},     {"--help", OPTION_HELP, 0},
-    {"--health", OPTION_HEALTH, 0},   {"--live", OPTION_LIVE, 0},
+    {"--health", OPTION_HEALTH, 0},   {"--live", OPTION_LIVE, 0}, {"--connect", OPTION_CONNECT, 0},
 };
 
-static const char usage[] = "usage: axr-notifyd [-c FILE] [-d] [-t] [-V] [-h] [--health] [--live] "
-                            "[--KEY VALUE | --KEY=VALUE]...\n";
+static const char usage[] =
+    "usage: axr-notifyd [-c FILE] [-d] [-t [--connect]] [-V] [-h] [--health] [--live] "
+    "[--KEY VALUE | --KEY=VALUE]...\n";
 
 static const char help[] =
     "\n"
     "  -c FILE        configuration file (" CONF_DEFAULT_FILE ", if it is there)\n"
     "  -d             detach and write the pid file\n"
     "  -t             check the configuration, print what is in force, exit\n"
+    "  -t --connect   check it, and try redis, the addresses and the files: say what would not\n"
+    "                 work, exit\n"
     "  -V, --version  print the versions of this program and its libraries\n"
     "  -h, --help     print this\n"
     "  --health       ask the daemon that runs with this configuration for /health: status 0 if\n"
@@ -77,6 +81,9 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
         break;
     case OPTION_TEST:
         options->test = 1;
+        break;
+    case OPTION_CONNECT:
+        options->connect = 1;
         break;
     case OPTION_VERSION:
         options->version = 1;
@@ -133,7 +140,7 @@ static int run(const struct conf_args *args, const struct options *options)
     (void)log_open(LOG_TO_STDERR, NULL, LOG_TEXT); /* until it is known where to */
     raise_files();
     if (options->test)
-        return check_run(args);
+        return check_run(args, options->connect);
     if (options->health || options->live)
         return health_run(args, options->live);
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
@@ -160,6 +167,8 @@ int main(int argc, char **argv)
                         &options, &errors) < 0) {
         check_complain(&errors, LOG_LEVEL_ERROR);
         (void)fputs(usage, stderr);
+    } else if (options.connect && !options.test) {
+        (void)fprintf(stderr, "axr-notifyd: --connect goes with -t\n%s", usage);
     } else if (options.help) {
         (void)fputs(usage, stdout);
         (void)fputs(help, stdout);

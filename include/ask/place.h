@@ -21,11 +21,6 @@ struct place {
 /* Asks sentinel number i; each of its answers may take a second. */
 void place_ask(struct place *place, const struct conf_redis *redis, size_t i);
 
-/* 1 if the redis at that place says that it is the master, or does not allow the question; 0 and
- * why as far as cap goes. */
-int place_is_master(const struct conf_redis *redis, const char *host, int port, char *why,
-                    size_t cap);
-
 /* Where redis has sentinels: asks them in turn, until most of them have answered, and the places
  * that they name whether they are the master, the newest first.  Sets host and port, and takes the
  * sentinels away.  Returns 0, or -1 and why. */

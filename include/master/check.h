@@ -9,8 +9,10 @@
 /* Reads and checks the configuration, and prints it, or what is wrong with it, and
  * whether it could be written.  As root, and if it is the one that the machine's service
  * (conf/service.h) runs with, then with that service's options and variables, and as its
- * user, who this process is from then on.  Returns the exit status. */
-int check_run(const struct conf_args *args);
+ * user, who this process is from then on.  With connect it prints what came of trying redis and the
+ * addresses in place of the configuration (trial.h), in some seconds at most; a daemon that runs is
+ * not disturbed.  Returns the exit status. */
+int check_run(const struct conf_args *args, int connect);
 
 /* Each line of text to standard error, after the name of the program. */
 void check_complain(const struct buf *text, enum log_level level);

@@ -96,8 +96,10 @@ void place_ask(struct place *place, const struct conf_redis *redis, size_t i)
 
 /* --- the master --------------------------------------------------------------- */
 
-int place_is_master(const struct conf_redis *redis, const char *host, int port, char *why,
-                    size_t cap)
+/* 1 if the redis at that place says that it is the master, or does not allow the question; 0 and
+ * why. */
+static int is_master(const struct conf_redis *redis, const char *host, int port, char *why,
+                     size_t cap)
 {
     char copy[256];
     const char *argv[] = {"ROLE"};
@@ -159,7 +161,7 @@ static int try_all(struct finding *finding, struct conf_redis *redis)
     char why[PLACE_WHY_MAX];
 
     for (size_t i = 0; i < n; i++) {
-        if (place_is_master(redis, list[i].host, list[i].port, why, sizeof(why))) {
+        if (is_master(redis, list[i].host, list[i].port, why, sizeof(why))) {
             redis->host = strdup(list[i].host);
             redis->port = list[i].port;
             return redis->host != NULL ? 0 : -1;

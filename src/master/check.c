@@ -1,11 +1,16 @@
 #include "master/check.h"
 
+#include "base/clock.h"
 #include "base/logfile.h"
 #include "base/mem.h"
 #include "conf/args.h"
 #include "conf/assign.h"
 #include "conf/service.h"
+#include "master/owners.h"
 #include "master/privileges.h"
+#include "master/trial.h"
+#include "master/trial_address.h"
+#include "master/trial_redis.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,11 +20,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define RUNTIME_DIR "/run/axr-notifyd" /* that unit and init script make */
+
 /* What is judged. */
 struct check {
     const struct conf_args *args;
     struct service service; /* that will run with it */
     int is_service;         /* 0: nobody knows who will */
+    int connect;            /* redis and addresses are tried, too */
+    struct owners *owners;  /* of the sockets on which others listen, for that */
 };
 
 void check_complain(const struct buf *text, enum log_level level)
@@ -172,6 +181,83 @@ static int print_conf(const struct conf *conf)
     return check_flushed() < 0;
 }
 
+/* --- what is outside -------------------------------------------------------------- */
+
+#define ADDRESSES_MS 3000
+
+struct outside {
+    const struct check *check;
+    const struct conf *conf;
+};
+
+/* What the unit of systemd may give it. */
+static int has_low_ports(const struct check *check)
+{
+    char line[512];
+    FILE *file = check->is_service ? fopen(check->service.name, "re") : NULL;
+    int has = 0;
+
+    while (file != NULL && !has && fgets(line, sizeof(line), file) != NULL)
+        has = strncmp(line, "AmbientCapabilities=", 20) == 0 &&
+              strstr(line, "CAP_NET_BIND_SERVICE") != NULL;
+    if (file != NULL)
+        (void)fclose(file);
+    return has;
+}
+
+static void try_addresses(const void *arg, int fd)
+{
+    const struct outside *outside = arg;
+    const struct check *check = outside->check;
+    const struct trial_addresses what = {
+        .conf = outside->conf,
+        .owners = check->owners,
+        .file = check->args->file != NULL ? check->args->file : CONF_DEFAULT_FILE,
+        .low_ports = has_low_ports(check),
+        .made_dirs = check->is_service ? RUNTIME_DIR : NULL,
+    };
+    struct trial trial = {0};
+
+    trial_addresses(&trial, &what);
+    trial_send(&trial, fd);
+}
+
+/* All at once; each in a process of its own, for a name may take long to look up. */
+static int try_outside(const struct check *check, const struct conf *conf)
+{
+    const struct outside outside = {check, conf};
+    struct trial trial = {0};
+    struct trial_redis *redis = trial_redis_begin(conf);
+    struct aside addresses;
+
+    (void)fflush(stdout);
+    aside_begin(&addresses, "listen", try_addresses, &outside);
+    trial_take(&trial, &addresses, clock_ms() + ADDRESSES_MS);
+    trial_redis_end(&trial, &redis);
+    return trial_print(&trial);
+}
+
+/* One fault hides no other. */
+static int judge_outside(const struct check *check, const struct conf *conf)
+{
+    int faults = check_log(check, conf) < 0;
+
+    faults += check_user(check, conf) < 0;
+    if (faults == 0 && conf->user != NULL && (geteuid() == 0 || check->is_service))
+        printf("ok: the configuration, and the files that it names, for the user %s, too\n",
+               conf->user);
+    else if (faults == 0)
+        printf("ok: the configuration, and the files that it names\n");
+    (void)fflush(stdout);
+    if (geteuid() != 0 && conf->user != NULL && !check->is_service)
+        (void)fprintf(
+            stderr, "axr-notifyd: warning: user: what the user %s may read is seen by root only\n",
+            conf->user);
+    faults += try_outside(check, conf) < 0;
+    faults += check_flushed() < 0;
+    return faults > 0;
+}
+
 static int judge(const struct check *check)
 {
     struct buf errors = {0}, warnings = {0};
@@ -180,7 +266,9 @@ static int judge(const struct check *check)
 
     check_complain(&warnings, LOG_LEVEL_WARN);
     check_complain(&errors, LOG_LEVEL_ERROR);
-    if (conf != NULL && check_log(check, conf) == 0 && check_user(check, conf) == 0)
+    if (conf != NULL && check->connect)
+        status = judge_outside(check, conf);
+    else if (conf != NULL && check_log(check, conf) == 0 && check_user(check, conf) == 0)
         status = print_conf(conf);
     conf_free(&conf);
     buf_free(&errors);
@@ -265,9 +353,9 @@ static int judge_service(const struct check *given)
     return status;
 }
 
-int check_run(const struct conf_args *args)
+int check_run(const struct conf_args *args, int connect)
 {
-    struct check check = {.args = args};
+    struct check check = {.args = args, .connect = connect};
     struct buf notes = {0};
     int status;
 
@@ -277,9 +365,12 @@ int check_run(const struct conf_args *args)
         check.is_service = args->file == NULL ||
                            is_same_file(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
     }
+    if (connect) /* as long as we see whose they are */
+        check.owners = owners_read();
     if (check.is_service)
         check_complain(&notes, LOG_LEVEL_WARN);
     status = check.is_service ? judge_service(&check) : judge(&check);
+    owners_free(&check.owners);
     service_clear(&check.service);
     buf_free(&notes);
     return status;
