@@ -63,14 +63,15 @@ test('the wrong path', async (t) => {
 });
 test('/axr is forgotten: the client is connected, to /, and hears nothing', async (t) => {
     const daemon = await start(t);
-    const { client, heard } = await tried(t, 4, daemon.addr, { token: daemon.token('u'), nsp: '/' });
-    assert.strictEqual(heard, 'connect');
-    await daemon.logged(/info worker 1\[\d+\]: token for the namespace \/, in which nothing is sent: namespace=\/ served=\/axr address=\S+ transport=websocket times=1/);
-    assert.strictEqual((await askJson(daemon, '/users/u')).connected, false);
+    /* 2.x is in / unasked, be it meant or not: the line is of the other. */
     const old = await tried(t, 2, daemon.addr, { token: daemon.token('u'), nsp: '/' });
     assert.strictEqual(old.heard, 'connect');
+    const { client, heard } = await tried(t, 4, daemon.addr, { token: daemon.token('u'), nsp: '/', options: polling });
+    assert.strictEqual(heard, 'connect');
+    await daemon.logged(/info worker 1\[\d+\]: token for the namespace \/, in which nothing is sent: namespace=\/ served=\/axr address=\S+ transport=polling times=1/);
+    assert.strictEqual((await askJson(daemon, '/users/u')).connected, false);
     for (const one of [client, old.client])
-        assert.match((await one.noted('disconnect', within(CONNECT_MS + 2000))).detail, /transport close/);
+        assert.match((await one.noted('disconnect', within(CONNECT_MS + 2000))).detail, /^transport (close|error)$/);
     await daemon.logged(/info worker 1\[\d+\]: client did not ask for the namespace and is closed: served=\/axr within_ms=700 /);
 });
 test('another namespace', async (t) => {
