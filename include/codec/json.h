@@ -55,6 +55,24 @@ long json_span_at(const char *text, size_t len, size_t *bad);
 /* 1 if valid JSON text holds \u0000 in a string: cJSON would end the string there. */
 int json_has_nul(const char *text, size_t len);
 
+/* --- json_walk.c: through valid JSON text (of json_span()), without a tree --- */
+
+struct json_walk { /* private */
+    const char *at, *end;
+};
+
+/* Of the members or elements of text: an object or an array, with no white space before it. */
+struct json_walk json_walk(struct slice text);
+
+/* The next one, as text without white space around it; a key has its quotes.  Returns 1, or 0
+ * behind the last. */
+int json_walk_member(struct json_walk *walk, struct slice *key, struct slice *value);
+int json_walk_element(struct json_walk *walk, struct slice *value);
+
+/* 1 if the string raw, with its quotes, is key, which is ASCII without what JSON escapes: its
+ * characters may be escaped. */
+int json_key_is(struct slice raw, const char *key);
+
 /* --- json_tree.c --- */
 
 struct cJSON;

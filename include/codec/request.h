@@ -166,6 +166,11 @@ int request_put_broadcast(struct buf *out, const struct request_broadcast *broad
 int request_put_server_side_emit(struct buf *out, struct slice uid, struct slice event,
                                  struct slice json);
 
+/* FETCH and DISCONNECT of the clients in a room, as JSON; the latter is not answered.  0, or -1
+ * without memory. */
+int request_put_fetch(struct buf *out, struct slice uid, struct slice id, struct slice room);
+int request_put_disconnect(struct buf *out, struct slice uid, struct slice room, int close);
+
 enum answer_type {
     ANSWER_NONE,     /* to another request, or none at all */
     ANSWER_COUNT,    /* of one server: it goes to so many clients */
@@ -187,6 +192,18 @@ struct answer {
  * that id.  *answer is valid until the payload goes or the next call. */
 enum answer_type answer_decode(struct answer *answer, struct slice payload, struct slice id,
                                const struct emit_limits *limits);
+
+/* One of the clients in an answer to FETCH: JSON text as it came, empty where it is missing. */
+struct answer_client {
+    struct slice id, rooms;       /* a text, a list; else it is none */
+    struct slice uid;             /* of its data: a text; whose it is, if it is of a daemon */
+    struct slice address, issued; /* of its handshake: a text; ms since 1970, a number */
+};
+
+/* Visits each client in payload, if that is an answer to the FETCH of that id.  Returns how many
+ * there are, or -1 if it is none. */
+long answer_clients(struct slice payload, struct slice id,
+                    void (*visit)(const struct answer_client *client, void *arg), void *arg);
 
 /* Frees what it holds; it is empty and valid again. */
 void answer_clear(struct answer *answer);

@@ -1,4 +1,4 @@
-/* admin - the admin address: status, health, metrics and users over HTTP.
+/* admin - the admin address: status, health, metrics, users and messages over HTTP.
  *
  * Accepting, and what is at which path (admin_routes.h); a connection is caller.h's.  When
  * there are ADMIN_CALLERS of them a new one takes the place of the oldest.  Nothing here blocks.
@@ -23,6 +23,7 @@
 
 #define ADMIN_CALLERS 32
 
+struct asking;
 struct caller;
 struct event_base;
 struct admin;
@@ -33,6 +34,8 @@ struct admin_ops {
     /* Fills user, which is zero.  Its list is freed by the caller, what is in it is valid as
      * long as nothing else is done. */
     void (*user)(struct slice uid, struct status_user *user, void *arg);
+    /* What is in force.  NULL: nothing can be changed. */
+    const struct conf *(*conf)(void *arg);
     /* Begins the stream of events for caller, or answers it (caller.h).  NULL: there is none. */
     void (*watch)(struct caller *caller, void *arg);
 };
@@ -43,9 +46,10 @@ int admin_open(struct listeners *listeners, const char *host, int port, const st
                struct buf *error);
 
 /* Serves on *listeners, which it takes (and empties) where it succeeds, and says in
- * the log where.  stats and ops are borrowed.  NULL without memory. */
+ * the log where.  stats, asking (NULL: there is nobody to be asked, and nothing can be changed) and
+ * ops are borrowed. NULL without memory. */
 struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct stats *stats,
-                        const struct admin_ops *ops, void *arg);
+                        struct asking *asking, const struct admin_ops *ops, void *arg);
 
 /* Appends the addresses where it serves, without the port, one a line. */
 void admin_addresses(const struct admin *admin, struct buf *out);

@@ -8,11 +8,15 @@
 #include "master/admin.h"
 #include "master/caller.h"
 
+struct asking;
 struct stats;
+
+#define ADMIN_LOOKUPS 4 /* questions at once (asking.h) of those who need no token */
 
 /* What they have to work with. */
 struct admin_desk {
     struct stats *stats;
+    struct asking *asking; /* NULL: this is the only server */
     const struct admin_ops *ops;
     void *arg; /* of ops */
 };
@@ -22,8 +26,8 @@ struct admin_call {
     struct caller *caller;
     const struct admin_desk *desk;
     struct slice name;  /* what the path has in place of the "*" of its route, not decoded */
-    struct slice query; /* not decoded */
-    struct slice body;
+    struct slice query; /* not decoded; of GET */
+    struct slice body;  /* of POST */
 };
 
 /* --- admin_state.c: what runs here --- */
@@ -38,5 +42,9 @@ void admin_page(const struct admin_call *call);
 
 /* --- admin_user.c: name is a user --- */
 void admin_user(const struct admin_call *call);
+void admin_disconnect(const struct admin_call *call);
+
+/* --- admin_emit.c --- */
+void admin_emit(const struct admin_call *call);
 
 #endif

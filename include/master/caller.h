@@ -59,8 +59,8 @@ const struct address *caller_address(const struct caller *caller);
 void caller_answer(struct caller *caller, int status, const char *type, const char *headers,
                    struct buf *body);
 
-/* {"error":REASON} or, with a message (a sentence of ASCII without quotes or backslashes),
- * {"error":REASON,"message":MESSAGE}.  Likewise. */
+/* {"error":REASON} or, with a message (a sentence), {"error":REASON,"message":MESSAGE}.
+ * Likewise. */
 void caller_refuse(struct caller *caller, int status, const char *headers, const char *message);
 
 /* It is answered later, within ms, or its connection is closed.  gone: NULL, or called when the

@@ -76,7 +76,8 @@ void commands_last(struct commands *commands);
 /* Takes payload (it is empty then).  Where redis does not allow a channel of one requester,
  * "<key>-response#<nsp>#<uid>#", it goes to the one of all.  Returns 0; -1 where it cannot now,
  * or too much waits.  done: NULL, or called once, never from within this: redis has confirmed
- * it (1), or has refused it or was lost before that (0). */
+ * it (1, and 1 more for each subscriber that it went to), or has refused it or was lost before that
+ * (0). */
 int commands_publish(struct commands *commands, struct slice channel, struct buf *payload,
                      void (*done)(int ok, void *arg), void *arg);
 

@@ -88,8 +88,9 @@ int feed_ping(struct feed *feed);
 /* From within ops, too: publishes where the request came from that arrived with via (0: on the
  * connection in force), or where that cannot any more, on the one in its place.  Takes payload (it
  * is empty then). Returns 0; -1 where it cannot now, or too much waits.  done: NULL, or called
- * once, never from within this: redis has confirmed it (1), or has refused it or was lost before
- * that (0; also from within feed_free(), when feed is NULL and nothing can be published). */
+ * once, never from within this: redis has confirmed it (as of commands_publish()), or has refused
+ * it or was lost before that (0; also from within feed_free(), when feed is NULL and nothing can be
+ * published). */
 int feed_publish(struct feed *feed, uint32_t via, struct slice channel, struct buf *payload,
                  void (*done)(int ok, void *arg), void *arg);
 

@@ -68,6 +68,10 @@ int redis_commands_master(struct bufferevent *bev, const char *name);
 /* SUBSCRIBE (on is 1) or UNSUBSCRIBE, of one channel. */
 int redis_commands_hear(struct bufferevent *bev, const char *channel, int on);
 
+/* PUBSUB NUMSUB, to which the answer is an array of the channel and how many have subscribed to
+ * it. */
+int redis_commands_numsub(struct bufferevent *bev, const char *channel);
+
 /* PUBLISH, into a buffer; and all of it but the payload and what ends the command. */
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload);
 int redis_commands_publish_head(struct bufferevent *bev, struct slice channel, size_t len);

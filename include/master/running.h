@@ -8,6 +8,7 @@
 
 struct admin;
 struct admin_ops;
+struct asking;
 struct cluster;
 struct event_base;
 struct feed;
@@ -32,6 +33,7 @@ struct running {
     struct news *news;
     struct pool *pool;
     struct feed *feed;
+    struct asking *asking;
     const struct admin_ops *admin_ops;
     void *admin_arg;
 

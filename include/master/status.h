@@ -87,7 +87,4 @@ void status_put_certificates(const struct status *status, struct buf *out);
  * subscribed, else 0; either as JSON, with the reasons where it is not so. */
 int status_put_health(const struct status *status, struct buf *out);
 
-/* {"uid","connected","connections","rooms"}; uid is UTF-8. */
-void status_put_user(struct slice uid, const struct status_user *user, struct buf *out);
-
 #endif

@@ -6,23 +6,20 @@
 /* Packs each name once, as a Set has it.  Returns how many there are. */
 static uint32_t pack_rooms(struct buf *out, const struct slices *rooms)
 {
-    struct buf names = {0};
-    uint32_t n = 0;
+    struct once once = {0};
+    struct slices names = {0};
+    uint32_t n;
 
-    for (size_t i = 0; i < rooms->n; i++) {
-        size_t j = 0;
-
-        while (!slice_eq(rooms->at[j], rooms->at[i]))
-            j++;
-        if (j == i) {
-            pack_str(&names, rooms->at[i].ptr, rooms->at[i].len);
-            n++;
-        }
-    }
+    once_begin(&once, &names);
+    for (size_t i = 0; i < rooms->n; i++)
+        if (once_put(&once, &names, rooms->at[i]) < 0)
+            out->failed = 1;
+    n = (uint32_t)names.n;
     pack_array(out, n);
-    buf_put(out, names.data, names.len);
-    out->failed |= names.failed;
-    buf_free(&names);
+    for (size_t i = 0; i < n; i++)
+        pack_str(out, names.at[i].ptr, names.at[i].len);
+    slices_clear(&names);
+    once_clear(&once);
     return n;
 }
 

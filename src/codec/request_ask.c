@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#define TYPE_DISCONNECT       4
+#define TYPE_FETCH            5
 #define TYPE_SERVER_SIDE_EMIT 6
 #define TYPE_BROADCAST        7
 #define TYPE_COUNT            8
@@ -51,6 +53,31 @@ int request_put_server_side_emit(struct buf *out, struct slice uid, struct slice
     buf_put(out, json.ptr, json.len);
     buf_puts(out, "]}");
     return out->failed ? -2 : 0;
+}
+
+static int put_opts(struct buf *out, int type, struct slice room)
+{
+    buf_printf(out, ",\"type\":%d,\"opts\":{\"rooms\":[", type);
+    json_put_string_lossy(out, room.ptr, room.len);
+    return buf_puts(out, "],\"except\":[]}");
+}
+
+int request_put_fetch(struct buf *out, struct slice uid, struct slice id, struct slice room)
+{
+    buf_puts(out, "{\"uid\":");
+    json_put_string_lossy(out, uid.ptr, uid.len);
+    buf_puts(out, ",\"requestId\":");
+    json_put_string_lossy(out, id.ptr, id.len);
+    put_opts(out, TYPE_FETCH, room);
+    return buf_putc(out, '}');
+}
+
+int request_put_disconnect(struct buf *out, struct slice uid, struct slice room, int close)
+{
+    buf_puts(out, "{\"uid\":");
+    json_put_string_lossy(out, uid.ptr, uid.len);
+    put_opts(out, TYPE_DISCONNECT, room);
+    return buf_printf(out, ",\"close\":%s}", close ? "true" : "false");
 }
 
 /* ---- what comes back ---- */
@@ -148,6 +175,58 @@ enum answer_type answer_decode(struct answer *answer, struct slice payload, stru
         return ANSWER_NONE;
     return payload.ptr[0] == '{' ? decode_json(answer, payload, id)
                                  : decode_msgpack(answer, payload, id, limits);
+}
+
+/* The text of value, if it begins so; else empty. */
+static struct slice of_kind(struct slice value, char first)
+{
+    return value.len > 0 && value.ptr[0] == first ? value : (struct slice){0};
+}
+
+static int read_client(struct slice text, struct answer_client *client)
+{
+    static const char *const keys[] = {"id", "rooms", "handshake", "data"};
+    static const char *const shakes[] = {"address", "issued"};
+    static const char *const whose[] = {"uid"};
+    struct slice values[4], handshake[2], uid;
+
+    request_members(text, keys, values, 4);
+    request_members(values[3], whose, &uid, 1);
+    client->uid = of_kind(uid, '"');
+    request_members(values[2], shakes, handshake, 2);
+    client->id = of_kind(values[0], '"');
+    client->rooms = of_kind(values[1], '[');
+    client->address = of_kind(handshake[0], '"');
+    client->issued = handshake[1];
+    if (client->issued.len > 0 && strchr("tfn\"{[-", client->issued.ptr[0]) != NULL)
+        client->issued = (struct slice){0};
+    return client->id.len > 0;
+}
+
+long answer_clients(struct slice payload, struct slice id,
+                    void (*visit)(const struct answer_client *client, void *arg), void *arg)
+{
+    static const char *const keys[] = {"requestId", "sockets"};
+    long span = payload.len > 0 && payload.ptr[0] == '{' ? json_span(payload.ptr, payload.len) : -1;
+    struct slice values[2], one;
+    struct json_walk walk;
+    long n = 0;
+
+    if (span < 0)
+        return -1;
+    request_members((struct slice){payload.ptr, (size_t)span}, keys, values, 2);
+    if (!is_id(values[0], id) || of_kind(values[1], '[').len == 0)
+        return -1;
+    walk = json_walk(values[1]);
+    while (json_walk_element(&walk, &one)) {
+        struct answer_client client;
+
+        if (!read_client(one, &client))
+            continue;
+        visit(&client, arg);
+        n++;
+    }
+    return n;
 }
 
 void answer_clear(struct answer *answer)

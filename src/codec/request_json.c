@@ -31,63 +31,20 @@ static unsigned hex4(const char *at)
 
 /* ---- members ---- */
 
-/* Whether the string raw, with its quotes, is key: its characters may be escaped. */
-static int key_is(struct slice raw, const char *key)
-{
-    const char *at = raw.ptr + 1, *end = raw.ptr + raw.len - 1;
-
-    for (; at < end && *key != '\0'; key++) {
-        if (*at != '\\') {
-            if (*at++ != *key)
-                return 0;
-        } else if (at[1] == 'u' && hex4(at + 2) == (unsigned char)*key) {
-            at += 6;
-        } else { /* no other escape stands for a letter */
-            return 0;
-        }
-    }
-    return at == end && *key == '\0';
-}
-
-/* The value that *at is at or before; *at moves behind it. */
-static struct slice take_value(const char **at, const char *end)
-{
-    struct slice value;
-
-    while (*at < end && is_space(**at))
-        ++*at;
-    value = (struct slice){*at, 0};
-    value.len = (size_t)json_span(*at, (size_t)(end - *at));
-    *at += value.len;
-    while (*at < end && is_space(**at))
-        ++*at;
-    return value;
-}
-
 void request_members(struct slice text, const char *const *keys, struct slice *values, size_t n)
 {
-    const char *at, *end;
+    struct json_walk walk;
     struct slice key, value;
 
     memset(values, 0, n * sizeof(*values));
     if (text.len == 0 || text.ptr[0] != '{')
         return;
-    at = text.ptr + 1;
-    end = text.ptr + text.len;
-    while (at < end && is_space(*at))
-        at++;
-    while (at < end && *at != '}') {
-        key = take_value(&at, end);
-        at++; /* the colon */
-        value = take_value(&at, end);
-        if (*at == ',')
-            at++;
+    walk = json_walk(text);
+    while (json_walk_member(&walk, &key, &value)) {
         for (size_t i = 0; i < n; i++) {
-            if (key_is(key, keys[i]))
+            if (json_key_is(key, keys[i]))
                 values[i] = value;
         }
-        while (at < end && is_space(*at))
-            at++;
     }
 }
 

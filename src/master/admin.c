@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "codec/http.h"
+#include "master/access.h"
 #include "master/admin_routes.h"
 #include "master/caller.h"
 #include "master/timer.h"
@@ -15,12 +16,14 @@
 #define ACCEPT_BATCH  16
 #define PAUSE_MS      100 /* without accepting, when out of descriptors */
 #define ACCEPT_LOG_MS 10000
+#define BODY_MORE     (64 << 10) /* than limits:messageBytes */
 
 struct admin {
     struct event_base *base;
     struct listeners listeners;
     struct callers *callers;
     struct admin_desk desk;
+    struct access access;
     struct event **accepts; /* one for each listener, as far as they are made */
     size_t naccepts;
     struct event *resume;
@@ -36,10 +39,15 @@ struct route {
 };
 
 static const struct route routes[] = {
-    {{"GET", 3}, {"/", 1}, admin_page},           {{"GET", 3}, {"/status", 7}, admin_status},
-    {{"GET", 3}, {"/health", 7}, admin_health},   {{"GET", 3}, {"/health/live", 12}, admin_live},
-    {{"GET", 3}, {"/metrics", 8}, admin_metrics}, {{"GET", 3}, {"/events", 7}, admin_events},
+    {{"GET", 3}, {"/", 1}, admin_page},
+    {{"GET", 3}, {"/status", 7}, admin_status},
+    {{"GET", 3}, {"/health", 7}, admin_health},
+    {{"GET", 3}, {"/health/live", 12}, admin_live},
+    {{"GET", 3}, {"/metrics", 8}, admin_metrics},
+    {{"GET", 3}, {"/events", 7}, admin_events},
     {{"GET", 3}, {"/users/*", 8}, admin_user},
+    {{"POST", 4}, {"/emit", 5}, admin_emit},
+    {{"POST", 4}, {"/users/*/disconnect", 19}, admin_disconnect},
 };
 
 #define ROUTES (sizeof(routes) / sizeof(*routes))
@@ -83,15 +91,63 @@ static void refuse(struct caller *caller, const struct http_request *req)
     caller_refuse(caller, methods != 0 ? 405 : 404, allow[methods], NULL);
 }
 
+/* --- what changes something --------------------------------------------------- */
+
+/* One whose body is on its way. */
+struct post {
+    const struct admin_desk *desk;
+    const struct route *route;
+    size_t name_len;
+    char name[];
+};
+
+static void on_body(struct caller *caller, struct slice body, void *arg)
+{
+    struct post *post = arg;
+    struct admin_call call = {
+        .caller = caller, .desk = post->desk, .name = {post->name, post->name_len}, .body = body};
+
+    post->route->serve(&call);
+    free(post);
+}
+
+static int may_change(const struct admin_desk *desk)
+{
+    return desk->asking != NULL && desk->ops->conf != NULL;
+}
+
+static void take_post(struct admin *admin, const struct route *route, struct caller *caller,
+                      const struct http_request *req, struct slice name)
+{
+    const struct admin_desk *desk = &admin->desk;
+    const struct conf *conf = may_change(desk) ? desk->ops->conf(desk->arg) : NULL;
+    struct post *post;
+
+    if (!access_admit(&admin->access, caller, req, conf != NULL ? conf->admin_token : NULL))
+        return;
+    post = malloc(sizeof(*post) + name.len);
+    if (post == NULL) {
+        caller_refuse(caller, 503, NULL, "out of memory");
+        return;
+    }
+    *post = (struct post){.desk = desk, .route = route, .name_len = name.len};
+    if (name.len > 0)
+        memcpy(post->name, name.ptr, name.len);
+    caller_body(caller, req, conf->message_bytes + BODY_MORE, on_body, free, post);
+}
+
 static void on_request(struct caller *caller, const struct http_request *req, void *arg)
 {
-    const struct admin *admin = arg;
+    struct admin *admin = arg;
     struct admin_call call = {.caller = caller, .desk = &admin->desk, .query = req->query};
 
     for (size_t i = 0; i < ROUTES; i++) {
         if (!is_at(&routes[i], req->path, &call.name) || !is_taken(&routes[i], req->method))
             continue;
-        routes[i].serve(&call);
+        if (slice_eq(routes[i].method, SLICE("POST")))
+            take_post(admin, &routes[i], caller, req, call.name);
+        else
+            routes[i].serve(&call);
         return;
     }
     refuse(caller, req);
@@ -183,7 +239,7 @@ static int events_new(struct admin *admin)
 }
 
 struct admin *admin_new(struct event_base *base, struct listeners *listeners, struct stats *stats,
-                        const struct admin_ops *ops, void *arg)
+                        struct asking *asking, const struct admin_ops *ops, void *arg)
 {
     struct admin *admin = calloc(1, sizeof(*admin));
     struct buf names = {0};
@@ -192,7 +248,7 @@ struct admin *admin_new(struct event_base *base, struct listeners *listeners, st
         return NULL;
     admin->base = base;
     admin->listeners = *listeners;
-    admin->desk = (struct admin_desk){stats, ops, arg};
+    admin->desk = (struct admin_desk){stats, asking, ops, arg};
     admin->callers = callers_new(base, ADMIN_CALLERS, &callers_ops, admin);
     if (admin->callers == NULL || events_new(admin) < 0) {
         admin->listeners = (struct listeners){0}; /* they stay the caller's */

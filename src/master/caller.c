@@ -1,6 +1,7 @@
 #include "master/caller.h"
 
 #include "codec/body.h"
+#include "codec/json.h"
 #include "master/timer.h"
 
 #include <event2/buffer.h>
@@ -172,8 +173,10 @@ void caller_refuse(struct caller *caller, int status, const char *headers, const
     struct buf body = {0};
 
     (void)buf_printf(&body, "{\"error\":\"%s\"", http_reason(status));
-    if (message != NULL)
-        (void)buf_printf(&body, ",\"message\":\"%s\"", message);
+    if (message != NULL) {
+        (void)buf_puts(&body, ",\"message\":");
+        (void)json_put_string_lossy(&body, message, strlen(message));
+    }
     (void)buf_puts(&body, "}\n");
     caller_answer(caller, status, CALLER_JSON, headers, &body);
 }

@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #define ATTEMPT_MS    1000 /* to connect, and to know whether answers are allowed */
@@ -223,6 +224,12 @@ static void not_allowed(struct commands *commands, struct slice channel)
     }
 }
 
+/* What is told of a message that went to so many. */
+static int confirmed(long long subscribers)
+{
+    return subscribers < 0 ? 1 : subscribers < INT_MAX ? 1 + (int)subscribers : INT_MAX;
+}
+
 /* Takes command. */
 static int on_published(struct commands *commands, struct command *command,
                         const struct redis_reply *reply)
@@ -246,7 +253,7 @@ static int on_published(struct commands *commands, struct command *command,
         log_event(DEBUG, "redis_not_published", "redis: not published[: {}]",
                   LOG_STR("error", reply->text.ptr));
     }
-    end(commands, command, reply->kind == REPLY_NUMBER);
+    end(commands, command, reply->kind == REPLY_NUMBER ? confirmed(reply->number) : 0);
     return is_error || reply->kind == REPLY_NUMBER ? 0 : -1;
 }
 

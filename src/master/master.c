@@ -298,6 +298,13 @@ static void on_admin_user(struct slice uid, struct status_user *user, void *arg)
     user->has_more = route_user_rooms(relay_route(m->running.relay), uid, &user->rooms) != 0;
 }
 
+static const struct conf *on_admin_conf(void *arg)
+{
+    const struct master *m = arg;
+
+    return m->running.conf;
+}
+
 static void on_admin_watch(struct caller *caller, void *arg)
 {
     const struct master *m = arg;
@@ -305,8 +312,10 @@ static void on_admin_watch(struct caller *caller, void *arg)
     watch_add(m->watch, caller);
 }
 
-static const struct admin_ops admin_ops = {
-    .status = on_admin_status, .user = on_admin_user, .watch = on_admin_watch};
+static const struct admin_ops admin_ops = {.status = on_admin_status,
+                                           .user = on_admin_user,
+                                           .conf = on_admin_conf,
+                                           .watch = on_admin_watch};
 
 static const struct watch_ops watch_ops = {on_admin_status};
 
@@ -524,7 +533,8 @@ static int admin_start(struct master *m)
 
     if (m->admin_listeners.n == 0)
         return 0;
-    running->admin = admin_new(running->base, &m->admin_listeners, running->stats, &admin_ops, m);
+    running->admin = admin_new(running->base, &m->admin_listeners, running->stats, running->asking,
+                               &admin_ops, m);
     return running->admin != NULL ? 0 : -1;
 }
 

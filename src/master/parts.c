@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "codec/request.h"
 #include "ipc/msg.h"
+#include "master/asking.h"
 #include "master/cluster.h"
 #include "master/feed.h"
 #include "master/pool.h"
@@ -117,6 +118,8 @@ static int on_cluster_publish(uint32_t via, struct slice channel, struct buf *pa
 {
     struct parts *parts = arg;
 
+    asking_answers(parts->running->asking,
+                   (struct slice){(const char *)payload->data, payload->len});
     return feed_publish(parts->running->feed, via, channel, payload, done, done_arg);
 }
 
@@ -150,6 +153,38 @@ static int cluster_make(struct parts *parts)
         return -1;
     running->cluster = cluster_new(running->conf, running->relay, &responder_ops, parts);
     return running->cluster != NULL ? 0 : -1;
+}
+
+/* --- what this daemon asks ------------------------------------------------------------- */
+
+static int on_asking_publish(struct slice channel, struct buf *payload,
+                             void (*done)(int ok, void *done_arg), void *done_arg, void *arg)
+{
+    struct parts *parts = arg;
+
+    return feed_publish(parts->running->feed, 0, channel, payload, done, done_arg);
+}
+
+static const struct conf *on_asking_conf(void *arg)
+{
+    const struct parts *parts = arg;
+
+    return parts->running->conf;
+}
+
+static const struct conf_redis *on_asking_server(void *arg)
+{
+    const struct parts *parts = arg;
+
+    return feed_server(parts->running->feed);
+}
+
+static const struct asking_ops asking_ops = {on_asking_publish, on_asking_conf, on_asking_server};
+
+static int asking_make(struct parts *parts)
+{
+    parts->running->asking = asking_new(parts->running->base, &asking_ops, parts);
+    return parts->running->asking != NULL ? 0 : -1;
 }
 
 /* --- who is here ------------------------------------------------------------------ */
@@ -284,8 +319,8 @@ struct parts *parts_new(struct running *running)
     running->stats = stats_new(running->base, &stats_ops, parts);
     running->ticketing = ticketing_new(running->base, on_tickets, parts);
     if (parts->wake == NULL || running->relay == NULL || running->stats == NULL ||
-        running->ticketing == NULL || cluster_make(parts) < 0 || presence_make(parts) < 0 ||
-        recovery_make(parts) < 0)
+        running->ticketing == NULL || asking_make(parts) < 0 || cluster_make(parts) < 0 ||
+        presence_make(parts) < 0 || recovery_make(parts) < 0)
         parts_free(&parts);
     return parts;
 }
@@ -302,6 +337,7 @@ void parts_free(struct parts **partsp)
     recovery_free(&parts->running->recovery);
     presence_free(&parts->running->presence);
     cluster_free(&parts->running->cluster);
+    asking_free(&parts->running->asking);
     relay_free(&parts->running->relay);
     if (parts->wake != NULL)
         event_free(parts->wake);

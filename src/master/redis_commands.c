@@ -172,6 +172,13 @@ int redis_commands_hear(struct bufferevent *bev, const char *channel, int on)
     return command_put(bev, 2, argv, NULL);
 }
 
+int redis_commands_numsub(struct bufferevent *bev, const char *channel)
+{
+    const char *argv[] = {"PUBSUB", "NUMSUB", channel};
+
+    return command_put(bev, 3, argv, NULL);
+}
+
 int redis_commands_publish(struct buf *out, struct slice channel, struct slice payload)
 {
     const char *argv[] = {"PUBLISH", channel.ptr, payload.ptr};

@@ -113,6 +113,7 @@ static void read_reply(struct redis_reply *reply, redisReply *parsed)
         break;
     case REDIS_REPLY_INTEGER:
         reply->kind = REPLY_NUMBER;
+        reply->number = parsed->integer;
         break;
     case REDIS_REPLY_STRING:
         reply->kind = REPLY_TEXT;

@@ -6,6 +6,7 @@
 #include "conf/server.h"
 #include "ipc/change.h"
 #include "master/admin.h"
+#include "master/asking.h"
 #include "master/certificates.h"
 #include "master/cluster.h"
 #include "master/feed.h"
@@ -233,7 +234,7 @@ static void admin_configure(struct reload *reload, const struct conf *was)
         return;
     reload->running->admin =
         admin_new(reload->running->base, &reload->admin_listeners, reload->running->stats,
-                  reload->running->admin_ops, reload->running->admin_arg);
+                  reload->running->asking, reload->running->admin_ops, reload->running->admin_arg);
     if (reload->running->admin == NULL)
         log_event(ERROR, "admin_no_memory", "admin: out of memory");
 }
@@ -566,6 +567,8 @@ void reload_wipe(struct reload *reload, const struct conf *own)
     conf_wipe(reload->asking, own);
     if (reload->running->feed != NULL)
         feed_disown(reload->running->feed);
+    if (reload->running->asking != NULL)
+        asking_wipe(reload->running->asking);
     if (reload->running->recovery != NULL)
         recovery_wipe(reload->running->recovery);
 }

@@ -237,17 +237,3 @@ int status_put_health(const struct status *status, struct buf *out)
                      status->redis_subscribed ? "true" : "false");
     return good;
 }
-
-void status_put_user(struct slice uid, const struct status_user *user, struct buf *out)
-{
-    (void)buf_puts(out, "{\"uid\":");
-    (void)json_put_string(out, uid.ptr, uid.len);
-    (void)buf_printf(out, ",\"connected\":%s,\"connections\":%zu,\"rooms\":[",
-                     user->connections > 0 ? "true" : "false", user->connections);
-    for (size_t i = 0; i < user->rooms.n; i++) {
-        if (i > 0)
-            (void)buf_putc(out, ',');
-        (void)request_put_room(out, user->rooms.at[i]);
-    }
-    (void)buf_puts(out, user->has_more ? "],\"moreRooms\":true}\n" : "]}\n");
-}

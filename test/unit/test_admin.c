@@ -139,7 +139,7 @@ static void begin(void)
         exit(1);
     getsockname(listeners.fds[0], (struct sockaddr *)&addr, &len);
     port = ntohs(addr.sin_port);
-    admin = admin_new(base, &listeners, stats, &ops, NULL);
+    admin = admin_new(base, &listeners, stats, NULL, &ops, NULL);
     ok(admin && listeners.n == 0, "it takes the sockets");
     ok(error.data == NULL, "what has no error needs no memory for one");
 }
@@ -213,6 +213,10 @@ static const char *body(const char *reply)
     return at != NULL ? at + 4 : "(none)";
 }
 
+/* What this daemon alone says of a user. */
+#define HERE(n)                                                                                    \
+    ",\"here\":{\"connections\":" #n "},\"servers\":1,\"answered\":1,\"cluster\":false}\n"
+
 /* --- tests ------------------------------------------------------------------------- */
 
 static void test_paths(void)
@@ -236,36 +240,45 @@ static void test_paths(void)
         {"get", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"OPTIONS", "*", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"GET", "/users/ann", 200,
-         "{\"uid\":\"ann\",\"connected\":true,\"connections\":2,\"rooms\":[\"ann\"]}\n"},
+         "{\"uid\":\"ann\",\"connected\":true,\"connections\":2,\"rooms\":[\"ann\"]" HERE(2)},
         {"GET", "/users/bob", 200,
          "{\"uid\":\"bob\",\"connected\":true,\"connections\":2,"
-         "\"rooms\":[\"all\",-1.5,\"1\",\"\\\"\\n\"],\"moreRooms\":true}\n"},
+         "\"rooms\":[\"all\",-1.5,\"1\",\"\\\"\\n\"],\"moreRooms\":true" HERE(2)},
         {"GET", "/users/nobody", 200,
-         "{\"uid\":\"nobody\",\"connected\":false,\"connections\":0,\"rooms\":[]}\n"},
+         "{\"uid\":\"nobody\",\"connected\":false,\"connections\":0,\"rooms\":[]" HERE(0)},
         {"GET", "/users/a%2Fb/c", 200,
-         "{\"uid\":\"a/b/c\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"a/b/c\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users/a+%22%0a", 200,
-         "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"a+\\\"\\n\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users/%c3%a9", 200,
-         "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"\xc3\xa9\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users/a%3Fb%23?c=d", 200,
-         "{\"uid\":\"a?b#\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"a?b#\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users//", 200,
-         "{\"uid\":\"/\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"/\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users/../status", 200,
-         "{\"uid\":\"../status\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"../status\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"GET", "/users/%F0%9F%98%80", 200,
-         "{\"uid\":\"\xf0\x9f\x98\x80\",\"connected\":true,\"connections\":2,\"rooms\":[]}\n"},
+         "{\"uid\":\"\xf0\x9f\x98\x80\",\"connected\":true,\"connections\":2,\"rooms\":[]" HERE(2)},
         {"HEAD", "/users/ann", 200, ""},
-        {"GET", "/users/", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/?x=1", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%4", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%c0%af", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%ed%a0%80", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%zz", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/%ff", 400, "{\"error\":\"Bad Request\"}\n"},
-        {"GET", "/users/a%00b", 400, "{\"error\":\"Bad Request\"}\n"},
+        {"GET", "/users/", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/?x=1", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%4", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%c0%af", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%ed%a0%80", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%zz", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/%ff", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
+        {"GET", "/users/a%00b", 400,
+         "{\"error\":\"Bad Request\",\"message\":\"no user has this name\"}\n"},
     };
     const char *reply;
 
@@ -569,7 +582,7 @@ static void test_open(void)
     ok(admin == NULL, "freed");
     is_int(admin_open(&listeners, "127.0.0.1", port, NULL, &error), 0, "then it is free");
     is_int((int)error.len, 0, "and nothing is wrong");
-    admin = admin_new(base, &listeners, stats, &ops, NULL);
+    admin = admin_new(base, &listeners, stats, NULL, &ops, NULL);
     is_int(status(get("GET", "/health/live")), 200, "and serves again");
     fd = call();
     silent = 1;

@@ -195,14 +195,16 @@ static void end(void)
 
 /* --- what is published -------------------------------------------------------- */
 
-static char told[64]; /* "a1b0": what became of a and b */
+static char told[64];   /* "a1b0": what became of a and b */
+static int subscribers; /* 1 more than that, of the last */
 static char names[] = "abcdefghijklmnopqrstuvwxyz";
 
-static void on_done(int is_ok, void *arg)
+static void on_done(int ok, void *arg)
 {
     size_t len = strlen(told);
 
-    snprintf(told + len, sizeof(told) - len, "%c%d", *(char *)arg, is_ok);
+    subscribers = ok;
+    snprintf(told + len, sizeof(told) - len, "%c%d", *(char *)arg, ok != 0);
 }
 
 static int publish(struct slice channel, const char *text, int name)
@@ -280,8 +282,9 @@ static void test_publishes(void)
          "*3\r\n" BULK(7, "PUBLISH") BULK(16, "k-response#/axr#") BULK(5, "three"),
          "come in order");
     is_str(told, "", "nobody is told before redis has");
-    say(":1\r\n");
+    say(":17\r\n");
     tells("a1", "the first is confirmed");
+    is_int(subscribers, 1 + 17, "and to how many it went is told");
     say("-ERR no\r\n:0\r\n");
     tells("b0c1", "the second is refused, the third confirmed");
     is_int(commands_unconfirmed(commands) + commands_waiting(commands), 0, "nothing is left");
