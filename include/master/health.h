@@ -4,13 +4,7 @@
 #ifndef MASTER_HEALTH_H
 #define MASTER_HEALTH_H
 
-#include "base/buf.h"
 #include "conf.h"
-
-/* Asks host (as admin:host) and port for path.  Returns the status of the answer and its body, or
- * -1 with a message in error when there is none that is whole within ms. */
-int health_ask(const char *host, int port, const char *path, unsigned ms, struct buf *body,
-               struct buf *error);
 
 /* Prints what /health or, with live, /health/live answers to standard output, or why there is no
  * answer to standard error.  Returns the exit status: 0 if the answer is 200, else 1. */
