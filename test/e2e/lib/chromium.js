@@ -62,7 +62,7 @@ class Chromium {
         const id = ++this.sent;
         const answer = new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
         this.child.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-        return deadline(answer, within(15000), method);
+        return deadline(answer, within(10000), method);
     }
     async open(url, view) {
         const { targetId } = await this.send('Target.createTarget', { url: 'about:blank' });
@@ -87,6 +87,7 @@ class Page {
         if (method === 'Runtime.consoleAPICalled' && ['error', 'warning', 'assert'].includes(params.type))
             this.complaints.push(params.args.map((one) => one.value || one.description).join(' '));
         if (method === 'Runtime.exceptionThrown') this.complaints.push(params.exceptionDetails.exception.description || params.exceptionDetails.text);
+        if (method === 'Page.javascriptDialogOpening') this.complaints.push(`a dialog: ${params.message}`);
         if (method === 'Log.entryAdded' && params.entry.level !== 'verbose') this.complaints.push(`${params.entry.level}: ${params.entry.text} ${params.entry.url || ''}`);
         for (const watcher of [...this.watchers]) watcher(method, params);
     }
@@ -119,12 +120,13 @@ class Page {
     }
     /* Resolves to what fn returns once that is true. */
     async until(fn, what, ...args) {
-        const text = `(async () => { const check = () => (${fn})(...${JSON.stringify(args)});
-            for (;;) { const got = check(); if (got) return got; await new Promise((r) => setTimeout(r, 20)); } })()`;
-        return deadline(this.run(text), within(15000), what);
-    }
-    text(selector) {
-        return this.run((s) => document.querySelector(s).innerText, selector);
+        const ms = within(5000);
+        const text = `(async () => { const end = Date.now() + ${ms};
+            for (;;) { const got = (${fn})(...${JSON.stringify(args)}); if (got || Date.now() > end) return got;
+                await new Promise((again) => setTimeout(again, 20)); } })()`;
+        const got = await this.run(text);
+        if (!got) throw new Error(`not within ${ms} ms: ${what}; the page has\n${await this.run(() => document.body.innerText)}`);
+        return got;
     }
     async press(key, { shift = false } = {}) {
         const event = { key, ...KEYS[key], modifiers: shift ? SHIFT : 0 };
@@ -160,7 +162,6 @@ class Page {
         const { data } = await this.send('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true });
         fs.writeFileSync(file, Buffer.from(data, 'base64'));
     }
-    /* Tells the page that it is hidden, or seen again. */
     async close() {
         await this.browser.send('Target.closeTarget', { targetId: this.targetId });
         this.browser.pages.delete(this.sessionId);
