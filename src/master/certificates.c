@@ -93,7 +93,8 @@ static void remind_of(struct news *news, const struct conf_certificate *one, int
         log_event(ERROR, "certificate_expired", "tls: a certificate has expired[: " ABOUT "]",
                   ABOUT_FIELDS(&about));
     else
-        log_event_at(level, "certificate_expires",
+        log_event_at(left < NEARER_DAYS * DAY_S ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN,
+                     "certificate_expires",
                      "tls: a certificate expires [in {} days: " ABOUT "]<soon>",
                      LOG_INT("days", left / DAY_S), ABOUT_FIELDS(&about));
     about_clear(&about);

@@ -93,7 +93,7 @@ int start_privileges(const struct start *start, const struct privileges *privile
 {
     if (privileges->change && log_give(privileges->uid, privileges->gid) < 0)
         log_event(WARN, "log_file_kept", "cannot give the log file[ {} to uid {}: {}]< away>",
-                  LOG_STR("file", start->conf->log_file), LOG_INT("uid", privileges->uid),
+                  LOG_STR("file", start->conf->log_file), LOG_INT("system_uid", privileges->uid),
                   LOG_ERRNO());
     if (privileges_drop(privileges, error) < 0)
         return -1;
@@ -153,6 +153,7 @@ void start_limits_log(const struct conf *conf)
 
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     log_event(INFO, "limits", "limits[: connections={} strangers={} per worker, open files={}]",
-              LOG_UINT("connections", conf->connections_max),
-              LOG_UINT("strangers", conf->strangers_max), LOG_UINT("open_files", limit.rlim_cur));
+              LOG_UINT("connections_limit", conf->connections_max),
+              LOG_UINT("strangers_limit", conf->strangers_max),
+              LOG_UINT("open_files", limit.rlim_cur));
 }

@@ -72,7 +72,7 @@ static int accept_full(struct net *net)
         log_event(WARN, "connections_full", "limits:connections reached[: connections={}][{}]",
                   LOG_UINT("connections", net->nconns),
                   LOG_IF(net->ncarried > 0, LOG_SHOWN(", some of them carried, which take two")),
-                  LOG_IF(net->ncarried > 0, LOG_UINT("carried", net->ncarried)));
+                  LOG_IF(net->ncarried > 0, LOG_UINT("carried_connections", net->ncarried)));
     accept_pause(net);
     return 1;
 }

@@ -340,7 +340,7 @@ static int on_message(struct link *link, struct msg *msg, void *arg)
     if ((result = dispatch(downlink, msg)) >= 0)
         return result;
     log_event(ERROR, "master_message_bad", "bad message from the master[: type={} ({})]; leaving",
-              LOG_UINT("type", type), LOG_STR("name", msg_name(type)));
+              LOG_UINT("number", type), LOG_STR("type", msg_name(type)));
     downlink->ops->bad(downlink->arg);
     return -1;
 }

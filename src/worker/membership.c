@@ -58,7 +58,7 @@ static void refuse(struct membership *membership, const struct client *client,
     if ((times = log_due(&membership->refused[why], LOG_MS)) > 0)
         log_entry_at(LOG_LEVEL_WARN, entries[why],
                      LOG_WORD("user", client->uid, client->uid_len, 0),
-                     LOG_UINT("rooms", client->member.n),
+                     LOG_UINT("room_count", client->member.n),
                      LOG_UINT("limit", membership->conf->rooms_per_client), LOG_TIMES(times));
 }
 
