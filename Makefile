@@ -6,7 +6,8 @@
 # make bench        what scripts/bench measures with, in build/bench
 # make fuzz         libFuzzer targets in build/fuzz (clang)
 # make lint         clang-format and clang-tidy 14, cppcheck 2.10, mandoc, every header alone,
-#                   layers, a test and a place in src/README.md for each file
+#                   layers, a test and a place in src/README.md for each file, a place in the
+#                   manual for each line of the log
 # make layers       is each layer of src/ built on those below it alone?  From the object files
 # make compile_commands.json   for clangd and clang-tidy
 # make help         this list
@@ -210,6 +211,8 @@ lint: headers layers
 	test/mutation/run --list >/dev/null
 	scripts/mapped --self-test
 	scripts/mapped
+	CC='$(lastword $(CC))' scripts/logged --self-test
+	CC='$(lastword $(CC))' scripts/logged
 	$(call if_wanted,$(CLANG_FORMAT),$(LLVM_VERSION),$(CLANG_FORMAT) --dry-run -Werror $(C_FILES))
 	$(call if_wanted,$(CLANG_TIDY),$(LLVM_VERSION),printf '%s\n' $(SRCS) | \
 	    xargs -P $$(nproc) -I{} $(CLANG_TIDY) --quiet {} -- $(AXR_CFLAGS))

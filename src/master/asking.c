@@ -320,7 +320,7 @@ static void on_lost(int was_up, void *arg)
     (void)was_up;
     (void)snprintf(why, sizeof(why), "no connection to redis for answers: %s: %s",
                    question->link.where, question->link.fault.why);
-    log_event(DEBUG, "asking_lost", "asking: [{}]", LOG_STR("error", why));
+    log_event(DEBUG, "asking_lost", "asking[: {}]<: redis was lost>", LOG_STR("error", why));
     redis_link_stop(&question->link);
     end(question, question->is_confirmed ? QUESTION_LOST : QUESTION_UNASKED, why);
 }
