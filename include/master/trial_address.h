@@ -11,6 +11,7 @@ struct trial_addresses {
     const struct owners *owners;
     const char *file;      /* of the configuration, or NULL: not known */
     int low_ports;         /* whoever starts the daemon gives it the right to ports below 1024 */
+    long unit_files;       /* its limit of open files, by the unit; 0: it is ours */
     const char *made_dirs; /* a directory with which it is started, or NULL */
 };
 

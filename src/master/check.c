@@ -190,34 +190,37 @@ struct outside {
     const struct conf *conf;
 };
 
-/* What the unit of systemd may give it. */
-static int has_low_ports(const struct check *check)
+/* What a line of the unit says that begins with name (NAME=), or nothing: *value is empty. */
+static void unit_value(const struct check *check, const char *name, char *value, size_t cap)
 {
-    char line[512];
     FILE *file = check->is_service ? fopen(check->service.name, "re") : NULL;
-    int has = 0;
+    char line[512];
 
-    while (file != NULL && !has && fgets(line, sizeof(line), file) != NULL)
-        has = strncmp(line, "AmbientCapabilities=", 20) == 0 &&
-              strstr(line, "CAP_NET_BIND_SERVICE") != NULL;
+    *value = '\0';
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, name, strlen(name)) == 0)
+            (void)snprintf(value, cap, "%s", line + strlen(name));
     if (file != NULL)
         (void)fclose(file);
-    return has;
 }
 
 static void try_addresses(const void *arg, int fd)
 {
     const struct outside *outside = arg;
     const struct check *check = outside->check;
-    const struct trial_addresses what = {
+    char ambient[256], files[64];
+    struct trial_addresses what = {
         .conf = outside->conf,
         .owners = check->owners,
         .file = check->args->file != NULL ? check->args->file : CONF_DEFAULT_FILE,
-        .low_ports = has_low_ports(check),
         .made_dirs = check->is_service ? RUNTIME_DIR : NULL,
     };
     struct trial trial = {0};
 
+    unit_value(check, "AmbientCapabilities=", ambient, sizeof(ambient));
+    unit_value(check, "LimitNOFILE=", files, sizeof(files));
+    what.low_ports = strstr(ambient, "CAP_NET_BIND_SERVICE") != NULL;
+    what.unit_files = strtol(files, NULL, 10);
     trial_addresses(&trial, &what);
     trial_send(&trial, fd);
 }

@@ -94,7 +94,9 @@ static void say_unbound(const struct trying *trying, const struct sockaddr *addr
                   trying->key, trying->name);
         return;
     case EACCES:
-        if (port_of(addr) < IPPORT_RESERVED && trying->what->low_ports)
+        if (owners_find(trying->what->owners, addr, &owner))
+            say_taken(trying, &owner);
+        else if (port_of(addr) < IPPORT_RESERVED && trying->what->low_ports)
             trial_say(trying->trial, TRIAL_ODD,
                       "%s: %s: a port that the service may bind, and it is not tried here",
                       trying->key, trying->name);
@@ -265,15 +267,24 @@ static long read_number(const char *name)
     return number;
 }
 
-static void try_limits(struct trial *trial, const struct conf *conf)
+static void try_limits(struct trial *trial, const struct trial_addresses *what)
 {
+    const struct conf *conf = what->conf;
     long backlog = read_number("/proc/sys/net/core/somaxconn");
+    const char *plural = conf->workers == 1 ? "" : "s";
     struct rlimit files = {0};
 
     (void)getrlimit(RLIMIT_NOFILE, &files);
-    trial_say(trial, TRIAL_GOOD, "limits: %zu clients in each of %d worker%s, with %llu open files",
-              conf->connections_max, conf->workers, conf->workers == 1 ? "" : "s",
-              (unsigned long long)files.rlim_max);
+    if (what->unit_files > 0)
+        trial_say(
+            trial, TRIAL_GOOD,
+            "limits: %d worker%s, each with the %ld open files of the unit (LimitNOFILE), and "
+            "so many clients less some %d",
+            conf->workers, plural, what->unit_files, CONF_FILES_RESERVED + 2 * conf->workers);
+    else
+        trial_say(trial, TRIAL_GOOD,
+                  "limits: %zu clients in each of %d worker%s, with %llu open files",
+                  conf->connections_max, conf->workers, plural, (unsigned long long)files.rlim_max);
     if (backlog >= 0 && backlog < BACKLOG)
         trial_say(trial, TRIAL_ODD,
                   "net.core.somaxconn is %ld: so many clients may wait to be let in, and after a "
@@ -352,5 +363,5 @@ void trial_addresses(struct trial *trial, const struct trial_addresses *what)
     }
     trying.key = "pidFile";
     try_pid_file(&trying);
-    try_limits(trial, conf);
+    try_limits(trial, what);
 }

@@ -42,7 +42,11 @@ static void put_time(struct buf *out, const struct verdict *verdict, int64_t ms)
     if (gmtime_r(&s, &tm) != NULL)
         (void)strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC, ", &tm);
     buf_puts(out, text);
-    if (left >= 0)
+    if (left == 0) {
+        buf_puts(out, "now");
+        return;
+    }
+    if (left > 0)
         buf_puts(out, "in ");
     put_span(out, left < 0 ? -left : left);
     if (left < 0)
