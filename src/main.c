@@ -131,6 +131,21 @@ static void raise_files(void)
                   LOG_ERRNO());
 }
 
+/* The log is not open yet, but it is known what it is to look like. */
+static void complain(const struct conf *conf, const struct buf *warnings)
+{
+    static const struct log_entry entry = {"configuration_warning",
+                                           "configuration[: {}]<: warning>"};
+
+    if (conf == NULL || conf->log_target != LOG_TO_STDERR || conf->log_format != LOG_JSON) {
+        check_complain(warnings, LOG_LEVEL_WARN);
+        return;
+    }
+    log_name("master", 0);
+    if (log_open(LOG_TO_STDERR, NULL, LOG_JSON) == 0)
+        log_lines(LOG_LEVEL_WARN, entry, (const char *)warnings->data, warnings->len);
+}
+
 static int run(const struct conf_args *args, const struct options *options)
 {
     struct buf errors = {0}, warnings = {0};
@@ -144,7 +159,7 @@ static int run(const struct conf_args *args, const struct options *options)
     if (options->health || options->live)
         return health_run(args, options->live);
     conf = conf_load(args, CONF_FOR_DAEMON, &errors, &warnings);
-    check_complain(&warnings, LOG_LEVEL_WARN);
+    complain(conf, &warnings);
     check_complain(&errors, LOG_LEVEL_ERROR);
     if (conf != NULL)
         status = master_run(conf, args, options->detach, worker_run); /* takes conf */

@@ -1,16 +1,16 @@
 /* log - one line per event, to stderr, syslog or a file.
  *
  * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object with time,
- * level, process, pid, message, event and the values in the line.  Syslog gets it without the time,
- * and so does systemd's journal where stderr leads there; that also gets the level as a "<4>" in
- * front, which it takes off. New lines are written with log_event().  Of the functions that take a
- * format log_warn and log_error add strerror(errno); the x forms do not.  All keep errno.  No
- * newline at the end of a text.  A line is at most 4096 bytes (a longer one is cut and ends in
- * "...") and is always one line: control bytes and what is not UTF-8 are shown as \xNN. It costs
- * one system call.  Nothing is allocated, and nothing waits for who reads the log: a line that a
- * full pipe, socket or disk does not take is lost, counted, and the next line that can be written
- * comes after one that says how many were.  (syslog(3) may wait for the system's logger; a terminal
- * that is somebody else's, and a pipe that is on kernels before 6.5, are asked for room first.)
+ * level, process, pid, message, event and the values in the line.  Syslog gets it without
+ * the time, and so does systemd's journal where stderr leads there; that also gets the
+ * level as a "<4>" in front, which it takes off.
+ * A line is at most 4096 bytes (a longer one is cut: a text ends in "...", JSON is whole)
+ * and is always one line: control bytes and what is not UTF-8 are shown with escapes.
+ * It costs one system call.  Nothing is allocated, and nothing waits for who reads the log:
+ * a line that a full pipe, socket or disk does not take is lost, counted, and the next
+ * line that can be written comes after one that says how many were.  (syslog(3) may wait
+ * for the system's logger; a terminal that is somebody else's, and a pipe that is on
+ * kernels before 6.5, are asked for room first.)
  * Bytes that came from outside are LOG_WORD() or LOG_BYTES(); payloads and tokens are
  * never logged. */
 #ifndef BASE_LOG_H
@@ -98,14 +98,6 @@ uint64_t log_lost(void);
 int log_wants(enum log_level level);
 void log_write(enum log_level level, struct log_entry entry, const struct log_field *fields,
                size_t n);
-
-#define LOG_PRINTF(f, a) __attribute__((format(printf, f, a)))
-void log_debug(const char *fmt, ...) LOG_PRINTF(1, 2);
-void log_info(const char *fmt, ...) LOG_PRINTF(1, 2);
-void log_warn(const char *fmt, ...) LOG_PRINTF(1, 2);
-void log_warnx(const char *fmt, ...) LOG_PRINTF(1, 2);
-void log_error(const char *fmt, ...) LOG_PRINTF(1, 2);
-void log_errorx(const char *fmt, ...) LOG_PRINTF(1, 2);
 
 /* Logs each line of text, which has what is escaped already, as the one field of entry: its
  * member is "detail". */

@@ -20,7 +20,8 @@ void news_free(struct news **news);
 
 /* Keeps one, of now by the wall clock.  news NULL: nobody wants to know.  It is not logged.
  * Keeps errno. */
-void news_put(struct news *news, enum log_level level, const char *fmt, ...) LOG_PRINTF(3, 4);
+void news_put(struct news *news, enum log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* [{"time","level","text"}], the newest first; time in milliseconds since 1970.  What is not
  * UTF-8 becomes U+FFFD. */

@@ -9,7 +9,6 @@
 #include <linux/major.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,6 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-
-#define ERRNO_MAX_BYTES 128 /* kept free for ": strerror" */
 
 /* How a line is written so that a reader that sleeps does not stop the process. */
 enum way {
@@ -371,70 +368,6 @@ void log_write(enum log_level level, struct log_entry entry, const struct log_fi
 
     line_out(&line, level, &body);
     errno = saved;
-}
-
-/* error: an errno to explain, or 0. */
-static LOG_PRINTF(3, 0) void line_log(enum log_level level, int error, const char *fmt,
-                                      va_list args)
-{
-    struct logline line;
-    char text[LOGLINE_MAX_BYTES];
-    int saved = errno;
-    size_t cap = sizeof(text) - (error ? ERRNO_MAX_BYTES : 0);
-    int n;
-
-    if (level > state.level)
-        return;
-    n = vsnprintf(text, cap, fmt, args);
-    if (n < 0)
-        text[n = 0] = '\0';
-    if ((size_t)n >= cap) {
-        n = (int)cap - 1;
-        memcpy(text + n - 3, "...", 3);
-    }
-    if (error)
-        snprintf(text + n, sizeof(text) - (size_t)n, ": %s", strerror(error));
-    line_out(&line, level, &(struct logline_body){NULL, text, NULL, 0});
-    errno = saved;
-}
-
-#define LOG_CALL(level, error)                                                                     \
-    do {                                                                                           \
-        va_list args;                                                                              \
-                                                                                                   \
-        va_start(args, fmt);                                                                       \
-        line_log(level, error, fmt, args);                                                         \
-        va_end(args);                                                                              \
-    } while (0)
-
-void log_debug(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_DEBUG, 0);
-}
-
-void log_info(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_INFO, 0);
-}
-
-void log_warn(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_WARN, errno);
-}
-
-void log_warnx(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_WARN, 0);
-}
-
-void log_error(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_ERROR, errno);
-}
-
-void log_errorx(const char *fmt, ...)
-{
-    LOG_CALL(LOG_LEVEL_ERROR, 0);
 }
 
 void log_lines(enum log_level level, struct log_entry entry, const char *text, size_t len)

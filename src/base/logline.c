@@ -43,10 +43,7 @@ static void make_text(struct logline *line, const struct logline_head *head,
     logput_str(line, "[");
     logput_number(line, (unsigned long long)head->pid);
     logput_str(line, "]: ");
-    if (body->event == NULL)
-        logput_escaped(line, body->text, strlen(body->text), 0);
-    else
-        logfield_text(line, body->text, body->fields, body->n);
+    logfield_text(line, body->text, body->fields, body->n);
     line->limit = sizeof(line->at);
     if (line->cut) {
         line->cut = 0;
@@ -76,14 +73,9 @@ static void make_json(struct logline *line, const struct logline_head *head,
     put_member_str(line, ",\"process\":", head->process);
     logput_str(line, ",\"pid\":");
     logput_number(line, (unsigned long long)head->pid);
-    if (body->event == NULL) {
-        logput_str(line, ",\"message\":");
-        logput_string(line, body->text, strlen(body->text), 3800);
-    } else {
-        logput_str(line, ",\"message\":\"");
-        logfield_message(line, body->text);
-        put_member_str(line, "\",\"event\":", body->event);
-    }
+    logput_str(line, ",\"message\":\"");
+    logfield_message(line, body->text);
+    put_member_str(line, "\",\"event\":", body->event);
     if (head->number > 0) {
         logput_str(line, ",\"");
         logput_str(line, head->name);

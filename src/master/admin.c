@@ -178,7 +178,7 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
 static void accept_failed(struct admin *admin)
 {
     if (log_due(&admin->accept_log, ACCEPT_LOG_MS) > 0)
-        log_warn("admin: accept");
+        log_event(WARN, "admin_accept_failed", "admin: accept[: {}]< failed>", LOG_ERRNO());
     accept_enable(admin, 0);
     timer_set(admin->resume, PAUSE_MS);
 }
@@ -257,7 +257,8 @@ struct admin *admin_new(struct event_base *base, struct listeners *listeners, st
     }
     *listeners = (struct listeners){0};
     listen_names(&admin->listeners, &names);
-    log_info("admin listening on %.*s", (int)names.len, (const char *)names.data);
+    log_event(INFO, "admin_listening", "admin listening[ on {}]",
+              LOG_NAMES("addresses", (const char *)names.data, names.len, ' '));
     buf_free(&names);
     return admin;
 }

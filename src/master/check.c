@@ -132,7 +132,8 @@ static int read_aside(const struct privileges *privileges, const struct conf_arg
     if (pid == 0)
         _exit(read_as(privileges, args) < 0);
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
-        log_warn("cannot check what the user that the daemon runs as may read");
+        log_event(WARN, "check_impossible",
+                  "cannot check what the user that the daemon runs as may read[: {}]", LOG_ERRNO());
         return 0;
     }
     return status == 0 ? 0 : -1;

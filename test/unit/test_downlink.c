@@ -475,7 +475,7 @@ static void test_log(void)
     is_int(log_get_level(), LOG_LEVEL_DEBUG, "is the level");
     unlink(log_file);
     TAKEN("", "the file again", MSG_LOG_REOPEN, "");
-    log_debug("written");
+    log_event(DEBUG, "kind", "written");
     is_int(logged("written"), 1, "which has gone");
     end();
 }

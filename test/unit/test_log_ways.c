@@ -1,6 +1,7 @@
 /* How many system calls a line of the log costs, for each kind of thing that it may be
  * written to, and that none of these holds the process up when nobody reads it. */
 #include "base/log.h"
+#include "log_say.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -114,10 +115,10 @@ static void check_calls(const char *what, int polls)
 {
     uint64_t lost = log_lost();
 
-    log_info("the first line may ask what there is to know");
+    say(INFO, "the first line may ask what there is to know");
     count_from_here();
     for (int i = 0; i < LINES; i++)
-        log_info("line=%d", i);
+        say(INFO, "line=%d", i);
     if (!ok(calls.written == LINES && calls.polled == polls && calls.pids == 0,
             "%s: a line is one call", what))
         printf("#   %d lines: %d written, %d polls, %d asked for the pid\n", LINES, calls.written,
@@ -152,7 +153,7 @@ static void check_full(const char *what, int fd)
     alarm(60); /* who waits now waits for ever */
     for (int i = 0; i < 100000 && log_lost() - lost < LINES; i++) {
         errno = EINTR; /* of something before: no reason to try again */
-        log_info("line=%d %0100d", i, 0);
+        say(INFO, "line=%d %0100d", i, 0);
     }
     alarm(0);
     ok(log_lost() - lost == LINES, "%s: when it is full lines are lost", what);
@@ -167,7 +168,7 @@ static void test_files(void)
     check_calls("a file", 0);
     signals = 3;
     count_from_here();
-    log_info("interrupted");
+    say(INFO, "interrupted");
     ok(calls.written == 4 && log_lost() == 0, "what a signal interrupts is written again");
     is_int(log_open(LOG_TO_FILE, path, LOG_JSON), 0, "open as JSON");
     check_calls("JSON", 0);
@@ -273,14 +274,14 @@ static void test_pid(void)
     pid_t pid;
 
     log_name("pids", 0);
-    log_info("parent");
+    say(INFO, "parent");
     is_int(logged_pid(), __real_getpid(), "our own pid");
     pid = fork();
     if (pid == 0) {
         count_from_here();
-        log_info("child");
+        say(INFO, "child");
         log_name("pids", 0);
-        log_info("child");
+        say(INFO, "child");
         _exit(calls.pids == 1 ? 0 : 1);
     }
     if (ok(pid > 0, "fork")) {
@@ -290,7 +291,7 @@ static void test_pid(void)
         is_int(status, 0, "a child asks once");
         is_int(logged_pid(), pid, "and has its own");
     }
-    log_info("parent");
+    say(INFO, "parent");
     is_int(logged_pid(), __real_getpid(), "the parent keeps its");
 }
 
