@@ -32,8 +32,10 @@ AXR_WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -W
 ifdef WERROR
 AXR_WARN   += -Werror
 endif
+MACHINE    := $(shell $(CC) -dumpmachine 2>/dev/null)
 # Hardening; a sanitizer build leaves it out, for fortified calls hide bugs from ASan.
-AXR_HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+AXR_HARDEN ?= -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection $(AXR_BRANCHES)
+AXR_BRANCHES := $(if $(findstring x86_64,$(MACHINE)),-fcf-protection)$(if $(findstring aarch64,$(MACHINE)),-mbranch-protection=standard)
 AXR_HARDEN_LD ?= -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 AXR_CFLAGS := -std=gnu11 -D_GNU_SOURCE -fPIE -Iinclude $(PKG_CFLAGS) -DAXR_VERSION='"$(VERSION)"' \
               -DAXR_SYSCONFDIR='"$(SYSCONFDIR)"' $(AXR_WARN)
