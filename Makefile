@@ -253,4 +253,5 @@ clean:
 .PHONY: all bench conformance faults check asan fuzz help lint headers layers install uninstall clean FORCE
 .SECONDARY:
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Not of scripts/package, which builds there, too.
+-include $(shell find $(BUILD) -name scratch -prune -o -type f -name '*.d' -print 2>/dev/null)
