@@ -277,9 +277,10 @@ void watch_free(struct watch **watchp)
     *watchp = NULL;
     if (watch->is_asking)
         stats_cancel(watch->stats, &watch->wait);
-    while (watch->watchers != NULL) {
-        caller_stream_end(watch->watchers->caller);
-        watcher_free(watch->watchers);
+    for (struct watcher *watcher = watch->watchers, *next; watcher != NULL; watcher = next) {
+        next = watcher->next;
+        caller_stream_end(watcher->caller);
+        free(watcher);
     }
     if (watch->point != NULL)
         event_free(watch->point);

@@ -8,6 +8,7 @@
 #include "master/caller.h"
 #include "master/news.h"
 #include "master/stats.h"
+#include "nomem_nth.h"
 #include "tap.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ static void on_ask(unsigned lane, uint32_t id, void *arg)
     asked++;
     counters.at[COUNTER_CLIENTS] = (uint64_t)asked;
     counters.at[COUNTER_DELIVERIES] = 10 * (uint64_t)asked;
+    counters.at[COUNTER_LATENCY] = (uint64_t)asked;
     if (!silent)
         stats_told(stats, lane, id, &counters);
 }
@@ -99,7 +101,7 @@ static int count(const struct viewer *viewer, const char *text)
 
 static void turn(void)
 {
-    struct timeval soon = {0, 5000};
+    struct timeval soon = {0, 1000};
 
     event_base_loopexit(base, &soon);
     event_base_dispatch(base);
@@ -148,6 +150,14 @@ static int is_json(struct slice data)
     return data.len > 0 && json_span(data.ptr, data.len) == (long)data.len;
 }
 
+static void leaves(struct viewer *viewer, int before)
+{
+    close(viewer->fd);
+    for (uint64_t end = clock_ms() + WAIT_MS; pending() > before && clock_ms() < end;)
+        turn();
+    is_int(pending(), before, "no timer more when it has gone");
+}
+
 /* --- tests --------------------------------------------------------------------------- */
 
 static void test_one(void)
@@ -165,12 +175,7 @@ static void test_one(void)
     ok(is_json(data_of(viewer, "now")), "and so is now");
     ok(strstr(data_of(viewer, "now").ptr, "\"clients\":1,") != NULL, "with what was asked for");
     is_int(asked, 1, "one question");
-    reaches(viewer, "event: now", 2, "and each second");
-    ok(strstr(data_of(viewer, "now").ptr, "\"delivered\":null") == NULL, "with rates");
-    close(viewer->fd);
-    for (uint64_t end = clock_ms() + WAIT_MS; pending() > before && clock_ms() < end;)
-        turn();
-    is_int(pending(), before, "no timer more when it has gone");
+    leaves(viewer, before);
 }
 
 static void test_many(void)
@@ -189,6 +194,7 @@ static void test_many(void)
     before = asked;
     reaches(&viewers[0], "event: now", count(&viewers[0], "event: now") + 1, "they go on");
     ok(asked - before <= 2, "with one question for all: %d", asked - before);
+    ok(strstr(data_of(&viewers[0], "now").ptr, "\"delivered\":null") == NULL, "with rates");
     for (unsigned i = 1; i < CALLER_STREAMS; i++) {
         struct slice ours = data_of(&viewers[0], "now"), its;
         char want[128];
@@ -212,6 +218,58 @@ static void test_silent(void)
     silent = 0;
 }
 
+/* Those who come and go make samples, which have to leave those of seconds ago in place. */
+static void test_hurry(void)
+{
+    struct viewer *viewer = &viewers[1];
+    int before = pending(), first = asked;
+    char want[32];
+
+    for (int i = 0; i < WATCH_SAMPLES + 6; i++) {
+        begin(viewer);
+        while (count(viewer, "event: now") == 0 && !viewer->ended) {
+            turn();
+            look(viewer);
+        }
+        if (i < WATCH_SAMPLES + 5)
+            leaves(viewer, before);
+    }
+    snprintf(want, sizeof(want), "\"count\":%d}", asked);
+    ok(asked > first + WATCH_SAMPLES && strstr(data_of(viewer, "now").ptr, want) != NULL,
+       "all of the last ten seconds: %s", want);
+    leaves(viewer, before);
+}
+
+/* Each allocation fails once: somebody is refused, or an event is left out, and that is all. */
+static void test_no_memory(void)
+{
+    struct viewer *viewer = &viewers[1];
+    int before = pending(), made = 0;
+
+    for (int nth = 1; nth < 40; nth++) {
+        struct watch *other;
+
+        nomem_nth = nth;
+        other = watch_new(base, stats, news, &watch_ops, &asked);
+        nomem_nth = 0;
+        made += other != NULL;
+        watch_free(&other);
+    }
+    ok(made > 30 && made < 39, "made with all of it, or not at all");
+    for (int nth = 1; nth < 40; nth++) {
+        begin(viewer);
+        nomem_nth = nth;
+        for (int i = 0; i < 4; i++)
+            turn();
+        nomem_nth = 0;
+        leaves(viewer, before);
+    }
+    begin(viewer);
+    reaches(viewer, "event: now", 1, "and whoever comes then is told all");
+    ok(is_json(data_of(viewer, "hour")) && is_json(data_of(viewer, "now")), "JSON");
+    leaves(viewer, before);
+}
+
 static void test_end(void)
 {
     struct viewer *viewer = &viewers[0];
@@ -221,6 +279,8 @@ static void test_end(void)
     ends(viewer, "whoever watches is told no more");
     close(viewer->fd);
     watch = watch_new(base, stats, news, &watch_ops, &asked);
+    test_hurry();
+    test_no_memory();
     begin(viewer);
     reaches(viewer, "event: now", 1, "another watches");
     callers_free(&callers);
