@@ -163,6 +163,7 @@ static void test_compared(void)
     is_str(at("workers/0/p99"), "0.009933", "its latency");
     is_str(at("workers/1/p99"), "null", "one without any");
     is_str(at("drops/0/rate"), "6", "drops a second");
+    is_str(at("drops/1/rate"), "0", "each compared with itself");
     is_str(at("refusals/0"),
            "{\"name\":\"refusals\",\"reason\":\"user_limit\",\"total\":200,\"rate\":380}",
            "refusals");
