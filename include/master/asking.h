@@ -29,7 +29,7 @@ struct asking_ops {
 
 /* ops is borrowed.  NULL without memory. */
 struct asking *asking_new(struct event_base *base, const struct asking_ops *ops, void *arg);
-/* There must be no question any more. */
+/* Nobody asks any more. */
 void asking_free(struct asking **asking);
 
 /* In a child, which has no use for them: gives up the secrets of connections. */

@@ -74,7 +74,7 @@ static int put_string(struct buf *out, struct slice text)
     cJSON *tree = json_tree(text);
     int rc = tree != NULL || errno != ENOMEM ? -1 : -2;
 
-    if (cJSON_IsString(tree))
+    if (tree != NULL && cJSON_IsString(tree))
         rc = buf_puts(out, tree->valuestring) < 0 ? -2 : 0;
     cJSON_Delete(tree);
     return rc;

@@ -123,7 +123,8 @@ static void take_post(struct admin *admin, const struct route *route, struct cal
     const struct conf *conf = may_change(desk) ? desk->ops->conf(desk->arg) : NULL;
     struct post *post;
 
-    if (!access_admit(&admin->access, caller, req, conf != NULL ? conf->admin_token : NULL))
+    if (!access_admit(&admin->access, caller, req, conf != NULL ? conf->admin_token : NULL) ||
+        conf == NULL)
         return;
     post = malloc(sizeof(*post) + name.len);
     if (post == NULL) {

@@ -6,6 +6,7 @@
 #include "codec/emit_call.h"
 #include "codec/request.h"
 #include "conf.h"
+#include "master/admin_counts.h"
 #include "master/asking.h"
 
 #include <stdlib.h>
@@ -53,6 +54,8 @@ static void on_published(int ok, void *arg)
         (void)buf_printf(&body, "{\"subscribers\":%d}\n", ok - 1);
         caller_answer(sending->caller, 200, CALLER_JSON, NULL, &body);
     }
+    if (ok > 0)
+        admin_count_action(ADMIN_EMIT);
     sending_free(sending);
 }
 
@@ -142,6 +145,7 @@ static void on_over(enum question_end end, const char *why, void *arg)
     if (end == QUESTION_UNASKED) {
         caller_refuse(sending->caller, 503, "Retry-After: 1\r\n", why);
     } else {
+        admin_count_action(ADMIN_EMIT);
         put_result(&body, sending, end);
         caller_answer(sending->caller, 200, CALLER_JSON, NULL, &body);
     }

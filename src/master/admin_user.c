@@ -8,6 +8,7 @@
 #include "codec/request.h"
 #include "codec/token.h"
 #include "conf.h"
+#include "master/admin_counts.h"
 #include "master/asking.h"
 #include "master/lookup.h"
 
@@ -246,6 +247,8 @@ static void on_ordered(int ok, void *arg)
         put_disconnected(&body, search, ok - 1);
         caller_answer(search->caller, 200, CALLER_JSON, NULL, &body);
     }
+    if (ok > 0)
+        admin_count_action(ADMIN_DISCONNECT);
     search_free(search);
 }
 

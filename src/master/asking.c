@@ -468,8 +468,9 @@ void asking_free(struct asking **asking)
 {
     if (*asking == NULL)
         return;
-    while ((*asking)->questions != NULL) {
-        struct question *question = (*asking)->questions;
+    for (struct question *question = (*asking)->questions, *next; question != NULL;
+         question = next) {
+        next = question->next;
         question_free(&question);
     }
     free(*asking);

@@ -2,6 +2,7 @@
 
 #include "codec/body.h"
 #include "codec/json.h"
+#include "master/admin_counts.h"
 #include "master/timer.h"
 
 #include <event2/buffer.h>
@@ -151,6 +152,7 @@ void caller_answer(struct caller *caller, int status, const char *type, const ch
     struct evbuffer *out = bufferevent_get_output(caller->bev);
     int rc = -1;
 
+    admin_count_answer(status);
     disown(caller);
     caller->state = WRITING;
     buf_free(&caller->bytes);
@@ -217,6 +219,7 @@ int caller_stream(struct caller *caller, const char *type, const struct caller_s
                      sizeof(ms));
     bufferevent_setwatermark(caller->bev, EV_WRITE, CALLER_BEHIND_BYTES, 0);
     event_del(caller->deadline);
+    admin_count_answer(200);
     caller_keep(caller);
     callers->nstreams++;
     caller->state = STREAMING;

@@ -1,5 +1,6 @@
 #include "master/metrics.h"
 
+#include "master/admin_counts.h"
 #include "master/stats.h"
 #include "master/status.h"
 
@@ -404,6 +405,30 @@ static void put_tls(struct buf *out, const struct status *status)
                      (unsigned long long)status->certificates.failed);
 }
 
+/* --- the admin address --------------------------------------------------------- */
+
+static void put_admin(struct buf *out)
+{
+    uint64_t count;
+    int status;
+
+    put_head(out, PREFIX "admin_requests_total", "counter",
+             "Requests answered on the admin address, by status.");
+    for (size_t i = 0; admin_counts_next(i, &status, &count); i++) {
+        if (status != 0)
+            (void)buf_printf(out, PREFIX "admin_requests_total{status=\"%d\"} ", status);
+        else
+            (void)buf_puts(out, PREFIX "admin_requests_total{status=\"other\"} ");
+        (void)buf_printf(out, "%llu\n", (unsigned long long)count);
+    }
+    put_head(out, PREFIX "admin_actions_total", "counter",
+             "What was asked for on the admin address and redis has taken, by action.");
+    for (int i = 0; i < ADMIN_ACTIONS; i++)
+        (void)buf_printf(out, PREFIX "admin_actions_total{action=\"%s\"} %llu\n",
+                         admin_action_name((enum admin_action)i),
+                         (unsigned long long)admin_counts_action((enum admin_action)i));
+}
+
 /* --- the master as a process -------------------------------------------------- */
 
 /* statm begins with size and resident set, in pages. */
@@ -469,6 +494,7 @@ void metrics_put(const struct status *status, struct buf *out)
     put_requests(out, &status->cluster);
     put_presence(out, &status->presence);
     put_recovery(out, &status->recovery);
+    put_admin(out);
     put_counters(out, status->stats);
     put_process(out, status);
 }

@@ -114,6 +114,7 @@ async function groups() {
             'socket.io:redis:port': [1, 2, 3],
             'socket.io:redis:password': ['one', '12345', 'true'],
             'socket.io:redis:tls': [false, false, false],
+            'admin:token': ['one', '12345', 'true'].map((word) => word.padEnd(20, 'x')),
         },
         {
             listen: [['127.0.0.1:1'], ['127.0.0.1:2', '[::1]:2'], ['unix:/tmp/three']],
@@ -123,6 +124,7 @@ async function groups() {
             'socket.io:redis:path': ['/tmp/one.sock', '/tmp/two.sock', '/tmp/three.sock'],
             'socket.io:redis:username': ['one', 'two', 'three'],
             'socket.io:redis:passwordFile': passwords,
+            'admin:tokenFile': passwords,
         },
         {
             'auth:secret': ['one', 'two', 'three'].map((word) => word.padEnd(40, 'x')),
@@ -149,7 +151,7 @@ async function groups() {
         { 'auth:secret': ['one', 'two', 'three'].map((word) => [word.padEnd(40, 'x'), word.padEnd(50, 'y')]) },
     ];
 }
-const SECRETS = ['auth:secret', 'socket.io:redis:password', 'socket.io:redis:sentinelPassword', 'socket.io:redis:tls:key', 'socket.io:redis:sentinelTLS:key'];
+const SECRETS = ['auth:secret', 'admin:token', 'socket.io:redis:password', 'socket.io:redis:sentinelPassword', 'socket.io:redis:tls:key', 'socket.io:redis:sentinelTLS:key'];
 const PEMS = ['socket.io:redis:tls:ca', 'socket.io:redis:tls:cert', 'socket.io:redis:sentinelTLS:ca', 'socket.io:redis:sentinelTLS:cert'];
 
 function nest(values) {

@@ -449,6 +449,7 @@ const ELSEWHERE = {
     'reload.test.js: a sandbox that a reload turns off': ['sandbox'],
     'reload.test.js: sockets are added and removed': ['listen', 'port', 'host'],
     'reload.test.js: the admin address: a name is looked up': ['admin:host'],
+    'adminapi.test.js: a reload: another token counts at once': ['admin:token', 'admin:tokenFile'],
     'certificates.test.js: HUP: new connections get the new certificate': ['certFile', 'keyFile', 'minVersion', 'ciphers', 'cipherSuites'].map((name) => `tls:${name}`),
     'certificates.test.js: a certificate beside it, and TLS as a whole': ['tls:certificates'],
     'presence.test.js: it is off unless it is turned on; by a reload': ['socket.io:presence'],
