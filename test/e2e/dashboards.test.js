@@ -87,13 +87,13 @@ test('promtool: no remark, each alert fires and keeps quiet', () => {
     const sources = (expr) => selectors(expr).flatMap(([name]) => {
         const rule = rules().find(({ record }) => record === name);
         return rule ? sources(rule.expr) : [name];
-    }, { tools: 'promtool' });
+    });
     for (const { alert, expr } of alerts()) {
         assert.ok(loud.includes(`'{alertname="${alert}"}'`), `${alert} fires`);
         for (const name of sources(expr)) assert.ok(quiet.includes(`series: ${name}{`), `${alert} keeps quiet: ${name}`);
     }
     for (const { record } of rules().filter((rule) => rule.record)) assert.ok(quiet.includes(record), record);
-});
+}, { needs: 'promtool' });
 test('the dashboard is what the script makes of this run, and all of it can be asked for', async (t) => {
     const metrics = await scrape(await daemonOf(t));
     const dir = tempDir(t);
@@ -123,7 +123,7 @@ test('the dashboard is what the script makes of this run, and all of it can be a
 test('promtool understands every expression of the dashboard', (t) => {
     const { status, stdout, stderr } = checked(targets().map(({ expr }) => plain(expr)), tempDir(t));
     assert.strictEqual(status, 0, stdout + stderr);
-}, { tools: 'promtool' });
+}, { needs: 'promtool' });
 if (mode === 'long')
     test('a real Prometheus: scraped, no rule fails, an alert fires and says what', async (t) => {
         const daemon = await daemonOf(t);
