@@ -59,9 +59,9 @@ browser('values move with real clients, messages, a worker that dies and a redis
     const page = await visit(t, await urlOf(daemon));
     assert.strictEqual(await page.run(text, '#verdict'), '✓ All is well');
     const clients = await Promise.all(['a', 'b', 'b'].map((uid) => client(t, daemon, uid)));
+    for (let i = 0; i < 30; i++) redis.emitter().emit('msg', i);
     await page.until(shows, 'three clients', '#now-clients', '3');
     await page.until(shows, 'two users', '#now-users', '2');
-    for (let i = 0; i < 30; i++) redis.emitter().emit('msg', i);
     await page.until(() => parseFloat(document.querySelector('#now-delivered').textContent) > 0, 'deliveries a second');
     await page.until(() => /\d (µs|ms)/.test(document.querySelector('#now-p99').textContent), 'a latency');
     clients[2].close();
@@ -144,6 +144,29 @@ browser('a notification is sent and acknowledged by a real client; a wrong token
     await page.visit(await urlOf(daemon));
     assert.strictEqual(await page.run(() => document.querySelector('#token').value), TOKEN, 'kept in the tab');
     assert.ok(!(await page.run(() => location.href)).includes(TOKEN));
+});
+
+browser('a user of two servers of the cluster is found, told and disconnected at both', async (t) => {
+    const daemon = await start(t);
+    const other = await start(t, { workers: 1 });
+    const clients = [await client(t, daemon, 'alice', 1), await client(t, other, 'alice', 2)];
+    const page = await visit(t, await urlOf(daemon));
+    await page.fill('#uid', 'alice');
+    for (let found; !found;) { /* once they know of each other */
+        await page.press('Enter');
+        found = await page.until(() => /connected: (\d)/.test(document.querySelector('#looked').innerText), 'alice')
+            && await page.run(shows, '#looked', '2 connections on 2 servers, 1 of them here');
+    }
+    const sockets = await page.run(() => [...document.querySelectorAll('#sockets div')].map((one) => one.textContent.split(' · ').slice(0, 2)).sort());
+    assert.deepStrictEqual(sockets, [['another server', '127.0.0.1'], ['here', '127.0.0.1']]);
+    await page.fill('#token', TOKEN);
+    await page.click('#go');
+    await page.until(shows, 'the acknowledgements', '#sent', '✓ alice: reached 2 clients, 2 acknowledged');
+    assert.deepStrictEqual((await page.run(text, '#answers')).split('\n').sort(), ['answer: 1', 'answer: 2']);
+    await page.click('#cut');
+    await page.click('#yes');
+    await Promise.all(clients.map((one) => one.noted('disconnect')));
+    await page.until(shows, 'the answer', '#looked', '✓ alice is disconnected: 2 connections closed');
 });
 
 browser('without admin:token what changes something is off, and it is said why; a reload puts it on', async (t) => {
@@ -323,7 +346,7 @@ for (const [kind, views] of Object.entries(VIEWS))
             assert.ok(ratio >= 4.5, `${where}: ${ratio}`);
             if (isRead) await read(page);
         }
-    });
+    }, { quick: kind === 'load' });
 
 browser('the charts tell values at the time that is looked at; gaps are gaps', async (t) => {
     const played = await playedOf();
@@ -344,4 +367,26 @@ browser('the charts tell values at the time that is looked at; gaps are gaps', a
         return { points: points(), length: hour.columns.p99.length };
     });
     assert.deepStrictEqual([points, length], [361, 361], 'an hour is kept, and no more');
+});
+
+browser('who is not looked at asks for nothing; of too many pages it is said that they are', async (t) => {
+    const daemon = await start(t);
+    const url = await urlOf(daemon);
+    const page = await visit(t, url, { expected: /status of 503 .*\/events/ });
+    const hide = (isHidden) => page.run((hidden) => {
+        const later = window.later = window.later || setTimeout;
+        window.setTimeout = (act, ms) => later(act, ms < 1000 ? ms : 200); /* as if seconds, and the minute, had passed */
+        Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }, isHidden);
+    await hide(true);
+    await page.until(shows, 'a page that rests', '#link', 'paused');
+    const watchers = [];
+    t.after(() => watchers.forEach((one) => one.destroy()));
+    for (let i = 0; i < 8; i++)
+        await new Promise((resolve) => watchers.push(http.get(`${url}events`, (res) => resolve(res.resume()))));
+    await hide(false);
+    await page.until(shows, 'why there is nothing', '#age', '503 too many watch this already');
+    watchers.pop().destroy();
+    await page.until(isLive, 'a page that is live again');
 });

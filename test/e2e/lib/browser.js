@@ -125,11 +125,11 @@ function visit(t, site, url, flags = []) {
         return chromium.ended(within(10000));
     });
 }
-function browser(what, fn) {
+function browser(what, fn, options = {}) {
     test(what, async (t) => {
         if (CHROMIUM) return fn(t);
         return t.skip('chromium is not installed; scripts/deps test does that');
-    }, { timeout: 90000 });
+    }, { timeout: 90000, ...options });
 }
 const seen = (reports, id, what) => reports.filter((one) => one.id === id && one.what === what);
 
