@@ -99,6 +99,7 @@ static void announce(struct master *m)
               LOG_INT("workers", m->running.conf->workers),
               LOG_NAMES("addresses", (const char *)names.data, names.len, ' '),
               LOG_STR("redis", redis_state(m)));
+    news_put(m->running.news, LOG_LEVEL_INFO, "axr-notifyd " AXR_VERSION " is ready");
     buf_free(&names);
     daemon_ready(&m->start.status_fd);
     systemd_status("serving, redis %s", redis_state(m));
@@ -414,6 +415,7 @@ static void stop(struct master *m, const char *why)
         log_event(INFO, "stopping", "stopping[: {}, clients are closed within {} ms]",
                   LOG_STR("reason", why),
                   LOG_MILLIS("within", m->running.conf->shutdown_timeout_ms));
+        news_put(m->running.news, LOG_LEVEL_INFO, "stopping: %s", why);
         systemd_stopping(m->running.conf->shutdown_timeout_ms + STOP_MS);
         listen_close(&m->running.listeners, 1);
         reload_stop(m->reload);

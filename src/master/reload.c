@@ -281,6 +281,8 @@ static void on_keys(void *arg)
     recovery_keys(reload->running->recovery);
     if (push(reload->running->pool, reload->running->conf) < 0)
         log_event(ERROR, "workers_untold", UNTOLD, LOG_STR("what", "keys"));
+    news_put(reload->running->news, LOG_LEVEL_INFO, "the keys of tokens were read again: %s",
+             reload->running->conf->jwks_file);
 }
 
 static void on_certificates(void *arg)

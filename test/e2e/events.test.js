@@ -132,6 +132,8 @@ test('a worker dies, redis goes and comes, and the daemon stops', async (t) => {
     assert.strictEqual(back.redis.server, `127.0.0.1:${redis.port}`);
     await daemon.stop();
     await events.ended;
+    const [, last] = events.all.at(-1);
+    assert.strictEqual(textOf(last, /is ready$/).text, `axr-notifyd ${last.version} is ready`);
 });
 test('nine who watch: eight are told the same, the ninth is refused', async (t) => {
     const daemon = await started();
