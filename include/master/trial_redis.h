@@ -7,8 +7,11 @@
 
 struct trial_redis;
 
-/* Begins to ask all of them at once; conf stays.  NULL without memory. */
-struct trial_redis *trial_redis_begin(const struct conf *conf);
+struct privileges;
+
+/* Begins to ask all of them at once, as whom the daemon becomes before it does so (NULL: as we
+ * are); both stay.  NULL without memory. */
+struct trial_redis *trial_redis_begin(const struct conf *conf, const struct privileges *as);
 
 /* Waits for what they say, three seconds at most, and as long again for the master that sentinels
  * name; frees *redis. */

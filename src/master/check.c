@@ -230,14 +230,18 @@ static void try_addresses(const void *arg, int fd)
 static int try_outside(const struct check *check, const struct conf *conf)
 {
     const struct outside outside = {check, conf};
+    struct privileges privileges;
+    struct buf error = {0};
+    int becomes = privileges_find(&privileges, conf, &error) == 0 && privileges.change;
     struct trial trial = {0};
-    struct trial_redis *redis = trial_redis_begin(conf);
+    struct trial_redis *redis = trial_redis_begin(conf, becomes ? &privileges : NULL);
     struct aside addresses;
 
     (void)fflush(stdout);
     aside_begin(&addresses, "listen", try_addresses, &outside);
     trial_take(&trial, &addresses, clock_ms() + ADDRESSES_MS);
     trial_redis_end(&trial, &redis);
+    buf_free(&error);
     return trial_print(&trial);
 }
 

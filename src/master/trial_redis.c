@@ -3,6 +3,7 @@
 #include "ask/place.h"
 #include "base/clock.h"
 #include "codec/ballot.h"
+#include "master/privileges.h"
 #include "master/trial_rights.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 
 struct one_sentinel {
     const struct conf_redis *redis;
+    const struct privileges *as;
     size_t i;
     struct aside aside;
     struct place place;
@@ -22,6 +24,7 @@ struct one_sentinel {
 
 struct trial_redis {
     const struct conf *conf;
+    const struct privileges *as;
     struct conf_redis at; /* that is asked, borrowed from conf */
     struct aside aside;   /* of the one redis; where there are sentinels: */
     struct one_sentinel sentinels[BALLOT_MAX];
@@ -33,13 +36,25 @@ struct trial_redis {
 struct asking {
     const struct conf *conf;
     const struct conf_redis *at;
+    const struct privileges *as;
 };
+
+/* A Unix socket may be for others only.  Where that is not to be, check_user() has said so. */
+static void become(const struct privileges *as)
+{
+    struct buf error = {0};
+
+    if (as != NULL)
+        (void)privileges_drop(as, &error);
+    buf_free(&error);
+}
 
 static void ask_redis(const void *arg, int fd)
 {
     const struct asking *asking = arg;
     struct trial trial = {0};
 
+    become(asking->as);
     trial_rights(&trial, asking->conf, asking->at);
     trial_send(&trial, fd);
 }
@@ -49,18 +64,20 @@ static void ask_sentinel(const void *arg, int fd)
     const struct one_sentinel *one = arg;
     struct place place;
 
+    become(one->as);
     place_ask(&place, one->redis, one->i);
     (void)!write(fd, &place, sizeof(place)); /* less than a pipe takes at once */
 }
 
-struct trial_redis *trial_redis_begin(const struct conf *conf)
+struct trial_redis *trial_redis_begin(const struct conf *conf, const struct privileges *as)
 {
     struct trial_redis *redis = calloc(1, sizeof(*redis));
-    const struct asking asking = {conf, &conf->redis};
+    const struct asking asking = {conf, &conf->redis, as};
 
     if (redis == NULL)
         return NULL;
     redis->conf = conf;
+    redis->as = as;
     redis->at = conf->redis;
     redis->until = clock_ms() + TRIAL_MS;
     redis->n = conf->redis.nsentinels < BALLOT_MAX ? conf->redis.nsentinels : BALLOT_MAX;
@@ -68,6 +85,7 @@ struct trial_redis *trial_redis_begin(const struct conf *conf)
         struct one_sentinel *one = &redis->sentinels[i];
 
         one->redis = &conf->redis;
+        one->as = as;
         one->i = i;
         aside_begin(&one->aside, "sentinel", ask_sentinel, one);
     }
@@ -134,7 +152,7 @@ static int find_master(struct trial *trial, struct trial_redis *redis,
 static void try_master(struct trial *trial, struct trial_redis *redis)
 {
     struct candidate list[BALLOT_MAX];
-    struct asking asking = {redis->conf, &redis->at};
+    struct asking asking = {redis->conf, &redis->at, redis->as};
     char host[sizeof(redis->sentinels[0].place.host)];
 
     if (!find_master(trial, redis, list))

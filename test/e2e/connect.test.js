@@ -278,6 +278,18 @@ test('as root for a user who may not read the secret: that, and all the rest', a
     assert.deepStrictEqual([good.code, good.ok[0]], [0, 'the configuration, and the files that it names, for the user nobody, too']);
 }, { root: true });
 
+/* The socket is opened after root is given up. */
+test('as root for a user who may not use the socket of redis', async (t) => {
+    const shut = await Redis.start(t, { args: ['--unixsocketperm', '700'] });
+    fs.chmodSync(shut.dir, 0o755);
+    const settings = { user: 'nobody', 'socket.io': { redis: { host: undefined, port: undefined, path: shut.socket } } };
+    const said = await tried(t, await conf(settings), { mode: 0o644 });
+    assert.deepStrictEqual([said.code, said.bad.length], [1, 1], said.bad.join('\n'));
+    assert.match(said.bad[0], /^redis .*redis\.sock: cannot connect: Permission denied: the socket is not for this user: unixsocketperm/);
+    fs.chmodSync(shut.socket, 0o777);
+    assert.strictEqual((await tried(t, await conf(settings), { mode: 0o644 })).code, 0);
+}, { root: true });
+
 test('as a plain user: low ports, and ports of others', async (t) => {
     const copy = path.join(tempDir(t), 'axr-notifyd');
     fs.copyFileSync(NOTIFYD, copy);
