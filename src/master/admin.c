@@ -1,5 +1,6 @@
 #include "master/admin.h"
 
+#include "base/address.h"
 #include "base/log.h"
 #include "codec/http.h"
 #include "master/access.h"
@@ -16,6 +17,7 @@
 #define ACCEPT_BATCH  16
 #define PAUSE_MS      100 /* without accepting, when out of descriptors */
 #define ACCEPT_LOG_MS 10000
+#define CLIENT_LOG_MS 60000
 #define BODY_MORE     (64 << 10) /* than limits:messageBytes */
 
 struct admin {
@@ -27,7 +29,7 @@ struct admin {
     struct event **accepts; /* one for each listener, as far as they are made */
     size_t naccepts;
     struct event *resume;
-    struct log_every accept_log;
+    struct log_every accept_log, client_log;
 };
 
 /* --- what is where ------------------------------------------------------------ */
@@ -77,17 +79,37 @@ static int is_taken(const struct route *route, struct slice method)
            (slice_eq(method, SLICE("HEAD")) && slice_eq(route->method, SLICE("GET")));
 }
 
+/* Whoever begins takes this port for that of the clients, which only says that it failed. */
+static void log_client(struct admin *admin, const struct caller *caller,
+                       const struct http_request *req)
+{
+    uint64_t times = log_due(&admin->client_log, CLIENT_LOG_MS);
+    char from[ADDRESS_TEXT_MAX];
+
+    if (times > 0)
+        log_event(INFO, "admin_not_for_clients",
+                  "a client at the admin address, which is not for clients[: path={} address={}]"
+                  "[ times={}]",
+                  LOG_WORD("path", req->path.ptr, req->path.len, 128),
+                  LOG_STR("address", address_text(caller_address(caller), from)), LOG_TIMES(times));
+}
+
 /* No route takes it: there is none at its path, or not for its method. */
-static void refuse(struct caller *caller, const struct http_request *req)
+static void refuse(struct admin *admin, struct caller *caller, const struct http_request *req)
 {
     static const char *const allow[] = {NULL, "Allow: GET, HEAD\r\n", "Allow: POST\r\n",
                                         "Allow: GET, HEAD, POST\r\n"};
-    struct slice name;
+    struct slice name, transport;
     unsigned methods = req->path.ptr[0] != '/'; /* of "*" nobody knows better */
 
     for (size_t i = 0; i < ROUTES; i++)
         if (is_at(&routes[i], req->path, &name))
             methods |= slice_eq(routes[i].method, SLICE("GET")) ? 1 : 2;
+    if (methods == 0 && http_query(req->query, "transport", &transport)) {
+        log_client(admin, caller, req);
+        caller_refuse(caller, 404, NULL, "this is the admin address, and clients have another");
+        return;
+    }
     caller_refuse(caller, methods != 0 ? 405 : 404, allow[methods], NULL);
 }
 
@@ -151,7 +173,7 @@ static void on_request(struct caller *caller, const struct http_request *req, vo
             routes[i].serve(&call);
         return;
     }
-    refuse(caller, req);
+    refuse(admin, caller, req);
 }
 
 static const struct callers_ops callers_ops = {on_request};

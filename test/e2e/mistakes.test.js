@@ -10,7 +10,7 @@ const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFY, SECRET } = require('./lib/daemon');
 const { Client, connect } = require('./lib/clients');
 const { Process } = require('./lib/proc');
-const { askJson, settled } = require('./lib/metrics');
+const { adminOf, askJson, settled } = require('./lib/metrics');
 const { sign, now } = require('./lib/jwt');
 const { within, until } = require('./lib/time');
 
@@ -54,6 +54,13 @@ test('the wrong port: the client is told of its own machine only', async (t) => 
     await mistake(t, daemon, { where, how: { ...how, status: /ECONNREFUSED/ }, heard: [untold] });
     await mistake(t, daemon, { where, how: { ...how, options: polling }, heard: [untold] });
     await daemon.logged(/listening on 127\.0\.0\.1:\d+, redis subscribed/); /* the right one */
+});
+test('the port of the admin address', async (t) => {
+    const daemon = await start(t);
+    const where = await adminOf(daemon);
+    const line = /info master\[\d+\]: a client at the admin address, which is not for clients: path=\/notifications\/ address=\S+ times=1/;
+    await mistake(t, daemon, { where, how: { token: daemon.token('u'), status: /404/ }, heard: [untold], line });
+    await mistake(t, daemon, { where, how: { options: polling, status: /404/ }, heard: [untold], line });
 });
 test('the wrong path', async (t) => {
     const daemon = await start(t);

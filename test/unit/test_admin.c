@@ -235,6 +235,9 @@ static void test_paths(void)
         {"GET", "/Status", 404, "{\"error\":\"Not Found\"}\n"},
         {"GET", "/health/", 404, "{\"error\":\"Not Found\"}\n"},
         {"GET", "/users", 404, "{\"error\":\"Not Found\"}\n"},
+        {"GET", "/socket.io/?EIO=4&transport=polling", 404,
+         "{\"error\":\"Not Found\",\"message\":\"this is the admin address, and clients have "
+         "another\"}\n"},
         {"POST", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"DELETE", "/users/u", 405, "{\"error\":\"Method Not Allowed\"}\n"},
         {"get", "/status", 405, "{\"error\":\"Method Not Allowed\"}\n"},
