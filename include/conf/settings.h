@@ -102,6 +102,8 @@ void settings_put_root(struct settings *set, const struct jsonc *object,
 void settings_put_element(struct settings *set, const struct match *match, struct jsonc *value,
                           const struct source *source);
 
+/* --- complain.c --- */
+
 /* "source: path: message" and a newline, into errors or warnings.  path is not
  * escaped.  source NULL leaves the source out. */
 void settings_error(struct settings *set, const struct source *source, const char *path,
@@ -119,6 +121,8 @@ void source_put(struct buf *out, const struct source *source);
 /* value as a person reads it, for "found %s": the string "abc".  That of a key
  * that is secret is not shown, only what it is. */
 const char *value_describe(const struct jsonc *value, int secret, char *dst, size_t cap);
+
+/* --- settings.c --- */
 
 /* A string value of its own.  NULL without memory. */
 struct jsonc *value_from_text(const char *text, size_t len);
