@@ -5,9 +5,11 @@
 const assert = require('assert');
 const crypto = require('crypto');
 const { Emitter } = require('e5');
+const fs = require('fs');
+const path = require('path');
 const { test, shared } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
-const { Daemon, NOTIFY, SECRET } = require('./lib/daemon');
+const { Daemon, NOTIFY, ROOT, SECRET } = require('./lib/daemon');
 const { Client, connect } = require('./lib/clients');
 const { Process } = require('./lib/proc');
 const { adminOf, askJson, settled } = require('./lib/metrics');
@@ -241,4 +243,19 @@ test('another database of redis is no mistake', async (t) => {
     new Emitter(other).of('/axr').to('alice').emit('msg', 1);
     await client.when(() => client.events.length > 0, within(3000), 'the message');
     assert.deepStrictEqual(client.events, [['msg', 1]]);
+});
+
+/* Whoever looks for a line finds it in the guide. */
+const GUIDE = [
+    'a client at the admin address, which is not for clients: path=', 'request for another path: path=',
+    'token for the namespace /, in which nothing is sent: namespace=/', 'client did not ask for the namespace and is closed: served=/axr',
+    'namespace is not served: namespace=', 'client refused: reason=token_', 'TLS on a port for plain HTTP: address=',
+    'TLS: plain HTTP on a port for TLS: address=', 'nobody here is in these rooms: event=',
+    'namespace /, and /axr is served: emitter.of()', 'the key is not socket.io: ', 'a room is a number, and those of users are text: String(id)',
+    'its rooms have no name, as that of a variable that is not set', 'watching redis at localhost:6379 for key=socket.io namespace=/axr',
+];
+test('axr-notifyd-guide(7) has them, and every code of a refused token', () => {
+    const text = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd-guide.7'), 'utf8').replace(/\\\(dq/g, '"');
+    for (const line of GUIDE) assert.ok(text.includes(line), line);
+    for (const [, code] of Object.values(TOKENS)) assert.ok(text.includes(code), code);
 });
