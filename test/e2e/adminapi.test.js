@@ -13,7 +13,7 @@ const { Http, once } = require('./lib/http');
 const { adminOf, scrape } = require('./lib/metrics');
 const { reload } = require('./lib/reload');
 const { run } = require('./lib/proc');
-const { NOTIFYD } = require('./lib/daemon');
+const { NOTIFYD, ROOT } = require('./lib/daemon');
 const { within, until } = require('./lib/time');
 
 const TOKEN = 'a token that nobody guesses'.replace(/ /g, '-');
@@ -293,6 +293,24 @@ test('redis away, and one that does not allow all that', async (t) => {
     assert.strictEqual((await post(daemon, '/users/u/disconnect')).status, 503);
     const last = await user(daemon, 'u');
     assert.deepStrictEqual([last.connections, last.cluster], [1, false]);
+});
+test('with the rights that conf(5) gives, and with those of notifications alone', async (t) => {
+    const redis = await Redis.start(t);
+    const page = fs.readFileSync(path.join(ROOT, 'man/axr-notifyd.conf.5'), 'utf8');
+    const [, text] = /^redis-cli ACL SETUSER pusher ([^]*?)^\.Ed/m.exec(page);
+    const rights = text.replace(/\\e\n/g, ' ').trim().split(/\s+/).map((word) => word.replace(/'/g, '')).filter((word) => !word.startsWith('>'));
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'full', '>x', ...rights]);
+    await redis.client.sendCommand(['ACL', 'SETUSER', 'bare', 'on', '>x', 'resetchannels', '&socket.io#/axr#*', '&socket.io#emitter', '&socket.io#/axr', '+subscribe', '+psubscribe', '+ping']);
+    const daemonOf = (username) => Daemon.start(t, { redis, config: { ...withToken, 'socket.io': { redis: { username, password: 'x' } } } });
+    const [full, bare] = await Promise.all([daemonOf('full'), daemonOf('bare')]);
+    await counted(redis, 1);
+    await clientsOf(t, 'u', [full.addr, bare.addr]);
+    assert.strictEqual((await emit(full, { to: 'u', event: 'ask', ack: 5000 })).acknowledged, 1);
+    assert.deepStrictEqual((await user(full, 'u')).sockets.map(({ here }) => here), [true]);
+    const alone = await user(bare, 'u');
+    assert.deepStrictEqual([alone.connections, alone.cluster], [1, false]);
+    assert.strictEqual((await emit(bare, { event: 'x' })).status, 503);
+    assert.strictEqual((await post(bare, '/users/u/disconnect')).status, 503);
 });
 test('over TLS, and where sentinels say', async (t) => {
     const secure = await RedisTls.start(t);

@@ -15,8 +15,8 @@ const { authority, selfSigned, LOCAL } = require('./lib/certificates');
 const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
 const { Inside } = require('./lib/inside');
 const { behind, copies, long, pieces } = require('./lib/memory');
-const { askJson } = require('./lib/metrics');
-const { Polling, polled } = require('./lib/http');
+const { adminOf, askJson } = require('./lib/metrics');
+const { Polling, once: request, polled } = require('./lib/http');
 const { sign } = require('./lib/jwt');
 const { Raw } = require('./lib/raw');
 const { tempDir } = require('./lib/proc');
@@ -84,6 +84,7 @@ class World {
         this.secrets = { secret: long(), keyed: long(), inFile: long(), inKeyFile: long(), inJwks: long(300) };
         this.password = long();
         this.recovery = long();
+        this.admin = long(); /* the token of the admin address */
         this.change(this.secrets);
     }
     file(name, text) {
@@ -103,11 +104,12 @@ class World {
         this.file('key', this.secrets.inKeyFile);
         this.file('jwks', this.jwksOf(this.secrets.inJwks));
         this.file('recovery', `${this.recovery}\n`);
+        this.file('admin', `${this.admin}\n`);
     }
     /* As text, with what is secret escaped. */
     text(port) {
         const config = {
-            workers: 2, port: 0, host: '127.0.0.1', shutdownTimeout: 300, admin: { port: 0 }, log: { level: 'debug' },
+            workers: 2, port: 0, host: '127.0.0.1', shutdownTimeout: 300, admin: { port: 0, tokenFile: this.file('admin') }, log: { level: 'debug' },
             'socket.io': { redis: { host: '127.0.0.1', port, password: '@password' }, connectionStateRecovery: { secretFile: this.file('recovery') } },
             auth: {
                 secret: '@secret', secretFile: this.file('secret'), jwksFile: this.file('jwks'),
@@ -180,8 +182,14 @@ testOf('the file, and files that it names: keys are in all processes, the passwo
     const redis = await redisWith(t, world.password);
     const daemon = await Daemon.start(t, { text: world.text(redis.port) });
     assert.strictEqual(daemon.redisState, 'subscribed');
-    const texts = { ...allOf(world.secrets), password: pieces(world.password), recovery: pieces(world.recovery) };
+    const texts = { ...allOf(world.secrets), password: pieces(world.password), recovery: pieces(world.recovery), admin: pieces(world.admin) };
     const atFirst = whoHas(daemon, texts);
+    isOfMaster(atFirst.admin, 'admin:token');
+    for (const token of [world.admin, `${world.admin}x`, world.admin]) {
+        const answer = await request(await adminOf(daemon), 'POST', '/emit', { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, '{"event":"x","ack":50}');
+        assert.strictEqual(answer.status, token === world.admin ? 200 : 401);
+    }
+    assert.deepStrictEqual(whoHas(daemon, texts).admin, atFirst.admin, 'requests leave no copy');
     for (const name of Object.keys(world.secrets)) isKey(atFirst[name], name);
     isOfMaster(atFirst.password, 'password');
     isOfMaster(atFirst.recovery, 'recovery');
@@ -205,11 +213,13 @@ testOf('each of them changes with a reload: the old one is nowhere', async (t) =
         await soonGone(daemon, { [name]: old[name] });
         isKey(whoHas(daemon, { [name]: pieces(world.secrets[name]) })[name], name);
     }
-    const recovery = pieces(world.recovery);
+    const [recovery, admin] = [pieces(world.recovery), pieces(world.admin)];
     world.recovery = long();
+    world.admin = long();
     world.change({});
     await reload(daemon);
-    await soonGone(daemon, { recovery });
+    await soonGone(daemon, { recovery, admin });
+    isOfMaster(whoHas(daemon, { admin: pieces(world.admin) }).admin, 'admin:token');
     isOfMaster(whoHas(daemon, { recovery: pieces(world.recovery) }).recovery, 'recovery');
     world.password = password;
     await reload(daemon, world.text(redis.port));

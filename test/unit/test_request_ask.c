@@ -74,6 +74,31 @@ static void test_server_side_emit(void)
     is_int((long)out.len, 0, "is not sent");
 }
 
+/* What is put is what servers take, whatever is in the name. */
+static void is_taken(const char *want, const char *name)
+{
+    is_int(request_decode(&request, (struct slice){(const char *)out.data, out.len}, SLICE("/axr"),
+                          &limits),
+           REQUEST_OK, name);
+    is_str(show(&request), want, "with all that it has");
+    buf_reset(&out);
+}
+
+static void test_of_room(void)
+{
+    is_int(request_put_fetch(&out, SLICE("AbC-_1"), SLICE("i-_9"), SLICE("u\"\\\n\xc3\xa9")), 0,
+           "a fetch");
+    is_mem(out.data, out.len,
+           "{\"uid\":\"AbC-_1\",\"requestId\":\"i-_9\",\"type\":5,\"opts\":{\"rooms\":"
+           "[\"u\\\"\\\\\\n\xc3\xa9\"],\"except\":[]}}",
+           87, "as servers send it");
+    is_taken("fetch id=\"i-_9\" uid=AbC-_1 rooms=\"u\\\"\\\\\\n\xc3\xa9\"", "is one");
+    is_int(request_put_disconnect(&out, SLICE("AbC-_1"), SLICE("u"), 1), 0, "a disconnect");
+    is_taken("disconnect uid=AbC-_1 rooms=\"u\" close", "is one");
+    is_int(request_put_disconnect(&out, SLICE("AbC-_1"), SLICE("u"), 0), 0, "without the end");
+    is_taken("disconnect uid=AbC-_1 rooms=\"u\"", "is one");
+}
+
 /* ---- what comes back ---- */
 
 static enum answer_type decode(const void *payload, size_t len)
@@ -203,6 +228,7 @@ int main(void)
 {
     test_broadcast();
     test_server_side_emit();
+    test_of_room();
     test_json();
     test_msgpack();
     test_deep();
