@@ -282,7 +282,7 @@ void caller_body(struct caller *caller, const struct http_request *req, size_t m
     caller->gone = gone;
     caller->arg = arg;
     (void)timer_set(caller->deadline, CALLER_BODY_MS);
-    bufferevent_setwatermark(caller->bev, EV_READ, 0, READ_BYTES);
+    (void)bufferevent_set_max_single_read(caller->bev, READ_BYTES);
     if (status == 0 && waits && !caller->body.done)
         (void)evbuffer_add_printf(bufferevent_get_output(caller->bev),
                                   "HTTP/1.1 100 Continue\r\n\r\n");
@@ -421,7 +421,9 @@ void callers_add(struct callers *callers, int fd)
         caller_free(caller);
         return;
     }
-    bufferevent_setwatermark(caller->bev, EV_READ, 0, CALLER_HEAD_BYTES + 1);
+    /* Not a high watermark for what is read: libevent 2.1.12 needs memory for that, and ends the
+     * process without.  Whatever has been read is taken out, or answered with an error. */
+    (void)bufferevent_set_max_single_read(caller->bev, CALLER_HEAD_BYTES + 1);
     bufferevent_setcb(caller->bev, on_read, on_written, on_event, caller);
     if (bufferevent_enable(caller->bev, EV_READ | EV_WRITE) < 0)
         caller_free(caller);

@@ -8,6 +8,7 @@ const { row, redisServer, isLong, isSanitized, MB, pssOf, cpuShare } = require('
 const { Stream } = require('../lib/stream');
 const { Daemon, ROOT } = require('../../e2e/lib/daemon');
 const { joined } = require('../../e2e/lib/raw');
+const { Events } = require('../../e2e/lib/events');
 const { polled } = require('../../e2e/lib/http');
 const { heardArgs } = require('../../e2e/lib/hear');
 const { crowd, publisher, isSequence, numbersOf } = require('../../e2e/lib/load');
@@ -52,7 +53,9 @@ row(24, 'allocation failure', 'a client lost at worst, never the master', async 
         const failed = file.read(2);
         file.write(oneIn, { workers: daemon.pid, master: -daemon.pid, all: 0 }[where]);
         let entered = 0;
+        const watching = [];
         for (let i = 0; i < (isLong ? 1000 : 60); i++) {
+            if (i % 10 === 0) watching.push(await Events.open(t, daemon));
             const client = await joined(daemon.addr, daemon.token(`u${i}`), { eio: 3 + (i & 1), nsp: '/axr' }).catch(() => null);
             entered += client ? 1 : 0;
             redis.emitter().to(i & 1 ? `u${i}` : 'allusers').emit('msg', 'x'.repeat(i * 50), Buffer.alloc(i));
@@ -60,6 +63,7 @@ row(24, 'allocation failure', 'a client lost at worst, never the master', async 
         }
         await redis.flush();
         file.write(0, 0);
+        watching.forEach((events) => events.close());
         t.note(`1 in ${oneIn} in ${where}: ${file.read(2) - failed} failed, ${entered} let in`);
         assert.ok(!daemon.process.how, 'the master has ended');
     }
@@ -75,6 +79,7 @@ row(24, 'allocation failure', 'a client lost at worst, never the master', async 
         client.destroy();
         return heard && heard.args[1] === 'served';
     }, within(15000), 'served again');
+    assert.strictEqual((await (await Events.open(t, daemon)).first('now')).health.status, 'ok');
 }, { timeout: isLong ? 300000 : 60000 });
 
 /* --- 25 to 28: death and sleep ---------------------------------------------- */
@@ -218,6 +223,7 @@ row(29, 'clock jumps an hour, a year', 'no mass disconnect; new tokens follow th
     const clients = [];
     for (let i = 0; i < 20; i++) clients.push(await joined(daemon.addr, daemon.token('u', i & 1 ? { exp: now() + HOUR / 2 } : {})));
     t.after(() => clients.forEach((client) => client.destroy()));
+    const events = await Events.open(t, daemon);
     const poller = await polled(daemon.addr, daemon.token('u'));
     let polls = true;
     const polling = (async () => {
@@ -233,6 +239,8 @@ row(29, 'clock jumps an hour, a year', 'no mass disconnect; new tokens follow th
         assert.ok(await lets({ nbf: now() + jump - 1 }), `refused after ${jump} s: nbf`);
         assert.ok(!(await lets({ exp: now() + jump - 60 })), `let in after ${jump} s: a token that has expired then`);
         assert.ok(!(await lets({ nbf: now() + jump + 60 })), `let in after ${jump} s: nbf`);
+        const { time, uptime } = await events.now(() => true, 'who watches is told each second');
+        assert.ok(Math.abs(time / 1000 - now() - jump) < 60 && uptime < 60 * SLOW, `${time} ${uptime}`);
         if (jump) assert.match(daemon.log, new RegExp(`^${new Date((now() + jump) * 1000).toISOString().slice(0, 13)}`, 'm'));
     }
     polls = false;
