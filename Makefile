@@ -94,7 +94,7 @@ $(addprefix $(BUILD)/test/unit/,test_act test_downlink test_fetch test_history_v
 $(addprefix $(BUILD)/test/unit/,test_chunk test_claim test_presence test_renew test_token_rooms): UNIT_LD = -Wl,--wrap=malloc
 $(BUILD)/test/unit/test_client: UNIT_LD = -Wl,--wrap=malloc,--wrap=calloc
 # ... or once, whatever asks for it: test/unit/nomem_nth.h.
-$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_handover test_hear test_held test_http_forwarded test_mirror test_missed test_orders test_proxy test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting test_watch): UNIT_LD = \
+$(addprefix $(BUILD)/test/unit/,test_directory test_expect test_handover test_hear test_held test_http_forwarded test_mirror test_missed test_orders test_page test_proxy test_replay test_roomlist test_route test_sessions test_sio_recovery test_waiting test_watch): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray)
 $(addprefix $(BUILD)/test/unit/,test_absent test_gone test_sources): UNIT_LD = \
     $(patsubst %,-Wl$(,)--wrap=%,malloc calloc realloc reallocarray slab_alloc)

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/slice.h"
 #include "master/admin_routes.h"
+#include "nomem_nth.h"
 #include "tap.h"
 
 #include <ctype.h>
@@ -23,6 +24,7 @@ void caller_answer(struct caller *caller, int code, const char *what, const char
     (void)caller;
     status = code;
     snprintf(type, sizeof(type), "%s", what);
+    nomem_nth = 0; /* what the test keeps does not count */
     (void)buf_printf(&headers, "%s", lines);
     page = *body;
     *body = (struct buf){0};
@@ -127,10 +129,29 @@ static void test_content(void)
     is_int(handlers, 0, "there are no handlers in tags");
 }
 
+/* Whatever there is no memory for: there is no page then, and nothing stays of it. */
+static void test_no_memory(const struct admin_call *call)
+{
+    int nth = 0;
+
+    do {
+        buf_free(&page);
+        buf_reset(&headers);
+        status = 0;
+        nomem_nth = ++nth;
+        admin_page(call);
+    } while (status == 500);
+    nomem_nth = 0;
+    ok(nth > 2 && status == 200, "without memory it is 500, %d times", nth - 1);
+    buf_free(&page);
+    buf_reset(&headers);
+}
+
 int main(void)
 {
     const struct admin_call call = {0};
 
+    test_no_memory(&call);
     admin_page(&call);
     test_headers();
     test_content();
