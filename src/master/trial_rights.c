@@ -194,6 +194,12 @@ static int ask_servers(struct rights *rights)
     reply = ask(rights, 3, argv);
     if (reply == NULL)
         return -1;
+    if (is_denied(reply))
+        trial_say(
+            rights->trial, TRIAL_ODD,
+            "%s: no right to PUBSUB NUMSUB: on the admin address GET /users knows this daemon "
+            "only, and POST /emit counts no acknowledgements",
+            rights->name);
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
         reply->element[1]->type == REDIS_REPLY_INTEGER)
         rights->servers = reply->element[1]->integer;

@@ -197,7 +197,7 @@ test('redis: passwords, and a database that is not there', async (t) => {
 });
 
 /* The ACL of the manual, line by line: the channels of notifications, of requests, of recovery. */
-const RIGHTS = ['+subscribe', '+psubscribe', '+unsubscribe', '+punsubscribe', '+ping', '+publish', '+client|info', '+client|kill', '+cluster|myid'];
+const RIGHTS = ['+subscribe', '+psubscribe', '+unsubscribe', '+punsubscribe', '+ping', '+publish', '+client|info', '+client|kill', '+cluster|myid', '+pubsub|numsub'];
 const CHANNELS = [['&socket.io#/axr#*', '&socket.io#emitter', '&socket.io#/axr'], ['&socket.io-request#/axr#', '&socket.io-response#/axr#*'], ['&socket.io-peer#/axr#']];
 
 test('redis: the rights of an ACL; those of the manual are enough', async (t) => {
@@ -215,7 +215,7 @@ test('redis: the rights of an ACL; those of the manual are enough', async (t) =>
         assert.ok(some.odd.some((line) => pattern.test(line)), `${pattern}: ${some.odd.join('\n')}`);
     await allow(CHANNELS, RIGHTS.filter((right) => !right.includes('|')));
     const few = await tried(t, settings);
-    assert.deepStrictEqual([few.code, few.odd.map((line) => /no right to (\w+ \w+):/.exec(line)[1])], [0, ['CLIENT INFO', 'CLIENT KILL', 'CLUSTER MYID']]);
+    assert.deepStrictEqual([few.code, few.odd.map((line) => /no right to (\w+ \w+):/.exec(line)[1])], [0, ['PUBSUB NUMSUB', 'CLIENT INFO', 'CLIENT KILL', 'CLUSTER MYID']]);
     await allow(['&socket.io#/other#*'], RIGHTS);
     await fails(t, settings, ...['PSUBSCRIBE to socket\\.io#/axr#\\*', 'SUBSCRIBE to socket\\.io#emitter', 'SUBSCRIBE to socket\\.io#/axr']
         .map((what) => new RegExp(`^redis .*: no right to ${what}: no notification would come; the rights that are needed are in axr-notifyd\\.conf\\(5\\)`)));
