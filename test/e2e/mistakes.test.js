@@ -244,6 +244,15 @@ test('another database of redis is no mistake', async (t) => {
     await client.when(() => client.events.length > 0, within(3000), 'the message');
     assert.deepStrictEqual(client.events, [['msg', 1]]);
 });
+test('--watch ends with the redis that it watches', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = new Daemon(t, { redis, config });
+    const watch = new Process(NOTIFY, ['-c', daemon.file, '--watch'], { cwd: daemon.dir, env: daemon.env });
+    await watch.line(/^watching redis/m, within(2000));
+    redis.process.signal('SIGKILL');
+    assert.deepStrictEqual(await watch.ended(within(3000)), { code: 1, signal: null });
+    assert.match(watch.log, /^axr-notify: redis: .*(closed|reset)/m);
+});
 
 /* Whoever looks for a line finds it in the guide. */
 const GUIDE = [

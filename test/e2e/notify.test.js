@@ -125,6 +125,8 @@ const REFUSED = [
     [['--volatile=1', 'x'], 2, /--volatile/],
     [['x', '-', '-'], 2, /standard input/],
     [['-z', 'x'], 2, /-z/],
+    [['--watch', 'x'], 2, /--watch sends nothing: it goes with no event, room or --ack\nusage: /],
+    [['--watch', '--ack', '1s'], 2, /--watch sends nothing/],
     [['--no:such:key', '1', 'x'], 1, /no:such:key/],
     [['--socket.io:redis:port', 'many', 'x'], 1, /socket\.io:redis:port/],
     [['-c', '/does/not/exist', 'x'], 1, /\/does\/not\/exist/],
