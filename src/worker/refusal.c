@@ -12,13 +12,12 @@ const char *refusal_message(enum token_result result, const struct auth_verdict 
                        verdict != NULL ? verdict->claim : NULL, dst);
 }
 
-static const char *wanted_text(const struct auth_verdict *verdict, char dst[REFUSAL_MESSAGE_MAX])
+static void wanted_text(const struct auth_verdict *verdict, char dst[REFUSAL_MESSAGE_MAX])
 {
     char claim[TOKEN_CLAIM_MAX];
 
     (void)snprintf(dst, REFUSAL_MESSAGE_MAX, "%s%s", token_words_claim(verdict->claim, claim),
                    verdict->wanted);
-    return dst;
 }
 
 /* What nobody has signed is as long, and as odd, as it likes. */
@@ -37,15 +36,15 @@ void refusal_log(const struct client *client, struct log_every *every, enum refu
         [REFUSAL_OF_RENEWAL] = {"token_not_renewed", "token not renewed" FIELDS},
     };
     const struct token_hint *hint = verdict != NULL ? verdict->hint : NULL;
-    char shown[ADDRESS_TEXT_MAX], wanted[REFUSAL_MESSAGE_MAX];
+    char shown[ADDRESS_TEXT_MAX], wanted[REFUSAL_MESSAGE_MAX] = "";
     uint64_t times;
 
     if (!notice_due(every, &times))
         return;
+    if (verdict != NULL && verdict->wanted != NULL)
+        wanted_text(verdict, wanted);
     log_entry_at(notice_level(times), entries[what], LOG_STR("reason", code),
-                 NOTICE_FROM(client, shown),
-                 LOG_IF(verdict != NULL && verdict->wanted != NULL,
-                        LOG_STR("wanted", wanted_text(verdict, wanted))),
+                 NOTICE_FROM(client, shown), LOG_IF(*wanted != '\0', LOG_STR("wanted", wanted)),
                  HINT("kid", hint->kid), HINT("iss", hint->iss), HINT("unverified_uid", hint->uid),
                  LOG_TIMES(times));
 }

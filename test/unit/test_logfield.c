@@ -1,6 +1,10 @@
 #include "base/logfield.h"
 #include "base/logput.h"
+#include "base/rand.h"
+#include "base/utf8.h"
 #include "tap.h"
+
+#include <cjson/cJSON.h>
 
 static struct logline line;
 static int whole;
@@ -115,6 +119,35 @@ static void test_bytes(void)
            "what is no member");
 }
 
+/* Whatever the bytes are: JSON, and UTF-8 comes back as it was. */
+static void test_any_bytes(void)
+{
+    int good = 1;
+
+    for (unsigned n = 0; n < 2000 && good; n++) {
+        char bytes[8];
+        size_t len = n < 256 ? 1 : 1 + n % sizeof(bytes);
+        cJSON *tree, *value;
+
+        bytes[0] = (char)n;
+        if (n >= 256)
+            rand_bytes(bytes, len);
+        json_of(LOG_WORD("a", bytes, len, 0));
+        line.at[0] = '{'; /* in place of the comma */
+        line.at[line.len] = '}';
+        line.at[line.len + 1] = '\0';
+        tree = cJSON_ParseWithOpts(line.at, NULL, 1);
+        value = cJSON_GetObjectItem(tree, "a");
+        good = cJSON_IsString(value) && utf8_valid(value->valuestring, strlen(value->valuestring));
+        if (good && utf8_valid(bytes, len) && memchr(bytes, 0, len) == NULL)
+            good = strlen(value->valuestring) == len && memcmp(value->valuestring, bytes, len) == 0;
+        if (!good)
+            tap_show("bytes", bytes, len);
+        cJSON_Delete(tree);
+    }
+    ok(good, "any bytes are JSON");
+}
+
 static void test_lists(void)
 {
     static const unsigned numbers[] = {1, 2, 64};
@@ -186,6 +219,7 @@ int main(void)
     test_messages();
     test_numbers();
     test_bytes();
+    test_any_bytes();
     test_lists();
     test_errors();
     test_room();
