@@ -181,7 +181,7 @@ test('redis: what hangs is given up in time', async (t) => {
     await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
     t.after(() => silent.close());
     await fails(t, toRedis({ port: silent.address().port, password: SESAME }), /^redis .*: it does not let us in: AUTH: no answer within 1 s/);
-});
+}, { quick: false });
 
 test('redis: passwords, and a database that is not there', async (t) => {
     const locked = await Redis.start(t, { args: ['--requirepass', SESAME], auth: { password: SESAME } });
@@ -232,7 +232,7 @@ test('redis: a replica', async (t) => {
     const said = await tried(t, await toRedis({ port: replica.port }));
     assert.strictEqual(said.code, 0);
     assert.match(said.odd[0], /: it is a replica: notifications come, but what the daemon publishes reaches nobody at the master/);
-});
+}, { quick: false });
 
 test('redis: TLS, with the right authority and the wrong one, and without where it is wanted', async (t) => {
     const server = await RedisTls.start(t);
@@ -244,7 +244,7 @@ test('redis: TLS, with the right authority and the wrong one, and without where 
     await fails(t, toRedis(server.settings({}, { caFile: other })), /^redis .*: cannot connect: TLS: /);
     await fails(t, toRedis({ port: server.tlsPort }), /^redis .*: .*does it want TLS \(socket\.io:redis:tls\)\?/);
     await fails(t, toRedis({ port: server.port, tls: { caFile: server.ca } }), /^redis .*: cannot connect: TLS: /);
-});
+}, { quick: false });
 
 test('sentinels: each says where the master is, or why not; and the master is asked', async (t) => {
     const master = await Redis.start(t);
