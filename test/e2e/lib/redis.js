@@ -79,11 +79,11 @@ class Redis {
     flush() {
         return deadline(this.client.ping(), within(10000), 'answer of redis');
     }
-    /* Patterns and channels that are subscribed to now. */
+    /* Patterns and channels that are subscribed to now; redis 8 lists them in no order. */
     async subscriptions() {
         const patterns = await this.client.sendCommand(['PUBSUB', 'NUMPAT']);
         const channels = await this.client.sendCommand(['PUBSUB', 'CHANNELS']);
-        return { patterns, channels };
+        return { patterns, channels: channels.sort() };
     }
     async stop() {
         for (const client of this.clients) if (client.isOpen) await client.disconnect().catch(() => {});
