@@ -78,7 +78,8 @@ struct log_entry {
 
 #define LOG_UINT(name, value) LOG_FIELD(name, UINT, 0, number = (value), 0)
 #define LOG_INT(name, value)  LOG_FIELD(name, INT, 0, integer = (value), 0)
-/* Times, which are seconds as JSON.  As text they are milliseconds, seconds with a fraction of
+/* Times, which are seconds as JSON, with a fraction always: what is made of the first line has to
+ * hold for all.  As text they are milliseconds, seconds with a fraction of
  * three digits or none, and tenths of seconds as seconds with one. */
 #define LOG_MILLIS(name, ms)     LOG_FIELD(name, MILLIS, 0, number = (ms), 0)
 #define LOG_SECONDS(name, ms)    LOG_FIELD(name, SECONDS, 0, number = (ms), 0)

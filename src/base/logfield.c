@@ -76,8 +76,8 @@ static void put_int(struct logline *line, int64_t value)
     logput_number(line, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
-/* A number of 1/unit, the unit being a power of ten; without the zeros at its end, but for one
- * of digits that are asked for. */
+/* A number of 1/unit, the unit being a power of ten; without the zeros at its end, but for
+ * those of digits that are asked for. */
 static void put_decimal(struct logline *line, uint64_t number, unsigned unit, unsigned digits)
 {
     uint64_t rest = number % unit;
@@ -277,10 +277,10 @@ static int put_value(struct logline *line, const struct log_field *field)
         break;
     case LOG_KIND_MILLIS:
     case LOG_KIND_SECONDS:
-        put_decimal(line, field->is.number, 1000, 0);
+        put_decimal(line, field->is.number, 1000, 1);
         break;
     case LOG_KIND_TENTHS:
-        put_decimal(line, field->is.number, 10, 0);
+        put_decimal(line, field->is.number, 10, 1);
         break;
     case LOG_KIND_TRUE:
         logput_str(line, "true");

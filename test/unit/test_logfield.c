@@ -91,7 +91,7 @@ static void test_numbers(void)
     is_str(json_of(LOG_MILLIS("a", 30000), LOG_TENTHS("b", 123), LOG_TENTHS("c", 0),
                    LOG_SECONDS("d", 1500), LOG_MILLIS("e", 2001), LOG_MILLIS("f", 20),
                    LOG_TENTHS("g", 120), LOG_MILLIS("h", 100)),
-           ",\"a\":30,\"b\":12.3,\"c\":0,\"d\":1.5,\"e\":2.001,\"f\":0.02,\"g\":12,\"h\":0.1",
+           ",\"a\":30.0,\"b\":12.3,\"c\":0.0,\"d\":1.5,\"e\":2.001,\"f\":0.02,\"g\":12.0,\"h\":0.1",
            "as JSON they are seconds");
 }
 
