@@ -134,12 +134,32 @@ static void test_own(void)
              question_id(question).ptr);
     asking_answers(asking, slice_str(text));
     asking_answers(asking, SLICE("{\"requestId\":\"another\"}"));
+    answer("a part");
+    wait_for(&nheard, 1, "another's is heard");
+    is_int(nown, 0, "and is not this daemon's");
     answer("all");
-    wait_for(&nheard, 1, "heard");
+    wait_for(&nheard, 2, "heard");
     is_int(nown, 1, "this daemon's own answer is known");
     answer("all");
     is_over(QUESTION_ANSWERED, "");
     is_int(nown, 1, "once");
+}
+
+/* Servers may be faster than redis is with its word to the publisher. */
+static void test_early(void)
+{
+    ask(10000);
+    hears("SUBSCRIBE", "asked");
+    say_subscribed(1);
+    wait_for(&sent.n, 1, "published");
+    answer("all");
+    wait_for(&nheard, 1, "answered");
+    for (int i = 0; i < 20; i++)
+        turn();
+    is_int(over, 0, "it is not over before redis has confirmed it");
+    confirm(3);
+    is_int(question_subscribers(question), 3, "so many subscribers");
+    is_over(QUESTION_ANSWERED, "");
 }
 
 static void test_late(void)
@@ -293,6 +313,7 @@ int main(void)
     test_whole();
     test_nobody();
     test_own();
+    test_early();
     test_late();
     test_unasked();
     test_common();
