@@ -150,19 +150,20 @@ static int is_readable_again(const struct conf_args *args)
 
 /* Root may read every file; the user that the daemon becomes has to, with the first
  * reload.  Unknown to us, it may yet be known where the daemon runs, unless that is
- * here. */
+ * here, as for who tries it (--connect). */
 static int check_user(const struct check *check, const struct conf *conf)
 {
     struct privileges privileges;
     struct buf error = {0};
+    int is_here = check->is_service || check->connect;
     int result = 0;
 
     if (geteuid() != 0 && !check->is_service)
         return 0;
     if (privileges_find(&privileges, conf, &error) < 0) {
         buf_putc(&error, '\n');
-        check_complain(&error, check->is_service ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
-        result = check->is_service ? -1 : 0;
+        check_complain(&error, is_here ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
+        result = is_here ? -1 : 0;
     } else if (privileges.change && is_readable_again(check->args)) {
         result = read_aside(&privileges, check->args);
     }

@@ -281,6 +281,13 @@ test('as root for a user who may not read the secret: that, and all the rest', a
     assert.deepStrictEqual([good.code, good.ok[0]], [0, 'the configuration, and the files that it names, for the user nobody, too']);
 }, { root: true });
 
+test('as root for a user or a group that is not there: the daemon would not start', async (t) => {
+    for (const [key, name] of [['user', 'no-such-user'], ['group', 'no-such-group']]) {
+        const said = await fails(t, conf({ [key]: name }), new RegExp(`^${key} ${name} is not known$`));
+        assert.ok(!said.ok.some((line) => line.includes('the configuration')), said.ok.join('\n'));
+    }
+}, { root: true });
+
 /* The socket is opened after root is given up. */
 test('as root for a user who may not use the socket of redis', async (t) => {
     const shut = await Redis.start(t, { args: ['--unixsocketperm', '700'] });
