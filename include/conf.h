@@ -172,8 +172,8 @@ enum conf_for {
                            are left to conf_keep_certificates() */
     CONF_FOR_REHEARSAL, /* by whoever will read it for that, to hear whether they can: such
                            certificates are what conf_unread_put() names */
-    CONF_FOR_NOTIFY,    /* axr-notify: only redis, namespace and key are used; no
-                           secret is read or required */
+    CONF_FOR_NOTIFY,    /* axr-notify: only redis, namespace, key and the limits of a message are
+                           used; no secret is read or required */
     CONF_FOR_PROBE,     /* axr-notifyd --health: likewise only the admin address */
     CONF_FOR_TOKENS,    /* axr-notify, to make and to check them: only what is below auth, and the
                            limits of tokens */

@@ -5,11 +5,12 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "codec/emit.h"
 
-/* Appends the line, with its newline, for who serves nsp with that key; nothing where it is none
- * of emitters or of who asks servers (answers, other programs).  line->failed is set without
- * memory. */
+/* Appends the line, with its newline, for who serves nsp with that key and
+ * these limits; nothing where it is none of emitters or of who asks servers (answers, other
+ * programs).  line->failed is set without memory. */
 void published_line(struct buf *line, struct slice channel, struct slice payload, struct slice key,
-                    struct slice nsp);
+                    struct slice nsp, const struct emit_limits *limits);
 
 #endif

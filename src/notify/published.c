@@ -10,7 +10,8 @@
 #define SHOWN_MAX 256 /* characters of a name */
 #define ROOMS_MAX 16  /* that are listed */
 
-static const struct emit_limits limits = {SIZE_MAX, BROADCAST_ATTACHMENTS_MAX};
+/* What is too large for the daemon is shown, too. */
+static const struct emit_limits no_limits = {SIZE_MAX, BROADCAST_ATTACHMENTS_MAX};
 
 /* Where it was published: key#nsp#room#, key#emitter; key-request#nsp#. */
 struct place {
@@ -111,9 +112,27 @@ static const char *wrong_message(enum emit_result result)
         return "a further copy of a message for several rooms, which is not delivered again";
     case EMIT_NOBODY:
         return "its rooms have no name, as that of a variable that is not set";
+    case EMIT_TOO_LARGE:
+        return "it is too large: limits:messageBytes";
+    case EMIT_ATTACHMENTS:
+        return "it has too many attachments: limits:attachments";
     default:
         return emit_result_name(result);
     }
+}
+
+/* What is wrong with a good message beyond its namespace, or NULL. */
+static const char *wrong_of(const struct slices *rooms, struct slice channel, struct slice payload,
+                            const struct place *place, struct slice nsp,
+                            const struct emit_limits *limits)
+{
+    struct broadcast bc = {0};
+    const char *wrong = wrong_rooms(rooms);
+
+    if (wrong == NULL)
+        wrong = wrong_message(emit_decode(&bc, channel, payload, place->key, nsp, limits));
+    broadcast_clear(&bc);
+    return wrong;
 }
 
 /* Both may be wrong, and the first is enough. */
@@ -134,14 +153,15 @@ static void put_wrong(struct buf *line, const struct place *place, struct slice 
 }
 
 static void put_message(struct buf *line, struct slice channel, struct slice payload,
-                        const struct place *place, struct slice key, struct slice nsp)
+                        const struct place *place, struct slice key, struct slice nsp,
+                        const struct emit_limits *limits)
 {
     struct broadcast bc = {0};
-    enum emit_result result = emit_decode(&bc, channel, payload, place->key, nsp, &limits);
+    enum emit_result result = emit_decode(&bc, channel, payload, place->key, nsp, &no_limits);
     int is_other = result == EMIT_OTHER_NAMESPACE;
 
     if (is_other && place->nsp.len > 0)
-        result = emit_decode(&bc, channel, payload, place->key, place->nsp, &limits);
+        result = emit_decode(&bc, channel, payload, place->key, place->nsp, &no_limits);
     /* Other programs have channels with a '#', too. */
     if (result == EMIT_MALFORMED && !slice_eq(place->key, key)) {
         broadcast_clear(&bc);
@@ -157,20 +177,21 @@ static void put_message(struct buf *line, struct slice channel, struct slice pay
     }
     put_word(line, "channel", channel);
     put_wrong(line, place, key, nsp, is_other,
-              result == EMIT_OK ? wrong_rooms(&bc.rooms) : wrong_message(result));
+              result == EMIT_OK ? wrong_of(&bc.rooms, channel, payload, place, nsp, limits)
+                                : wrong_message(result));
     buf_putc(line, '\n');
     broadcast_clear(&bc);
 }
 
 void published_line(struct buf *line, struct slice channel, struct slice payload, struct slice key,
-                    struct slice nsp)
+                    struct slice nsp, const struct emit_limits *limits)
 {
     struct place place = place_of(channel, key);
 
     if (place.is_answer)
         return;
     if (!place.is_request) {
-        put_message(line, channel, payload, &place, key, nsp);
+        put_message(line, channel, payload, &place, key, nsp, limits);
         return;
     }
     buf_puts(line, "request");

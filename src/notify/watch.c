@@ -40,6 +40,7 @@ static void say_where(const struct conf *conf)
 /* Returns 0, or EXIT_FAILED. */
 static int take(const struct conf *conf, struct buf *line, const redisReply *reply)
 {
+    const struct emit_limits limits = {conf->message_bytes, conf->attachments};
     const redisReply *channel, *payload;
 
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4 ||
@@ -51,7 +52,7 @@ static int take(const struct conf *conf, struct buf *line, const redisReply *rep
     buf_reset(line);
     published_line(line, (struct slice){channel->str, (size_t)channel->len},
                    (struct slice){payload->str, (size_t)payload->len}, slice_str(conf->key),
-                   slice_str(conf->nsp));
+                   slice_str(conf->nsp), &limits);
     if (line->failed)
         return say_fail("no memory for a line");
     if (fwrite(line->data, 1, line->len, stdout) != line->len)

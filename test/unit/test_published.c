@@ -6,6 +6,7 @@
 #include <string.h>
 
 static struct buf line, channel, payload;
+static struct emit_limits limits = {1000, 1};
 
 static const char *text(void)
 {
@@ -18,7 +19,7 @@ static const char *said(const char *where)
 {
     buf_reset(&line);
     published_line(&line, slice_str(where), (struct slice){(const char *)payload.data, payload.len},
-                   SLICE("k"), SLICE("/axr"));
+                   SLICE("k"), SLICE("/axr"), &limits);
     return text();
 }
 
@@ -77,6 +78,14 @@ static void test_wrong(void)
            "request channel=o-request#/axr# wrong=\"the key is not k: socket.io:key, or the "
            "emitter's option key\"\n",
            "or key");
+    make("/axr", &ann, 1, "[\"msg\",\"0123456789\"]");
+    limits.message_bytes = payload.len - 1;
+    is_str(said("k#/axr#ann#"),
+           "event=msg rooms=ann channel=k#/axr#ann# "
+           "wrong=\"it is too large: limits:messageBytes\"\n",
+           "too large");
+    limits.message_bytes = 1000;
+    is_str(said("k#/axr#ann#"), "event=msg rooms=ann channel=k#/axr#ann#\n", "and not");
     is_str(said("k-response#/axr#"), "", "answers are nobody's business");
     is_str(said("k-peer#/axr#"), "", "nor is what daemons say to each other");
 }
