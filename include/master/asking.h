@@ -29,7 +29,7 @@ struct asking_ops {
 
 /* ops is borrowed.  NULL without memory. */
 struct asking *asking_new(struct event_base *base, const struct asking_ops *ops, void *arg);
-/* Nobody asks any more. */
+/* What is still asked is over, and has to be freed from within over(). */
 void asking_free(struct asking **asking);
 
 /* In a child, which has no use for them: gives up the secrets of connections. */
@@ -72,6 +72,9 @@ struct slice question_id(const struct question *question);
 
 /* Takes request (it is empty then).  over() follows, from the loop. */
 void question_ask(struct question *question, struct buf *request);
+
+/* Nobody wants the answers any more: it is over once redis has confirmed it, or has not. */
+void question_leave(struct question *question);
 
 /* How many servers there are, how many of them have answered, and how many subscribers redis says
  * that it has given the question to. */

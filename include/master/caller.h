@@ -68,6 +68,10 @@ void caller_refuse(struct caller *caller, int status, const char *headers, const
  * then. */
 void caller_wait(struct caller *caller, unsigned ms, void (*gone)(void *arg), void *arg);
 
+/* One that may wait for long: that it says nothing more is taken for its end from now on, though it
+ * might still read. */
+void caller_heed(struct caller *caller);
+
 /* It does not make place for others from now on: the owner knows how many of these there are. */
 void caller_keep(struct caller *caller);
 

@@ -142,10 +142,13 @@ static void on_over(enum question_end end, const char *why, void *arg)
     struct sending *sending = arg;
     struct buf body = {0};
 
-    if (end == QUESTION_UNASKED) {
+    if (end != QUESTION_UNASKED)
+        admin_count_action(ADMIN_EMIT);
+    if (sending->caller == NULL) {
+        /* nobody is there to be told */
+    } else if (end == QUESTION_UNASKED) {
         caller_refuse(sending->caller, 503, "Retry-After: 1\r\n", why);
     } else {
-        admin_count_action(ADMIN_EMIT);
         put_result(&body, sending, end);
         caller_answer(sending->caller, 200, CALLER_JSON, NULL, &body);
     }
@@ -154,9 +157,13 @@ static void on_over(enum question_end end, const char *why, void *arg)
 
 static const struct question_ops question_ops = {on_heard, is_whole, on_over};
 
+/* It is published all the same. */
 static void on_acked_gone(void *arg)
 {
-    sending_free(arg);
+    struct sending *sending = arg;
+
+    sending->caller = NULL;
+    question_leave(sending->question);
 }
 
 static void send_acked(const struct admin_call *call, struct sending *sending,
@@ -181,9 +188,10 @@ static void send_acked(const struct admin_call *call, struct sending *sending,
     request.id = question_id(sending->question);
     if (request_put_broadcast(&payload, &request) < 0)
         payload.failed = 1;
+    question_ask(sending->question, &payload);
     caller_keep(call->caller);
     caller_wait(call->caller, message->ack_ms + MORE_MS, on_acked_gone, sending);
-    question_ask(sending->question, &payload);
+    caller_heed(call->caller);
 }
 
 /* --- the message -------------------------------------------------------------- */

@@ -17,12 +17,13 @@
 
 /* A user that is looked for. */
 struct search {
-    struct caller *caller; /* NULL: it has gone */
-    const struct admin_desk *desk;
-    struct lookup *lookup; /* while it is under way */
-    int close;             /* POST: its connections are to be closed */
+    struct caller *caller;  /* NULL: it has gone */
+    struct admin_desk desk; /* a reload may end the admin address meanwhile */
+    struct lookup *lookup;  /* while it is under way */
+    int close;              /* POST: its connections are to be closed */
     struct lookup_found found;
     size_t connections;
+    struct address address; /* of the caller */
     size_t uid_len;
     char uid[TOKEN_UID_MAX];
 };
@@ -57,7 +58,8 @@ static struct search *search_new(const struct admin_call *call)
         search = NULL;
     } else {
         search->caller = call->caller;
-        search->desk = call->desk;
+        search->address = *caller_address(call->caller);
+        search->desk = *call->desk;
         search->uid_len = uid.len;
         memcpy(search->uid, uid.ptr, uid.len);
     }
@@ -80,14 +82,14 @@ static void on_gone(void *arg)
     search_free(arg);
 }
 
-/* Begins to look.  Returns 0, or -1: it cannot, as too many do. */
+/* Begins to look.  gone: of its caller.  Returns 0, or -1: it cannot, as too many do. */
 static int look(struct search *search, unsigned max,
-                void (*done)(const struct lookup_found *found, void *arg))
+                void (*done)(const struct lookup_found *found, void *arg), void (*gone)(void *arg))
 {
-    search->lookup = lookup_new(search->desk->asking, max, uid_of(search), done, search);
+    search->lookup = lookup_new(search->desk.asking, max, uid_of(search), done, search);
     if (search->lookup == NULL)
         return -1;
-    caller_wait(search->caller, CALLER_WRITE_MS, on_gone, search);
+    caller_wait(search->caller, CALLER_WRITE_MS, gone, search);
     return 0;
 }
 
@@ -159,7 +161,7 @@ static void put_user(struct buf *out, struct slice uid, const struct status_user
 
 static void answer_user(struct search *search, const struct lookup_found *found)
 {
-    const struct admin_desk *desk = search->desk;
+    const struct admin_desk *desk = &search->desk;
     struct status_user user = {0};
     struct buf body = {0};
 
@@ -191,7 +193,7 @@ void admin_user(const struct admin_call *call)
         (http_query(call->query, "cluster", &cluster) && slice_eq(cluster, SLICE("0")))) {
         answer_user(search, &nothing);
         search_free(search);
-    } else if (look(search, ADMIN_LOOKUPS, on_found) < 0) {
+    } else if (look(search, ADMIN_LOOKUPS, on_found, on_gone) < 0) {
         caller_refuse(call->caller, 503, "Retry-After: 1\r\n", "too many questions are under way");
         search_free(search);
     }
@@ -267,27 +269,29 @@ static void log_order(const struct search *search)
     log_event(INFO, "admin_disconnect", "admin: disconnect[ user={}][ connections={}][ from {}]",
               LOG_WORD("user", search->uid, search->uid_len, 0),
               LOG_UINT("connections", search->connections),
-              LOG_STR("address", address_text(caller_address(search->caller), text)));
+              LOG_STR("address", address_text(&search->address, text)));
 }
 
 /* As the emitters' in(uid).disconnectSockets(close). */
 static void order(struct search *search)
 {
-    const struct conf *conf = search->desk->ops->conf(search->desk->arg);
+    const struct conf *conf = search->desk.ops->conf(search->desk.arg);
     struct buf channel = {0}, request = {0};
     int rc = request_channel(&channel, slice_str(conf->key), slice_str(conf->nsp));
 
     (void)request_put_disconnect(&request, SLICE("emitter"), uid_of(search), search->close);
-    caller_wait(search->caller, CALLER_WRITE_MS, on_ordered_gone, search);
+    if (search->caller != NULL)
+        caller_wait(search->caller, CALLER_WRITE_MS, on_ordered_gone, search);
     if (rc == 0)
-        rc = asking_publish(search->desk->asking,
+        rc = asking_publish(search->desk.asking,
                             (struct slice){(const char *)channel.data, channel.len}, &request,
                             on_ordered, search);
     if (rc == 0) {
         log_order(search);
     } else {
-        caller_refuse(search->caller, 503, "Retry-After: 1\r\n",
-                      "redis cannot be told anything at present");
+        if (search->caller != NULL)
+            caller_refuse(search->caller, 503, "Retry-After: 1\r\n",
+                          "redis cannot be told anything at present");
         search_free(search);
     }
     buf_free(&channel);
@@ -297,7 +301,7 @@ static void order(struct search *search)
 static void on_counted(const struct lookup_found *found, void *arg)
 {
     struct search *search = arg;
-    const struct admin_desk *desk = search->desk;
+    const struct admin_desk *desk = &search->desk;
     struct status_user user = {0};
 
     search->lookup = NULL;
@@ -327,7 +331,7 @@ void admin_disconnect(const struct admin_call *call)
         return;
     search->close = close;
     caller_keep(call->caller);
-    if (look(search, ASKING_QUESTIONS, on_counted) < 0) {
+    if (look(search, ASKING_QUESTIONS, on_counted, on_ordered_gone) < 0) {
         caller_refuse(call->caller, 503, "Retry-After: 1\r\n", "too many questions are under way");
         search_free(search);
     }

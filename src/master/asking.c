@@ -55,6 +55,7 @@ struct question {
     uint64_t own[OWN_MAX]; /* hashes of what this daemon has answered, and is yet to be heard */
     unsigned nown;
     unsigned servers, answered, subscribers;
+    int is_left;   /* nobody wants the answers */
     int is_ending; /* the timer says it, with these */
     enum question_end end;
     char why[700];
@@ -100,9 +101,17 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* Has everybody said everything? */
 static void look(struct question *question)
 {
-    if (question->is_confirmed && question->answered >= question->servers &&
-        (question->ops->is_whole == NULL || question->ops->is_whole(question->arg)))
+    if (question->is_confirmed && question->is_left)
+        end(question, QUESTION_LATE, "");
+    else if (question->is_confirmed && question->answered >= question->servers &&
+             (question->ops->is_whole == NULL || question->ops->is_whole(question->arg)))
         end(question, QUESTION_ANSWERED, "");
+}
+
+void question_leave(struct question *question)
+{
+    question->is_left = 1;
+    look(question);
 }
 
 /* --- it is asked -------------------------------------------------------------- */
@@ -470,8 +479,10 @@ void asking_free(struct asking **asking)
         return;
     for (struct question *question = (*asking)->questions, *next; question != NULL;
          question = next) {
+        enum question_end how = question->is_confirmed ? QUESTION_LOST : QUESTION_UNASKED;
+
         next = question->next;
-        question_free(&question);
+        question->ops->over(how, "the daemon ends", question->arg);
     }
     free(*asking);
     *asking = NULL;

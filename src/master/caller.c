@@ -51,6 +51,7 @@ struct caller {
     int eof;       /* it says nothing more */
     int fault;     /* TAKING: the status to refuse it with */
     int is_behind; /* STREAMING: the deadline is set */
+    int is_heeded; /* its end of file is its end */
     struct address address;
     struct body body; /* TAKING */
     struct buf bytes;
@@ -137,6 +138,13 @@ void caller_keep(struct caller *caller)
 {
     list_take(caller);
     list_put(&caller->callers->kept, caller);
+}
+
+void caller_heed(struct caller *caller)
+{
+    caller->is_heeded = 1;
+    if (caller->eof)
+        end_soon(caller);
 }
 
 const struct address *caller_address(const struct caller *caller)
@@ -388,7 +396,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 static void on_event(struct bufferevent *bev, short what, void *arg)
 {
     struct caller *caller = arg;
-    int waits = caller->state == WAITING || caller->state == WRITING;
+    int waits = (caller->state == WAITING && !caller->is_heeded) || caller->state == WRITING;
 
     (void)bev;
     if (!(what & BEV_EVENT_EOF) || !waits)

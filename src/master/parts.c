@@ -162,6 +162,8 @@ static int on_asking_publish(struct slice channel, struct buf *payload,
 {
     struct parts *parts = arg;
 
+    if (parts->running->feed == NULL) /* the end */
+        return -1;
     return feed_publish(parts->running->feed, 0, channel, payload, done, done_arg);
 }
 
@@ -332,12 +334,12 @@ void parts_free(struct parts **partsp)
     if (parts == NULL)
         return;
     *partsp = NULL;
+    asking_free(&parts->running->asking);
     ticketing_free(&parts->running->ticketing);
     stats_free(&parts->running->stats);
     recovery_free(&parts->running->recovery);
     presence_free(&parts->running->presence);
     cluster_free(&parts->running->cluster);
-    asking_free(&parts->running->asking);
     relay_free(&parts->running->relay);
     if (parts->wake != NULL)
         event_free(parts->wake);

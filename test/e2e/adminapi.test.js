@@ -100,7 +100,7 @@ test('with ack: who has acknowledged it, on all servers', async (t) => {
     assert.deepStrictEqual(answers.map(({ name }) => name).sort(), ['asked0', 'asked1', 'asked2']);
     assert.deepStrictEqual(clients[0].events[0], ['ask for values', 'ack']);
     assert.deepStrictEqual((await emit(one, { to: 'asked', event: 'ask for nothing', ack: 5000 })).answers, [null, null, null]);
-    const { reached, acknowledged, timeout, answers: some } = await emit(one, { to: ['asked'], event: 'ask some', args: [['asked1']], ack: 400 });
+    const { reached, acknowledged, timeout, answers: some } = await emit(one, { to: ['asked'], event: 'ask some', args: [['asked1']], ack: 1000 });
     assert.deepStrictEqual([reached, acknowledged, timeout, some], [3, 1, true, ['asked1']]);
     const none = await emit(one, { to: 'nobody', event: 'x', ack: 60000 });
     assert.deepStrictEqual([none.reached, none.timeout, none.answers], [0, false, []]);
@@ -155,7 +155,7 @@ test('a server that is counted and does not answer is waited for, and told of', 
     const [client] = await clientsOf(t, 'some', places.slice(1, 2));
     await silent.subscribe(REQUESTS, () => {});
     await counted(redis, 4);
-    const [found, sent] = await Promise.all([user(one, 'some'), emit(one, { to: 'some', event: 'ask', ack: 700 })]);
+    const [found, sent] = await Promise.all([user(one, 'some'), emit(one, { to: 'some', event: 'ask', ack: 1500 })]);
     assert.deepStrictEqual([found.connections, found.servers, found.answered], [1, 4, 3]);
     assert.deepStrictEqual([sent.servers, sent.answered, sent.acknowledged, sent.timeout], [4, 3, 1, true]);
     await silent.unsubscribe(REQUESTS);
@@ -239,11 +239,18 @@ test('bodies in pieces, in chunks, after 100 (Continue), and callers that go', a
 });
 test('as many questions at once as there may be, and no more', async (t) => {
     const { one, places } = await world();
-    await clientsOf(t, 'mute', places.slice(0, 1));
-    const all = await Promise.all(Array.from({ length: 12 }, () => emit(one, { to: 'mute', event: 'ask nobody', ack: 500 })));
-    const counts = (status) => all.filter((one) => one.status === status).length;
-    assert.deepStrictEqual([counts(200), counts(503)], [8, 4]);
-    assert.strictEqual((await emit(one, { to: 'mute', event: 'ask', ack: 5000 })).acknowledged, 1);
+    const [client] = await clientsOf(t, 'mute', places.slice(0, 1));
+    const admin = await adminOf(one);
+    const body = JSON.stringify({ to: 'mute', event: 'ask nobody', ack: 60000 });
+    const waiting = Array.from({ length: 8 }, () => new Http(admin).send('POST', '/emit', { ...bearer(TOKEN), ...json }, body));
+    t.after(() => waiting.forEach((http) => http.destroy()));
+    await client.when(() => client.events.length === 8, within(3000), 'all eight');
+    const refused = await post(one, '/emit', { event: 'x', ack: 1000 });
+    assert.deepStrictEqual([refused.status, refused.message, refused.headers['retry-after']], [503, 'too many questions are under way', '1']);
+    assert.strictEqual((await emit(one, { event: 'x' })).status, 200);
+    assert.strictEqual((await user(one, 'mute', '?cluster=0')).connections, 1);
+    waiting.pop().destroy();
+    await until(async () => (await emit(one, { to: 'mute', event: 'ask', ack: 5000 })).acknowledged === 1, within(3000), 'a place is free');
 });
 test('a reload: another token counts at once, and who waits is answered', async (t) => {
     const { redis } = await world();
@@ -266,6 +273,29 @@ test('a reload: another token counts at once, and who waits is answered', async 
     await daemon.stop();
     const end = await last; /* cut off, or what was known when the client went */
     assert.ok(/closed/.test(end.message) || end.acknowledged === 0, JSON.stringify(end));
+});
+test('the admin address moves, or the daemon stops, while servers are asked: what was ordered is done', async (t) => {
+    const redis = await Redis.start(t);
+    const daemon = await Daemon.start(t, { redis, config: withToken });
+    const silent = await redis.connect();
+    await silent.subscribe(REQUESTS, () => {});
+    await counted(redis, 2);
+    const [one, other] = [(await clientsOf(t, 'one', [daemon.addr]))[0], (await clientsOf(t, 'other', [daemon.addr]))[0]];
+    const admin = await adminOf(daemon);
+    const ask = (target, body) => new Http(admin).send('POST', target, { ...bearer(TOKEN), ...json }, body);
+    const all = [ask('/users/one/disconnect', '{}'), ask('/emit', '{"to":"other","event":"ask nobody","ack":60000}'), new Http(admin).send('GET', '/users/one')];
+    t.after(() => all.forEach((http) => http.destroy()));
+    await other.when(() => other.events.length === 1, within(3000), 'it has come');
+    await reload(daemon, { admin: { host: '127.0.0.2' } });
+    await Promise.all(all.map((http) => http.over()));
+    await one.noted('disconnect');
+    assert.match(daemon.log, /admin: disconnect user=one connections=\d+ from 127\.0\.0\.1:\d+/);
+    const moved = { host: '127.0.0.2', port: Number(/admin listening on 127\.0\.0\.2:(\d+)/.exec(daemon.log)[1]) };
+    const last = new Http(moved).send('POST', '/emit', { ...bearer(TOKEN), ...json }, '{"to":"other","event":"ask nobody","ack":60000}');
+    t.after(() => last.destroy());
+    await other.when(() => other.events.length === 2, within(3000), 'another');
+    await daemon.stop();
+    await last.over();
 });
 test('redis away, and one that does not allow all that', async (t) => {
     const redis = await Redis.start(t);

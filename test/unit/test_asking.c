@@ -7,6 +7,7 @@
 
 static struct question *question;
 static int over, nheard, nown, whole = 1;
+static int frees; /* it is freed as soon as it is over */
 static enum question_end how;
 static char why[800];
 
@@ -30,6 +31,8 @@ static void on_over(enum question_end end, const char *text, void *arg)
     over++;
     how = end;
     snprintf(why, sizeof(why), "%s", text);
+    if (frees)
+        question_free(&question);
 }
 
 static const struct question_ops ops = {on_heard, is_whole, on_over};
@@ -160,6 +163,28 @@ static void test_early(void)
     confirm(3);
     is_int(question_subscribers(question), 3, "so many subscribers");
     is_over(QUESTION_ANSWERED, "");
+}
+
+/* Whoever asked has gone: it is published all the same. */
+static void test_left(void)
+{
+    ask(10000);
+    question_leave(question);
+    hears("SUBSCRIBE", "asked");
+    say_subscribed(2);
+    wait_for(&sent.n, 1, "published");
+    for (int i = 0; i < 20; i++)
+        turn();
+    is_int(over, 0, "redis is waited for");
+    confirm(2);
+    is_over(QUESTION_LATE, "");
+    ask(10000);
+    hears("SUBSCRIBE", "asked");
+    say_subscribed(2);
+    wait_for(&sent.n, 1, "published");
+    confirm(2);
+    question_leave(question);
+    is_over(QUESTION_LATE, "");
 }
 
 static void test_late(void)
@@ -303,7 +328,11 @@ static void test_free(void)
     wait_for(&sent.n, 1, "published");
     question_free(&question);
     confirm(1);
-    ask(10000); /* is there at the end */
+    ask(10000);
+    frees = 1;
+    asking_free(&asking);
+    is_int(over, 1, "at the end it is over");
+    is_int(how, QUESTION_UNASKED, "and was not asked");
 }
 
 int main(void)
@@ -314,6 +343,7 @@ int main(void)
     test_nobody();
     test_own();
     test_early();
+    test_left();
     test_late();
     test_unasked();
     test_common();

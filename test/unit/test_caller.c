@@ -63,7 +63,10 @@ static void on_request(struct caller *caller, const struct http_request *req, vo
         caller_refuse(caller, 503, "Retry-After: 1\r\n", "not today");
     else if (slice_eq(path, SLICE("/wait")))
         caller_wait(caller, 200, on_gone, NULL);
-    else if (slice_eq(path, SLICE("/kept"))) {
+    else if (slice_eq(path, SLICE("/heeded"))) {
+        caller_wait(caller, WAIT_MS, on_gone, NULL);
+        caller_heed(caller);
+    } else if (slice_eq(path, SLICE("/kept"))) {
         caller_keep(caller);
         caller_wait(caller, WAIT_MS, on_gone, NULL);
     } else if (slice_eq(path, SLICE("/body")))
@@ -189,6 +192,21 @@ static void test_waiting(void)
     put_text(current, "late");
     ok(strstr(hear(fd, NULL), "late(end)") != NULL, "one that has said all is answered");
     is_int(gone, 1, "and does not go before that");
+    close(fd);
+}
+
+/* Its end is heeded where it may wait for long. */
+static void test_heeded(void)
+{
+    int fd = call();
+
+    gone = 0;
+    put(fd, request("GET /heeded", "", ""));
+    for (current = NULL; current == NULL;)
+        turn();
+    shutdown(fd, SHUT_WR);
+    wait_for(&gone, 1, "one that says nothing more has gone");
+    is_str(hear(fd, NULL), "(end)", "without an answer");
     close(fd);
 }
 
@@ -391,6 +409,7 @@ int main(void)
     callers = callers_new(base, MAX, &callers_ops, &callers);
     test_answers();
     test_waiting();
+    test_heeded();
     test_bodies();
     test_slow_body();
     test_large_body();
