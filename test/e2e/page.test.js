@@ -219,9 +219,11 @@ browser('below a path of nginx, with a password: it looks up and sends, and come
     });
     assert.match(await page.run(text, '#age'), /^what is shown is \d+ s old: /);
     assert.ok(await page.run(() => document.body.classList.contains('old')));
+    assert.strictEqual(await page.run(text, '#verdict'), '? Not live: what is below is old');
     await begin();
     await page.until(isLive, 'a live page again');
     assert.strictEqual(await page.run(text, '#age'), '');
+    assert.strictEqual(await page.run(text, '#verdict'), '✓ All is well');
     return undefined;
 });
 
