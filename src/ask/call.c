@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define WRITE_MS     5000 /* that nothing of a command is taken */
 #define READ_BYTES   16384
@@ -180,6 +181,26 @@ int call_wait(struct call *call, uint64_t until, redisReply **reply, void (*rest
 
 /* ---- connecting ---- */
 
+/* As the master does: where localhost is need not be asked for, and a machine without /etc/hosts
+ * has it, too. */
+static redisContext *connect_to(const char *host, int port, struct timeval limit)
+{
+    int is_local = strcasecmp(host, "localhost") == 0;
+    redisContext *first = redisConnectWithTimeout(is_local ? "127.0.0.1" : host, port, limit);
+    redisContext *second;
+
+    if (!is_local || first == NULL || first->err == 0)
+        return first;
+    second = redisConnectWithTimeout("::1", port, limit);
+    if (second != NULL && second->err == 0) {
+        redisFree(first);
+        return second;
+    }
+    if (second != NULL)
+        redisFree(second);
+    return first;
+}
+
 /* Returns 0, or -1 and why. */
 static int dial(struct call *call, const struct conf_redis *conf, unsigned ms, char *why,
                 size_t cap)
@@ -188,7 +209,7 @@ static int dial(struct call *call, const struct conf_redis *conf, unsigned ms, c
     uint64_t until = clock_ms() + ms;
 
     call->redis = conf->path != NULL ? redisConnectUnixWithTimeout(conf->path, limit)
-                                     : redisConnectWithTimeout(conf->host, conf->port, limit);
+                                     : connect_to(conf->host, conf->port, limit);
     if (call->redis == NULL || call->redis->err != 0) {
         (void)snprintf(why, cap, "%s", error_text(call->redis, ms));
         return -1;
