@@ -64,7 +64,7 @@ static void on_request(struct caller *caller, const struct http_request *req, vo
     else if (slice_eq(path, SLICE("/wait")))
         caller_wait(caller, 200, on_gone, NULL);
     else if (slice_eq(path, SLICE("/heeded"))) {
-        caller_wait(caller, WAIT_MS, on_gone, NULL);
+        caller_wait(caller, 3 * WAIT_MS, on_gone, NULL);
         caller_heed(caller);
     } else if (slice_eq(path, SLICE("/kept"))) {
         caller_keep(caller);
