@@ -181,9 +181,17 @@ static void test_servers(void)
     live_redis.path = path;
     put(NULL);
     is_str(at("redis/server"), "\"unix:/run/\\u0002redis.sock\"", "a socket");
+    live_redis.name = path;
+    status.sentinels = (struct finder_stats){3, 2, 71};
+    status.recovery.is_on = 1;
+    put(NULL);
+    is_str(at("redis/sentinels/name"), "\"/run/\\u0002redis.sock\"", "sentinels");
+    is_str(at("redis/sentinels/answering"), "2", "how many of them answer");
+    is_str(at("recovery/history/messages"), "0", "recovery");
     live_redis.path = live_redis.host = NULL;
     put(NULL);
     is_str(at("redis/server"), "null", "nowhere");
+    memset(&status.sentinels, 0, sizeof(status.sentinels)); /* who know one are told where */
     status.redis_server = NULL;
     status.reload_ms = status.redis_gap_ms = 0;
     put(NULL);

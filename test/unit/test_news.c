@@ -69,7 +69,7 @@ static void test_hostile(void)
     large[sizeof(large) - 1] = '\0';
     news_put(news, LOG_LEVEL_DEBUG, "%s", large);
     ok(strstr(shown(), "xxx...\"") != NULL, "cut where it is too long");
-    for (size_t i = 0; i + 3 <= sizeof(large); i += 3)
+    for (size_t i = 0; i + 3 < sizeof(large); i += 3)
         memcpy(large + i, "\xe2\x82\xac", 3);
     news_put(news, LOG_LEVEL_INFO, "a%s", large);
     (void)shown(); /* within a character */
