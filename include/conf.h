@@ -158,7 +158,7 @@ struct conf {
 
     char *admin_host; /* NULL: "off" */
     int admin_port;
-    char *admin_token; /* whoever has it may change something; or NULL: nobody may */
+    char *admin_token;  /* whoever has it may change something; or NULL: nobody may */
     char *pid_file;     /* or NULL */
     char *user, *group; /* or NULL: stay who we are */
     int sandbox;        /* the workers' */

@@ -16,19 +16,19 @@ enum redis_reply_kind {
     REPLY_PUNSUBSCRIBED, /* from the pattern name; likewise */
     REPLY_OK,
     REPLY_PONG,
-    REPLY_SYNC, /* the answer to redis_commands_sync() */
-    REPLY_ECHO, /* to redis_commands_echo() */
+    REPLY_SYNC,   /* the answer to redis_commands_sync() */
+    REPLY_ECHO,   /* to redis_commands_echo() */
     REPLY_NUMBER, /* number: it */
-    REPLY_TEXT,  /* text: it */
-    REPLY_ERROR, /* text: what it says */
-    REPLY_ODD    /* text: what it is, for the log */
+    REPLY_TEXT,   /* text: it */
+    REPLY_ERROR,  /* text: what it says */
+    REPLY_ODD     /* text: what it is, for the log */
 };
 
 struct redis_reply {
     enum redis_reply_kind kind;
     struct slice name, text; /* with a NUL behind, which does not count */
     long long number;
-    void *parsed;            /* they are of it: a redisReply */
+    void *parsed; /* they are of it: a redisReply */
 };
 
 struct redis_replies;

@@ -417,8 +417,8 @@ static void prepare(int workers, int how)
     stats = stats_new(base, &stats_ops, NULL);
     cluster = cluster_idle(conf, relay);
     recovery = recovery_idle(base, conf, relay, cluster);
-    options =
-        (struct pool_options){base, conf, &none, relay, stats, cluster, recovery, worker, NULL, NULL};
+    options = (struct pool_options){base,    conf,     &none,  relay, stats,
+                                    cluster, recovery, worker, NULL,  NULL};
     pool = relay != NULL && stats != NULL ? pool_new(&options, &ops, NULL) : NULL;
     if (pool == NULL)
         exit(1);
