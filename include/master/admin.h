@@ -1,7 +1,9 @@
 /* admin - the admin address: status, health, metrics, users and messages over HTTP.
  *
  * Accepting, and what is at which path (admin_routes.h); a connection is caller.h's.  When
- * there are ADMIN_CALLERS of them a new one takes the place of the oldest.  Nothing here blocks.
+ * there are ADMIN_CALLERS of them a new one takes the place of the oldest, but for those that
+ * have shown admin:token: when there are ADMIN_POSTS of these, further ones are refused.  Nothing
+ * here blocks.
  *
  *     GET /status         what runs here, as JSON
  *     GET /health         200 if a worker serves and redis is subscribed, else 503
@@ -21,7 +23,8 @@
 
 #include <stddef.h>
 
-#define ADMIN_CALLERS 32
+#define ADMIN_CALLERS 128
+#define ADMIN_POSTS   64
 
 struct asking;
 struct caller;

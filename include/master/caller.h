@@ -75,6 +75,9 @@ void caller_heed(struct caller *caller);
 /* It does not make place for others from now on: the owner knows how many of these there are. */
 void caller_keep(struct caller *caller);
 
+/* How many of these there are, from then until their connections have ended. */
+unsigned callers_kept(const struct callers *callers);
+
 /* Takes the body of req, at most max bytes, and has taken() called with it, which answers it or has
  * it wait; from the loop.  None is an empty one.  gone: as of caller_wait(), when the caller ends
  * before that, or its body cannot be taken and it was told so. */

@@ -148,6 +148,10 @@ static void take_post(struct admin *admin, const struct route *route, struct cal
     if (!access_admit(&admin->access, caller, req, conf != NULL ? conf->admin_token : NULL) ||
         conf == NULL)
         return;
+    if (callers_kept(admin->callers) >= ADMIN_POSTS) {
+        caller_refuse(caller, 503, "Retry-After: 1\r\n", "too many requests are under way");
+        return;
+    }
     post = malloc(sizeof(*post) + name.len);
     if (post == NULL) {
         caller_refuse(caller, 503, NULL, "out of memory");
@@ -156,6 +160,7 @@ static void take_post(struct admin *admin, const struct route *route, struct cal
     *post = (struct post){.desk = desk, .route = route, .name_len = name.len};
     if (name.len > 0)
         memcpy(post->name, name.ptr, name.len);
+    caller_keep(caller); /* what others call shall not cut it off */
     caller_body(caller, req, conf->message_bytes + BODY_MORE, on_body, free, post);
 }
 

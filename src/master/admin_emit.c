@@ -189,7 +189,6 @@ static void send_acked(const struct admin_call *call, struct sending *sending,
     if (request_put_broadcast(&payload, &request) < 0)
         payload.failed = 1;
     question_ask(sending->question, &payload);
-    caller_keep(call->caller);
     caller_wait(call->caller, message->ack_ms + MORE_MS, on_acked_gone, sending);
     caller_heed(call->caller);
 }

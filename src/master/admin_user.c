@@ -201,19 +201,25 @@ void admin_user(const struct admin_call *call)
 
 /* --- its end ------------------------------------------------------------------ */
 
+static int is_space(char byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 /* {"close":true}, {"close":false}, {} or nothing.  Returns 1, 0, or -1. */
 static int take_close(struct slice body)
 {
-    long span = json_span(body.ptr, body.len);
     struct json_walk walk;
     struct slice key, value;
     int close = 1, n = 0;
 
     if (body.len == 0)
         return 1;
-    while (body.len > 0 && strchr(" \t\r\n", body.ptr[body.len - 1]) != NULL)
+    while (body.len > 0 && is_space(body.ptr[0]))
+        body = (struct slice){body.ptr + 1, body.len - 1};
+    while (body.len > 0 && is_space(body.ptr[body.len - 1]))
         body.len--;
-    if (span != (long)body.len || body.ptr[0] != '{')
+    if (body.len == 0 || body.ptr[0] != '{' || json_span(body.ptr, body.len) != (long)body.len)
         return -1;
     walk = json_walk(body);
     while (json_walk_member(&walk, &key, &value)) {
@@ -330,7 +336,6 @@ void admin_disconnect(const struct admin_call *call)
     if (search == NULL)
         return;
     search->close = close;
-    caller_keep(call->caller);
     if (look(search, ASKING_QUESTIONS, on_counted, on_ordered_gone) < 0) {
         caller_refuse(call->caller, 503, "Retry-After: 1\r\n", "too many questions are under way");
         search_free(search);

@@ -140,6 +140,11 @@ void caller_keep(struct caller *caller)
     list_put(&caller->callers->kept, caller);
 }
 
+unsigned callers_kept(const struct callers *callers)
+{
+    return callers->kept.n - callers->nstreams;
+}
+
 void caller_heed(struct caller *caller)
 {
     caller->is_heeded = 1;

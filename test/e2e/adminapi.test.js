@@ -140,11 +140,11 @@ test('POST /users/<uid>/disconnect: everywhere, and the connection only if that 
     assert.strictEqual(headers['cache-control'], 'no-store');
     for (const client of [raw, ...more]) assert.strictEqual((await client.noted('disconnect')).detail, 'io server disconnect');
     await until(() => closed === 1, within(2000), 'its connection is closed');
-    assert.strictEqual((await post(one, '/users/kept/disconnect', { close: false })).connections, 1);
+    assert.strictEqual((await post(one, '/users/kept/disconnect', ' {"close":false}\n')).connections, 1);
     await kept.noted('disconnect');
     assert.strictEqual((await user(one, 'gone')).connected, false);
     assert.match(one.log, /info master\[\d+\]: admin: disconnect user=gone connections=4 from 127\.0\.0\.1:\d+\n/);
-    for (const bad of ['[]', '{"close":1}', '{"clos":true}', '{"close":true}x', '{"close":true,"close":false}'])
+    for (const bad of ['[]', '{"close":1}', '{"clos":true}', '{"close":true}x', '{"close":true}\0', ' ', '{"close":true,"close":false}'])
         assert.strictEqual((await post(one, '/users/kept/disconnect', bad)).status, 400, bad);
     assert.strictEqual((await post(one, '/users/a%00/disconnect')).status, 400);
 });
@@ -251,6 +251,32 @@ test('as many questions at once as there may be, and no more', async (t) => {
     assert.strictEqual((await user(one, 'mute', '?cluster=0')).connections, 1);
     waiting.pop().destroy();
     await until(async () => (await emit(one, { to: 'mute', event: 'ask', ack: 5000 })).acknowledged === 1, within(3000), 'a place is free');
+});
+test('many messages at once: none is cut off for others that come', async (t) => {
+    const { one, places } = await world();
+    const [client] = await clientsOf(t, 'burst', places.slice(0, 1));
+    const admin = await adminOf(one);
+    const body = JSON.stringify({ to: 'burst', event: 'e' });
+    const headers = { ...bearer(TOKEN), ...json };
+    const some = await Promise.all(Array.from({ length: 60 }, () => emit(one, body)));
+    assert.deepStrictEqual([...new Set(some.map(({ status }) => status))], [200]);
+    await client.when(() => client.events.length === 60, within(3000), 'all of them');
+    /* Those that have shown the token stay, whoever else calls, and further ones are refused. */
+    const dialled = (...what) => {
+        const http = new Http(admin).send(...what);
+        t.after(() => http.destroy());
+        return http;
+    };
+    const begun = () => dialled('POST', '/emit', { ...headers, Expect: '100-continue', 'Content-Length': body.length });
+    const waiting = Array.from({ length: 64 }, begun);
+    const first = await Promise.all(waiting.map((http) => http.answer()));
+    assert.deepStrictEqual([...new Set(first.map(({ status }) => status))], [100]);
+    const refused = await begun().answer();
+    assert.deepStrictEqual([refused.status, refused.headers['retry-after'], JSON.parse(refused.text).message], [503, '1', 'too many requests are under way']);
+    for (let i = 0; i < 100; i++) dialled('GET /status HTTP/1.1\r\n');
+    assert.strictEqual((await once(admin, 'GET', '/health/live')).status, 200);
+    const answers = await Promise.all(waiting.map((http) => http.send(body).answer()));
+    assert.deepStrictEqual([...new Set(answers.map(({ status }) => status))], [200]);
 });
 test('a reload: another token counts at once, and who waits is answered', async (t) => {
     const { redis } = await world();
