@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-#define WAIT_MS     10000
+#define WAIT_MS     60000
 #define SMALL_BYTES 4096   /* of the kernel's, for a client that does not read */
 #define BIG_BYTES   900000 /* of one answer: more than the kernel takes */
 #define POSTS       12
