@@ -1,6 +1,5 @@
 #include "master/master.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "codec/jwt.h"
 #include "conf/args.h"
@@ -13,6 +12,7 @@
 #include "master/gaps.h"
 #include "master/listen.h"
 #include "master/news.h"
+#include "master/overview.h"
 #include "master/parts.h"
 #include "master/pidfile.h"
 #include "master/pool.h"
@@ -21,14 +21,11 @@
 #include "master/recovery.h"
 #include "master/relay.h"
 #include "master/reload.h"
-#include "master/route.h"
 #include "master/running.h"
 #include "master/start.h"
-#include "master/status.h"
 #include "master/systemd.h"
 #include "master/ticketing.h"
 #include "master/timer.h"
-#include "master/watch.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -36,7 +33,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define REDIS_WAIT_MS 3000  /* the ready line waits so long for the first attempt */
@@ -57,15 +53,12 @@ struct master {
     struct parts *parts; /* relay and stats of running */
     struct reload *reload;
     struct gaps gaps;
-    struct watch *watch;
+    struct overview *overview;
     struct listeners admin_listeners; /* until running.admin has them */
 
     struct event *signals[SIGNALS];
     struct event *redis_wait, *start_wait;
     struct systemd systemd;
-
-    int64_t started_ms;       /* of the wall clock, for whoever asks */
-    uint64_t started_mono_ms; /* the same on the other */
 
     int workers_ready, redis_tried, announced;
     int stops; /* how often it was told to stop */
@@ -257,69 +250,6 @@ static const struct feed_ops feed_ops = {.message = on_redis_message,
                                          .gap = on_redis_gap,
                                          .pong = on_redis_pong};
 
-static void on_admin_status(struct status *status, void *arg)
-{
-    struct master *m = arg;
-    const struct reload_stats *reloads = reload_stats(m->reload);
-
-    status->started_ms = m->started_ms;
-    status->uptime_ms = clock_ms() - m->started_mono_ms;
-    status->stopping = m->stops > 0;
-    status->redis_subscribed = feed_subscribed(m->running.feed);
-    status->redis = feed_stats(m->running.feed);
-    status->redis_gap_ms = m->gaps.last_ms;
-    status->sentinels = feed_sentinels(m->running.feed);
-    status->redis_server = feed_server(m->running.feed);
-    status->commands = feed_commands(m->running.feed);
-    cluster_stats(m->running.cluster, &status->cluster);
-    status->presence = presence_stats(m->running.presence);
-    recovery_stats(m->running.recovery, &status->recovery);
-    status->relay = *relay_stats(m->running.relay);
-    status->users = relay_users(m->running.relay);
-    status->rooms = route_rooms(relay_route(m->running.relay));
-    status->memberships = route_seats(relay_route(m->running.relay));
-    status->log_lost = log_lost();
-    status->conf = m->running.conf;
-    status->tls = &m->running.conf->tls;
-    status->certificates = reload_certificates(m->reload);
-    status->reloads = reloads->good;
-    status->reloads_failed = reloads->failed;
-    status->reload_ms = reloads->last_ms;
-    status->reload_ok = reloads->last_ok;
-    status->generation = 1 + reloads->good;
-    status->ngenerations = pool_generations(m->running.pool, status->generations);
-    status->numbers = pool_status(m->running.pool, status->workers, &status->nworkers);
-}
-
-static void on_admin_user(struct slice uid, struct status_user *user, void *arg)
-{
-    struct master *m = arg;
-
-    user->connections = relay_user_connections(m->running.relay, uid);
-    user->has_more = route_user_rooms(relay_route(m->running.relay), uid, &user->rooms) != 0;
-}
-
-static const struct conf *on_admin_conf(void *arg)
-{
-    const struct master *m = arg;
-
-    return m->running.conf;
-}
-
-static void on_admin_watch(struct caller *caller, void *arg)
-{
-    const struct master *m = arg;
-
-    watch_add(m->watch, caller);
-}
-
-static const struct admin_ops admin_ops = {.status = on_admin_status,
-                                           .user = on_admin_user,
-                                           .conf = on_admin_conf,
-                                           .watch = on_admin_watch};
-
-static const struct watch_ops watch_ops = {on_admin_status};
-
 static void on_pool_ready(void *arg)
 {
     struct master *m = arg;
@@ -411,6 +341,7 @@ static void drain(struct master *m)
 static void stop(struct master *m, const char *why)
 {
     m->stops++;
+    overview_stopping(m->overview);
     if (m->stops == 1) {
         log_event(INFO, "stopping", "stopping[: {}, clients are closed within {} ms]",
                   LOG_STR("reason", why),
@@ -519,16 +450,6 @@ static int events_start(struct master *m)
     return 0;
 }
 
-/* So that whoever asks knows for how long it runs. */
-static void clocks_note(struct master *m)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    m->started_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000;
-    m->started_mono_ms = clock_ms();
-}
-
 static int admin_start(struct master *m)
 {
     struct running *running = &m->running;
@@ -536,7 +457,7 @@ static int admin_start(struct master *m)
     if (m->admin_listeners.n == 0)
         return 0;
     running->admin = admin_new(running->base, &m->admin_listeners, running->stats, running->asking,
-                               &admin_ops, m);
+                               running->admin_ops, running->admin_arg);
     return running->admin != NULL ? 0 : -1;
 }
 
@@ -551,9 +472,10 @@ static int parts_start(struct master *m)
     m->parts = parts_new(running);
     if (running->news == NULL || m->reload == NULL || m->parts == NULL)
         return -1;
-    m->watch = watch_new(running->base, running->stats, running->news, &watch_ops, m);
-    if (m->watch == NULL)
+    m->overview = overview_new(running, m->reload, &m->gaps);
+    if (m->overview == NULL)
         return -1;
+    running->admin_arg = m->overview;
     options =
         (struct pool_options){running->base,     running->conf,  &running->listeners,
                               running->relay,    running->stats, running->cluster,
@@ -573,7 +495,6 @@ static int background_start(struct master *m)
     const struct conf *conf = m->running.conf;
     struct buf error = {0};
 
-    clocks_note(m);
     if (conf->pid_file != NULL && pidfile_write(&m->pidfile, conf->pid_file, &error) < 0)
         return start_failed(&m->start, &error);
     if (start_privileges(&m->start, &m->privileges, &error) < 0)
@@ -616,7 +537,7 @@ static void clear(struct master *m)
 {
     signals_block();
     admin_free(&m->running.admin);
-    watch_free(&m->watch);
+    overview_free(&m->overview);
     pool_free(&m->running.pool);
     reload_free(&m->reload);
     feed_free(&m->running.feed);
@@ -673,8 +594,7 @@ int master_run(struct conf *conf, const struct conf_args *args, int detach,
 
     m.args.file = file;
     m.start = (struct start){.conf = conf, .args = &m.args, .status_fd = -1};
-    m.running =
-        (struct running){.conf = conf, .args = &m.args, .admin_ops = &admin_ops, .admin_arg = &m};
+    m.running = (struct running){.conf = conf, .args = &m.args, .admin_ops = &overview_admin_ops};
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a log or a history past ulimit -f is an error like others */
     status = run(&m, detach);
