@@ -5,7 +5,7 @@
 #include "base/slice.h"
 #include "conf/server.h"
 #include "ipc/change.h"
-#include "master/admin.h"
+#include "master/admin_move.h"
 #include "master/asking.h"
 #include "master/certificates.h"
 #include "master/cluster.h"
@@ -40,7 +40,7 @@ struct reload {
     struct names *names;               /* of asking or wanted, or NULL */
     struct conf *wanted;               /* of the generation that starts, or NULL */
     struct listeners wanted_listeners; /* likewise */
-    struct listeners admin_listeners;  /* of asking or wanted, until admin has them */
+    struct admin_move admin;           /* of asking or wanted */
     struct keywatch *keywatch;         /* of the JWKS file that is in force, or NULL */
     struct certificates *certificates; /* those that are in force */
     int again;                         /* another was asked for meanwhile */
@@ -75,7 +75,7 @@ static void refuse(struct reload *reload, struct conf **wanted)
 /* What was made for it goes as well; another may be what a generation starts with. */
 static void give_up(struct reload *reload, struct conf **wanted)
 {
-    listen_close(&reload->admin_listeners, 1);
+    admin_move_clear(&reload->admin);
     names_free(&reload->names);
     refuse(reload, wanted);
 }
@@ -161,82 +161,6 @@ static int restart_check(const struct conf *now, struct conf *wanted)
     log_event(ERROR, "configuration_error", CONFIGURATION("error"),
               LOG_STR("detail", "out of memory"));
     return -1;
-}
-
-/* --- the admin address -------------------------------------------------------- */
-
-static int same_admin(const struct conf *a, const struct conf *b)
-{
-    return a->admin_port == b->admin_port && text_eq(a->admin_host, b->admin_host);
-}
-
-/* Binds what is to come.  The port that is ours now is not free before it is given up:
- * then only the address is tried, with another port. */
-static int admin_check(struct reload *reload, const struct conf *wanted)
-{
-    struct buf error = {0};
-    int ours, port, rc;
-
-    if (wanted->admin_host == NULL || same_admin(reload->running->conf, wanted))
-        return 0;
-    ours =
-        reload->running->admin != NULL && wanted->admin_port == reload->running->conf->admin_port;
-    port = ours ? 0 : wanted->admin_port;
-    rc = admin_open(&reload->admin_listeners, wanted->admin_host, port, reload->names, &error);
-    if (rc < 0)
-        log_event(ERROR, "configuration_error", CONFIGURATION("error"),
-                  LOG_STRN("detail", (const char *)error.data, error.len));
-    else if (ours && wanted->admin_port != 0)
-        listen_close(&reload->admin_listeners, 1);
-    buf_free(&error);
-    return rc;
-}
-
-static int admin_bind(struct reload *reload, const struct conf *conf)
-{
-    struct buf error = {0};
-    int rc = 0;
-
-    if (reload->admin_listeners.n == 0)
-        rc = admin_open(&reload->admin_listeners, conf->admin_host, conf->admin_port, reload->names,
-                        &error);
-    if (rc < 0)
-        log_event(ERROR, "admin_not_bound", "[{}]<the admin address cannot be bound>",
-                  LOG_STRN("error", (const char *)error.data, error.len));
-    buf_free(&error);
-    return rc;
-}
-
-/* Where it serves now, for admin_bind() to come back to without asking anybody. */
-static void admin_remember(struct reload *reload, const struct conf *was)
-{
-    struct buf bound = {0};
-
-    if (reload->running->admin == NULL)
-        return;
-    admin_addresses(reload->running->admin, &bound);
-    if (buf_putc(&bound, '\0') == 0)
-        (void)names_put(reload->names, was->admin_host, (const char *)bound.data);
-    buf_free(&bound);
-}
-
-static void admin_configure(struct reload *reload, const struct conf *was)
-{
-    const struct conf *conf = reload->running->conf;
-
-    if (same_admin(was, conf))
-        return;
-    admin_remember(reload, was);
-    admin_free(&reload->running->admin);
-    if (conf->admin_host == NULL)
-        return;
-    if (admin_bind(reload, conf) < 0 && (was->admin_host == NULL || admin_bind(reload, was) < 0))
-        return;
-    reload->running->admin =
-        admin_new(reload->running->base, &reload->admin_listeners, reload->running->stats,
-                  reload->running->asking, reload->running->admin_ops, reload->running->admin_arg);
-    if (reload->running->admin == NULL)
-        log_event(ERROR, "admin_no_memory", "admin: out of memory");
 }
 
 /* --- in force ----------------------------------------------------------------- */
@@ -337,7 +261,7 @@ static void commit(struct reload *reload, struct conf *wanted)
     pool_configure(reload->running->pool, wanted, &reload->running->listeners);
     log_configure(wanted);
     feed_configure(reload->running->feed, was, wanted);
-    admin_configure(reload, was);
+    admin_move_make(&reload->admin, was, reload->names);
     count(reload, 1);
     if (push(reload->running->pool, wanted) < 0)
         log_event(ERROR, "workers_untold", UNTOLD, LOG_STR("what", "settings"));
@@ -444,7 +368,7 @@ static int waits(struct reload *reload, const struct conf *wanted)
 /* All names in it (taken) are known. */
 static void proceed(struct reload *reload, struct conf *wanted)
 {
-    if (admin_check(reload, wanted) < 0)
+    if (admin_move_check(&reload->admin, wanted, reload->names) < 0)
         give_up(reload, &wanted);
     else if (needs_workers(reload, wanted))
         replace(reload, wanted);
@@ -479,7 +403,7 @@ static int names_ask(struct reload *reload, const struct conf *wanted)
     reload->names = names_new(reload->running->base, &names_ops, reload);
     if (reload->names == NULL || listen_ask(reload->names, wanted, reload->running->conf) < 0)
         return -1;
-    if (wanted->admin_host == NULL || same_admin(reload->running->conf, wanted))
+    if (wanted->admin_host == NULL || admin_move_is_none(reload->running->conf, wanted))
         return 0;
     return names_add(reload->names, wanted->admin_host);
 }
@@ -594,6 +518,7 @@ struct reload *reload_new(struct running *running)
     if (reload == NULL)
         return NULL;
     reload->running = running;
+    reload->admin.running = running;
     reload->certificates = certificates_new(running->base, running->news, on_certificates, reload);
     if (reload->certificates == NULL)
         reload_free(&reload);
@@ -624,6 +549,6 @@ void reload_free(struct reload **reloadp)
     conf_free(&reload->asking);
     names_free(&reload->names);
     listen_leave(&reload->wanted_listeners, &reload->running->listeners);
-    listen_close(&reload->admin_listeners, 1);
+    admin_move_clear(&reload->admin);
     free(reload);
 }
