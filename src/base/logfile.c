@@ -13,19 +13,53 @@
 /* O_NONBLOCK is for a file that is a FIFO. */
 #define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
+#define LINKS_MAX 8 /* one behind the other */
+
+/* Puts into path where the link file leads, which is to; returns -1 if that is too long. */
+static int link_target(char path[2 * PATH_MAX], const char *file, const char *to)
+{
+    const char *slash = to[0] == '/' ? NULL : strrchr(file, '/');
+    int n, dir_len = slash == NULL ? 0 : (int)(slash - file) + 1;
+
+    n = snprintf(path, 2 * PATH_MAX, "%.*s%s", dir_len, file, to);
+    return n < 2 * PATH_MAX ? 0 : -1;
+}
+
+/* Where the link file leads, if root or we have made it.  What is looked at and what is read is one
+ * link: whoever owns the directory may put another there at any moment.  Returns 0, or -1. */
+static int link_follow(char path[2 * PATH_MAX], const char *file)
+{
+    int fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    char to[PATH_MAX];
+    struct stat st;
+    ssize_t n = -1;
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && S_ISLNK(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()))
+        n = readlinkat(fd, "", to, sizeof(to) - 1);
+    close(fd);
+    errno = ELOOP;
+    if (n <= 0)
+        return -1;
+    to[n] = '\0';
+    return link_target(path, file, to);
+}
+
 /* The directory may belong to the user that root becomes: a link of his own there
  * must not make root write where he could not. */
 static int open_there(const char *file, int flags)
 {
-    struct stat st;
+    char paths[2][2 * PATH_MAX];
     int fd = open(file, flags | O_NOFOLLOW, FILE_MODE);
 
-    if (fd >= 0 || errno != ELOOP)
-        return fd;
-    if (lstat(file, &st) == 0 && (st.st_uid == 0 || st.st_uid == geteuid()))
-        return open(file, flags, FILE_MODE);
-    errno = ELOOP;
-    return -1;
+    for (int i = 0; fd < 0 && errno == ELOOP && i < LINKS_MAX; i++) {
+        if (link_follow(paths[i % 2], file) < 0)
+            return -1;
+        file = paths[i % 2];
+        fd = open(file, flags | O_NOFOLLOW, FILE_MODE);
+    }
+    return fd;
 }
 
 /* A file that is made has the same mode at the start and after a rotation, when
@@ -61,8 +95,8 @@ static int make_check(const char *file)
 
     if (n > 0) {
         to[n] = '\0';
-        (void)snprintf(path, sizeof(path), "%.*s%s", to[0] == '/' ? 0 : dir_len, file, to);
-        return make_check(path); /* a circle would not have been ENOENT */
+        return link_target(path, file, to) < 0 ? -1 : make_check(path); /* a circle would not have
+                                                                         been ENOENT */
     }
     (void)snprintf(path, sizeof(path), "%.*s", dir_len, file);
     return faccessat(AT_FDCWD, dir_len > 0 ? path : ".", W_OK | X_OK, AT_EACCESS);

@@ -229,9 +229,12 @@ static int is_live(const struct sockaddr_un *addr)
     return error == ECONNREFUSED ? 0 : -1;
 }
 
+/* With its mode from the start: its directory may belong to the user that root becomes, who could
+ * put a link in its place before a chmod(). */
 static int path_bind(const struct sockaddr_un *addr)
 {
-    int live = is_live(addr);
+    int live = is_live(addr), fd;
+    mode_t mask;
 
     if (live > 0)
         errno = EADDRINUSE;
@@ -239,7 +242,10 @@ static int path_bind(const struct sockaddr_un *addr)
         return -1;
     if (unlink(addr->sun_path) < 0 && errno != ENOENT)
         return -1;
-    return socket_bind((const struct sockaddr *)addr, sizeof(*addr), 0);
+    mask = umask(0777 & ~UNIX_MODE);
+    fd = socket_bind((const struct sockaddr *)addr, sizeof(*addr), 0);
+    umask(mask);
+    return fd;
 }
 
 static int open_path(struct listeners *listeners, const struct conf_listen *conf, struct buf *error)
@@ -259,7 +265,7 @@ static int open_path(struct listeners *listeners, const struct conf_listen *conf
     if (fd < 0)
         return complain(error, conf, NULL);
     listener = listener_add(listeners, fd);
-    if (listener == NULL || chmod(path, UNIX_MODE) < 0 || lstat(path, &st) < 0)
+    if (listener == NULL || lstat(path, &st) < 0)
         return complain(error, conf, NULL);
     listener->unix_path = daemon_path(path);
     listener->dev = st.st_dev;

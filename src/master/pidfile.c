@@ -52,7 +52,19 @@ static int is_same(int fd, const char *path)
            here.st_ino == there.st_ino;
 }
 
-/* O_NOFOLLOW: the directory may belong to the user that we become. */
+/* The directory may belong to the user that root becomes: a second name there of a file elsewhere
+ * must not have us overwrite that.  Returns 0, or -1 with errno. */
+static int only_name(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -1;
+    errno = EMLINK;
+    return st.st_nlink <= 1 ? 0 : -1;
+}
+
+/* O_NOFOLLOW: likewise. */
 static int open_locked(const char *path, struct buf *error)
 {
     for (int i = 0; i < TRIES; i++) {
@@ -66,6 +78,11 @@ static int open_locked(const char *path, struct buf *error)
                 (void)complain_live(path, lock.l_pid, error);
             else
                 (void)complain(path, error);
+            close(fd);
+            return -1;
+        }
+        if (only_name(fd) < 0) {
+            (void)complain(path, error);
             close(fd);
             return -1;
         }

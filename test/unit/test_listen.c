@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -110,6 +111,38 @@ static void test_everywhere(void)
         is_int(port_of(&other), port_of(&all), "has one port on all its addresses");
     }
     listen_close(&all, 1);
+}
+
+static const char *victim; /* where a link leads that takes the place of a socket at once */
+
+int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int rc = (int)syscall(SYS_bind, fd, addr, len);
+
+    if (victim != NULL && (unlink(path) < 0 || symlink(victim, path) < 0))
+        return -1;
+    return rc;
+}
+
+/* The directory may be another's. */
+static void test_swapped(void)
+{
+    struct listeners listeners = {0};
+    mode_t mask = umask(027);
+    char file[80];
+    struct stat st;
+
+    snprintf(file, sizeof(file), "%s.file", path);
+    close(open(file, O_CREAT | O_WRONLY, 0600));
+    victim = file;
+    (void)open_one(&listeners, NULL, 0, path);
+    victim = NULL;
+    is_int(stat(path, &st) == 0 ? st.st_mode & 07777 : 0, 0600,
+           "where a link leads nothing changes");
+    is_int(umask(mask), 027, "nor does the mask");
+    listen_close(&listeners, 1);
+    unlink(path);
+    unlink(file);
 }
 
 static void test_unix(void)
@@ -394,6 +427,7 @@ int main(void)
     test_tcp();
     test_everywhere();
     test_unix();
+    test_swapped();
     test_several();
     test_reopen();
     test_names();

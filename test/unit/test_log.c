@@ -266,6 +266,23 @@ static void test_give(void)
     is_int(owner(), other, "and stays the other's");
 }
 
+static int swaps;
+
+/* While swaps: path is a file of root's for the time of a look at it by name. */
+int lstat(const char *file, struct stat *st)
+{
+    char aside[sizeof(path) + 8];
+    int rc;
+
+    if (!swaps)
+        return fstatat(AT_FDCWD, file, st, AT_SYMLINK_NOFOLLOW);
+    snprintf(aside, sizeof(aside), "%s.aside", file);
+    rename(file, aside);
+    rc = fstatat(AT_FDCWD, "/", st, AT_SYMLINK_NOFOLLOW);
+    rename(aside, file);
+    return rc;
+}
+
 /* Opens path, which is a symbolic link of that user to a file called target that is
  * not there. */
 static int open_link(const char *target, uid_t uid)
@@ -281,7 +298,7 @@ static void test_link(void)
 {
     const uid_t other = 65534;
     struct stat st;
-    char target[sizeof(path) + 8];
+    char target[sizeof(path) + 8], further[sizeof(path) + 9];
 
     snprintf(target, sizeof(target), "%s.target", path);
     if (geteuid() == 0) {
@@ -291,6 +308,23 @@ static void test_link(void)
         is_int(log_reopen(), -1, "nor is it when the log is opened again");
         ok(lstat(target, &st) < 0, "as little then");
     }
+    if (geteuid() == 0) {
+        is_int(open_link(target, other), -1, "another's link");
+        swaps = 1;
+        is_int(log_open(LOG_TO_FILE, path, LOG_TEXT), -1, "one that another takes the place of");
+        swaps = 0;
+        ok(lstat(target, &st) < 0, "nothing was made where that leads");
+    }
+    snprintf(further, sizeof(further), "%s.further", path);
+    is_int(symlink(strrchr(target, '/') + 1, further), 0, "a link to a link");
+    is_int(open_link(strrchr(further, '/') + 1, geteuid()), 0, "of ours is followed");
+    ok(lstat(target, &st) == 0, "to where both lead");
+    unlink(target);
+    unlink(further);
+    is_int(symlink(path, further), 0, "links in a circle");
+    is_int(open_link(further, geteuid()), -1, "lead nowhere");
+    is_int(errno, ELOOP, "and that is said");
+    unlink(further);
     is_int(open_link(target, geteuid()), 0, "our own link is followed");
     ok(lstat(target, &st) == 0, "to where it leads");
     unlink(target);

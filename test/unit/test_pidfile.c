@@ -76,7 +76,7 @@ int main(void)
     struct pidfile pidfile = {.fd = -1};
     struct buf error = {0};
     struct stat st;
-    char own[32];
+    char own[32], other[64];
 
     if (mkdtemp(dir) == NULL)
         return 1;
@@ -110,6 +110,14 @@ int main(void)
     is_int(pidfile_write(&pidfile, file, &error), -1, "is not followed");
     unlink(file);
     is_int(error.len > 0, 1, "and said so");
+    buf_reset(&error);
+    snprintf(other, sizeof(other), "%s/other", dir);
+    put("of somebody else\n");
+    is_int(rename(file, other) == 0 && link(other, file) == 0, 1, "a second name of another file");
+    is_int(pidfile_write(&pidfile, file, &error), -1, "is not taken");
+    is_str(content(), "of somebody else\n", "and that stays as it is");
+    unlink(file);
+    unlink(other);
     buf_reset(&error);
     is_int(pidfile_write(&pidfile, "/nowhere/pid", &error), -1, "a directory that is not there");
     buf_free(&error);
