@@ -51,7 +51,4 @@ void redis_fault_over(struct redis_fault *fault);
 /* What an error is that redis answers. */
 enum redis_fault_kind redis_fault_kind(const char *error);
 
-/* The same for the log, in dst or not: without the password (or NULL) that it may show. */
-const char *redis_fault_show(const char *error, const char *password, char *dst, size_t cap);
-
 #endif

@@ -3,6 +3,7 @@
 #include "ask/wire.h"
 #include "base/clock.h"
 #include "codec/hiredis_count.h"
+#include "codec/redis_error.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -233,6 +234,7 @@ int call_auth(struct call *call, const struct conf_redis *conf, unsigned ms, cha
 {
     const char *password = conf->password != NULL ? conf->password : ""; /* of a user: nopass */
     const char *argv[] = {"AUTH", conf->username != NULL ? conf->username : password, password};
+    char shown[160];
     redisReply *reply;
     int is_good;
 
@@ -244,8 +246,9 @@ int call_auth(struct call *call, const struct conf_redis *conf, unsigned ms, cha
     is_good = reply->type == REDIS_REPLY_STATUS;
     if (!is_good)
         (void)snprintf(why, cap, "AUTH: %s",
-                       reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                        : "an answer that makes no sense");
+                       reply->type == REDIS_REPLY_ERROR
+                           ? redis_error_show(reply->str, conf->password, shown, sizeof(shown))
+                           : "an answer that makes no sense");
     freeReplyObject(reply);
     return is_good ? 0 : -1;
 }

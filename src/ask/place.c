@@ -2,6 +2,7 @@
 
 #include "ask/call.h"
 #include "codec/ballot.h"
+#include "codec/redis_error.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,12 @@
 static redisReply *ask(struct call *call, int argc, const char **argv, char *why, size_t cap)
 {
     redisReply *reply = call_ask(call, ASK_MS, argc, argv, why, cap);
+    char shown[300];
 
     if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
         return reply;
-    (void)snprintf(why, cap, "%s: %.300s", argv[0], reply->str);
+    (void)snprintf(why, cap, "%s: %s", argv[0],
+                   redis_error_show(reply->str, NULL, shown, sizeof(shown)));
     freeReplyObject(reply);
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "base/siphash.h"
+#include "codec/redis_error.h"
 #include "codec/request.h"
 #include "codec/tls_client.h"
 #include "conf/server.h"
@@ -232,7 +233,7 @@ static int on_error(struct question *question, const char *error)
     if (question->stage == STAGE_OWN && kind == REDIS_FAULT_PERMISSION)
         return 0;
     return redis_fault_note(&question->link.fault, kind, "it answered: %s",
-                            redis_fault_show(error, question->server.password, text, sizeof(text)));
+                            redis_error_show(error, question->server.password, text, sizeof(text)));
 }
 
 /* What was asked for in this stage has come. */

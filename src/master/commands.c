@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/redis_error.h"
 #include "master/command.h"
 #include "master/redis_link.h"
 #include "master/redis_replies.h"
@@ -316,7 +317,7 @@ static int on_reply(struct commands *commands, const struct redis_reply *reply)
     if (reply->kind == REPLY_ERROR)
         return redis_fault_note(&commands->link.fault, redis_fault_kind(reply->text.ptr),
                                 "it answered: %s",
-                                redis_fault_show(reply->text.ptr, password, text, sizeof(text)));
+                                redis_error_show(reply->text.ptr, password, text, sizeof(text)));
     return redis_fault_note(&commands->link.fault, REDIS_FAULT_PROTOCOL,
                             "an answer to nothing that was asked");
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "codec/redis_error.h"
 #include "master/redis_commands.h"
 #include "master/redis_replies.h"
 #include "master/timer.h"
@@ -111,7 +112,7 @@ static int on_error(struct probe *probe, const char *error)
         return answered(probe);
     }
     return redis_fault_note(&probe->link.fault, kind, "it answered: %s",
-                            redis_fault_show(error, probe->server.password, text, sizeof(text)));
+                            redis_error_show(error, probe->server.password, text, sizeof(text)));
 }
 
 static int on_reply(struct probe *probe, const struct redis_reply *reply)

@@ -58,14 +58,3 @@ enum redis_fault_kind redis_fault_kind(const char *error)
         return REDIS_FAULT_LOADING;
     return strstr(error, "max number of clients") != NULL ? REDIS_FAULT_CLIENTS : REDIS_FAULT_ERROR;
 }
-
-/* What redis says to an unknown command has its arguments in it: the password,
- * where that command is AUTH. */
-const char *redis_fault_show(const char *error, const char *password, char *dst, size_t cap)
-{
-    const char *args = strstr(error, "with args");
-
-    if (password != NULL && strstr(error, password) != NULL)
-        return "an error that shows the password";
-    return log_escape(dst, cap, error, args != NULL ? (size_t)(args - error) : strlen(error));
-}

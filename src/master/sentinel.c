@@ -1,6 +1,7 @@
 #include "master/sentinel.h"
 
 #include "base/clock.h"
+#include "codec/redis_error.h"
 #include "master/redis_commands.h"
 #include "master/redis_replies.h"
 #include "master/timer.h"
@@ -112,7 +113,7 @@ static int refused(struct sentinel *sentinel, const char *error)
     char text[160];
 
     return redis_fault_note(&sentinel->link.fault, redis_fault_kind(error), "it answered: %s",
-                            redis_fault_show(error, sentinel->server.password, text, sizeof(text)));
+                            redis_error_show(error, sentinel->server.password, text, sizeof(text)));
 }
 
 static void not_known(struct sentinel *sentinel)

@@ -1,5 +1,6 @@
 #include "master/subscription.h"
 
+#include "codec/redis_error.h"
 #include "master/redis_replies.h"
 
 #include <event2/bufferevent.h>
@@ -202,7 +203,7 @@ static int on_error(struct subscription *subscription, const char *error)
 {
     enum redis_fault_kind why = redis_fault_kind(error);
     char text[160];
-    const char *shown = redis_fault_show(error, subscription->server->password, text, sizeof(text));
+    const char *shown = redis_error_show(error, subscription->server->password, text, sizeof(text));
     unsigned kind, topics;
 
     if (subscription->nexpects == 0 && !subscription->is_ready)

@@ -3,6 +3,7 @@
 #include "ask/call.h"
 #include "base/clock.h"
 #include "base/rand.h"
+#include "codec/redis_error.h"
 #include "master/topics.h"
 
 #include <errno.h>
@@ -98,13 +99,14 @@ static redisReply *ask(struct rights *rights, int argc, const char **argv)
 static int need(struct rights *rights, int argc, const char **argv, const char *what)
 {
     redisReply *reply = ask(rights, argc, argv);
-    char why[WHY_MAX];
+    char why[WHY_MAX], shown[400];
     int rc = 0;
 
     if (reply == NULL)
         return -1;
     if (reply->type == REDIS_REPLY_ERROR) {
-        (void)snprintf(why, sizeof(why), "%s: %.400s", argv[0], reply->str);
+        (void)snprintf(why, sizeof(why), "%s: %s", argv[0],
+                       redis_error_show(reply->str, NULL, shown, sizeof(shown)));
         rc = fail(rights, what, why);
     }
     freeReplyObject(reply);
@@ -380,13 +382,14 @@ static int try_topic(struct rights *rights, enum topic topic, enum trial_kind ki
 {
     struct slice name = topics_at(&rights->topics, topic);
     redisReply *reply;
+    char shown[200];
 
     if (subscribe(rights, topic, &reply) < 0)
         return -1;
     if (reply->type == REDIS_REPLY_ERROR)
-        trial_say(rights->trial, kind, "%s: no right to %s to %.*s: %s; it says: %.200s",
-                  rights->name, topics_is_pattern(topic) ? "PSUBSCRIBE" : "SUBSCRIBE",
-                  (int)name.len, name.ptr, without, reply->str);
+        trial_say(rights->trial, kind, "%s: no right to %s to %.*s: %s; it says: %s", rights->name,
+                  topics_is_pattern(topic) ? "PSUBSCRIBE" : "SUBSCRIBE", (int)name.len, name.ptr,
+                  without, redis_error_show(reply->str, NULL, shown, sizeof(shown)));
     freeReplyObject(reply);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/rand.h"
+#include "codec/redis_error.h"
 #include "notify/call.h"
 #include "notify/say.h"
 
@@ -165,6 +166,7 @@ static int confirmed(struct asking *asking, int n)
 {
     uint64_t until = clock_ms() + SUBSCRIBE_MS;
     redisReply *reply;
+    char shown[300];
 
     while (n > 0) {
         int rc = call_next(asking->answers, until, &reply, flush, NULL);
@@ -174,7 +176,8 @@ static int confirmed(struct asking *asking, int n)
         if (rc <= 0)
             return -1;
         if (reply->type == REDIS_REPLY_ERROR) {
-            say_fail("redis: SUBSCRIBE: %s", reply->str);
+            say_fail("redis: SUBSCRIBE: %s",
+                     redis_error_show(reply->str, NULL, shown, sizeof(shown)));
             n = -1;
         } else if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 3 &&
                    reply->element[2]->type == REDIS_REPLY_INTEGER) {

@@ -1,5 +1,6 @@
 #include "notify/call.h"
 
+#include "codec/redis_error.h"
 #include "notify/say.h"
 
 #define REDIS_MS 5000 /* to connect, and for each answer */
@@ -16,7 +17,7 @@ redisReply *call_redis(struct call *call, int type, int argc, const char **argv,
     if (reply == NULL)
         say_fail("redis: %s", why);
     else if (reply->type == REDIS_REPLY_ERROR)
-        say_fail("redis: %s: %s", argv[0], reply->str);
+        say_fail("redis: %s: %s", argv[0], redis_error_show(reply->str, NULL, why, sizeof(why)));
     else
         say_fail("redis: %s: an answer that makes no sense", argv[0]);
     if (reply != NULL)

@@ -12,7 +12,7 @@ const { Redis, freePort } = require('./lib/redis');
 const { RedisTls } = require('./lib/redistls');
 const { Sentinel } = require('./lib/sentinels');
 const { authority, LOCAL } = require('./lib/certificates');
-const { Daemon, NOTIFYD, SECRET, merge } = require('./lib/daemon');
+const { Daemon, NOTIFYD, NOTIFY, SECRET, merge } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { run, tempDir } = require('./lib/proc');
 
@@ -330,4 +330,24 @@ test('the command line, and a configuration that is wrong', async (t) => {
     assert.match(alone.err, /^axr-notifyd: --connect goes with -t\nusage: /);
     const wrong = await tried(t, await conf({ workers: 0 }));
     assert.deepStrictEqual([wrong.code, wrong.ok, wrong.bad.length], [1, [], 1]);
+});
+test('what redis answers shows no password, and nothing that a terminal acts on', async (t) => {
+    const server = net.createServer((socket) => {
+        socket.on('error', () => {}).on('data', () => socket.write(`-ERR \x1b]0;x\x07 unknown command, with args beginning with: '${SESAME}'\r\n`));
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    for (const password of [undefined, SESAME]) {
+        const config = await toRedis({ port: server.address().port, password });
+        const { bad } = await tried(t, config);
+        assert.match(bad.join('\n'), password ? /AUTH: an error that shows the password/ : /PING: ERR \\x1b\]0;x\\x07 unknown command/);
+        const file = path.join(tempDir(t), 'axr-notifyd.conf');
+        fs.writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+        for (const args of [['x'], ['--ack', '300', 'x'], ['--watch']]) {
+            const { code, err } = await run(NOTIFY, ['-c', file, ...args], { env: { PATH: process.env.PATH } });
+            assert.strictEqual(code, 1);
+            assert.match(err, /^[ -~\n]+$/);
+            assert.ok(!err.includes(SESAME), err);
+        }
+    }
 });

@@ -84,24 +84,10 @@ static void test_kinds(void)
         ok(redis_fault_kind(cases[i].text) == cases[i].kind, "\"%s\"", cases[i].text);
 }
 
-static void test_show(void)
-{
-    char text[64];
-
-    is_str(redis_fault_show("ERR x\n", NULL, text, sizeof(text)), "ERR x\\x0a", "escaped");
-    is_str(redis_fault_show("ERR unknown, with args beginning with: 'a'", NULL, text, sizeof(text)),
-           "ERR unknown, ", "without the arguments of a command");
-    is_str(redis_fault_show("ERR is sesame it?", "sesame", text, sizeof(text)),
-           "an error that shows the password", "not where the password is in it");
-    is_str(redis_fault_show("ERR is sesam it?", "sesame", text, sizeof(text)), "ERR is sesam it?",
-           "but for a part of it");
-}
-
 int main(void)
 {
     test_note();
     test_log();
     test_kinds();
-    test_show();
     return tap_done();
 }
