@@ -427,7 +427,9 @@ for (const polling of [false, true]) {
         redis.emitter().to(what).emit('m', 1);
         assert.deepStrictEqual(await next(first), ['m', 1]);
         first.destroy();
-        for (const nth of [2, 3]) redis.emitter().to(what).emit('m', nth, Buffer.from([nth]));
+        await taken(server, 'm', 2, () => {
+            for (const nth of [2, 3]) redis.emitter().to(what).emit('m', nth, Buffer.from([nth]));
+        });
         const second = await visit(t, server.addr, token, claimOf(first), { polling });
         assert.strictEqual(second.answer, `40/axr,${JSON.stringify(first.reply)}`);
         for (const nth of [2, 3]) assert.deepStrictEqual(await next(second), ['m', nth, { _placeholder: true, num: 0 }]);

@@ -7,6 +7,7 @@ const fs = require('fs');
 const net = require('net');
 const os = require('os');
 const path = require('path');
+const { StringDecoder } = require('string_decoder');
 const { deadline, within } = require('./time');
 
 const alive = new Set();
@@ -37,17 +38,22 @@ function pipe() {
     const reader = fs.openSync(name, O_RDONLY | O_NONBLOCK);
     const writer = fs.openSync(name, O_WRONLY);
     fs.unlinkSync(name);
-    return { reader: new net.Socket({ fd: reader, writable: false }), writer };
+    return { reader: new net.Socket({ fd: reader, writable: false }), fd: reader, writer };
 }
 
-/* A child whose output (both streams) is kept in .log and can be waited for.
+const CHUNK = Buffer.alloc(65536);
+
+/* A child whose output (both streams) is kept in .log and can be waited for.  .log has all
+ * that was said until it is asked for: what a test has seen happen is in it, if it was said
+ * before.
  * options.ipc: messages go to and fro, by .child.send() and its event 'message'. */
 class Process {
     constructor(command, args, { ipc, ...options } = {}) {
         this.title = `${path.basename(command)} ${args.join(' ')}`.slice(0, 160);
-        this.log = '';
+        this.text = '';
+        this.decoder = new StringDecoder('utf8');
         this.watchers = new Set();
-        const { reader, writer } = pipe();
+        const { reader, fd, writer } = pipe();
         this.child = spawn(command, args, {
             stdio: ['ignore', writer, writer, ...(ipc ? ['ipc'] : [])], serialization: 'advanced', ...options,
         });
@@ -55,15 +61,33 @@ class Process {
         this.pid = this.child.pid;
         alive.add(this.child);
         this.reader = reader; /* who pauses it lets the log fill up */
-        reader.setEncoding('utf8').on('data', (text) => this.grow(text));
+        this.fd = fd;
+        reader.on('data', (bytes) => this.grow(bytes));
         this.drained = new Promise((resolve) => reader.on('close', resolve).on('error', resolve));
         this.exited = new Promise((resolve) => {
             this.child.on('error', (error) => this.end(resolve, { error }));
             this.child.on('exit', (code, signal) => this.end(resolve, { code, signal }));
         });
     }
-    grow(text) {
-        this.log += text;
+    get log() {
+        this.drain();
+        return this.text;
+    }
+    /* Reads what is in the pipe now; a turn of the event loop would come too late. */
+    drain() {
+        const { reader, fd } = this;
+        if (reader.destroyed || reader.isPaused() || reader.readableLength || this.isDraining) return;
+        this.isDraining = true;
+        try {
+            for (let n; (n = fs.readSync(fd, CHUNK)) > 0; ) this.grow(CHUNK.subarray(0, n));
+        } catch (error) {
+            if (error.code !== 'EAGAIN') throw error;
+        } finally {
+            this.isDraining = false;
+        }
+    }
+    grow(bytes) {
+        this.text += this.decoder.write(bytes);
         for (const watcher of [...this.watchers]) watcher();
     }
     end(resolve, how) {
