@@ -13,14 +13,16 @@
 #define DRAIN_STEP_MIN_MS 10
 
 /* What is between two requests, or in one that is not answered: no session has
- * use for it any more.  What is carried ends when the worker that serves it says so. */
+ * use for it any more.  What is to be flushed has its answer still to come: it is for the
+ * next turn.  What is carried ends when the worker that serves it says so. */
 static void kill_http(struct net *net)
 {
     struct conn *conn = net->conns, *next;
 
     for (; conn != NULL; conn = next) {
         next = conn->next;
-        if (conn->state == CONN_OPEN && !conn->streams && !conn->carries && conn->out.bytes == 0)
+        if (conn->state == CONN_OPEN && !conn->streams && !conn->carries && conn->dirty == CLEAN &&
+            conn->out.bytes == 0)
             conn_kill(conn, CLOSE_SHUTDOWN, 0);
     }
 }

@@ -175,10 +175,42 @@ static void test_last_second(void)
     }
 }
 
+/* A process that was not run for a while finds all its time over: whoever polls is told all the
+ * same, before the connections are closed that nobody has use for. */
+static void test_late(void)
+{
+    char sid[EIO_SID_LEN + 1], text[512];
+    int fds[3], idle;
+
+    up();
+    for (size_t i = 0; i < 3; i++) {
+        join(sid);
+        snprintf(text, sizeof(text),
+                 "GET /?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: h\r\n\r\n", sid);
+        fds[i] = ask(text);
+    }
+    idle = ask("");
+    turns(3);
+    engine_drain(engine, 10000, on_drained, NULL);
+    engine->drain.end_ms = clock_ms() - 1;
+    until(&drained);
+    for (size_t i = 0; i < 3; i++) {
+        ssize_t n = recv(fds[i], text, sizeof(text) - 1, MSG_DONTWAIT);
+        text[n > 0 ? n : 0] = 0;
+        ok(strstr(text, "\r\n\r\n1") != NULL, "number %zu is told with its GET", i + 1);
+        is_int(recv(fds[i], text, sizeof(text), MSG_DONTWAIT), 0, "and closed");
+        close(fds[i]);
+    }
+    is_int(recv(idle, text, sizeof(text), MSG_DONTWAIT), 0, "so is who asked for nothing");
+    close(idle);
+    down();
+}
+
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     test_post();
+    test_late();
     test_last_second();
     event_base_free(base);
     return tap_done();
