@@ -12,6 +12,7 @@
 #include "conf/args.h"
 #include "notify/ack.h"
 #include "notify/call.h"
+#include "notify/input.h"
 #include "notify/master.h"
 #include "notify/say.h"
 #include "notify/tokens.h"
@@ -25,7 +26,8 @@
 #include <unistd.h>
 
 #define EXIT_USAGE 2
-#define SHOWN_MAX  60 /* characters of a word in a message */
+#define SHOWN_MAX  60                  /* characters of a word in a message */
+#define INPUT_MAX  ((size_t)512 << 20) /* proto-max-bulk-len of redis, unless it is set */
 
 #define TTL_S_DEFAULT 86400
 
@@ -258,24 +260,6 @@ static void take_token(struct options *options, int argc, char **argv)
 
 /* ---- message ---- */
 
-/* All of standard input. */
-static int read_input(struct buf *text)
-{
-    ssize_t n;
-
-    do {
-        uint8_t *room = buf_reserve(text, 65536);
-
-        if (room == NULL)
-            return say_fail("no memory for standard input");
-        n = read(STDIN_FILENO, room, 65536);
-        if (n < 0 && errno != EINTR)
-            return say_fail("cannot read standard input: %s", strerror(errno));
-        text->len += n > 0 ? (size_t)n : 0;
-    } while (n != 0);
-    return 0;
-}
-
 /* What is wrong with the argument, at the first byte that cannot be. */
 static int fail_json(size_t number, struct slice text, size_t bad)
 {
@@ -326,7 +310,7 @@ static int put_data(struct buf *json, const struct slices *words)
         struct slice text = words->at[i];
 
         if (slice_eq(text, SLICE("-"))) {
-            result = read_input(&input);
+            result = input_read(&input, INPUT_MAX, "redis takes at once");
             text = (struct slice){(const char *)input.data, input.len};
         }
         if (result == 0)

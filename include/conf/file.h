@@ -39,4 +39,7 @@ void file_clear(struct file *file);
  * Allocated; NULL without memory. */
 char *file_name(const char *dir, const char *name);
 
+/* 1 if both are there and one file, by whatever names. */
+int file_is_same(const char *one, const char *two);
+
 #endif

@@ -142,3 +142,10 @@ char *file_name(const char *dir, const char *name)
         return NULL;
     return full;
 }
+
+int file_is_same(const char *one, const char *two)
+{
+    struct stat a, b;
+
+    return stat(one, &a) == 0 && stat(two, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "conf/args.h"
 #include "conf/assign.h"
+#include "conf/file.h"
 #include "conf/service.h"
 #include "master/owners.h"
 #include "master/privileges.h"
@@ -298,13 +299,6 @@ static int visit(int id, const char *value, void *arg, struct buf *errors)
     return -1;
 }
 
-static int is_same_file(const char *one, const char *two)
-{
-    struct stat a, b;
-
-    return stat(one, &a) == 0 && stat(two, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 /* What is on the command line counts more.  Returns 0, or -1 (reported). */
 static int merge(struct conf_args *merged, const struct conf_args *args,
                  const struct service *service)
@@ -372,7 +366,7 @@ int check_run(const struct conf_args *args, int connect)
         const char *config = service_config(&check.service);
 
         check.is_service = args->file == NULL ||
-                           is_same_file(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
+                           file_is_same(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
     }
     if (connect) /* as long as we see whose they are */
         check.owners = owners_read();

@@ -1,5 +1,6 @@
 #include "master/trial_address.h"
 
+#include "conf/file.h"
 #include "master/pidfile.h"
 
 #include <errno.h>
@@ -26,17 +27,10 @@ struct trying {
 
 /* --- who has it ------------------------------------------------------------------- */
 
-static int is_same_file(const char *one, const char *two)
-{
-    struct stat a, b;
-
-    return stat(one, &a) == 0 && stat(two, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 /* 1 if it has another configuration for sure. */
 static int is_another(const struct owner *owner, const char *file)
 {
-    return file != NULL && owner->file[0] == '/' && !is_same_file(owner->file, file);
+    return file != NULL && owner->file[0] == '/' && !file_is_same(owner->file, file);
 }
 
 static void say_taken(const struct trying *trying, const struct owner *owner)

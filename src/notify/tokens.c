@@ -7,13 +7,12 @@
 #include "codec/token_make.h"
 #include "codec/token_rooms.h"
 #include "codec/token_words.h"
+#include "notify/input.h"
 #include "notify/say.h"
 #include "notify/verdict.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INPUT_MAX (1 << 20) /* no token is as long */
 
@@ -105,25 +104,6 @@ static struct slice trim(struct slice text)
     return text;
 }
 
-static int read_input(struct buf *text)
-{
-    ssize_t n;
-
-    do {
-        uint8_t *room = buf_reserve(text, 65536);
-
-        if (room == NULL)
-            return say_fail("no memory for standard input");
-        n = read(STDIN_FILENO, room, 65536);
-        if (n < 0 && errno != EINTR)
-            return say_fail("cannot read standard input: %s", strerror(errno));
-        text->len += n > 0 ? (size_t)n : 0;
-        if (text->len > INPUT_MAX)
-            return say_fail("standard input has more than a token");
-    } while (n != 0);
-    return 0;
-}
-
 static void judge(struct verdict *verdict)
 {
     verdict->trial.tries = TOKEN_TRIES_MAX;
@@ -135,12 +115,12 @@ static void judge(struct verdict *verdict)
 int tokens_check(const struct conf *conf, const char *token, int as_json)
 {
     struct verdict verdict = {.conf = conf, .now_ms = clock_wall_ms()};
-    struct buf input = {0}, out = {0};
+    struct buf input = {.secret = 1}, out = {0};
     int status = 0;
 
     verdict.text = slice_str(token);
     if (strcmp(token, "-") == 0) {
-        status = read_input(&input);
+        status = input_read(&input, INPUT_MAX, "a token");
         verdict.text = (struct slice){(const char *)input.data, input.len};
     }
     if (status == 0) {
@@ -157,8 +137,6 @@ int tokens_check(const struct conf *conf, const char *token, int as_json)
         print(&out);
         token_rooms_free(&verdict.user.rooms);
     }
-    if (input.data != NULL)
-        explicit_bzero(input.data, input.len);
     buf_free(&input);
     return status;
 }

@@ -116,6 +116,18 @@ static void test_chomp(void)
     }
 }
 
+static void test_same(void)
+{
+    scratch_text("text", "a");
+    scratch_text("long", "a");
+    (void)unlink(scratch_path("link"));
+    ok(symlink("text", scratch_path("link")) == 0, "a link");
+    is_int(file_is_same(scratch_path("text"), scratch_path("link")), 1, "one file");
+    is_int(file_is_same(scratch_path("text"), scratch_path("long")), 0, "two files");
+    is_int(file_is_same(scratch_path("text"), scratch_path("none")), 0, "one is not there");
+    is_int(file_is_same(scratch_path("none"), scratch_path("none")), 0, "nor the other");
+}
+
 int main(void)
 {
     scratch_make("test_file");
@@ -124,6 +136,7 @@ int main(void)
     test_fifo();
     test_device();
     test_chomp();
+    test_same();
     (void)unlink(scratch_path("text"));
     (void)unlink(scratch_path("long"));
     (void)unlink(scratch_path("link"));
