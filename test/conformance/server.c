@@ -2,7 +2,7 @@
  * Socket.IO 5 expect of the server under test, on the daemon's own layers: the first two on
  * those up to src/eio, the last on src/sio too.  The daemon itself echoes nothing.
  *
- *     conformance-server [--port N] [--ping-timeout MS] [--allow-eio3 0]
+ *     conformance-server [--port N] [--ping-interval MS] [--ping-timeout MS] [--allow-eio3 0]
  *
  * The suites of Engine.IO 4 and Socket.IO 5 want a request without EIO refused, as
  * Node's server does where allowEIO3 is false: --allow-eio3 0.  That of Engine.IO 3
@@ -203,7 +203,7 @@ static const struct sio_app talk = {
 /* --- both, on layers of their own --- */
 
 struct settings {
-    long port, ping_timeout_ms, allow_eio3;
+    long port, ping_interval_ms, ping_timeout_ms, allow_eio3;
 };
 
 struct layers {
@@ -227,7 +227,7 @@ static void layers_up(struct layers *layers, struct event_base *base, const char
         .limits = {.head_bytes = 16384, .headers = 100},
     };
     const struct eio_options eio = {
-        .ping_interval_ms = 300,
+        .ping_interval_ms = (uint32_t)settings->ping_interval_ms,
         .ping_timeout_ms = (uint32_t)settings->ping_timeout_ms,
         .upgrade_timeout_ms = 10000,
         .max_payload = 1000000,
@@ -366,16 +366,18 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     event_base_loopbreak(arg);
 }
 
-/* The port and the timeout are what the public suites want. */
+/* The port and the times are what the public suites want. */
 static struct settings settings_of(int argc, char **argv)
 {
-    struct settings settings = {3000, 200, 1};
+    struct settings settings = {3000, 300, 200, 1};
     char none = '\0', *end = &none;
     int i = 1;
 
     for (; i + 1 < argc && *end == '\0'; i += 2) {
         if (strcmp(argv[i], "--port") == 0)
             settings.port = strtol(argv[i + 1], &end, 10);
+        else if (strcmp(argv[i], "--ping-interval") == 0)
+            settings.ping_interval_ms = strtol(argv[i + 1], &end, 10);
         else if (strcmp(argv[i], "--ping-timeout") == 0)
             settings.ping_timeout_ms = strtol(argv[i + 1], &end, 10);
         else if (strcmp(argv[i], "--allow-eio3") == 0)
@@ -384,10 +386,11 @@ static struct settings settings_of(int argc, char **argv)
             break;
     }
     if (i < argc || *end != '\0' || settings.port < 0 || settings.port > 65535 ||
+        settings.ping_interval_ms < 1 || settings.ping_interval_ms > 60000 ||
         settings.ping_timeout_ms < 1 || settings.ping_timeout_ms > 60000 ||
         settings.allow_eio3 < 0 || settings.allow_eio3 > 1) {
-        fprintf(stderr, "usage: conformance-server [--port N] [--ping-timeout MS] "
-                        "[--allow-eio3 0|1]\n");
+        fprintf(stderr, "usage: conformance-server [--port N] [--ping-interval MS] "
+                        "[--ping-timeout MS] [--allow-eio3 0|1]\n");
         exit(2);
     }
     return settings;

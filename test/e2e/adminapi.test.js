@@ -100,7 +100,7 @@ test('with ack: who has acknowledged it, on all servers', async (t) => {
     assert.deepStrictEqual(answers.map(({ name }) => name).sort(), ['asked0', 'asked1', 'asked2']);
     assert.deepStrictEqual(clients[0].events[0], ['ask for values', 'ack']);
     assert.deepStrictEqual((await emit(one, { to: 'asked', event: 'ask for nothing', ack: 5000 })).answers, [null, null, null]);
-    const { reached, acknowledged, timeout, answers: some } = await emit(one, { to: ['asked'], event: 'ask some', args: [['asked1']], ack: 1000 });
+    const { reached, acknowledged, timeout, answers: some } = await emit(one, { to: ['asked'], event: 'ask some', args: [['asked1']], ack: 2000 });
     assert.deepStrictEqual([reached, acknowledged, timeout, some], [3, 1, true, ['asked1']]);
     const none = await emit(one, { to: 'nobody', event: 'x', ack: 60000 });
     assert.deepStrictEqual([none.reached, none.timeout, none.answers], [0, false, []]);
@@ -155,7 +155,7 @@ test('a server that is counted and does not answer is waited for, and told of', 
     const [client] = await clientsOf(t, 'some', places.slice(1, 2));
     await silent.subscribe(REQUESTS, () => {});
     await counted(redis, 4);
-    const [found, sent] = await Promise.all([user(one, 'some'), emit(one, { to: 'some', event: 'ask', ack: 1500 })]);
+    const [found, sent] = await Promise.all([user(one, 'some'), emit(one, { to: 'some', event: 'ask', ack: 4000 })]);
     assert.deepStrictEqual([found.connections, found.servers, found.answered], [1, 4, 3]);
     assert.deepStrictEqual([sent.servers, sent.answered, sent.acknowledged, sent.timeout], [4, 3, 1, true]);
     await silent.unsubscribe(REQUESTS);

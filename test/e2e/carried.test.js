@@ -140,7 +140,7 @@ async function carriedSocket(t, w) {
         await socket.upgraded;
         socket.sendText('2probe');
         assert.strictEqual(await socket.text(), '3probe');
-        const here = (await carried(w.daemon)) === before;
+        const here = (await carried(w.daemon)) <= before; /* those of earlier tests go */
         socket.sendText('5');
         if (here) continue;
         const line = `\\[(\\d+)\\]: connection handed to worker (\\d+): bytes=\\d+ address=127.0.0.1:${socket.socket.localPort} carried=1`;
@@ -167,7 +167,7 @@ test('upgraded to a WebSocket at another worker: it hears, is heard, and is logg
     const before = await carried(w.daemon);
     socket.destroy();
     await w.daemon.logged(ended(socket, 'client'));
-    await settled(w.daemon, (now) => now.get('carried_connections') === before - 1, 'it is carried no more');
+    await settled(w.daemon, (now) => now.get('carried_connections') < before, 'it is carried no more');
 });
 for (const [what, limits, count, reason] of [
     ['too much waits for it', { sendBuffer: 200000, sendTimeout: 2000 }, 60, 'send buffer full'],
@@ -219,9 +219,8 @@ test('a flood of strangers, carried all over, costs no user his connection', asy
         await stranger.until(() => stranger.ended || stranger.bytes.length, within(3000), 'answer, or end');
     }
     await Promise.any(gone);
-    const now = await scrape(w.daemon);
-    assert.ok(now.get('strangers_evicted_total', 'kind="socket"') > 20, 'strangers go');
-    assert.ok(now.get('carried_connections') < 30, 'those that are carried, too');
+    await settled(w.daemon, (now) => now.get('strangers_evicted_total', 'kind="socket"') > 20 && now.get('carried_connections') < 30,
+        'strangers go, those that are carried, too');
     w.redis.emitter().to('u').emit('msg', 1);
     assert.strictEqual((await http.answer()).text, '42/axr,["msg",1]');
     assert.strictEqual((await socket.event()).args[1], 1);

@@ -10,6 +10,7 @@ const { test, shared } = require('./lib/suite');
 const { Redis, freePort } = require('./lib/redis');
 const { Daemon, NOTIFYD, SECRET, READY } = require('./lib/daemon');
 const { Raw, joined } = require('./lib/raw');
+const { once } = require('./lib/http');
 const { heardArgs } = require('./lib/hear');
 const { Process, isRunning, tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
@@ -92,11 +93,13 @@ test('a worker that the sandbox has ended is replaced, and the log names the key
 });
 test('in the sandbox a worker logs to syslog', async (t) => {
     const redis = await redisServer();
-    const port = await freePort();
-    const silent = new Daemon(t, { redis, config: { port, workers: 1, log: { target: 'syslog' } } });
+    const [port, admin] = [await freePort(), { host: '127.0.0.1', port: await freePort() }];
+    const silent = new Daemon(t, { redis, config: { port, workers: 1, log: { target: 'syslog' }, admin } });
     silent.spawn();
     silent.addr = { host: '127.0.0.1', port };
-    const client = await until(() => joined(silent.addr, silent.token('u')).catch(() => null), within(4000), 'a client');
+    /* which is well once redis is subscribed to */
+    await until(() => once(admin, 'GET', '/health').then(({ status }) => status === 200, () => false), within(4000), 'health');
+    const client = await joined(silent.addr, silent.token('u'));
     t.after(() => client.destroy());
     const workers = silent.workers();
     silent.signal('SIGUSR1');
@@ -192,8 +195,8 @@ test('a log file that root has made can be opened again by the user', async (t) 
     fs.renameSync(target, `${target}.1`);
     daemon.signal('SIGUSR1');
     await until(() => / info master\[\d+\]: log opened again/.test(daemon.log), within(1000), 'a new file');
-    await comeAndGo(daemon);
-    await until(() => lines() > 0, within(1000), 'lines of the worker in it');
+    /* The worker is told by the master, and may log to the other until then. */
+    await until(() => comeAndGo(daemon).then(() => lines() > 0), within(1000), 'lines of the worker in it');
     assert.strictEqual(fs.statSync(target).uid, NOBODY);
     assert.doesNotMatch(daemon.log + fs.readFileSync(`${target}.1`, 'utf8'), /cannot (open|be opened)/);
 }, { root: true });
@@ -357,7 +360,7 @@ for (const kind of ['path', 'abstract name']) {
         const daemon = new Daemon(t, { redis, config: nowhere, env: { NOTIFY_SOCKET: name, WATCHDOG_USEC: '200000' } });
         daemon.spawn();
         await manager.line(/^READY=1$/m, within(4000));
-        await daemon.ready(1000);
+        await daemon.ready();
         await manager.line(/^STATUS=serving, redis not reachable, retrying$/m, within(1000));
         daemon.config['socket.io'].redis.port = redis.port;
         daemon.write(daemon.config);

@@ -188,11 +188,11 @@ test('--health and --live: what the admin address answers, and whether it is wel
         assert.match(how.out, wanted);
     }
     await redis.stop();
-    await until(async () => (await asked('--health')).code === 1, 'it is known that redis is away');
+    await until(async () => (await asked('--health')).code === 1, within(3000), 'it is known that redis is away');
     assert.match((await asked('--health')).out, /^\{.*redis.*\}\n$/);
     assert.strictEqual((await asked('--live')).code, 0);
     await redis.again();
-    await until(async () => (await asked('--health')).code === 0, 'redis is subscribed again');
+    await until(async () => (await asked('--health')).code === 0, within(3000), 'redis is subscribed again');
     await daemon.stop();
     for (const option of ['--health', '--live']) {
         const how = await asked(option);
@@ -275,10 +275,13 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         const redis = await redisServer();
         const span = 3000; /* 1 s of it is for the last to answer */
         const daemon = await Daemon.start(t, { redis, config: { workers: 1, shutdownTimeout: span } });
-        const clients = [];
-        for (let i = 0; i < 40; i++) clients.push(await joined(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1) }));
-        const polls = [];
-        for (let i = 0; i < 10; i++) polls.push(await polled(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1), keep: true }));
+        /* They are told in the order in which they came: of both kinds some are told early and some
+         * late, also where the worker is not run for a while and catches up. */
+        const [clients, polls] = [[], []];
+        for (let i = 0; i < 40; i++) {
+            clients.push(await joined(daemon.addr, daemon.token('u'), { eio: 3 + (i & 1) }));
+            if (i % 4 === 1) polls.push(await polled(daemon.addr, daemon.token('u'), { eio: 3 + ((i >> 2) & 1), keep: true }));
+        }
         const idle = await Raw.open(daemon.addr); /* asked for nothing yet */
         const began = Date.now();
         daemon.signal(signal);
@@ -286,7 +289,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
         const ends = [...[...clients, idle].map((client) => sentAway(client)), ...told];
         const times = await Promise.all(ends.map((end) => end.then(() => Date.now() - began)));
         const ofPolls = times.slice(-polls.length);
-        assert.ok(Math.max(...ofPolls) - Math.min(...ofPolls) > span / 12, `those that poll all within ${ofPolls} ms`);
+        assert.ok(Math.max(...ofPolls) - Math.min(...ofPolls) > span / 6, `those that poll all within ${ofPolls} ms`);
         for (const client of clients) assert.deepStrictEqual(client.frames, []);
         times.sort((a, b) => a - b);
         const last = times[times.length - 1];
@@ -310,7 +313,7 @@ test('TERM: no new connection is taken', async (t) => {
 });
 test('TERM: what was published before it reaches the clients', async (t) => {
     const redis = await redisServer();
-    const daemon = await Daemon.start(t, { redis });
+    const daemon = await Daemon.start(t, { redis, config: { shutdownTimeout: 3000 } });
     const client = await joined(daemon.addr, daemon.token('u'));
     const count = 300;
     for (let i = 0; i < count; i++) redis.emitter().to('u').emit('msg', i);
@@ -324,7 +327,7 @@ test('TERM: what was published before it reaches the clients', async (t) => {
 test('TERM: one that reads slowly hears all that was sent to it', async (t) => {
     const redis = await redisServer();
     const limits = { sendBuffer: 64 << 20 };
-    const daemon = await Daemon.start(t, { redis, config: { workers: 1, shutdownTimeout: 9000, limits } });
+    const daemon = await Daemon.start(t, { redis, config: { workers: 1, shutdownTimeout: 30000, limits } });
     const [slow, quick] = [await joined(daemon.addr, daemon.token('s')), await joined(daemon.addr, daemon.token('q'))];
     t.after(() => slow.destroy());
     slow.socket.pause();

@@ -27,10 +27,10 @@ function sign(claims, key, alg = 'HS256', header = {}) {
     return `${input}.${signature(alg, key, input)}`;
 }
 
-/* Resolves to what join(exp) does, a client whose token is over at exp: in 2 s, or in
- * more where that has not been enough to come in. */
-async function expiring(join) {
-    for (let life = 2; ; life *= 2) {
+/* Resolves to what join(exp) does, a client whose token is over at exp: in so many seconds, or
+ * in more where that has not been enough to come in. */
+async function expiring(join, seconds = 2) {
+    for (let life = seconds; ; life *= 2) {
         const exp = now() + life;
         try {
             return await join(exp);

@@ -41,12 +41,24 @@ const adminOf = async (daemon) => (await adminsOf(daemon))[0];
 
 const ask = async (daemon, target, method = 'GET') => once(await adminOf(daemon), method, target);
 const askJson = async (daemon, target) => JSON.parse((await ask(daemon, target)).text);
-const scrape = async (daemon) => new Metrics((await ask(daemon, '/metrics')).text);
+const glance = async (daemon) => new Metrics((await ask(daemon, '/metrics')).text);
+/* The figures of now: of each worker they are those behind all that has happened.  An answer may
+ * be of a question that was under way before, and of a worker that is not run for half a second
+ * the figures are those of before.  Where one stands still for longer that is all there is. */
+const UNANSWERED_MS = 450;
+async function scrape(daemon) {
+    for (let tries = 3; ; tries--) {
+        await glance(daemon);
+        const began = Date.now();
+        const metrics = await glance(daemon);
+        if (Date.now() - began < UNANSWERED_MS || tries === 1) return metrics;
+    }
+}
 /* Asks again until the figures are so: what a client has seen may not be written down yet,
  * and of a worker that is not run for half a second the figures are those of before. */
 const settled = (daemon, check, what) =>
     until(async () => {
-        const metrics = await scrape(daemon);
+        const metrics = await glance(daemon);
         return check(metrics) && metrics;
     }, within(3000), what);
 
@@ -61,4 +73,4 @@ async function arrived(daemon, send) {
         requests(now) > before && done(now, 'handoffs_total') === done(now, 'handoffs_received_total'), 'the request is read');
 }
 
-module.exports = { Metrics, adminOf, adminsOf, ask, askJson, scrape, settled, arrived };
+module.exports = { Metrics, adminOf, adminsOf, ask, askJson, glance, scrape, settled, arrived };

@@ -26,10 +26,14 @@ async function followers(t, redis, daemon) {
         const how = { token: sign({ uid: `u${i}` }, SECRET), hears: ['all', `u${i}`], transports: KINDS[i & 3] };
         return follow(t, i % 3 ? 4 : 4.6, cutter.addr, how);
     }));
+    await upgraded(clients);
     const numbers = new Numbers(redis, ['all', ...clients.map(({ hears }) => hears[1])]);
     const heard = () => Promise.all(clients.map((client) => client.heardAll(numbers, within(10000))));
     return { cutter, clients, numbers, heard };
 }
+/* Who loses a WebSocket while it changes to it polls no more, and waits for its ping timeout: 45 s. */
+const upgraded = (clients) => Promise.all(clients.filter((_, i) => KINDS[i & 3] === 'default').map((client) =>
+    until(() => client.socket.connected && client.socket.io.engine.transport.name === 'websocket', within(5000), 'its upgrade')));
 function assertRight(clients) {
     for (const client of clients) assert.deepStrictEqual(client.wrong, []);
 }
@@ -52,6 +56,7 @@ row(55, `kill -9 a worker, ${isLong ? 20 : 4} times, under ${COUNT} clients that
     let most = 0;
     for (let round = 0; round < (isLong ? 20 : 4); round++) {
         const [victim] = daemon.workers(); /* the older one is forked at once */
+        await upgraded(clients);
         watch(clients);
         process.kill(victim, 'SIGKILL');
         await until(() => !isRunning(victim) && daemon.workers().length === 2, within(3000), 'the next worker');
@@ -74,6 +79,7 @@ row(56, 'kill -9 the master under clients that recover, and a start', 'nobody is
     const { cutter, clients, numbers, heard } = await followers(t, redis, daemon);
     numbers.many(3);
     await heard();
+    await upgraded(clients);
     cutter.isDown = true;
     await daemon.kill();
     numbers.many(3);
@@ -85,6 +91,7 @@ row(56, 'kill -9 the master under clients that recover, and a start', 'nobody is
     await heard();
     assertRight(clients);
     assert.deepStrictEqual(refusedOf(clients), clients.map(() => 1));
+    await upgraded(clients);
     cutter.cut();
     numbers.many(3);
     await heard();
@@ -109,6 +116,7 @@ row(57, 'redis restarts under clients that recover', 'who comes back then is tol
     numbers.many(3);
     await heard();
     for (const refused of [1, 1]) {
+        await upgraded(clients);
         cutter.down();
         await Promise.all(clients.map((client) => client.lost()));
         const counts = clients.map(({ connects }) => connects.length);
