@@ -13,11 +13,14 @@ const { test, mode } = require('./lib/suite');
 const { GENERATIONS, Redis, Daemon, Member, counted, join, REQUESTS, NSP } = require('./lib/cluster');
 const { Emitter: Emitter4 } = require('e4');
 const { Emitter: Emitter5 } = require('e5');
-const { within, until } = require('./lib/time');
+const { SLOW, within, until } = require('./lib/time');
 const { DECIDED, expected } = require('./lib/decided');
 
 /* Requests that nobody answers are over by then. */
-const REQUESTS_TIMEOUT_MS = 1200;
+const REQUESTS_TIMEOUT_MS = 1200 * SLOW;
+/* Of those who are asked all answer, long before; but for some, where it is waited for. */
+const ASK_MS = 5000;
+const SOME_MS = 1000 * SLOW;
 const WAYS = { n: ['websocket'], w: ['websocket'], d: undefined /* polling, then an upgrade */ };
 
 /* --- what is compared --- */
@@ -313,7 +316,7 @@ const GROUPS = {
             ['emit to the user', (world) => world.emitter(5, ['to', 'u1'], ['emit', 'to u1'])],
             ['join the room of an id', (world) => world.emitter(5, ['in', 'u1'], ['socketsJoin', world.id('w1')])],
             ['emit to the id', (world) => world.emitter(5, ['to', world.id('w1')], ['emit', 'to w1'])],
-            ['ask the id', (world) => world.first.call('ask', [['to', world.id('w1')]], 1000, 'ask', 'w1')],
+            ['ask the id', (world) => world.first.call('ask', [['to', world.id('w1')]], ASK_MS, 'ask', 'w1')],
             ['leave the room of the id', (world) => world.emitter(5, ['in', 'u2'], ['socketsLeave', world.id('w1')])],
             ['leave their own ids', (world) => world.emitter(5, ['in', 'r'], ['socketsLeave', world.id('w1')])],
             ['emit to the id again', (world) => world.emitter(5, ['to', world.id('w1')], ['emit', 'to w1'])],
@@ -340,21 +343,21 @@ const GROUPS = {
     'clients are asked': {
         of: CURRENT,
         steps: [
-            ...each(EVERY, (name, to) => [[`ask ${name}`, (world) => world.first.call('ask', to(world), 1000, 'ask', name)]]),
+            ...each(EVERY, (name, to) => [[`ask ${name}`, (world) => world.first.call('ask', to(world), ASK_MS, 'ask', name)]]),
             ...['ask for nothing', 'ask for null', 'ask for a number', 'ask for a large number', 'ask for values', 'ask for bytes', 'ask for bytes within']
-                .map((event) => [event, (world) => world.first.call('ask', [['in', 'allusers']], 1000, event)]),
-            ['bytes in the question', (world) => world.first.call('ask', [['in', 'r']], 1000, 'ask', Buffer.from('abc'), { deep: [Buffer.alloc(3)] })],
-            ['bytes both ways', (world) => world.first.call('ask', [], 1000, 'ask for bytes within', Buffer.from('abc'))],
-            ['some answer', (world) => world.first.call('ask', [], 400, 'ask some', ['w1', 'd2', 'w4', world.names[0]])],
-            ['volatile', (world) => world.first.call('ask', [['volatile']], 1000, 'ask')],
-            ['without compression', (world) => world.first.call('ask', [['compress', false]], 1000, 'ask')],
-            ['local', (world) => world.first.call('ask', [['local']], 1000, 'ask')],
+                .map((event) => [event, (world) => world.first.call('ask', [['in', 'allusers']], ASK_MS, event)]),
+            ['bytes in the question', (world) => world.first.call('ask', [['in', 'r']], ASK_MS, 'ask', Buffer.from('abc'), { deep: [Buffer.alloc(3)] })],
+            ['bytes both ways', (world) => world.first.call('ask', [], ASK_MS, 'ask for bytes within', Buffer.from('abc'))],
+            ['some answer', (world) => world.first.call('ask', [], SOME_MS, 'ask some', ['w1', 'd2', 'w4', world.names[0]])],
+            ['volatile', (world) => world.first.call('ask', [['volatile']], ASK_MS, 'ask')],
+            ['without compression', (world) => world.first.call('ask', [['compress', false]], ASK_MS, 'ask')],
+            ['local', (world) => world.first.call('ask', [['local']], ASK_MS, 'ask')],
             ['nobody answers', (world) => world.first.call('ask', [['in', 'r']], 300, 'ask nobody')],
-            ['emitWithAck', (world) => world.follow(['in', 'r'], ['timeout', 1000], ['emitWithAck', 'ask', 'é€😀'])],
+            ['emitWithAck', (world) => world.follow(['in', 'r'], ['timeout', ASK_MS], ['emitWithAck', 'ask', 'é€😀'])],
             ['emitWithAck, nobody answers', (world) => world.follow(['in', 'r'], ['timeout', 300], ['emitWithAck', 'ask nobody'])],
-            ['emitWithAck, nobody is there', (world) => world.follow(['in', 'nobody'], ['timeout', 1000], ['emitWithAck', 'ask'])],
+            ['emitWithAck, nobody is there', (world) => world.follow(['in', 'nobody'], ['timeout', ASK_MS], ['emitWithAck', 'ask'])],
             ['ten at once', async (world) => (await Promise.all(Array.from({ length: 10 }, (_, i) =>
-                world.first.call('ask', [], 2000, 'ask', i)))).map((one) => resultOf(one, world.ids)).map(util.inspect)],
+                world.first.call('ask', [], ASK_MS, 'ask', i)))).map((one) => resultOf(one, world.ids)).map(util.inspect)],
         ],
     },
     'servers are asked': {
@@ -379,7 +382,7 @@ const GROUPS = {
             [`${name}: join`, (world) => world.first.call('remote', world.id(name), 'join', 'j')],
             [`${name}: emits`, emits('member')],
             [`${name}: emit`, (world) => world.first.call('remote', world.id(name), 'emit', 'only', name)],
-            [`${name}: ask`, (world) => world.first.call('remoteAsk', world.id(name), 1000, 'ask', name)],
+            [`${name}: ask`, (world) => world.first.call('remoteAsk', world.id(name), ASK_MS, 'ask', name)],
             [`${name}: ask, no answer`, (world) => world.first.call('remoteAsk', world.id(name), 200, 'ask nobody', name)],
             [`${name}: leave`, (world) => world.first.call('remote', world.id(name), 'leave', 'j')],
             [`${name}: disconnect`, (world) => world.first.call('remote', world.id(name), 'disconnect', name > 'w1')],
