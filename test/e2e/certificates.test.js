@@ -12,7 +12,7 @@ const { Daemon, NOTIFYD, SECRET } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { authority, selfSigned, LOCAL, DAY_MS } = require('./lib/certificates');
 const { askJson, scrape } = require('./lib/metrics');
-const { change, relive, reload } = require('./lib/reload');
+const { change, relive, reload, taken } = require('./lib/reload');
 const { run, tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
 
@@ -160,10 +160,17 @@ test('HUP: new connections get the new certificate, who is connected stays, and 
     const client = await steady(t, daemon);
     const pids = daemon.workers();
     await isShown(daemon, first, 'that of the start');
-    const second = issue({ type: 'rsa', to: Date.now() + 40 * DAY_MS + 60000 });
-    replace(daemon, second);
-    const log = await relive(daemon, {});
-    assert.match(log, /configuration reloaded; changed: tls \(a certificate\)$/m);
+    let second, from, looks = 0;
+    const byItself = () => /tls: another certificate is in force/.test(daemon.log.slice(from));
+    for (;; looks++) { /* until HUP comes before the daemon has looked at the files by itself */
+        second = issue({ type: 'rsa', to: Date.now() + 40 * DAY_MS + 60000 });
+        from = daemon.log.length;
+        replace(daemon, second);
+        await reload(daemon, {});
+        if (!byItself()) break;
+    }
+    assert.match(daemon.log.slice(from), /configuration reloaded; changed: tls \(a certificate\)$/m);
+    await taken(daemon, from);
     await isShown(daemon, second, 'the new one');
     const third = issue({ to: Date.now() + 50 * DAY_MS + 60000 });
     daemon.config.tls = third.write(daemon.dir, 'third');
@@ -176,7 +183,7 @@ test('HUP: new connections get the new certificate, who is connected stays, and 
     await isThere(daemon, client);
     assert.deepStrictEqual(daemon.workers(), pids, 'the same workers');
     const metrics = await scrape(daemon);
-    assert.strictEqual(metrics.get('tls_reloads_total', 'result="ok"'), 2);
+    assert.strictEqual(metrics.get('tls_reloads_total', 'result="ok"'), 2 + looks);
     const left = metrics.get('tls_certificate_expiry_seconds', 'name="localhost"');
     assert.ok(left > 49.9 * 86400 && left < 50.1 * 86400, `${left} seconds`);
     const { tls: told } = await askJson(daemon, '/status');
