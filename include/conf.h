@@ -99,6 +99,14 @@ struct conf_redis {
 
 #define CONF_ADMIN_TOKEN_MAX 1024 /* bytes */
 
+/* Where a key that tokens are checked with is from. */
+struct conf_key_origin {
+    const char *setting; /* one with a name: "auth:secretFile" */
+    long element;        /* of auth:keys, or -1 */
+    char *file;          /* that it is in, as the configuration calls it, or NULL */
+    unsigned number, of; /* of how many that are from there it is which: 1 of 1 */
+};
+
 struct conf {
     int workers; /* "auto" is resolved */
     struct conf_listen *listen;
@@ -129,12 +137,14 @@ struct conf {
     struct token_policy token;     /* points to keys and to the lists of strings */
     struct token_keys *keys;       /* all that are in force */
     struct token_keys *given_keys; /* those without the JWKS file; NULL if there is no such file */
-    char *jwks_file;               /* its name, or NULL */
-    char **audiences, **issuers;   /* NULL-terminated, or NULL */
-    char **token_types;            /* likewise */
-    char **cors_origins;           /* NULL-terminated, may be empty; "*" for any; scheme and
-                                      host in lower case, without a default port */
-    int cors_any;                  /* "*" is among them */
+    struct conf_key_origin *key_origins; /* of all that were there when it was loaded */
+    size_t nkey_origins;
+    char *jwks_file;             /* its name, or NULL */
+    char **audiences, **issuers; /* NULL-terminated, or NULL */
+    char **token_types;          /* likewise */
+    char **cors_origins;         /* NULL-terminated, may be empty; "*" for any; scheme and
+                                    host in lower case, without a default port */
+    int cors_any;                /* "*" is among them */
     int cors_credentials;
 
     size_t connections_max;            /* per worker */

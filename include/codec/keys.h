@@ -123,9 +123,9 @@ size_t token_keys_rivals(const struct token_keys *keys, int nameless);
  *
  * Each public key that is tried takes one off *tries, and none is tried at 0, for
  * it may cost a millisecond (P-384); secrets cost less than a microsecond and are
- * tried all. */
+ * tried all.  Bit i of *tried is set for each key number i that was. */
 long token_keys_find(const struct token_keys *keys, unsigned alg, struct slice kid,
-                     struct slice text, struct slice signature, unsigned *tries);
+                     struct slice text, struct slice signature, unsigned *tries, uint32_t *tried);
 
 /* Appends the set with its secrets; what comes out is to be overwritten after
  * use.  At least one key.  Returns 0, or -1 (out->failed, or no key). */

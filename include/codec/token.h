@@ -70,6 +70,7 @@ struct token_trial {
     const char *claim;  /* what that begins with, where the configuration names it, whatever is
                            in that name; NULL: nothing.  As long as the policy */
     long key;           /* number of the key that has signed it; -1: none, or it was not asked */
+    uint32_t tried;     /* the keys that it was tried with, of token_keys_find() */
 };
 
 /* Verifies token (len bytes, need not be terminated) at wall-clock time now_ms

@@ -23,6 +23,10 @@ void build_password(struct settings *set, const char *file, const char *password
 void build_auth(struct conf *conf, struct settings *set);
 /* Its keys.  conf->token.algs is to be set before. */
 void build_keys(struct conf *conf, struct settings *set);
+/* Where each of conf->keys is from, those of the JWKS file included, which are noted in
+ * set->key_sources, too. */
+void build_key_origins(struct conf *conf, struct settings *set);
+void build_key_origins_free(struct conf *conf);
 /* TLS as a client, whose keys begin with path, and what it needs from files.  It may be on
  * already. */
 void build_tls_client(struct settings *set, const char *path, struct conf_redis_tls *tls);

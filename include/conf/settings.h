@@ -61,7 +61,7 @@ struct settings {
     size_t ntrees;
     struct remark ignored[SETTINGS_MAX];
     size_t nignored;
-    struct key_source key_sources[KEYS_MAX]; /* in the order of conf->given_keys */
+    struct key_source key_sources[KEYS_MAX];                      /* in the order of conf->keys */
     struct key_source certificate_sources[CONF_CERTIFICATES_MAX]; /* of conf->tls.at */
 };
 

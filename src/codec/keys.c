@@ -451,6 +451,8 @@ enum key_result token_keys_add_all(struct token_keys *keys, const struct token_k
 
 /* --- verifying --------------------------------------------------------------- */
 
+_Static_assert(KEYS_MAX <= 32, "a bit for each key that was tried");
+
 /* Returns the bytes of it, 0 where key has no such or OpenSSL no memory. */
 static size_t make_mac(const struct token_key *key, unsigned alg, struct slice text,
                        uint8_t mac[KEY_MAC_MAX])
@@ -539,31 +541,41 @@ static int has_kid(const struct token_key *key, struct slice kid)
     return key->kid != NULL && slice_eq((struct slice){key->kid, key->kid_len}, kid);
 }
 
-static int try_key(const struct token_key *key, unsigned alg, struct slice text,
-                   struct slice signature, unsigned *tries)
+struct attempt {
+    const struct token_keys *keys;
+    unsigned alg;
+    struct slice text, signature;
+    unsigned *tries;
+    uint32_t *tried;
+};
+
+static int try_key(const struct attempt *attempt, size_t i)
 {
-    if ((key->algs & alg) == 0)
+    const struct token_key *key = &attempt->keys->at[i];
+
+    if ((key->algs & attempt->alg) == 0 || (key->pkey != NULL && *attempt->tries == 0))
         return 0;
+    *attempt->tried |= UINT32_C(1) << i;
     if (key->pkey == NULL)
-        return verify_mac(key, alg, text, signature);
-    if (*tries == 0)
-        return 0;
-    --*tries;
-    return verify_public(key, alg, text, signature);
+        return verify_mac(key, attempt->alg, attempt->text, attempt->signature);
+    --*attempt->tries;
+    return verify_public(key, attempt->alg, attempt->text, attempt->signature);
 }
 
 long token_keys_find(const struct token_keys *keys, unsigned alg, struct slice kid,
-                     struct slice text, struct slice signature, unsigned *tries)
+                     struct slice text, struct slice signature, unsigned *tries, uint32_t *tried)
 {
+    const struct attempt attempt = {keys, alg, text, signature, tries, tried};
+
+    *tried = 0;
     if ((keys->algs & alg) == 0 || signature.len == 0)
         return -1;
     if (kid.ptr != NULL)
         for (size_t i = 0; i < keys->n; i++)
-            if (has_kid(&keys->at[i], kid) && try_key(&keys->at[i], alg, text, signature, tries))
+            if (has_kid(&keys->at[i], kid) && try_key(&attempt, i))
                 return (long)i;
     for (size_t i = 0; i < keys->n; i++)
-        if ((kid.ptr == NULL || keys->at[i].kid == NULL) &&
-            try_key(&keys->at[i], alg, text, signature, tries))
+        if ((kid.ptr == NULL || keys->at[i].kid == NULL) && try_key(&attempt, i))
             return (long)i;
     return -1;
 }

@@ -130,7 +130,7 @@ static enum token_result check_signature(const struct token *token,
                                          struct token_trial *trial)
 {
     trial->key = token_keys_find(policy->keys, token->alg, token->kid, token->parts.text,
-                                 token->parts.signature, &trial->tries);
+                                 token->parts.signature, &trial->tries, &trial->tried);
     return trial->key >= 0 ? TOKEN_OK : TOKEN_BAD_SIGNATURE;
 }
 
@@ -444,6 +444,7 @@ enum token_result token_verify(const struct token_policy *policy, const char *to
 
     trial->wanted = trial->claim = NULL;
     trial->key = -1;
+    trial->tried = 0;
     if (len == 0)
         return TOKEN_MISSING;
     if (len > policy->token_bytes || len > TOKEN_BYTES_CAP)

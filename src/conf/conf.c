@@ -118,6 +118,7 @@ static void free_certificates(struct conf *conf)
 static void free_auth(struct conf *conf)
 {
     token_keys_free(&conf->keys);
+    build_key_origins_free(conf);
     token_keys_free(&conf->given_keys);
     build_strings_free(&conf->audiences);
     build_strings_free(&conf->issuers);

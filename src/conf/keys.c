@@ -454,8 +454,10 @@ void build_keys(struct conf *conf, struct settings *set)
         conf->keys = conf->given_keys;
         conf->given_keys = NULL;
     }
-    if (conf->keys != NULL)
+    if (conf->keys != NULL) {
         warn_rivals(conf->keys, set);
+        build_key_origins(conf, set);
+    }
     conf->token.keys = conf->keys;
 }
 

@@ -215,18 +215,9 @@ static void put_ignored(struct buf *out, const struct remark *remarks, size_t n)
     }
 }
 
-/* Those that were given come first, then those of the JWKS file. */
-static struct key_source key_source(const struct conf *conf, struct settings *set, size_t i)
-{
-    const struct setting *jwks = settings_at(set, "auth:jwksFile");
-
-    if (conf->given_keys == NULL || i < token_keys_count(conf->given_keys))
-        return set->key_sources[i];
-    return (struct key_source){jwks->source, jwks->path, -1, jwks->value->text};
-}
-
-/* Where something came from that is no value of a key. */
-static void put_key_source(struct buf *out, const struct key_source *from)
+/* Where something came from that is no value of a key; of several from there, which one. */
+static void put_key_source(struct buf *out, const struct key_source *from, unsigned number,
+                           unsigned of)
 {
     buf_puts(out, "  (");
     source_put(out, &from->source);
@@ -237,18 +228,19 @@ static void put_key_source(struct buf *out, const struct key_source *from)
         buf_putc(out, ' ');
         put_text(out, from->file);
     }
+    if (of > 1)
+        buf_printf(out, ", %u of %u", number, of);
     buf_puts(out, ")\n");
 }
 
 /* Which keys tokens are checked with, in the order in which they are tried. */
-static void put_keys_in_force(struct buf *out, const struct conf *conf, struct settings *set)
+static void put_keys_in_force(struct buf *out, const struct conf *conf, const struct settings *set)
 {
-    for (size_t i = 0; i < token_keys_count(conf->keys); i++) {
-        struct key_source from = key_source(conf, set, i);
-
+    for (size_t i = 0; i < conf->nkey_origins; i++) {
         buf_puts(out, "key: ");
         token_keys_describe(conf->keys, i, out);
-        put_key_source(out, &from);
+        put_key_source(out, &set->key_sources[i], conf->key_origins[i].number,
+                       conf->key_origins[i].of);
     }
 }
 
@@ -275,7 +267,7 @@ static void put_certificates(struct buf *out, const struct conf *conf, const str
         certificate_time_put(one->not_after, out);
         buf_puts(out, ", ");
         put_left(out, one->not_after);
-        put_key_source(out, &set->certificate_sources[i]);
+        put_key_source(out, &set->certificate_sources[i], 1, 1);
     }
 }
 

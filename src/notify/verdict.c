@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "codec/token_rooms.h"
 #include "codec/token_words.h"
+#include "notify/signer.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -109,26 +110,49 @@ static int next_room(const struct verdict *verdict, struct token_rooms_walk *wal
 
 /* ---- why it is refused ---- */
 
-static void put_signature(struct buf *out, const struct verdict *verdict)
+/* A key that has a kid was tried only if the token names it. */
+static int is_named(const struct verdict *verdict)
 {
     const struct token_keys *keys = verdict->conf->keys;
+
+    for (size_t i = 0; i < token_keys_count(keys); i++)
+        if ((verdict->trial.tried >> i & 1) != 0 && token_keys_kid(keys, i).ptr != NULL)
+            return 1;
+    return 0;
+}
+
+static void put_signature(struct buf *out, const struct verdict *verdict)
+{
     const char *kid = verdict->facts.hint.kid;
     unsigned alg = token_alg_parse(verdict->facts.alg);
-    size_t able = 0, named = 0;
 
-    for (size_t i = 0; i < token_keys_count(keys); i++) {
-        able += (token_keys_algs_at(keys, i) & alg) != 0;
-        named += slice_eq(token_keys_kid(keys, i), slice_str(kid));
+    if (verdict->text.ptr[verdict->text.len - 1] == '.') {
+        buf_puts(out, "it has no signature: nothing is behind its second dot");
+        return;
     }
     buf_printf(out,
                "none of the keys for %s made its signature (%zu of them): it was signed with "
                "another %s, or changed since",
-               verdict->facts.alg, able, (alg & TOKEN_HS) != 0 ? "secret" : "key");
-    if (*kid != '\0' && named == 0) {
+               verdict->facts.alg, signer_able(verdict->conf, alg),
+               (alg & TOKEN_HS) != 0 ? "secret" : "key");
+    if (*kid != '\0' && !is_named(verdict)) {
         buf_puts(out, "; it names the key ");
         put_word(out, kid);
         buf_puts(out, ", and no key is called so here");
     }
+    buf_puts(out, "; ");
+    signer_put_tried(verdict->conf, alg, verdict->trial.tried, out);
+}
+
+/* Where it might have been another: which key it was. */
+static void put_signer(struct buf *out, const struct verdict *verdict)
+{
+    if (verdict->trial.key < 0 ||
+        signer_able(verdict->conf, token_alg_parse(verdict->facts.alg)) < 2)
+        return;
+    buf_puts(out, "signed with: ");
+    signer_put(verdict->conf, (size_t)verdict->trial.key, out);
+    buf_putc(out, '\n');
 }
 
 static void put_algorithm(struct buf *out, const struct verdict *verdict)
@@ -300,6 +324,7 @@ static void put_good(const struct verdict *verdict, struct buf *out)
     if (*odd != '\0')
         buf_printf(out, "warning: %s\n", odd);
     buf_printf(out, "algorithm: %s\nkey: %.*s\n", verdict->facts.alg, (int)key.len, key.ptr);
+    put_signer(out, verdict);
 }
 
 /* Of what nobody has signed, or is refused nevertheless, what it says. */
@@ -330,6 +355,7 @@ static void put_refused(const struct verdict *verdict, struct buf *out)
     buf_puts(out, "algorithm: ");
     put_word(out, facts->alg);
     buf_putc(out, '\n');
+    put_signer(out, verdict);
 }
 
 void verdict_put(const struct verdict *verdict, struct buf *out)
@@ -376,6 +402,18 @@ static void put_rooms(const struct verdict *verdict, struct buf *out)
     buf_putc(out, ']');
 }
 
+/* Which key has signed it, and of one that none has, which were tried. */
+static void put_keys(const struct verdict *verdict, struct buf *out)
+{
+    if (verdict->trial.key >= 0) {
+        buf_puts(out, ",\"signedWith\":");
+        signer_put_json(verdict->conf, (size_t)verdict->trial.key, out);
+    } else {
+        buf_puts(out, ",\"signedWith\":null,\"tried\":");
+        signer_put_tried_json(verdict->conf, verdict->trial.tried, out);
+    }
+}
+
 void verdict_put_json(const struct verdict *verdict, struct buf *out)
 {
     const struct token_facts *facts = &verdict->facts;
@@ -405,5 +443,6 @@ void verdict_put_json(const struct verdict *verdict, struct buf *out)
     put_string(out, "kid", slice_str(facts->hint.kid));
     if (good)
         put_string(out, "key", key_line(&verdict->conf->report, verdict->trial.key));
+    put_keys(verdict, out);
     buf_puts(out, "}\n");
 }

@@ -8,7 +8,7 @@ const fs = require('fs');
 const path = require('path');
 const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
-const { Daemon, NOTIFY, ROOT, SECRET } = require('./lib/daemon');
+const { Daemon, NOTIFY, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
 const { Raw } = require('./lib/raw');
 const { VERSIONS, connect } = require('./lib/clients');
 const { sign, now } = require('./lib/jwt');
@@ -230,9 +230,34 @@ test('what is refused: code and message of the daemon, and more for the operator
 
 test('which key it was', async (t) => {
     const daemon = new Daemon(t, { config: { auth: { secret: [SECRET, OTHER], keys: [{ kid: 'k', secret: `${OTHER}k` }] } } });
-    const { key } = await check(daemon, sign({ sub: 's' }, OTHER));
-    assert.match(key, /\(file .*, auth:secret\)$/);
+    const { key, signedWith } = await check(daemon, sign({ sub: 's' }, OTHER));
+    assert.match(key, /\(file .*, auth:secret, 2 of 2\)$/);
+    assert.deepStrictEqual(signedWith, { setting: 'auth:secret', file: null, number: 2, of: 2, kid: null });
     assert.match((await check(daemon, sign({ sub: 's' }, `${OTHER}k`, 'HS256', { kid: 'k' }))).key, /^kid "k", .*auth:keys:0\)$/);
+});
+
+test('amid a rotation: which of the secrets made it, and which were tried; none of them is shown', async (t) => {
+    const dir = tempDir(t);
+    const file = (name, text) => {
+        fs.writeFileSync(path.join(dir, name), text, { mode: 0o600 });
+        return path.join(dir, name);
+    };
+    const daemon = new Daemon(t, { config: { auth: { secret: undefined, secretFile: [file('new', `${SECRET}\n`), file('old', `${OTHER}\n`)], keys: [{ kid: 'k', secret: `${OTHER}k` }] } } });
+    const words = async (token) => (await daemon.notify(['--check', token])).out;
+    assert.match(await words(sign({ sub: 's' }, SECRET)), new RegExp(`\nsigned with: the first of 2 secrets \\(auth:secretFile "${dir}/new"\\)\n$`));
+    assert.match(await words(sign({ sub: 's', exp: 1 }, OTHER)), new RegExp(`^refused: token_expired[^]*\nsigned with: the second of 2 secrets \\(auth:secretFile "${dir}/old"\\)\n$`));
+    const forged = sign({ sub: 's' }, `${OTHER}x`);
+    assert.match(await words(forged), /none of the keys for HS256 made its signature \(3 of them\): .*; tried: all 2 of auth:secretFile, auth:keys:0\n/);
+    const said = await check(daemon, forged);
+    assert.strictEqual(said.signedWith, null);
+    assert.deepStrictEqual(said.tried.map(({ setting, number, of, kid }) => [setting, number, of, kid]),
+        [['auth:secretFile', 1, 2, null], ['auth:secretFile', 2, 2, null], ['auth:keys:0', 1, 1, 'k']]);
+    assert.match((await check(daemon, sign({ sub: 's' }, `${OTHER}k`, 'HS256', { kid: 'j' }))).detail,
+        /it names the key "j", and no key is called so here; tried: all 2 of auth:secretFile; not tried, for the token names another key: auth:keys:0$/);
+    assert.match((await check(daemon, cut(forged, forged.lastIndexOf('.') + 1))).detail, /^it has no signature/);
+    const { out } = await run(NOTIFYD, ['-t', '-c', daemon.file], { cwd: daemon.dir, env: daemon.env });
+    assert.match(out, new RegExp(`\nkey: .* auth:secretFile "${dir}/new", 1 of 2\\)\nkey: .* auth:secretFile "${dir}/old", 2 of 2\\)\nkey: kid "k", .* auth:keys:0\\)\n`));
+    for (const shown of [out, await words(forged), JSON.stringify(said)]) assert.ok(!shown.includes(SECRET) && !shown.includes(OTHER));
 });
 
 /* --- the command line --- */

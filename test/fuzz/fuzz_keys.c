@@ -26,11 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(token_keys_algs(keys) != 0 && (token_keys_algs(keys) & ~(unsigned)TOKEN_ALGS) == 0);
     for (unsigned alg = TOKEN_HS256; alg <= TOKEN_ES512; alg <<= 1) {
         unsigned tries = KEYS_MAX;
+        uint32_t tried;
 
-        must(token_keys_find(keys, alg, SLICE("a"), SLICE("text"), (struct slice){zeros, 0},
-                             &tries) < 0);
+        must(token_keys_find(keys, alg, SLICE("a"), SLICE("text"), (struct slice){zeros, 0}, &tries,
+                             &tried) < 0);
         must(token_keys_find(keys, alg, (struct slice){0}, SLICE("text"),
-                             (struct slice){zeros, sizeof(zeros)}, &tries) < 0);
+                             (struct slice){zeros, sizeof(zeros)}, &tries, &tried) < 0);
     }
     buf_free(&bytes);
     token_keys_free(&keys);

@@ -109,13 +109,15 @@ static void test_several(void)
     is_keys(load("\"secret\":[\"" SECRET "\",\"" SECRET2 "\"]", NULL, NULL, NULL),
             "/" SECRET " /" SECRET2, "two secrets");
     ok(has(&report, "auth:secret = ********  (file t.conf:1)") &&
-           has(&report, "\nkey: [\"HS256\",\"HS384\",\"HS512\"]  (file t.conf:1, auth:secret)\n"
-                        "key: [\"HS256\""),
+           has(&report,
+               "\nkey: [\"HS256\",\"HS384\",\"HS512\"]  (file t.conf:1, auth:secret, 1 of 2)\n"
+               "key: [\"HS256\",\"HS384\",\"HS512\"]  (file t.conf:1, auth:secret, 2 of "
+               "2)\n"),
        "are shown as two keys");
     is_keys(load("\"secretFile\":[\"one\",\"two\"]", NULL, NULL, NULL), "/" SECRET " /" SECRET2,
             "two files of secrets");
-    ok(has(&report, "(file t.conf:1, auth:secretFile \"one\")\nkey: ") &&
-           has(&report, "(file t.conf:1, auth:secretFile \"two\")\n"),
+    ok(has(&report, "(file t.conf:1, auth:secretFile \"one\", 1 of 2)\nkey: ") &&
+           has(&report, "(file t.conf:1, auth:secretFile \"two\", 2 of 2)\n"),
        "each key is shown with its file");
     ok(has(&report, "auth:secretFile = [\"one\",\"two\"]"), "are shown");
     is_keys(load("\"secret\":\"" SECRET "\",\"secretFile\":\"two\"", NULL, NULL, NULL),

@@ -105,7 +105,8 @@ static int verify(const struct token_keys *keys, unsigned alg, struct slice kid)
     long len = base64_decode(sig, (char *)token.data + at + 1, token.len - at - 1);
 
     return token_keys_find(keys, alg, kid, (struct slice){(char *)token.data, at},
-                           (struct slice){(char *)sig, (size_t)len}, &(unsigned){KEYS_MAX}) >= 0;
+                           (struct slice){(char *)sig, (size_t)len}, &(unsigned){KEYS_MAX},
+                           &(uint32_t){0}) >= 0;
 }
 
 static void test_taken(void)

@@ -62,11 +62,12 @@ static int verify_within(const struct token_keys *keys, unsigned alg, struct sli
     unsigned char *text = tap_guard(token.data, at), *guarded;
     uint8_t sig[1024];
     long len = base64_decode(sig, (char *)token.data + at + 1, token.len - at - 1);
+    uint32_t tried;
     int good;
 
     guarded = tap_guard(sig, (size_t)len);
     good = token_keys_find(keys, alg, kid, (struct slice){(char *)text, at},
-                           (struct slice){(char *)guarded, (size_t)len}, tries) >= 0;
+                           (struct slice){(char *)guarded, (size_t)len}, tries, &tried) >= 0;
     tap_guard_free(guarded, (size_t)len);
     tap_guard_free(text, at);
     return good;

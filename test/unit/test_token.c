@@ -48,7 +48,7 @@ static enum token_result verify(const struct token_policy *by)
     static struct token_user untouched;
     enum token_result result;
 
-    trial = (struct token_trial){TOKEN_TRIES_MAX, "that of the token before", "its claim", 7};
+    trial = (struct token_trial){TOKEN_TRIES_MAX, "that of the token before", "its claim", 7, 1};
     memset(&user, 0x5a, sizeof(user));
     untouched = user;
     result = token_verify(by, (char *)guarded, token.len, NOW_MS, &trial, &user);
