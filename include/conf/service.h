@@ -17,6 +17,8 @@ struct service {
     size_t nwords;
     char **environ; /* NAME=VALUE..., NULL-terminated */
     char *log_dir;  /* made for it before it starts, or NULL */
+    long files;     /* its hard limit of open files; 0: not said */
+    int low_ports;  /* it may bind ports below 1024, whoever it is */
 };
 
 /* Looks for it below root ("" for this machine): the unit where systemd runs, else the

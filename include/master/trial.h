@@ -14,7 +14,7 @@ enum trial_kind {
 
 struct trial { /* zero is empty */
     struct buf lines;
-    int bad; /* how many are */
+    int bad, odd; /* how many are */
 };
 
 void trial_say(struct trial *trial, enum trial_kind kind, const char *fmt, ...)

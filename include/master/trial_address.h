@@ -10,8 +10,9 @@ struct trial_addresses {
     const struct conf *conf;
     const struct owners *owners;
     const char *file;      /* of the configuration, or NULL: not known */
-    int low_ports;         /* whoever starts the daemon gives it the right to ports below 1024 */
-    long unit_files;       /* its limit of open files, by the unit; 0: it is ours */
+    const char *low_ports; /* who starts the daemon with the right to ports below 1024: the file
+                              that says so; NULL: nobody */
+    int is_unit;           /* our limit of open files is that of the unit */
     const char *made_dirs; /* a directory with which it is started, or NULL */
 };
 

@@ -80,7 +80,8 @@ static const char *const unit_dirs[] = {
 
 struct unit {
     char *user, *group, *exec, *logs;
-    struct texts groups, env, env_files;
+    struct texts groups, env, env_files, caps;
+    long files;
 };
 
 static void unit_clear(struct unit *unit)
@@ -92,6 +93,7 @@ static void unit_clear(struct unit *unit)
     texts_clear(&unit->groups);
     texts_clear(&unit->env);
     texts_clear(&unit->env_files);
+    texts_clear(&unit->caps);
 }
 
 /* A list grows with each line of its key, and an empty one ends it. */
@@ -101,6 +103,15 @@ static void unit_list(struct texts *list, const char *value)
         texts_split(list, value);
     else
         texts_clear(list);
+}
+
+/* SOFT:HARD, or one number for both; 0 for anything else, as infinity. */
+static long hard_limit(const char *value)
+{
+    const char *colon = strchr(value, ':');
+    long n = strtol(colon != NULL ? colon + 1 : value, NULL, 10);
+
+    return n > 0 ? n : 0;
 }
 
 static void unit_set(struct unit *unit, const char *key, const char *value)
@@ -119,6 +130,10 @@ static void unit_set(struct unit *unit, const char *key, const char *value)
         unit_list(&unit->env, value);
     else if (strcmp(key, "EnvironmentFile") == 0)
         unit_list(&unit->env_files, value);
+    else if (strcmp(key, "AmbientCapabilities") == 0)
+        unit_list(&unit->caps, value);
+    else if (strcmp(key, "LimitNOFILE") == 0)
+        unit->files = hard_limit(value);
 }
 
 /* What %X stands for, or NULL: only systemd can tell. */
@@ -291,6 +306,14 @@ static void take_command(struct texts *words, const struct unit *unit)
     }
 }
 
+static int has_text(const struct texts *texts, const char *text)
+{
+    for (size_t i = 0; i < texts->n; i++)
+        if (strcmp(texts->at[i], text) == 0)
+            return 1;
+    return 0;
+}
+
 static int find_unit(struct service *service, const struct reader *reader)
 {
     struct unit unit = {0};
@@ -317,6 +340,8 @@ static int find_unit(struct service *service, const struct reader *reader)
     service->environ = unit.env.at;
     service->groups = unit.groups.at;
     unit.env = unit.groups = (struct texts){0};
+    service->files = unit.files;
+    service->low_ports = has_text(&unit.caps, "CAP_NET_BIND_SERVICE");
     if (unit.logs != NULL && asprintf(&service->log_dir, "/var/log/%s", unit.logs) < 0)
         abort();
     unit_clear(&unit);

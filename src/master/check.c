@@ -17,20 +17,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define RUNTIME_DIR "/run/axr-notifyd" /* that unit and init script make */
+#define WARNED_MAX  127                /* that a process can say with its end */
 
 /* What is judged. */
 struct check {
     const struct conf_args *args;
     struct service service; /* that will run with it */
-    int is_service;         /* 0: nobody knows who will */
+    int is_ours;            /* ... if it runs with this file */
+    int is_service;         /* and it is judged as that; 0: nobody knows who will run with it */
     int connect;            /* redis and addresses are tried, too */
     struct owners *owners;  /* of the sockets on which others listen, for that */
 };
+
+static int warned; /* how many lines were warnings */
 
 void check_complain(const struct buf *text, enum log_level level)
 {
@@ -42,6 +47,7 @@ void check_complain(const struct buf *text, enum log_level level)
         const char *stop = newline != NULL ? newline : end;
 
         (void)fprintf(stderr, "%saxr-notifyd: %s%.*s\n", mark, kind, (int)(stop - at), at);
+        warned += level == LOG_LEVEL_WARN;
         at = stop + 1;
     }
 }
@@ -77,6 +83,7 @@ static int check_log(const struct check *check, const struct conf *conf)
         return 0;
     (void)fprintf(stderr, "axr-notifyd: %slog:target: cannot write to %s: %s\n",
                   others ? "warning: " : "", conf->log_file, strerror(errno));
+    warned += others;
     return others ? 0 : -1;
 }
 
@@ -91,6 +98,7 @@ static void warn_log(const struct conf *conf)
                   "axr-notifyd: warning: log:target: the user that the daemon runs as cannot "
                   "open %s again: %s\n",
                   conf->log_file, strerror(errno));
+    warned++;
 }
 
 /* Reads everything once more as the user that the daemon will be then.  Returns 0, or
@@ -124,20 +132,26 @@ static int read_as(const struct privileges *privileges, const struct conf_args *
     return result;
 }
 
-/* In a process of its own. */
+/* In a process of its own, whose status is whether he cannot, and how often he was warned. */
 static int read_aside(const struct privileges *privileges, const struct conf_args *args)
 {
     int status = 0;
     pid_t pid = fork();
 
-    if (pid == 0)
-        _exit(read_as(privileges, args) < 0);
+    if (pid == 0) {
+        warned = 0;
+        status = read_as(privileges, args) < 0;
+        _exit(status | (warned < WARNED_MAX ? warned : WARNED_MAX) << 1);
+    }
     if (pid < 0 || waitpid(pid, &status, 0) < 0) {
         log_event(WARN, "check_impossible",
                   "cannot check what the user that the daemon runs as may read[: {}]", LOG_ERRNO());
         return 0;
     }
-    return status == 0 ? 0 : -1;
+    if (!WIFEXITED(status))
+        return -1;
+    warned += WEXITSTATUS(status) >> 1;
+    return (WEXITSTATUS(status) & 1) == 0 ? 0 : -1;
 }
 
 /* What comes through a pipe is there once. */
@@ -193,37 +207,20 @@ struct outside {
     const struct conf *conf;
 };
 
-/* What a line of the unit says that begins with name (NAME=), or nothing: *value is empty. */
-static void unit_value(const struct check *check, const char *name, char *value, size_t cap)
-{
-    FILE *file = check->is_service ? fopen(check->service.name, "re") : NULL;
-    char line[512];
-
-    *value = '\0';
-    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-        if (strncmp(line, name, strlen(name)) == 0)
-            (void)snprintf(value, cap, "%s", line + strlen(name));
-    if (file != NULL)
-        (void)fclose(file);
-}
-
 static void try_addresses(const void *arg, int fd)
 {
     const struct outside *outside = arg;
     const struct check *check = outside->check;
-    char ambient[256], files[64];
     struct trial_addresses what = {
         .conf = outside->conf,
         .owners = check->owners,
         .file = check->args->file != NULL ? check->args->file : CONF_DEFAULT_FILE,
         .made_dirs = check->is_service ? RUNTIME_DIR : NULL,
+        .low_ports = check->is_ours && check->service.low_ports ? check->service.name : NULL,
+        .is_unit = check->is_service && check->service.files > 0,
     };
     struct trial trial = {0};
 
-    unit_value(check, "AmbientCapabilities=", ambient, sizeof(ambient));
-    unit_value(check, "LimitNOFILE=", files, sizeof(files));
-    what.low_ports = strstr(ambient, "CAP_NET_BIND_SERVICE") != NULL;
-    what.unit_files = strtol(files, NULL, 10);
     trial_addresses(&trial, &what);
     trial_send(&trial, fd);
 }
@@ -243,6 +240,7 @@ static int try_outside(const struct check *check, const struct conf *conf)
     aside_begin(&addresses, "listen", try_addresses, &outside);
     trial_take(&trial, &addresses, clock_ms() + ADDRESSES_MS);
     trial_redis_end(&trial, &redis);
+    warned += trial.odd;
     buf_free(&error);
     return trial_print(&trial);
 }
@@ -259,11 +257,16 @@ static int judge_outside(const struct check *check, const struct conf *conf)
     else if (faults == 0)
         printf("ok: the configuration, and the files that it names\n");
     (void)fflush(stdout);
-    if (geteuid() != 0 && conf->user != NULL && !check->is_service)
+    if (geteuid() != 0 && conf->user != NULL && !check->is_service) {
         (void)fprintf(
             stderr, "axr-notifyd: warning: user: what the user %s may read is seen by root only\n",
             conf->user);
+        warned++;
+    }
     faults += try_outside(check, conf) < 0;
+    if (faults == 0 && warned > 0)
+        printf("ok: nothing that would not work, and %d warning%s\n", warned,
+               warned == 1 ? "" : "s");
     faults += check_flushed() < 0;
     return faults > 0;
 }
@@ -327,8 +330,12 @@ static int become(const struct service *service)
 {
     struct privileges privileges;
     struct buf error = {0};
-    int result =
-        privileges_named(&privileges, service->user, service->group, service->groups, &error);
+    const struct rlimit files = {(rlim_t)service->files, (rlim_t)service->files};
+    int result;
+
+    if (service->files > 0) /* more than the kernel has are not to be had by the unit either */
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    result = privileges_named(&privileges, service->user, service->group, service->groups, &error);
 
     if (result == 0 && privileges.change)
         result = privileges_drop(&privileges, &error);
@@ -362,11 +369,12 @@ int check_run(const struct conf_args *args, int connect)
     struct buf notes = {0};
     int status;
 
-    if (geteuid() == 0 && service_find(&check.service, "", &notes)) {
+    if (service_find(&check.service, "", &notes)) {
         const char *config = service_config(&check.service);
 
-        check.is_service = args->file == NULL ||
-                           file_is_same(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
+        check.is_ours = args->file == NULL ||
+                        file_is_same(args->file, config != NULL ? config : CONF_DEFAULT_FILE);
+        check.is_service = check.is_ours && geteuid() == 0;
     }
     if (connect) /* as long as we see whose they are */
         check.owners = owners_read();

@@ -29,6 +29,7 @@ void trial_say(struct trial *trial, enum trial_kind kind, const char *fmt, ...)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = ' ';
     trial->bad += kind == TRIAL_BAD;
+    trial->odd += kind == TRIAL_ODD;
     buf_printf(&trial->lines, "%c%s\n", marks[kind], line);
 }
 
@@ -144,7 +145,10 @@ void trial_take(struct trial *trial, struct aside *aside, uint64_t until)
     const char *text = (const char *)aside->bytes.data;
 
     for (size_t i = 0; i < aside->bytes.len; i++)
-        trial->bad += text[i] == marks[TRIAL_BAD] && (i == 0 || text[i - 1] == '\n');
+        if (i == 0 || text[i - 1] == '\n') {
+            trial->bad += text[i] == marks[TRIAL_BAD];
+            trial->odd += text[i] == marks[TRIAL_ODD];
+        }
     if (aside->bytes.len > 0)
         buf_put(&trial->lines, aside->bytes.data, aside->bytes.len);
     if (rc < 0 || aside->bytes.len == 0)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,23 @@ static int port_of(const struct sockaddr *addr)
     return ntohs(((const struct sockaddr_in *)(const void *)addr)->sin_port);
 }
 
+/* Who starts the daemon may, and we may not. */
+static void say_untried(const struct trying *trying)
+{
+    const struct passwd *user = getpwuid(geteuid());
+    const char *name = user != NULL ? user->pw_name : "NAME";
+
+    trial_say(
+        trying->trial, TRIAL_ODD,
+        "%s: %s cannot be tried: nobody listens there, but a port below %d is for root, and "
+        "for the service, to which %s gives CAP_NET_BIND_SERVICE; this is tried as the user "
+        "%s, without it. To try that, too, as root: setpriv --reuid %s --regid %u --init-groups "
+        "--inh-caps +net_bind_service --ambient-caps +net_bind_service " DAEMON
+        " -t --connect -c %s",
+        trying->key, trying->name, IPPORT_RESERVED, trying->what->low_ports, name, name,
+        (unsigned)getegid(), trying->what->file != NULL ? trying->what->file : CONF_DEFAULT_FILE);
+}
+
 static void say_unbound(const struct trying *trying, const struct sockaddr *addr, int error)
 {
     struct owner owner = {0};
@@ -90,10 +108,8 @@ static void say_unbound(const struct trying *trying, const struct sockaddr *addr
     case EACCES:
         if (owners_find(trying->what->owners, addr, &owner))
             say_taken(trying, &owner);
-        else if (port_of(addr) < IPPORT_RESERVED && trying->what->low_ports)
-            trial_say(trying->trial, TRIAL_ODD,
-                      "%s: %s: a port that the service may bind, and it is not tried here",
-                      trying->key, trying->name);
+        else if (port_of(addr) < IPPORT_RESERVED && trying->what->low_ports != NULL)
+            say_untried(trying);
         else
             trial_say(trying->trial, TRIAL_BAD,
                       "%s: %s: a port below %d needs root at the start, or CAP_NET_BIND_SERVICE: "
@@ -266,19 +282,27 @@ static void try_limits(struct trial *trial, const struct trial_addresses *what)
     const struct conf *conf = what->conf;
     long backlog = read_number("/proc/sys/net/core/somaxconn");
     const char *plural = conf->workers == 1 ? "" : "s";
+    const char *whose = what->is_unit ? " of the unit (LimitNOFILE)" : "";
+    const char *how = what->is_unit
+                          ? "raise LimitNOFILE there, in a drop-in (systemctl edit axr-notifyd)"
+                          : "raise their hard limit for who starts the daemon (LimitNOFILE of its "
+                            "unit, ulimit -Hn)";
+    size_t reserved = CONF_FILES_RESERVED + 2 * (size_t)conf->workers;
     struct rlimit files = {0};
 
     (void)getrlimit(RLIMIT_NOFILE, &files);
-    if (what->unit_files > 0)
-        trial_say(
-            trial, TRIAL_GOOD,
-            "limits: %d worker%s, each with the %ld open files of the unit (LimitNOFILE), and "
-            "so many clients less some %d",
-            conf->workers, plural, what->unit_files, CONF_FILES_RESERVED + 2 * conf->workers);
+    if (files.rlim_max != RLIM_INFINITY && conf->connections_max + reserved > files.rlim_max)
+        trial_say(trial, TRIAL_ODD,
+                  "limits:connections: of %zu clients in each of %d worker%s only %llu find a "
+                  "place, with %llu open files%s: %s",
+                  conf->connections_max, conf->workers, plural,
+                  (unsigned long long)(files.rlim_max > reserved ? files.rlim_max - reserved : 0),
+                  (unsigned long long)files.rlim_max, whose, how);
     else
         trial_say(trial, TRIAL_GOOD,
-                  "limits: %zu clients in each of %d worker%s, with %llu open files",
-                  conf->connections_max, conf->workers, plural, (unsigned long long)files.rlim_max);
+                  "limits: %zu clients in each of %d worker%s, with %llu open files%s",
+                  conf->connections_max, conf->workers, plural, (unsigned long long)files.rlim_max,
+                  whose);
     if (backlog >= 0 && backlog < BACKLOG)
         trial_say(trial, TRIAL_ODD,
                   "net.core.somaxconn is %ld: so many clients may wait to be let in, and after a "

@@ -109,7 +109,8 @@ static void take_place(struct one_sentinel *one, uint64_t until)
     buf_free(&one->aside.bytes);
 }
 
-static void say_place(struct trial *trial, const struct one_sentinel *one)
+/* One that is away, or does not know the master, is in nobody's way where another knows it. */
+static void say_place(struct trial *trial, const struct one_sentinel *one, enum trial_kind kind)
 {
     const struct conf_sentinel *at = &one->redis->sentinels[one->i];
 
@@ -117,10 +118,10 @@ static void say_place(struct trial *trial, const struct one_sentinel *one)
         trial_say(trial, TRIAL_GOOD, "sentinel %s:%d: the master \"%s\" is at %s:%d", at->host,
                   at->port, one->redis->name, one->place.host, one->place.port);
     else if (one->place.answered)
-        trial_say(trial, TRIAL_BAD, "sentinel %s:%d: %s (socket.io:redis:name)", at->host, at->port,
+        trial_say(trial, kind, "sentinel %s:%d: %s (socket.io:redis:name)", at->host, at->port,
                   one->place.why);
     else
-        trial_say(trial, TRIAL_BAD, "sentinel %s:%d: %s%s", at->host, at->port, one->place.why,
+        trial_say(trial, kind, "sentinel %s:%d: %s%s", at->host, at->port, one->place.why,
                   trial_hint(one->place.why, 1));
 }
 
@@ -168,6 +169,7 @@ static void try_master(struct trial *trial, struct trial_redis *redis)
 void trial_redis_end(struct trial *trial, struct trial_redis **redisp)
 {
     struct trial_redis *redis = *redisp;
+    enum trial_kind kind = TRIAL_BAD;
 
     *redisp = NULL;
     if (redis == NULL) {
@@ -176,8 +178,11 @@ void trial_redis_end(struct trial *trial, struct trial_redis **redisp)
     }
     for (size_t i = 0; i < redis->n; i++) {
         take_place(&redis->sentinels[i], redis->until);
-        say_place(trial, &redis->sentinels[i]);
+        if (redis->sentinels[i].place.host[0] != '\0')
+            kind = TRIAL_ODD;
     }
+    for (size_t i = 0; i < redis->n; i++)
+        say_place(trial, &redis->sentinels[i], kind);
     if (redis->n > 0)
         try_master(trial, redis);
     else

@@ -133,6 +133,35 @@ static void test_specifiers(void)
            "and is noted");
 }
 
+/* Its limit of files and its right to low ports, with what drop-ins say of them. */
+static void test_limits(void)
+{
+    static const struct {
+        const char *dropin;
+        long files;
+        int low_ports;
+    } cases[] = {
+        {"", 1000, 1},
+        {"LimitNOFILE=1024:524288\nAmbientCapabilities=CAP_CHOWN", 524288, 1},
+        {"LimitNOFILE=infinity\nAmbientCapabilities=", 0, 0},
+        {"LimitNOFILE=-5\nAmbientCapabilities=\nAmbientCapabilities=CAP_CHOWN CAP_KILL", 0, 0},
+        {"LimitNOFILE=\nAmbientCapabilities=\nAmbientCapabilities=CAP_KILL "
+         "CAP_NET_BIND_SERVICE",
+         0, 1}};
+    char text[256];
+
+    begin(1);
+    put(LIB "/axr-notifyd.service", "[Service]\nLimitNOFILE=1000\nAmbientCapabilities="
+                                    "CAP_NET_BIND_SERVICE\nExecStart=/usr/sbin/axr-notifyd\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)snprintf(text, sizeof(text), "[Service]\n%s\n", cases[i].dropin);
+        put(DROPINS "/1.conf", text);
+        look();
+        is_int(service.files, cases[i].files, "open files");
+        is_int(service.low_ports, cases[i].low_ports, "low ports");
+    }
+}
+
 static void test_groups(void)
 {
     begin(1);
@@ -260,6 +289,7 @@ int main(void)
     test_dropins();
     test_specifiers();
     test_groups();
+    test_limits();
     test_script();
     test_ours();
     begin(0);

@@ -2,12 +2,14 @@
 #include "base/clock.h"
 #include "master/owners.h"
 #include "master/trial.h"
+#include "master/trial_address.h"
 #include "tap.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -36,6 +38,7 @@ static void test_lines(void)
     is_int(trial.bad, 1, "one is bad");
     is_int(trial_print(&trial), -1, "which is what comes of it");
     is_int(trial.lines.len, 0, "and nothing stays");
+    is_int(trial.odd, 1, "and one odd");
     trial = (struct trial){0};
     trial_say(&trial, TRIAL_ODD, "odd");
     is_int(trial_print(&trial), 0, "what is odd may be");
@@ -48,6 +51,7 @@ static void say_two(const void *arg, int fd)
     struct trial trial = {0};
 
     trial_say(&trial, TRIAL_GOOD, "%s", (const char *)arg);
+    trial_say(&trial, TRIAL_ODD, "odd");
     trial_say(&trial, TRIAL_BAD, "bad");
     trial_send(&trial, fd);
 }
@@ -92,7 +96,8 @@ static void test_aside(void)
     uint64_t now = clock_ms();
 
     taken(&trial, say_two, now + PLENTY_MS);
-    is_str(text_of(&trial), "+said\n-bad\n", "what it says");
+    is_str(text_of(&trial), "+said\n?odd\n-bad\n", "what it says");
+    is_int(trial.odd, 1, "what is odd counts");
     is_int(trial.bad, 1, "what is bad counts");
     buf_reset(&trial.lines);
     taken(&trial, say_much, now + PLENTY_MS);
@@ -120,7 +125,57 @@ static void test_late(void)
     aside_begin(&aside, "it", say_two, "said");
     is_int(waitid(P_PID, (id_t)aside.pid, &info, WEXITED | WNOWAIT), 0, "it is over");
     trial_take(&trial, &aside, 0);
-    is_str(text_of(&trial), "+said\n-bad\n", "what it said is there");
+    is_str(text_of(&trial), "+said\n?odd\n-bad\n", "what it said is there");
+    buf_free(&trial.lines);
+}
+
+/* --- ports that only others may bind --- */
+
+static const char *low_ports; /* who gives the right to them */
+
+static void try_low_port(const void *arg, int fd)
+{
+    struct conf_listen port = {.host = strdup("127.0.0.1"), .port = 1};
+    const struct conf conf = {.workers = 1, .listen = &port, .nlisten = 1, .connections_max = 1};
+    const struct trial_addresses what = {.conf = &conf, .file = "/etc/it", .low_ports = low_ports};
+    struct trial trial = {0};
+
+    (void)arg;
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
+        return;
+    trial_addresses(&trial, &what);
+    trial_send(&trial, fd);
+    free(port.host);
+}
+
+static void test_low_port(void)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
+    struct trial trial = {0};
+    int first = 1024;
+
+    if (file != NULL && fscanf(file, "%d", &first) != 1)
+        first = 0;
+    if (file != NULL)
+        (void)fclose(file);
+    if (first <= 1) {
+        ok(1, "low ports # SKIP everybody may bind them");
+        return;
+    }
+    taken(&trial, try_low_port, clock_ms() + PLENTY_MS);
+    ok(strstr(text_of(&trial), "-listen: 127.0.0.1:1: a port below 1024 needs root") != NULL,
+       "nobody is known who may bind it");
+    buf_reset(&trial.lines);
+    low_ports = "/x.service";
+    taken(&trial, try_low_port, clock_ms() + PLENTY_MS);
+    ok(strstr(text_of(&trial),
+              "?listen: 127.0.0.1:1 cannot be tried: nobody listens there, but a port below 1024 "
+              "is for root, and for the service, to which /x.service gives CAP_NET_BIND_SERVICE; "
+              "this is tried as the user ") != NULL,
+       "it is said who may, and why it is not tried");
+    ok(strstr(text_of(&trial), " --ambient-caps +net_bind_service axr-notifyd -t --connect -c "
+                               "/etc/it\n") != NULL,
+       "and how it can be");
     buf_free(&trial.lines);
 }
 
@@ -188,6 +243,7 @@ int main(void)
     test_lines();
     test_aside();
     test_late();
+    test_low_port();
     test_tcp(AF_INET, "IPv4");
     test_tcp(AF_INET6, "IPv6, all of it");
     test_path();
