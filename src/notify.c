@@ -10,6 +10,7 @@
 #include "codec/json.h"
 #include "conf.h"
 #include "conf/args.h"
+#include "conf/beside.h"
 #include "notify/ack.h"
 #include "notify/call.h"
 #include "notify/input.h"
@@ -461,6 +462,20 @@ static void say_who_may(const struct buf *errors)
                        "axr-notifyd, where it was installed (adduser NAME axr-notifyd)");
 }
 
+/* The daemon may judge tokens by more than we are given. */
+static void warn_beside(const struct conf_args *args)
+{
+    struct buf lines = {0};
+    char *line, *rest;
+
+    beside_put(args, "", &lines);
+    if (lines.len > 0 && buf_putc(&lines, '\0') == 0)
+        for (line = strtok_r((char *)lines.data, "\n", &rest); line != NULL;
+             line = strtok_r(NULL, "\n", &rest))
+            (void)say_fail("warning: %s", line);
+    buf_free(&lines);
+}
+
 static int run(const struct conf_args *args, const struct options *options)
 {
     int tokens = options->user != NULL || options->check != NULL;
@@ -469,6 +484,8 @@ static int run(const struct conf_args *args, const struct options *options)
         conf_load(args, tokens ? CONF_FOR_TOKENS : CONF_FOR_NOTIFY, &errors, &warnings);
     int status = EXIT_FAILED;
 
+    if (tokens)
+        warn_beside(args);
     /* Warnings are for the daemon, which has had them. */
     say_lines(&errors);
     if (tokens && conf == NULL)

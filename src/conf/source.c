@@ -465,23 +465,53 @@ static int may_be_secret(const struct key *key)
     return key->type == KEY_SECTION || key->type == KEY_IGNORED || key->flags & KEY_SECRET;
 }
 
+const struct key *source_arg_key(const char *name)
+{
+    return schema_match(name, SPELT_ARGS).key;
+}
+
+static const struct key *env_key(const char *variable)
+{
+    char name[SCHEMA_PATH_MAX];
+
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(variable, "="), variable);
+    return is_prefixed(variable) ? schema_match(name + PREFIX_LEN, SPELT_FOLDED).key
+                                 : schema_match(name, SPELT_ENV).key;
+}
+
+const struct key *source_env_key(const char *variable)
+{
+    const char *equals = strchr(variable, '=');
+
+    return equals != NULL && equals[1] ? env_key(variable) : NULL;
+}
+
+int source_concerns_tokens(const struct key *key)
+{
+    size_t len = strlen(key->path);
+
+    if (key->type != KEY_SECTION)
+        return (key->flags & KEY_TOKENS) != 0;
+    for (size_t i = 0; i < conf_nkeys; i++)
+        if ((conf_keys[i].flags & KEY_TOKENS) != 0 &&
+            strncmp(conf_keys[i].path, key->path, len) == 0 && conf_keys[i].path[len] == ':')
+            return 1;
+    return 0;
+}
+
 /* A name that is no key's may be a slip in one that is secret. */
 int source_arg_secret(const char *name)
 {
-    struct match match = schema_match(name, SPELT_ARGS);
+    const struct key *key = source_arg_key(name);
 
-    return match.key == NULL || may_be_secret(match.key);
+    return key == NULL || may_be_secret(key);
 }
 
 int source_env_secret(const char *variable)
 {
-    int ours = is_prefixed(variable);
-    char name[SCHEMA_PATH_MAX];
-    struct match match;
+    const struct key *key = env_key(variable);
 
-    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(variable, "="), variable);
-    match = ours ? schema_match(name + PREFIX_LEN, SPELT_FOLDED) : schema_match(name, SPELT_ENV);
-    return match.key != NULL ? may_be_secret(match.key) : ours;
+    return key != NULL ? may_be_secret(key) : is_prefixed(variable);
 }
 
 int sources_read(struct settings *set, const char *text, size_t len)
