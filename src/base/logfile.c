@@ -13,21 +13,22 @@
 /* O_NONBLOCK is for a file that is a FIFO. */
 #define OPEN_FLAGS (O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
-#define LINKS_MAX 8 /* one behind the other */
+#define TARGET_MAX (2UL * PATH_MAX)
+#define LINKS_MAX  8 /* one behind the other */
 
 /* Puts into path where the link file leads, which is to; returns -1 if that is too long. */
-static int link_target(char path[2 * PATH_MAX], const char *file, const char *to)
+static int link_target(char path[TARGET_MAX], const char *file, const char *to)
 {
     const char *slash = to[0] == '/' ? NULL : strrchr(file, '/');
     int n, dir_len = slash == NULL ? 0 : (int)(slash - file) + 1;
 
-    n = snprintf(path, 2 * PATH_MAX, "%.*s%s", dir_len, file, to);
-    return n < 2 * PATH_MAX ? 0 : -1;
+    n = snprintf(path, TARGET_MAX, "%.*s%s", dir_len, file, to);
+    return n >= 0 && (size_t)n < TARGET_MAX ? 0 : -1;
 }
 
 /* Where the link file leads, if root or we have made it.  What is looked at and what is read is one
  * link: whoever owns the directory may put another there at any moment.  Returns 0, or -1. */
-static int link_follow(char path[2 * PATH_MAX], const char *file)
+static int link_follow(char path[TARGET_MAX], const char *file)
 {
     int fd = open(file, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     char to[PATH_MAX];
@@ -50,7 +51,7 @@ static int link_follow(char path[2 * PATH_MAX], const char *file)
  * must not make root write where he could not. */
 static int open_there(const char *file, int flags)
 {
-    char paths[2][2 * PATH_MAX];
+    char paths[2][TARGET_MAX];
     int fd = open(file, flags | O_NOFOLLOW, FILE_MODE);
 
     for (int i = 0; fd < 0 && errno == ELOOP && i < LINKS_MAX; i++) {
@@ -90,7 +91,7 @@ static int make_check(const char *file)
 {
     const char *slash = strrchr(file, '/');
     int dir_len = slash == NULL ? 0 : (int)(slash - file) + 1;
-    char path[2 * PATH_MAX], to[PATH_MAX];
+    char path[TARGET_MAX], to[PATH_MAX];
     ssize_t n = readlink(file, to, sizeof(to) - 1);
 
     if (n > 0) {
