@@ -121,14 +121,26 @@ static int add_room(struct slices *rooms, const char *option, const char *room, 
     return -1;
 }
 
+static const char *in_quotes(const char *value, char dst[SHOWN_MAX + 2])
+{
+    char word[SHOWN_MAX];
+
+    (void)snprintf(dst, SHOWN_MAX + 2, "\"%s\"",
+                   log_escape(word, sizeof(word), value, strlen(value)));
+    return dst;
+}
+
 static int set_ack(struct options *options, const char *value, struct buf *errors)
 {
+    char shown[SHOWN_MAX + 2];
     int64_t ms = 0;
     enum quantity_result result = quantity_parse(value, strlen(value), QUANTITY_MS, &ms);
 
     if ((result != QUANTITY_OK && result != QUANTITY_BARE) || ms == 0 || ms > ACK_MS_MAX) {
-        buf_printf(errors, "--ack wants milliseconds, 1 to %d, or a duration as 2s (%s)\n",
-                   ACK_MS_MAX, quantity_units(QUANTITY_MS));
+        buf_printf(errors,
+                   "--ack wants milliseconds, 1 to %d, or a duration as 2s (%s); found %s%s\n",
+                   ACK_MS_MAX, quantity_units(QUANTITY_MS), in_quotes(value, shown),
+                   quantity_fault(result, QUANTITY_MS));
         return -1;
     }
     options->ack_ms = (uint32_t)ms;
@@ -138,12 +150,14 @@ static int set_ack(struct options *options, const char *value, struct buf *error
 static int set_ttl(struct options *options, const char *value, struct buf *errors)
 {
     enum quantity_result result = quantity_parse(value, strlen(value), QUANTITY_S, &options->ttl_s);
+    char shown[SHOWN_MAX + 2];
 
     options->lasts = 1;
     if ((result == QUANTITY_OK || result == QUANTITY_BARE) && options->ttl_s <= TTL_S_MAX)
         return 0;
-    buf_printf(errors, "--ttl wants seconds, 0 to %lld, or a duration as 1d (%s)\n",
-               (long long)TTL_S_MAX, quantity_units(QUANTITY_S));
+    buf_printf(errors, "--ttl wants seconds, 0 to %lld, or a duration as 1d (%s); found %s%s\n",
+               (long long)TTL_S_MAX, quantity_units(QUANTITY_S), in_quotes(value, shown),
+               quantity_fault(result, QUANTITY_S));
     return -1;
 }
 

@@ -27,6 +27,10 @@ enum quantity_result {
 enum quantity_result quantity_parse(const char *text, size_t len, enum quantity kind,
                                     int64_t *value);
 
+/* What more there is to say of a text that was found, and is none of that kind, than that it is
+ * not wanted: ", which has a unit of sizes", or nothing. */
+const char *quantity_fault(enum quantity_result result, enum quantity kind);
+
 /* The units of that kind as a person is told of them: "ms, s, m, h or d". */
 const char *quantity_units(enum quantity kind);
 

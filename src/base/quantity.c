@@ -139,3 +139,37 @@ const char *quantity_units(enum quantity kind)
     }
     return "none";
 }
+
+static const char *part_of(enum quantity kind)
+{
+    switch (kind) {
+    case QUANTITY_MS:
+        return ", which is no whole number of milliseconds";
+    case QUANTITY_S:
+        return ", which is no whole number of seconds";
+    case QUANTITY_BYTES:
+        return ", which is no whole number of bytes";
+    case QUANTITY_COUNT:
+        break;
+    }
+    return ", which is no whole number";
+}
+
+const char *quantity_fault(enum quantity_result result, enum quantity kind)
+{
+    switch (result) {
+    case QUANTITY_PART:
+        return part_of(kind);
+    case QUANTITY_OTHER:
+        if (kind == QUANTITY_COUNT)
+            return ", which has a unit";
+        return kind == QUANTITY_BYTES ? ", which has a unit of time"
+                                      : ", which has a unit of sizes";
+    case QUANTITY_OK:
+    case QUANTITY_BARE:
+    case QUANTITY_BAD:
+    case QUANTITY_LARGE:
+        break;
+    }
+    return "";
+}

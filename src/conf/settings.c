@@ -54,7 +54,7 @@ static const char *text_fault(const struct key *key, const struct jsonc *value, 
 static enum quantity_result quantity_of(const struct key *key, const struct jsonc *value,
                                         int64_t *number)
 {
-    if (key->type != KEY_INT || key->unit == QUANTITY_COUNT || value->type != JSONC_STRING)
+    if (key->type != KEY_INT || value->type != JSONC_STRING)
         return QUANTITY_BAD;
     return quantity_parse(value->text, value->len, key->unit, number);
 }
@@ -110,19 +110,32 @@ static int element_fits(const struct key *key, const struct jsonc *value)
            (key->words == NULL || has_word(key->words, value));
 }
 
+/* What is not, in a text that has a number. */
+static const char *not_wanted(enum quantity_result result, enum quantity unit)
+{
+    if (result == QUANTITY_BARE)
+        return ", and no quotes around it";
+    if (result != QUANTITY_OTHER)
+        return "";
+    if (unit == QUANTITY_COUNT)
+        return ", and no unit";
+    return unit == QUANTITY_BYTES ? ", and no unit of time" : ", and no unit of sizes";
+}
+
 static void mismatch(struct settings *set, const struct match *match, const struct jsonc *value,
                      const struct source *source)
 {
     char found[FOUND_MAX], wanted[WANTED_MAX];
     int64_t number;
-    int is_part = quantity_of(match->key, value, &number) == QUANTITY_PART;
+    enum quantity_result result = quantity_of(match->key, value, &number);
+    const char *fault = result == QUANTITY_PART ? quantity_fault(result, match->key->unit) : "";
     /* What stands where an object should may be what should stand in it. */
     int secret = match->key->type == KEY_SECTION || (match->key->flags & KEY_SECRET);
 
-    settings_error(set, source, match->path, "found %s, %swanted %s",
-                   value_describe(value, secret, found, sizeof(found)),
-                   is_part ? "which is no whole number of them, " : "",
-                   schema_wanted(match->key, wanted, sizeof(wanted)));
+    settings_error(set, source, match->path, "found %s%s, wanted %s%s",
+                   value_describe(value, secret, found, sizeof(found)), fault,
+                   schema_wanted(match->key, wanted, sizeof(wanted)),
+                   not_wanted(result, match->key->unit));
 }
 
 /* In a file each element of an array may stand in a line of its own. */

@@ -275,9 +275,10 @@ test('standard input, white space, and what is wrong with the words', async (t) 
         [['--check', 'a', '--to', 'r'], /--check goes with -c, --KEY, --json, and nothing else/],
         [['--check', 'a', '--ttl', '5'], /--ttl is of use with --token only/],
         [['--ttl', '5', 'msg'], /--ttl is of use with --token only/],
-        [['--token', 'a', '--ttl', '5w'], /--ttl wants seconds, 0 to 3153600000, or a duration as 1d \(ms, s, m, h or d\)/],
+        [['--token', 'a', '--ttl', '5w'], /--ttl wants seconds, 0 to 3153600000, or a duration as 1d \(ms, s, m, h or d\); found "5w"\n/],
         [['--token', 'a', '--ttl', '36501d'], /--ttl wants/],
-        [['--token', 'a', '--ttl', '1.5s'], /--ttl wants/],
+        [['--token', 'a', '--ttl', '1.5s'], /--ttl wants .*; found "1\.5s", which is no whole number of seconds\n/], [['--token', 'a', '--ttl', '10k'], /found "10k", which has a unit of sizes\n/],
+        [['--token', 'a', '--ttl', ''], /; found ""\n/], [['--token', 'a', '--ttl', `1\n${'9'.repeat(300)}`], /; found "1\\x0a9{40,}\.\.\."\n/],
         [['--token'], /a value is missing after --token/],
     ]) {
         const result = await daemon.notify(args);

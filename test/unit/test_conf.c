@@ -727,19 +727,26 @@ static const struct {
     {"", 0, "--limits:sendTimeout", "99ms", "limits:sendTimeout: found \"99ms\", wanted an"},
     {"", 0, "--limits:sendTimeout", "2d", "limits:sendTimeout: found \"2d\", wanted an integer"},
     {"", 0, "--limits:sendTimeout", "0.1001s",
-     "limits:sendTimeout: found \"0.1001s\", which is no whole number of them, wanted an integer"},
+     "limits:sendTimeout: found \"0.1001s\", which is no whole number of milliseconds, wanted an "
+     "integer"},
     {"{\"limits\":{\"sendTimeout\":\"10000\"}}", 0, 0, 0, "sendTimeout: found \"10000\", wanted"},
     {"", "AXR_NOTIFYD__LIMITS__SENDBUFFER=10s", 0, 0,
      "environment AXR_NOTIFYD__LIMITS__SENDBUFFER: limits:sendBuffer: found \"10s\", wanted an "
-     "integer from 4096 to 1073741824 (bytes), or a size as \"64k\" (B, k, M or G)\n"},
+     "integer from 4096 to 1073741824 (bytes), or a size as \"64k\" (B, k, M or G), and no unit of "
+     "time\n"},
     {"", 0, "--socket.io:connectionStateRecovery:maxBytes", "64k",
      "found \"64k\", wanted an integer from 1048576 to 4294967296 (bytes), or a size as \"64M\""},
     {"", 0, "--auth:options:clockTolerance", "500ms",
-     "found \"500ms\", which is no whole number of them, wanted an integer from 0 to 86400 "
+     "found \"500ms\", which is no whole number of seconds, wanted an integer from 0 to 86400 "
      "(seconds), or a duration as \"10s\""},
     {"", 0, "--limits:connections", "10k",
-     "limits:connections: found \"10k\", wanted an integer from 1 to 16000000\n"},
+     "limits:connections: found \"10k\", wanted an integer from 1 to 16000000, and no unit\n"},
     {"", 0, "--limits:connections", "1e9", "limits:connections: found 1e9"},
+    {"{\"limits\":{\"connections\":\"10\"}}", 0, 0, 0,
+     "found \"10\", wanted an integer from 1 to 16000000, and no quotes around it\n"},
+    {"", 0, "--limits:sendTimeout", "64k", "(ms, s, m, h or d), and no unit of sizes\n"},
+    {"", 0, "--limits:sendTimeout", "10 s", "found \"10 s\", wanted an integer"},
+    {"", 0, "--limits:sendTimeout", "10S", "(ms, s, m, h or d)\n"},
 };
 
 static void test_broken(void)

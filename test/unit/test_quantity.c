@@ -146,10 +146,29 @@ static void test_units(void)
     is_str(quantity_units(QUANTITY_COUNT), "none", "of what is counted");
 }
 
+/* What more there is to say of one that is refused. */
+static void test_faults(void)
+{
+    is_str(quantity_fault(QUANTITY_PART, QUANTITY_MS), ", which is no whole number of milliseconds",
+           "a part of a millisecond");
+    is_str(quantity_fault(QUANTITY_PART, QUANTITY_S), ", which is no whole number of seconds",
+           "of a second");
+    is_str(quantity_fault(QUANTITY_PART, QUANTITY_BYTES), ", which is no whole number of bytes",
+           "of a byte");
+    is_str(quantity_fault(QUANTITY_PART, QUANTITY_COUNT), ", which is no whole number",
+           "of a thing");
+    is_str(quantity_fault(QUANTITY_OTHER, QUANTITY_S), ", which has a unit of sizes", "a size");
+    is_str(quantity_fault(QUANTITY_OTHER, QUANTITY_BYTES), ", which has a unit of time", "a time");
+    is_str(quantity_fault(QUANTITY_OTHER, QUANTITY_COUNT), ", which has a unit", "any unit");
+    is_str(quantity_fault(QUANTITY_BAD, QUANTITY_MS), "", "anything else");
+    is_str(quantity_fault(QUANTITY_LARGE, QUANTITY_MS), "", "too much");
+}
+
 int main(void)
 {
     test_samples();
     test_length();
+    test_faults();
     test_round();
     test_units();
     return tap_done();
