@@ -5,6 +5,9 @@
 #include "hex.h"
 #include "tap.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What notepack.io 3.0.1 encodes JSON.parse of the text as. */
@@ -122,6 +125,42 @@ static void test_last_bit(void)
     buf_free(&want);
 }
 
+/* A short number is not read as a long one is: they mean the same. */
+static void test_short(void)
+{
+    struct buf got = {0}, want = {0};
+    int bad = 0;
+
+    srand(1);
+    for (int i = 0; i < 200000 && bad < 3; i++) {
+        char text[40];
+        int whole = 1 + rand() % 16, places = rand() % 16;
+        int n = snprintf(text, sizeof(text), "%s", rand() % 2 ? "-" : "");
+
+        for (int k = 0; k < whole; k++)
+            text[n++] = (char)('0' + (k == 0 && whole > 1 ? 1 + rand() % 9 : rand() % 10));
+        for (int k = 0; k < places; k++) {
+            if (k == 0)
+                text[n++] = '.';
+            text[n++] = (char)('0' + rand() % 10);
+        }
+        if (rand() % 8 == 0)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "e%d", rand() % 40 - 20);
+        text[n] = '\0';
+        buf_reset(&got);
+        buf_reset(&want);
+        pack_json(&got, text, (size_t)n);
+        pack_number(&want, strtod(text, NULL));
+        if (got.len != want.len || memcmp(got.data, want.data, got.len) != 0) {
+            bad++;
+            ok(0, "%s", text);
+        }
+    }
+    is_int(bad, 0, "numbers of few digits, to the bit");
+    buf_free(&got);
+    buf_free(&want);
+}
+
 static void is_head(struct buf *got, const char *hex, const char *name)
 {
     struct buf want = {0};
@@ -192,6 +231,7 @@ int main(void)
 {
     test_cases();
     test_last_bit();
+    test_short();
     test_lengths();
     test_large();
     return tap_done();
