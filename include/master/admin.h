@@ -5,14 +5,18 @@
  * have shown admin:token: when there are ADMIN_POSTS of these, further ones are refused.  Nothing
  * here blocks.
  *
- *     GET /status         what runs here, as JSON
- *     GET /health         200 if a worker serves and redis is subscribed, else 503
- *     GET /health/live    200
- *     GET /metrics        for Prometheus
- *     GET /events         what happens, as it does
- *     GET /users/<uid>    is this user connected, how often, in which rooms; uid percent-encoded
+ *     GET /                           a page for browsers
+ *     GET /events                     ... and what it shows, as it happens
+ *     GET /status                     what runs here, as JSON
+ *     GET /health                     200 if a worker serves and redis is subscribed, else 503
+ *     GET /health/live                200
+ *     GET /metrics                    for Prometheus
+ *     GET /users/<uid>                is this user connected, how often, in which rooms
+ *     POST /users/<uid>/disconnect    its connections are closed
+ *     POST /emit                      a message is published (emit_call.h)
  *
- * HEAD is taken where GET is.  There is no authentication. */
+ * uid is percent-encoded.  HEAD is taken where GET is.  Whoever connects may read; what changes
+ * something takes admin:token (access.h). */
 #ifndef MASTER_ADMIN_H
 #define MASTER_ADMIN_H
 
