@@ -26,3 +26,19 @@ int input_read(struct buf *text, size_t max, const char *what)
     } while (n != 0);
     return 0;
 }
+
+static int is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+struct slice input_trim(struct slice text)
+{
+    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
+        text.len--;
+    while (text.len > 0 && is_space(*text.ptr)) {
+        text.ptr++;
+        text.len--;
+    }
+    return text;
+}

@@ -88,22 +88,6 @@ int tokens_make(const struct conf *conf, const char *uid, int64_t ttl_s, int as_
 
 /* ---- --check ---- */
 
-static int is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static struct slice trim(struct slice text)
-{
-    while (text.len > 0 && is_space(text.ptr[text.len - 1]))
-        text.len--;
-    while (text.len > 0 && is_space(*text.ptr)) {
-        text.ptr++;
-        text.len--;
-    }
-    return text;
-}
-
 static void judge(struct verdict *verdict)
 {
     verdict->trial.tries = TOKEN_TRIES_MAX;
@@ -121,10 +105,9 @@ int tokens_check(const struct conf *conf, const char *token, int as_json)
     verdict.text = slice_str(token);
     if (strcmp(token, "-") == 0) {
         status = input_read(&input, INPUT_MAX, "a token");
-        verdict.text = (struct slice){(const char *)input.data, input.len};
+        verdict.text = input_trim((struct slice){(const char *)input.data, input.len});
     }
     if (status == 0) {
-        verdict.text = trim(verdict.text);
         judge(&verdict);
         if (as_json)
             verdict_put_json(&verdict, &out);

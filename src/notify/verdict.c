@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "codec/token_rooms.h"
 #include "codec/token_words.h"
+#include "notify/input.h"
 #include "notify/signer.h"
 
 #include <stdio.h>
@@ -160,14 +161,21 @@ static void put_algorithm(struct buf *out, const struct verdict *verdict)
     const struct conf *conf = verdict->conf;
     unsigned alg = token_alg_parse(verdict->facts.alg), able = token_keys_algs(conf->keys);
 
-    buf_puts(out, "its alg is ");
-    put_word(out, verdict->facts.alg);
+    if (*verdict->facts.alg != '\0') {
+        buf_puts(out, "its alg is ");
+        put_word(out, verdict->facts.alg);
+    } else {
+        buf_puts(out, "it has no alg, or one that is no string");
+    }
     buf_puts(out, ", wanted one of ");
     token_algs_put(out, conf->token.algs & able);
     if ((alg & able) != 0)
         buf_puts(out, " (auth:options:algorithms)");
     else if (alg != 0)
         buf_puts(out, ", which are those of the keys here");
+    else
+        buf_puts(out, "; the daemon knows HS, RS and ES, each with 256, 384 and 512, and no other "
+                      "for any key");
 }
 
 static void put_list(struct buf *out, const char *name, const char *found, int is_json,
@@ -206,6 +214,8 @@ static void put_malformed(struct buf *out, const struct verdict *verdict)
     struct slice text = verdict->text;
     size_t dots = 0;
 
+    if (verdict->trial.wanted != NULL && strncmp(verdict->trial.wanted, "typ ", 4) != 0)
+        return;
     if (verdict->trial.wanted != NULL && *verdict->facts.typ != '\0') {
         buf_puts(out, "its typ is ");
         put_word(out, verdict->facts.typ);
@@ -216,7 +226,9 @@ static void put_malformed(struct buf *out, const struct verdict *verdict)
     }
     for (size_t i = 0; i < text.len; i++)
         dots += text.ptr[i] == '.';
-    if (begins(text, SLICE("Bearer ")) || begins(text, SLICE("JWT ")))
+    if (input_trim(text).len < text.len)
+        buf_puts(out, "white space is around it, as the end of a line that was read with it");
+    else if (begins(text, SLICE("Bearer ")) || begins(text, SLICE("JWT ")))
         buf_puts(out, "a token has no word before it, as a header Authorization has");
     else if (text.ptr[0] == '"' || text.ptr[0] == '\'')
         buf_puts(out, "it is in quotes");
@@ -225,7 +237,8 @@ static void put_malformed(struct buf *out, const struct verdict *verdict)
                    dots + 1);
     else
         buf_puts(out, "its parts have to be base64url without padding, and the first two JSON "
-                      "objects: is it whole?");
+                      "objects, in which no member is twice, and no text has a NUL or half a "
+                      "surrogate pair: is it whole?");
 }
 
 /* More words than a client gets; nothing where the message says it all. */
@@ -236,10 +249,12 @@ static void put_why(struct buf *out, const struct verdict *verdict)
 
     switch (verdict->result) {
     case TOKEN_TOO_LARGE:
-        buf_printf(out,
-                   "it has %zu bytes, wanted at most %zu (limits:tokenBytes), and %d in its "
-                   "header",
-                   verdict->text.len, policy->token_bytes, JWT_HEADER_MAX);
+        if (verdict->text.len > policy->token_bytes)
+            buf_printf(out, "it has %zu bytes, wanted at most %zu (limits:tokenBytes)",
+                       verdict->text.len, policy->token_bytes);
+        else
+            buf_printf(out, "its header has more than %d bytes, which are as many as may be",
+                       JWT_HEADER_MAX);
         break;
     case TOKEN_MALFORMED:
         put_malformed(out, verdict);
@@ -266,9 +281,15 @@ static void put_why(struct buf *out, const struct verdict *verdict)
     case TOKEN_BAD_ISSUER:
         put_list(out, "iss", facts->hint.iss, 0, policy->issuers, "auth:options:issuer");
         break;
+    case TOKEN_BAD_CLAIM:
+        if (verdict->trial.claim != NULL) /* that of rooms is the one that has a name */
+            buf_printf(out,
+                       "limits:roomsPerClient is %u, and two of them are everybody's and the "
+                       "user's",
+                       policy->rooms_per_client);
+        break;
     case TOKEN_OK:
     case TOKEN_MISSING:
-    case TOKEN_BAD_CLAIM:
     case TOKEN_NO_USER:
     case TOKEN_NO_MEMORY:
     case TOKEN_RESULTS:

@@ -10,7 +10,7 @@ const { test, shared } = require('./lib/suite');
 const { Redis } = require('./lib/redis');
 const { Daemon, NOTIFY, NOTIFYD, ROOT, SECRET } = require('./lib/daemon');
 const { Raw } = require('./lib/raw');
-const { VERSIONS, connect } = require('./lib/clients');
+const { Client, VERSIONS, connect } = require('./lib/clients');
 const { sign, now } = require('./lib/jwt');
 const { run, tempDir } = require('./lib/proc');
 const { until, within } = require('./lib/time');
@@ -47,8 +47,8 @@ async function make(daemon, args) {
     return result.out.trim();
 }
 
-async function check(daemon, token) {
-    const result = await daemon.notify(['--check', '-', '--json'], { input: token });
+async function check(daemon, token, args = ['--check', '-']) {
+    const result = await daemon.notify([...args, '--json'], { input: token });
     const said = JSON.parse(result.out);
     assert.deepStrictEqual([result.code, result.err], [said.good ? 0 : 1, ''], result.out);
     return said;
@@ -194,11 +194,17 @@ const REFUSED = [
     ['a time that is none', () => withClaims({ exp: 'tomorrow' }), 'token_claim', null],
     ['no user', () => withClaims({ uid: undefined }), 'token_user', null],
     ['a user that is a number', () => withClaims({ uid: 5 }), 'token_user', null],
-    ['rooms that are none', () => withClaims({ guilds: 5 }), 'token_claim', null],
+    ['rooms that are none', () => withClaims({ guilds: 5 }), 'token_claim', /limits:roomsPerClient is 1000, and two of them/],
     ['cut off', () => cut(withClaims({}), 40), 'token_malformed', /three parts with a dot between them, and this has 2/],
     ['too large', () => withClaims({ filling: 'x'.repeat(9000) }), 'token_too_large', /it has \d+ bytes, wanted at most 8192 \(limits:tokenBytes\)/],
     ['no token at all', () => 'secret', 'token_malformed', /three parts/],
     ['with the word of a header', () => `Bearer ${withClaims({})}`, 'token_malformed', /no word before it/],
+    ['in white space', () => `${withClaims({})}\n`, 'token_malformed', /white space is around it/],
+    ['a kid that is a number', () => sign(good, SECRET, 'HS256', { kid: 5 }), 'token_malformed', null],
+    ['PS256', () => sign(good, SECRET, 'HS256', { alg: 'PS256' }), 'token_algorithm', /its alg is "PS256", wanted one of .*; the daemon knows HS, RS and ES/],
+    ['no alg', () => sign(good, SECRET, 'HS256', { alg: undefined }), 'token_algorithm', /it has no alg, or one that is no string, wanted/],
+    ['a large header', () => sign(good, SECRET, 'HS256', { x: 'y'.repeat(2100) }), 'token_too_large', /its header has more than 2048 bytes/],
+    ['a member twice', () => sign('{"uid":"a","uid":"b"}', SECRET), 'token_malformed', /no member is twice/],
     ['in quotes', () => `"${withClaims({})}"`, 'token_malformed', /it is in quotes/],
     ['escapes', () => sign({ ...good, uid: 'a\x1b[2J', exp: 1 }, SECRET), 'token_expired', /it expired 1970-01-01 00:00:01 UTC/],
 ];
@@ -208,8 +214,9 @@ test('what is refused: code and message of the daemon, and more for the operator
     const daemon = await daemonWith(t, { options });
     for (const [name, token, code, detail] of REFUSED) {
         const text = token();
-        const [said, does] = [await check(daemon, text), await ask(daemon, text)];
+        const [said, does] = [await check(daemon, '', ['--check', text]), await ask(daemon, text)];
         assert.deepStrictEqual([said.good, said.code, said.message], [does.good, does.code, does.message], name);
+        if (detail === null) assert.strictEqual(said.detail, null, name);
         if (typeof code === 'string') assert.strictEqual(said.code, code, name);
         else assert.match(said.code, code, name);
         if (detail) assert.match(said.detail, detail, name);
@@ -226,6 +233,37 @@ test('what is refused: code and message of the daemon, and more for the operator
     const odd = withClaims({ exp: Date.now() + 86400000 });
     assert.deepStrictEqual(await ask(daemon, odd), { good: true });
     assert.match((await daemon.notify(['--check', odd])).out, /^warning: its exp is after the year 3000, and taken for milliseconds/m);
+});
+
+/* Each algorithm that there is a key for, and what may be wrong with a token for a user of a
+ * library; what a client of socket.io 4 is told is what the tool says. */
+test('a client of socket.io 4 gets what it says', async (t) => {
+    const dir = tempDir(t);
+    const pem = (name, { publicKey }) => {
+        fs.writeFileSync(path.join(dir, name), publicKey.export({ type: 'spki', format: 'pem' }));
+        return path.join(dir, name);
+    };
+    const ec = Object.fromEntries(['P-256', 'P-384', 'P-521'].map((namedCurve) => [namedCurve, crypto.generateKeyPairSync('ec', { namedCurve })]));
+    const daemon = await daemonWith(t, {
+        publicKeyFile: [pem('rsa', rsa), ...Object.entries(ec).map(([name, pair]) => pem(name, pair))],
+        options: { issuer: 'me', audience: 'us', roomsClaim: 'rooms' },
+    }, { limits: { roomsPerClient: 4 } });
+    const keys = { HS: { 256: SECRET, 384: SECRET, 512: SECRET }, RS: { 256: rsa.privateKey, 384: rsa.privateKey, 512: rsa.privateKey },
+        ES: { 256: ec['P-256'].privateKey, 384: ec['P-384'].privateKey, 512: ec['P-521'].privateKey } };
+    const tokens = ['HS', 'RS', 'ES'].flatMap((family) => [256, 384, 512].map((bits) => sign(good, keys[family][bits], `${family}${bits}`)));
+    tokens.push(...['PS256', 'EdDSA', 'none'].map((alg) => sign(good, SECRET, 'HS256', { alg })));
+    tokens.push(sign(good, ec['P-256'].privateKey, 'ES256', { alg: 'ES384' }), sign(good, rsa.publicKey.export({ type: 'spki', format: 'pem' })));
+    tokens.push(...[{ exp: past(1) }, { exp: now() + 3600.5 }, { exp: null }, { nbf: now() + 60 }, { nbf: now() + 60, exp: 1 }, { iss: 'you' }, { iss: ['me'] }, { aud: 'x' },
+        { aud: ['x', 5] }, { aud: [] }, { rooms: ['a', 'b'] }, { rooms: ['a', 'b', 'c'] }, { rooms: [''] }, { uid: '' }, { uid: 'a\nb' }, { uid: undefined, sub: 's' }].map(withClaims));
+    for (const token of tokens) {
+        const client = new Client(4, daemon.addr, { token });
+        await client.when(({ notes }) => notes.length > 0, within(3000), token);
+        const [{ what, detail }] = client.notes;
+        const got = what === 'connect' ? [true, undefined, undefined] : [false, detail.data.code, detail.message];
+        client.close();
+        const said = await check(daemon, token);
+        assert.deepStrictEqual([said.good, said.code, said.message], got, token);
+    }
 });
 
 test('which key it was', async (t) => {

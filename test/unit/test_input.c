@@ -60,6 +60,20 @@ static void check(size_t len, int want, const char *name)
     buf_free(&text);
 }
 
+static void test_trim(void)
+{
+    static const struct {
+        const char *text, *want;
+    } cases[] = {
+        {"a", "a"}, {" \t\r\na b\r\n ", "a b"}, {"", ""}, {" \n ", ""}, {"\va\f", "\va\f"}};
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct slice got = input_trim(slice_str(cases[i].text));
+
+        is_mem(got.ptr, got.len, cases[i].want, strlen(cases[i].want), "trimmed");
+    }
+}
+
 int main(void)
 {
     struct buf text = {0};
@@ -76,5 +90,6 @@ int main(void)
     is_int(input_read(&text, MAX, "a token"), EXIT_FAILED, "closed");
     is_int(text.len, 0, "nothing came of it");
     buf_free(&text);
+    test_trim();
     return tap_done();
 }
