@@ -103,6 +103,18 @@ static void disown(struct caller *caller)
         caller->callers->nstreams--;
 }
 
+/* Takes all out of in, and overwrites it: there may be a token in what has not been looked at. */
+static void throw_away(struct evbuffer *in)
+{
+    struct evbuffer_iovec piece;
+
+    while (evbuffer_peek(in, -1, NULL, &piece, 1) > 0 && piece.iov_len > 0) {
+        explicit_bzero(piece.iov_base, piece.iov_len);
+        if (evbuffer_drain(in, piece.iov_len) < 0)
+            break;
+    }
+}
+
 static void caller_free(struct caller *caller)
 {
     void (*gone)(void *arg) = caller->gone;
@@ -110,8 +122,10 @@ static void caller_free(struct caller *caller)
 
     disown(caller);
     list_take(caller);
-    if (caller->bev != NULL)
+    if (caller->bev != NULL) {
+        throw_away(bufferevent_get_input(caller->bev));
         bufferevent_free(caller->bev);
+    }
     if (caller->deadline != NULL)
         event_free(caller->deadline);
     buf_free(&caller->bytes);
@@ -375,8 +389,7 @@ static void on_read(struct bufferevent *bev, void *arg)
     else if (caller->state == TAKING)
         body_read(caller, in);
     if (caller->state != READING && caller->state != TAKING)
-        (void)evbuffer_drain(in, evbuffer_get_length(in)); /* so that closing does not reset what
-                                                              we sent */
+        throw_away(in); /* so that closing does not reset what we sent */
 }
 
 /* All has been written: say so, and give the caller time to read it. */
@@ -437,6 +450,8 @@ void callers_add(struct callers *callers, int fd)
     /* Not a high watermark for what is read: libevent 2.1.12 needs memory for that, and ends the
      * process without.  Whatever has been read is taken out, or answered with an error. */
     (void)bufferevent_set_max_single_read(caller->bev, CALLER_HEAD_BYTES + 1);
+    /* A head that comes in pieces is in one place all the same, and leaves no copies. */
+    (void)evbuffer_expand(bufferevent_get_input(caller->bev), CALLER_HEAD_BYTES + 1);
     bufferevent_setcb(caller->bev, on_read, on_written, on_event, caller);
     if (bufferevent_enable(caller->bev, EV_READ | EV_WRITE) < 0)
         caller_free(caller);

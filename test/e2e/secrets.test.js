@@ -16,7 +16,7 @@ const { Daemon, NOTIFYD, merge } = require('./lib/daemon');
 const { Inside } = require('./lib/inside');
 const { behind, copies, long, pieces } = require('./lib/memory');
 const { adminOf, askJson } = require('./lib/metrics');
-const { Polling, once: request, polled } = require('./lib/http');
+const { Http, Polling, once: request, polled } = require('./lib/http');
 const { sign } = require('./lib/jwt');
 const { Raw } = require('./lib/raw');
 const { tempDir } = require('./lib/proc');
@@ -65,6 +65,19 @@ const soonGone = (daemon, texts) =>
         throw new Error(`${error.message}: ${JSON.stringify(whoHas(daemon, texts))}`);
     });
 
+/* Sends text so that it is read in pieces.  Resolves with the answer, or, where none is waited for,
+ * when the end of the connection has been seen. */
+async function inPieces(where, text, isAnswered) {
+    const http = new Http(where);
+    for (let at = 0; at < text.length; at += 100) {
+        http.send(text.slice(at, at + 100));
+        await request(where, 'GET', '/health'); /* it has been read by then */
+    }
+    if (isAnswered) return (await http.answer()).statusLine;
+    http.socket.destroy();
+    await request(where, 'GET', '/health');
+    return '';
+}
 /* A reload that reaches the workers that there are. */
 async function reload(daemon, config) {
     const from = daemon.log.length;
@@ -189,6 +202,10 @@ testOf('the file, and files that it names: keys are in all processes, the passwo
         const answer = await request(await adminOf(daemon), 'POST', '/emit', { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, '{"event":"x","ack":50}');
         assert.strictEqual(answer.status, token === world.admin ? 200 : 401);
     }
+    const admin = await adminOf(daemon);
+    const head = `POST /emit HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nAuthorization: Bearer ${world.admin}`;
+    for (const [end, answer] of [['\r\nContent-Type: application/json\r\n\r\n{}', /^HTTP\/1.1 400 /], [`${'\r\na:b'.repeat(100)}\r\n\r\n`, /^HTTP\/1.1 431 /], ['', /^$/]])
+        assert.match(await inPieces(admin, `${head}${end}`, answer.source !== '^$'), answer);
     assert.deepStrictEqual(whoHas(daemon, texts).admin, atFirst.admin, 'requests leave no copy');
     for (const name of Object.keys(world.secrets)) isKey(atFirst[name], name);
     isOfMaster(atFirst.password, 'password');
