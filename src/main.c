@@ -137,12 +137,13 @@ static void complain(const struct conf *conf, const struct buf *warnings)
     static const struct log_entry entry = {"configuration_warning",
                                            "configuration[: {}]<: warning>"};
 
-    if (conf == NULL || conf->log_target != LOG_TO_STDERR || conf->log_format != LOG_JSON) {
+    if (conf == NULL || conf->log_format != LOG_JSON ||
+        (conf->log_target != LOG_TO_STDERR && conf->log_target != LOG_TO_STDOUT)) {
         check_complain(warnings, LOG_LEVEL_WARN);
         return;
     }
     log_name("master", 0);
-    if (log_open(LOG_TO_STDERR, NULL, LOG_JSON) == 0)
+    if (log_open(conf->log_target, NULL, LOG_JSON) == 0)
         log_lines(LOG_LEVEL_WARN, entry, (const char *)warnings->data, warnings->len);
 }
 

@@ -1,8 +1,8 @@
-/* log - one line per event, to stderr, syslog or a file.
+/* log - one line per event, to stderr, stdout, syslog or a file.
  *
  * A line is "TIME LEVEL PROCESS[PID]: text" or, with LOG_JSON, one JSON object with time,
  * level, process, pid, message, event and the values in the line.  Syslog gets it without
- * the time, and so does systemd's journal where stderr leads there; that also gets the
+ * the time, and so does systemd's journal where the stream leads there; that also gets the
  * level as a "<4>" in front, which it takes off.
  * A line is at most 4096 bytes (a longer one is cut: a text ends in "...", JSON is whole)
  * and is always one line: control bytes and what is not UTF-8 are shown with escapes.
@@ -25,7 +25,7 @@
 #include <sys/types.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
+enum log_target { LOG_TO_STDERR, LOG_TO_STDOUT, LOG_TO_SYSLOG, LOG_TO_FILE };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 /* Names this process in every line: "master", or with a number "worker 3", which as JSON
@@ -35,7 +35,7 @@ void log_name(const char *name, unsigned number);
 
 /* Opens the target; file (copied) is for LOG_TO_FILE only, opened O_APPEND, 0640.
  * A symbolic link in its place is followed if it is root's or ours, else ELOOP.
- * What stderr is is looked at here: open it again if it becomes something else.
+ * What stderr or stdout is is looked at here: open it again if it becomes something else.
  * Returns 0, or -1 with errno set, and then the old target stays. */
 int log_open(enum log_target target, const char *file, enum log_format format);
 
@@ -47,7 +47,7 @@ int log_is(enum log_target target, const char *file, enum log_format format);
  * made its name point anywhere.  Returns 0, or -1 with errno. */
 int log_give(uid_t uid, gid_t gid);
 
-/* The log's own descriptor (a file, or a pipe or terminal that stderr is, opened anew),
+/* The log's own descriptor (a file, or a pipe or terminal that the stream is, opened anew),
  * which children keep; -1 if it has none. */
 int log_fd(void);
 

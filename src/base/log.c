@@ -34,7 +34,7 @@ static struct {
     enum log_level level;
     enum log_target target;
     enum log_format format;
-    int fd; /* one of our own, or that of stderr */
+    int fd; /* one of our own, or that of the stream */
     enum way way;
     int is_marked; /* the journal reads it: with priorities, and without the time */
     char *file;
@@ -110,7 +110,7 @@ uint64_t log_lost(void)
 
 /* --- where lines go --------------------------------------------------------- */
 
-/* systemd names the stream that it has made for the journal; stderr may lead elsewhere. */
+/* systemd names the stream that it has made for the journal; ours may lead elsewhere. */
 static int is_journal(const struct stat *st)
 {
     const char *named = getenv("JOURNAL_STREAM");
@@ -127,28 +127,30 @@ static int never_waits(const struct stat *st)
            (S_ISCHR(st->st_mode) && major(st->st_rdev) == MEM_MAJOR);
 }
 
-/* A pipe or a terminal is opened anew: O_NONBLOCK on the description of stderr would
- * be there for all that share it.  Where that cannot be (somebody else's pipe), and
- * for all else, it is stderr itself. */
-static int stderr_open(enum way *way, int *is_marked)
+/* Of stderr or stdout.  A pipe or a terminal is opened anew: O_NONBLOCK on the description
+ * of the stream would be there for all that share it.  Where that cannot be (somebody else's
+ * pipe), and for all else, it is the stream itself. */
+static int stream_open(int stream, enum way *way, int *is_marked)
 {
+    char name[32];
     struct stat st;
     int fd = -1;
 
     *way = WAY_NOWAIT;
-    if (fstat(STDERR_FILENO, &st) < 0)
-        return STDERR_FILENO;
+    if (fstat(stream, &st) < 0)
+        return stream;
     *is_marked = is_journal(&st);
     if (S_ISSOCK(st.st_mode)) {
         *way = WAY_SEND;
     } else if (never_waits(&st)) {
         *way = WAY_WRITE;
-    } else if (S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)) {
-        fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    } else if (S_ISFIFO(st.st_mode) || isatty(stream)) {
+        (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", stream);
+        fd = open(name, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd >= 0)
             *way = WAY_WRITE;
     }
-    return fd < 0 ? STDERR_FILENO : fd;
+    return fd < 0 ? stream : fd;
 }
 
 const char *log_mark(enum log_level level)
@@ -160,7 +162,7 @@ const char *log_mark(enum log_level level)
 
 static void target_close(void)
 {
-    if (state.fd != STDERR_FILENO)
+    if (state.fd > STDERR_FILENO)
         close(state.fd);
     if (state.target == LOG_TO_SYSLOG)
         closelog();
@@ -191,8 +193,8 @@ int log_open(enum log_target target, const char *file, enum log_format format)
             return -1;
         }
     }
-    if (target == LOG_TO_STDERR)
-        fd = stderr_open(&way, &is_marked);
+    if (target == LOG_TO_STDERR || target == LOG_TO_STDOUT)
+        fd = stream_open(target == LOG_TO_STDOUT ? STDOUT_FILENO : STDERR_FILENO, &way, &is_marked);
     target_close();
     if (target == LOG_TO_SYSLOG)
         openlog("axr-notifyd", LOG_NDELAY, LOG_DAEMON);
@@ -213,7 +215,7 @@ int log_give(uid_t uid, gid_t gid)
 
 int log_fd(void)
 {
-    return state.fd != STDERR_FILENO ? state.fd : -1;
+    return state.fd > STDERR_FILENO ? state.fd : -1;
 }
 
 int log_is(enum log_target target, const char *file, enum log_format format)

@@ -15,12 +15,15 @@ void build_log(struct conf *conf, struct settings *set)
     conf->log_target = LOG_TO_STDERR;
     if (target == NULL || strcmp(target, "stderr") == 0)
         return;
-    if (strcmp(target, "syslog") == 0) {
+    if (strcmp(target, "stdout") == 0) {
+        conf->log_target = LOG_TO_STDOUT;
+    } else if (strcmp(target, "syslog") == 0) {
         conf->log_target = LOG_TO_SYSLOG;
     } else if (strchr(target, '/') != NULL) { /* so that a slip such as "sylog" is no file */
         conf->log_target = LOG_TO_FILE;
         conf->log_file = build_file_name(set, setting);
     } else {
-        build_refuse(set, "log:target", "\"stderr\", \"syslog\" or a file name with a '/' in it");
+        build_refuse(set, "log:target",
+                     "\"stderr\", \"stdout\", \"syslog\" or a file name with a '/' in it");
     }
 }

@@ -108,7 +108,7 @@ static struct conf *load(struct reload *reload)
         conf_free(&wanted);
     log_lines(LOG_LEVEL_WARN, warning, (const char *)warnings.data, warnings.len);
     log_lines(LOG_LEVEL_ERROR, error, (const char *)errors.data, errors.len);
-    if (wanted != NULL && reload->running->detached && wanted->log_target == LOG_TO_STDERR)
+    if (wanted != NULL && reload->running->detached && wanted->log_target != LOG_TO_FILE)
         wanted->log_target = LOG_TO_SYSLOG;
     buf_free(&errors);
     buf_free(&warnings);
@@ -182,6 +182,7 @@ static void log_move(const struct conf *conf)
     static const char *const formats[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
     const char *name = conf->log_target == LOG_TO_FILE     ? conf->log_file
                        : conf->log_target == LOG_TO_SYSLOG ? "syslog"
+                       : conf->log_target == LOG_TO_STDOUT ? "stdout"
                                                            : "stderr";
 
     log_event(INFO, "log_moved", "the log goes on[ in {} as {}]", LOG_STR("file", name),

@@ -40,7 +40,7 @@ def certificates(pairs):
 def settings(**given):
     """By their keys, of which those in given are other ones; in the order on the pipe."""
     fields = {
-        'level': number(2), 'target': number(2), 'file': text(b'/l'), 'format': number(1),
+        'level': number(2), 'target': number(3), 'file': text(b'/l'), 'format': number(1),
         'keys': text(None), 'algorithms': number(56),
         'audience': texts(None), 'issuer': texts([b'issuer']), 'types': texts([b'JWT', b'at+jwt']),
         'clockTolerance': number(5), 'roomsClaim': text(b'rooms'),

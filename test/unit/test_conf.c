@@ -1335,6 +1335,9 @@ static void test_resolved(void)
     conf = good("admin off", "{" WITH_SECRET ",\"admin\":{\"host\":\"off\"}}", NULL, NULL);
     ok(conf != NULL && conf->admin_host == NULL, "is none, by its host");
     conf_free(&conf);
+    conf = good("a log", "{" WITH_SECRET ",\"log\":{\"target\":\"stdout\"}}", NULL, NULL);
+    ok(conf != NULL && conf->log_target == LOG_TO_STDOUT && conf->log_file == NULL, "is on stdout");
+    conf_free(&conf);
     conf = good("a log file", "{" WITH_SECRET ",\"log\":{\"target\":\"/l\",\"format\":\"json\"}}",
                 NULL, NULL);
     ok(conf != NULL && conf->log_target == LOG_TO_FILE && strcmp(conf->log_file, "/l") == 0 &&

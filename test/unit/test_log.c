@@ -414,6 +414,36 @@ static void test_full_pipe(void)
     ok(matches(contents(), "count=1\n.*: told\n$"), "also in the next target");
 }
 
+/* The other stream, which others have, too: TAP goes there. */
+static void test_stdout(void)
+{
+    int ends[2], saved, opened, is_same, is_open;
+    char text[1024];
+    ssize_t n;
+
+    (void)fflush(stdout);
+    saved = dup(STDOUT_FILENO);
+    if (!ok(pipe(ends) == 0 && saved >= 0, "pipe"))
+        return;
+    dup2(ends[1], STDOUT_FILENO);
+    opened = log_open(LOG_TO_STDOUT, NULL, LOG_TEXT);
+    is_same = log_is(LOG_TO_STDOUT, NULL, LOG_TEXT) && !log_is(LOG_TO_STDERR, NULL, LOG_TEXT);
+    say(INFO, "out");
+    is_open = (fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK) == 0;
+    n = read(ends[0], text, sizeof(text) - 1);
+    text[n > 0 ? n : 0] = '\0';
+    (void)log_open(LOG_TO_FILE, path, LOG_TEXT);
+    is_open = is_open && fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+    is_int(opened, 0, "open stdout");
+    ok(is_same, "it is the target");
+    ok(matches(text, "^" DATE " info [^\n]*: out\n$"), "a line");
+    ok(is_open, "it stays open, and waits for whoever else writes there");
+}
+
 /* Until *stop, which is shared. */
 static void write_lines(const volatile int *stop)
 {
@@ -637,6 +667,7 @@ int main(void)
     test_link();
     test_lost();
     test_full_pipe();
+    test_stdout();
     test_shared(0);
     test_shared(1);
     test_journal();
