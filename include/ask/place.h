@@ -2,6 +2,7 @@
 #ifndef ASK_PLACE_H
 #define ASK_PLACE_H
 
+#include "codec/ballot.h"
 #include "conf.h"
 
 #include <stddef.h>
@@ -11,9 +12,9 @@
 
 /* What a sentinel says. */
 struct place {
-    char host[256]; /* empty: no place */
+    char host[BALLOT_HOST_MAX]; /* empty: no place */
     int port;
-    int64_t epoch; /* or BALLOT_UNKNOWN (codec/ballot.h) */
+    int64_t epoch; /* or BALLOT_UNKNOWN */
     int answered;
     char why[PLACE_WHY_MAX]; /* where there is no place */
 };

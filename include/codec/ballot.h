@@ -12,6 +12,12 @@
 #define BALLOT_MAX     16 /* sentinels */
 #define BALLOT_UNKNOWN (-1)
 
+#define BALLOT_HOST_MAX 256 /* with its \0 */
+
+/* The port of a place that a sentinel names, where host is a name or an address as they look; else
+ * -1: it goes into logs, to terminals and to getaddrinfo(). */
+int ballot_port(const char *host, size_t len, const char *port);
+
 struct vote {
     const char *host; /* NULL: it names none, or does not answer */
     int port;

@@ -45,8 +45,13 @@ static void take_place(struct place *place, const struct conf_redis *redis, cons
                        redis->name);
         return;
     }
-    (void)snprintf(place->host, sizeof(place->host), "%s", reply->element[0]->str);
-    place->port = (int)strtol(reply->element[1]->str, NULL, 10);
+    place->port =
+        ballot_port(reply->element[0]->str, reply->element[0]->len, reply->element[1]->str);
+    if (place->port < 0)
+        (void)snprintf(place->why, sizeof(place->why), "it names no address of \"%.255s\"",
+                       redis->name);
+    else
+        (void)snprintf(place->host, sizeof(place->host), "%s", reply->element[0]->str);
 }
 
 /* And MASTER. */

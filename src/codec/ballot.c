@@ -1,5 +1,6 @@
 #include "codec/ballot.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -56,4 +57,15 @@ size_t ballot_count(const struct vote *votes, size_t n, struct candidate dst[BAL
         dst[to] = one;
     }
     return found;
+}
+
+int ballot_port(const char *host, size_t len, const char *port)
+{
+    static const char bytes[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:%-_";
+    long number = strtol(port, NULL, 10);
+
+    if (len == 0 || len >= BALLOT_HOST_MAX || strlen(host) != len || strspn(host, bytes) != len)
+        return -1;
+    return number >= 1 && number <= 65535 ? (int)number : -1;
 }

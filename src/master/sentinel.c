@@ -139,18 +139,10 @@ static void named(struct sentinel *sentinel, const char *host, int port)
     sentinel->port = port;
 }
 
-/* It goes into a log and to getaddrinfo(), nowhere else. */
-static int is_host(const char *text, size_t len)
-{
-    return len > 0 && len < sizeof(((struct sentinel *)0)->host) && strlen(text) == len &&
-           strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:%-_") ==
-               len;
-}
-
 static int on_place(struct sentinel *sentinel, const redisReply *reply)
 {
     const redisReply *const *at = (const redisReply *const *)reply->element;
-    long port;
+    int port;
 
     if (reply->type == REDIS_REPLY_NIL) {
         not_known(sentinel);
@@ -161,10 +153,10 @@ static int on_place(struct sentinel *sentinel, const redisReply *reply)
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
         at[0]->type != REDIS_REPLY_STRING || at[1]->type != REDIS_REPLY_STRING)
         return bad_answer(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME");
-    port = strtol(at[1]->str, NULL, 10);
-    if (!is_host(at[0]->str, at[0]->len) || port < 1 || port > 65535)
+    port = ballot_port(at[0]->str, at[0]->len, at[1]->str);
+    if (port < 0)
         return bad_answer(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME");
-    named(sentinel, at[0]->str, (int)port);
+    named(sentinel, at[0]->str, port);
     return 0;
 }
 

@@ -371,3 +371,22 @@ test('what redis answers shows no password, and nothing that a terminal acts on'
         }
     }
 });
+test('a sentinel that names what is no address', async (t) => {
+    const answers = [];
+    const server = net.createServer((socket) => {
+        socket.on('error', () => {}).on('data', () => socket.write(answers[0]));
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const config = await toRedis({ host: undefined, port: undefined, sentinels: [`127.0.0.1:${server.address().port}`] });
+    const file = path.join(tempDir(t), 'axr-notifyd.conf');
+    fs.writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
+    const why = /^.*sentinel 127\.0\.0\.1:\d+: it names no address of "mymaster"/;
+    for (const [host, port] of [['\x1b[31m', '6379'], ['a\nb', '6379'], ['a', '-1'], ['a', '99999999999999999999']]) {
+        answers[0] = `*2\r\n$${host.length}\r\n${host}\r\n$${port.length}\r\n${port}\r\n`;
+        assert.match((await tried(t, config)).bad[0], why);
+        const { code, err } = await run(NOTIFY, ['-c', file, 'x'], { env: { PATH: process.env.PATH } });
+        assert.strictEqual(code, 1);
+        assert.match(err, why);
+    }
+});

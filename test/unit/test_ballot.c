@@ -73,10 +73,33 @@ static void test_rules(void)
        "a place");
 }
 
+static void test_port(void)
+{
+    char host[BALLOT_HOST_MAX + 1];
+
+    memset(host, 'h', sizeof(host));
+    host[BALLOT_HOST_MAX - 1] = '\0';
+    is_int(ballot_port("a-1_b.example", 13, "6379"), 6379, "a name");
+    is_int(ballot_port("fe80::1%eth0", 12, "65535"), 65535, "an address");
+    is_int(ballot_port(host, BALLOT_HOST_MAX - 1, "1"), 1, "a long one");
+    host[BALLOT_HOST_MAX - 1] = 'h';
+    host[BALLOT_HOST_MAX] = '\0';
+    is_int(ballot_port(host, BALLOT_HOST_MAX, "1"), -1, "one that is too long");
+    is_int(ballot_port("", 0, "1"), -1, "none");
+    is_int(ballot_port("a\0b", 3, "1"), -1, "a NUL in it");
+    is_int(ballot_port("\x1b[31m", 5, "1"), -1, "what a terminal would act on");
+    is_int(ballot_port("a b", 3, "1"), -1, "a space");
+    is_int(ballot_port("a", 1, "0"), -1, "port 0");
+    is_int(ballot_port("a", 1, "65536"), -1, "port 65536");
+    is_int(ballot_port("a", 1, "99999999999999999999999"), -1, "a port without end");
+    is_int(ballot_port("a", 1, "\x1b"), -1, "no port");
+}
+
 int main(void)
 {
     test_count();
     test_many();
     test_rules();
+    test_port();
     return tap_done();
 }
