@@ -12,7 +12,7 @@ const { Daemon, NOTIFYD, SECRET } = require('./lib/daemon');
 const { joined } = require('./lib/raw');
 const { authority, selfSigned, LOCAL, DAY_MS } = require('./lib/certificates');
 const { askJson, scrape } = require('./lib/metrics');
-const { change, relive, reload, taken } = require('./lib/reload');
+const { change, relive, reload, renew, taken } = require('./lib/reload');
 const { run, tempDir } = require('./lib/proc');
 const { within, until } = require('./lib/time');
 
@@ -198,13 +198,12 @@ test('a certificate beside it, and TLS as a whole: from none to some and back', 
     const plain = keep(t, await joined(daemon.addrs[1], daemon.token('plain')));
     const one = issue();
     const two = issue({ names: ['two.example'] });
-    await reload(daemon, { tls: one.write(daemon.dir), drainTimeout: 1000 }, /generation 2 serves/);
-    daemon.deaths = true;
+    await renew(daemon, { tls: one.write(daemon.dir), drainTimeout: 1000 }, { left: false });
     await isServed({ addr: daemon.addr }, one, 'TLS');
     await relive(daemon, { tls: { certificates: [two.write(daemon.dir, 'two')] } });
     assert.strictEqual(await shown(daemon.addr, { servername: 'two.example' }), two.cert);
     assert.strictEqual(await shown(daemon.addr, { servername: 'three.example', checkServerIdentity: () => undefined }), one.cert);
-    await reload(daemon, { tls: undefined }, /generation 3 serves/);
+    await renew(daemon, { tls: undefined }, { left: false });
     const again = { ...daemon.addr, tls: undefined };
     await until(() => joined(again, daemon.token('plain')).then((late) => late.destroy() || true, () => false), within(3000), 'plain');
     plain.destroy();

@@ -472,7 +472,7 @@ for (const generation of Object.keys(GENERATIONS)) {
         }
         console.log(`# ${generation}: ${steps} steps compared`);
         assert.ok(!differences.length, `${differences.length} of ${steps} steps differ:\n${differences.slice(0, 20).join('\n')}`);
-    }, { timeout: 60000, quick: QUICK.includes(generation) });
+    }, { timeout: 180000, quick: QUICK.includes(generation) });
 }
 
 test('each of what is decided otherwise made a difference', (t) => {

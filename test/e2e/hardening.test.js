@@ -383,6 +383,8 @@ for (const kind of ['path', 'abstract name']) {
         }
         await daemon.logged(/generation 3 serves/, within(5000), began);
         await manager.line(/^READY=1\n(?:WATCHDOG=1\n|STATUS=.*\n)*(?:RELOADING=1 .*\n(?:WATCHDOG=1\n|STATUS=.*\n)*){2}READY=1$/m, within(1000), from);
+        /* Until then a worker that leaves may take who comes, and send him away. */
+        await daemon.logged(/generation 2 has left/, within(3000), began);
         daemon.workersAtReady = daemon.workers();
         await serves(t, redis, daemon);
         daemon.signal('SIGTERM');

@@ -2,7 +2,8 @@
 /* HUP: another configuration for a daemon that runs. */
 const assert = require('assert');
 const { merge } = require('./daemon');
-const { within } = require('./time');
+const { isRunning } = require('./proc');
+const { within, until } = require('./time');
 
 /* Writes the configuration with these changes; they stay for the next time. */
 function change(daemon, over) {
@@ -17,10 +18,10 @@ async function reload(daemon, over, pattern = /configuration reloaded|not reload
     await daemon.logged(pattern, within(ms), from);
     return daemon.log.slice(from);
 }
-/* Resolves when each worker has taken the settings that were sent after from. */
+/* Resolves when each worker has taken the settings that were sent after from, or has left. */
 async function taken(daemon, from) {
-    const each = daemon.workers().map((pid) => daemon.logged(new RegExp(`\\[${pid}\\]: settings taken`), within(4000), from));
-    await Promise.all(each);
+    const isOver = (pid) => new RegExp(`\\[${pid}\\]: settings taken`).test(daemon.log.slice(from)) || !isRunning(pid);
+    await Promise.all(daemon.workers().map((pid) => until(() => isOver(pid), within(4000), `settings taken by ${pid}`)));
 }
 /* A reload of what live workers take; resolves when they have. */
 async function relive(daemon, over) {

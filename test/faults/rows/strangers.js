@@ -89,7 +89,7 @@ row(41, `strangers: ${HANDSHAKES} polling handshakes over four connections, sock
         assert.ok(!sitter.how);
         assert.doesNotMatch(daemon.log, /client disconnected: user=sits /);
         await full(t, redis);
-    }, { timeout: 180000 * SLOW });
+    }, { timeout: 300000 * SLOW });
 
 /* Only users fill a worker, and then it says so. */
 async function full(t, redis) {
