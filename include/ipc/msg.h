@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MSG_VERSION 5
+#define MSG_VERSION 6
 
 enum msg_type {
     /* master -> worker, in one order with everything else */
@@ -169,6 +169,7 @@ struct msg_admit {
     struct slice pid;     /* PID_LEN bytes: of the session that it wants back; or empty */
     uint8_t has_offset;   /* 1: offset is the last that it has seen; 0: it has seen none */
     uint64_t offset;
+    uint64_t opened_ms; /* with pid: socket_opened_ms() */
 };
 int msg_put_admit(struct buf *out, const struct msg_admit *admit);
 /* Lengths are as said above, or it is malformed. */

@@ -30,6 +30,7 @@ struct admit {
     struct slice pid;     /* PID_LEN bytes, or empty */
     int has_offset;
     uint64_t offset;
+    uint64_t opened_ms;
     int resumes;    /* it may have the session of pid back: that is decided when it is let in;
                        what else it says is resume's own */
     uint64_t start; /* then: the start offset of that pid, which resume could read */

@@ -1,10 +1,11 @@
-/* newest - when the clients asked that have had their sessions back of late.
+/* newest - when the clients came that have had their sessions back of late.
  *
- * Another daemon asks for a session on behalf of a client that may have waited for redis there,
- * and is not there any more: who came back here after it has asked is the newer one, and keeps
- * the session.  Times are of the wall clock, for a question may be long on its way; where the
- * clock there is slow, a client that comes to it within as much of its last return is not
- * recovered.  Of two whose places are the same the later is remembered. */
+ * A client that is back may have asked for its session before, over a connection that it has given
+ * up since: a worker was long in reading that, or another daemon asks on behalf of one that waited
+ * for redis there.  Who came later keeps the session.  A client has come when its Engine.IO session
+ * was opened, which is before all that it says.  Times are of the wall clock, for a question may be
+ * long on its way; where the clock there is slow, a client that comes to it within as much of its
+ * last return is not recovered.  Of two whose places are the same the later is remembered. */
 #ifndef MASTER_NEWEST_H
 #define MASTER_NEWEST_H
 

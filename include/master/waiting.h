@@ -45,7 +45,7 @@ struct claim {
                         is there */
     int is_unknown;  /* its daemon knows nothing of it */
     uint64_t holder; /* who has it, as another daemon says; 0: none does */
-    uint64_t asked_ms; /* when its client came */
+    uint64_t asked_ms; /* when its client came: newest.h */
     /* Of waiting: */
     struct admit *copy; /* what admit is then */
     struct table_node by_pid, by_id;

@@ -192,6 +192,8 @@ enum eio_version socket_version(const struct socket *socket);
 const char *socket_transport(const struct socket *socket);
 /* As session_has_ended(). */
 int socket_has_ended(const struct socket *socket);
+/* When its session was opened, by clock_ms(); 0 where it has been in since. */
+uint64_t socket_opened_ms(const struct socket *socket);
 /* As session_guard(). */
 void socket_guard(struct socket *socket, int on);
 

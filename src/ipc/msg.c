@@ -307,6 +307,7 @@ int msg_put_admit(struct buf *out, const struct msg_admit *admit)
     msg_put_bytes(out, admit->pid.ptr, admit->pid.len);
     msg_put_u8(out, admit->has_offset);
     msg_put_u64(out, admit->offset);
+    msg_put_u64(out, admit->opened_ms);
     return msg_end(out, mark);
 }
 
@@ -326,6 +327,7 @@ int msg_get_admit(struct msg *msg, struct msg_admit *out)
     out->pid = msg_get_bytes(msg);
     out->has_offset = msg_get_u8(msg);
     out->offset = msg_get_u64(msg);
+    out->opened_ms = msg_get_u64(msg);
     if (msg->starved)
         return 1;
     if (!is_whole(out->session, SESSION_LEN) || !is_whole(out->pid, PID_LEN) ||

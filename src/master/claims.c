@@ -115,9 +115,10 @@ static enum next advance(struct claims *claims, struct claim *claim, int may_syn
         return may_sync ? NEXT_SYNC : refuse(claims, claim, RESUME_OFFSET);
     if (may_sync && is_late(claims))
         return NEXT_SYNC;
-    if (state == RECLAIM_HERE)
-        return recover(claims, claim, 0);
-    return NEXT_ASK;
+    if (state == RECLAIM_HERE &&
+        newest_is_later(&claims->newest, claim->pid.session, claim->asked_ms))
+        return refuse(claims, claim, RESUME_ELSEWHERE);
+    return state == RECLAIM_HERE ? recover(claims, claim, 0) : NEXT_ASK;
 }
 
 /* --- doing without the answer ----------------------------------------------------- */
@@ -292,9 +293,14 @@ static void admit_one(struct claims *claims, const struct admit *admit, uint64_t
         (void)refuse(claims, &claim, RESUME_BUSY);
 }
 
+/* Of a client that has been in, or does not say since when it is here: now. */
 void claims_admit(struct claims *claims, const struct admit *admit)
 {
-    admit_one(claims, admit, (uint64_t)clock_wall_ms());
+    uint64_t now_ms = clock_ms(), asked_ms = (uint64_t)clock_wall_ms();
+
+    if (admit->opened_ms != 0 && admit->opened_ms < now_ms)
+        asked_ms -= now_ms - admit->opened_ms;
+    admit_one(claims, admit, asked_ms);
 }
 
 /* --- what other daemons say ------------------------------------------------------- */

@@ -46,7 +46,8 @@ static enum heard on_admit(const struct hear *hear, struct msg *msg)
                               .session = asked.session,
                               .pid = asked.pid,
                               .has_offset = asked.has_offset,
-                              .offset = asked.offset};
+                              .offset = asked.offset,
+                              .opened_ms = asked.opened_ms};
         recovery_admit(hear->recovery, &admit);
     }
     msg_admit_clear(&asked);

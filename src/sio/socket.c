@@ -382,6 +382,13 @@ int socket_has_ended(const struct socket *socket)
     return session_has_ended(&socket->session);
 }
 
+uint64_t socket_opened_ms(const struct socket *socket)
+{
+    uint64_t timeout_ms = sio_of(socket)->options.connect_timeout_ms;
+
+    return socket->connect_due_ms > timeout_ms ? socket->connect_due_ms - timeout_ms : 0;
+}
+
 const char *socket_transport(const struct socket *socket)
 {
     return session_transport(&socket->session);

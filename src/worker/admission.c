@@ -42,6 +42,7 @@ static void put_session(const struct admissions *admissions, const struct admiss
     admit->pid = (struct slice){(const char *)claim->pid, PID_LEN};
     admit->has_offset = claim->has_offset != 0;
     admit->offset = claim->has_offset ? claim->offset : 0;
+    admit->opened_ms = socket_opened_ms(client->socket);
 }
 
 int admission_ask(struct admissions *admissions, struct client *client,

@@ -10,7 +10,8 @@ const { Daemon, SECRET } = require('./lib/daemon');
 const { Cutter, RULES } = require('./lib/cutter');
 const { Numbers, Follower, follow } = require('./lib/numbers');
 const { visit, next, nextEvent, told, taken, claimOf, PID } = require('./lib/session');
-const { joined } = require('./lib/raw');
+const { Raw, joined } = require('./lib/raw');
+const { Polling } = require('./lib/http');
 const { Asker } = require('./lib/cluster');
 const { renew } = require('./lib/reload');
 const { scrape } = require('./lib/metrics');
@@ -412,6 +413,39 @@ test('a pid that two use: the older is closed and stays away', async (t) => {
         assert.deepStrictEqual(newer.notes.map(({ what }) => what), ['connect']);
     }
 });
+
+/* The worker that has a session of Engine.IO. */
+function workerOf(server, { handshake, sid }) {
+    const slot = Buffer.from(handshake ? handshake.sid : sid, 'base64url')[16];
+    return Number(new RegExp(`worker ${slot + 1} ready: pid=(\\d+)`).exec(server.log)[1]);
+}
+for (const polling of [false, true])
+    test(`an earlier connection over ${polling ? 'polling' : 'WebSocket'} asks late: the later one keeps the session`, async (t) => {
+        const { redis, server } = await world();
+        const uid = `late ${polling}`;
+        const token = tokenOf(uid);
+        const first = await visit(t, server.addr, token);
+        await told(redis, [first]);
+        first.destroy();
+        const earlier = keep(t, await (polling ? Polling.open(server.addr, { keep: true }) : Raw.open(server.addr)));
+        const worker = workerOf(server, earlier);
+        await elapse(5); /* the next one is younger */
+        const later = await until(async () => {
+            const one = keep(t, await Raw.open(server.addr));
+            return workerOf(server, one) !== worker && one;
+        }, within(2000), 'another worker');
+        const packet = `40/axr,${JSON.stringify({ token, ...claimOf(first) })}`;
+        process.kill(worker, 'SIGSTOP');
+        t.after(() => process.kill(worker, 'SIGCONT'));
+        const asked = polling ? earlier.send(packet) : earlier.sendText(packet);
+        later.sendText(packet);
+        assert.strictEqual(JSON.parse((await later.text()).slice('40/axr,'.length)).pid, first.reply.pid);
+        process.kill(worker, 'SIGCONT');
+        await asked;
+        assert.notStrictEqual(JSON.parse((await earlier.text()).slice('40/axr,'.length)).pid, first.reply.pid);
+        redis.emitter().to(uid).emit('m', 1);
+        assert.deepStrictEqual(await told(redis, [later]), [[['m', 1]]]);
+    });
 
 /* --- the wire --- */
 

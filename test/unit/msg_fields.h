@@ -33,7 +33,7 @@ static const struct msg_fields msg_fields[] = {
     {MSG_TICKETS, "tickets", "b"},
     {MSG_WORKER_HELLO, "worker_hello", "4"},
     {MSG_READY, "ready", ""},
-    {MSG_ADMIT, "admit", "8blbb18"},
+    {MSG_ADMIT, "admit", "8blbb188"},
     {MSG_LEFT, "left", "8b1"},
     {MSG_COUNTERS, "counters", "4b"},
     {MSG_ROOMS, "rooms", "481ll"},

@@ -79,6 +79,7 @@ struct client {
     char rooms[256]; /* "red@5 blue@7 " */
     size_t nclaimed;
     uint64_t seq; /* when it was let in */
+    uint64_t came_ms;
 };
 static struct client clients[CLIENTS];
 static size_t nclients;
@@ -511,7 +512,7 @@ WORLD_FN struct client *client_new(int daemon, unsigned lane, const char *uid)
 
     if (nclients >= CLIENTS)
         abort();
-    *client = (struct client){.daemon = daemon, .lane = lane};
+    *client = (struct client){.daemon = daemon, .lane = lane, .came_ms = now_ms};
     snprintf(client->uid, sizeof(client->uid), "%s", uid);
     sio_sid_encode(text, 0x1122334455667788 * (nclients + 1), &home);
     if (base64url_decode(client->sid, text, sizeof(text)) != SESSION_LEN)
@@ -530,7 +531,8 @@ WORLD_FN void client_ask(struct client *client, const uint8_t *pid, uint64_t off
                           .uid = slice_str(client->uid),
                           .session = {(const char *)client->sid, SESSION_LEN},
                           .has_offset = offset != 0,
-                          .offset = offset};
+                          .offset = offset,
+                          .opened_ms = client->came_ms};
 
     if (pid != NULL)
         admit.pid = (struct slice){(const char *)pid, PID_LEN};

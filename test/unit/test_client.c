@@ -179,6 +179,12 @@ int socket_has_ended(const struct socket *socket)
     return has_ended;
 }
 
+uint64_t socket_opened_ms(const struct socket *socket)
+{
+    (void)socket;
+    return 4;
+}
+
 int socket_session(const struct socket *socket, uint8_t session[SESSION_LEN])
 {
     (void)socket;
@@ -280,6 +286,7 @@ void uplink_admit(struct uplink *uplink, const struct msg_admit *admit)
     if (admit->pid.len > 0)
         note(":%c:%d:%llu", admit->pid.ptr[PID_LEN - 1], admit->has_offset,
              (unsigned long long)admit->offset);
+    is_int((long)admit->opened_ms, admit->pid.len > 0 ? 4 : 0, "since when it is here, with a pid");
     note(" ");
 }
 

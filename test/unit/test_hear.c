@@ -115,6 +115,7 @@ static enum heard admit(uint64_t client, const char *uid, const char *const *roo
     msg_put_bytes(&out, NULL, 0);
     msg_put_u8(&out, 0);
     msg_put_u64(&out, 0); /* offset */
+    msg_put_u64(&out, 0); /* opened_ms */
     return say(mark, more);
 }
 

@@ -124,11 +124,12 @@ static void test_admit(void)
         bad.pid = (struct slice){id, lens[i][1]};
         bad.has_offset = i == 5 ? 2 : 1;
         bad.offset = UINT64_MAX;
+        bad.opened_ms = 5;
         buf_reset(&out);
         msg_put_admit(&out, &bad);
         is_int(get_admit(&out, &got), i < 2 ? 0 : -1, "ids of some lengths");
         ok(i >= 2 || (slice_eq(got.session, bad.session) && slice_eq(got.pid, bad.pid) &&
-                      got.has_offset == 1 && got.offset == UINT64_MAX),
+                      got.has_offset == 1 && got.offset == UINT64_MAX && got.opened_ms == 5),
            "come as they are");
     }
     msg_admit_clear(&got);
@@ -362,7 +363,7 @@ static void test_version(void)
     static const struct {
         uint32_t version;
         uint64_t fields;
-    } last = {5, UINT64_C(0xf4fc36bac6b48e75)};
+    } last = {6, UINT64_C(0xda8ae65a3bb0062a)};
     static const uint8_t key[16];
     struct buf text = {0};
     uint64_t fields;

@@ -567,6 +567,34 @@ static void test_stale(void)
     world_down();
 }
 
+/* What the older one asked is read when the newer one is there, as by a worker that was stopped. */
+static void test_read_late(void)
+{
+    struct client *a, *b, *c, *d;
+
+    world_up(1, SECRET);
+    a = client_in(0, 1, "ann");
+    client_left(a, 0);
+    b = client_new(0, 1, "ann");
+    pass(1);
+    c = client_back(a, 0, 2, 0);
+    turns();
+    ok(c->resumed, "the newer one is back");
+    client_ask(b, a->pid, 0, NULL);
+    turns();
+    is_new(b, RESUME_ELSEWHERE, 1, "the older one goes without");
+    ok(!c->is_kicked, "and the newer one stays");
+    client_left(c, 0);
+    b->came_ms = 0; /* it has been in meanwhile, and asks for that again */
+    client_ask(b, a->pid, 0, NULL);
+    turns();
+    ok(b->resumed, "one that has been in asks when it asks");
+    d = client_back(a, 0, 2, 0);
+    turns();
+    ok(d->resumed && b->is_kicked, "one that is newer still has it");
+    world_down();
+}
+
 /* Somebody knows the id of ann's connection, and makes up pids with it, which nobody can prove but
  * the daemon that they name. */
 static void test_in_the_way(void)
@@ -998,6 +1026,7 @@ int main(void)
     test_yield();
     test_requests();
     test_stale();
+    test_read_late();
     test_owner_late();
     test_in_the_way();
     test_late();

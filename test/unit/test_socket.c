@@ -46,8 +46,11 @@ static void test_deadlines(void)
 {
     up();
     ok(socket_->connect_due_ms != 0, "it has a while to ask");
+    is_int((long)(socket_->connect_due_ms - socket_opened_ms(socket_)), 45000,
+           "since it was opened");
     join();
     is_int((long)socket_->connect_due_ms, 0, "which is over when it is in");
+    is_int((long)socket_opened_ms(socket_), 0, "and since when is forgotten");
     socket_expire(socket_, clock_ms() + 5000);
     is_int((long)(socket_->session.app_due_ms - socket_->expire_due_ms), 0, "a deadline");
     tell("41/axr,");
