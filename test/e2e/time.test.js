@@ -32,11 +32,16 @@ async function local(t, config) {
     return { redis, daemon: await Daemon.start(t, { redis, config: own }) };
 }
 const patient = shared((s) => local(s, { limits: { sendTimeout: STALL, sendBuffer: BUFFER } }));
-/* fn for each way at once, for each takes its time; uid is this client's alone. */
-const each = (ways, fn) => Promise.all(ways.map(([what, way]) => fn(way, `${way.transport}${way.eio}`).catch((error) => {
-    error.message = `${what}: ${error.message}`;
-    throw error;
-})));
+let groups = 0;
+/* fn for each way at once, for each takes its time; uid is this client's alone, so that what was
+ * published last before comes to nobody. */
+function each(ways, fn) {
+    const nth = ++groups;
+    return Promise.all(ways.map(([what, way]) => fn(way, `${way.transport}${way.eio}-${nth}`).catch((error) => {
+        error.message = `${what}: ${error.message}`;
+        throw error;
+    })));
+}
 const all = Object.entries(WAYS);
 const of = (eio) => all.filter(([, way]) => way.eio === eio);
 const closed = (daemon, uid, reason, ms, from = 0) =>
