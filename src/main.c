@@ -176,9 +176,12 @@ int main(int argc, char **argv)
     struct buf errors = {0};
     int status = EXIT_USAGE;
 
-    wiping_install();
     if (stdfds_open() < 0)
         return EXIT_CONFIG; /* there is no descriptor to say so on */
+    if (wiping_install() < 0) {
+        (void)fputs("axr-notifyd: out of memory\n", stderr);
+        return EXIT_CONFIG;
+    }
     if (conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                         &options, &errors) < 0) {
         check_complain(&errors, LOG_LEVEL_ERROR);

@@ -533,7 +533,8 @@ int main(int argc, char **argv)
 
     if (stdfds_open() < 0)
         return 1;
-    wiping_install();
+    if (wiping_install() < 0)
+        return say_fail("out of memory");
     (void)signal(SIGPIPE, SIG_IGN); /* a redis that goes away is an error like others */
     split = conf_args_split(&args, argc, argv, environ, own, sizeof(own) / sizeof(own[0]), visit,
                             &options, &errors);

@@ -42,9 +42,11 @@ static void *grow(void *bytes, size_t n, const char *file, int line)
     return grown;
 }
 
-void wiping_install(void)
+int wiping_install(void)
 {
     (void)CRYPTO_set_mem_functions(take, grow, give);
+    /* Without it OpenSSL ends the process where it is made use of. */
+    return OSSL_LIB_CTX_get0_global_default() != NULL ? 0 : -1;
 }
 
 void wiping_begin(void)

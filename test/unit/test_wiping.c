@@ -3,7 +3,11 @@
 
 #include "tap.h"
 
+#include <dlfcn.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void *wiped; /* what was overwritten last */
 static size_t wiped_len;
@@ -79,9 +83,67 @@ static void test_grow(void)
     ok(OPENSSL_malloc(0) == NULL, "nothing is nothing");
 }
 
+/* --- without memory --------------------------------------------------------------- */
+
+static CRYPTO_malloc_fn takes;
+static int left = -1; /* so many allocations, and none after them; negative: all */
+
+static void *take(size_t n, const char *file, int line)
+{
+    if (left == 0)
+        return NULL;
+    if (left > 0)
+        left--;
+    return takes(n, file, line);
+}
+
+/* In place of the library's. */
+int CRYPTO_set_mem_functions(CRYPTO_malloc_fn new_takes, CRYPTO_realloc_fn grows,
+                             CRYPTO_free_fn gives)
+{
+    int (*set)(CRYPTO_malloc_fn, CRYPTO_realloc_fn, CRYPTO_free_fn);
+
+    *(void **)&set = dlsym(RTLD_NEXT, "CRYPTO_set_mem_functions");
+    takes = new_takes;
+    return set(take, grows, gives);
+}
+
+/* Returns what wiping_install() has, where OpenSSL has memory for so many pieces; else the signal
+ * that has ended it, or the use of OpenSSL after it. */
+static int with_pieces(int pieces)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        left = pieces;
+        if (wiping_install() < 0)
+            _exit(1);
+        EVP_MD_free(EVP_MD_fetch(NULL, "SHA256", NULL));
+        _exit(0);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return -1;
+    return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void test_no_memory(void)
+{
+    int refused = 0, bad = 0, rc;
+
+    for (int i = 0; i < 200; i++) {
+        rc = with_pieces(i);
+        refused += rc == 1;
+        bad = rc > 1 || rc < 0 ? rc : bad;
+    }
+    ok(refused > 0 && refused < 200, "some memory has to be there: %d", refused);
+    is_int(bad, 0, "with which OpenSSL may be called");
+}
+
 int main(void)
 {
-    wiping_install();
+    test_no_memory();
+    is_int(wiping_install(), 0, "installed");
     test_free();
     test_grow();
     return tap_done();
