@@ -5,6 +5,7 @@
 #define CONF_SERVICE_H
 
 #include "base/buf.h"
+#include "conf.h"
 
 #include <stddef.h>
 
@@ -26,6 +27,12 @@ struct service {
  * What cannot be told without a shell or not be read is a line in notes.  Free *service
  * with service_clear().  For the start only: ends the process without memory. */
 int service_find(struct service *service, const char *root, struct buf *notes);
+
+/* Its options and variables, behind them those of more (NULL: none), which count more: as
+ * conf_args_split() has them.  Returns 0, or -1 with a line in errors: the daemon does not take
+ * them either.  Free *args with conf_args_clear() either way. */
+int service_args(struct conf_args *args, const struct service *service,
+                 const struct conf_args *more, struct buf *errors);
 
 /* The file that is its configuration, or NULL: the default one. */
 const char *service_config(const struct service *service);

@@ -1,43 +1,11 @@
 #include "conf/beside.h"
 
-#include "base/mem.h"
 #include "conf/args.h"
-#include "conf/assign.h"
 #include "conf/file.h"
 #include "conf/service.h"
 #include "conf/source.h"
 
 #include <string.h>
-
-/* ---- its command line ---- */
-
-static const struct args_option own[] = {{"-d", 1, 0}};
-
-static int visit(int id, const char *value, void *arg, struct buf *errors)
-{
-    (void)id;
-    (void)value;
-    (void)arg;
-    (void)errors;
-    return 0;
-}
-
-/* Returns 0, or -1 for options that the daemon does not take either. */
-static int split(struct conf_args *given, const struct service *service)
-{
-    struct texts words = {0};
-    struct buf errors = {0};
-    int result;
-
-    texts_add(&words, xstrdup("axr-notifyd"));
-    for (size_t i = 0; i < service->nwords; i++)
-        texts_add(&words, xstrdup(service->words[i]));
-    result = conf_args_split(given, (int)words.n, words.at, service->environ, own,
-                             sizeof(own) / sizeof(own[0]), visit, NULL, &errors);
-    texts_clear(&words);
-    buf_free(&errors);
-    return result;
-}
 
 /* ---- keys ---- */
 
@@ -85,7 +53,7 @@ void beside_put(const struct conf_args *args, const char *root, struct buf *line
     struct conf_args given = {0};
     struct buf notes = {0};
 
-    if (service_find(&service, root, &notes) && split(&given, &service) == 0) {
+    if (service_find(&service, root, &notes) && service_args(&given, &service, NULL, &notes) == 0) {
         const char *theirs = file_of(&given);
         int same = strcmp(theirs, file_of(args)) == 0 || file_is_same(theirs, file_of(args));
 

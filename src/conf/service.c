@@ -1,6 +1,7 @@
 #include "conf/service.h"
 
 #include "base/mem.h"
+#include "conf/args.h"
 #include "conf/assign.h"
 #include "conf/file.h"
 
@@ -419,6 +420,33 @@ int service_find(struct service *service, const char *root, struct buf *notes)
     found = access(running, F_OK) == 0 && find_unit(service, &reader);
     free(running);
     return found || find_script(service, &reader);
+}
+
+static int visit(int id, const char *value, void *arg, struct buf *errors)
+{
+    (void)arg;
+    if (id != 0)
+        return 0;
+    (void)buf_printf(errors, "no argument is wanted, found \"%.100s\"\n", value);
+    return -1;
+}
+
+int service_args(struct conf_args *args, const struct service *service,
+                 const struct conf_args *more, struct buf *errors)
+{
+    static const struct args_option own[] = {{"-d", 1, 0}};
+    struct texts words = {0};
+    int result;
+
+    texts_add(&words, xstrdup(NAME));
+    for (size_t i = 0; i < service->nwords; i++)
+        texts_add(&words, xstrdup(service->words[i]));
+    for (size_t i = 0; more != NULL && i < more->noptions; i++)
+        texts_add(&words, xstrdup(more->options[i]));
+    result = conf_args_split(args, (int)words.n, words.at, service->environ, own,
+                             sizeof(own) / sizeof(own[0]), visit, NULL, errors);
+    texts_clear(&words);
+    return result;
 }
 
 const char *service_config(const struct service *service)

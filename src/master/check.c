@@ -2,9 +2,7 @@
 
 #include "base/clock.h"
 #include "base/logfile.h"
-#include "base/mem.h"
 #include "conf/args.h"
-#include "conf/assign.h"
 #include "conf/file.h"
 #include "conf/service.h"
 #include "master/owners.h"
@@ -291,36 +289,16 @@ static int judge(const struct check *check)
 
 /* --- as the service --------------------------------------------------------------- */
 
-static const struct args_option own[] = {{"-d", 1, 0}};
-
-static int visit(int id, const char *value, void *arg, struct buf *errors)
-{
-    (void)arg;
-    if (id != 0)
-        return 0;
-    (void)buf_printf(errors, "no argument is wanted, found \"%.100s\"\n", value);
-    return -1;
-}
-
 /* What is on the command line counts more.  Returns 0, or -1 (reported). */
 static int merge(struct conf_args *merged, const struct conf_args *args,
                  const struct service *service)
 {
-    struct texts words = {0};
     struct buf errors = {0};
-    int result;
+    int result = service_args(merged, service, args, &errors);
 
-    texts_add(&words, xstrdup("axr-notifyd"));
-    for (size_t i = 0; i < service->nwords; i++)
-        texts_add(&words, xstrdup(service->words[i]));
-    for (size_t i = 0; i < args->noptions; i++)
-        texts_add(&words, xstrdup(args->options[i]));
-    result = conf_args_split(merged, (int)words.n, words.at, service->environ, own,
-                             sizeof(own) / sizeof(own[0]), visit, NULL, &errors);
     if (result < 0)
         (void)fprintf(stderr, "axr-notifyd: %s: its options are wrong:\n", service->name);
     check_complain(&errors, LOG_LEVEL_ERROR);
-    texts_clear(&words);
     buf_free(&errors);
     return result;
 }

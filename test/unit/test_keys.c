@@ -54,6 +54,8 @@ static void make(const struct alg *alg, const char *secret, EVP_PKEY *pair)
         sign_key(hash_of(alg), pair, alg->raw_len);
 }
 
+static uint32_t tried; /* of the last token, by number */
+
 /* Judges the last token as one of alg, against guard pages. */
 static int verify_within(const struct token_keys *keys, unsigned alg, struct slice kid,
                          unsigned *tries)
@@ -62,7 +64,6 @@ static int verify_within(const struct token_keys *keys, unsigned alg, struct sli
     unsigned char *text = tap_guard(token.data, at), *guarded;
     uint8_t sig[1024];
     long len = base64_decode(sig, (char *)token.data + at + 1, token.len - at - 1);
-    uint32_t tried;
     int good;
 
     guarded = tap_guard(sig, (size_t)len);
@@ -268,13 +269,16 @@ static void test_kid(void)
     token_keys_add_secret(keys, NO_KID, "nameless", 8, 0);
     make(hs, "key a", NULL);
     ok(verify_as(keys, hs->bit, SLICE("a")), "the key that the token names");
+    is_int(tried, 1 << 0, "which is the one that was tried");
     ok(!verify_as(keys, hs->bit, SLICE("b")), "not another that has a name");
+    is_int(tried, 1 << 1 | 1 << 2, "that, and the one without a name, were tried");
     ok(!verify_as(keys, hs->bit, SLICE("c")), "nor under a name that is not known");
     ok(!verify_as(keys, hs->bit, SLICE("")), "nor under an empty one");
     ok(!verify_as(keys, hs->bit, SLICE("A")), "names are told apart by case");
     ok(verify_as(keys, hs->bit, NO_KID), "any key, if the token names none");
     make(hs, "key b", NULL);
     ok(verify_as(keys, hs->bit, NO_KID), "any of them");
+    is_int(tried, 1 << 0 | 1 << 1, "up to that one");
     make(hs, "nameless", NULL);
     ok(verify_as(keys, hs->bit, SLICE("a")), "one without a name, after the named one");
     ok(verify_as(keys, hs->bit, SLICE("c")), "or after none");
@@ -285,6 +289,7 @@ static void test_kid(void)
     ok(verify_as(keys, TOKEN_HS512, SLICE("a")), "two keys of one name");
     make(hs, "a again", NULL);
     ok(!verify_as(keys, hs->bit, SLICE("a")), "one of which is for one algorithm only");
+    is_int(tried, 1 << 0 | 1 << 2, "and is not tried with another");
     token_keys_add_public(keys, SLICE("a"), p256, 0);
     make(&algs[6], NULL, p256);
     ok(verify_as(keys, TOKEN_ES256, SLICE("a")), "and one of another family");
@@ -317,6 +322,7 @@ static void test_tries(void)
     is_int(token_keys_rivals(keys, 1), TRIES + 1, "and is none of those without a name");
     is_int(token_keys_rivals(keys, 0), TRIES + 2, "but one of all");
     ok(!verify_within(keys, TOKEN_ES256, SLICE("x"), &tries), "without a try left none is tried");
+    is_int(tried, 0, "as is said");
     tries = 2;
     ok(verify_within(keys, TOKEN_ES256, SLICE("x"), &tries), "with one left it is");
     is_int(tries, 1, "which is counted");
