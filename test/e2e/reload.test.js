@@ -273,6 +273,8 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
         [{ log: { target: '/nowhere/log' }, auth: { secret: OTHER } }, /\/nowhere\/log: No such file/],
         [{ log: { target: fifo }, auth: { secret: OTHER } }, /log:target: \S+\/fifo: No such device or address/],
         [{ workers: 'many', auth: { secret: OTHER } }, /workers/],
+        [{ limits: { sendTimeout: '1h30m' } }, /limits:sendTimeout: found "1h30m", wanted an integer from 100 to 86400000 \(milliseconds\), or a duration as "10s"/],
+        [{ limits: { sendBuffer: '10m', tokenBytes: '9000' } }, /sendBuffer: found "10m", wanted .*, and no unit of time[^]*tokenBytes: found "9000", wanted .*, and no quotes around it/],
         [{ user: 'no-such-user', auth: { secret: OTHER } }, /user no-such-user is not known/],
         [{ group: 'no-such-group', auth: { secret: OTHER } }, /group no-such-group is not known/],
         [{ admin: { host: '192.0.2.1' }, auth: { secret: OTHER } }, /admin: cannot listen on 192\.0\.2\.1:\d+: Cannot assign/],
@@ -293,6 +295,7 @@ test('a bad configuration changes nothing: key files, listeners, log, values', a
         await serves(t, redis, daemon);
     }
     assert.match(await reload(daemon, {}), /changed: nothing/);
+    assert.match(await reload(daemon, { limits: { sendTimeout: '10s', sendBuffer: '1M' } }), /changed: nothing/); /* the defaults, in other words */
     assert.strictEqual(steady.over, null);
     assert.deepStrictEqual(daemon.workers(), pids);
 });
