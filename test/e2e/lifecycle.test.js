@@ -333,7 +333,7 @@ test('TERM: one that reads slowly hears all that was sent to it', async (t) => {
     slow.socket.pause();
     const count = 20; /* of a megabyte each: more than the kernel holds for it */
     for (let i = 0; i < count; i++) redis.emitter().to('s').emit('msg', i, 'x'.repeat(1 << 20));
-    await settled(daemon, (now) => now.get('deliveries_total') === count, 'all of it queued');
+    await settled(daemon, (now) => now.get('deliveries_total') === count, 'all of it queued', within(20000));
     daemon.signal('SIGTERM');
     await sentAway(quick);
     await elapse(2000); /* longer than a client has that broke a rule */

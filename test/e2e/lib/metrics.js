@@ -56,11 +56,11 @@ async function scrape(daemon) {
 }
 /* Asks again until the figures are so: what a client has seen may not be written down yet,
  * and of a worker that is not run for half a second the figures are those of before. */
-const settled = (daemon, check, what) =>
+const settled = (daemon, check, what, ms = within(3000)) =>
     until(async () => {
         const metrics = await glance(daemon);
         return check(metrics) && metrics;
-    }, within(3000), what);
+    }, ms, what);
 
 /* Sends an HTTP request; resolves once the worker that it is for has read it, whichever
  * had it first.  Nothing else may be on its way. */
