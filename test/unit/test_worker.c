@@ -124,12 +124,18 @@ static void send_down(unsigned type, const char *fields, ...)
 {
     struct buf out = {0};
     size_t mark = msg_begin(&out, (enum msg_type)type);
+    ssize_t n = 0;
     va_list args;
 
     va_start(args, fields);
     put_fields(&out, fields, args);
     va_end(args);
-    if (msg_end(&out, mark) < 0 || write(down, out.data, out.len) != (ssize_t)out.len)
+    if (msg_end(&out, mark) < 0)
+        abort();
+    /* One that is stopped amid it has written a part. */
+    for (size_t done = 0; done < out.len && n >= 0; done += n > 0 ? (size_t)n : 0)
+        n = write(down, out.data + done, out.len - done);
+    if (n < 0)
         perror("# write to the worker");
     buf_free(&out);
 }
