@@ -91,17 +91,17 @@ static void engine_up(void)
     const struct engine_options options = {
         .path = "/n/",
         .nsp = "/axr",
-        .ping_interval_ms = 60000,
-        .ping_timeout_ms = 60000,
-        .connect_timeout_ms = 60000,
-        .upgrade_timeout_ms = 60000,
+        .ping_interval_ms = 600000,
+        .ping_timeout_ms = 600000,
+        .connect_timeout_ms = 600000,
+        .upgrade_timeout_ms = 600000,
         .polling = 1,
         .websocket = 1,
         .max_payload = 1000000,
         .http = {16384, 100},
         .connections_max = 1000,
         .send_buffer = 2 << 20,
-        .send_timeout_ms = 60000,
+        .send_timeout_ms = 600000,
     };
     static int fd = -1;
 
@@ -185,15 +185,22 @@ static int heard(int fd, const char *needle)
     size_t n = 0, len = strlen(needle);
 
     while (n < sizeof(got) && clock_ms() < end) {
-        ssize_t r = recv(fd, got + n, 1, MSG_DONTWAIT);
+        ssize_t r = recv(fd, got + n, sizeof(got) - n, MSG_DONTWAIT | MSG_PEEK);
         if (r < 0 && errno == EAGAIN) {
             turns(1);
             continue;
         }
         if (r <= 0)
             return 0;
-        if (++n >= len && memcmp(got + n - len, needle, len) == 0)
+        size_t from = n < len ? 0 : n - len, all = n + (size_t)r;
+        const char *at = memmem(got + from, all - from, needle, len);
+        /* What is behind it stays where it is. */
+        size_t used = (at != NULL ? (size_t)(at - got) + len : all) - n;
+        if (recv(fd, got + n, used, MSG_DONTWAIT) != (ssize_t)used)
+            abort();
+        if (at != NULL)
             return 1;
+        n = all;
     }
     return 0;
 }
