@@ -391,7 +391,7 @@ static void test_none(void)
 static void test_flaps(void)
 {
     uint64_t begun;
-    int n = 0;
+    int n = 0, followed = 0;
 
     prepare();
     redis[1].role = NULL;
@@ -400,8 +400,11 @@ static void test_flaps(void)
     ok(fake_wait(base, all_answer), "all sentinels answer");
     begun = clock_ms();
     while (others < 3 && clock_ms() < begun + 30000) {
-        n++;
-        name(0, &redis[n % 2], n);
+        if (n == 0 || others > followed) { /* the other, as soon as it has followed */
+            n++;
+            followed = others;
+            name(0, &redis[n % 2], n);
+        }
         finder_doubt(finder);
         fake_turn(base);
     }

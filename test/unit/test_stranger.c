@@ -77,10 +77,10 @@ static struct engine_options options(size_t connections, size_t strangers)
     return (struct engine_options){
         .path = "/n/",
         .nsp = "/axr",
-        .ping_interval_ms = 60000,
-        .ping_timeout_ms = 60000,
-        .connect_timeout_ms = 60000,
-        .upgrade_timeout_ms = 60000,
+        .ping_interval_ms = 3600000,
+        .ping_timeout_ms = 3600000,
+        .connect_timeout_ms = 3600000,
+        .upgrade_timeout_ms = 3600000,
         .polling = 1,
         .websocket = 1,
         .max_payload = BUFFER,
@@ -88,7 +88,7 @@ static struct engine_options options(size_t connections, size_t strangers)
         .connections_max = connections,
         .strangers_max = strangers,
         .send_buffer = BUFFER,
-        .send_timeout_ms = 60000,
+        .send_timeout_ms = 3600000,
         .name = "axr-notifyd",
         .version = "1",
     };
