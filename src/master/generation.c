@@ -1,5 +1,6 @@
 #include "master/generation.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "ipc/balance.h"
 #include "ipc/census.h"
@@ -26,6 +27,7 @@ struct generation {
     int on_trial;           /* it is to take the place of another, and not all are ready yet */
     int leaving;            /* the dead are not replaced */
     struct event *deadline; /* to be ready, or to be gone */
+    uint64_t gone_ms;       /* then it is to be gone; 0: whenever */
     unsigned nprocs;
     struct proc *procs[];
 };
@@ -232,15 +234,13 @@ void generation_migrate(struct generation *generation, uint32_t within_ms,
 {
     generation_drain(generation, within_ms, successor);
     timer_set(generation->deadline, within_ms + PROC_GRACE_MS);
+    generation->gone_ms = clock_ms() + within_ms + PROC_GRACE_MS;
 }
 
 int generation_is_hurried(const struct generation *generation, uint32_t within_ms)
 {
-    struct timeval at, now;
-
-    event_base_gettimeofday_cached(generation->common->base, &now);
-    return event_pending(generation->deadline, EV_TIMEOUT, &at) &&
-           (at.tv_sec - now.tv_sec) * 1000 <= (long)within_ms + PROC_GRACE_MS;
+    return event_pending(generation->deadline, EV_TIMEOUT, NULL) && generation->gone_ms != 0 &&
+           generation->gone_ms <= clock_ms() + within_ms + PROC_GRACE_MS;
 }
 
 void generation_kill(struct generation *generation)

@@ -230,10 +230,16 @@ static void test_trial(void)
 
 static void test_hurried(void)
 {
+    uint64_t start;
+
     begin(1, 0);
     ok(!generation_is_hurried(generation, 2000), "who stays is in no hurry");
     generation_migrate(generation, 600000, NULL);
     ok(!generation_is_hurried(generation, 2000), "nor is who has ten minutes");
+    start = clock_ms();
+    generation_migrate(generation, 2100, NULL);
+    ok(!generation_is_hurried(generation, 2000) || clock_ms() - start >= 100,
+       "nor who has a little more than two seconds");
     generation_migrate(generation, 2000, NULL);
     ok(generation_is_hurried(generation, 2000), "who has two seconds is");
     is_int(generation_living(generation), 0, "it has not even begun");
