@@ -210,7 +210,7 @@ static void put_history(struct buf *out, const struct recovery_stats *recovery)
             "Memory that it may take, with all that belongs to it; 0: there is none.",
             recovery->max_bytes);
     put_one(out, PREFIX "history_messages", "gauge", "Messages in it.", history->entries);
-    put_seconds(out, PREFIX "history_age_seconds", "gauge", "How long ago the oldest of them came.",
+    put_seconds(out, PREFIX "history_age_seconds", "gauge", "How far back it reaches.",
                 history->age_ms);
     put_one(out, PREFIX "history_crowded_total", "counter",
             "Messages that went before their time, for want of room.", history->crowded);
