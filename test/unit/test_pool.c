@@ -82,6 +82,7 @@ static void worker_send(int fd, enum msg_type type, uint32_t number, const char 
         msg_put_u32(&out, 0);
         msg_put_u8(&out, 0);
         msg_put_u64(&out, 0);
+        msg_put_u64(&out, 0);
     } else if (type == MSG_LEFT) {
         msg_put_u8(&out, 0);
     }

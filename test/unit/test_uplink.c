@@ -86,7 +86,7 @@ static void sent_client(unsigned type, uint64_t client, struct slice uid)
        "with these rooms");
     if (type == MSG_ADMIT)
         ok(msg_get_bytes(&msg).len == 0 && msg_get_bytes(&msg).len == 0 && msg_get_u8(&msg) == 0 &&
-               msg_get_u64(&msg) == 0,
+               msg_get_u64(&msg) == 0 && msg_get_u64(&msg) == 0,
            "and no session");
     else
         is_int(msg_get_u8(&msg), ended, "which is over, or not");
