@@ -3,8 +3,8 @@
 #ifndef BASE_WIPING_H
 #define BASE_WIPING_H
 
-/* Before anything of OpenSSL is called; without it nothing is overwritten.  Returns 0, or -1 if there
- * is no memory for what OpenSSL needs from the start: nothing of it may be called then. */
+/* Before anything of OpenSSL is called; without it nothing is overwritten.  Returns 0, or -1 if
+ * there is no memory for what OpenSSL needs from the start: nothing of it may be called then. */
 int wiping_install(void);
 
 void wiping_begin(void);

@@ -47,7 +47,7 @@ struct sentinel { /* fields are private, but for those that are said to be not *
 
     int is_answered; /* to be read: what follows is what it says */
     int is_named;    /* to be read: it knows a place */
-    char host[BALLOT_HOST_MAX]; /* to be read: the last place that it has named, as the next three */
+    char host[BALLOT_HOST_MAX]; /* to be read: the last place it has named, as the next three */
     int port;
     int64_t epoch;
     uint64_t change; /* news when it changed to that place; 0: it was the first */

@@ -242,7 +242,7 @@ static struct heard hear_any(int within_ms)
             heard_session.pid_len = msg_get_bytes(&msg).len;
             heard_session.has_offset = msg_get_u8(&msg);
             heard_session.offset = msg_get_u64(&msg);
-        (void)msg_get_u64(&msg); /* opened_ms */
+            (void)msg_get_u64(&msg); /* opened_ms */
         } else {
             heard_session.ended = msg_get_u8(&msg);
         }
