@@ -45,8 +45,8 @@ struct sentinel { /* fields are private, but for those that are said to be not *
     int hears; /* it is subscribed */
     int is_deaf;
 
-    int is_answered; /* to be read: what follows is what it says */
-    int is_named;    /* to be read: it knows a place */
+    int is_answered;            /* to be read: what follows is what it says */
+    int is_named;               /* to be read: it knows a place */
     char host[BALLOT_HOST_MAX]; /* to be read: the last place it has named, as the next three */
     int port;
     int64_t epoch;
