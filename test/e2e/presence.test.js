@@ -116,12 +116,16 @@ test('who is back within a second has not gone', async (t) => {
     const { listener, daemon } = await world(t);
     let client = await enter(t, daemon, 'ann');
     await listener.next([come('ann')]);
+    let isLate = false; /* on a machine that is busy */
     for (let round = 0; round < 8; round++) {
+        const left = Date.now();
         client.destroy();
         await elapse(round * 40);
         client = await enter(t, daemon, 'ann');
+        isLate = isLate || Date.now() - left >= GONE_MS;
     }
     await elapse(GONE_MS + 200);
+    if (isLate) for (const one of (await listener.look()).splice(0)) assert.strictEqual(one.uid, 'ann');
     await listener.nothing(daemon);
     client.destroy();
     await listener.next([go('ann')]);

@@ -166,7 +166,7 @@ for (const [what, way] of polling)
     });
 
 const STALLS = {
-    sendTimeout: [{ sendTimeout: 700 * SLOW, sendBuffer: 64 << 20 }, 'send timeout'],
+    sendTimeout: [{ sendTimeout: Math.max(1500, 700 * SLOW), sendBuffer: 64 << 20 }, 'send timeout'],
     sendBuffer: [{ sendTimeout: 60000, sendBuffer: 200000 }, 'send buffer full'],
 };
 for (const [limit, [limits, reason]] of Object.entries(STALLS))
