@@ -24,14 +24,14 @@ static struct engine *engine;
 static size_t connections_max = 1000, send_buffer = 1 << 20;
 static uint32_t process = 1, send_timeout_ms = 1000, idle_timeout_ms; /* of the engine */
 /* Nothing is due that a test does not ask for, however slow the machine. */
-static uint32_t ping_interval_ms = 60000, connect_timeout_ms = 60000;
+static uint32_t ping_interval_ms = 3600000, connect_timeout_ms = 3600000;
 static int offer_polling, no_eio3, port, verdict, connects, lefts, joins, closes, packets, drained;
 static enum close_reason last_why, last_left;
 static const char *const *open_nsps;
 static struct slice client_file;
 static const char *service;
-static char heard_text[256]; /* the last packet: "type nsp data", then attachments in hex */
-static struct socket *last;
+static char heard_text[256];         /* the last packet: "type nsp data", then attachments in hex */
+static struct socket *last, *opened; /* the last that has asked, and that has come */
 
 static void *on_opened(struct socket *socket, const struct http_request *req,
                        const struct address *peer, void *arg)
@@ -39,6 +39,7 @@ static void *on_opened(struct socket *socket, const struct http_request *req,
     (void)req;
     (void)peer;
     (void)arg;
+    opened = socket;
     return socket;
 }
 
@@ -240,7 +241,7 @@ static void engine_up(const char *nsp)
         .name = service,
         .version = "1.2",
         .ping_interval_ms = ping_interval_ms,
-        .ping_timeout_ms = 150,
+        .ping_timeout_ms = 600000,
         .connect_timeout_ms = connect_timeout_ms,
         .upgrade_timeout_ms = 1000,
         .polling = offer_polling,
@@ -279,8 +280,8 @@ static void echo_up(void)
     struct eio_options eio = {.polling = 1,
                               .websocket = 1,
                               .allow_eio3 = 1,
-                              .ping_interval_ms = 60000,
-                              .ping_timeout_ms = 150,
+                              .ping_interval_ms = 3600000,
+                              .ping_timeout_ms = 600000,
                               .upgrade_timeout_ms = 1000,
                               .max_payload = 100000};
     int fd = loopback_listen(SOCK_NONBLOCK, &port);
@@ -562,40 +563,50 @@ static void test_eio4(void)
     is_int((int)engine->eio->nsessions, 0, "no session is left");
 }
 
+/* The time in which it had to ask for the namespace is over. */
+static void connect_due(struct socket *socket)
+{
+    socket->connect_due_ms = clock_ms();
+    socket_rearm(socket);
+}
+
 static void test_timeouts(void)
 {
     int fd = client4();
-    const char *got;
+    uint64_t before_ms;
 
     beat(last);
     is_str(frame(fd), "T:2", "a ping");
+    beat(last);
     is_str(frame(fd), "EOF", "no pong: closed without a frame, for it may be there and come back");
     is_int(last_why, CLOSE_PING_TIMEOUT, "ping timeout");
     close(fd);
     engine_down();
     ping_interval_ms = 200;
-    connect_timeout_ms = 2000; /* far from the ping: what is due first comes first */
     engine_up("/axr");
+    before_ms = clock_ms();
     fd = client("EIO=4&transport=websocket");
-    is_str(got = frame(fd), "T:2", "a ping");
-    for (; strcmp(got, "T:2") == 0; got = frame(fd))
-        put_text(fd, "3");
-    is_str(got, "C:0", "nobody asked for the namespace");
+    ok(opened->connect_due_ms >= before_ms + connect_timeout_ms &&
+           opened->connect_due_ms <= clock_ms() + connect_timeout_ms,
+       "it has its time to ask for the namespace");
+    is_str(frame(fd), "T:2", "a ping comes by itself");
+    put_text(fd, "3");
+    connect_due(opened);
+    is_str(last_frame(fd), "C:0", "nobody asked for the namespace");
     is_int(last_why, CLOSE_CONNECT_TIMEOUT, "connect timeout");
     close(fd);
     engine_down();
-    connect_timeout_ms = 300;
-    ping_interval_ms = 60000;
+    ping_interval_ms = 3600000;
     engine_up("/axr");
     fd = client("EIO=3&transport=websocket");
     is_str(frame(fd), "T:40", "EIO3 is in the default namespace unasked");
     put_text(fd, "2probe");
     is_str(frame(fd), "T:3probe", "EIO3 pings");
+    connect_due(opened);
     is_str(frame(fd), "C:0", "which does not stop the connect timeout");
     is_int(last_why, CLOSE_CONNECT_TIMEOUT, "connect timeout");
     close(fd);
     engine_down();
-    connect_timeout_ms = 60000;
     engine_up("/axr");
 }
 
@@ -1208,7 +1219,7 @@ static void test_polling(void)
     pump(&closes);
     is_int(last_why, CLOSE_PING_TIMEOUT, "EIO3 that does not ping is over");
     ok(strncmp(http("GET", "EIO=3&transport=polling&j=2x", ""),
-               "200 ___eio[2](\"127:0{\\\"sid\\\":", 29) == 0,
+               "200 ___eio[2](\"132:0{\\\"sid\\\":", 29) == 0,
        "JSONP");
 }
 
@@ -1336,7 +1347,7 @@ static void test_versions(void)
         const char *reply;
         snprintf(query, sizeof(query), "%stransport=polling", rows[i].eio);
         reply = http("GET", query, "");
-        ok(strncmp(reply, rows[i].version == 4 ? "200 0{" : "200 127:0{", 6) == 0,
+        ok(strncmp(reply, rows[i].version == 4 ? "200 0{" : "200 132:0{", 6) == 0,
            "%s: revision %d", query, rows[i].version);
     }
     snprintf(sid, sizeof(sid), "%.32s",
@@ -1976,7 +1987,6 @@ static void test_migrate_slow(void)
 {
     int fd;
 
-    ping_interval_ms = 60000;
     engine_up("/axr");
     fd = client4();
     closes = 0;
@@ -1991,7 +2001,6 @@ static void test_migrate_slow(void)
     pump(&drained);
     is_int(drained, 1, "drained");
     engine_free(&engine);
-    ping_interval_ms = 200;
 }
 
 /* Of an answer to a GET, what has not left is lost with its connection: a session
@@ -2006,7 +2015,6 @@ static void test_answer_lost(void)
     memset(json + 2, 'x', sizeof(json) - 4);
     memcpy(json + sizeof(json) - 2, "\"", 2);
     offer_polling = 1;
-    ping_interval_ms = 60000;
     engine_up("/axr");
     get = waiting_get("");
     closes = 0;
@@ -2029,7 +2037,6 @@ static void test_answer_lost(void)
     is_int(last_why, CLOSE_CLIENT, "and so is who resets the connection amid the answer");
     is_str(http("GET", poll_query, ""), unknown, "for good, too");
     engine_down();
-    ping_interval_ms = 200;
     offer_polling = 0;
 }
 
@@ -2044,7 +2051,7 @@ static void test_answer_slow(void)
     memset(json + 2, 'x', sizeof(json) - 4);
     memcpy(json + sizeof(json) - 2, "\"", 2);
     offer_polling = 1;
-    ping_interval_ms = send_timeout_ms = 60000;
+    send_timeout_ms = 60000;
     engine_up("/axr");
     get = waiting_get("");
     for (int i = 0; i < 8; i++) /* more than the kernel takes */
@@ -2062,7 +2069,6 @@ static void test_answer_slow(void)
     is_int(closes, 0, "which does not end the session");
     close(get);
     engine_down();
-    ping_interval_ms = 200;
     send_timeout_ms = 300;
     offer_polling = 0;
 }
