@@ -486,7 +486,7 @@ static void test_metrics(void)
 static void test_silent_worker(void)
 {
     uint64_t start;
-    int fd;
+    int fd, is_quick, tries = 0;
 
     silent = 1;
     start = clock_ms();
@@ -495,9 +495,12 @@ static void test_silent_worker(void)
     start = clock_ms();
     is_int(status(get("GET", "/health")), 200, "health waits for it too");
     ok(clock_ms() - start >= STATS_MS - 50, "and asks no less");
-    start = clock_ms();
-    is_int(status(get("GET", "/health/live")), 200, "but not everybody waits");
-    ok(clock_ms() - start < STATS_MS, "to say that the master lives");
+    do { /* we may not be run for so long, but not each time */
+        start = clock_ms();
+        is_int(status(get("GET", "/health/live")), 200, "but not everybody waits");
+        is_quick = clock_ms() - start < STATS_MS;
+    } while (!is_quick && ++tries < 10);
+    ok(is_quick, "to say that the master lives");
     fd = call();
     put(fd, metrics, strlen(metrics));
     for (int i = 0; i < 20; i++)

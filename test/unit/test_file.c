@@ -20,7 +20,7 @@ ssize_t __wrap_read(int fd, void *dst, size_t n)
     return -1;
 }
 
-#define AT_ONCE_MS 1000 /* the shortest time that anything is waited for is 3 s */
+#define AT_ONCE_MS 2900 /* the shortest time that anything is waited for is 3 s */
 
 /* error: 0, or errno as it is to be.  What is refused is refused at once. */
 static void is_read(const char *name, enum file_kind kind, const char *text, int error)

@@ -941,7 +941,7 @@ static void test_unreachable(void)
     redis = redis_begin(conf);
     start = clock_ms();
     run_for(100);
-    ok(clock_ms() - start < 2000, "a name: the loop turns while it is looked up");
+    ok(clock_ms() - start < 4500, "a name: the loop turns while it is looked up");
     ok(run_until(has_failed) >= 0, "a name that is not known");
     redis_end(&redis);
 }
@@ -1041,7 +1041,7 @@ static void test_real(void)
     run_for(1500);
     server_start(NULL);
     ms = run_until(is_subscribed);
-    ok(ms >= 0 && ms < 4500, "back: subscribed again after %ld ms", ms);
+    ok(ms >= 0 && ms < 9000, "back: subscribed again after %ld ms", ms);
     is_int(logged("redis lost"), 1, "the loss is logged once");
     is_int(logged("redis subscribed again after"), 1, "so is the gap");
     heard_reset();

