@@ -473,7 +473,7 @@ for (const polling of [false, true]) {
 }
 test('without an offset all since the session began is missed', async (t) => {
     const { redis, server } = await world();
-    redis.emitter().to('anew').emit('m', 'before');
+    await taken(server, 'm', 1, () => redis.emitter().to('anew').emit('m', 'before'));
     const first = await visit(t, server.addr, tokenOf('anew'));
     redis.emitter().to('anew').emit('m', 1);
     await told(redis, [first]);
