@@ -11,6 +11,7 @@
 #include "master/admin_counts.h"
 #include "master/asking.h"
 #include "master/lookup.h"
+#include "master/route.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -181,16 +182,25 @@ static void on_found(const struct lookup_found *found, void *arg)
     search_free(search);
 }
 
+/* The room of a user who is called as that of everybody would have each server tell of all its
+ * clients. */
+static int is_asked_here(const struct admin_call *call, const struct search *search)
+{
+    const struct slice uid = {search->uid, search->uid_len};
+    struct slice cluster;
+
+    return call->desk->asking == NULL || slice_eq(uid, SLICE(ROUTE_EVERYBODY)) ||
+           (http_query(call->query, "cluster", &cluster) && slice_eq(cluster, SLICE("0")));
+}
+
 void admin_user(const struct admin_call *call)
 {
     static const struct lookup_found nothing;
     struct search *search = search_new(call);
-    struct slice cluster;
 
     if (search == NULL)
         return;
-    if (call->desk->asking == NULL ||
-        (http_query(call->query, "cluster", &cluster) && slice_eq(cluster, SLICE("0")))) {
+    if (is_asked_here(call, search)) {
         answer_user(search, &nothing);
         search_free(search);
     } else if (look(search, ADMIN_LOOKUPS, on_found, on_gone) < 0) {

@@ -127,6 +127,9 @@ test('GET /users/<uid>: its connections on all servers, and on this one alone', 
         uid: 'who', connected: true, connections: 1, rooms: ['who', 'allusers'], here: { connections: 1 }, servers: 1, answered: 1, cluster: false,
     });
     assert.deepStrictEqual((await user(one, 'not%2Fthere')).sockets, []);
+    assert.deepStrictEqual(await user(one, 'allusers'), { /* not all clients of all servers */
+        uid: 'allusers', connected: false, connections: 0, rooms: [], here: { connections: 0 }, servers: 1, answered: 1, cluster: false,
+    });
 });
 test('POST /users/<uid>/disconnect: everywhere, and the connection only if that is wanted', async (t) => {
     const { one, places } = await world();
