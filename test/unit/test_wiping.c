@@ -37,7 +37,8 @@ static int was_wiped(uintptr_t block, size_t n)
     return yes;
 }
 
-#define SIZE 500
+#define SIZE    500
+#define CHILD_S 20 /* one that hangs is ended, and has not got to either */
 
 static void test_free(void)
 {
@@ -121,6 +122,7 @@ static char with_pieces(int pieces)
         return 0;
     pid = fork();
     if (pid == 0) {
+        alarm(CHILD_S);
         left = pieces;
         how = wiping_install() < 0 ? '-' : '+';
         if (how == '+')
@@ -141,7 +143,8 @@ static void test_no_memory(void)
 {
     int refused = 0, taken = 0;
 
-    for (int i = 0; i < 90; i += 3) {
+    /* With fewer than ten OpenSSL 3.5 waits for a lock of its own for ever. */
+    for (int i = 12; i < 102; i += 3) {
         char how = with_pieces(i);
 
         refused += how == '-';
